@@ -1,0 +1,130 @@
+"""Strict model configuration: the shapes that training, golden and code generation share.
+
+An unknown key or an impossible value raises :class:`~bitmar_tiny.errors.ConfigError`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from .errors import ConfigError
+
+#: Largest reduction length K for which ``127 * K`` stays below 2**24, so that a float32 sum of
+#: ternary x int8 products is exact in any order (docs/numerics.md, rule 1).
+MAX_REDUCTION = 4096
+#: Largest number of slots one attention may see: ``2**14 * 127 * n`` must stay below 2**31.
+MAX_CONTEXT = 1032
+#: The vision front end of the paper produces vectors of this width (section 3.2).
+VISION_DIM = 768
+
+
+class StrictModel(BaseModel):
+    """A pydantic model that refuses unknown keys and cannot be changed after validation."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @classmethod
+    def parse(cls, values: dict[str, Any], where: str):
+        """Validate ``values``; every failure becomes one :class:`ConfigError` naming ``where``."""
+        if not isinstance(values, dict):
+            raise ConfigError(f"{where}: expected a table of settings.")
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(str(part) for part in first["loc"])
+            if first["type"] == "extra_forbidden":
+                near = difflib.get_close_matches(key, cls.model_fields, n=1)
+                hint = f"Did you mean '{near[0]}'?" if near else f"Known keys: {', '.join(cls.model_fields)}."
+                raise ConfigError(f"{where}: unknown key '{key}'.", hint) from None
+            message = first["msg"].removeprefix("Value error, ")
+            raise ConfigError(f"{where}: {key + ': ' if key else ''}{message}.") from None
+
+    @classmethod
+    def load(cls, path: Path | str):
+        """Read a JSON file of settings. Raises ``ConfigError`` for a bad file, key or value."""
+        try:
+            values = json.loads(Path(path).read_text())
+        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+            raise ConfigError(f"{path}: not a readable JSON configuration ({error}).") from None
+        return cls.parse(values, str(path))
+
+
+class ModelConfig(StrictModel):
+    """Every dimension of one BitMar model (paper sections 3.1 to 3.4, design section 3)."""
+
+    name: str = "custom"
+    vocab_size: int = Field(50257, ge=2, le=1 << 20)
+    d_model: int = Field(128, ge=4, le=MAX_REDUCTION)
+    n_heads: int = Field(4, ge=1)
+    n_encoder_layers: int = Field(4, ge=1, le=64)
+    n_decoder_layers: int = Field(4, ge=1, le=64)
+    d_ffn: int = Field(512, ge=4, le=MAX_REDUCTION)
+    ffn_activation: Literal["relu", "relu2"] = "relu2"
+    n_sinks: int = Field(4, ge=1)
+    window: int = Field(1020, ge=1)
+    n_positions: int = Field(256, ge=1, le=1 << 20)
+    vision_hidden: int = Field(384, ge=4, le=MAX_REDUCTION)
+    image_tokens: int = Field(16, ge=1, le=MAX_CONTEXT, description="vectors per image after pooling")
+    image_pool: Literal[1, 2] = Field(1, description="2 = average 2x2 neighbours of a square grid first")
+    memory_slots: int = Field(512, ge=1, le=1 << 20)
+    read_every: int = Field(32, ge=1)
+    write_rate: float = Field(0.2, gt=0, le=1)
+    write_rule: Literal["bounded", "outer"] = "bounded"
+    forget_rate: float = Field(1 / 64, ge=0, lt=1)
+    forget_below: float = Field(0.25, ge=0, description="stale below this multiple of 1/K usage")
+    ternary_threshold: float = Field(0.5, gt=0, lt=2, description="in units of mean |W|")
+
+    @model_validator(mode="after")
+    def _shapes_agree(self) -> "ModelConfig":
+        if self.d_model % self.n_heads:
+            raise ValueError(f"d_model={self.d_model} is not a multiple of n_heads={self.n_heads}")
+        if self.context > MAX_CONTEXT:
+            raise ValueError(
+                f"n_sinks+window={self.context} exceeds {MAX_CONTEXT}, past which the int32 sum of "
+                "attention-weighted values could overflow; reduce window"
+            )
+        if self.image_pool == 2 and math.isqrt(self.image_tokens) ** 2 != self.image_tokens:
+            raise ValueError(f"image_pool=2 needs a square grid, and image_tokens={self.image_tokens} is none")
+        return self
+
+    @property
+    def head_dim(self) -> int:
+        return self.d_model // self.n_heads
+
+    @property
+    def context(self) -> int:
+        """Slots of every KV ring: sinks plus window, the current token included."""
+        return self.n_sinks + self.window
+
+    @property
+    def image_inputs(self) -> int:
+        """Vectors of 768 that one image hands over, before 2x2 pooling."""
+        return self.image_tokens * self.image_pool**2
+
+
+PRESETS: dict[str, ModelConfig] = {
+    "paper": ModelConfig(name="paper", image_tokens=49, image_pool=2),
+    "pocket": ModelConfig(name="pocket", window=252, memory_slots=256, image_tokens=16),
+    "demo": ModelConfig(
+        name="demo", vocab_size=4096, n_encoder_layers=2, n_decoder_layers=2,
+        window=60, n_positions=64, image_tokens=16, memory_slots=128, read_every=16,
+    ),
+}
+
+
+def preset(name: str) -> ModelConfig:
+    """Return a named preset; ``ConfigError`` with the nearest name for an unknown one."""
+    if name in PRESETS:
+        return PRESETS[name]
+    near = difflib.get_close_matches(name, PRESETS, n=1)
+    raise ConfigError(
+        f"There is no preset '{name}'.",
+        f"Did you mean '{near[0]}'?" if near else f"Choose one of: {', '.join(PRESETS)}.",
+    )

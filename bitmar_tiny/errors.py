@@ -1,0 +1,55 @@
+"""One error tree. Everything a user can cause ends here, and the CLI turns it into one sentence.
+
+    BitmarError            what, where            (+ hint: the fix)
+    ├── ConfigError        a configuration value or key
+    ├── DataError          an input file: missing, corrupt, of the wrong shape
+    ├── FrozenError        a frozen model file that is not one, or is damaged
+    ├── FitError           a model that a board cannot hold
+    ├── ToolError          a compiler or emulator that is missing or failed
+    └── VerifyError        a target that differs from the golden model
+"""
+
+from __future__ import annotations
+
+
+class BitmarError(Exception):
+    """A problem the user can act on.
+
+    ``message`` says what and where in one sentence; ``hint`` says how to mend it.
+    """
+
+    exit_code = 2
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".strip()
+
+
+class ConfigError(BitmarError):
+    """A configuration key or value that cannot be used."""
+
+
+class DataError(BitmarError):
+    """An input file that is missing, corrupt or of the wrong shape."""
+
+
+class FrozenError(BitmarError):
+    """A frozen model file that is damaged or not a frozen model."""
+
+
+class FitError(BitmarError):
+    """A model that does not fit a board: which region, by how much, which knob."""
+
+
+class ToolError(BitmarError):
+    """A compiler, linker or emulator that is missing or failed."""
+
+
+class VerifyError(BitmarError):
+    """A target whose numbers differ from the golden model."""
+
+    exit_code = 1

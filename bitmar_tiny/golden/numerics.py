@@ -1,0 +1,213 @@
+"""The alphabet of the numerics contract: every arithmetic primitive of the model, once.
+
+Rules (docs/numerics.md explains them; ``firmware_templates/runtime/bm_numerics.c`` mirrors this
+file function by function):
+
+1. A reduction is an **integer** reduction, so its order cannot matter. Integer sums are computed
+   here as float BLAS products of integers, which are exact below 2**24 (float32) or 2**53 (float64).
+2. What is float is IEEE binary32, element by element: ``+ - * /``, ``sqrt``, ``max`` and
+   :func:`rne`. No libm, no contraction; the parentheses below are the order of evaluation.
+3. Nothing here produces a denormal, an infinity or a NaN from finite input of sane magnitude.
+
+float32 is NumPy's ``np.float32`` throughout; "codes" are int8 in [-127, 127].
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+F32 = np.float32
+#: ``2**14``: attention and memory weights are integers in [0, PROB_ONE].
+PROB_ONE = 1 << 14
+#: Below this magnitude a vector counts as zero (keeps 127/max finite and scales normal).
+TINY = F32(2.0**-60)
+#: Rows per block of the memory read, the unit in which a store is streamed.
+READ_BLOCK = 64
+#: Full scale of a 16-bit memory code: its rounded high byte stays in [-127, 127].
+CODE16_MAX = 127 * 256
+#: Usage is Q24: USAGE_ONE stands for an address weight of 1.
+USAGE_ONE = 1 << 24
+
+_LOG2E = F32(1.44269504088896341)
+_LN2_HI = F32(0.693359375)
+_LN2_LO = F32(-2.12194440e-4)
+_EXP_MIN = F32(-80.0)
+_EXP_POLY = tuple(F32(c) for c in (
+    1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3,
+    4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1,
+))  # Cephes expf minimax polynomial (Moshier, Cephes Math Library 2.2)
+
+
+def rne(v: np.ndarray) -> np.ndarray:
+    """Round float32 to the nearest integer, ties to even. |v| < 2**22. Returns int32."""
+    return np.rint(v).astype(np.int32)
+
+
+def exp_neg(x: np.ndarray) -> np.ndarray:
+    """e**x for float32 x <= 0, clamped at -80 so that the result stays a normal number."""
+    x = np.maximum(x, _EXP_MIN)
+    n = np.rint(x * _LOG2E)
+    r = x - n * _LN2_HI
+    r = r - n * _LN2_LO
+    p = _EXP_POLY[0]
+    for c in _EXP_POLY[1:]:
+        p = p * r + c
+    p = (p * (r * r) + r) + F32(1.0)
+    return p * ((n.astype(np.int32) + 127) << 23).view(F32)
+
+
+def _quantize_to(v: np.ndarray, full: int) -> tuple[np.ndarray, np.float32]:
+    m = np.max(np.abs(v), initial=F32(0))
+    if m < TINY:
+        return np.zeros(v.shape, np.int32), F32(0)
+    return rne(v * (F32(full) / m)), m / F32(full)
+
+
+def quantize(v: np.ndarray) -> tuple[np.ndarray, np.float32]:
+    """Per-token symmetric max-abs int8 (paper 3.1). float32 [n] -> codes int8 [n], scale float32.
+
+    ``v ~ codes * scale``; an all-zero (or tiny) vector gives zero codes and scale 0.
+    """
+    codes, scale = _quantize_to(v, 127)
+    return codes.astype(np.int8), scale
+
+
+def quantize16(v: np.ndarray) -> tuple[np.ndarray, np.float32]:
+    """Max-abs 16-bit quantiser of one memory row: float32 [C] -> codes int16 [C], scale float32."""
+    codes, scale = _quantize_to(v, CODE16_MAX)
+    return codes.astype(np.int16), scale
+
+
+def rms_scale(codes: np.ndarray) -> np.float32:
+    """1 / rms(codes): RMS normalisation *after* quantisation, so that the max-abs scale cancels.
+
+    ``normalised = codes * rms_scale(codes)``. The sum of squares is an exact integer.
+    """
+    c = codes.astype(np.float32) if codes.size * 127 * 127 < 1 << 24 else codes.astype(np.float64)
+    total = int(c @ c)
+    if total == 0:
+        return F32(0)
+    return F32(1) / np.sqrt(F32(total) / F32(codes.size))
+
+
+def norm_quantize(v: np.ndarray, gain: np.ndarray | None = None) -> tuple[np.ndarray, np.float32]:
+    """RMSNorm with optional gain, as int8: float32 [n] -> codes int8 [n], scale = 1/rms(codes)."""
+    codes, _ = quantize(v if gain is None else v * gain)
+    return codes, rms_scale(codes)
+
+
+def gemv(trits: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Ternary matrix times int8 codes. trits float32 [N, K] in {-1,0,1}, codes int8 [K] -> int32 [N].
+
+    Exact: every partial sum is an integer below ``127 * K < 2**24``.
+    """
+    assert codes.size * 127 < 1 << 24
+    return (trits @ codes.astype(np.float32)).astype(np.int32)
+
+
+def scale_acc(acc: np.ndarray, a: np.float32, b: np.float32) -> np.ndarray:
+    """int32 accumulators to float32: ``float(acc) * (a * b)``."""
+    return acc.astype(np.float32) * (a * b)
+
+
+def activation(acc: np.ndarray, kind: str) -> np.ndarray:
+    """ReLU or ReLU squared of int32 accumulators, as float32 (any positive scale cancels later)."""
+    a = np.maximum(acc, 0).astype(np.float32)
+    return a * a if kind == "relu2" else a
+
+
+def inv_sqrt(n: int) -> np.float32:
+    """1/sqrt(n) rounded as float32 division of a float32 square root."""
+    return F32(1) / np.sqrt(F32(n))
+
+
+def attend(
+    q: np.ndarray, q_scale: np.float32,
+    k: np.ndarray, k_scale: np.ndarray,
+    v: np.ndarray, v_scale: np.ndarray, n_heads: int,
+) -> np.ndarray:
+    """Softmax attention over an int8 cache. Physical order of the n slots does not matter.
+
+    q codes int8 [d]; k, v codes int8 [n, d]; scales float32 [n], one per token. Returns float32 [d].
+    """
+    n, d = k.shape
+    dh = d // n_heads
+    qh = q.reshape(n_heads, dh, 1).astype(np.float32)
+    kh = k.reshape(n, n_heads, dh).transpose(1, 0, 2).astype(np.float32)
+    dots = (kh @ qh)[:, :, 0]                                    # integers < 2**24: exact
+    scores = dots * (k_scale * (q_scale * inv_sqrt(dh)))
+    e = exp_neg(scores - scores.max(axis=1, keepdims=True))      # [h, n]
+    denom = rne(e * F32(PROB_ONE)).sum(axis=1, dtype=np.int64)   # <= 2**14 * n
+    v_max, r = _value_weights(v_scale)
+    w = rne(e * r)
+    vh = v.reshape(n, n_heads, dh).transpose(1, 0, 2).astype(np.float64)
+    acc = (w[:, None, :].astype(np.float64) @ vh)[:, 0, :]       # integers < 2**31: exact
+    return (acc.astype(np.float32) * (v_max / denom.astype(np.float32))[:, None]).reshape(d)
+
+
+def _value_weights(v_scale: np.ndarray) -> tuple[np.float32, np.ndarray]:
+    """Fold per-token value scales into integer weights: (v_max, v_scale * (PROB_ONE / v_max))."""
+    v_max = v_scale.max()
+    if v_max < TINY:
+        return F32(0), np.zeros_like(v_scale)
+    return v_max, v_scale * (F32(PROB_ONE) / v_max)
+
+
+def memory_read(q: np.ndarray, q_scale: np.float32, codes: np.ndarray, scales: np.ndarray) -> np.ndarray:
+    """M_r = softmax(M q / sqrt(C))^T M (paper eq. 2), streamed in blocks of READ_BLOCK rows.
+
+    q int8 [C]; codes int8 [K, C] and scales float32 [K]: the high bytes of M and their scale.
+    The running (max, denominator, sum) is rescaled in row order, so a streamed read and an
+    in-RAM read are the same sequence of operations. Returns float32 [C].
+    """
+    qs = q_scale * inv_sqrt(q.size)
+    qf = q.astype(np.float32)
+    top, denom, acc = None, F32(0), np.zeros(q.size, np.float32)
+    for start in range(0, len(codes), READ_BLOCK):
+        block = codes[start:start + READ_BLOCK].astype(np.float32)
+        s = scales[start:start + READ_BLOCK]
+        scores = (block @ qf) * (s * qs)
+        peak = scores.max()
+        if top is None:
+            top = peak
+        elif peak > top:
+            keep = exp_neg(np.asarray(top - peak, F32))
+            acc, denom, top = acc * keep, denom * keep, peak
+        e = exp_neg(scores - top)
+        denom = denom + F32(int(rne(e * F32(PROB_ONE)).sum()))
+        v_max, r = _value_weights(s)
+        part = rne(e * r).astype(np.float64) @ block.astype(np.float64)
+        acc = acc + part.astype(np.float32) * v_max
+    return acc * (F32(1) / denom)
+
+
+def address(scores: np.ndarray) -> tuple[np.ndarray, int]:
+    """Softmax address weights as 8-bit integers: float32 [K] -> (w int32 [K] in [0, 255], sum).
+
+    A slot whose weight rounds to zero is not touched: writes are sparse by construction.
+    """
+    w = rne(exp_neg(scores - scores.max()) * F32(255))
+    return w, int(w.sum())
+
+
+def memory_scores(q: np.ndarray, q_scale: np.float32, codes: np.ndarray, scales: np.ndarray) -> np.ndarray:
+    """Content scores of all K slots, as in :func:`memory_read`. float32 [K]."""
+    dots = codes.astype(np.float32) @ q.astype(np.float32)
+    return dots * (scales * (q_scale * inv_sqrt(q.size)))
+
+
+def high_bytes(codes16: np.ndarray) -> np.ndarray:
+    """int16 memory codes -> int8 codes that reads use, rounded: (c + 128) >> 8."""
+    return ((codes16.astype(np.int32) + 128) >> 8).astype(np.int8)
+
+
+def pool_2x2(x: np.ndarray) -> np.ndarray:
+    """2x2 average pooling of a square grid of vectors (paper 3.2): [g*g, D] -> [g*g/4, D]."""
+    g = round(len(x) ** 0.5)
+    x = x.reshape(g // 2, 2, g // 2, 2, -1)
+    return (((x[:, 0, :, 0] + x[:, 0, :, 1]) + (x[:, 1, :, 0] + x[:, 1, :, 1])) * F32(0.25)).reshape(-1, x.shape[-1])
+
+
+def pixels(p: np.ndarray) -> np.ndarray:
+    """uint8 pixels -> float32 in [-1, 1]: (2 p - 255) / 255."""
+    return (F32(2) * p.astype(np.float32) - F32(255)) / F32(255)

@@ -1,0 +1,92 @@
+/* The numerics contract in C: one function per primitive of bitmar_tiny/golden/numerics.py.
+ *
+ * Rules: reductions are integer reductions; floats are IEEE binary32, element by element, in the
+ * order the parentheses give; compile with -ffp-contract=off and without -ffast-math. Vectors of
+ * codes are int8 in [-127, 127] in buffers padded with zeros to BM_PAD(n).
+ */
+#ifndef BM_NUMERICS_H
+#define BM_NUMERICS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define BM_PAD(n) (((n) + 63u) & ~63u)   /* codes are padded to 64, the widest kernel step */
+#define BM_PROB_ONE 16384                /* 2^14: attention weights are integers in [0, 2^14] */
+#define BM_TINY 8.6736173798840355e-19f  /* 2^-60: below it a vector counts as zero */
+#define BM_READ_BLOCK 64u                /* rows per block of the memory read */
+#define BM_CODE16_MAX 32512              /* 127 * 256, full scale of a memory code */
+
+typedef struct {
+    float scale;  /* what the codes stand for: value = code * scale */
+    int32_t sum;  /* sum of the codes: ternary kernels subtract it, since they store w + 1 */
+} bm_q8;
+
+float bm_exp_neg(float x);                 /* e^x, x <= 0, clamped at -80 */
+int32_t bm_rne(float v);                   /* to nearest, ties to even; |v| < 2^22 */
+float bm_sqrt(float v);                    /* correctly rounded square root, v >= 0 finite; no libm */
+
+/* Per-token symmetric max-abs int8: v[n] -> codes[BM_PAD(n)]; scale = max|v| / 127. */
+bm_q8 bm_quantize(const float *v, uint32_t n, int8_t *codes);
+/* RMSNorm with gain (may be NULL), as int8; scale = 1 / rms(codes). */
+bm_q8 bm_norm_quantize(const float *v, const float *gain, uint32_t n, int8_t *codes);
+/* ReLU (relu2 = 0) or ReLU squared of accumulators, then as bm_norm_quantize without gain. */
+bm_q8 bm_act_quantize(const int32_t *acc, int relu2, uint32_t n, int8_t *codes);
+/* 1 / rms of n codes; 0 for a zero vector. */
+float bm_rms_scale(const int8_t *codes, uint32_t n);
+float bm_inv_sqrt(uint32_t n);             /* 1 / sqrt(n) */
+
+void bm_scale_acc(const int32_t *acc, float s, uint32_t n, float *y);      /* y  = float(acc) * s */
+void bm_add_scaled(const int32_t *acc, float s, uint32_t n, float *x);     /* x += float(acc) * s */
+void bm_row(const int8_t *codes, float scale, uint32_t n, float *y);       /* y  = float(codes) * scale */
+void bm_add_row(const int8_t *codes, float scale, uint32_t n, float *x);   /* x += float(codes) * scale */
+void bm_add(const float *a, uint32_t n, float *x);                         /* x += a */
+void bm_relu(uint32_t n, float *x);                                        /* x = max(x, 0) */
+/* 2x2 average of a g x g grid of vectors: x[g*g][width] -> y[g*g/4][width]; y may be x. */
+void bm_pool_2x2(const float *x, uint32_t g, uint32_t width, float *y);
+void bm_pixels(const uint8_t *p, uint32_t n, float *y);                    /* (2 p - 255) / 255 */
+
+/* Keys and values of n slots: codes [n][BM_PAD(d)], one scale per slot. */
+typedef struct {
+    int8_t *k, *v;
+    float *k_scale, *v_scale;
+} bm_cache;
+
+/* Softmax attention of one token over the first n slots; physical order does not matter.
+ * q codes [d], d = n_heads * head_dim; scratch: float [n] and int32 [n]; out [d].
+ * Bound: |sum w v| <= 2^14 * 127 * n < 2^31 for n <= 1032. */
+void bm_attend(const bm_cache *kv, uint32_t n, const int8_t *q, float q_scale, uint32_t n_heads,
+               uint32_t head_dim, float *scratch_e, int32_t *scratch_w, float *out);
+
+/* Episodic memory: int16 codes in two byte planes, code = 256 * high + low, value = code * scale. */
+typedef struct {
+    int8_t *high, *low;   /* [slots][BM_PAD(width)] */
+    float *scales;        /* [slots] */
+    uint32_t *usage;      /* [slots], Q24 */
+    uint32_t slots, width;
+} bm_memory;
+
+/* M_r = softmax(M q / sqrt(C))^T M, streamed in blocks of BM_READ_BLOCK rows. out [width] */
+void bm_memory_read(const bm_memory *m, const int8_t *q, float q_scale, float *out);
+/* Content scores of all slots, as in the read. scores [slots] */
+void bm_memory_scores(const bm_memory *m, const int8_t *q, float q_scale, float *scores);
+/* Softmax address weights in [0, 255]: scores [n] -> w [n]; returns their sum (> 0). scores is overwritten. */
+uint32_t bm_memory_address(float *scores, uint32_t n, int32_t *w);
+
+typedef struct {
+    float write_rate, forget_rate;
+    uint32_t forget_below;   /* usage, Q24 */
+    int outer;               /* 0: M += a W (q - M); 1: M += a W q (paper eq. 1) */
+} bm_write_rule;
+/* Write weights w (sum w_total) and content weights r (sum r_total) -> new memory. q codes [width];
+ * row: scratch float [width]. */
+void bm_memory_update(bm_memory *m, const bm_write_rule *rule, const int8_t *q, float q_scale, const int32_t *w,
+                      uint32_t w_total, const int32_t *r, uint32_t r_total, float *row);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
