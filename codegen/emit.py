@@ -1,0 +1,127 @@
+"""Write a standalone C project for one frozen model and one board."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+import jinja2
+import numpy as np
+
+from bitmar_tiny.errors import ConfigError
+from bitmar_tiny.frozen import FrozenModel, write_atomic
+from bitmar_tiny.golden.model import forget_threshold
+from bitmar_tiny.taps import tap_table
+
+from . import lower as lowering
+from .boards import Board
+from .plan import Plan, kv_bytes, layers, make_plan, memory_bytes
+from .resources import resource_dir
+
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Project:
+    """A generated project: its folder, board, kernel family, plan and packed blob."""
+
+    path: Path
+    board: Board
+    family: str
+    plan: Plan
+    blob: lowering.Blob
+
+
+def emit(model: FrozenModel, board: Board, out: Path | str, family: str | None = None) -> Project:
+    """Lower, plan and write the project into ``out`` (created, or overwritten if it is a project of ours).
+
+    Raises ``FitError`` before anything is written if the board cannot hold the model.
+    """
+    family = family or board.kernels[0]
+    if family not in board.kernels:
+        raise ConfigError(f"Board {board.name} has no kernel family '{family}'.", f"It has: {', '.join(board.kernels)}.")
+    out = Path(out)
+    if out.exists() and any(out.iterdir()) and not (out / MANIFEST).is_file():
+        raise ConfigError(f"{out}: not empty and not a project of bitmar-tiny.", "Choose another folder with -o.")
+    blob = lowering.lower(model, family)
+    plan = make_plan(model.config, blob, board)
+    context = _context(model, board, family, blob, plan)
+    src = out / "src"
+    if src.exists():
+        shutil.rmtree(src)
+    src.mkdir(parents=True)
+    templates = resource_dir("firmware_templates")
+    kernels = [templates / "kernels" / f"bm_kernels__{family}.c"]
+    for source in (*sorted((templates / "runtime").glob("bm_*.[ch]")), templates / "runtime" / "bitmar.h", *kernels,
+                   *sorted((templates / "platform").glob(f"{board.os}_*"))):
+        shutil.copyfile(source, src / source.name)
+    write_atomic(out / "model.blob", blob.to_bytes())
+    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(templates / "project"), keep_trailing_newline=True,
+                                     undefined=jinja2.StrictUndefined, trim_blocks=False, autoescape=False)
+    for template, target in (("bm_config.h.j2", "src/bm_config.h"), ("bm_step.c.j2", "src/bm_step.c"),
+                             ("Makefile.j2", "Makefile"), ("CMakeLists.txt.j2", "CMakeLists.txt"),
+                             ("README.md.j2", "README.md")):
+        (out / target).write_text(environment.get_template(template).render(context))
+    (out / "plan.json").write_text(json.dumps(plan.as_dict(), indent=2) + "\n")
+    (out / MANIFEST).write_text(json.dumps({
+        "schema": "bitmar-tiny/project", "schema_version": 1, "version": context["version"], "board": board.name,
+        "kernels": family, "model": model.config.name, "model_sha256": model.digest, "tap_count": context["tap_count"],
+    }, indent=2) + "\n")
+    return Project(out, board, family, plan, blob)
+
+
+def c_float(value: float) -> str:
+    """A float32 constant as C text that reads back to the same bits."""
+    return f"{float(np.float32(value)):.9g}f" if "." in f"{float(np.float32(value)):.9g}" or "e" in f"{float(np.float32(value)):.9g}" \
+        else f"{float(np.float32(value)):.9g}.0f"
+
+
+def _context(model: FrozenModel, board: Board, family: str, blob: lowering.Blob, plan: Plan) -> dict:
+    cfg, taps = model.config, [t.name for t in tap_table(model.config)]
+    tokenizer = next(s for s in blob.sections if s.name == "tokenizer")
+    single = [t for t in taps if not t.startswith(("enc.", "dec."))]
+    return {
+        "version": version(), "board": board, "cfg": cfg, "digest": model.digest, "family": family,
+        "digest_bytes": bytes.fromhex(model.digest), "image_grid": math.isqrt(cfg.image_tokens), "c_float": c_float,
+        "forget_threshold": forget_threshold(cfg), "eos": cfg.vocab_size - 1,
+        "blob_version": lowering.VERSION, "blob_header": lowering.HEADER_BYTES, "blob_bytes": blob.size,
+        "tokenizer_bytes": len(tokenizer.data),
+        "section_macros": [(_macro(s.name), s.offset) for s in blob.sections if not s.name.startswith(("enc.", "dec."))],
+        "arena_bytes": plan.arena_bytes, "arena": plan.of_kind("arena"), "plan": plan,
+        "kv_bytes": layers(cfg) * kv_bytes(cfg), "memory_bytes": memory_bytes(cfg),
+        "tap_macros": [(_macro(t), taps.index(t)) for t in single], "tap_count": len(taps),
+        "layers": list(_layers(model, blob, taps)),
+        "family_flags": " ".join(board.kernel_flags.get(family, [])),
+    }
+
+
+def _layers(model: FrozenModel, blob: lowering.Blob, taps: list[str]):
+    cfg, slot = model.config, 0
+    for part, prefix, count in (("encoder", "enc", cfg.n_encoder_layers), ("decoder", "dec", cfg.n_decoder_layers)):
+        for i in range(count):
+            name = f"{prefix}.{i}"
+            entry = {key: blob.offset(f"{name}.{key}")
+                     for key in ("attn_norm", "wqkv", "wo", "ffn_norm", "w1", "w2", "scales")}
+            entry |= {"name": name, "symbol": f"{prefix.upper()}_{i}", "part": part, "index": i,
+                      "kv": slot * kv_bytes(cfg), "tap": taps.index(f"{name}.attn.codes")}
+            if part == "decoder":
+                entry |= {"wm": blob.offset(f"{name}.wm"), "wm_scale": blob.offset(f"{name}.wm_scale"),
+                          "cond_tap": taps.index(f"{name}.cond")}
+            slot += 1
+            yield entry
+
+
+def _macro(name: str) -> str:
+    return name.upper().replace(".", "_")
+
+
+def version() -> str:
+    """Version of this package, or 'unknown' in an uninstalled checkout."""
+    try:
+        return metadata.version("bitmar-tiny")
+    except metadata.PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,17 @@
+"""Find the templates and profiles, in a checkout and in an installed wheel alike."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bitmar_tiny.errors import ToolError
+
+_ROOT = Path(__file__).resolve().parent.parent
+
+
+def resource_dir(name: str) -> Path:
+    """Folder ``name`` (``firmware_templates`` or ``board_profiles``)."""
+    path = _ROOT / name
+    if not path.is_dir():
+        raise ToolError(f"The folder '{name}' that ships with bitmar-tiny is missing.", "Install bitmar-tiny again.")
+    return path

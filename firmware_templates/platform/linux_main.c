@@ -1,0 +1,169 @@
+/* The model as a Linux program: text and picture in, text out; and the trace that `verify` compares.
+ *
+ *   bitmar generate [--image FILE] [--prompt TEXT] [--tokens N] [--temperature T] [--top-k K] [--seed S]
+ *                   [--no-memory] [--ids]
+ *   bitmar info
+ *   bitmar trace < script > trace      (builds with -DBM_TAPS; formats in linux_trace.c)
+ *
+ * FILE: .ppm (P6, one 16x16 patch per image vector), .u8 (raw patches) or .f32 (raw float features).
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bitmar.h"
+#include "bm_selftest.h"
+#include "linux_trace.h"
+
+extern const uint8_t bm_blob[], bm_blob_end[];
+
+static uint8_t arena[BM_ARENA_BYTES] __attribute__((aligned(64)));
+static float features[BM_IMAGE_INPUTS * BM_VISION];
+static uint8_t patches[BM_IMAGE_INPUTS * BM_VISION];
+
+typedef struct {
+    const char *image, *prompt;
+    uint32_t tokens, top_k;
+    uint64_t seed;
+    float temperature;
+    int no_memory, ids;
+} options;
+
+static int fail(const char *what, const char *why)
+{
+    fprintf(stderr, "bitmar: %s: %s\n", what, why);
+    return 2;
+}
+
+/* P6 picture of a square grid of 16x16 patches -> patches [n][16 * 16 * 3]. Returns NULL or a reason. */
+static const char *read_ppm(FILE *f)
+{
+    unsigned width = 0, height = 0, depth = 0, grid = 1;
+    while (grid * grid < BM_IMAGE_INPUTS) grid++;
+    if (grid * grid != BM_IMAGE_INPUTS) return "this model does not take square pictures";
+    if (fscanf(f, "P6 %u %u %u", &width, &height, &depth) != 3 || depth != 255) return "not an 8-bit P6 picture";
+    if (width != 16u * grid || height != 16u * grid) return "the picture has the wrong size; see 'bitmar info'";
+    if (fgetc(f) == EOF) return "the picture is cut short";
+    for (unsigned y = 0; y < height; y++)
+        for (unsigned g = 0; g < grid; g++) {
+            uint8_t *row = patches + (y / 16u * grid + g) * BM_VISION + (y % 16u) * 48u;
+            if (fread(row, 1, 48, f) != 48) return "the picture is cut short";
+        }
+    return NULL;
+}
+
+static const char *read_image(const char *path, bm_state *s)
+{
+    const char *dot = strrchr(path, '.'), *why = NULL;
+    FILE *f = fopen(path, "rb");
+    if (!f) return strerror(errno);
+    if (dot && strcmp(dot, ".f32") == 0) {
+        if (fread(features, 1, sizeof features, f) != sizeof features) why = "the features are cut short";
+    } else if (dot && strcmp(dot, ".ppm") == 0) {
+        why = read_ppm(f);
+    } else if (fread(patches, 1, sizeof patches, f) != sizeof patches) {
+        why = "the patches are cut short";
+    }
+    fclose(f);
+    if (why) return why;
+    const bm_status status =
+        dot && strcmp(dot, ".f32") == 0 ? bm_set_image(s, features) : bm_set_image_pixels(s, patches, features);
+    return status == BM_OK ? NULL : bm_status_text(status);
+}
+
+static void print_token(const bm_state *s, uint32_t token, int ids)
+{
+    uint32_t length = 0;
+    if (ids) {
+        printf("%u ", (unsigned)token);
+    } else {
+        const uint8_t *text = bm_tokenizer_text(&s->tokenizer, token, &length);
+        fwrite(text, 1, length, stdout);
+    }
+    fflush(stdout);
+}
+
+/* Feed EOS and the prompt, then generate until EOS or the token limit. */
+static int generate(bm_state *s, const options *o)
+{
+    static uint32_t prompt[4096];
+    uint32_t count = 0, token = BM_EOS;
+    bm_sampler sampler;
+    bm_sampler_init(&sampler, o->temperature, o->top_k, o->seed);
+    if (o->prompt[0]) {
+        const int n = bm_tokenizer_encode(&s->tokenizer, (const uint8_t *)o->prompt, (uint32_t)strlen(o->prompt), prompt,
+                                          sizeof prompt / sizeof prompt[0]);
+        if (n < 0) return fail("--prompt", "too long or not encodable");
+        count = (uint32_t)n;
+    }
+    s->memory_on = !o->no_memory;
+    for (uint32_t i = 0; i < count + o->tokens; i++) {
+        const bm_status status = bm_step(s, token);
+        if (status != BM_OK) return fail("step", bm_status_text(status));
+        token = i < count ? prompt[i] : bm_pick(s, &sampler);
+        if (i >= count && token == BM_EOS) break;
+        print_token(s, token, o->ids);
+    }
+    putchar('\n');
+    return 0;
+}
+
+static int info(void)
+{
+    printf("model %s for %s, kernels %s\nSHA-256 ", BM_MODEL_NAME, BM_BOARD, BM_KERNELS_NAME);
+    for (int i = 16; i < 48; i++) printf("%02x", bm_blob[i]);
+    printf("\nblob %u bytes, arena %u bytes, image %u vectors of %u\n", BM_BLOB_BYTES, BM_ARENA_BYTES, BM_IMAGE_INPUTS,
+           BM_VISION);
+    return 0;
+}
+
+/* Value of option argv[*i], which must be a number in [low, high]. */
+static int number(int argc, char **argv, int *i, double low, double high, double *out)
+{
+    char *end = NULL;
+    if (*i + 1 >= argc) return fail(argv[*i], "needs a value");
+    *out = strtod(argv[++*i], &end);
+    if (end == argv[*i] || *end || !(*out >= low && *out <= high)) return fail(argv[*i - 1], "value out of range");
+    return 0;
+}
+
+static int parse(int argc, char **argv, options *o)
+{
+    for (int i = 2; i < argc; i++) {
+        double v = 0;
+        int bad = 0;
+        if (strcmp(argv[i], "--no-memory") == 0) o->no_memory = 1;
+        else if (strcmp(argv[i], "--ids") == 0) o->ids = 1;
+        else if (strcmp(argv[i], "--image") == 0 && i + 1 < argc) o->image = argv[++i];
+        else if (strcmp(argv[i], "--prompt") == 0 && i + 1 < argc) o->prompt = argv[++i];
+        else if (strcmp(argv[i], "--tokens") == 0) bad = number(argc, argv, &i, 1, 1e6, &v), o->tokens = (uint32_t)v;
+        else if (strcmp(argv[i], "--top-k") == 0) bad = number(argc, argv, &i, 1, 256, &v), o->top_k = (uint32_t)v;
+        else if (strcmp(argv[i], "--seed") == 0) bad = number(argc, argv, &i, 0, 9e15, &v), o->seed = (uint64_t)v;
+        else if (strcmp(argv[i], "--temperature") == 0) bad = number(argc, argv, &i, 0, 100, &v), o->temperature = (float)v;
+        else return fail(argv[i], "unknown option, or its value is missing");
+        if (bad) return bad;
+    }
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    static bm_state s;
+    options o = {NULL, "", 32, 40, 0, 0.0f, 0, 0};
+    const char *command = argc > 1 ? argv[1] : "";
+    if (strcmp(command, "info") == 0) return info();
+    const int traces = strcmp(command, "trace") == 0;
+    if (!traces && strcmp(command, "generate") != 0) return fail("usage", "bitmar generate|info|trace [options]");
+    const int bad = parse(argc, argv, &o);
+    if (bad) return bad;
+    const bm_status status = bm_init(&s, bm_blob, (size_t)(bm_blob_end - bm_blob), arena, sizeof arena);
+    if (status == BM_ERR_NUMERICS) return fail("self-test", bm_selftest());
+    if (status != BM_OK) return fail("start", bm_status_text(status));
+    if (traces) return linux_trace(&s, features);
+    if (o.image) {
+        const char *why = read_image(o.image, &s);
+        if (why) return fail(o.image, why);
+    }
+    return generate(&s, &o);
+}

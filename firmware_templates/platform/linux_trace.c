@@ -1,0 +1,113 @@
+/* `bitmar trace`: replay a script of events, report a CRC-32 for every tap. All integers little-endian.
+ *
+ * script   := command*
+ * command  := 'B'                       begin an episode
+ *           | 'I' float32[INPUTS][768]  set the image
+ *           | 'T' u32 token             step
+ *           | 'W'                       end the episode (write the memory)
+ *           | 'M' u8 on                 read the memory or not
+ *           | 'S' u32 tap, u8 mode      tap mode: 0 silent, 1 CRC, 2 CRC and data
+ * trace    := "BMTR" u32 tap_count  (record | result)*
+ * record   := u32 tap, u32 crc, u32 bytes, u8 data[bytes]   (bytes = 0 unless the mode is 2)
+ * result   := u32 0xFFFFFFFF, i32 status, u32 next token (greedy), after 'B', 'I', 'T' and 'W'
+ */
+#include "linux_trace.h"
+
+#include <stdio.h>
+
+#include "bm_crc32.h"
+
+#ifdef BM_TAPS
+
+static uint8_t mode[BM_TAP_COUNT];
+
+static void put_u32(uint32_t v)
+{
+    const uint8_t b[4] = {(uint8_t)v, (uint8_t)(v >> 8), (uint8_t)(v >> 16), (uint8_t)(v >> 24)};
+    fwrite(b, 1, 4, stdout);
+}
+
+static int get_u32(uint32_t *v)
+{
+    uint8_t b[4];
+    if (fread(b, 1, 4, stdin) != 4) return 0;
+    *v = (uint32_t)b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24;
+    return 1;
+}
+
+static void tap(void *context, uint32_t id, const void *data, uint32_t rows, uint32_t row_bytes, uint32_t stride)
+{
+    const uint8_t *p = data;
+    uint32_t crc = 0;
+    (void)context;
+    if (id >= BM_TAP_COUNT || mode[id] == 0) return;
+    for (uint32_t r = 0; r < rows; r++) crc = bm_crc32(crc, p + (size_t)r * stride, row_bytes);
+    put_u32(id);
+    put_u32(crc);
+    put_u32(mode[id] == 2 ? rows * row_bytes : 0);
+    if (mode[id] == 2)
+        for (uint32_t r = 0; r < rows; r++) fwrite(p + (size_t)r * stride, 1, row_bytes, stdout);
+}
+
+static void put_result(const bm_state *s, bm_status status)
+{
+    uint32_t best = 0;
+    for (uint32_t i = 1; i < BM_VOCAB; i++)
+        if (s->logits[i] > s->logits[best]) best = i;
+    put_u32(0xFFFFFFFFu);
+    put_u32((uint32_t)status);
+    put_u32(best);
+}
+
+/* Execute one command; returns 0 at the end of the script, 1 to go on, -1 if the script is malformed. */
+static int execute(bm_state *s, float *features, int command)
+{
+    uint32_t v = 0;
+    int c = 0;
+    switch (command) {
+    case EOF: return 0;
+    case 'B': bm_begin_episode(s); put_result(s, BM_OK); return 1;
+    case 'W': bm_end_episode(s); put_result(s, BM_OK); return 1;
+    case 'T':
+        if (!get_u32(&v)) return -1;
+        put_result(s, bm_step(s, v));
+        return 1;
+    case 'I':
+        if (fread(features, sizeof *features, BM_IMAGE_INPUTS * BM_VISION, stdin) != BM_IMAGE_INPUTS * BM_VISION) return -1;
+        put_result(s, bm_set_image(s, features));
+        return 1;
+    case 'M':
+        if ((c = getchar()) == EOF) return -1;
+        s->memory_on = c != 0;
+        return 1;
+    case 'S':
+        if (!get_u32(&v) || v >= BM_TAP_COUNT || (c = getchar()) == EOF) return -1;
+        mode[v] = (uint8_t)c;
+        return 1;
+    default: return -1;
+    }
+}
+
+int linux_trace(bm_state *s, float *features)
+{
+    int go = 1;
+    s->tap = tap;
+    fwrite("BMTR", 1, 4, stdout);
+    put_u32(BM_TAP_COUNT);
+    while (go == 1) go = execute(s, features, getchar());
+    fflush(stdout);
+    if (go < 0) fprintf(stderr, "bitmar: trace: malformed script\n");
+    return go < 0 || ferror(stdout) ? 2 : 0;
+}
+
+#else
+
+int linux_trace(bm_state *s, float *features)
+{
+    (void)s;
+    (void)features;
+    fprintf(stderr, "bitmar: trace: this build has no taps; compile with -DBM_TAPS\n");
+    return 2;
+}
+
+#endif

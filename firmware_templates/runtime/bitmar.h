@@ -1,0 +1,114 @@
+/* BitMar on a board: the public interface.
+ *
+ *   static uint8_t arena[BM_ARENA_BYTES] aligned to 64;
+ *   bm_state s;
+ *   bm_init(&s, blob, blob_size, arena, sizeof arena);   once; checks everything, allocates nothing
+ *   bm_set_image(&s, features);                          optional, once per episode
+ *   bm_step(&s, token);  bm_pick(&s, &sampler)           once per token
+ *   bm_end_episode(&s);                                  writes the episode into the memory
+ *   bm_begin_episode(&s);                                forgets the stream, keeps the memory
+ *
+ * Sizes are compile-time constants in bm_config.h, which codegen writes for one model and one board.
+ */
+#ifndef BITMAR_H
+#define BITMAR_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bm_config.h"
+#include "bm_numerics.h"
+#include "bm_sampler.h"
+#include "bm_tokenizer.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define BM_VISION 768u              /* width of one image feature vector (paper 3.2) */
+#define BM_POOL_MAX (1u << 23)      /* tokens after which the pooled query stops growing */
+
+typedef enum {
+    BM_OK = 0,
+    BM_ERR_BLOB = -1,      /* not a model blob, damaged, or made for another build */
+    BM_ERR_ARENA = -2,     /* arena missing, too small or not aligned to 64 bytes */
+    BM_ERR_TOKEN = -3,     /* token id outside the vocabulary */
+    BM_ERR_IMAGE = -4,     /* image features that are not finite */
+    BM_ERR_CPU = -5,       /* the processor lacks the instructions this build uses */
+    BM_ERR_NUMERICS = -6,  /* the toolchain broke a numerics rule; see bm_selftest() */
+    BM_ERR_TOKENIZER = -7  /* the blob holds no usable tokenizer */
+} bm_status;
+
+/* One sentence for a status code. */
+const char *bm_status_text(bm_status status);
+
+/* Where one layer's parts lie: offsets into the blob, and of its cache in the arena. */
+typedef struct {
+    uint32_t attn_norm;  /* float [D] */
+    uint32_t wqkv;       /* packed [3 D][D] */
+    uint32_t wo;         /* packed [D][D] */
+    uint32_t ffn_norm;   /* float [D] */
+    uint32_t w1;         /* packed [FFN][D] */
+    uint32_t w2;         /* packed [D][FFN] */
+    uint32_t scales;     /* float [5]: q, k, v, o, w2 */
+    uint32_t kv;         /* arena: k [N][PAD(D)], v [N][PAD(D)], k_scale [N], v_scale [N] */
+} bm_layer;
+
+/* Called with every intermediate tensor of a build with BM_TAPS: `rows` rows of `row_bytes`, `stride` apart. */
+typedef void (*bm_tap_fn)(void *context, uint32_t id, const void *data, uint32_t rows, uint32_t row_bytes,
+                          uint32_t stride);
+
+/* Everything that changes while the model runs. All pointers point into the arena. */
+typedef struct {
+    const uint8_t *blob;
+    uint8_t *arena;
+    uint32_t t;              /* tokens so far in this episode */
+    int has_image;
+    int memory_on;           /* 0: leave the memory unread */
+    float logit_scale;       /* float logit = acc * logit_scale */
+    float *x;                /* [D] residual stream */
+    float *fused;            /* [D] */
+    float *vec;              /* [max(D, VISION_HIDDEN, C)] scratch */
+    float *out;              /* [max(D, 768)] attention output; pooled image vectors */
+    float *scores;           /* [max(N, IMAGE_TOKENS, K)] */
+    int8_t *codes;           /* [PAD(max(D, 768, VISION_HIDDEN))] input of the next BitLinear */
+    int8_t *q;               /* [PAD(D)] */
+    int8_t *hidden;          /* [PAD(max(FFN, VISION_HIDDEN))] */
+    int32_t *acc;            /* [rows of the tallest matrix but the head] */
+    int32_t *weights;        /* [max(N, K)] */
+    int32_t *weights2;       /* [K] */
+    int32_t *pooled;         /* [D] sum of the codes of the fused states */
+    float *cond;             /* [N_DEC][D] memory conditioning per decoder layer */
+    int32_t *logits;         /* [V] integer logits of the last step */
+    bm_cache image;          /* IMAGE_TOKENS slots */
+    bm_memory memory;
+    bm_tokenizer tokenizer;
+    bm_tap_fn tap;           /* BM_TAPS builds only; may be NULL */
+    void *tap_context;
+} bm_state;
+
+/* Check the blob (magic, version, size, CRC-32, identity), the processor and the arithmetic, lay the
+ * arena out, load the memory and begin an episode. `blob` must stay mapped. */
+bm_status bm_init(bm_state *s, const void *blob, size_t blob_size, void *arena, size_t arena_size);
+
+/* Start a new stream: position, caches, image and pooled query are forgotten, the memory stays. */
+void bm_begin_episode(bm_state *s);
+
+/* features: [BM_IMAGE_INPUTS][768], finite. Keys and values are cached for the episode. */
+bm_status bm_set_image(bm_state *s, const float *features);
+/* The same from raw uint8 patches [BM_IMAGE_INPUTS][768]; features: scratch of as many floats. */
+bm_status bm_set_image_pixels(bm_state *s, const uint8_t *patches, float *features);
+
+/* Advance by one token; s->logits and s->logit_scale then hold the next token's logits. */
+bm_status bm_step(bm_state *s, uint32_t token);
+
+/* Choose the next token from the last step. */
+uint32_t bm_pick(const bm_state *s, bm_sampler *sampler);
+
+/* Write the episode into the memory (soft multi-slot write, then usage-based forgetting). */
+void bm_end_episode(bm_state *s);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

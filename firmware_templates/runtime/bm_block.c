@@ -1,0 +1,139 @@
+/* The transformer block, fusion and memory conditioning: what the generated step calls.
+ * Names and order as in bitmar_tiny/golden/model.py.
+ */
+#include "bm_internal.h"
+
+void bm_linear(bm_state *s, uint32_t w, uint32_t rows, uint32_t width, const int8_t *codes, int32_t sum)
+{
+    bm_gemv_t2s8(s->blob + w, codes, sum, rows, width, s->acc);
+}
+
+/* Physical slot of token t: sinks stay, the window is a ring (paper 3.1). */
+static uint32_t ring_slot(uint32_t t)
+{
+    return t < BM_SINKS ? t : BM_SINKS + (t - BM_SINKS) % BM_WINDOW;
+}
+
+static bm_cache cache_at(bm_state *s, uint32_t offset, uint32_t slots)
+{
+    const uint32_t plane = slots * BM_PAD(BM_D);
+    bm_cache kv;
+    kv.k = (int8_t *)(void *)(s->arena + offset);
+    kv.v = kv.k + plane;
+    kv.k_scale = (float *)(void *)(s->arena + offset + 2u * plane);
+    kv.v_scale = kv.k_scale + slots;
+    return kv;
+}
+
+/* acc [3 D] -> q codes in s->q, k and v codes straight into their cache slot. Returns q's scale. */
+static float split_qkv(bm_state *s, const bm_layer *layer, const bm_cache *kv, uint32_t i, float norm, uint32_t tap)
+{
+    const float *scale = BM_F32(s, layer->scales);
+    int8_t *k = kv->k + i * BM_PAD(BM_D), *v = kv->v + i * BM_PAD(BM_D);
+    float scales[3];
+    bm_scale_acc(s->acc, norm * scale[0], BM_D, s->vec);
+    scales[0] = bm_quantize(s->vec, BM_D, s->q).scale;
+    bm_scale_acc(s->acc + BM_D, norm * scale[1], BM_D, s->vec);
+    scales[1] = kv->k_scale[i] = bm_quantize(s->vec, BM_D, k).scale;
+    bm_scale_acc(s->acc + 2u * BM_D, norm * scale[2], BM_D, s->vec);
+    scales[2] = kv->v_scale[i] = bm_quantize(s->vec, BM_D, v).scale;
+    BM_TAP(s, tap + BM_TAP_Q_CODES, s->q, BM_D);
+    BM_TAP(s, tap + BM_TAP_K_CODES, k, BM_D);
+    BM_TAP(s, tap + BM_TAP_V_CODES, v, BM_D);
+    BM_TAP(s, tap + BM_TAP_QKV_SCALES, scales, 3u);
+    return scales[0];
+}
+
+static void tap_cache(bm_state *s, const bm_cache *kv, uint32_t tap)
+{
+    BM_TAP_ROWS(s, tap + BM_TAP_CACHE_K, kv->k, BM_CONTEXT, BM_D, BM_PAD(BM_D));
+    BM_TAP(s, tap + BM_TAP_CACHE_K_SCALE, kv->k_scale, BM_CONTEXT);
+    BM_TAP_ROWS(s, tap + BM_TAP_CACHE_V, kv->v, BM_CONTEXT, BM_D, BM_PAD(BM_D));
+    BM_TAP(s, tap + BM_TAP_CACHE_V_SCALE, kv->v_scale, BM_CONTEXT);
+    (void)s;
+    (void)kv;
+}
+
+void bm_block(bm_state *s, const bm_layer *layer, uint32_t tap)
+{
+    const float *scale = BM_F32(s, layer->scales);
+    const bm_cache kv = cache_at(s, layer->kv, BM_CONTEXT);
+    const uint32_t used = s->t + 1u < BM_CONTEXT ? s->t + 1u : BM_CONTEXT;
+
+    /* attention: x += W_o attend(norm(x)) */
+    bm_q8 h = bm_norm_quantize(s->x, BM_F32(s, layer->attn_norm), BM_D, s->codes);
+    BM_TAP(s, tap + BM_TAP_ATTN_CODES, s->codes, BM_D);
+    bm_linear(s, layer->wqkv, 3u * BM_D, BM_D, s->codes, h.sum);
+    BM_TAP(s, tap + BM_TAP_QKV_ACC, s->acc, 3u * BM_D);
+    const float q_scale = split_qkv(s, layer, &kv, ring_slot(s->t), h.scale, tap);
+    tap_cache(s, &kv, tap);
+    bm_attend(&kv, used, s->q, q_scale, BM_HEADS, BM_HEAD_DIM, s->scores, s->weights, s->out);
+    BM_TAP(s, tap + BM_TAP_ATTN_OUT, s->out, BM_D);
+    h = bm_norm_quantize(s->out, NULL, BM_D, s->codes);
+    bm_linear(s, layer->wo, BM_D, BM_D, s->codes, h.sum);
+    bm_add_scaled(s->acc, h.scale * scale[3], BM_D, s->x);
+    BM_TAP(s, tap + BM_TAP_ATTN_X, s->x, BM_D);
+
+    /* feed-forward: x += W_2 act(W_1 norm(x)); the scale of W_1 cancels in the hidden norm */
+    h = bm_norm_quantize(s->x, BM_F32(s, layer->ffn_norm), BM_D, s->codes);
+    BM_TAP(s, tap + BM_TAP_FFN_CODES, s->codes, BM_D);
+    bm_linear(s, layer->w1, BM_FFN, BM_D, s->codes, h.sum);
+    BM_TAP(s, tap + BM_TAP_FFN_ACC, s->acc, BM_FFN);
+    h = bm_act_quantize(s->acc, BM_RELU2, BM_FFN, s->hidden);
+    BM_TAP(s, tap + BM_TAP_FFN_HIDDEN, s->hidden, BM_FFN);
+    bm_linear(s, layer->w2, BM_D, BM_FFN, s->hidden, h.sum);
+    bm_add_scaled(s->acc, h.scale * scale[4], BM_D, s->x);
+    BM_TAP(s, tap + BM_TAP_FFN_X, s->x, BM_D);
+}
+
+void bm_fuse(bm_state *s)
+{
+    for (uint32_t i = 0; i < BM_D; i++) s->fused[i] = s->x[i];
+    if (s->has_image) {
+        const float *scale = BM_F32(s, BM_OFF_FUSION_SCALES);
+        bm_q8 h = bm_norm_quantize(s->x, BM_F32(s, BM_OFF_FUSION_NORM), BM_D, s->codes);
+        BM_TAP(s, BM_TAP_FUSION_CODES, s->codes, BM_D);
+        bm_linear(s, BM_OFF_FUSION_WQ, BM_D, BM_D, s->codes, h.sum);
+        bm_scale_acc(s->acc, h.scale * scale[0], BM_D, s->vec);
+        const float q_scale = bm_quantize(s->vec, BM_D, s->q).scale;
+        BM_TAP(s, BM_TAP_FUSION_Q_CODES, s->q, BM_D);
+        bm_attend(&s->image, BM_IMAGE_TOKENS, s->q, q_scale, BM_HEADS, BM_HEAD_DIM, s->scores, s->weights, s->out);
+        BM_TAP(s, BM_TAP_FUSION_OUT, s->out, BM_D);
+        h = bm_norm_quantize(s->out, NULL, BM_D, s->codes);
+        bm_linear(s, BM_OFF_FUSION_WO, BM_D, BM_D, s->codes, h.sum);
+        bm_add_scaled(s->acc, h.scale * scale[3], BM_D, s->fused);
+    }
+    BM_TAP(s, BM_TAP_FUSED, s->fused, BM_D);
+}
+
+void bm_pool(bm_state *s)
+{
+    bm_norm_quantize(s->fused, BM_F32(s, BM_OFF_MEMORY_NORM), BM_D, s->codes);
+    BM_TAP(s, BM_TAP_POOL_CODES, s->codes, BM_D);
+    if (s->t < BM_POOL_MAX)
+        for (uint32_t i = 0; i < BM_D; i++) s->pooled[i] += s->codes[i];
+    BM_TAP(s, BM_TAP_POOL_SUM, s->pooled, BM_D);
+}
+
+bm_q8 bm_query(bm_state *s)
+{
+    bm_scale_acc(s->pooled, 1.0f, BM_D, s->vec);
+    return bm_norm_quantize(s->vec, NULL, BM_D, s->q);
+}
+
+bm_q8 bm_read(bm_state *s)
+{
+    const bm_q8 q = bm_query(s);
+    BM_TAP(s, BM_TAP_READ_QUERY, s->q, BM_D);
+    bm_memory_read(&s->memory, s->q, q.scale, s->out);
+    BM_TAP(s, BM_TAP_READ_VECTOR, s->out, BM_D);
+    return bm_norm_quantize(s->out, NULL, BM_D, s->codes);
+}
+
+void bm_condition(bm_state *s, uint32_t layer, uint32_t wm, uint32_t scale, bm_q8 r, uint32_t tap)
+{
+    float *cond = s->cond + layer * BM_D;
+    bm_linear(s, wm, BM_D, BM_D, s->codes, r.sum);
+    bm_scale_acc(s->acc, r.scale * BM_F32(s, scale)[0], BM_D, cond);
+    BM_TAP(s, tap, cond, BM_D);
+}

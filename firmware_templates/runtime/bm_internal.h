@@ -1,0 +1,47 @@
+/* Shared by the model's own sources: blob and arena access, taps, and the blocks of the step. */
+#ifndef BM_INTERNAL_H
+#define BM_INTERNAL_H
+
+#include "bitmar.h"
+#include "bm_kernels.h"
+
+#define BM_F32(s, offset) ((const float *)(const void *)((s)->blob + (offset)))
+#define BM_I8(s, offset) ((const int8_t *)(const void *)((s)->blob + (offset)))
+
+#ifdef BM_TAPS
+void bm_tap_rows(bm_state *s, uint32_t id, const void *data, uint32_t rows, uint32_t row_bytes, uint32_t stride);
+#define BM_TAP_ROWS(s, id, data, rows, bytes, stride) bm_tap_rows(s, id, data, rows, bytes, stride)
+#else
+#define BM_TAP_ROWS(s, id, data, rows, bytes, stride) ((void)(id))
+#endif
+#define BM_TAP(s, id, data, n) BM_TAP_ROWS(s, id, data, 1u, (uint32_t)((n) * sizeof *(data)), 0u)
+
+/* Taps of one transformer block, in order, relative to the block's first id. */
+enum {
+    BM_TAP_ATTN_CODES, BM_TAP_QKV_ACC, BM_TAP_Q_CODES, BM_TAP_K_CODES, BM_TAP_V_CODES, BM_TAP_QKV_SCALES,
+    BM_TAP_CACHE_K, BM_TAP_CACHE_K_SCALE, BM_TAP_CACHE_V, BM_TAP_CACHE_V_SCALE,
+    BM_TAP_ATTN_OUT, BM_TAP_ATTN_X, BM_TAP_FFN_CODES, BM_TAP_FFN_ACC, BM_TAP_FFN_HIDDEN, BM_TAP_FFN_X
+};
+
+/* BitLinear from given codes: acc = W codes, y = acc * (a * b); y may be NULL to keep only s->acc. */
+void bm_linear(bm_state *s, uint32_t w, uint32_t rows, uint32_t width, const int8_t *codes, int32_t sum);
+
+/* One pre-norm block on s->x with the KV cache of this layer. `tap` is the id of its first tap. */
+void bm_block(bm_state *s, const bm_layer *layer, uint32_t tap);
+
+/* s->fused = z + cross-attention(z, image); z = s->x. */
+void bm_fuse(bm_state *s);
+
+/* Add the fused state to the pooled query. */
+void bm_pool(bm_state *s);
+
+/* q: normalised mean of the fused states so far, as codes in s->q. */
+bm_q8 bm_query(bm_state *s);
+
+/* Read the memory; leaves M_r as codes in s->codes for the layers' projections. */
+bm_q8 bm_read(bm_state *s);
+
+/* cond[layer] = W_m M_r. */
+void bm_condition(bm_state *s, uint32_t layer, uint32_t wm, uint32_t scale, bm_q8 r, uint32_t tap);
+
+#endif

@@ -1,0 +1,191 @@
+/* Init, image, episode: everything of the model but the step itself. */
+#include "bm_internal.h"
+
+#include <string.h>
+
+#include "bm_crc32.h"
+#include "bm_selftest.h"
+
+#define ARENA(s, type, offset) ((type *)(void *)((s)->arena + (offset)))
+
+const char *bm_status_text(bm_status status)
+{
+    switch (status) {
+    case BM_OK: return "ok";
+    case BM_ERR_BLOB: return "the model blob is damaged or was made for another build";
+    case BM_ERR_ARENA: return "the arena is too small or not aligned to 64 bytes";
+    case BM_ERR_TOKEN: return "token id outside the vocabulary";
+    case BM_ERR_IMAGE: return "the image features hold NaN or infinity";
+    case BM_ERR_CPU: return "this processor lacks the instructions that this build uses";
+    case BM_ERR_NUMERICS: return "the toolchain broke a numerics rule";
+    case BM_ERR_TOKENIZER: return "the model blob holds no usable tokenizer";
+    }
+    return "unknown status";
+}
+
+#ifdef BM_TAPS
+void bm_tap_rows(bm_state *s, uint32_t id, const void *data, uint32_t rows, uint32_t row_bytes, uint32_t stride)
+{
+    if (s->tap) s->tap(s->tap_context, id, data, rows, row_bytes, stride);
+}
+#endif
+
+static uint32_t read_u32(const uint8_t *p)
+{
+    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+/* Header: "BMBL", version, size, CRC-32 of all that follows the header, SHA-256 of the frozen model. */
+static bm_status check_blob(const uint8_t *blob, size_t size)
+{
+    static const uint8_t digest[32] = BM_MODEL_DIGEST;
+    if (!blob || size < BM_BLOB_HEADER || ((uintptr_t)blob & 63u) != 0) return BM_ERR_BLOB;
+    if (memcmp(blob, "BMBL", 4) != 0 || read_u32(blob + 4) != BM_BLOB_VERSION) return BM_ERR_BLOB;
+    if (read_u32(blob + 8) != BM_BLOB_BYTES || size < BM_BLOB_BYTES) return BM_ERR_BLOB;
+    if (memcmp(blob + 16, digest, sizeof digest) != 0) return BM_ERR_BLOB;
+    if (bm_crc32(0, blob + BM_BLOB_HEADER, BM_BLOB_BYTES - BM_BLOB_HEADER) != read_u32(blob + 12)) return BM_ERR_BLOB;
+    return BM_OK;
+}
+
+static void lay_out(bm_state *s)
+{
+    s->x = ARENA(s, float, BM_AT_X);
+    s->fused = ARENA(s, float, BM_AT_FUSED);
+    s->vec = ARENA(s, float, BM_AT_VEC);
+    s->out = ARENA(s, float, BM_AT_OUT);
+    s->scores = ARENA(s, float, BM_AT_SCORES);
+    s->codes = ARENA(s, int8_t, BM_AT_CODES);
+    s->q = ARENA(s, int8_t, BM_AT_Q);
+    s->hidden = ARENA(s, int8_t, BM_AT_HIDDEN);
+    s->acc = ARENA(s, int32_t, BM_AT_ACC);
+    s->weights = ARENA(s, int32_t, BM_AT_WEIGHTS);
+    s->weights2 = ARENA(s, int32_t, BM_AT_WEIGHTS2);
+    s->pooled = ARENA(s, int32_t, BM_AT_POOLED);
+    s->cond = ARENA(s, float, BM_AT_COND);
+    s->logits = ARENA(s, int32_t, BM_AT_LOGITS);
+    s->image.k = ARENA(s, int8_t, BM_AT_IMAGE);
+    s->image.v = s->image.k + BM_IMAGE_TOKENS * BM_PAD(BM_D);
+    s->image.k_scale = ARENA(s, float, BM_AT_IMAGE + 2u * BM_IMAGE_TOKENS * BM_PAD(BM_D));
+    s->image.v_scale = s->image.k_scale + BM_IMAGE_TOKENS;
+    s->memory.high = ARENA(s, int8_t, BM_AT_MEMORY);
+    s->memory.low = s->memory.high + BM_SLOTS * BM_PAD(BM_D);
+    s->memory.scales = ARENA(s, float, BM_AT_MEMORY + 2u * BM_SLOTS * BM_PAD(BM_D));
+    s->memory.usage = ARENA(s, uint32_t, BM_AT_MEMORY + 2u * BM_SLOTS * BM_PAD(BM_D) + 4u * BM_SLOTS);
+    s->memory.slots = BM_SLOTS;
+    s->memory.width = BM_D;
+}
+
+bm_status bm_init(bm_state *s, const void *blob, size_t blob_size, void *arena, size_t arena_size)
+{
+    memset(s, 0, sizeof *s);
+    if (!bm_kernels_supported()) return BM_ERR_CPU;
+    if (bm_selftest()) return BM_ERR_NUMERICS;
+    const bm_status status = check_blob(blob, blob_size);
+    if (status != BM_OK) return status;
+    if (!arena || arena_size < BM_ARENA_BYTES || ((uintptr_t)arena & 63u) != 0) return BM_ERR_ARENA;
+    s->blob = blob;
+    s->arena = arena;
+    memset(arena, 0, BM_ARENA_BYTES);
+    lay_out(s);
+    memcpy(s->memory.high, s->blob + BM_OFF_MEMORY, BM_MEMORY_BYTES);
+    s->memory_on = 1;
+#if BM_TOKENIZER_BYTES
+    if (bm_tokenizer_open(s->blob + BM_OFF_TOKENIZER, BM_TOKENIZER_BYTES, &s->tokenizer) != 0) return BM_ERR_TOKENIZER;
+#endif
+    bm_begin_episode(s);
+    return BM_OK;
+}
+
+void bm_begin_episode(bm_state *s)
+{
+    s->t = 0;
+    s->has_image = 0;
+    memset(s->pooled, 0, BM_D * sizeof *s->pooled);
+    memset(s->cond, 0, BM_DEC_LAYERS * BM_D * sizeof *s->cond);
+    memset(s->arena + BM_AT_KV, 0, BM_KV_BYTES);   /* stale slots are never read; zero keeps dumps comparable */
+}
+
+/* One pooled image vector -> cached key and value. */
+static void image_token(bm_state *s, uint32_t j, const float *input)
+{
+    const float *scale = BM_F32(s, BM_OFF_VISION_SCALES), *fusion = BM_F32(s, BM_OFF_FUSION_SCALES);
+    BM_TAP(s, BM_TAP_IMAGE_INPUT, input, BM_VISION);
+    bm_q8 h = bm_quantize(input, BM_VISION, s->codes);
+    BM_TAP(s, BM_TAP_IMAGE_CODES, s->codes, BM_VISION);
+    bm_linear(s, BM_OFF_VISION_W1, BM_VISION_HIDDEN, BM_VISION, s->codes, h.sum);
+    bm_scale_acc(s->acc, h.scale * scale[0], BM_VISION_HIDDEN, s->vec);
+    bm_relu(BM_VISION_HIDDEN, s->vec);
+    h = bm_quantize(s->vec, BM_VISION_HIDDEN, s->hidden);
+    BM_TAP(s, BM_TAP_IMAGE_HIDDEN, s->hidden, BM_VISION_HIDDEN);
+    bm_linear(s, BM_OFF_VISION_W2, BM_D, BM_VISION_HIDDEN, s->hidden, h.sum);
+    bm_scale_acc(s->acc, h.scale * scale[1], BM_D, s->vec);
+    bm_add_row(BM_I8(s, BM_OFF_IMAGE_POSITION_CODES) + j * BM_D, BM_F32(s, BM_OFF_IMAGE_POSITION_SCALES)[j], BM_D, s->vec);
+    BM_TAP(s, BM_TAP_IMAGE_TOKEN, s->vec, BM_D);
+    h = bm_norm_quantize(s->vec, BM_F32(s, BM_OFF_FUSION_IMAGE_NORM), BM_D, s->codes);
+    BM_TAP(s, BM_TAP_IMAGE_NORM_CODES, s->codes, BM_D);
+    bm_linear(s, BM_OFF_FUSION_WK, BM_D, BM_D, s->codes, h.sum);
+    bm_scale_acc(s->acc, h.scale * fusion[1], BM_D, s->vec);
+    s->image.k_scale[j] = bm_quantize(s->vec, BM_D, s->image.k + j * BM_PAD(BM_D)).scale;
+    bm_linear(s, BM_OFF_FUSION_WV, BM_D, BM_D, s->codes, h.sum);
+    bm_scale_acc(s->acc, h.scale * fusion[2], BM_D, s->vec);
+    s->image.v_scale[j] = bm_quantize(s->vec, BM_D, s->image.v + j * BM_PAD(BM_D)).scale;
+}
+
+/* Vector j of the pooled grid (paper 3.2), or of the input itself. */
+static const float *image_vector(bm_state *s, const float *features, uint32_t j)
+{
+#if BM_IMAGE_POOL == 2
+    const uint32_t g = 2u * BM_IMAGE_GRID, y = j / BM_IMAGE_GRID, x = j % BM_IMAGE_GRID;
+    const float *a = features + ((2u * y) * g + 2u * x) * BM_VISION, *b = a + g * BM_VISION;
+    for (uint32_t i = 0; i < BM_VISION; i++)
+        s->out[i] = ((a[i] + a[i + BM_VISION]) + (b[i] + b[i + BM_VISION])) * 0.25f;
+    return s->out;
+#else
+    (void)s;
+    return features + j * BM_VISION;
+#endif
+}
+
+bm_status bm_set_image(bm_state *s, const float *features)
+{
+    for (uint32_t i = 0; i < BM_IMAGE_INPUTS * BM_VISION; i++)
+        if (!(features[i] >= -1e18f && features[i] <= 1e18f)) return BM_ERR_IMAGE;
+    for (uint32_t j = 0; j < BM_IMAGE_TOKENS; j++) image_token(s, j, image_vector(s, features, j));
+    BM_TAP_ROWS(s, BM_TAP_IMAGE_K, s->image.k, BM_IMAGE_TOKENS, BM_D, BM_PAD(BM_D));
+    BM_TAP(s, BM_TAP_IMAGE_K_SCALE, s->image.k_scale, BM_IMAGE_TOKENS);
+    BM_TAP_ROWS(s, BM_TAP_IMAGE_V, s->image.v, BM_IMAGE_TOKENS, BM_D, BM_PAD(BM_D));
+    BM_TAP(s, BM_TAP_IMAGE_V_SCALE, s->image.v_scale, BM_IMAGE_TOKENS);
+    s->has_image = 1;
+    return BM_OK;
+}
+
+bm_status bm_set_image_pixels(bm_state *s, const uint8_t *patches, float *features)
+{
+    bm_pixels(patches, BM_IMAGE_INPUTS * BM_VISION, features);
+    return bm_set_image(s, features);
+}
+
+uint32_t bm_pick(const bm_state *s, bm_sampler *sampler)
+{
+    return (uint32_t)bm_sampler_pick(sampler, s->logits, BM_VOCAB, s->logit_scale);
+}
+
+void bm_end_episode(bm_state *s)
+{
+    static const bm_write_rule rule = {BM_WRITE_RATE, BM_FORGET_RATE, BM_FORGET_BELOW, BM_WRITE_OUTER};
+    bm_memory *m = &s->memory;
+    const bm_q8 q = bm_query(s);
+    BM_TAP(s, BM_TAP_WRITE_QUERY, s->q, BM_D);
+    bm_linear(s, BM_OFF_MEMORY_WW, BM_SLOTS, BM_D, s->q, q.sum);
+    BM_TAP(s, BM_TAP_WRITE_ACC, s->acc, BM_SLOTS);
+    bm_scale_acc(s->acc, q.scale * BM_F32(s, BM_OFF_MEMORY_WW_SCALE)[0], BM_SLOTS, s->scores);
+    const uint32_t w_total = bm_memory_address(s->scores, BM_SLOTS, s->weights);
+    BM_TAP(s, BM_TAP_WRITE_WEIGHTS, s->weights, BM_SLOTS);
+    bm_memory_scores(m, s->q, q.scale, s->scores);
+    const uint32_t r_total = bm_memory_address(s->scores, BM_SLOTS, s->weights2);
+    bm_memory_update(m, &rule, s->q, q.scale, s->weights, w_total, s->weights2, r_total, s->vec);
+    BM_TAP_ROWS(s, BM_TAP_MEMORY_HIGH, m->high, BM_SLOTS, BM_D, BM_PAD(BM_D));
+    BM_TAP_ROWS(s, BM_TAP_MEMORY_LOW, m->low, BM_SLOTS, BM_D, BM_PAD(BM_D));
+    BM_TAP(s, BM_TAP_MEMORY_SCALES, m->scales, BM_SLOTS);
+    BM_TAP(s, BM_TAP_MEMORY_USAGE, m->usage, BM_SLOTS);
+}
