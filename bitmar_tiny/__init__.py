@@ -1,0 +1,1 @@
+"""bitmar-tiny: train, lower, prove and profile a small image-and-text model that remembers."""

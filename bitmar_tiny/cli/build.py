@@ -1,0 +1,39 @@
+"""bitmar-tiny build"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from codegen.build import build
+from codegen.emit import MANIFEST
+
+from ..errors import ToolError
+from .app import notes, print_json
+from .common import get_board, json_option
+
+
+@click.command()
+@click.argument("project", type=click.Path(path_type=Path))
+@click.option("--compiler", help="gcc or zig (default: the first of the board's that is installed).")
+@click.option("--opt", default="-O2", show_default=True, help="Optimisation flag.")
+@json_option
+def command(project: Path, compiler: str | None, opt: str, as_json: bool) -> None:
+    """Compile a generated PROJECT for its board.
+
+    \b
+    Example: bitmar-tiny build firmware --compiler zig
+    """
+    try:
+        manifest = json.loads((project / MANIFEST).read_text())
+        board, family = manifest["board"], manifest["kernels"]
+    except (OSError, ValueError, KeyError):
+        raise ToolError(f"{project}: not a generated project.", "Make one with 'bitmar-tiny codegen'.") from None
+    program = build(project, get_board(board), family, compiler=compiler, opt=opt)
+    if as_json:
+        print_json({"program": str(program.path), "compiler": program.compiler, "opt": opt,
+                    "bytes": program.path.stat().st_size})
+        return
+    notes.print(f"Built {program.path} with {program.compiler} {opt}, {program.path.stat().st_size:,} bytes.")

@@ -1,0 +1,48 @@
+"""bitmar-tiny codegen"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from rich.table import Table
+
+from codegen.emit import emit
+from codegen.plan import Plan, human, pad
+
+from .app import notes, print_json, results
+from .common import board_option, get_board, json_option, load_model, model_argument, preset_option
+
+
+@click.command()
+@model_argument
+@board_option(required=True)
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder of the project (default: firmware-BOARD).")
+@click.option("--kernels", help="Kernel family (default: the board's first).")
+@preset_option("Use random weights of a preset instead of MODEL.")
+@json_option
+def command(model: Path, board: str, out: Path | None, kernels: str | None, preset_name: str | None, as_json: bool) -> None:
+    """Write a standalone C project for a frozen MODEL and a board.
+
+    The memory plan comes first: a model that does not fit is refused before anything is written.
+
+    \b
+    Example: bitmar-tiny codegen --board rpi-zero2 model.bitmar -o firmware
+    """
+    profile = get_board(board)
+    project = emit(load_model(model, preset_name), profile, out or Path(f"firmware-{profile.name}"), kernels)
+    if as_json:
+        print_json({"project": str(project.path), "kernels": project.family, "plan": project.plan.as_dict()})
+        return
+    print_plan(project.plan)
+    notes.print(f"Wrote {project.path} ({project.family} kernels). Next: bitmar-tiny build {project.path}")
+
+
+def print_plan(plan: Plan) -> None:
+    """The memory plan, region by region."""
+    table = Table("region", "used", "of", "largest contents", title=f"Memory plan for {plan.board} (estimated)")
+    for region in plan.regions:
+        inside = sorted((p for p in plan.placements if p.region == region.name), key=lambda p: -p.size)
+        top = ", ".join(f"{p.name} {human(pad(p.size))}" for p in inside[:4])
+        table.add_row(region.name, human(plan.bytes_in(region.name)), human(region.size), top)
+    results.print(table)

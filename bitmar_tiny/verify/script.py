@@ -1,0 +1,73 @@
+"""Scripts: what a verification asks of every target, golden and C alike."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field
+from typing import Iterable
+
+import numpy as np
+
+from ..config import VISION_DIM, ModelConfig
+from ..golden import numerics as nm
+
+
+@dataclass(frozen=True)
+class Event:
+    """One command of a script. kind: begin, image, token, write or memory."""
+
+    kind: str
+    token: int = 0
+    image: np.ndarray | None = field(default=None, compare=False)
+    on: bool = True
+
+    def describe(self) -> str:
+        return f"token {self.token}" if self.kind == "token" else self.kind
+
+    def encode(self) -> bytes:
+        """Bytes of the trace script (firmware_templates/platform/linux_trace.c)."""
+        if self.kind == "image":
+            return b"I" + np.ascontiguousarray(self.image, "<f4").tobytes()
+        if self.kind == "token":
+            return b"T" + struct.pack("<I", self.token)
+        if self.kind == "memory":
+            return b"M" + bytes([self.on])
+        return {"begin": b"B", "write": b"W"}[self.kind]
+
+
+def random_image(cfg: ModelConfig, rng: np.random.Generator) -> np.ndarray:
+    """Random pixel patches as features, float32 [image_inputs, 768]."""
+    return nm.pixels(rng.integers(0, 256, (cfg.image_inputs, VISION_DIM), np.uint8))
+
+
+def standard(cfg: ModelConfig, tokens: int, seed: int = 0, images: Iterable[np.ndarray] = ()) -> list[Event]:
+    """A script that reaches every corner of the model in about ``tokens`` steps.
+
+    Three short episodes with image, write and read back (one text-only, one with the memory off),
+    then one stream that is as long as the rest of the budget: past the window, past the positions.
+    """
+    rng = np.random.default_rng(seed)
+    pictures = list(images)
+    short = max(2, min(24, tokens // 8))
+    events: list[Event] = []
+
+    def stream(n: int) -> None:
+        eos = cfg.vocab_size - 1
+        events.append(Event("token", eos))
+        events.extend(Event("token", int(t)) for t in rng.integers(0, cfg.vocab_size, max(0, n - 1)))
+
+    def picture() -> np.ndarray:
+        return pictures.pop(0) if pictures else random_image(cfg, rng)
+
+    for episode in range(3):
+        events.append(Event("begin"))
+        if episode != 1:
+            events.append(Event("image", image=picture()))
+        stream(short)
+        events.append(Event("write"))
+    events += [Event("begin"), Event("memory", on=False), Event("image", image=picture())]
+    stream(short)
+    events += [Event("memory", on=True), Event("begin"), Event("image", image=picture())]
+    stream(max(short, tokens - 4 * short))
+    events.append(Event("write"))
+    return events

@@ -1,0 +1,128 @@
+"""Run a script on a target and yield its taps: the golden model, or a program built from generated C."""
+
+from __future__ import annotations
+
+import struct
+import subprocess
+import tempfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Iterator, Protocol, Sequence
+
+import numpy as np
+
+from ..errors import ToolError
+from ..frozen import FrozenModel
+from ..golden.model import GoldenModel
+from ..taps import Tap, tap_table
+from .script import Event
+
+SILENT, CRC, DATA = 0, 1, 2
+RESULT = 0xFFFFFFFF
+RUN_TIMEOUT_S = 1800
+
+
+@dataclass(frozen=True)
+class Record:
+    """One tap as a target reported it: event number, tap id, CRC-32, and the tensor if asked for."""
+
+    event: int
+    tap: int
+    crc: int
+    data: bytes = b""
+
+
+class Target(Protocol):
+    """Anything that can run a script. ``modes`` maps tap id -> SILENT, CRC or DATA, from event ``start`` on."""
+
+    name: str
+
+    def run(self, script: Sequence[Event], modes: dict[int, int], start: int = 0) -> Iterator[Record]: ...
+
+
+def default_modes(taps: list[Tap]) -> dict[int, int]:
+    """CRC for every tap but the quiet ones."""
+    return {i: SILENT if t.quiet else CRC for i, t in enumerate(taps)}
+
+
+class GoldenTarget:
+    """The NumPy reference itself."""
+
+    name = "golden"
+
+    def __init__(self, model: FrozenModel) -> None:
+        self.model = model
+
+    def run(self, script: Sequence[Event], modes: dict[int, int], start: int = 0) -> Iterator[Record]:
+        ids = {t.name: i for i, t in enumerate(tap_table(self.model.config))}
+        records: list[Record] = []
+        number = 0
+
+        def tap(name: str, array: np.ndarray) -> None:
+            mode = modes.get(ids[name], SILENT)
+            if mode != SILENT and number >= start:
+                data = np.ascontiguousarray(array).tobytes()
+                records.append(Record(number, ids[name], zlib.crc32(data), data if mode == DATA else b""))
+
+        golden = GoldenModel(self.model.config, self.model.arrays, tap)
+        for number, event in enumerate(script):
+            if event.kind == "token":
+                golden.step(event.token)
+            elif event.kind == "image":
+                golden.set_image(event.image)
+            elif event.kind == "write":
+                golden.end_episode()
+            elif event.kind == "memory":
+                golden.memory_on = event.on
+            else:
+                golden.begin_episode()
+            yield from records
+            records.clear()
+
+
+class ProgramTarget:
+    """A generated program with taps, run natively or under an emulator."""
+
+    def __init__(self, command: list[str], name: str, taps: list[Tap]) -> None:
+        self.command, self.name, self.taps = command, name, taps
+
+    def run(self, script: Sequence[Event], modes: dict[int, int], start: int = 0) -> Iterator[Record]:
+        """Raises ``ToolError`` when the program refuses, dies, hangs or answers something else."""
+        with tempfile.TemporaryDirectory() as folder:
+            script_file, trace_file = Path(folder) / "script", Path(folder) / "trace"
+            with open(script_file, "wb") as f:
+                for number, event in enumerate(script):
+                    if number == start:
+                        f.writelines(b"S" + struct.pack("<IB", tap, mode) for tap, mode in modes.items())
+                    f.write(event.encode())
+            with open(script_file, "rb") as stdin, open(trace_file, "wb") as stdout:
+                try:
+                    done = subprocess.run([*self.command, "trace"], stdin=stdin, stdout=stdout,
+                                          stderr=subprocess.PIPE, timeout=RUN_TIMEOUT_S)
+                except subprocess.TimeoutExpired:
+                    raise ToolError(f"{self.name}: the program gave no answer for {RUN_TIMEOUT_S} s.") from None
+            if done.returncode:
+                words = done.stderr.decode(errors="replace").strip().splitlines()
+                raise ToolError(f"{self.name}: the program ended with status {done.returncode}"
+                                f"{': ' + words[0] if words else ''}.")
+            yield from self._parse(trace_file, script)
+
+    def _parse(self, path: Path, script: Sequence[Event]) -> Iterator[Record]:
+        answered = [i for i, e in enumerate(script) if e.kind != "memory"]
+        with open(path, "rb") as f:
+            if f.read(8) != b"BMTR" + struct.pack("<I", len(self.taps)):
+                raise ToolError(f"{self.name}: the program was generated for another model or version.",
+                                "Run 'bitmar-tiny codegen' again.")
+            for event in answered:
+                while True:
+                    head = f.read(12)
+                    if len(head) < 12:
+                        raise ToolError(f"{self.name}: the trace ends in event {event} ({script[event].describe()}).")
+                    tap, crc, size = struct.unpack("<III", head)
+                    if tap == RESULT:
+                        if crc:
+                            raise ToolError(f"{self.name}: event {event} ({script[event].describe()}) was refused, "
+                                            f"status {crc - (1 << 32)}.")
+                        break
+                    yield Record(event, tap, crc, f.read(size))

@@ -1,0 +1,120 @@
+"""Compile a generated project with a compiler of its board, and find the tools of this machine."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from bitmar_tiny.errors import ToolError
+
+from .boards import Board, Compiler
+
+#: Part of the numerics contract, and of the promise that the C is clean.
+BASE_FLAGS = ["-std=c99", "-ffp-contract=off", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror"]
+COMPILE_TIMEOUT_S = 300
+
+
+@dataclass(frozen=True)
+class Program:
+    """A built program: its file, the command that runs it here, and how it was built."""
+
+    path: Path
+    runner: list[str]
+    compiler: str
+    opt: str
+
+    @property
+    def command(self) -> list[str]:
+        return [*self.runner, str(self.path)]
+
+
+def find_compiler(board: Board, wanted: str | None = None) -> tuple[str, Compiler]:
+    """The wanted compiler, or the first of the board's that this machine has. ``ToolError`` if none."""
+    if wanted is not None and wanted not in board.compilers:
+        raise ToolError(f"Board {board.name} knows no compiler '{wanted}'.", f"It has: {', '.join(board.compilers)}.")
+    for name, compiler in board.compilers.items():
+        if wanted in (None, name) and has_compiler(compiler):
+            return name, compiler
+    names = [wanted] if wanted else list(board.compilers)
+    how = " or ".join(install_hint(board.compilers[n].package) for n in names)
+    raise ToolError(f"No compiler for board {board.name} was found ({', '.join(names)}).", f"Install one: {how}.")
+
+
+def has_compiler(compiler: Compiler) -> bool:
+    """Whether this machine can run it (a command on PATH, or an installed Python package)."""
+    if compiler.package.startswith("pip:"):
+        return importlib.util.find_spec(compiler.package.removeprefix("pip:")) is not None
+    return shutil.which(compiler.command[0]) is not None
+
+
+def install_hint(package: str) -> str:
+    """'pip install X' or 'apt-get install X'."""
+    if package.startswith("pip:"):
+        return f"pip install {package.removeprefix('pip:')}"
+    return f"apt-get install {package}"
+
+
+def runner(board: Board) -> list[str]:
+    """Command prefix that runs the board's programs on this machine; ``ToolError`` if there is none."""
+    if platform.machine() == board.machine:
+        return []
+    if not board.emulator:
+        raise ToolError(f"Programs for {board.name} ({board.machine}) do not run on this {platform.machine()} machine.",
+                        "Copy the project to the board and build it there with make.")
+    if shutil.which(board.emulator[0]) is None:
+        raise ToolError(f"The emulator '{board.emulator[0]}' for board {board.name} was not found.",
+                        f"Install it: {install_hint(board.emulator_package)}.")
+    return board.emulator
+
+
+def build(project: Path, board: Board, family: str, *, compiler: str | None = None, opt: str = "-O2",
+          taps: bool = False, extra: tuple[str, ...] = (), out: Path | None = None) -> Program:
+    """Compile ``project`` and return the program. ``ToolError`` carries the compiler's first complaint."""
+    name, tool = find_compiler(board, compiler)
+    out = out or project / "build" / f"{name}{opt}{'-taps' if taps else ''}"
+    out.mkdir(parents=True, exist_ok=True)
+    flags = [*BASE_FLAGS, opt, *tool.flags, *extra, *(["-DBM_TAPS"] if taps else []),
+             f"-I{project / 'src'}", f"-I{project}"]
+    command = [part.format(python=sys.executable) for part in tool.command]
+    sources = sorted((project / "src").glob("*.c")) + sorted((project / "src").glob("*.S"))
+    if not sources:
+        raise ToolError(f"{project}: holds no generated sources.", "Run 'bitmar-tiny codegen' first.")
+
+    def one(source: Path) -> Path:
+        target = out / (source.stem + ".o")
+        own = board.kernel_flags.get(family, []) if source.stem.startswith("bm_kernels__") else []
+        own = own if source.suffix == ".c" else []
+        mine = flags if source.suffix == ".c" else [f for f in flags if f.startswith(("-I", "-m"))]
+        _run([*command, *mine, *own, "-c", str(source), "-o", str(target)], source.name)
+        return target
+
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        objects = list(pool.map(one, sources))
+    program = out / "bitmar"
+    _run([*command, *tool.flags, *extra, *map(str, objects), "-o", str(program)], "link")
+    return Program(program, runner(board) if _can_run(board) else [], name, opt)
+
+
+def _can_run(board: Board) -> bool:
+    try:
+        runner(board)
+    except ToolError:
+        return False
+    return True
+
+
+def _run(command: list[str], what: str) -> None:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=COMPILE_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        raise ToolError(f"Compiling {what} took longer than {COMPILE_TIMEOUT_S} s.") from None
+    if done.returncode:
+        complaint = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr.strip()[:300])
+        raise ToolError(f"Compiling {what} failed: {complaint.strip()}", "Run with --debug to see the whole command.")
