@@ -37,7 +37,7 @@ class StrictModel(BaseModel):
         try:
             return cls(**values)
         except ValidationError as error:
-            first = error.errors()[0]
+            first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")   # a typo explains the rest
             key = ".".join(str(part) for part in first["loc"])
             if first["type"] == "extra_forbidden":
                 near = difflib.get_close_matches(key, cls.model_fields, n=1)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from safetensors.numpy import save as safetensors_save
 
 from .config import ModelConfig
 from .errors import ConfigError, FrozenError
+from .files import atomic_file
 from .golden import numerics as nm
 from .golden.model import initial_usage
 from .tensors import tensor_table
@@ -78,7 +78,8 @@ class FrozenModel:
         digest = self.digest
         meta = {"format": FORMAT, "version": str(VERSION), "digest": digest,
                 "config": self.config.model_dump_json(), "provenance": json.dumps(self.provenance)}
-        write_atomic(path, safetensors_save(on_disk, meta))
+        with atomic_file(path, FrozenError) as f:
+            f.write(safetensors_save(on_disk, meta))
         return digest
 
     @classmethod
@@ -169,24 +170,6 @@ def unpack_trits(packed: np.ndarray, k: int) -> np.ndarray:
     """Inverse of :func:`pack_trits`; code 3 comes out as trit 2, which validation refuses."""
     codes = packed[:, :, None] >> np.array([0, 2, 4, 6], np.uint8) & 3
     return codes.reshape(len(packed), -1)[:, :k].astype(np.int8) - 1
-
-
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write ``data`` so that ``path`` holds the old or the new content whatever happens."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "wb") as f:
-            f.write(data)
-            f.flush()
-            os.fsync(f.fileno())
-        os.replace(temporary, path)
-        directory = os.open(path.parent, os.O_RDONLY)
-        os.fsync(directory)
-        os.close(directory)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise FrozenError(f"{path}: cannot be written ({error.strerror}).", "Free space or choose another path.") from None
 
 
 def random_model(config: ModelConfig, seed: int = 0) -> FrozenModel:

@@ -116,5 +116,6 @@ def _run(command: list[str], what: str) -> None:
     except subprocess.TimeoutExpired:
         raise ToolError(f"Compiling {what} took longer than {COMPILE_TIMEOUT_S} s.") from None
     if done.returncode:
-        complaint = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr.strip()[:300])
-        raise ToolError(f"Compiling {what} failed: {complaint.strip()}", "Run with --debug to see the whole command.")
+        lines = done.stderr.splitlines() or ["no message"]
+        complaint = next((line for line in lines if "error" in line or "undefined" in line), lines[0])
+        raise ToolError(f"Compiling {what} failed: {complaint.strip()}")

@@ -13,7 +13,8 @@ import jinja2
 import numpy as np
 
 from bitmar_tiny.errors import ConfigError
-from bitmar_tiny.frozen import FrozenModel, write_atomic
+from bitmar_tiny.files import atomic_file
+from bitmar_tiny.frozen import FrozenModel
 from bitmar_tiny.golden.model import forget_threshold
 from bitmar_tiny.taps import tap_table
 
@@ -59,7 +60,8 @@ def emit(model: FrozenModel, board: Board, out: Path | str, family: str | None =
     for source in (*sorted((templates / "runtime").glob("bm_*.[ch]")), templates / "runtime" / "bitmar.h", *kernels,
                    *sorted((templates / "platform").glob(f"{board.os}_*"))):
         shutil.copyfile(source, src / source.name)
-    write_atomic(out / "model.blob", blob.to_bytes())
+    with atomic_file(out / "model.blob") as f:
+        f.write(blob.to_bytes())
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(templates / "project"), keep_trailing_newline=True,
                                      undefined=jinja2.StrictUndefined, trim_blocks=False, autoescape=False)
     for template, target in (("bm_config.h.j2", "src/bm_config.h"), ("bm_step.c.j2", "src/bm_step.c"),

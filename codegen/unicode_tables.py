@@ -1,9 +1,12 @@
 """Print ``firmware_templates/runtime/bm_unicode.c``: the character classes that GPT-2's splitter needs.
 
+    pip install unicodedata2==16.0.0
     python -m codegen.unicode_tables > firmware_templates/runtime/bm_unicode.c
 
-The tables come from the ``unicodedata2`` package if it is installed (a newer Unicode than Python's
-own), else from ``unicodedata``. The generated file states the version it was made from.
+The tables come from the ``unicodedata2`` package if it is installed, else from Python's own
+``unicodedata`` (3.11: Unicode 14). Unicode 16 is what the ``tokenizers`` library splits by in
+training, so with it both sides cut every assigned character alike. The generated file states the
+version it was made from.
 """
 
 from __future__ import annotations

@@ -16,6 +16,8 @@
 #include "bm_selftest.h"
 #include "linux_trace.h"
 
+#define MAX_PROMPT 4096
+
 extern const uint8_t bm_blob[], bm_blob_end[];
 
 static uint8_t arena[BM_ARENA_BYTES] __attribute__((aligned(64)));
@@ -74,12 +76,12 @@ static const char *read_image(const char *path, bm_state *s)
 
 static void print_token(const bm_state *s, uint32_t token, int ids)
 {
-    uint32_t length = 0;
+    size_t length = 0;
     if (ids) {
         printf("%u ", (unsigned)token);
     } else {
-        const uint8_t *text = bm_tokenizer_text(&s->tokenizer, token, &length);
-        fwrite(text, 1, length, stdout);
+        const uint8_t *text = bm_tokenizer_decode(&s->tokenizer, token, &length);
+        if (text) fwrite(text, 1, length, stdout);
     }
     fflush(stdout);
 }
@@ -87,18 +89,17 @@ static void print_token(const bm_state *s, uint32_t token, int ids)
 /* Feed EOS and the prompt, then generate until EOS or the token limit. */
 static int generate(bm_state *s, const options *o)
 {
-    static uint32_t prompt[4096];
-    uint32_t count = 0, token = BM_EOS;
+    static uint32_t prompt[MAX_PROMPT];
+    static bm_tokenizer_cell cells[MAX_PROMPT];
+    uint32_t token = BM_EOS;
+    size_t count = 0;
     bm_sampler sampler;
     bm_sampler_init(&sampler, o->temperature, o->top_k, o->seed);
-    if (o->prompt[0]) {
-        const int n = bm_tokenizer_encode(&s->tokenizer, (const uint8_t *)o->prompt, (uint32_t)strlen(o->prompt), prompt,
-                                          sizeof prompt / sizeof prompt[0]);
-        if (n < 0) return fail("--prompt", "too long or not encodable");
-        count = (uint32_t)n;
-    }
+    if (o->prompt[0] && bm_tokenizer_encode(&s->tokenizer, (const uint8_t *)o->prompt, strlen(o->prompt), cells, MAX_PROMPT,
+                                            prompt, MAX_PROMPT, &count) != BM_TOKENIZER_OK)
+        return fail("--prompt", "longer than this program takes, or the model has no tokenizer");
     s->memory_on = !o->no_memory;
-    for (uint32_t i = 0; i < count + o->tokens; i++) {
+    for (size_t i = 0; i < count + o->tokens; i++) {
         const bm_status status = bm_step(s, token);
         if (status != BM_OK) return fail("step", bm_status_text(status));
         token = i < count ? prompt[i] : bm_pick(s, &sampler);

@@ -19,7 +19,7 @@ static uint32_t load32(const uint8_t *p) { return load16(p) | load16(p + 2) << 1
 /* ---- opening ------------------------------------------------------------------------------------ */
 
 static int tables_valid(const bm_tokenizer *t, uint32_t n_text) {
-    uint32_t i, at = 0;
+    uint32_t i, at = 0, longest = 0;
     for (i = 0; i < 256u; i++) {
         if (load16(t->byte_ids + 2u * i) > 255u) {
             return 0;
@@ -30,12 +30,13 @@ static int tables_valid(const bm_tokenizer *t, uint32_t n_text) {
     }
     for (i = 1; i <= t->vocab_size; i++) {
         uint32_t end = load32(t->offsets + 4u * (size_t)i);
-        if (end <= at || end > n_text || end - at > t->longest) {
+        if (end <= at || end > n_text) {
             return 0;
         }
+        longest = end - at > longest ? end - at : longest;
         at = end;
     }
-    if (at != n_text) {
+    if (at != n_text || longest != t->longest) {
         return 0;
     }
     for (i = 0; i < t->n_merges; i++) {

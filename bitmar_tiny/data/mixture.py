@@ -1,0 +1,170 @@
+"""Batches of captions and text in a fixed, seekable order.
+
+``batch(step)`` is a pure function of the seed and the step, so training that is killed and resumed
+sees the same batches, and evaluation can look at any of them. Caption batches and text batches
+alternate: short captions do not pay for the length of text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Iterable, Sequence
+
+import numpy as np
+
+from ..errors import ConfigError, DataError
+from .corpus import CaptionSet
+from .tokenizer import Tokenizer
+
+#: Label of a position that does not count.
+IGNORE = -100
+_CAPTION, _TEXT = 0, 1
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One training batch. T is the longest stream in it.
+
+    tokens: int64 [B, T], EOS first, EOS as padding; labels: int64 [B, T], the next token, -100 on
+    padding; lengths: int64 [B], positions that count; images: float32 [B, n, 768] or None;
+    has_image: bool [B]; source: int64 [B], index of the caption, or of the text stream.
+    """
+
+    tokens: np.ndarray
+    labels: np.ndarray
+    lengths: np.ndarray
+    images: np.ndarray | None
+    has_image: np.ndarray
+    source: np.ndarray
+
+    @property
+    def n_tokens(self) -> int:
+        """Labels that count."""
+        return int(self.lengths.sum())
+
+
+class _Streams:
+    """Token streams cut from one flat array. Stream i is EOS followed by flat[start : start+count]."""
+
+    def __init__(self, flat: np.ndarray, starts: np.ndarray, counts: np.ndarray, eos: int) -> None:
+        self.flat, self.starts, self.counts, self.eos = flat, starts, counts, eos
+
+    @classmethod
+    def build(cls, tokenizer: Tokenizer, texts: Iterable[str], max_len: int, whole: bool, pack: bool) -> "_Streams":
+        """Tokenise; cut every text and its EOS into parts of max_len labels (``whole``: keep the first part)."""
+        eos = np.array([tokenizer.eos], np.uint16)
+        parts: list[np.ndarray] = []
+        sizes: list[int] = []
+        for ids in tokenizer.encode_batch(texts):
+            ids = ids[:max_len] if whole else ids
+            if not whole or len(ids) < max_len:
+                ids = np.concatenate([ids, eos])
+            parts.append(ids)
+            sizes.append(len(ids))
+        flat = np.concatenate(parts) if parts else np.zeros(0, np.uint16)
+        lengths = np.array([len(flat)] if pack and sizes else sizes, np.int64)
+        n_parts = -(-lengths // max_len)
+        first = np.repeat(np.cumsum(lengths) - lengths, n_parts)
+        end = np.repeat(np.cumsum(lengths), n_parts)
+        within = np.arange(n_parts.sum()) - np.repeat(np.cumsum(n_parts) - n_parts, n_parts)
+        starts = first + within * max_len
+        return cls(flat, starts, np.minimum(max_len, end - starts), tokenizer.eos)
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def gather(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """tokens, labels int64 [B, T] and lengths int64 [B] of the streams ``indices``."""
+        counts = self.counts[indices]
+        columns = np.arange(counts.max())
+        inside = columns < counts[:, None]
+        at = np.where(inside, self.starts[indices][:, None] + columns, 0)
+        labels = np.where(inside, self.flat[at].astype(np.int64), IGNORE)
+        tokens = np.full_like(labels, self.eos)
+        tokens[:, 1:] = np.where(inside[:, 1:], labels[:, :-1], self.eos)
+        return tokens, labels, counts.astype(np.int64)
+
+
+class Mixture:
+    """Caption and text batches in a reproducible order.
+
+    captions: pictures with captions; indices: which of them to use (the training side of a split;
+    None = all); texts: samples, one string each (``corpus.read_lines``); batch_size: streams per
+    batch; max_len: most tokens per stream, EOS included (labels per stream, too).
+    text_every: every how many steps one is text: 2 = 50:50 (odd steps), 0 = captions only,
+    1 = text only. pack: cut the text as one long stream (for corpora of very short lines); each
+    stream still begins with EOS. A text longer than max_len becomes several streams, a caption
+    longer than that is cut. Raises ``ConfigError`` or ``DataError`` when there is nothing to draw.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, captions: CaptionSet | None = None,
+                 indices: Sequence[int] | np.ndarray | None = None, texts: Iterable[str] | None = None, *,
+                 batch_size: int, max_len: int, text_every: int = 2, seed: int = 0, pack: bool = False) -> None:
+        if batch_size < 1 or max_len < 2 or text_every < 0:
+            raise ConfigError(f"A mixture of batch_size={batch_size}, max_len={max_len}, text_every={text_every} "
+                              "is not possible.", "They start at 1, 2 and 0.")
+        self.batch_size, self.max_len, self.text_every, self.seed = batch_size, max_len, text_every, seed
+        self.captions = captions
+        self.indices = self._caption_indices(captions, indices)
+        chosen = [captions.captions[i] for i in self.indices] if captions is not None else []
+        self._streams = (_Streams.build(tokenizer, chosen, max_len, True, False),
+                         _Streams.build(tokenizer, texts if texts is not None else (), max_len, False, pack))
+        for kind, needed, what in ((_CAPTION, text_every != 1, "captions"), (_TEXT, text_every != 0, "text")):
+            if needed and not len(self._streams[kind]):
+                raise DataError(f"There is no {what} to train on.",
+                                "Give some, or set text_every=0 (captions only) or 1 (text only).")
+        # Two epochs of each kind: a batch may straddle the border between epochs.
+        self._order = lru_cache(maxsize=4)(self._permutation)
+
+    @staticmethod
+    def _caption_indices(captions: CaptionSet | None, indices: Sequence[int] | np.ndarray | None) -> np.ndarray:
+        n = len(captions) if captions is not None else 0
+        chosen = np.arange(n) if indices is None else np.asarray(indices, np.int64)
+        if len(chosen) and not (0 <= chosen.min() and chosen.max() < n):
+            outside = chosen[(chosen < 0) | (chosen >= n)][0]
+            raise DataError(f"A split names picture {outside}, there are {n}.",
+                            "Use the split that belongs to these captions.")
+        return chosen
+
+    @property
+    def n_captions(self) -> int:
+        return len(self._streams[_CAPTION])
+
+    @property
+    def n_text_streams(self) -> int:
+        return len(self._streams[_TEXT])
+
+    @property
+    def n_text_tokens(self) -> int:
+        """Tokens of text, the EOS at the end of each sample included."""
+        return len(self._streams[_TEXT].flat)
+
+    def is_text(self, step: int) -> bool:
+        """Whether ``batch(step)`` is text."""
+        return self.text_every > 0 and step % self.text_every == self.text_every - 1
+
+    def batch(self, step: int) -> Batch:
+        """The batch of ``step`` >= 0. The same arrays on every call, whatever was asked before."""
+        kind = _TEXT if self.is_text(step) else _CAPTION
+        texts_before = step // self.text_every if self.text_every else 0
+        nth = texts_before if kind == _TEXT else step - texts_before
+        chosen = self._draw(kind, nth)
+        tokens, labels, lengths = self._streams[kind].gather(chosen)
+        if kind == _TEXT:
+            return Batch(tokens, labels, lengths, None, np.zeros(len(chosen), bool), chosen)
+        source = self.indices[chosen]
+        return Batch(tokens, labels, lengths, self.captions.images(source), np.ones(len(chosen), bool), source)
+
+    def _draw(self, kind: int, nth: int) -> np.ndarray:
+        """Stream indices of the nth batch of a kind: epochs are independent shuffles, laid end to end."""
+        n = len(self._streams[kind])
+        epochs, within = np.divmod(nth * self.batch_size + np.arange(self.batch_size), n)
+        out = np.empty(self.batch_size, np.int64)
+        for epoch in np.unique(epochs):
+            here = epochs == epoch
+            out[here] = self._order(kind, int(epoch))[within[here]]
+        return out
+
+    def _permutation(self, kind: int, epoch: int) -> np.ndarray:
+        return np.random.default_rng([self.seed, kind, epoch]).permutation(len(self._streams[kind]))

@@ -1,0 +1,16 @@
+"""Shared fixtures."""
+
+import pytest
+
+from bitmar_tiny.frozen import random_model
+from support import ODD, TINY
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    return random_model(TINY, seed=1)
+
+
+@pytest.fixture(scope="session")
+def odd():
+    return random_model(ODD, seed=2)

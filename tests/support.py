@@ -1,0 +1,31 @@
+"""Models small enough to verify in a blink, and what this machine can build."""
+
+from __future__ import annotations
+
+import pytest
+
+from bitmar_tiny.config import ModelConfig
+from bitmar_tiny.errors import ToolError
+from codegen.boards import load_board
+from codegen.build import find_compiler, runner
+
+TINY = ModelConfig(
+    name="tiny", vocab_size=257, d_model=64, n_heads=2, n_encoder_layers=1, n_decoder_layers=2, d_ffn=128,
+    n_sinks=2, window=9, n_positions=7, vision_hidden=96, image_tokens=4, memory_slots=70, read_every=5,
+)
+#: Shapes that no tile divides.
+ODD = ModelConfig(
+    name="odd", vocab_size=1009, d_model=96, n_heads=3, n_encoder_layers=2, n_decoder_layers=1, d_ffn=200,
+    n_sinks=1, window=13, n_positions=300, vision_hidden=50, image_tokens=9, image_pool=2, memory_slots=100, read_every=1,
+    ffn_activation="relu", write_rule="outer", ternary_threshold=2 / 3,
+)
+
+
+def need(board_name: str, compiler: str | None = None) -> None:
+    """Skip, with the fix in the reason, where this machine cannot build for or run a board."""
+    board = load_board(board_name)
+    try:
+        find_compiler(board, compiler)
+        runner(board)
+    except ToolError as error:
+        pytest.skip(str(error))

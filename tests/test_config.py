@@ -1,0 +1,37 @@
+"""Configuration: strict, with sentences that name the key."""
+
+import pytest
+
+from bitmar_tiny.config import PRESETS, ModelConfig, preset
+from bitmar_tiny.errors import ConfigError
+from bitmar_tiny.tensors import tensor_table
+
+
+@pytest.mark.parametrize("values, words", [
+    ({"windoww": 3}, "Did you mean 'window'?"),
+    ({"n_heads": 3}, "d_model=128 is not a multiple of n_heads=3"),
+    ({"window": 1030}, "reduce window"),
+    ({"d_model": "wide"}, "d_model"),
+    ({"write_rate": float("nan")}, "write_rate"),
+    ({"image_pool": 2, "image_tokens": 8}, "square grid"),
+])
+def test_bad_values_are_named(values, words):
+    with pytest.raises(ConfigError) as caught:
+        ModelConfig.parse(values, "model.json")
+    assert words in str(caught.value) and "model.json" in str(caught.value)
+
+
+def test_unknown_preset_suggests_the_nearest():
+    with pytest.raises(ConfigError, match="Did you mean 'pocket'"):
+        preset("poket")
+
+
+def test_paper_preset_has_about_fifteen_million_parameters():
+    assert 14.5e6 < sum(t.parameters for t in tensor_table(PRESETS["paper"])) < 15.5e6
+
+
+def test_load_refuses_what_is_not_json(tmp_path):
+    path = tmp_path / "model.json"
+    path.write_text("{")
+    with pytest.raises(ConfigError, match="not a readable JSON"):
+        ModelConfig.load(path)

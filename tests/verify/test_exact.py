@@ -1,0 +1,69 @@
+"""Bit-exactness of generated C: every tap, every step, on every kernel family, compiler and optimisation level."""
+
+from __future__ import annotations
+
+import pytest
+
+from bitmar_tiny.config import preset
+from bitmar_tiny.frozen import random_model
+from bitmar_tiny.taps import tap_table
+from bitmar_tiny.verify.compare import verify
+from bitmar_tiny.verify.script import standard
+from bitmar_tiny.verify.target import ProgramTarget
+from codegen.boards import load_board
+from codegen.build import build
+from codegen.emit import emit
+from support import need
+
+
+def check(model, folder, tokens, board="host", family="portable", compiler="gcc", opt="-O2", extra=()):
+    need(board, compiler)
+    profile = load_board(board)
+    project = emit(model, profile, folder, family)
+    program = build(project.path, profile, family, compiler=compiler, opt=opt, taps=True, extra=extra)
+    target = ProgramTarget(program.command, f"{board}/{family}/{compiler}{opt}", tap_table(model.config))
+    verdict = verify(model, target, standard(model.config, tokens), project.path / "src")
+    assert verdict.exact, verdict.difference.sentence()
+    assert verdict.taps > 20 * verdict.steps
+    return verdict
+
+
+@pytest.mark.parametrize("opt", ["-O0", "-O2", "-O3"])
+@pytest.mark.parametrize("compiler", ["gcc", "zig"])
+@pytest.mark.parametrize("board, family", [
+    ("host", "portable"), ("host", "avx2"), ("rpi-zero2", "portable"), ("rpi-zero2", "neon"),
+])
+def test_every_target(tiny, tmp_path, board, family, compiler, opt):
+    check(tiny, tmp_path / "p", 60, board, family, compiler, opt)
+
+
+@pytest.mark.parametrize("board, family", [("host", "portable"), ("host", "avx2"), ("rpi-zero2", "neon")])
+def test_odd_shapes(odd, tmp_path, board, family):
+    check(odd, tmp_path / "p", 80, board, family)
+
+
+def test_sanitizers_find_nothing(odd, tmp_path):
+    for family in ("portable", "avx2"):
+        check(odd, tmp_path / family, 60, family=family, opt="-O1",
+              extra=("-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"))
+
+
+@pytest.mark.parametrize("board, family, tokens", [
+    ("host", "avx2", 2000), ("host", "portable", 2000), ("rpi-zero2", "neon", 2000),
+])
+def test_demo_shape_over_hundreds_of_evictions(tmp_path, board, family, tokens):
+    check(random_model(preset("demo")), tmp_path / "p", tokens, board, family)
+
+
+@pytest.mark.parametrize("board, family, tokens", [
+    ("host", "avx2", 1400), ("host", "portable", 60), ("rpi-zero2", "neon", 60), ("rpi-zero2", "portable", 40),
+])
+def test_paper_preset(tmp_path, board, family, tokens):
+    verdict = check(random_model(preset("paper")), tmp_path / "p", tokens, board, family)
+    if tokens > 1000:
+        assert verdict.steps - 4 * 24 > preset("paper").context
+
+
+@pytest.mark.parametrize("board, family", [("host", "avx2"), ("rpi-zero2", "neon")])
+def test_pocket_preset(tmp_path, board, family):
+    check(random_model(preset("pocket")), tmp_path / "p", 400, board, family)

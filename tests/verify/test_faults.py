@@ -1,0 +1,127 @@
+"""A verification that cannot fail proves nothing: break one thing at a time and see it found and named."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bitmar_tiny.taps import tap_table
+from bitmar_tiny.verify.compare import verify
+from bitmar_tiny.verify.script import standard
+from bitmar_tiny.verify.target import ProgramTarget
+from codegen.boards import load_board
+from codegen.build import build
+from codegen.emit import emit
+from codegen.lower import seal
+from support import need
+
+
+@pytest.fixture
+def project(tiny, tmp_path):
+    need("host", "gcc")
+    return emit(tiny, load_board("host"), tmp_path / "p", "portable")
+
+
+def difference(model, project):
+    program = build(project.path, project.board, project.family, compiler="gcc", taps=True, extra=("-Wno-error",))
+    target = ProgramTarget(program.command, "broken", tap_table(model.config))
+    verdict = verify(model, target, standard(model.config, 60), project.path / "src")
+    assert not verdict.exact
+    return verdict.difference
+
+
+def patch_source(project, name, old, new):
+    path = project.path / "src" / name
+    text = path.read_text()
+    assert text.count(old) >= 1, f"{name} no longer holds {old!r}"
+    path.write_text(text.replace(old, new, 1))
+
+
+def patch_blob(project, section, change):
+    """Apply ``change(bytearray view)`` to one section and seal the blob again."""
+    s = next(s for s in project.blob.sections if s.name == section)
+    body = bytearray((project.path / "model.blob").read_bytes())
+    part = bytearray(body[s.offset:s.offset + len(s.data)])
+    change(part)
+    body[s.offset:s.offset + len(s.data)] = part
+    (project.path / "model.blob").write_bytes(seal(body, project.blob.digest))
+
+
+def test_broken_kernel(tiny, project):
+    patch_source(project, "bm_block.c", "bm_linear(s, layer->w1, BM_FFN, BM_D, s->codes, h.sum);",
+                 "bm_linear(s, layer->w1, BM_FFN, BM_D, s->codes, h.sum);\n    if (s->t == 4u) s->acc[17] ^= 1;")
+    found = difference(tiny, project)
+    assert (found.tap, found.element, found.step) == ("enc.0.ffn.acc", "[17]", 4)
+    assert "row 17 of enc.0.w1" in found.suspect and found.line.startswith("bm_block.c:")
+    assert found.layer == "encoder layer 0" and "0x" in found.expected
+
+
+def test_broken_scale(tiny, project):
+    def one_ulp(part):
+        part[4] ^= 1        # scale of wk
+
+    patch_blob(project, "dec.1.scales", one_ulp)
+    found = difference(tiny, project)
+    assert found.tap == "dec.1.qkv.scales" and found.suspect == "the scale of dec.1.wk"
+
+
+def test_broken_table(tiny, project):
+    eos = tiny.config.vocab_size - 1
+
+    def other_code(part):
+        row = np.frombuffer(part, np.int8).reshape(-1, tiny.config.d_model)
+        row[eos, 5] ^= 1
+
+    patch_blob(project, "token_codes", other_code)
+    found = difference(tiny, project)
+    assert (found.tap, found.element, found.step) == ("embed", "[5]", 0) and "token table" in found.suspect
+
+
+def test_broken_weight_row(tiny, project):
+    def swap(part):
+        part[0], part[-1] = part[0] ^ 1, part[-1]
+
+    patch_blob(project, "head_w", swap)
+    found = difference(tiny, project)
+    assert found.tap == "logits" and "head.w" in found.suspect
+
+
+def test_broken_cache_slot(tiny, project):
+    patch_source(project, "bm_block.c", "BM_SINKS + (t - BM_SINKS) % BM_WINDOW",
+                 "BM_SINKS + (t - BM_SINKS + (t == 11u)) % BM_WINDOW")
+    found = difference(tiny, project)
+    assert found.tap == "enc.0.cache.k" and "cache slot 2 of enc.0" in found.suspect
+    assert found.what.startswith("token")
+
+
+def test_damaged_blob_is_refused(tiny, project):
+    from bitmar_tiny.errors import ToolError
+
+    path = project.path / "model.blob"
+    data = bytearray(path.read_bytes())
+    data[-100] ^= 4
+    path.write_bytes(data)
+    with pytest.raises(ToolError, match="blob is damaged"):
+        difference(tiny, project)
+
+
+def test_contracted_arithmetic_is_refused_at_start(tiny, project):
+    """A toolchain that fuses multiply-adds is named by the boot self-test, before it can cost a bit."""
+    from bitmar_tiny.errors import ToolError
+
+    from codegen import build as building
+    flags = [f for f in building.BASE_FLAGS if f != "-ffp-contract=off"]
+    saved, building.BASE_FLAGS = building.BASE_FLAGS, flags
+    try:
+        with pytest.raises(ToolError, match="self-test"):
+            build_and_run(tiny, project, ("-ffp-contract=fast", "-mfma", "-Wno-error"))
+        with pytest.raises(ToolError, match="self-test"):
+            build_and_run(tiny, project, ("-ffast-math", "-Wno-error"))
+    finally:
+        building.BASE_FLAGS = saved
+
+
+def build_and_run(model, project, extra):
+    program = build(project.path, project.board, project.family, compiler="gcc", taps=True, extra=extra)
+    target = ProgramTarget(program.command, "broken", tap_table(model.config))
+    list(target.run(standard(model.config, 8), {}))
