@@ -64,7 +64,7 @@ def file_corpus(cfg: ModelConfig, pairs: Sequence[tuple[Path, Path]], texts: Seq
     train = sorted(set(range(n)) - set(held_out))
     tokenizer = Tokenizer.gpt2()
     if cfg.vocab_size != tokenizer.vocab_size:
-        tokenizer = tokenizer.prune(lines, cfg.vocab_size, keep_text=captions.captions if captions else None)
+        tokenizer = tokenizer.prune(lines, cfg.vocab_size, keep_text=[captions.captions[i] for i in train] if captions else None)
     if captions is not None and captions.n_vectors != cfg.image_inputs:
         raise ConfigError(f"{pairs[0][1]}: {captions.n_vectors} vectors per image, the model takes {cfg.image_inputs}.",
                           f"Set image_tokens={captions.n_vectors // cfg.image_pool**2}.")

@@ -78,8 +78,7 @@ def emit(model: FrozenModel, board: Board, out: Path | str, family: str | None =
 
 def c_float(value: float) -> str:
     """A float32 constant as C text that reads back to the same bits."""
-    return f"{float(np.float32(value)):.9g}f" if "." in f"{float(np.float32(value)):.9g}" or "e" in f"{float(np.float32(value)):.9g}" \
-        else f"{float(np.float32(value)):.9g}.0f"
+    return f"{float(np.float32(value))!r}f"
 
 
 def _context(model: FrozenModel, board: Board, family: str, blob: lowering.Blob, plan: Plan) -> dict:
@@ -97,7 +96,7 @@ def _context(model: FrozenModel, board: Board, family: str, blob: lowering.Blob,
         "kv_bytes": layers(cfg) * kv_bytes(cfg), "memory_bytes": memory_bytes(cfg),
         "tap_macros": [(_macro(t), taps.index(t)) for t in single], "tap_count": len(taps),
         "layers": list(_layers(model, blob, taps)),
-        "family_flags": " ".join(board.kernel_flags.get(family, [])),
+        "family_flags": " ".join(board.kernel_flags.get(family, [])), "make_arguments": _make_arguments(board),
     }
 
 
@@ -115,6 +114,15 @@ def _layers(model: FrozenModel, blob: lowering.Blob, taps: list[str]):
                           "cond_tap": taps.index(f"{name}.cond")}
             slot += 1
             yield entry
+
+
+def _make_arguments(board: Board) -> str:
+    """How `make` is told to use the board's first compiler that is a plain command."""
+    for compiler in board.compilers.values():
+        if not compiler.package.startswith("pip:"):
+            flags = f' EXTRA="{" ".join(compiler.flags)}"' if compiler.flags else ""
+            return f"CC={compiler.command[0]}{flags}"
+    return "CC=..."
 
 
 def _macro(name: str) -> str:

@@ -22,7 +22,8 @@ _CHECK_ROWS = 1024
 
 def to_float(features: np.ndarray) -> np.ndarray:
     """float32 of stored features: uint8 pixels p become (2p - 255) / 255, float16 is widened."""
-    return PIXEL_TO_FLOAT[features] if features.dtype == np.uint8 else features.astype(np.float32)
+    values = np.asarray(features)  # a plain array, not the memory map's subclass
+    return PIXEL_TO_FLOAT[values] if values.dtype == np.uint8 else values.astype(np.float32)
 
 
 def text_files(path: Path | str, suffix: str = ".train") -> list[Path]:
@@ -70,6 +71,12 @@ def open_features(path: Path | str) -> np.ndarray:
 
     ``DataError`` for a truncated or foreign file, a wrong shape or type, a row that is not finite.
     """
+    features = _map(path)
+    _check(features, str(path))
+    return features
+
+
+def _map(path: Path | str) -> np.ndarray:
     try:
         features = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
@@ -79,7 +86,6 @@ def open_features(path: Path | str) -> np.ndarray:
                         "Copy or compute it again.") from None
     if not isinstance(features, np.ndarray):
         raise DataError(f"{path}: an .npz archive, expected one .npy array.")
-    _check(features, str(path))
     return features
 
 
@@ -117,9 +123,7 @@ class CaptionSet:
     @classmethod
     def load(cls, captions_json: Path | str, features_npy: Path | str) -> "CaptionSet":
         """Open a captions JSON and its features (memory-mapped). ``DataError`` on any fault."""
-        # The constructor checks again only what costs nothing: lengths and shapes are cheap, and
-        # the finite check reads a file that is by now in the page cache.
-        return cls(read_captions(captions_json), open_features(features_npy), str(captions_json))
+        return cls(read_captions(captions_json), _map(features_npy), str(features_npy))
 
     def __len__(self) -> int:
         return len(self.captions)

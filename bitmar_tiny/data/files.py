@@ -1,35 +1,15 @@
-"""Writing data files so that a kill at any moment leaves the old file or the new one."""
+"""Data files: JSON and .npy, written atomically, read with one sentence for every fault."""
 
 from __future__ import annotations
 
 import json
-import os
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, Iterator
+from typing import Any
 
 import numpy as np
 
 from ..errors import DataError
-
-
-@contextmanager
-def atomic_file(path: Path | str) -> Iterator[BinaryIO]:
-    """Open a temporary neighbour for writing bytes; renamed to ``path`` only if the block succeeds."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "wb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written ({error.strerror or error}).",
-                        "Check that the folder exists, is writable and has room.") from None
-    finally:
-        temporary.unlink(missing_ok=True)
+from ..files import atomic_file
 
 
 def write_json(path: Path | str, value: Any) -> None:

