@@ -5,6 +5,7 @@
 #ifndef BM_KERNELS_H
 #define BM_KERNELS_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
@@ -34,7 +35,7 @@ BM_KERNEL_FAMILY(neon)
 #define BM_PAD_ROWS(n) (((n) + 31u) & ~31u)  /* accumulators are padded to the tallest tile */
 
 #ifndef BM_KERNELS
-#define BM_KERNELS portable
+#include "bm_config.h" /* defines BM_KERNELS; kernel tests pass it with -D instead */
 #endif
 #define BM_CAT_(a, b) a##b
 #define BM_CAT(a, b) BM_CAT_(a, b)

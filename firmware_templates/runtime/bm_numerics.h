@@ -45,8 +45,6 @@ void bm_row(const int8_t *codes, float scale, uint32_t n, float *y);       /* y 
 void bm_add_row(const int8_t *codes, float scale, uint32_t n, float *x);   /* x += float(codes) * scale */
 void bm_add(const float *a, uint32_t n, float *x);                         /* x += a */
 void bm_relu(uint32_t n, float *x);                                        /* x = max(x, 0) */
-/* 2x2 average of a g x g grid of vectors: x[g*g][width] -> y[g*g/4][width]; y may be x. */
-void bm_pool_2x2(const float *x, uint32_t g, uint32_t width, float *y);
 void bm_pixels(const uint8_t *p, uint32_t n, float *y);                    /* (2 p - 255) / 255 */
 
 /* Keys and values of n slots: codes [n][BM_PAD(d)], one scale per slot. */

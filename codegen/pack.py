@@ -1,0 +1,56 @@
+"""Packing: store order = kernel order, one layout per kernel family (drawn in the family's C file)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+K_BLOCK = 64
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Groups of ``rows`` rows; within a group, steps of ``k_step`` k; codes of a step as an array of
+    (rows, planes, per_plane) if ``row_major`` else its interleaving described by :func:`_order`."""
+
+    rows: int
+    k_step: int
+    planes_outer: bool
+
+
+#: Kernel family -> how it wants its weights.
+FAMILIES = {
+    "portable": Layout(rows=1, k_step=64, planes_outer=True),     # planar: byte j, plane p = k 16 p + j
+    "neon": Layout(rows=4, k_step=64, planes_outer=True),         # planar4: 16 bytes of each of 4 rows
+    "avx2": Layout(rows=8, k_step=16, planes_outer=True),         # stationary8: byte 4 r + j, plane p = row r, k 4 p + j
+}
+#: Rows are padded to this many, so that a kernel may always finish its tallest pass.
+ROW_PAD = {"portable": 1, "neon": 4, "avx2": 16}
+
+
+def pack(trits: np.ndarray, family: str) -> bytes:
+    """int8 [N, K] in {-1, 0, 1} -> packed 2-bit codes w + 1. Padding is code 1, that is w = 0."""
+    layout, (n, k) = FAMILIES[family], trits.shape
+    codes = np.ones((_up(n, ROW_PAD[family]), _up(k, K_BLOCK)), np.uint8)
+    codes[:n, :k] = trits + 1
+    groups = codes.reshape(-1, layout.rows, codes.shape[1] // layout.k_step, 4, layout.k_step // 4)
+    planes = groups.transpose(0, 2, 3, 1, 4)     # group, step, plane, row, byte
+    return (planes[:, :, 0] | planes[:, :, 1] << 2 | planes[:, :, 2] << 4 | planes[:, :, 3] << 6).tobytes()
+
+
+def unpack(data: bytes, n: int, k: int, family: str) -> np.ndarray:
+    """Inverse of :func:`pack`: int8 [N, K]."""
+    layout, k_pad = FAMILIES[family], _up(k, K_BLOCK)
+    packed = np.frombuffer(data, np.uint8).reshape(-1, k_pad // layout.k_step, 1, layout.rows, layout.k_step // 4)
+    planes = packed >> np.array([0, 2, 4, 6], np.uint8).reshape(1, 1, 4, 1, 1) & 3
+    return planes.transpose(0, 3, 1, 2, 4).reshape(-1, k_pad)[:n, :k].astype(np.int8) - 1
+
+
+def packed_size(n: int, k: int, family: str) -> int:
+    """Bytes of a packed [n, k] matrix."""
+    return _up(n, ROW_PAD[family]) * _up(k, K_BLOCK) // 4
+
+
+def _up(n: int, to: int) -> int:
+    return -(-n // to) * to

@@ -1,0 +1,60 @@
+/* Softmax attention over an int8 cache (numerics.py: attend). Every sum is an integer sum. */
+#include "bm_kernels.h"
+#include "bm_numerics.h"
+
+/* Largest value scale of n slots, and what folds it into integer weights: 2^14 / top (0 if all are tiny). */
+static float value_weight(const float *v_scale, uint32_t n, float *top)
+{
+    *top = 0.0f;
+    for (uint32_t i = 0; i < n; i++)
+        if (v_scale[i] > *top) *top = v_scale[i];
+    if (*top < BM_TINY) {
+        *top = 0.0f;
+        return 0.0f;
+    }
+    return (float)BM_PROB_ONE / *top;
+}
+
+/* dots -> integer weights in w; returns the denominator. Bound: 2^14 n < 2^31. */
+static int32_t soft_weights(const bm_cache *kv, uint32_t n, float q_scale, float fold, float *scores, int32_t *w)
+{
+    int32_t denominator = 0;
+    float top = 0.0f;
+    for (uint32_t i = 0; i < n; i++) {
+        scores[i] = (float)w[i] * (kv->k_scale[i] * q_scale);
+        if (i == 0 || scores[i] > top) top = scores[i];
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        const float e = bm_exp_neg(scores[i] - top);
+        denominator += bm_rne(e * (float)BM_PROB_ONE);
+        w[i] = bm_rne(e * (kv->v_scale[i] * fold));
+    }
+    return denominator;
+}
+
+/* Weighted values of one head, in pieces that keep the stack small. */
+static void weighted_values(const int32_t *w, const int8_t *v, uint32_t stride, uint32_t n, uint32_t len, float scale,
+                            float *out)
+{
+    int32_t acc[64];
+    for (uint32_t k = 0; k < len; k += 64u) {
+        const uint32_t piece = len - k < 64u ? len - k : 64u;
+        bm_wsum_s8(w, v + k, stride, n, piece, acc);
+        bm_scale_acc(acc, scale, piece, out + k);
+    }
+}
+
+void bm_attend(const bm_cache *kv, uint32_t n, const int8_t *q, float q_scale, uint32_t n_heads, uint32_t head_dim,
+               float *scratch_e, int32_t *scratch_w, float *out)
+{
+    const uint32_t stride = BM_PAD(n_heads * head_dim);
+    const float scaled = q_scale * bm_inv_sqrt(head_dim);
+    float top;
+    const float fold = value_weight(kv->v_scale, n, &top);
+    for (uint32_t h = 0; h < n_heads; h++) {
+        const uint32_t at = h * head_dim;
+        bm_dots_s8(kv->k + at, stride, q + at, n, head_dim, scratch_w);
+        const int32_t denominator = soft_weights(kv, n, scaled, fold, scratch_e, scratch_w);
+        weighted_values(scratch_w, kv->v + at, stride, n, head_dim, top / (float)denominator, out + at);
+    }
+}
