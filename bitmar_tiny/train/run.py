@@ -51,7 +51,7 @@ def train_run(cfg: ModelConfig, tcfg: TrainConfig, corpus: Corpus, out: Path, re
         f.write((json.dumps(record, indent=1) + "\n").encode())
     with atomic_file(out / TOKENIZER_FILE) as f:
         f.write(corpus.tokenizer.to_bytes())
-    mixture = corpus.mixture(batch_size=tcfg.batch_size, max_len=cfg.n_positions, text_every=tcfg.text_every, seed=tcfg.seed)
+    mixture = corpus.mixture(batch_size=tcfg.batch_size, max_len=tcfg.max_len, text_every=tcfg.text_every, seed=tcfg.seed)
     return train(cfg, tcfg, mixture, out, resume=resume, progress=progress)
 
 

@@ -1,0 +1,48 @@
+"""PyTorch against golden: the same streams through both, compared to the bit."""
+
+from __future__ import annotations
+
+from typing import Any, Sequence
+
+import numpy as np
+import torch
+
+from ..frozen import FrozenModel
+from ..golden.model import GoldenModel
+from ..model.export import load_frozen
+
+
+def agreement(frozen: FrozenModel, streams: Sequence[Sequence[int]], images: Sequence[np.ndarray | None]) -> dict[str, Any]:
+    """Token streams (EOS first), each with an image float32 [image_inputs, 768] or None.
+
+    Returns tokens compared, top-1 agreement, largest absolute difference of logits, how many integer logits differ,
+    and the perplexity of the streams' own next tokens by both.
+    """
+    model, golden = load_frozen(frozen), GoldenModel(frozen.config, frozen.arrays)
+    same = tokens = different = labels = 0
+    largest, nll = 0.0, np.zeros(2)
+    for stream, image in zip(streams, images):
+        golden.begin_episode()
+        if image is not None:
+            golden.set_image(image)
+        accs, want = [], []
+        for token in stream:
+            accs.append(golden.step(int(token)))
+            want.append(golden.logits(accs[-1]))
+        want = np.array(want)
+        with torch.no_grad():
+            out = model(torch.tensor([list(stream)]), None if image is None else torch.from_numpy(image)[None])
+        got, got_acc = out.logits[0].numpy(), out.acc[0].numpy().astype(np.int64)
+        same += int((got.argmax(1) == want.argmax(1)).sum())
+        tokens += len(stream)
+        different += int((got_acc != np.array(accs)).sum())
+        largest = max(largest, float(np.abs(got - want).max()))
+        for k, logits in enumerate((got, want)):
+            shifted = logits[:-1].astype(np.float64)
+            shifted -= shifted.max(1, keepdims=True)
+            nll[k] += (np.log(np.exp(shifted).sum(1)) - shifted[np.arange(len(stream) - 1), list(stream[1:])]).sum()
+        labels += len(stream) - 1
+    perplexity = np.exp(nll / labels)
+    return {"tokens": tokens, "top1_agreement": same / tokens, "max_logit_difference": largest,
+            "integer_logits_different": different, "perplexity_torch": float(perplexity[0]),
+            "perplexity_golden": float(perplexity[1])}

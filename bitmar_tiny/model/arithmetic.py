@@ -1,0 +1,138 @@
+"""Quantised arithmetic with straight-through gradients, and its float twin.
+
+"Codes" are integer-valued float32 tensors: ``F.linear`` and ``@`` then add integers, exactly below 2**24, so that in
+eval mode :class:`Quantised` gives the same bits as ``golden/numerics.py``. Two traps of PyTorch are avoided on the way:
+``scalar / tensor`` is computed as ``scalar * reciprocal(tensor)``, two roundings, and float32 ``sqrt`` is not correctly
+rounded on every CPU.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..golden import numerics as nm
+
+TINY = float(nm.TINY)
+PROB_ONE = float(nm.PROB_ONE)
+CODE16_MAX = float(nm.CODE16_MAX)
+
+
+class _Ternary(torch.autograd.Function):
+    """W -> trits. The gradient is that of ``gamma * trits`` passed straight through to W."""
+
+    @staticmethod
+    def forward(ctx, w: Tensor, gamma: Tensor, threshold: float) -> Tensor:
+        ctx.save_for_backward(gamma)
+        return torch.sign(w) * (w.abs() > threshold * gamma)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor):
+        (gamma,) = ctx.saved_tensors
+        return grad / gamma, None, None
+
+
+def round_ste(x: Tensor) -> Tensor:
+    """Round to nearest even with gradient 1. ``x + (round(x) - x)`` is exact for |x| < 2**23."""
+    return x + (torch.round(x) - x).detach()
+
+
+def divide(numerator: float, x: Tensor) -> Tensor:
+    """numerator / x with one rounding."""
+    return torch.div(torch.full((), numerator), x)
+
+
+def exp_neg(x: Tensor) -> Tensor:
+    """``numerics.exp_neg`` in PyTorch operations: the same bits."""
+    x = x.clamp_min(float(nm._EXP_MIN))
+    n = torch.round(x * float(nm._LOG2E))
+    r = x - n * float(nm._LN2_HI)
+    r = r - n * float(nm._LN2_LO)
+    p = torch.full_like(x, float(nm._EXP_POLY[0]))
+    for c in nm._EXP_POLY[1:]:
+        p = p * r + float(c)
+    p = (p * (r * r) + r) + 1.0
+    return p * ((n.to(torch.int32) + 127) << 23).view(torch.float32)
+
+
+class Quantised:
+    """What the board computes. ``exact`` selects golden's exp and wide sums (eval); training uses the fast ones."""
+
+    def __init__(self, threshold: float) -> None:
+        self.threshold, self.exact = threshold, False
+
+    def ternary(self, w: Tensor) -> tuple[Tensor, Tensor]:
+        """Latent [N, K] -> (trits [N, K], gamma = mean |W| [])."""
+        gamma = w.detach().abs().mean().clamp_min(1e-6)
+        return _Ternary.apply(w, gamma, self.threshold), gamma
+
+    def quantize(self, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Per-token symmetric max-abs int8: [..., n] -> (codes [..., n], scale [..., 1])."""
+        top = v.detach().abs().amax(-1, keepdim=True)
+        full = top >= TINY
+        inverse = torch.where(full, divide(127.0, top.clamp_min(TINY)), 0.0)
+        return round_ste(v * inverse), torch.where(full, top / 127.0, 0.0)
+
+    def norm(self, v: Tensor, gain: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """RMSNorm of the codes: (codes [..., n], 1 / rms [..., 1])."""
+        codes, _ = self.quantize(v if gain is None else v * gain)
+        n = v.shape[-1]
+        wide = torch.float64 if n * 127 * 127 >= 1 << 24 else None
+        total = (codes * codes).sum(-1, keepdim=True, dtype=wide).float()
+        mean_square = total.clamp_min(1.0) / n
+        root = torch.sqrt(mean_square.double()).float() if self.exact else torch.sqrt(mean_square)
+        return codes, torch.where(total > 0, torch.reciprocal(root), 0.0)
+
+    def table(self, w: Tensor) -> Tensor:
+        """Int8 rows with one scale each, dequantised: [N, d] -> [N, d]."""
+        codes, scale = self.quantize(w)
+        return codes * scale
+
+    def hidden(self, acc: Tensor, scale: Tensor) -> Tensor:
+        """Pre-activation of the feed-forward layer: the accumulator itself (its scale cancels in the next norm)."""
+        return acc
+
+    def exp(self, x: Tensor) -> Tensor:
+        return exp_neg(x) if self.exact else torch.exp(x.clamp_min(-80.0))
+
+    def weighted(self, w: Tensor, v: Tensor) -> Tensor:
+        """Integer-weighted sum of codes, ``w @ v``; up to 2**31, so exact only in float64."""
+        return (w.double() @ v.double()).float() if self.exact else w @ v
+
+    def fold(self, v_scale: Tensor, top: Tensor) -> tuple[Tensor, Tensor]:
+        """(top or 0, value scales as multiples of PROB_ONE / top): ``numerics._value_weights``."""
+        full = top >= TINY
+        return (torch.where(full, top, 0.0),
+                torch.where(full, v_scale * divide(PROB_ONE, top.clamp_min(TINY)), 0.0))
+
+    def memory(self, m: Tensor) -> tuple[Tensor, Tensor]:
+        """Latent memory [K, C] -> (int8 codes as reads see them [K, C], their scale [K])."""
+        top = m.detach().abs().amax(-1, keepdim=True).clamp_min(TINY)
+        codes16 = round_ste(m * divide(CODE16_MAX, top))
+        high = torch.floor((codes16.detach() + 128) / 256)
+        return high + (codes16 - codes16.detach()) / 256, (top / CODE16_MAX * 256.0)[:, 0]
+
+
+class FloatTwin(Quantised):
+    """The same architecture in float32, nothing rounded: what quantisation costs is measured against it."""
+
+    def ternary(self, w: Tensor) -> tuple[Tensor, Tensor]:
+        gamma = w.detach().abs().mean().clamp_min(1e-6)
+        return w / gamma, gamma
+
+    def quantize(self, v: Tensor) -> tuple[Tensor, Tensor]:
+        return v, torch.ones_like(v[..., :1])
+
+    def norm(self, v: Tensor, gain: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        v = v if gain is None else v * gain
+        scale = torch.rsqrt(v.square().mean(-1, keepdim=True) + 1e-6)
+        return v * scale, torch.ones_like(scale)
+
+    def hidden(self, acc: Tensor, scale: Tensor) -> Tensor:
+        return acc * scale
+
+    def table(self, w: Tensor) -> Tensor:
+        return w
+
+    def memory(self, m: Tensor) -> tuple[Tensor, Tensor]:
+        return m, torch.ones_like(m[:, 0])

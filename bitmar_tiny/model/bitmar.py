@@ -1,0 +1,184 @@
+"""BitMar for training: the golden model's step for all tokens of a batch at once, with gradients.
+
+Parallel training and streaming inference give the same numbers: in ``eval()`` every integer logit equals golden's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..config import ModelConfig
+from ..tensors import tensor_table
+from . import memory
+from .arithmetic import FloatTwin, Quantised
+from .attention import attend, visible
+
+#: Standard deviation of fresh latent values by kind of tensor; small enough that ternary codes really move.
+INIT = {"ternary": 0.02, "rows8": 0.1, "memory": 0.5}
+
+
+@dataclass
+class Output:
+    """What a forward pass gives.
+
+    acc: integer logits [B, T, V] as float32, scale [B, T, 1]; text [B, T, d]: encoder states before fusion;
+    image [B, n, d] or None; pooled [B, T, d]: running query; memory_change: mean squared change of the last write.
+    """
+
+    acc: Tensor
+    scale: Tensor
+    text: Tensor
+    image: Tensor | None
+    pooled: Tensor
+    memory_change: Tensor
+
+    @property
+    def logits(self) -> Tensor:
+        """Float logits [B, T, V]."""
+        return self.acc * self.scale
+
+
+class BitMar(nn.Module):
+    """The model. ``float_twin`` rounds nothing; ``frozen`` runs the arrays of a frozen model instead of latent weights.
+
+    Parameters carry the names of ``tensors.tensor_table`` (dots as slashes). ``memory_on`` as in golden.
+    """
+
+    def __init__(self, cfg: ModelConfig, float_twin: bool = False, dropout: float = 0.0,
+                 frozen: Mapping[str, Tensor | tuple[Tensor, Tensor]] | None = None) -> None:
+        super().__init__()
+        self.cfg, self.dropout, self.memory_on, self.frozen = cfg, dropout, True, frozen
+        self.math = (FloatTwin if float_twin else Quantised)(cfg.ternary_threshold)
+        self.latent = nn.ParameterDict()
+        if frozen is None:
+            for spec in tensor_table(cfg):
+                value = torch.ones(spec.shape) if spec.kind == "gain" else torch.randn(spec.shape) * INIT[spec.kind]
+                self.latent[spec.name.replace(".", "/")] = nn.Parameter(value)
+        self.register_buffer("pending", torch.zeros(0, cfg.d_model))       # queries whose write is still differentiable
+        self.register_buffer("usage", torch.full((cfg.memory_slots,), 1.0 / cfg.memory_slots))
+
+    def train(self, mode: bool = True) -> "BitMar":
+        self.math.exact = not mode
+        return super().train(mode)
+
+    # -- weights -----------------------------------------------------------------------------
+
+    def weight(self, name: str) -> Tensor:
+        """The latent parameter, or the frozen array, called ``name``."""
+        return self.latent[name.replace(".", "/")] if self.frozen is None else self.frozen[name]
+
+    def matrix(self, name: str) -> tuple[Tensor, Tensor]:
+        """(trits [N, K], scale [])."""
+        return self.math.ternary(self.weight(name)) if self.frozen is None else self.frozen[name]
+
+    def table(self, name: str) -> Tensor:
+        """Dequantised int8 rows [N, d]."""
+        return self.math.table(self.weight(name)) if self.frozen is None else self.frozen[name]
+
+    def linear(self, name: str, codes: Tensor, scale: Tensor) -> Tensor:
+        """BitLinear: ``(codes @ trits^T) * (scale * gamma)``."""
+        trits, gamma = self.matrix(name)
+        return F.linear(codes, trits) * (scale * gamma)
+
+    # -- parts -------------------------------------------------------------------------------
+
+    def block(self, name: str, x: Tensor, mask: Tensor) -> Tensor:
+        """Pre-norm transformer block on [B, T, d]."""
+        math = self.math
+        h = math.norm(x, self.weight(f"{name}.attn_norm"))
+        q, k, v = (math.quantize(self.linear(f"{name}.{w}", *h)) for w in ("wq", "wk", "wv"))
+        o = attend(math, q, k, v, self.cfg.n_heads, mask)
+        x = x + self.drop(self.linear(f"{name}.wo", *math.norm(o)))
+        codes, scale = math.norm(x, self.weight(f"{name}.ffn_norm"))
+        trits, gamma = self.matrix(f"{name}.w1")
+        a = torch.relu(math.hidden(F.linear(codes, trits), scale * gamma))
+        a = a * a if self.cfg.ffn_activation == "relu2" else a
+        return x + self.drop(self.linear(f"{name}.w2", *math.norm(a)))
+
+    def drop(self, x: Tensor) -> Tensor:
+        return F.dropout(x, self.dropout, self.training) if self.dropout else x
+
+    def compress(self, features: Tensor) -> Tensor:
+        """Vision compressor: [B, image_inputs, 768] -> image tokens [B, n, d] (paper 3.2)."""
+        x = pool_2x2(features) if self.cfg.image_pool == 2 else features
+        hidden = torch.relu(self.linear("vision.w1", *self.math.quantize(x)))
+        return self.linear("vision.w2", *self.math.quantize(hidden)) + self.table("vision.positions")
+
+    def fuse(self, z: Tensor, image: Tensor, has_image: Tensor | None) -> Tensor:
+        """Cross-modal fusion: text queries, image keys and values (paper 3.3)."""
+        math = self.math
+        keys = math.norm(image, self.weight("fusion.image_norm"))
+        k, v = (math.quantize(self.linear(f"fusion.{w}", *keys)) for w in ("wk", "wv"))
+        q = math.quantize(self.linear("fusion.wq", *math.norm(z, self.weight("fusion.norm"))))
+        y = self.drop(self.linear("fusion.wo", *math.norm(attend(math, q, k, v, self.cfg.n_heads, None))))
+        return z + (y if has_image is None else torch.where(has_image[:, None, None], y, 0.0))
+
+    def recall(self, pooled: Tensor) -> tuple[tuple[Tensor, Tensor], Tensor]:
+        """Memory read at every ``read_every``-th token: (normalised M_r [B, reads, d], memory change)."""
+        if self.frozen is not None:
+            return self.math.norm(memory.read(self.math, pooled, *self.frozen["memory.m"])), torch.zeros(())
+        before = self.weight("memory.m")
+        m = self.written() if len(self.pending) else before
+        change = (m - before.detach()).square().mean()
+        return self.math.norm(memory.read(self.math, pooled, *self.math.memory(m))), change
+
+    def forward(self, tokens: Tensor, images: Tensor | None = None, has_image: Tensor | None = None) -> Output:
+        """tokens int64 [B, T]; images float32 [B, image_inputs, 768]; has_image bool [B] (None: all)."""
+        cfg, length = self.cfg, tokens.shape[1]
+        t = torch.arange(length)
+        mask = visible(cfg, length)
+        e = F.embedding(tokens, self.table("token_table"))
+        x = e + self.table("position_table")[t.clamp_max(cfg.n_positions - 1)]
+        for i in range(cfg.n_encoder_layers):
+            x = self.block(f"enc.{i}", x, mask)
+        image = None if images is None else self.compress(images)
+        f = x if image is None else self.fuse(x, image, has_image)
+        codes, scale = self.math.norm(f, self.weight("memory.norm"))
+        pooled, text = (codes * scale if isinstance(self.math, FloatTwin) else codes).cumsum(1), x
+        x, change, r = e + f, torch.zeros(()), None
+        if self.memory_on:
+            r, change = self.recall(pooled[:, ::cfg.read_every])
+        for i in range(cfg.n_decoder_layers):
+            if r is not None:
+                x = x + self.linear(f"dec.{i}.wm", *r)[:, t // cfg.read_every]
+            x = self.block(f"dec.{i}", x, mask)
+        codes, scale = self.math.norm(x, self.weight("head.norm"))
+        trits, gamma = self.matrix("head.w")
+        return Output(F.linear(codes, trits), scale * gamma, text, image, pooled, change)
+
+    # -- writing during training -------------------------------------------------------------
+
+    def written(self) -> Tensor:
+        """The memory after the pending episodes, differentiable in the write weights (design section 3)."""
+        codes, scale = self.math.norm(self.pending)
+        weights = torch.softmax(self.linear("memory.ww", codes, scale), -1)
+        return memory.write(self.weight("memory.m"), codes * scale, weights, self.cfg.write_rate,
+                            self.cfg.write_rule == "bounded")
+
+    @torch.no_grad()
+    def commit(self, queries: Tensor) -> None:
+        """After an optimiser step: make the pending writes real, forget stale slots, and queue ``queries`` [E, d]."""
+        if len(self.pending):
+            codes, scale = self.math.norm(self.pending)
+            weights = torch.softmax(self.linear("memory.ww", codes, scale), -1)
+            m = self.weight("memory.m")
+            m.copy_(self.written())
+            for w in weights:
+                self.usage += (w - self.usage) / 32
+            stale = self.usage < self.cfg.forget_below / self.cfg.memory_slots
+            m[stale] *= 1 - self.cfg.forget_rate
+        self.pending = queries.detach().clone()
+
+
+def pool_2x2(x: Tensor) -> Tensor:
+    """2x2 average pooling of a square grid of vectors: [B, g*g, D] -> [B, g*g/4, D]."""
+    b, n, width = x.shape
+    g = round(n ** 0.5)
+    y = x.view(b, g // 2, 2, g // 2, 2, width)
+    pooled = ((y[:, :, 0, :, 0] + y[:, :, 0, :, 1]) + (y[:, :, 1, :, 0] + y[:, :, 1, :, 1])) * 0.25
+    return pooled.reshape(b, n // 4, width)
