@@ -33,7 +33,7 @@ def load(folder: Path) -> dict[str, Any] | None:
         state["step"], state["model"], state["optimiser"], state["random"]
         return state
     except (RuntimeError, EOFError, ValueError, KeyError, TypeError, OSError, pickle.UnpicklingError) as error:
-        raise DataError(f"{path}: damaged or not a checkpoint ({str(error).splitlines()[0][:80]}).",
+        raise DataError(f"{path}: damaged or not a checkpoint ({type(error).__name__}).",
                         "Delete it, or start over with --restart.") from None
 
 

@@ -30,8 +30,10 @@ SANITIZE = ("-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 COMPILE_TIMEOUT_S, RUN_TIMEOUT_S = 120, 120
 
 
-def compile(sources, flags, out: Path, compiler: str = "gcc") -> list[str]:
+def compile(sources, flags, out: Path, compiler: str = "gcc", family: str = "portable") -> list[str]:
     """Compile and link ``sources`` into the program ``out``; returns the command that runs it here.
+
+    ``family`` is the kernel family that the runtime calls; its file must be among the sources if anything calls it.
 
     The flags of the numerics contract, of the board and of a kernel family's file are added. Skips the test,
     saying what to install, where the compiler or the emulator is missing.
@@ -44,10 +46,9 @@ def compile(sources, flags, out: Path, compiler: str = "gcc") -> list[str]:
     out.parent.mkdir(parents=True, exist_ok=True)
     objects = []
     for source in map(Path, sources):
-        family = source.stem.removeprefix("bm_kernels__")
-        own = board.kernel_flags.get(family, []) if family != source.stem else []
+        own = board.kernel_flags.get(source.stem.removeprefix("bm_kernels__"), [])
         target = out.parent / f"{out.name}-{source.stem}.o"
-        _run([*command, *BASE_FLAGS, *tool.flags, *flags, *own, "-DBM_KERNELS=portable", f"-I{RUNTIME}", f"-I{source.parent}",
+        _run([*command, *BASE_FLAGS, *tool.flags, *flags, *own, f"-DBM_KERNELS={family}", f"-I{RUNTIME}", f"-I{source.parent}",
               "-c", str(source), "-o", str(target)])
         objects.append(str(target))
     _run([*command, *tool.flags, *flags, *objects, "-o", str(out)])
