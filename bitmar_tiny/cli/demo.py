@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 from pathlib import Path
 
@@ -16,11 +17,9 @@ from codegen.emit import Project, emit
 from codegen.plan import human
 
 from ..config import preset
-from ..data.tokenizer import Tokenizer
 from ..errors import ToolError, VerifyError
 from ..files import atomic_file
 from ..frozen import FrozenModel
-from ..golden import numerics as nm
 from ..pipeline import Corpus, demo_corpus
 from ..report.captions import Caption, contact_sheet
 from ..taps import tap_table
@@ -28,7 +27,7 @@ from ..verify.compare import verify
 from ..verify.script import standard
 from ..verify.target import ProgramTarget
 from .app import notes, results
-from .evaluate import caption_table
+from .evaluate import agreement_sentence, caption_agreement, caption_table
 
 STEPS = 6
 BOARDS = ("host", "rpi-zero2")
@@ -85,11 +84,13 @@ def command(out: Path, steps: int | None) -> None:
     names = [corpus.captions.captions[i] for i in corpus.held_out]
     scores = evaluate_captions(load_frozen(frozen), names, images, corpus.tokenizer)
     results.print(caption_table(scores, f"{len(names)} held-out pictures [measured]"))
+    agreed = caption_agreement(frozen, corpus.captions, corpus.held_out, corpus.tokenizer)
+    results.print(agreement_sentence(agreed))
     exact = sum(c.text == c.truth for c in captions) / len(captions)
     results.print(f"The C program named {exact:.1%} of them exactly [measured]. "
                   f"Pictures with captions: {picture}. Whole demo: {(time.monotonic() - started) / 60:.1f} minutes.")
     with atomic_file(out / "results.json") as f:
-        f.write((json.dumps({"scores": scores, "c_exact": exact, "sha256": frozen.digest}, indent=1, default=str) + "\n").encode())
+        f.write((json.dumps({"captions": scores, "agreement": agreed, "c_exact": exact, "sha256": frozen.digest}, indent=1) + "\n").encode())
 
 
 def _say(step: int, what: str) -> None:
@@ -117,10 +118,8 @@ def _verify(frozen: FrozenModel, project: Project, corpus: Corpus) -> None:
 
 def c_captions(project: Project, corpus: Corpus, out: Path) -> list[Caption]:
     """Caption every held-out picture with the generated program."""
-    import subprocess
-
     program = build(project.path, project.board, project.family)
-    tokenizer, path, captions = corpus.tokenizer, out / "picture.f32", []
+    path, captions = out / "picture.f32", []
     for i in corpus.held_out:
         path.write_bytes(corpus.captions.image(i).astype("<f4").tobytes())
         done = subprocess.run([*program.command, "generate", "--image", str(path)], capture_output=True)

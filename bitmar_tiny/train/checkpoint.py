@@ -47,12 +47,12 @@ def restore(model: BitMar, state: dict[str, Any], where: Path) -> int:
     return state["step"]
 
 
-def load_model(cfg: ModelConfig, folder: Path) -> tuple[BitMar, int]:
+def load_model(cfg: ModelConfig, folder: Path, float_twin: bool = False) -> tuple[BitMar, int]:
     """The trained model of a run, in eval mode with its pending episodes written, and its step."""
     state = load(folder)
     if state is None:
         raise DataError(f"{folder}: there is no checkpoint yet.", "Train for at least one checkpoint first.")
-    model = BitMar(cfg)
+    model = BitMar(cfg, float_twin)
     step = restore(model, state, folder)
     model.commit(model.pending[:0])
     return model.eval(), step

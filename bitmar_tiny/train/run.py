@@ -12,11 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from ..config import ModelConfig
+from ..data.tokenizer import Tokenizer
 from ..errors import ConfigError, DataError
 from ..files import atomic_file
 from ..frozen import FrozenModel
+from ..model.bitmar import BitMar
+from ..model.export import freeze
 from ..pipeline import Corpus
+from .checkpoint import load_model
 from .config import TrainConfig
+from .loop import train
 
 RUN_FILE, TOKENIZER_FILE = "run.json", "tokenizer.bin"
 
@@ -27,13 +32,11 @@ def settings_for(cfg: ModelConfig, path: Path | None, changes: dict[str, Any]) -
     return TrainConfig.parse(base.model_dump() | changes, str(path or "settings"))
 
 
-def train_run(cfg: ModelConfig, tcfg: TrainConfig, corpus: Corpus, out: Path, resume: bool = True, progress: bool = True):
+def train_run(cfg: ModelConfig, tcfg: TrainConfig, corpus: Corpus, out: Path, resume: bool = True, progress: bool = True) -> BitMar:
     """Train in ``out``, resuming what is there. ``ConfigError`` if the run there is of other settings.
 
     Returns the trained model (eval mode).
     """
-    from .loop import train
-
     if corpus.tokenizer.vocab_size != cfg.vocab_size:
         raise ConfigError(f"The tokenizer has {corpus.tokenizer.vocab_size} tokens, the model {cfg.vocab_size}.",
                           f"Set vocab_size={corpus.tokenizer.vocab_size}.")
@@ -55,18 +58,17 @@ def train_run(cfg: ModelConfig, tcfg: TrainConfig, corpus: Corpus, out: Path, re
     return train(cfg, tcfg, mixture, out, resume=resume, progress=progress)
 
 
-def freeze_run(out: Path) -> FrozenModel:
-    """Freeze the last checkpoint of a run. ``ConfigError`` for a float twin, ``DataError`` for no run."""
-    from ..model.export import freeze
-    from .checkpoint import load_model
-
+def load_run(out: Path) -> tuple[BitMar, Tokenizer, dict[str, Any]]:
+    """The trained model of a run (eval mode), its tokenizer and its record. ``DataError`` if there is no run."""
     record = _read(out / RUN_FILE)
-    if record["training"]["float_twin"]:
-        raise ConfigError(f"{out}: a float twin has no ternary weights to freeze.", "Freeze the quantised run.")
-    model, step = load_model(ModelConfig.parse(record["model"], str(out / RUN_FILE)), out)
-    provenance = {"steps": step, "training": record["training"], "pictures": record["pictures"],
-                  "text_samples": record["text_samples"]}
-    return freeze(model, (out / TOKENIZER_FILE).read_bytes(), provenance)
+    model, step = load_model(ModelConfig.parse(record["model"], str(out / RUN_FILE)), out, record["training"]["float_twin"])
+    return model, Tokenizer.from_bytes((out / TOKENIZER_FILE).read_bytes()), record | {"steps": step}
+
+
+def freeze_run(out: Path) -> FrozenModel:
+    """Freeze the last checkpoint of a run. ``ConfigError`` for a float twin."""
+    model, tokenizer, record = load_run(out)
+    return freeze(model, tokenizer.to_bytes(), {k: record[k] for k in ("steps", "training", "pictures", "text_samples")})
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -78,15 +78,14 @@ def _explain(model: FrozenModel, target: Target, script: Sequence[Event], taps: 
         names = [f"tap {taps[r.tap].name} of event {r.event}" if r else "the end" for r in (want, got)]
         return Difference(here.event, _step(script, here), script[here.event].describe(), tap.name,
                           layer_in_words(tap.name), "", *names, "the order of the steps in bm_step.c", "")
-    found = None
-    for candidate in (tap, *_finer(tap, taps)):   # a finer tap that differs too tells more
+    for candidate in (*_finer(tap, taps), tap):   # a finer tap that differs too tells more
         pair = _dump(model, target, script, taps, candidate, here)
         if pair is not None:
-            found = (candidate, *pair)
-    if found is None:
+            break
+    else:
         raise ToolError(f"{target.name}: tensor {tap.name} differed once and agreed when asked again.",
                         "The target is not deterministic: look for uninitialised memory.")
-    return _difference(model.config, script, here, found, sources)
+    return _difference(model.config, script, here, (candidate, *pair), sources)
 
 
 def _finer(tap: Tap, taps: list[Tap]) -> list[Tap]:

@@ -1,0 +1,144 @@
+"""The commands as a user types them: the whole way on small files, and one sentence with exit 2 for bad input."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bitmar_tiny.cli.app import COMMANDS
+from bitmar_tiny.data.tokenizer import Tokenizer
+from bitmar_tiny.errors import DataError
+from bitmar_tiny.frozen import FrozenModel, random_model
+from support import TINY, need
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def cli(*arguments, code=0, cwd=None) -> subprocess.CompletedProcess:
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+    done = subprocess.run([sys.executable, "-c", "from bitmar_tiny.cli.app import main; main()", *map(str, arguments)],
+                          capture_output=True, text=True, cwd=cwd, env=environment, timeout=300)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def need_tokenizer():
+    try:
+        Tokenizer.gpt2()
+    except DataError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    """A little data in the paper's formats: captions JSON, features .npy, text lines; and a small configuration."""
+    folder = tmp_path_factory.mktemp("corpus")
+    rng = np.random.default_rng(0)
+    (folder / "captions.json").write_text(json.dumps([f"a {c} {s}" for c in ("red", "blue") for s in ("cat", "dog", "fish")] * 7))
+    np.save(folder / "features.npy", rng.normal(size=(42, 4, 768)).astype(np.float32))
+    (folder / "some.train").write_text("the cat sat on the mat\nthe dog ran away\n" * 20)
+    (folder / "model.json").write_text(json.dumps(TINY.model_dump() | {"name": "small", "vocab_size": 400}))
+    (folder / "settings.json").write_text(json.dumps({"steps": 4, "batch_size": 4, "accumulation": 1, "max_len": 12}))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def frozen(corpus):
+    need_tokenizer()
+    run = corpus / "run"
+    cli("train", "--config", corpus / "model.json", "--settings", corpus / "settings.json", "--captions",
+        corpus / "captions.json", "--features", corpus / "features.npy", "--text", corpus, "-o", run)
+    cli("freeze", run, "-o", corpus / "m.bitmar")
+    return corpus / "m.bitmar"
+
+
+def test_golden_torch_and_c_write_the_same(frozen, corpus):
+    need("host", "gcc")
+    image = corpus / "one.npy"
+    np.save(image, np.load(corpus / "features.npy")[3])
+    for options in ((), ("--temperature", "1.5", "--seed", "7", "--top-k", "20"), ("--prompt", "the cat's  naïve 猫 "), ("--no-memory",)):
+        texts = [json.loads(cli("generate", frozen, "--image", image, "--tokens", 12, "--backend", b, "--json", *options).stdout)
+                 for b in ("golden", "torch", "c")]
+        assert texts[0]["tokens"] == texts[1]["tokens"] == texts[2]["tokens"], options
+
+
+def test_verify_and_info(frozen):
+    need("host", "gcc")
+    report = json.loads(cli("verify", frozen, "--board", "host", "--tokens", 40, "--json").stdout)
+    assert [v["exact"] for v in report["verdicts"]] == [True, True]
+    info = json.loads(cli("info", frozen, "--json").stdout)[0]
+    assert info["sha256"] == report["model_sha256"] and info["provenance"]["steps"] == 4
+
+
+def test_training_again_resumes_and_other_settings_are_refused(frozen, corpus):
+    cli("train", "--config", corpus / "model.json", "--settings", corpus / "settings.json", "--captions",
+        corpus / "captions.json", "--features", corpus / "features.npy", "--text", corpus, "-o", corpus / "run")
+    refused = cli("train", "--config", corpus / "model.json", "--settings", corpus / "settings.json", "--captions",
+                  corpus / "captions.json", "--features", corpus / "features.npy", "--seed", 5, "-o", corpus / "run", code=2)
+    assert "training.seed" in refused.stderr and "--restart" in refused.stderr
+
+
+def test_the_generated_project_builds_by_itself(frozen, tmp_path):
+    """make and the program itself, as its README says."""
+    need("host", "gcc")
+    cli("codegen", "--board", "host", frozen, "-o", tmp_path / "p")
+    subprocess.run(["make", "-s"], cwd=tmp_path / "p", check=True, env=os.environ | {"CC": "gcc"})
+    program = tmp_path / "p" / "build" / "bitmar"
+    assert FrozenModel.load(frozen).digest in subprocess.run([program, "info"], capture_output=True, text=True).stdout
+    ppm = tmp_path / "x.ppm"
+    ppm.write_bytes(b"P6 32 32 255\n" + bytes(32 * 32 * 3))
+    subprocess.run([program, "generate", "--image", ppm, "--tokens", "3"], check=True, capture_output=True)
+    for arguments, words in ((["--image", "none.ppm"], "No such file"), (["--tokens", "many"], "out of range"),
+                             (["--colour"], "unknown option"), (["--prompt", "x" * 9000], "longer than")):
+        done = subprocess.run([program, "generate", *arguments], capture_output=True, text=True)
+        assert done.returncode == 2 and words in done.stderr
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_with_an_example(name):
+    assert "Example" in cli(name, "--help").stdout
+
+
+def write(path: Path, data: bytes) -> Path:
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (("info", "missing.bitmar"), "there is no such file"),
+    (("info", "junk"), "damaged or not a frozen model"),
+    (("verify", "junk"), "damaged or not a frozen model"),
+    (("codegen", "--board", "rpi-zero", "m.bitmar"), "Did you mean 'rpi-zero2'"),
+    (("codegen", "--board", "host", "m.bitmar", "--kernels", "sse9"), "no kernel family"),
+    (("codegen", "--board", "host", "m.bitmar", "-o", "full"), "not empty and not a project"),
+    (("codegen", "--board", "small.toml", "m.bitmar"), "does not fit small"),
+    (("build", "full"), "not a generated project"),
+    (("freeze", "full"), "no training run"),
+    (("generate", "m.bitmar"), "without a tokenizer"),
+    (("train", "--preset", "papper"), "Did you mean 'paper'"),
+    (("train", "--captions", "junk"), "belong together"),
+    (("train", "--captions", "junk", "--features", "junk"), "junk"),
+    (("train", "--config", "junk"), "not a readable JSON"),
+    (("train", "--settings", "junk"), "not a readable JSON"),
+    (("evaluate", "junk"), "damaged or not a frozen model"),
+    (("verify", "m.bitmar", "--kernels", "mmx"), "kernel family 'mmx'"),
+    (("verfy",), "Did you mean 'verify'"),
+    (("features", "junk", "--backbone", "missing.onnx", "-o", "out"), "missing.onnx"),
+])
+def test_bad_input_is_one_sentence_and_exit_2(tmp_path, arguments, words):
+    random_model(TINY).save(tmp_path / "m.bitmar")
+    write(tmp_path / "junk", b"this is no model" * 100)
+    (tmp_path / "full").mkdir()
+    write(tmp_path / "full" / "mine.txt", b"keep me")
+    host = (ROOT / "board_profiles" / "host.toml").read_text()
+    (tmp_path / "small.toml").write_text(host.replace('"host"', '"small"').replace("1073741824", "30000"))
+    done = cli(*arguments, code=2, cwd=tmp_path)
+    assert words in done.stderr and len(done.stderr.strip().splitlines()) <= 5
+    assert (tmp_path / "full" / "mine.txt").read_bytes() == b"keep me"
