@@ -114,7 +114,7 @@ PRESETS: dict[str, ModelConfig] = {
     "pocket": ModelConfig(name="pocket", window=252, memory_slots=256, image_tokens=16),
     "demo": ModelConfig(
         name="demo", vocab_size=4096, n_encoder_layers=2, n_decoder_layers=2,
-        window=60, n_positions=64, image_tokens=16, memory_slots=128, read_every=16,
+        window=60, n_positions=64, image_tokens=21, memory_slots=128, read_every=16,
     ),
 }
 

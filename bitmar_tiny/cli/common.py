@@ -43,11 +43,7 @@ def load_picture(cfg: ModelConfig, path: Path) -> np.ndarray:
 
     if path.suffix == ".npy":
         return _features(cfg, path)
-    grid = round(cfg.image_inputs ** 0.5)
-    if grid * grid != cfg.image_inputs:
-        raise DataError(f"{path}: this model takes {cfg.image_inputs} feature vectors, not a square picture.",
-                        "Pass the features as a .npy file.")
-    return nm.pixels(load_image(path, 16 * grid))
+    return nm.pixels(load_image(path, cfg.image_inputs))
 
 
 def _features(cfg: ModelConfig, path: Path) -> np.ndarray:

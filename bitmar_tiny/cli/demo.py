@@ -54,7 +54,7 @@ def command(out: Path, steps: int | None) -> None:
     _say(1, "Pictures, captions and text that ship inside pip packages")
     with Progress(console=notes, transient=True) as bar:
         task = bar.add_task("drawing pictures")
-        corpus = demo_corpus(out / "data", cfg.vocab_size, lambda done, total: bar.update(task, completed=done, total=total))
+        corpus = demo_corpus(out / "data", cfg, lambda done, total: bar.update(task, completed=done, total=total))
     notes.print(f"  {len(corpus.train):,} pictures to learn from, {len(corpus.held_out)} held out, "
                 f"{len(corpus.texts):,} text samples, {corpus.tokenizer.vocab_size:,} tokens (pruned GPT-2 BPE)")
 

@@ -94,11 +94,13 @@ def agreement_sentence(a: dict[str, Any]) -> str:
 
 def baseline_scores(captions: CaptionSet, held_out: set[int], minutes: float) -> dict[str, float]:
     """Train and score the plain float captioner of ``evaluate/baseline.py`` on the same split."""
+    from ..data.pixels import PATCH, picture_side
     from ..evaluate.baseline import caption, train_baseline
     from ..evaluate.captions import score
 
     notes.print(f"Training the plain float captioner for {minutes:g} minutes ...")
     train = [i for i in range(len(captions)) if i not in held_out]
-    pixels, hold = np.asarray(captions.features), sorted(held_out)
+    finest = (picture_side(captions.n_vectors)[0] // PATCH) ** 2
+    pixels, hold = np.asarray(captions.features)[:, :finest], sorted(held_out)
     model, vocabulary, steps = train_baseline([captions.captions[i] for i in train], pixels[train], minutes)
     return score(caption(model, vocabulary, pixels[hold]), [captions.captions[i] for i in hold]) | {"steps": steps}

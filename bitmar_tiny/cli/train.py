@@ -45,6 +45,6 @@ def command(preset_name: str, config: Path | None, settings: Path | None, captio
         corpus = file_corpus(cfg, [(captions, features)] if captions else [], text)
     else:
         notes.print("Preparing the demo data (pictures and text that ship inside pip packages) ...")
-        corpus = demo_corpus(out / "data", cfg.vocab_size)
+        corpus = demo_corpus(out / "data", cfg)
     train_run(cfg, tcfg, corpus, out, resume=not restart)
     notes.print(f"Next: bitmar-tiny freeze {out} -o model.bitmar")

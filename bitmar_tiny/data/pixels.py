@@ -1,12 +1,15 @@
 """Pictures as raw pixel patches: a 16x16 patch of RGB is 768 numbers, as wide as a DINOv2 vector.
 
 Layout (**contract**, the firmware repeats it): a picture of H x W pixels is a grid of H/16 x W/16
-patches, numbered row by row; inside a patch, bytes run row, column, channel (R, G, B).
+patches, numbered row by row; inside a patch, bytes run row, column, channel (R, G, B). A pyramid is
+the grid of the picture, then that of the picture halved, and so on down to the whole picture as one
+patch: 16 + 4 + 1 vectors for 64 x 64 pixels.
 """
 
 from __future__ import annotations
 
 import io
+import math
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +30,37 @@ def pixels_to_patches(rgb: np.ndarray) -> np.ndarray:
                         f"Choose a size that is a multiple of {PATCH}.")
     grid = rgb.reshape(height // PATCH, PATCH, width // PATCH, PATCH, 3).swapaxes(1, 2)
     return np.ascontiguousarray(grid).reshape(-1, PATCH * PATCH * 3)
+
+
+def halve(rgb: np.ndarray) -> np.ndarray:
+    """Average 2x2 pixels, halves up: uint8 [H, W, 3] -> uint8 [H/2, W/2, 3]."""
+    wide = rgb.astype(np.uint16)
+    total = wide[0::2, 0::2] + wide[0::2, 1::2] + wide[1::2, 0::2] + wide[1::2, 1::2]
+    return ((total + 2) // 4).astype(np.uint8)
+
+
+def picture_side(n: int) -> tuple[int, bool]:
+    """Side in pixels of the square picture behind n vectors, and whether they are a pyramid.
+
+    n = g^2 is a plain grid, n = g^2 + (g/2)^2 + ... + 1 a pyramid. ``DataError`` for any other n.
+    """
+    grid = math.isqrt(n)
+    if grid * grid == n:
+        return grid * PATCH, False
+    levels = [4**k for k in range(12)]
+    for k in range(2, 12):
+        if sum(levels[:k]) == n:
+            return 2 ** (k - 1) * PATCH, True
+    raise DataError(f"{n} vectors are neither a square grid of patches nor a pyramid.", "Use 16 or 21, for example.")
+
+
+def picture_vectors(rgb: np.ndarray, n: int) -> np.ndarray:
+    """The n vectors of a square picture, finest grid first: uint8 [side, side, 3] -> uint8 [n, 768]."""
+    parts = [pixels_to_patches(rgb)]
+    while picture_side(n)[1] and len(parts[-1]) > 1:
+        rgb = halve(rgb)
+        parts.append(pixels_to_patches(rgb))
+    return np.concatenate(parts)
 
 
 def patches_to_pixels(patches: np.ndarray, size: int) -> np.ndarray:
@@ -54,9 +88,9 @@ def load_pixels(path: Path | str, size: int) -> np.ndarray:
     return decode_pixels(raw, size, str(path))
 
 
-def load_image(path: Path | str, size: int) -> np.ndarray:
-    """Read a picture file as patches, uint8 [n, 768] with n = (size / 16)^2. See :func:`load_pixels`."""
-    return pixels_to_patches(load_pixels(path, size))
+def load_image(path: Path | str, n: int) -> np.ndarray:
+    """Read a picture file as the n vectors that a model takes, uint8 [n, 768]. See :func:`load_pixels`."""
+    return picture_vectors(load_pixels(path, picture_side(n)[0]), n)
 
 
 def render_svg(svg: str, size: int) -> bytes:

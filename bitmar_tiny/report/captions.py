@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from ..data.corpus import CaptionSet
-from ..data.pixels import patches_to_pixels
+from ..data.pixels import PATCH, patches_to_pixels, picture_side
 from ..files import atomic_file
 
 COLUMNS, PICTURE, LINE, MARGIN = 4, 96, 15, 12
@@ -35,8 +35,8 @@ def contact_sheet(captions: Sequence[Caption], source: CaptionSet, path: Path) -
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=12)
     for n, c in enumerate(captions):
         x, y = n % COLUMNS * cell_w + MARGIN, n // COLUMNS * cell_h + MARGIN
-        patches = np.asarray(source.features[c.index])
-        side = 16 * round(len(patches) ** 0.5)
+        side = picture_side(source.n_vectors)[0]
+        patches = np.asarray(source.features[c.index])[:(side // PATCH) ** 2]
         sheet.paste(Image.fromarray(patches_to_pixels(patches, side)).resize((PICTURE, PICTURE)), (x, y))
         draw.text((x, y + PICTURE + 2), _fit(c.text, 36), font=font, fill=RIGHT if c.text == c.truth else WRONG)
         if c.text != c.truth:

@@ -15,7 +15,7 @@
 #include <immintrin.h>
 #include <string.h>
 
-#define FLUSH 16u /* k blocks per 16-bit accumulation */
+#define FLUSH 8u /* k blocks per 16-bit accumulation */
 
 /* AVX2 in the processor, and its registers saved by the operating system. */
 int bm_supported__avx2(void)
@@ -39,36 +39,55 @@ static __m256i load(const void *p)
     return _mm256_loadu_si256((const __m256i *)p);
 }
 
-/* One 32-byte tile: codes (0..2) times x, pairs summed to 16 bits. |lane| <= 4 planes * 2 * 2 * 127 = 2032. */
-static __m256i tile_dot(__m256i w, __m256i x0, __m256i x1, __m256i x2, __m256i x3)
+/* Codes (0..2) of one mask times x, pairs summed to 16 bits, for the planes of both halves of a byte. */
+static __m256i planes(__m256i low, __m256i high, __m256i mask, __m256i x_low, __m256i x_high)
 {
-    const __m256i three = _mm256_set1_epi8(3);
-    const __m256i p0 = _mm256_maddubs_epi16(_mm256_and_si256(w, three), x0);
-    const __m256i p1 = _mm256_maddubs_epi16(_mm256_and_si256(_mm256_srli_epi16(w, 2), three), x1);
-    const __m256i p2 = _mm256_maddubs_epi16(_mm256_and_si256(_mm256_srli_epi16(w, 4), three), x2);
-    const __m256i p3 = _mm256_maddubs_epi16(_mm256_and_si256(_mm256_srli_epi16(w, 6), three), x3);
-    return _mm256_add_epi16(_mm256_add_epi16(p0, p1), _mm256_add_epi16(p2, p3));
+    return _mm256_add_epi16(_mm256_maddubs_epi16(_mm256_and_si256(low, mask), x_low),
+                            _mm256_maddubs_epi16(_mm256_and_si256(high, mask), x_high));
 }
 
-/* Bound: 16 blocks * 2032 = 32512 <= 32767, so no 16-bit lane can wrap before it is widened. */
+/* 16-bit sums of one tile: s of planes 0 and 2; f of planes 1 and 3, which are masked in place and so stand for
+ * four times their code. That leaves one shift per 32 bytes. */
+typedef struct {
+    __m256i s, f;
+} sums;
+
+static sums add_tile(sums t, __m256i w, __m256i x0, __m256i x1, __m256i x2, __m256i x3)
+{
+    const __m256i high = _mm256_srli_epi16(w, 4);
+    t.s = _mm256_add_epi16(t.s, planes(w, high, _mm256_set1_epi8(3), x0, x2));
+    t.f = _mm256_add_epi16(t.f, planes(w, high, _mm256_set1_epi8(12), x1, x3));
+    return t;
+}
+
+/* acc += s + f / 4, widened; f's lanes are multiples of 4, so the shift is exact. */
+static __m256i flush(__m256i acc, sums t)
+{
+    const __m256i one = _mm256_set1_epi16(1);
+    return _mm256_add_epi32(acc, _mm256_madd_epi16(_mm256_add_epi16(t.s, _mm256_srai_epi16(t.f, 2)), one));
+}
+
+/* Bounds of the 16-bit lanes, whose sums may come in any order:
+ *   f grows per block by at most 2 planes * 2 pairs * 8 * 127 = 4064; 8 blocks * 4064 = 32512 <= 32767;
+ *   s + f / 4 in flush: 8 blocks * 4 planes * 2 pairs * 2 * 127 = 16256 <= 32767.
+ * The 32-bit lanes: 2 * 127 * K < 2^31 for K <= 4096. */
 void bm_gemv_t2s8__avx2(const uint8_t *w, const int8_t *x, int32_t xsum, uint32_t n, uint32_t k, int32_t *y)
 {
     const uint32_t blocks = (k + 63u) / 64u * 4u;
     const size_t tile = (size_t)blocks * 32u;
-    const __m256i one = _mm256_set1_epi16(1);
     for (uint32_t i = 0; i < n; i += 16u, w += 2u * tile) {
         __m256i a = _mm256_set1_epi32(-xsum), b = a;
         for (uint32_t from = 0; from < blocks; from += FLUSH) {
             const uint32_t to = from + FLUSH < blocks ? from + FLUSH : blocks;
-            __m256i sa = _mm256_setzero_si256(), sb = sa;
+            sums ta = {_mm256_setzero_si256(), _mm256_setzero_si256()}, tb = ta;
             for (uint32_t c = from; c < to; c++) {
                 const int8_t *xc = x + 16u * c;
                 const __m256i x0 = broadcast4(xc), x1 = broadcast4(xc + 4), x2 = broadcast4(xc + 8), x3 = broadcast4(xc + 12);
-                sa = _mm256_add_epi16(sa, tile_dot(load(w + 32u * c), x0, x1, x2, x3));
-                sb = _mm256_add_epi16(sb, tile_dot(load(w + tile + 32u * c), x0, x1, x2, x3));
+                ta = add_tile(ta, load(w + 32u * c), x0, x1, x2, x3);
+                tb = add_tile(tb, load(w + tile + 32u * c), x0, x1, x2, x3);
             }
-            a = _mm256_add_epi32(a, _mm256_madd_epi16(sa, one));
-            b = _mm256_add_epi32(b, _mm256_madd_epi16(sb, one));
+            a = flush(a, ta);
+            b = flush(b, tb);
         }
         _mm256_storeu_si256((__m256i *)(void *)(y + i), a);
         _mm256_storeu_si256((__m256i *)(void *)(y + i + 8), b);
@@ -100,23 +119,65 @@ int32_t bm_dot_s8__avx2(const int8_t *a, const int8_t *b, uint32_t len)
     return sum;
 }
 
-void bm_dots_s8__avx2(const int8_t *a, uint32_t stride, const int8_t *q, uint32_t n, uint32_t len, int32_t *y)
+/* One row of a group of four: the part of its dot product that fills whole vectors. */
+static __m256i row_part(const int8_t *a, const int8_t *q, uint32_t len)
 {
-    for (uint32_t i = 0; i < n; i++, a += stride) y[i] = bm_dot_s8__avx2(a, q, len);
+    __m256i acc = _mm256_setzero_si256();
+    for (uint32_t k = 0; k + 32u <= len; k += 32u) acc = _mm256_add_epi32(acc, dot32(load(q + k), load(a + k)));
+    return acc;
 }
 
-/* 8 columns: rows i and i+1 interleaved as 16-bit pairs against (w[i], w[i+1]); w <= 2^14 fits 16 bits.
- * Bound: 2^14 * 127 * n < 2^31 for n <= 1032. */
+/* Four rows at a time share one tree of horizontal sums. */
+void bm_dots_s8__avx2(const int8_t *a, uint32_t stride, const int8_t *q, uint32_t n, uint32_t len, int32_t *y)
+{
+    uint32_t i = 0;
+    for (; i + 4u <= n && len % 32u == 0; i += 4u, a += 4u * (size_t)stride) {
+        const __m256i r01 = _mm256_hadd_epi32(row_part(a, q, len), row_part(a + stride, q, len));
+        const __m256i r23 = _mm256_hadd_epi32(row_part(a + 2u * (size_t)stride, q, len), row_part(a + 3u * (size_t)stride, q, len));
+        const __m256i halves = _mm256_hadd_epi32(r01, r23);
+        _mm_storeu_si128((__m128i *)(void *)(y + i),
+                         _mm_add_epi32(_mm256_castsi256_si128(halves), _mm256_extracti128_si256(halves, 1)));
+    }
+    for (; i < n; i++, a += stride) y[i] = bm_dot_s8__avx2(a, q, len);
+}
+
+/* acc += 8 columns of two rows, whose bytes are interleaved, against their pair of 16-bit weights. */
+static __m256i add_pairs(__m256i acc, __m128i interleaved, __m256i weights)
+{
+    return _mm256_add_epi32(acc, _mm256_madd_epi16(_mm256_cvtepi8_epi16(interleaved), weights));
+}
+
+/* 32 columns; w <= 2^14 fits 16 bits. Bound: 2^14 * 127 * n < 2^31 for n <= 1032. The unpacks work on 128-bit
+ * halves, so the accumulators hold columns 0-7, 8-15, 16-23 and 24-31 in this order: a, b, c, d. */
+static void wsum32(const int32_t *w, const int8_t *v, uint32_t stride, uint32_t n, int32_t *y)
+{
+    __m256i a = _mm256_setzero_si256(), b = a, c = a, d = a;
+    for (uint32_t i = 0; i < n; i += 2u, v += 2u * (size_t)stride) {
+        const int two = i + 1u < n;                       /* an odd last row is paired with itself, weight 0 */
+        const __m256i weights = _mm256_set1_epi32(w[i] | (two ? w[i + 1u] << 16 : 0));
+        const __m256i first = load(v), second = load(two ? v + stride : v);
+        const __m256i low = _mm256_unpacklo_epi8(first, second), high = _mm256_unpackhi_epi8(first, second);
+        a = add_pairs(a, _mm256_castsi256_si128(low), weights);
+        b = add_pairs(b, _mm256_castsi256_si128(high), weights);
+        c = add_pairs(c, _mm256_extracti128_si256(low, 1), weights);
+        d = add_pairs(d, _mm256_extracti128_si256(high, 1), weights);
+    }
+    _mm256_storeu_si256((__m256i *)(void *)y, a);
+    _mm256_storeu_si256((__m256i *)(void *)(y + 8), b);
+    _mm256_storeu_si256((__m256i *)(void *)(y + 16), c);
+    _mm256_storeu_si256((__m256i *)(void *)(y + 24), d);
+}
+
+/* 8 columns of a tail, in the same way. */
 static void wsum8(const int32_t *w, const int8_t *v, uint32_t stride, uint32_t n, int32_t *y)
 {
     __m256i acc = _mm256_setzero_si256();
     for (uint32_t i = 0; i < n; i += 2u) {
         const int8_t *first = v + (size_t)i * stride, *second = i + 1u < n ? first + stride : first;
         const int32_t w1 = i + 1u < n ? w[i + 1u] : 0;
-        const __m128i a = _mm_cvtepi8_epi16(_mm_loadl_epi64((const __m128i *)(const void *)first));
-        const __m128i b = _mm_cvtepi8_epi16(_mm_loadl_epi64((const __m128i *)(const void *)second));
-        const __m256i pairs = _mm256_set_m128i(_mm_unpackhi_epi16(a, b), _mm_unpacklo_epi16(a, b));
-        acc = _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi32(w[i] | w1 << 16)));
+        const __m128i a = _mm_loadl_epi64((const __m128i *)(const void *)first);
+        const __m128i b = _mm_loadl_epi64((const __m128i *)(const void *)second);
+        acc = add_pairs(acc, _mm_unpacklo_epi8(a, b), _mm256_set1_epi32(w[i] | w1 << 16));
     }
     _mm256_storeu_si256((__m256i *)(void *)y, acc);
 }
@@ -124,6 +185,7 @@ static void wsum8(const int32_t *w, const int8_t *v, uint32_t stride, uint32_t n
 void bm_wsum_s8__avx2(const int32_t *w, const int8_t *v, uint32_t stride, uint32_t n, uint32_t len, int32_t *y)
 {
     uint32_t k = 0;
+    for (; k + 32u <= len; k += 32u) wsum32(w, v + k, stride, n, y + k);
     for (; k + 8u <= len; k += 8u) wsum8(w, v + k, stride, n, y + k);
     for (; k < len; k++) {
         int32_t acc = 0;

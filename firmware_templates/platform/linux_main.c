@@ -5,7 +5,7 @@
  *   bitmar info
  *   bitmar trace < script > trace      (builds with -DBM_TAPS; formats in linux_trace.c)
  *
- * FILE: .ppm (P6, one 16x16 patch per image vector), .u8 (raw patches) or .f32 (raw float features).
+ * FILE: .ppm (P6, cut into 16x16 patches), .u8 (raw patches) or .f32 (raw float features).
  */
 #include <errno.h>
 #include <stdio.h>
@@ -38,20 +38,56 @@ static int fail(const char *what, const char *why)
     return 2;
 }
 
-/* P6 picture of a square grid of 16x16 patches -> patches [n][16 * 16 * 3]. Returns NULL or a reason. */
+/* Side of the picture whose grid of 16x16 patches, or pyramid of such grids, makes `inputs` vectors; 0 if none does. */
+static unsigned picture_side(unsigned inputs, int *pyramid)
+{
+    unsigned sum = 1, grid = 1;
+    for (*pyramid = 0; grid * grid <= inputs; grid++)
+        if (grid * grid == inputs) return 16u * grid;
+    for (*pyramid = 1, grid = 1; sum < inputs;) {
+        grid *= 2u;
+        sum += grid * grid;
+    }
+    return sum == inputs ? 16u * grid : 0u;
+}
+
+/* rgb [side][side][3] -> patches, row by row; returns where the next ones go. */
+static uint8_t *cut(const uint8_t *rgb, unsigned side, uint8_t *out)
+{
+    for (unsigned gy = 0; gy < side; gy += 16u)
+        for (unsigned gx = 0; gx < side; gx += 16u)
+            for (unsigned y = 0; y < 16u; y++, out += 48) memcpy(out, rgb + ((gy + y) * side + gx) * 3u, 48);
+    return out;
+}
+
+/* Average 2x2 pixels in place, halves up. */
+static void halve(uint8_t *rgb, unsigned side)
+{
+    for (unsigned y = 0; y < side; y += 2u)
+        for (unsigned x = 0; x < side; x += 2u)
+            for (unsigned c = 0; c < 3u; c++) {
+                const uint8_t *p = rgb + (y * side + x) * 3u + c, *q = p + side * 3u;
+                rgb[(y / 2u * (side / 2u) + x / 2u) * 3u + c] = (uint8_t)((p[0] + p[3] + q[0] + q[3] + 2) / 4);
+            }
+}
+
+/* P6 picture -> patches, the finest grid first. Returns NULL or a reason. */
 static const char *read_ppm(FILE *f)
 {
-    unsigned width = 0, height = 0, depth = 0, grid = 1;
-    while (grid * grid < BM_IMAGE_INPUTS) grid++;
-    if (grid * grid != BM_IMAGE_INPUTS) return "this model does not take square pictures";
+    static uint8_t rgb[BM_IMAGE_INPUTS * BM_VISION];
+    unsigned width = 0, height = 0, depth = 0;
+    int pyramid = 0;
+    unsigned side = picture_side(BM_IMAGE_INPUTS, &pyramid);
+    if (side == 0) return "this model does not take pictures";
     if (fscanf(f, "P6 %u %u %u", &width, &height, &depth) != 3 || depth != 255) return "not an 8-bit P6 picture";
-    if (width != 16u * grid || height != 16u * grid) return "the picture has the wrong size; see 'bitmar info'";
-    if (fgetc(f) == EOF) return "the picture is cut short";
-    for (unsigned y = 0; y < height; y++)
-        for (unsigned g = 0; g < grid; g++) {
-            uint8_t *row = patches + (y / 16u * grid + g) * BM_VISION + (y % 16u) * 48u;
-            if (fread(row, 1, 48, f) != 48) return "the picture is cut short";
-        }
+    if (width != side || height != side) return "the picture has the wrong size; see 'bitmar info'";
+    if (fgetc(f) == EOF || fread(rgb, 1, (size_t)side * side * 3u, f) != (size_t)side * side * 3u)
+        return "the picture is cut short";
+    uint8_t *next = cut(rgb, side, patches);
+    for (; pyramid && side > 16u; side /= 2u) {
+        halve(rgb, side);
+        next = cut(rgb, side / 2u, next);
+    }
     return NULL;
 }
 
@@ -114,8 +150,11 @@ static int info(void)
 {
     printf("model %s for %s, kernels %s\nSHA-256 ", BM_MODEL_NAME, BM_BOARD, BM_KERNELS_NAME);
     for (int i = 16; i < 48; i++) printf("%02x", bm_blob[i]);
-    printf("\nblob %u bytes, arena %u bytes, image %u vectors of %u\n", BM_BLOB_BYTES, BM_ARENA_BYTES, BM_IMAGE_INPUTS,
-           BM_VISION);
+    int pyramid = 0;
+    const unsigned side = picture_side(BM_IMAGE_INPUTS, &pyramid);
+    printf("\nblob %u bytes, arena %u bytes, image %u vectors of %u", BM_BLOB_BYTES, BM_ARENA_BYTES, BM_IMAGE_INPUTS, BM_VISION);
+    if (side) printf(" (a picture of %u x %u)", side, side);
+    putchar('\n');
     return 0;
 }
 

@@ -18,18 +18,8 @@ static float value_weight(const float *v_scale, uint32_t n, float *top)
 /* dots -> integer weights in w; returns the denominator. Bound: 2^14 n < 2^31. */
 static int32_t soft_weights(const bm_cache *kv, uint32_t n, float q_scale, float fold, float *scores, int32_t *w)
 {
-    int32_t denominator = 0;
-    float top = 0.0f;
-    for (uint32_t i = 0; i < n; i++) {
-        scores[i] = (float)w[i] * (kv->k_scale[i] * q_scale);
-        if (i == 0 || scores[i] > top) top = scores[i];
-    }
-    for (uint32_t i = 0; i < n; i++) {
-        const float e = bm_exp_neg(scores[i] - top);
-        denominator += bm_rne(e * (float)BM_PROB_ONE);
-        w[i] = bm_rne(e * (kv->v_scale[i] * fold));
-    }
-    return denominator;
+    const float top = bm_scores(w, kv->k_scale, q_scale, n, scores);
+    return bm_soft_weights(scores, top, kv->v_scale, fold, n, w);
 }
 
 /* Weighted values of one head, in pieces that keep the stack small. */

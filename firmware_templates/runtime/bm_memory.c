@@ -40,25 +40,18 @@ static void rescale(reading *r, float peak, uint32_t width, int first)
 static void read_block(reading *r, const int8_t *rows, const float *scales, uint32_t n, uint32_t width, const int8_t *q,
                        float q_scale, int first)
 {
-    float scores[BM_READ_BLOCK], peak = 0.0f, top_scale = 0.0f, fold = 0.0f;
-    int32_t w[BM_READ_BLOCK], denominator = 0;
+    float scores[BM_READ_BLOCK], scale[BM_READ_BLOCK], top_scale = 0.0f, fold = 0.0f;
+    int32_t w[BM_READ_BLOCK];
     const uint32_t stride = BM_PAD(width);
     bm_dots_s8(rows, stride, q, n, width, w);
     for (uint32_t i = 0; i < n; i++) {
-        const float scale = scales[i] * 256.0f;
-        scores[i] = (float)w[i] * (scale * q_scale);
-        if (i == 0 || scores[i] > peak) peak = scores[i];
-        if (scale > top_scale) top_scale = scale;
+        scale[i] = scales[i] * 256.0f;
+        if (scale[i] > top_scale) top_scale = scale[i];
     }
-    rescale(r, peak, width, first);
+    rescale(r, bm_scores(w, scale, q_scale, n, scores), width, first);
     if (top_scale < BM_TINY) top_scale = 0.0f;
     else fold = (float)BM_PROB_ONE / top_scale;
-    for (uint32_t i = 0; i < n; i++) {
-        const float e = bm_exp_neg(scores[i] - r->top);
-        denominator += bm_rne(e * (float)BM_PROB_ONE);
-        w[i] = bm_rne(e * (scales[i] * 256.0f * fold));
-    }
-    r->denominator = r->denominator + (float)denominator;
+    r->denominator = r->denominator + (float)bm_soft_weights(scores, r->top, scale, fold, n, w);
     add_rows(w, rows, stride, n, width, top_scale, r->sum);
 }
 

@@ -9,14 +9,18 @@ typedef union {
     uint32_t u;
 } bits;
 
+/* 1.5 * 2^23: the sum's last mantissa bit has weight 1, so the addition itself rounds to nearest even, and the
+ * sum's bits are the integer. The subtraction is an integer one, so there is no float constant to fold away. */
+static inline int32_t rne(float v)
+{
+    bits b;
+    b.f = v + 12582912.0f;
+    return b.i - 0x4B400000;
+}
+
 int32_t bm_rne(float v)
 {
-    /* 1.5 * 2^23: the sum's last mantissa bit has weight 1, so the addition itself rounds to nearest even.
-     * The volatile keeps a compiler from folding the constant away under unsafe options. */
-    volatile float shifted = v + 12582912.0f;
-    bits b;
-    b.f = shifted;
-    return b.i - 0x4B400000;
+    return rne(v);
 }
 
 /* The root of a 24-bit or 25-bit integer mantissa, bit by bit in integers, then rounded to nearest. A tie
@@ -40,12 +44,26 @@ float bm_sqrt(float v)
     return b.f;
 }
 
-float bm_exp_neg(float x)
+/* -min(|x|, 80) for x <= 0, by the bits: they order magnitudes, and an integer minimum vectorises where a float
+ * comparison, which may trap, does not. */
+static inline float clamp_exponent(float x)
+{
+    bits b;
+    b.f = x;
+    b.u &= 0x7FFFFFFFu;
+    b.i = b.i < 0x42A00000 ? b.i : 0x42A00000;    /* 80.0f */
+    b.u |= 0x80000000u;
+    return b.f;
+}
+
+/* Straight-line, so that a loop over it vectorises. 2^n is built from its bits: n >= -115, a normal number. */
+static inline float exp_neg(float x)
 {
     bits power;
-    float n, r, p;
-    if (!(x > -80.0f)) x = -80.0f;
-    n = (float)bm_rne(x * 1.44269504088896341f);
+    float r, p;
+    x = clamp_exponent(x);
+    const int32_t exponent = rne(x * 1.44269504088896341f);
+    const float n = (float)exponent;
     r = x - n * 0.693359375f;
     r = r - n * -2.12194440e-4f;
     p = 1.9875691500e-4f;                         /* Cephes expf polynomial (Moshier) */
@@ -55,8 +73,56 @@ float bm_exp_neg(float x)
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
     p = (p * (r * r) + r) + 1.0f;
-    power.i = ((int32_t)n + 127) * (1 << 23);
+    power.i = (exponent + 127) * (1 << 23);
     return p * power.f;
+}
+
+float bm_exp_neg(float x)
+{
+    return exp_neg(x);
+}
+
+/* Sixteen at a time: with a fixed trip count and no aliasing compilers vectorise these already at -O2. */
+static void scores_16(const int32_t *restrict dots, const float *restrict scale, float s, float *restrict y)
+{
+    for (int i = 0; i < 16; i++) y[i] = (float)dots[i] * (scale[i] * s);
+}
+
+float bm_scores(const int32_t *dots, const float *scale, float s, uint32_t n, float *y)
+{
+    uint32_t i = 0;
+    for (; i + 16u <= n; i += 16u) scores_16(dots + i, scale + i, s, y + i);
+    for (; i < n; i++) y[i] = (float)dots[i] * (scale[i] * s);
+    float top = y[0];
+    for (i = 1; i < n; i++) top = y[i] > top ? y[i] : top;
+    return top;
+}
+
+static void soft_weights_16(const float *restrict scores, float top, const float *restrict scale, float fold,
+                            int32_t *restrict w, int32_t *restrict e)
+{
+    for (int i = 0; i < 16; i++) {
+        const float x = exp_neg(scores[i] - top);
+        e[i] = rne(x * (float)BM_PROB_ONE);
+        w[i] = rne(x * (scale[i] * fold));
+    }
+}
+
+/* Bound: 2^14 n < 2^31 for n < 2^17. */
+int32_t bm_soft_weights(const float *scores, float top, const float *scale, float fold, uint32_t n, int32_t *w)
+{
+    int32_t total = 0, e[16];
+    uint32_t i = 0;
+    for (; i + 16u <= n; i += 16u) {
+        soft_weights_16(scores + i, top, scale + i, fold, w + i, e);
+        for (int j = 0; j < 16; j++) total += e[j];
+    }
+    for (; i < n; i++) {
+        const float x = exp_neg(scores[i] - top);
+        total += rne(x * (float)BM_PROB_ONE);
+        w[i] = rne(x * (scale[i] * fold));
+    }
+    return total;
 }
 
 float bm_inv_sqrt(uint32_t n)
@@ -72,37 +138,42 @@ float bm_rms_scale(const int8_t *codes, uint32_t n)
     return total == 0 ? 0.0f : 1.0f / bm_sqrt((float)total / (float)n);
 }
 
-static float magnitude(float v)
+/* Bits of |v|: as integers they are ordered like the magnitudes, and an integer maximum vectorises. */
+static int32_t magnitude_bits(float v)
 {
-    return v < 0.0f ? -v : v;
+    bits b;
+    b.f = v;
+    return (int32_t)(b.u & 0x7FFFFFFFu);
 }
 
-static void pad_with_zeros(int8_t *codes, uint32_t n)
+static float largest_magnitude(const float *v, const float *gain, uint32_t n)
 {
-    memset(codes + n, 0, BM_PAD(n) - n);
+    bits top = {0.0f};
+    for (uint32_t i = 0; i < n; i++) {
+        const int32_t m = magnitude_bits(gain ? v[i] * gain[i] : v[i]);
+        top.i = m > top.i ? m : top.i;
+    }
+    return top.f;
 }
 
-/* codes = rne(v * gain * inv); returns their sum. |v * inv| <= 127 (1 + 2^-22), so a code fits int8. */
-static int32_t round_codes(const float *v, const float *gain, float inv, uint32_t n, int8_t *codes)
+/* codes = rne(v * gain * inv); returns their sum. A code fits int8, since |v * inv| <= 127 (1 + 2^-22). */
+static int32_t round_codes(const float *restrict v, const float *restrict gain, float inv, uint32_t n,
+                           int8_t *restrict codes)
 {
     int32_t sum = 0;
     for (uint32_t i = 0; i < n; i++) {
-        const int32_t code = bm_rne((gain ? v[i] * gain[i] : v[i]) * inv);
+        const int32_t code = rne((gain ? v[i] * gain[i] : v[i]) * inv);
         codes[i] = (int8_t)code;
         sum += code;
     }
-    pad_with_zeros(codes, n);
+    memset(codes + n, 0, BM_PAD(n) - n);
     return sum;
 }
 
 static bm_q8 quantize(const float *v, const float *gain, uint32_t n, int8_t *codes)
 {
     bm_q8 q = {0.0f, 0};
-    float top = 0.0f;
-    for (uint32_t i = 0; i < n; i++) {
-        const float a = magnitude(gain ? v[i] * gain[i] : v[i]);
-        if (a > top) top = a;
-    }
+    const float top = largest_magnitude(v, gain, n);
     if (top < BM_TINY) {
         memset(codes, 0, BM_PAD(n));
         return q;
@@ -140,7 +211,7 @@ bm_q8 bm_act_quantize(const int32_t *acc, int relu2, uint32_t n, int8_t *codes)
     if (top == 0) return q;
     const float inv = 127.0f / activate(top, relu2);
     for (uint32_t i = 0; i < n; i++) {
-        const int32_t code = bm_rne(activate(acc[i], relu2) * inv);
+        const int32_t code = rne(activate(acc[i], relu2) * inv);
         codes[i] = (int8_t)code;
         q.sum += code;
     }

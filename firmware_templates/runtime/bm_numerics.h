@@ -39,6 +39,12 @@ bm_q8 bm_act_quantize(const int32_t *acc, int relu2, uint32_t n, int8_t *codes);
 float bm_rms_scale(const int8_t *codes, uint32_t n);
 float bm_inv_sqrt(uint32_t n);             /* 1 / sqrt(n) */
 
+/* y[i] = float(dots[i]) * (scale[i] * s), n >= 1; returns the largest. */
+float bm_scores(const int32_t *dots, const float *scale, float s, uint32_t n, float *y);
+/* Softmax weights as integers: with e_i = exp_neg(scores[i] - top), w[i] = rne(e_i * (scale[i] * fold)).
+ * Returns the denominator, sum of rne(e_i * 2^14). fold = 2^14 / max(scale) keeps w in [0, 2^14]. */
+int32_t bm_soft_weights(const float *scores, float top, const float *scale, float fold, uint32_t n, int32_t *w);
+
 void bm_scale_acc(const int32_t *acc, float s, uint32_t n, float *y);      /* y  = float(acc) * s */
 void bm_add_scaled(const int32_t *acc, float s, uint32_t n, float *x);     /* x += float(acc) * s */
 void bm_row(const int8_t *codes, float scale, uint32_t n, float *y);       /* y  = float(codes) * scale */

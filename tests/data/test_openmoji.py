@@ -9,6 +9,7 @@ from PIL import Image
 
 from bitmar_tiny.data import openmoji
 from bitmar_tiny.data.openmoji import concept_of, load_image, load_openmoji, make_split, pixels_to_patches, prepare_openmoji
+from bitmar_tiny.data.pixels import picture_side, picture_vectors
 from bitmar_tiny.data.pixels import load_pixels, patches_to_pixels
 from bitmar_tiny.errors import DataError
 
@@ -38,9 +39,9 @@ def test_patch_layout():
 def test_load_image(tmp_path):
     rgb = np.random.default_rng(1).integers(0, 256, (64, 64, 3), np.uint8)
     Image.fromarray(rgb).save(tmp_path / "a.png")
-    assert np.array_equal(load_image(tmp_path / "a.png", 64), pixels_to_patches(rgb))
+    assert np.array_equal(load_image(tmp_path / "a.png", 16), pixels_to_patches(rgb))
     Image.new("RGBA", (10, 30), (255, 0, 0, 0)).save(tmp_path / "clear.png")
-    assert (load_image(tmp_path / "clear.png", 32) == 255).all()
+    assert (load_image(tmp_path / "clear.png", 4) == 255).all()
     Image.new("RGB", (100, 50), (0, 0, 255)).save(tmp_path / "wide.jpg")
     pixels = load_pixels(tmp_path / "wide.jpg", 32)
     assert (pixels[:7] == 255).all() and (pixels[16] < [9, 9, 256]).all()
@@ -53,17 +54,28 @@ def test_pictures_that_cannot_be_read(tmp_path):
                           ("x.svg", b"\xff")):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(DataError, match=name):
-            load_image(tmp_path / name, 64)
+            load_image(tmp_path / name, 16)
     with pytest.raises(DataError, match="cannot be read"):
-        load_image(tmp_path / "none.png", 64)
+        load_image(tmp_path / "none.png", 16)
     (tmp_path / "ok.png").write_bytes(png.getvalue())
-    with pytest.raises(DataError, match="multiple of 16"):
-        load_image(tmp_path / "ok.png", 40)
+    with pytest.raises(DataError, match="neither a square grid of patches nor a pyramid"):
+        load_image(tmp_path / "ok.png", 20)
+
+
+def test_pyramid():
+    """Coarser levels follow the grid, each the average of 2x2 pixels; only 1 + 4 + 16 + ... is a pyramid."""
+    rgb = np.random.default_rng(2).integers(0, 256, (64, 64, 3), np.uint8)
+    vectors = picture_vectors(rgb, 21)
+    assert np.array_equal(vectors[:16], pixels_to_patches(rgb)) and np.array_equal(picture_vectors(rgb, 16), vectors[:16])
+    half = (rgb.astype(int).reshape(32, 2, 32, 2, 3).sum((1, 3)) + 2) // 4
+    assert np.array_equal(vectors[16:20], pixels_to_patches(half.astype(np.uint8)))
+    assert [picture_side(n) for n in (1, 4, 5, 16, 21, 49, 85)] == [
+        (16, False), (32, False), (32, True), (64, False), (64, True), (112, False), (128, True)]
 
 
 def test_the_prepared_folder(folder):
     captions, split = load_openmoji(folder)
-    assert len(captions) == 60 and captions.n_vectors == 16 and captions.features.dtype == np.uint8
+    assert len(captions) == 60 and captions.n_vectors == 21 and captions.features.dtype == np.uint8
     assert len(set(captions.captions)) == 60
     assert not any(c in name for name in captions.captions for c in ":_")
     assert len(split["holdout"]) == 6
