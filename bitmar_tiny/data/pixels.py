@@ -45,7 +45,7 @@ def picture_side(n: int) -> tuple[int, bool]:
     n = g^2 is a plain grid, n = g^2 + (g/2)^2 + ... + 1 a pyramid. ``DataError`` for any other n.
     """
     grid = math.isqrt(n)
-    if grid * grid == n:
+    if grid * grid == n > 0:
         return grid * PATCH, False
     levels = [4**k for k in range(12)]
     for k in range(2, 12):

@@ -82,7 +82,8 @@ void bm_gemv_t2s8__avx2(const uint8_t *w, const int8_t *x, int32_t xsum, uint32_
             sums ta = {_mm256_setzero_si256(), _mm256_setzero_si256()}, tb = ta;
             for (uint32_t c = from; c < to; c++) {
                 const int8_t *xc = x + 16u * c;
-                const __m256i x0 = broadcast4(xc), x1 = broadcast4(xc + 4), x2 = broadcast4(xc + 8), x3 = broadcast4(xc + 12);
+                const __m256i x0 = broadcast4(xc), x1 = broadcast4(xc + 4);
+                const __m256i x2 = broadcast4(xc + 8), x3 = broadcast4(xc + 12);
                 ta = add_tile(ta, load(w + 32u * c), x0, x1, x2, x3);
                 tb = add_tile(tb, load(w + tile + 32u * c), x0, x1, x2, x3);
             }
@@ -119,24 +120,26 @@ int32_t bm_dot_s8__avx2(const int8_t *a, const int8_t *b, uint32_t len)
     return sum;
 }
 
-/* One row of a group of four: the part of its dot product that fills whole vectors. */
-static __m256i row_part(const int8_t *a, const int8_t *q, uint32_t len)
+/* Two rows: lanes of the first in the even pairs, of the second in the odd ones, as hadd leaves them. */
+static __m256i two_rows(const int8_t *a, size_t stride, const int8_t *q, uint32_t len)
 {
-    __m256i acc = _mm256_setzero_si256();
-    for (uint32_t k = 0; k + 32u <= len; k += 32u) acc = _mm256_add_epi32(acc, dot32(load(q + k), load(a + k)));
-    return acc;
+    __m256i first = _mm256_setzero_si256(), second = first;
+    for (uint32_t k = 0; k < len; k += 32u) {
+        first = _mm256_add_epi32(first, dot32(load(q + k), load(a + k)));
+        second = _mm256_add_epi32(second, dot32(load(q + k), load(a + stride + k)));
+    }
+    return _mm256_hadd_epi32(first, second);
 }
 
-/* Four rows at a time share one tree of horizontal sums. */
+/* Four rows share one tree of horizontal sums; other widths than multiples of 32 go row by row. */
 void bm_dots_s8__avx2(const int8_t *a, uint32_t stride, const int8_t *q, uint32_t n, uint32_t len, int32_t *y)
 {
+    const size_t two = 2u * (size_t)stride;
     uint32_t i = 0;
-    for (; i + 4u <= n && len % 32u == 0; i += 4u, a += 4u * (size_t)stride) {
-        const __m256i r01 = _mm256_hadd_epi32(row_part(a, q, len), row_part(a + stride, q, len));
-        const __m256i r23 = _mm256_hadd_epi32(row_part(a + 2u * (size_t)stride, q, len), row_part(a + 3u * (size_t)stride, q, len));
-        const __m256i halves = _mm256_hadd_epi32(r01, r23);
-        _mm_storeu_si128((__m128i *)(void *)(y + i),
-                         _mm_add_epi32(_mm256_castsi256_si128(halves), _mm256_extracti128_si256(halves, 1)));
+    for (; len % 32u == 0 && i + 4u <= n; i += 4u, a += 2u * two) {
+        const __m256i rows = _mm256_hadd_epi32(two_rows(a, stride, q, len), two_rows(a + two, stride, q, len));
+        const __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(rows), _mm256_extracti128_si256(rows, 1));
+        _mm_storeu_si128((__m128i *)(void *)(y + i), sum);
     }
     for (; i < n; i++, a += stride) y[i] = bm_dot_s8__avx2(a, q, len);
 }
@@ -168,25 +171,10 @@ static void wsum32(const int32_t *w, const int8_t *v, uint32_t stride, uint32_t 
     _mm256_storeu_si256((__m256i *)(void *)(y + 24), d);
 }
 
-/* 8 columns of a tail, in the same way. */
-static void wsum8(const int32_t *w, const int8_t *v, uint32_t stride, uint32_t n, int32_t *y)
-{
-    __m256i acc = _mm256_setzero_si256();
-    for (uint32_t i = 0; i < n; i += 2u) {
-        const int8_t *first = v + (size_t)i * stride, *second = i + 1u < n ? first + stride : first;
-        const int32_t w1 = i + 1u < n ? w[i + 1u] : 0;
-        const __m128i a = _mm_loadl_epi64((const __m128i *)(const void *)first);
-        const __m128i b = _mm_loadl_epi64((const __m128i *)(const void *)second);
-        acc = add_pairs(acc, _mm_unpacklo_epi8(a, b), _mm256_set1_epi32(w[i] | w1 << 16));
-    }
-    _mm256_storeu_si256((__m256i *)(void *)y, acc);
-}
-
 void bm_wsum_s8__avx2(const int32_t *w, const int8_t *v, uint32_t stride, uint32_t n, uint32_t len, int32_t *y)
 {
     uint32_t k = 0;
     for (; k + 32u <= len; k += 32u) wsum32(w, v + k, stride, n, y + k);
-    for (; k + 8u <= len; k += 8u) wsum8(w, v + k, stride, n, y + k);
     for (; k < len; k++) {
         int32_t acc = 0;
         for (uint32_t i = 0; i < n; i++) acc += w[i] * v[(size_t)i * stride + k];

@@ -62,7 +62,8 @@ void bm_gemv_t2s8__neon(const uint8_t *w, const int8_t *x, int32_t xsum, uint32_
             sums ta = zero, tb = zero, tc = zero, td = zero;
             for (uint32_t block = from; block < to; block++, w += 64) {
                 const int8_t *xb = x + 64u * block;
-                const int8x16_t x0 = vld1q_s8(xb), x1 = vld1q_s8(xb + 16), x2 = vld1q_s8(xb + 32), x3 = vld1q_s8(xb + 48);
+                const int8x16_t x0 = vld1q_s8(xb), x1 = vld1q_s8(xb + 16);
+                const int8x16_t x2 = vld1q_s8(xb + 32), x3 = vld1q_s8(xb + 48);
                 ta = add_row(ta, vld1q_u8(w), x0, x1, x2, x3);
                 tb = add_row(tb, vld1q_u8(w + 16), x0, x1, x2, x3);
                 tc = add_row(tc, vld1q_u8(w + 32), x0, x1, x2, x3);

@@ -1,5 +1,5 @@
 /* Four bytes at a time (slicing-by-4, Kounavis and Berry 2005) over 4 KiB of tables, built on the first call.
- * With BM_CRC32_SMALL four bits at a time over a constant table of 64 bytes: about a seventh of the speed. */
+ * With BM_CRC32_SMALL four bits at a time over a constant table of 64 bytes: about a fifth of the speed. */
 #include "bm_crc32.h"
 
 #ifdef BM_CRC32_SMALL

@@ -79,7 +79,10 @@ static int rounds_wrongly(void)
 static int roots_differ(void)
 {
     uint32_t digest = 0;
-    for (uint32_t i = 1; i <= 1024u; i++) digest = fold(fold(digest, bits_of(bm_sqrt((float)i))), bits_of(bm_inv_sqrt(i)));
+    for (uint32_t i = 1; i <= 1024u; i++) {
+        digest = fold(digest, bits_of(bm_sqrt((float)i)));
+        digest = fold(digest, bits_of(bm_inv_sqrt(i)));
+    }
     return digest != 0x1A5E7A47u;
 }
 
@@ -106,7 +109,10 @@ static int quantisers_differ(void)
     bm_scale_acc(acc, 0.001953126f, 64u, x);
     bm_add_scaled(acc, 0.3333333f, 64u, x);
     digest = fold_floats(digest, x, 64u);
-    const bm_q8 q[3] = {bm_quantize(x, 64u, codes), bm_norm_quantize(x, x, 64u, codes), bm_act_quantize(acc, 1, 64u, codes)};
+    bm_q8 q[3];
+    q[0] = bm_quantize(x, 64u, codes);
+    q[1] = bm_norm_quantize(x, x, 64u, codes);
+    q[2] = bm_act_quantize(acc, 1, 64u, codes);
     for (int i = 0; i < 3; i++) digest = fold(fold(digest, bits_of(q[i].scale)), (uint32_t)q[i].sum);
     bm_add_row(codes, q[2].scale, 64u, x);
     return fold_floats(digest, x, 64u) != 0xED26C842u;

@@ -1,8 +1,8 @@
 /* Boot self-test: does this toolchain and processor keep the numerics contract?
  *
  * Returns NULL, or one sentence that names the broken rule: contraction, flush-to-zero, division, rounding,
- * square root, exponential, quantisation, or the kernel family. Needs about 4 KiB of static memory and no stack
- * to speak of; it takes less than a millisecond on a 1 GHz processor.
+ * square root, exponential, quantisation, or the kernel family. Uses 4 KiB of static memory
+ * and less than 1 KiB of stack.
  */
 #ifndef BM_SELFTEST_H
 #define BM_SELFTEST_H

