@@ -11,19 +11,18 @@ K_BLOCK = 64
 
 @dataclass(frozen=True)
 class Layout:
-    """Groups of ``rows`` rows; within a group, steps of ``k_step`` k; codes of a step as an array of
-    (rows, planes, per_plane) if ``row_major`` else its interleaving described by :func:`_order`."""
+    """Groups of ``rows`` rows, each cut into steps of ``k_step`` k. A step is rows x k_step/4 bytes: byte j of a row
+    holds, in bits 2p and 2p+1, the code of k = p k_step/4 + j. Each family's C file draws its own."""
 
     rows: int
     k_step: int
-    planes_outer: bool
 
 
 #: Kernel family -> how it wants its weights.
 FAMILIES = {
-    "portable": Layout(rows=1, k_step=64, planes_outer=True),     # planar: byte j, plane p = k 16 p + j
-    "neon": Layout(rows=4, k_step=64, planes_outer=True),         # planar4: 16 bytes of each of 4 rows
-    "avx2": Layout(rows=8, k_step=16, planes_outer=True),         # stationary8: byte 4 r + j, plane p = row r, k 4 p + j
+    "portable": Layout(rows=1, k_step=64),
+    "neon": Layout(rows=4, k_step=64),
+    "avx2": Layout(rows=8, k_step=16),
 }
 #: Rows are padded to this many, so that a kernel may always finish its tallest pass.
 ROW_PAD = {"portable": 1, "neon": 4, "avx2": 16}

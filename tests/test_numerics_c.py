@@ -1,127 +1,286 @@
-"""The C primitives against numerics.py, bit for bit, at every optimisation level."""
+"""Every primitive of the C runtime against golden/numerics.py, golden/model.py and golden/sampler.py: equal bits.
+
+All cases are computed once, in NumPy, and given to every build of one driver: compilers, optimisation levels, kernel
+families, a sanitizer build and an emulated Cortex-A53."""
 
 from __future__ import annotations
 
-import ctypes
 import subprocess
+import sys
 import zlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from bitmar_tiny.golden import numerics as nm
+from bitmar_tiny.golden.model import GoldenModel, forget_threshold
 from bitmar_tiny.golden.sampler import Sampler
-from codegen.build import BASE_FLAGS
-from codegen.resources import resource_dir
-from support import need
+
+sys.path.insert(0, str(Path(__file__).parent / "firmware"))
+from build import KERNELS, RUNTIME, SANITIZE, Case, check, compile  # noqa: E402
 
 F32 = np.float32
+DRIVER = Path(__file__).parent / "firmware" / "numerics_driver.c"
+SOURCES = [DRIVER, *(RUNTIME / f"bm_{name}.c" for name in
+                     ("numerics", "attention", "memory", "crc32", "sampler", "selftest"))]
+WIDTHS = (1, 3, 63, 64, 65, 96, 128, 200, 768, 2560)
 
 
-class Q8(ctypes.Structure):
-    _fields_ = [("scale", ctypes.c_float), ("sum", ctypes.c_int32)]
+def up(n: int) -> int:
+    return -(-n // 64) * 64
 
 
-class CSampler(ctypes.Structure):
-    _fields_ = [("temperature", ctypes.c_float), ("top_k", ctypes.c_uint32), ("state", ctypes.c_uint64),
-                ("best", ctypes.c_uint32 * 256)]
+def padded(codes: np.ndarray) -> np.ndarray:
+    """Rows of codes as buffers hold them: zeros up to a multiple of 64."""
+    out = np.zeros((*codes.shape[:-1], up(codes.shape[-1])), np.int8)
+    out[..., :codes.shape[-1]] = codes
+    return out
 
 
-@pytest.fixture(scope="module", params=["-O0", "-O2", "-O3"])
-def lib(request, tmp_path_factory):
-    need("host", "gcc")
-    templates = resource_dir("firmware_templates")
-    sources = [templates / "runtime" / f"bm_{n}.c" for n in ("numerics", "attention", "memory", "crc32", "sampler", "selftest")]
-    sources += [templates / "kernels" / "bm_kernels__portable.c", Path(__file__).parent / "firmware" / "numerics_driver.c"]
-    out = tmp_path_factory.mktemp("numerics") / "lib.so"
-    subprocess.run(["gcc", *BASE_FLAGS, request.param, "-shared", "-fPIC", "-DBM_KERNELS=portable",
-                    f"-I{templates / 'runtime'}", *map(str, sources), "-o", str(out)], check=True)
-    handle = ctypes.CDLL(str(out))
-    for name in ("bm_quantize", "bm_norm_quantize", "bm_act_quantize"):
-        getattr(handle, name).restype = Q8
-    handle.bm_selftest.restype = ctypes.c_char_p
-    handle.bm_crc32.restype = ctypes.c_uint32
-    return handle
+def garbage(n: int, dtype=F32) -> np.ndarray:
+    """What an output buffer holds before the call: never zeros."""
+    return np.full(n * np.dtype(dtype).itemsize, 0x5A, np.uint8).view(dtype)
 
 
-def ptr(a: np.ndarray):
-    assert a.flags.c_contiguous
-    return a.ctypes.data_as(ctypes.c_void_p)
+def codes(rng, *shape) -> np.ndarray:
+    return rng.integers(-127, 128, shape).astype(np.int8)
 
 
-def same_bits(a, b):
-    a, b = np.asarray(a, F32), np.asarray(b, F32)
-    assert np.array_equal(a.view(np.uint32), b.view(np.uint32))
+def scales(rng, n: int) -> np.ndarray:
+    return (rng.uniform(0.2, 3, n) / 127).astype(F32)
 
 
-def elementwise(lib, name, x, dtype=F32):
-    y = np.zeros(len(x), dtype)
-    getattr(lib, name)(ptr(x), len(x), ptr(y))
-    return y
+# -- element-wise functions --------------------------------------------------------------------
+
+def elementwise(function: str, x: np.ndarray, want: np.ndarray) -> Case:
+    return Case(function, function, (x.size,), arrays=(x, garbage(x.size, want.dtype)), want={1: want})
 
 
-def test_selftest_passes(lib):
-    assert lib.bm_selftest() is None
-
-
-def test_exp_neg(lib):
-    x = np.concatenate([-np.linspace(0, 100, 500_000), -np.geomspace(1e-9, 90, 500_000)]).astype(F32)
-    same_bits(elementwise(lib, "all_exp_neg", x), nm.exp_neg(x))
-
-
-def test_sqrt_is_correctly_rounded(lib):
-    rng = np.random.default_rng(0)
-    x = np.concatenate([np.arange(0x3F800000, 0x40800000, 37, dtype=np.uint32).view(F32),      # two binades
-                        rng.integers(0x00800000, 0x7F7FFFFF, 300_000, dtype=np.uint32).view(F32),
-                        np.arange(1, 100_000, dtype=F32), np.zeros(1, F32)])
-    same_bits(elementwise(lib, "all_sqrt", x), np.sqrt(x))
-
-
-def test_rne(lib):
+def scalar_cases() -> list[Case]:
     rng = np.random.default_rng(1)
-    x = np.concatenate([np.arange(-1000, 1000) + 0.5, rng.uniform(-2**21, 2**21, 100_000)]).astype(F32)
-    assert np.array_equal(elementwise(lib, "all_rne", x, np.int32), nm.rne(x))
+    x = np.concatenate([-rng.uniform(0, 81, 600_000), -rng.exponential(1, 400_000),
+                        [0, -0.0, -80, -80.5, -1e4, -1e30, -2.0**-60, -2.0**-126, -np.log(2)],
+                        -np.arange(0.5, 115) * np.log(2)]).astype(F32)      # near ties of the exponent
+    mantissas = np.concatenate([np.arange(0, 1 << 23, 41), np.arange(4096), (1 << 23) - 1 - np.arange(4096)])
+    roots = [((e << 23) | mantissas).astype(np.uint32).view(F32) for e in (1, 2, 126, 127, 128, 253, 254)]
+    roots += [((rng.integers(1, 255, 200_000) << 23) | rng.integers(0, 1 << 23, 200_000)).astype(np.uint32).view(F32),
+              np.arange(5000, dtype=F32) ** 2, np.zeros(1, F32)]
+    root = np.concatenate(roots)
+    ties = np.concatenate([np.arange(-40000, 40000) / F32(2), np.nextafter(np.arange(-300.5, 300), -np.inf),
+                           rng.uniform(-2**21, 2**21, 100_000), [2**22 - 1, -2**22 + 1, 2**22 - 0.5, -0.0]]).astype(F32)
+    counts = np.concatenate([np.arange(1, 5000), rng.integers(1, 1 << 31, 5000)]).astype(np.uint32)
+    pixels = np.arange(256, dtype=np.uint8)
+    return [
+        elementwise("exp_neg", x, nm.exp_neg(x)), elementwise("sqrt", root, np.sqrt(root)),
+        elementwise("rne", ties, nm.rne(ties)), elementwise("pixels", pixels, nm.pixels(pixels)),
+        elementwise("inv_sqrt", counts, np.array([nm.inv_sqrt(int(n)) for n in counts])),
+    ]
 
 
-EDGES = [np.zeros(5), np.full(7, 1e-30), np.ones(64), -np.ones(65), np.array([1e18, 1, 0, -1]), np.array([1.0, 0.5 / 127, 1.5 / 127]),
-         np.full(3, 2.0**-60), np.array([np.nextafter(F32(2.0**-60), F32(0))])]
+# -- quantisers --------------------------------------------------------------------------------
+
+def vectors(rng, n: int):
+    """Vectors that a quantiser may trip over."""
+    normal = rng.normal(size=n).astype(F32)
+    yield "normal", normal
+    yield "heavy tails", (rng.standard_cauchy(n) * 100).astype(F32)
+    yield "zero", np.zeros(n, F32)
+    yield "negative zero", np.full(n, -0.0, F32)
+    yield "one outlier", np.where(np.arange(n) == n // 2, F32(-1e6), normal * F32(1e-3)).astype(F32)
+    yield "positive", np.abs(normal) + F32(0.1)
+    yield "below tiny", normal * F32(2.0**-63)
+    yield "at tiny", np.full(n, nm.TINY)
+    yield "just below tiny", np.full(n, np.nextafter(nm.TINY, F32(0)))
+    yield "huge", normal * F32(2.0**60)
+    halves = ((np.arange(n) % 254) - 126.5).astype(F32)          # with the maximum 127: every code is a tie
+    halves[0] = 127
+    yield "ties", halves
 
 
-@pytest.mark.parametrize("case", range(len(EDGES) + 40))
-def test_quantisers(lib, case):
-    rng = np.random.default_rng(case)
-    n = [4, 96, 128, 512, 768][case % 5]
-    v = EDGES[case].astype(F32) if case < len(EDGES) else (rng.normal(size=n) * 10.0 ** rng.uniform(-6, 6)).astype(F32)
-    gain = rng.uniform(-2, 2, len(v)).astype(F32)
-    acc = rng.integers(-127 * 512, 127 * 512, len(v)).astype(np.int32)
-    codes = np.full(-(-len(v) // 64) * 64, 99, np.int8)
-    for call, want in (
-        (lambda: lib.bm_quantize(ptr(v), len(v), ptr(codes)), nm.quantize(v)),
-        (lambda: lib.bm_norm_quantize(ptr(v), ptr(gain), len(v), ptr(codes)), nm.norm_quantize(v, gain)),
-        (lambda: lib.bm_act_quantize(ptr(acc), 1, len(v), ptr(codes)), nm.norm_quantize(nm.activation(acc, "relu2"))),
-        (lambda: lib.bm_act_quantize(ptr(acc), 0, len(v), ptr(codes)), nm.norm_quantize(nm.activation(acc, "relu"))),
-    ):
-        codes[:] = 99
-        got = call()
-        assert np.array_equal(codes[:len(v)], want[0]) and not codes[len(v):].any()
-        same_bits(got.scale, want[1])
-        assert got.sum == want[0].astype(int).sum()
+def quantizer_cases(n: int) -> list[Case]:
+    rng, cases = np.random.default_rng(n), []
+
+    def case(title, function, u, x, got, *extra):
+        c, scale = got
+        return Case(f"{function} {n} {title}", function, (n, u), arrays=(x, garbage(up(n), np.int8), *extra),
+                    want={1: padded(c)}, result=(F32(scale), c.sum(dtype=np.int32)))
+
+    for name, v in vectors(rng, n):
+        gain = rng.uniform(0.5, 1.5, n).astype(F32)
+        cases += [case(name, "quantize", 0, v, nm.quantize(v)),
+                  case(name, "norm_quantize", 0, v, nm.norm_quantize(v), np.zeros(0, F32)),
+                  case(f"{name}, gain", "norm_quantize", 0, v, nm.norm_quantize(v, gain), gain)]
+    largest = 127 * 2560
+    for name, acc in (("random", rng.integers(-largest, largest, n)), ("negative", -rng.integers(0, largest, n)),
+                      ("one", np.arange(n) == 0), ("full", np.full(n, largest)), ("small", rng.integers(-3, 4, n))):
+        acc = acc.astype(np.int32)
+        for kind in ("relu", "relu2"):
+            cases.append(case(f"{kind} {name}", "act_quantize", kind == "relu2", acc,
+                              nm.norm_quantize(nm.activation(acc, kind))))
+    for name, c in (("random", codes(rng, n)), ("full", np.full(n, -127, np.int8)), ("zero", np.zeros(n, np.int8))):
+        cases.append(Case(f"rms_scale {n} {name}", "rms_scale", (n,), arrays=(c,), result=(F32(nm.rms_scale(c)),)))
+    return cases
 
 
-def test_sampler_picks_the_same_tokens(lib):
-    rng = np.random.default_rng(3)
-    for temperature, top_k in ((0.0, 1), (0.7, 5), (1.0, 256), (3.0, 40)):
-        c, python = CSampler(), Sampler(temperature, top_k, seed=9)
-        lib.bm_sampler_init(ctypes.byref(c), ctypes.c_float(temperature), top_k, ctypes.c_uint64(9))
-        for n in (3, 300, 5000):
-            acc = rng.integers(-3000, 3000, n).astype(np.int32)
-            for _ in range(20):
-                want = python.pick(acc, F32(0.002))
-                assert lib.bm_sampler_pick(ctypes.byref(c), ptr(acc), n, ctypes.c_float(0.002)) == want
+def row_cases(n: int) -> list[Case]:
+    rng = np.random.default_rng(n + 1)
+    acc = rng.integers(-2**31 + 1, 2**31, n).astype(np.int32)     # beyond 2^24: the conversion itself rounds
+    c, x, a = codes(rng, n), rng.normal(size=n).astype(F32), rng.normal(size=n).astype(F32)
+    s = F32(rng.uniform(1e-3, 1e-1))
+    return [
+        Case("scale_acc", "scale_acc", (n,), (s,), (acc, garbage(n)), {1: nm.scale_acc(acc, s, F32(1))}),
+        Case("add_scaled", "add_scaled", (n,), (s,), (acc, x), {1: x + nm.scale_acc(acc, s, F32(1))}),
+        Case("row", "row", (n,), (s,), (c, garbage(n)), {1: c.astype(F32) * s}),
+        Case("add_row", "add_row", (n,), (s,), (c, x), {1: x + c.astype(F32) * s}),
+        Case("add", "add", (n,), (), (a, x), {1: x + a}),
+        Case("relu", "relu", (n,), (), (x,), {0: np.maximum(x, F32(0))}),
+    ]
 
 
-def test_crc32_is_zlibs(lib):
-    data = np.random.default_rng(4).integers(0, 256, 1000).astype(np.uint8)
-    assert lib.bm_crc32(0, ptr(data), 1000) == zlib.crc32(data.tobytes())
-    assert lib.bm_crc32(zlib.crc32(b"before"), ptr(data), 1000) == zlib.crc32(b"before" + data.tobytes())
+# -- attention and memory ----------------------------------------------------------------------
+
+def attend_cases() -> list[Case]:
+    rng, cases = np.random.default_rng(7), []
+    for heads, width in ((1, 64), (3, 32), (4, 32), (3, 40), (2, 128), (4, 5)):
+        d = heads * width
+        for n in (1, 5, 64, 1032):
+            values = {"random": (codes(rng, n, d), codes(rng, n, d), scales(rng, n), codes(rng, d), F32(0.02)),
+                      "sharp": (codes(rng, n, d), codes(rng, n, d), scales(rng, n) * F32(40), codes(rng, d), F32(1)),
+                      "bound": (np.full((n, d), 127, np.int8), np.full((n, d), -127, np.int8), np.full(n, 0.01, F32),
+                                np.full(d, 127, np.int8), F32(0.5)),
+                      "no values": (codes(rng, n, d), np.zeros((n, d), np.int8), np.zeros(n, F32), codes(rng, d), F32(0.1))}
+            for name, (k, v, s, q, q_scale) in values.items():
+                v_scale = scales(rng, n) if name == "random" else s
+                want = nm.attend(q, q_scale, k, s, v, v_scale, heads)
+                cases.append(Case(f"attend {heads}x{width}, {n} slots, {name}", "attend", (n, heads, width), (q_scale,),
+                                  (padded(k), padded(v), s, v_scale, padded(q), garbage(n), garbage(n, np.int32), garbage(d)),
+                                  {7: want}))
+    return cases
+
+
+def planes(codes16: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    high = nm.high_bytes(codes16)
+    return padded(high), padded((codes16 - high.astype(np.int16) * np.int16(256)).astype(np.int8))
+
+
+def memory(rng, slots: int, width: int, name: str):
+    m = rng.integers(-nm.CODE16_MAX, nm.CODE16_MAX + 1, (slots, width)).astype(np.int16)
+    s = (rng.uniform(0.01, 2, slots) / nm.CODE16_MAX).astype(F32)
+    if name == "mostly empty":
+        s[rng.random(slots) < 0.9] = 0
+    if name == "extremes":
+        m = np.where(rng.random((slots, width)) < 0.5, nm.CODE16_MAX, -nm.CODE16_MAX).astype(np.int16)
+    usage = rng.integers(0, nm.USAGE_ONE + 1, slots).astype(np.uint32)
+    return m, s, usage, codes(rng, width)
+
+
+def memory_cases() -> list[Case]:
+    rng, cases = np.random.default_rng(8), []
+    for slots in (1, 63, 64, 65, 100, 512):
+        for width in (64, 96, 128):
+            for name, q_scale in (("random", F32(0.01)), ("sharp", F32(8)), ("mostly empty", F32(1)), ("extremes", F32(2))):
+                m, s, usage, q = memory(rng, slots, width, name)
+                high, s256 = nm.high_bytes(m), s * F32(256)
+                head = (*planes(m), s, usage, padded(q))
+                title = f"{slots}x{width} {name}"
+                cases.append(Case(f"memory_read {title}", "memory_read", (slots, width), (q_scale,), (*head, garbage(width)),
+                                  {5: nm.memory_read(q, q_scale, high, s256)}))
+                scores = nm.memory_scores(q, q_scale, high, s256)
+                cases.append(Case(f"memory_scores {title}", "memory_scores", (slots, width), (q_scale,),
+                                  (*head, garbage(slots)), {5: scores}))
+                w, total = nm.address(scores)
+                cases.append(Case(f"memory_address {title}", "memory_address", (slots,), (),
+                                  (scores, garbage(slots, np.int32)), {1: w}, (total,)))
+                for rule in ("bounded", "outer"):
+                    cases.append(update_case(rng, title, rule, m, s, usage, q, q_scale))
+    return cases
+
+
+def update_case(rng, title, rule, m, s, usage, q, q_scale) -> Case:
+    """The C update against golden's own ``end_episode``, with write weights drawn here."""
+    slots, width = m.shape
+    cfg = SimpleNamespace(write_rate=0.2, write_rule=rule, forget_rate=0.05, forget_below=0.5, memory_slots=slots)
+    trits, ww_scale = rng.integers(-1, 2, (slots, width)).astype(F32), F32(0.002)
+    golden = SimpleNamespace(cfg=cfg, tap=lambda name, array: None, query=lambda: (q, q_scale),
+                             a={"memory.ww.trits": trits, "memory.ww.scale": ww_scale},
+                             m_codes=m.copy(), m_scales=s.copy(), m_usage=usage.copy())
+    GoldenModel.end_episode(golden)
+    w, w_total = nm.address(nm.scale_acc(nm.gemv(trits, q), q_scale, ww_scale))
+    r, r_total = nm.address(nm.memory_scores(q, q_scale, nm.high_bytes(m), s * F32(256)))
+    high, low = planes(golden.m_codes)
+    return Case(f"memory_update {title} {rule}", "memory_update",
+                (slots, width, rule == "outer", forget_threshold(cfg), w_total, r_total),
+                (q_scale, cfg.write_rate, cfg.forget_rate),
+                (*planes(m), s, usage, padded(q), w, r, garbage(width)),
+                {0: high, 1: low, 2: golden.m_scales, 3: golden.m_usage})
+
+
+# -- sampler, CRC, self-test -------------------------------------------------------------------
+
+def sampler_cases() -> list[Case]:
+    rng, cases = np.random.default_rng(9), []
+    for n, top_k, temperature, spread in ((1, 1, 0.7, 50), (5, 40, 1.0, 50), (1009, 40, 0.8, 500), (1009, 256, 1.5, 90),
+                                          (5000, 1, 1.0, 500), (5000, 40, 0.0, 8), (600, 256, 0.9, 3)):
+        for seed in (0, 1, 2**64 - 1, 0x123456789ABCDEF):
+            acc = rng.normal(0, spread, (25, n)).astype(np.int32)     # a narrow spread makes ties at the cut
+            sampler, scale = Sampler(temperature, top_k, seed), F32(0.01)
+            picks = np.array([sampler.pick(a, scale) for a in acc], np.int32)
+            cases.append(Case(f"sampler n={n} k={top_k} t={temperature} seed={seed}", "sampler_picks",
+                              (top_k, seed & 0xFFFFFFFF, seed >> 32, n), (temperature, scale),
+                              (acc, garbage(25, np.int32)), {1: picks}, (sampler.rng.next(),)))
+    return cases
+
+
+def crc_cases() -> list[Case]:
+    data = np.random.default_rng(10).integers(0, 256, 4099).astype(np.uint8)
+    return [Case(f"crc32 of {n} bytes from {skip}", "crc32", (start, skip), arrays=(data[:n],),
+                 result=(zlib.crc32(data[skip:n].tobytes(), start),))
+            for n in (0, 1, 2, 3, 4, 7, 8, 9, 15, 16, 31, 64, 100, 4099)
+            for skip in range(min(n, 8) + 1) for start in (0, 0xDEADBEEF)]
+
+
+SELFTEST = Case("selftest", "selftest", result=(0,))
+
+
+@pytest.fixture(scope="module")
+def cases() -> list[Case]:
+    found = [SELFTEST] + scalar_cases() + attend_cases() + memory_cases()
+    for n in WIDTHS:
+        found += quantizer_cases(n) + row_cases(n)
+    return found + sampler_cases() + crc_cases()
+
+
+def driver(folder: Path, flags, compiler="gcc", family="portable") -> list[str]:
+    return compile([*SOURCES, KERNELS / f"bm_kernels__{family}.c"], flags, folder / "driver", compiler, family)
+
+
+@pytest.mark.parametrize("compiler, family, opt", [
+    ("gcc", "portable", "-O0"), ("gcc", "portable", "-O2"), ("gcc", "avx2", "-O3"),
+    ("zig", "portable", "-O0"), ("zig", "avx2", "-O2"), ("zig", "portable", "-O3"),
+    ("aarch64-gcc", "neon", "-O0"), ("aarch64-gcc", "portable", "-O2"), ("aarch64-gcc", "neon", "-O3"),
+    ("aarch64-zig", "neon", "-O2"),
+])
+def test_every_primitive_is_exact(tmp_path, cases, compiler, family, opt):
+    check(driver(tmp_path, [opt], compiler, family), cases)
+
+
+@pytest.mark.parametrize("family", ["portable", "avx2"])
+def test_sanitizers_find_nothing(tmp_path, cases, family):
+    check(driver(tmp_path, ["-O1", *SANITIZE], family=family), cases)
+
+
+def test_small_crc(tmp_path):
+    check(driver(tmp_path, ["-O2", "-DBM_CRC32_SMALL"]), crc_cases())
+
+
+@pytest.mark.parametrize("flags, rule", [
+    (["-mfma", "-ffp-contract=fast"], "fused"),
+    (["-ffast-math"], "denormals are flushed"),
+    (["-mrecip=all", "-ffinite-math-only", "-fno-trapping-math", "-fno-signed-zeros", "-freciprocal-math",
+      "-fassociative-math"], "division"),
+])
+def test_selftest_names_the_rule_a_compiler_broke(tmp_path, flags, rule):
+    done = subprocess.run(driver(tmp_path, ["-O2", *flags]), input=SELFTEST.to_bytes(), capture_output=True, timeout=60)
+    assert rule in done.stderr.decode()

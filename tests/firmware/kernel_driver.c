@@ -1,45 +1,50 @@
-/* Runs kernels of one family on cases from stdin: u32 op, n, k, payload sizes; see tests/test_kernels.py. */
-#include <stdio.h>
-#include <stdlib.h>
-
+/* Calls the functions of every kernel family that this compiler can build; see driver.h. */
 #include "bm_kernels.h"
+#include "driver.h"
 
-static uint32_t get(void)
-{
-    uint32_t v;
-    if (fread(&v, sizeof v, 1, stdin) != 1) exit(0);
-    return v;
-}
+#define FAMILY(F)                                                                                       \
+    static void gemv__##F(call *c)                                                                      \
+    {                                                                                                   \
+        bm_gemv_t2s8__##F(c->a[0], c->a[1], (int32_t)c->u[2], c->u[0], c->u[1], c->a[2]);               \
+    }                                                                                                   \
+    static void dots__##F(call *c)                                                                      \
+    {                                                                                                   \
+        bm_dots_s8__##F(c->a[0], c->u[0], c->a[1], c->u[1], c->u[2], c->a[2]);                          \
+    }                                                                                                   \
+    static void wsum__##F(call *c)                                                                      \
+    {                                                                                                   \
+        bm_wsum_s8__##F(c->a[0], c->a[1], c->u[0], c->u[1], c->u[2], c->a[2]);                          \
+    }                                                                                                   \
+    static void dot__##F(call *c)                                                                       \
+    {                                                                                                   \
+        c->result[0] = (uint32_t)bm_dot_s8__##F(c->a[0], c->a[1], c->u[0]);                             \
+    }                                                                                                   \
+    static void supported__##F(call *c)                                                                 \
+    {                                                                                                   \
+        c->result[0] = (uint32_t)bm_supported__##F();                                                   \
+    }
 
-/* Buffers are exactly as large as the interface says, so that a sanitizer sees any overrun. */
-static void *get_bytes(size_t size)
-{
-    void *p = malloc(size ? size : 1);
-    if (!p || fread(p, 1, size, stdin) != size) exit(3);
-    return p;
-}
+#define ENTRIES(F)                                                                                      \
+    {"gemv_t2s8__" #F, gemv__##F}, {"dots_s8__" #F, dots__##F}, {"wsum_s8__" #F, wsum__##F},            \
+    {"dot_s8__" #F, dot__##F}, {"supported__" #F, supported__##F},
+
+FAMILY(portable)
+#if defined(__x86_64__)
+FAMILY(avx2)
+#elif defined(__aarch64__)
+FAMILY(neon)
+#endif
+
+static const entry table[] = {
+    ENTRIES(portable)
+#if defined(__x86_64__)
+    ENTRIES(avx2)
+#elif defined(__aarch64__)
+    ENTRIES(neon)
+#endif
+};
 
 int main(void)
 {
-    if (!bm_kernels_supported()) return 4;
-    for (;;) {
-        const uint32_t op = get(), n = get(), k = get(), size_a = get(), size_b = get();
-        uint8_t *a = get_bytes(size_a), *b = get_bytes(size_b);
-        const uint32_t rows = op == 0 ? n : op == 1 ? n : k, room = op == 0 ? BM_PAD_ROWS(n) : rows;
-        int32_t *y = calloc(room, sizeof *y);
-        if (!y) return 3;
-        if (op == 0) {
-            int32_t sum = 0;
-            for (uint32_t i = 0; i < k; i++) sum += ((int8_t *)b)[i];
-            bm_gemv_t2s8(a, (int8_t *)b, sum, n, k, y);
-        } else if (op == 1) {
-            bm_dots_s8((int8_t *)a, size_a / n, (int8_t *)b, n, k, y);
-        } else {
-            bm_wsum_s8((int32_t *)(void *)a, (int8_t *)b, size_b / n, n, k, y);
-        }
-        fwrite(y, sizeof *y, rows, stdout);
-        free(a);
-        free(b);
-        free(y);
-    }
+    return driver_serve(table, sizeof table / sizeof *table);
 }

@@ -1,24 +1,177 @@
-/* Exposes the primitives to ctypes: built as a shared library with the runtime. */
+/* Calls the numerics, the attention, the memory, the sampler and the CRC of the runtime; see driver.h. */
 #include "bm_crc32.h"
+#include "bm_kernels.h"
 #include "bm_numerics.h"
 #include "bm_sampler.h"
 #include "bm_selftest.h"
+#include "driver.h"
 
-void all_exp_neg(const float *x, uint32_t n, float *y);
-void all_sqrt(const float *x, uint32_t n, float *y);
-void all_rne(const float *x, uint32_t n, int32_t *y);
-
-void all_exp_neg(const float *x, uint32_t n, float *y)
+/* Functions of one number: input a[0], output a[1], u[0] elements. */
+static void exp_neg(call *c)
 {
-    for (uint32_t i = 0; i < n; i++) y[i] = bm_exp_neg(x[i]);
+    const float *x = c->a[0];
+    float *y = c->a[1];
+    for (uint32_t i = 0; i < c->u[0]; i++) y[i] = bm_exp_neg(x[i]);
 }
 
-void all_sqrt(const float *x, uint32_t n, float *y)
+static void square_root(call *c)
 {
-    for (uint32_t i = 0; i < n; i++) y[i] = bm_sqrt(x[i]);
+    const float *x = c->a[0];
+    float *y = c->a[1];
+    for (uint32_t i = 0; i < c->u[0]; i++) y[i] = bm_sqrt(x[i]);
 }
 
-void all_rne(const float *x, uint32_t n, int32_t *y)
+static void inv_sqrt(call *c)
 {
-    for (uint32_t i = 0; i < n; i++) y[i] = bm_rne(x[i]);
+    const uint32_t *x = c->a[0];
+    float *y = c->a[1];
+    for (uint32_t i = 0; i < c->u[0]; i++) y[i] = bm_inv_sqrt(x[i]);
+}
+
+static void rne(call *c)
+{
+    const float *x = c->a[0];
+    int32_t *y = c->a[1];
+    for (uint32_t i = 0; i < c->u[0]; i++) y[i] = bm_rne(x[i]);
+}
+
+static void pixels(call *c)
+{
+    bm_pixels(c->a[0], c->u[0], c->a[1]);
+}
+
+static void answer_q8(call *c, bm_q8 q)
+{
+    c->result[0] = float_bits(q.scale);
+    c->result[1] = (uint32_t)q.sum;
+}
+
+static void quantize(call *c)
+{
+    answer_q8(c, bm_quantize(c->a[0], c->u[0], c->a[1]));
+}
+
+static void norm_quantize(call *c)
+{
+    answer_q8(c, bm_norm_quantize(c->a[0], c->a[2], c->u[0], c->a[1]));
+}
+
+static void act_quantize(call *c)
+{
+    answer_q8(c, bm_act_quantize(c->a[0], (int)c->u[1], c->u[0], c->a[1]));
+}
+
+static void rms_scale(call *c)
+{
+    c->result[0] = float_bits(bm_rms_scale(c->a[0], c->u[0]));
+}
+
+static void scale_acc(call *c)
+{
+    bm_scale_acc(c->a[0], c->f[0], c->u[0], c->a[1]);
+}
+
+static void add_scaled(call *c)
+{
+    bm_add_scaled(c->a[0], c->f[0], c->u[0], c->a[1]);
+}
+
+static void row(call *c)
+{
+    bm_row(c->a[0], c->f[0], c->u[0], c->a[1]);
+}
+
+static void add_row(call *c)
+{
+    bm_add_row(c->a[0], c->f[0], c->u[0], c->a[1]);
+}
+
+static void add(call *c)
+{
+    bm_add(c->a[0], c->u[0], c->a[1]);
+}
+
+static void relu(call *c)
+{
+    bm_relu(c->u[0], c->a[0]);
+}
+
+/* u: slots, heads, head width; f: scale of q; a: k, v, their scales, q, two scratch arrays, out. */
+static void attend(call *c)
+{
+    const bm_cache kv = {c->a[0], c->a[1], c->a[2], c->a[3]};
+    bm_attend(&kv, c->u[0], c->a[4], c->f[0], c->u[1], c->u[2], c->a[5], c->a[6], c->a[7]);
+}
+
+/* u: slots, width; a: high, low, scales, usage, q. */
+static bm_memory memory_of(call *c)
+{
+    const bm_memory m = {c->a[0], c->a[1], c->a[2], c->a[3], c->u[0], c->u[1]};
+    return m;
+}
+
+static void memory_read(call *c)
+{
+    const bm_memory m = memory_of(c);
+    bm_memory_read(&m, c->a[4], c->f[0], c->a[5]);
+}
+
+static void memory_scores(call *c)
+{
+    const bm_memory m = memory_of(c);
+    bm_memory_scores(&m, c->a[4], c->f[0], c->a[5]);
+}
+
+static void memory_address(call *c)
+{
+    c->result[0] = bm_memory_address(c->a[0], c->u[0], c->a[1]);
+}
+
+/* u: slots, width, outer rule, forget_below, sum of w, sum of r; f: scale of q, write and forget rate; a: ..., w, r, row. */
+static void memory_update(call *c)
+{
+    bm_memory m = memory_of(c);
+    const bm_write_rule rule = {c->f[1], c->f[2], c->u[3], (int)c->u[2]};
+    bm_memory_update(&m, &rule, c->a[4], c->f[0], c->a[5], c->u[4], c->a[6], c->u[5], c->a[7]);
+}
+
+/* u: crc so far, bytes to skip, so that every alignment is met. */
+static void crc32(call *c)
+{
+    const uint8_t *data = c->a[0];
+    c->result[0] = bm_crc32(c->u[0], c->bytes[0] ? data + c->u[1] : NULL, c->bytes[0] - c->u[1]);
+}
+
+/* u: top_k, seed (two words), logits per pick; f: temperature, scale; a: logits [picks][n], picks. */
+static void sampler_picks(call *c)
+{
+    static bm_sampler s;
+    const uint32_t n = c->u[3];
+    const int32_t *acc = c->a[0];
+    int32_t *picks = c->a[1];
+    bm_sampler_init(&s, c->f[0], c->u[0], (uint64_t)c->u[2] << 32 | c->u[1]);
+    for (uint32_t i = 0; i < c->bytes[1] / sizeof *picks; i++) picks[i] = bm_sampler_pick(&s, acc + i * n, n, c->f[1]);
+    c->result[0] = bm_sampler_draw(&s);
+}
+
+/* Says on stderr which rule is broken, too. */
+static void selftest(call *c)
+{
+    const char *broken = bm_selftest();
+    if (broken) fprintf(stderr, "self-test: %s\n", broken);
+    c->result[0] = broken != NULL;
+}
+
+static const entry table[] = {
+    {"exp_neg", exp_neg}, {"sqrt", square_root}, {"inv_sqrt", inv_sqrt}, {"rne", rne}, {"pixels", pixels},
+    {"quantize", quantize}, {"norm_quantize", norm_quantize}, {"act_quantize", act_quantize}, {"rms_scale", rms_scale},
+    {"scale_acc", scale_acc}, {"add_scaled", add_scaled}, {"row", row}, {"add_row", add_row}, {"add", add},
+    {"relu", relu}, {"attend", attend}, {"memory_read", memory_read}, {"memory_scores", memory_scores},
+    {"memory_address", memory_address}, {"memory_update", memory_update}, {"crc32", crc32},
+    {"sampler_picks", sampler_picks}, {"selftest", selftest},
+};
+
+int main(void)
+{
+    return driver_serve(table, sizeof table / sizeof *table);
 }
