@@ -20,8 +20,6 @@ from .tokenizer import Tokenizer
 #: Label of a position that does not count.
 IGNORE = -100
 _CAPTION, _TEXT = 0, 1
-#: Streams are sorted by length within this many batches, then the batches are shuffled again.
-BUCKETS = 8
 
 
 @dataclass(frozen=True)
@@ -169,12 +167,4 @@ class Mixture:
         return out
 
     def _permutation(self, kind: int, epoch: int) -> np.ndarray:
-        """A shuffle whose batches hold streams of similar length: short captions do not pay for long ones."""
-        rng, counts, size = np.random.default_rng([self.seed, kind, epoch]), self._streams[kind].counts, self.batch_size
-        order = rng.permutation(len(counts))
-        for start in range(0, len(order), BUCKETS * size):
-            part = order[start:start + BUCKETS * size]
-            part[:] = part[np.argsort(counts[part], kind="stable")]
-        whole = len(order) // size * size
-        batches = order[:whole].reshape(-1, size)
-        return np.concatenate([rng.permutation(batches).ravel(), order[whole:]])
+        return np.random.default_rng([self.seed, kind, epoch]).permutation(len(self._streams[kind]))

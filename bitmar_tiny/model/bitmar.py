@@ -26,7 +26,7 @@ INIT = {"ternary": 0.02, "rows8": 0.1, "memory": 0.5}
 class Output:
     """What a forward pass gives.
 
-    acc: integer logits [B, T, V] as float32, scale [B, T, 1]; text [B, T, d]: encoder states before fusion;
+    acc: integer logits [B, T, V] as float32 and their scale [B, T, 1] (or [n, V] and [n, 1]); text [B, T, d]: encoder states before fusion;
     image [B, n, d] or None; pooled [B, T, d]: running query; memory_change: mean squared change of the last write.
     """
 
@@ -127,8 +127,12 @@ class BitMar(nn.Module):
         change = (m - before.detach()).square().mean()
         return self.math.norm(memory.read(self.math, pooled, *self.math.memory(m))), change
 
-    def forward(self, tokens: Tensor, images: Tensor | None = None, has_image: Tensor | None = None) -> Output:
-        """tokens int64 [B, T]; images float32 [B, image_inputs, 768]; has_image bool [B] (None: all)."""
+    def forward(self, tokens: Tensor, images: Tensor | None = None, has_image: Tensor | None = None,
+                at: Tensor | None = None) -> Output:
+        """tokens int64 [B, T]; images float32 [B, image_inputs, 768]; has_image bool [B] (None: all).
+
+        at bool [B, T]: compute logits there alone ([n, V] in row order), which spares training the head of padding.
+        """
         cfg, length = self.cfg, tokens.shape[1]
         t = torch.arange(length)
         mask = visible(cfg, length)
@@ -147,7 +151,7 @@ class BitMar(nn.Module):
             if r is not None:
                 x = x + self.linear(f"dec.{i}.wm", *r)[:, t // cfg.read_every]
             x = self.block(f"dec.{i}", x, mask)
-        codes, scale = self.math.norm(x, self.weight("head.norm"))
+        codes, scale = self.math.norm(x if at is None else x[at], self.weight("head.norm"))
         trits, gamma = self.matrix("head.w")
         return Output(F.linear(codes, trits), scale * gamma, text, image, pooled, change)
 

@@ -20,7 +20,7 @@ from ..tensors import tensor_table
 from . import checkpoint
 from .augment import shift_patches
 from .config import TrainConfig
-from .losses import total_loss
+from .losses import IGNORE, total_loss
 from .schedule import learning_rate
 
 LOG_EVERY = 50          # steps
@@ -89,8 +89,9 @@ def train_step(model: BitMar, optimiser: torch.optim.Optimizer, cfg: TrainConfig
         if images is not None:
             images = torch.from_numpy(shift_patches(images, cfg.augment_shift, (cfg.seed, number)))
         lengths, has_image = torch.from_numpy(batch.lengths), torch.from_numpy(batch.has_image)
-        out = model(torch.from_numpy(batch.tokens), images, None if has_image.all() else has_image)
-        loss, parts = total_loss(cfg, out, torch.from_numpy(batch.labels), lengths, has_image)
+        labels = torch.from_numpy(batch.labels)
+        out = model(torch.from_numpy(batch.tokens), images, None if has_image.all() else has_image, labels != IGNORE)
+        loss, parts = total_loss(cfg, out, labels, lengths, has_image)
         (loss / cfg.accumulation).backward()
         sums = {k: sums.get(k, 0.0) + v / cfg.accumulation for k, v in parts.items()}
         tokens += int(lengths.sum())

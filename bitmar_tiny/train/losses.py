@@ -13,8 +13,8 @@ IGNORE = -100
 
 
 def language_loss(out: Output, labels: Tensor) -> Tensor:
-    """Mean next-token cross-entropy over labels that are not IGNORE. labels int64 [B, T]."""
-    return F.cross_entropy(out.logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORE)
+    """Mean next-token cross-entropy. labels int64 [B, T]; ``out`` was computed at the labels that are not IGNORE."""
+    return F.cross_entropy(out.logits, labels[labels != IGNORE])
 
 
 def contrastive_loss(out: Output, lengths: Tensor, has_image: Tensor, temperature: float) -> Tensor:
