@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from bitmar_tiny.golden import numerics as nm
-from bitmar_tiny.golden.model import GoldenModel
+from bitmar_tiny.golden.model import GoldenModel, forget_threshold
 from bitmar_tiny.golden.sampler import Pcg32, Sampler
-from bitmar_tiny.verify.script import random_image
+from bitmar_tiny.verify.script import random_image, standard
 
 
 def run(model, tokens, image=None):
@@ -115,3 +115,20 @@ def test_sampler_follows_the_distribution():
     p = np.exp([0, 1, 2])
     assert np.abs(picks[:3] - p / p.sum()).max() < 0.02 and picks[3] == 0
     assert Sampler().pick(np.array([5, 9, 9], np.int32), scale) == 1
+
+
+def test_the_standard_script_reaches_every_corner(tiny):
+    """Eviction, clamped positions, reads after writes, and slots that are forgotten."""
+    cfg = tiny.config
+    golden, tokens, forgotten = GoldenModel(cfg, tiny.arrays), 0, False
+    for event in standard(cfg, 120):
+        if event.kind == "token":
+            golden.step(event.token)
+            tokens += 1
+        elif event.kind == "write":
+            before = golden.m_scales.copy()
+            golden.end_episode()
+            forgotten |= bool((golden.m_usage < forget_threshold(cfg)).any() and (golden.m_scales < before).any())
+        elif event.kind == "begin":
+            golden.begin_episode()
+    assert forgotten and golden.t > 2 * cfg.context and golden.t > cfg.n_positions and 100 < tokens < 140

@@ -12,6 +12,10 @@ from ..config import VISION_DIM, ModelConfig
 from ..golden import numerics as nm
 
 
+#: Usage shrinks by 1/32 a write: so many writes take a stale slot from the uniform 1/K below a quarter of it.
+FORGETTING_EPISODES = 48
+
+
 @dataclass(frozen=True)
 class Event:
     """One command of a script. kind: begin, image, token, write or memory."""
@@ -43,8 +47,9 @@ def random_image(cfg: ModelConfig, rng: np.random.Generator) -> np.ndarray:
 def standard(cfg: ModelConfig, tokens: int, seed: int = 0, images: Iterable[np.ndarray] = ()) -> list[Event]:
     """A script that reaches every corner of the model in about ``tokens`` steps.
 
-    Three short episodes with image, write and read back (one text-only, one with the memory off),
-    then one stream that is as long as the rest of the budget: past the window, past the positions.
+    Three short episodes with image, write and read back (one text-only), one with the memory off; then one-token
+    episodes until slots that nothing reaches are being forgotten; then one stream as long as the rest of the budget:
+    past the window, past the positions.
     """
     rng = np.random.default_rng(seed)
     pictures = list(images)
@@ -67,7 +72,12 @@ def standard(cfg: ModelConfig, tokens: int, seed: int = 0, images: Iterable[np.n
         events.append(Event("write"))
     events += [Event("begin"), Event("memory", on=False), Event("image", image=picture())]
     stream(short)
-    events += [Event("memory", on=True), Event("begin"), Event("image", image=picture())]
-    stream(max(short, tokens - 4 * short))
+    events.append(Event("memory", on=True))
+    for _ in range(FORGETTING_EPISODES):
+        events.append(Event("begin"))
+        stream(1)
+        events.append(Event("write"))
+    events += [Event("begin"), Event("image", image=picture())]
+    stream(max(short, tokens - 4 * short - FORGETTING_EPISODES))
     events.append(Event("write"))
     return events
