@@ -189,8 +189,8 @@ def random_model(config: ModelConfig, seed: int = 0) -> FrozenModel:
             elif spec.kind == "gain":
                 a = rng.uniform(0.5, 1.5, shape)
             elif spec.kind == "ternary":
-                a = rng.uniform(0.02, 0.05, shape)
+                a = rng.uniform(0.1, 0.4, shape)
             else:
-                a = rng.uniform(0.5, 1.5, shape) / (nm.CODE16_MAX if spec.kind == "memory" else 127)
+                a = rng.uniform(0.5, 1.5, shape) * (4 / nm.CODE16_MAX if spec.kind == "memory" else 1 / 127)
             arrays[name] = np.asarray(a, dtype)
     return FrozenModel(config, arrays, provenance={"weights": f"random, seed {seed}"})

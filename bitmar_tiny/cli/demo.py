@@ -75,8 +75,9 @@ def command(out: Path, steps: int | None) -> None:
     _say(5, "The C program writes captions for pictures it was not trained on")
     captions = c_captions(projects["host"], corpus, out)
     picture = out / "captions.png"
-    contact_sheet(captions[:SHOWN], corpus.captions, picture)
-    for c in captions[:6]:
+    shown = captions[::max(1, len(captions) // SHOWN)][:SHOWN]      # evenly spread: neighbours are alike
+    contact_sheet(shown, corpus.captions, picture)
+    for c in shown[::4]:
         results.print(f"  {c.truth!r:45} -> {c.text!r}")
 
     _say(6, "How good is it: held-out pictures, PyTorch (bit-identical to golden and C)")

@@ -45,7 +45,7 @@ def random_image(cfg: ModelConfig, rng: np.random.Generator) -> np.ndarray:
 
 
 def standard(cfg: ModelConfig, tokens: int, seed: int = 0, images: Iterable[np.ndarray] = ()) -> list[Event]:
-    """A script that reaches every corner of the model in about ``tokens`` steps.
+    """A script that reaches every corner of the model in ``tokens`` steps and a few dozen more.
 
     Three short episodes with image, write and read back (one text-only), one with the memory off; then one-token
     episodes until slots that nothing reaches are being forgotten; then one stream as long as the rest of the budget:
@@ -78,6 +78,6 @@ def standard(cfg: ModelConfig, tokens: int, seed: int = 0, images: Iterable[np.n
         stream(1)
         events.append(Event("write"))
     events += [Event("begin"), Event("image", image=picture())]
-    stream(max(short, tokens - 4 * short - FORGETTING_EPISODES))
+    stream(max(short, tokens - 4 * short))
     events.append(Event("write"))
     return events
