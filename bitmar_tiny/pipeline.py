@@ -37,11 +37,10 @@ class Corpus:
                        text_every=text_every, seed=seed)
 
 
-def demo_corpus(folder: Path, cfg: ModelConfig, progress: Callable[[int, int], None] | None = None,
-                split: str = "holdout") -> Corpus:
+def demo_corpus(folder: Path, cfg: ModelConfig, progress: Callable[[int, int], None] | None = None) -> Corpus:
     """The data that installs from pip: OpenMoji pictures with their names, Wikipedia and Wikibooks text."""
     captions, splits = load_openmoji(prepare_openmoji(folder, cfg.image_inputs, progress=progress))
-    held_out = set(splits[split])
+    held_out = set(splits["holdout"])
     texts = list(read_lines(prepare_text(folder, max_bytes=DEMO_TEXT_BYTES)))
     train = [i for i in range(len(captions.captions)) if i not in held_out]
     tokenizer = Tokenizer.gpt2().prune(texts, cfg.vocab_size, keep_text=[captions.captions[i] for i in train])

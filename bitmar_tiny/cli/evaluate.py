@@ -11,7 +11,6 @@ from rich.table import Table
 
 from ..data.corpus import CaptionSet
 from ..data.tokenizer import Tokenizer
-from ..errors import ConfigError
 from ..frozen import FrozenModel
 from .app import notes, print_json, results
 from .common import json_option, model_argument
@@ -23,12 +22,11 @@ AGREEMENT_STREAMS = 40
 @model_argument
 @click.option("--data", type=click.Path(path_type=Path), default=Path("demo/data"), show_default=True,
               help="Prepared pictures (captions.json, features.npy, split.json).")
-@click.option("--split", default="holdout", show_default=True, help="Which held-out pictures of split.json.")
 @click.option("--baseline", type=click.FloatRange(0.01), metavar="MINUTES",
               help="Also train the plain float captioner for so long, on the same pictures.")
 @json_option
-def command(model: Path, data: Path, split: str, baseline: float | None, as_json: bool) -> None:
-    """Caption held-out pictures: exact names and word overlap, with and without picture and memory.
+def command(model: Path, data: Path, baseline: float | None, as_json: bool) -> None:
+    """Caption the pictures that training held out: exact names and word overlap, with and without picture and memory.
 
     MODEL is a frozen model, or the folder of a training run (a float twin, say). For a frozen model the agreement of
     PyTorch with golden is measured too.
@@ -49,9 +47,7 @@ def command(model: Path, data: Path, split: str, baseline: float | None, as_json
         frozen = FrozenModel.load(model)
         network, tokenizer = load_frozen(frozen), Tokenizer.from_bytes(frozen.tokenizer)
     captions, splits = load_openmoji(data)
-    if split not in splits:
-        raise ConfigError(f"{data}: there is no split '{split}'.", f"There are: {', '.join(splits)}.")
-    chosen = np.array(splits[split])
+    chosen = np.array(splits["holdout"])
     names = [captions.captions[i] for i in chosen]
     scores = evaluate_captions(network, names, captions.images(chosen), tokenizer)
     report: dict[str, Any] = {"captions": scores}
@@ -63,7 +59,7 @@ def command(model: Path, data: Path, split: str, baseline: float | None, as_json
         print_json(report)
         return
     results.print(caption_table(scores | ({"plain float captioner": report["baseline"]} if baseline else {}),
-                                f"{len(names)} held-out pictures ({split}) \\[measured]"))
+                                f"{len(names)} held-out pictures \\[measured]"))
     if frozen:
         results.print(agreement_sentence(report["agreement"]))
 
