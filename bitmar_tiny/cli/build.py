@@ -7,12 +7,13 @@ from pathlib import Path
 
 import click
 
+from codegen.boards import load_board
 from codegen.build import build
 from codegen.emit import MANIFEST
 
 from ..errors import ToolError
 from .app import notes, print_json
-from .common import get_board, json_option
+from .common import json_option
 
 
 @click.command()
@@ -31,7 +32,7 @@ def command(project: Path, compiler: str | None, opt: str, as_json: bool) -> Non
         board, family = manifest["board"], manifest["kernels"]
     except (OSError, ValueError, KeyError):
         raise ToolError(f"{project}: not a generated project.", "Make one with 'bitmar-tiny codegen'.") from None
-    program = build(project, get_board(board), family, compiler=compiler, opt=opt)
+    program = build(project, load_board(board), family, compiler=compiler, opt=opt)
     if as_json:
         print_json({"program": str(program.path), "compiler": program.compiler, "opt": opt,
                     "bytes": program.path.stat().st_size})

@@ -7,11 +7,12 @@ from pathlib import Path
 import click
 from rich.table import Table
 
+from codegen.boards import load_board
 from codegen.emit import emit
 from codegen.plan import Plan, human, pad
 
 from .app import notes, print_json, results
-from .common import board_option, get_board, json_option, load_model, model_argument, preset_option
+from .common import board_option, json_option, load_model, model_argument, preset_option
 
 
 @click.command()
@@ -29,7 +30,7 @@ def command(model: Path, board: str, out: Path | None, kernels: str | None, pres
     \b
     Example: bitmar-tiny codegen --board rpi-zero2 model.bitmar -o firmware
     """
-    profile = get_board(board)
+    profile = load_board(board)
     project = emit(load_model(model, preset_name), profile, out or Path(f"firmware-{profile.name}"), kernels)
     if as_json:
         print_json({"project": str(project.path), "kernels": project.family, "plan": project.plan.as_dict()})

@@ -7,8 +7,6 @@ from pathlib import Path
 import click
 import numpy as np
 
-from codegen.boards import Board, load_board
-
 from ..config import ModelConfig, preset
 from ..errors import DataError
 from ..frozen import FrozenModel, random_model
@@ -30,10 +28,6 @@ def board_option(**kwargs):
 def preset_option(help_text: str):
     """--preset NAME instead of a model file."""
     return click.option("--preset", "preset_name", metavar="NAME", help=help_text)
-
-
-def get_board(name: str) -> Board:
-    return load_board(name)
 
 
 def load_picture(cfg: ModelConfig, path: Path) -> np.ndarray:

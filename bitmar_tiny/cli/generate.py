@@ -10,14 +10,13 @@ from typing import Iterator
 import click
 import numpy as np
 
-from ..config import ModelConfig
 from ..data.tokenizer import Tokenizer
 from ..errors import ConfigError, ToolError
 from ..frozen import FrozenModel
 from ..golden.model import GoldenModel
 from ..golden.sampler import MAX_TOP_K, Sampler
 from .app import print_json
-from .common import get_board, json_option, load_picture, model_argument
+from .common import json_option, load_picture, model_argument
 
 
 @click.command()
@@ -95,10 +94,11 @@ def golden_tokens(frozen: FrozenModel, picture: np.ndarray | None, prompt: list[
 def c_tokens(frozen: FrozenModel, board_name: str, picture: np.ndarray | None, prompt: str, limit: int,
              options: list[str]) -> Iterator[int]:
     """Tokens from the generated C program of a board (emulated if need be)."""
+    from codegen.boards import load_board
     from codegen.build import build, runner
     from codegen.emit import emit
 
-    board = get_board(board_name)
+    board = load_board(board_name)
     prefix = runner(board)
     with tempfile.TemporaryDirectory() as folder:
         project = emit(frozen, board, Path(folder) / "project")

@@ -9,7 +9,7 @@ import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from codegen.boards import Board
+from codegen.boards import Board, load_board
 from codegen.build import build, find_compiler, runner
 from codegen.emit import emit
 
@@ -20,7 +20,7 @@ from ..verify.compare import Verdict, verify
 from ..verify.script import standard
 from ..verify.target import ProgramTarget
 from .app import notes, print_json, results
-from .common import get_board, json_option, load_model, model_argument, preset_option
+from .common import json_option, load_model, model_argument, preset_option
 
 
 @click.command()
@@ -46,7 +46,7 @@ def command(model: Path, boards: tuple[str, ...], kernels: str | None, compiler:
               bitmar-tiny verify --preset paper --board host --tokens 1100
     """
     frozen = load_model(model, preset_name)
-    profiles = [get_board(b) for b in boards or ("host", "rpi-zero2")]
+    profiles = [load_board(b) for b in boards or ("host", "rpi-zero2")]
     if kernels and not any(kernels in b.kernels for b in profiles):
         raise ConfigError(f"No chosen board has a kernel family '{kernels}'.",
                           f"Known: {', '.join(sorted({k for b in profiles for k in b.kernels}))}.")

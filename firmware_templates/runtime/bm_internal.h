@@ -23,7 +23,7 @@ enum {
     BM_TAP_ATTN_OUT, BM_TAP_ATTN_X, BM_TAP_FFN_CODES, BM_TAP_FFN_ACC, BM_TAP_FFN_HIDDEN, BM_TAP_FFN_X
 };
 
-/* BitLinear from given codes: acc = W codes, y = acc * (a * b); y may be NULL to keep only s->acc. */
+/* s->acc [rows] = W codes, where W is the packed matrix [rows][width] at blob offset w and sum is the codes' sum. */
 void bm_linear(bm_state *s, uint32_t w, uint32_t rows, uint32_t width, const int8_t *codes, int32_t sum);
 
 /* One pre-norm block on s->x with the KV cache of this layer. `tap` is the id of its first tap. */

@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from bitmar_tiny.data import openmoji
-from bitmar_tiny.data.openmoji import concept_of, load_image, load_openmoji, make_split, pixels_to_patches, prepare_openmoji
-from bitmar_tiny.data.pixels import picture_side, picture_vectors
-from bitmar_tiny.data.pixels import load_pixels, patches_to_pixels
+from bitmar_tiny.data.openmoji import concept_of, load_openmoji, make_split, prepare_openmoji
+from bitmar_tiny.data.pixels import (
+    load_image, load_pixels, patches_to_pixels, picture_side, picture_vectors, pixels_to_patches)
 from bitmar_tiny.errors import DataError
 
 
