@@ -64,6 +64,8 @@ class ModelConfig(StrictModel):
     d_model: int = Field(128, ge=4, le=MAX_REDUCTION)
     n_heads: int = Field(4, ge=1)
     n_encoder_layers: int = Field(4, ge=1, le=64)
+    n_fusion_layers: int = Field(1, ge=1, le=16, description="cross-attention layers; from the second on, what the "
+                                 "model looks for depends on what it has seen")
     n_decoder_layers: int = Field(4, ge=1, le=64)
     d_ffn: int = Field(512, ge=4, le=MAX_REDUCTION)
     ffn_activation: Literal["relu", "relu2"] = "relu2"

@@ -50,16 +50,18 @@ def tap_table(cfg: ModelConfig) -> list[Tap]:
     tap("image", "image.hidden", "int8", cfg.vision_hidden)
     tap("image", "image.token", "float32", d)
     tap("image", "image.norm.codes", "int8", d)
-    tap("image", "image.k", "int8", cfg.image_tokens, d)
-    tap("image", "image.k_scale", "float32", cfg.image_tokens)
-    tap("image", "image.v", "int8", cfg.image_tokens, d)
-    tap("image", "image.v_scale", "float32", cfg.image_tokens)
+    for i in range(cfg.n_fusion_layers):
+        for t in "kv":
+            tap("image", f"fusion.{i}.image.{t}", "int8", cfg.image_tokens, d)
+            tap("image", f"fusion.{i}.image.{t}_scale", "float32", cfg.image_tokens)
     tap("step", "embed", "float32", d)
     for i in range(cfg.n_encoder_layers):
         block(f"enc.{i}")
-    tap("step", "fusion.codes", "int8", d)                  # these three only with an image
-    tap("step", "fusion.q.codes", "int8", d)
-    tap("step", "fusion.out", "float32", d)
+    for i in range(cfg.n_fusion_layers):                    # only with an image
+        tap("step", f"fusion.{i}.codes", "int8", d)
+        tap("step", f"fusion.{i}.q.codes", "int8", d)
+        tap("step", f"fusion.{i}.out", "float32", d)
+        tap("step", f"fusion.{i}.x", "float32", d)
     tap("step", "fused", "float32", d)
     tap("step", "pool.codes", "int8", d)
     tap("step", "pool.sum", "int32", d)

@@ -78,10 +78,11 @@ def tensor_table(cfg: ModelConfig) -> list[TensorSpec]:
     add("vision", "vision.positions", "rows8", cfg.image_tokens, d)
     for i in range(cfg.n_encoder_layers):
         block("encoder", f"enc.{i}")
-    add("fusion", "fusion.norm", "gain", d)
     add("fusion", "fusion.image_norm", "gain", d)
-    for w in ("wq", "wk", "wv", "wo"):
-        add("fusion", f"fusion.{w}", "ternary", d, d)
+    for i in range(cfg.n_fusion_layers):
+        add("fusion", f"fusion.{i}.norm", "gain", d)
+        for w in ("wq", "wk", "wv", "wo"):
+            add("fusion", f"fusion.{i}.{w}", "ternary", d, d)
     add("memory", "memory.norm", "gain", d)
     add("memory", "memory.m", "memory", cfg.memory_slots, d)
     add("memory", "memory.ww", "ternary", cfg.memory_slots, d)

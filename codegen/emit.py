@@ -20,10 +20,13 @@ from bitmar_tiny.taps import tap_table
 
 from . import lower as lowering
 from .boards import Board
-from .plan import Plan, kv_bytes, layers, make_plan, memory_bytes
+from .build import HOT_SOURCES
+from .plan import Plan, head_rows, image_bytes, kv_bytes, layers, make_plan, memory_bytes
 from .resources import resource_dir
 
 MANIFEST = "manifest.json"
+#: Sections and taps of repeated layers, which get tables instead of a macro each.
+PARTS = ("enc.", "fusion.", "dec.")
 
 
 @dataclass(frozen=True)
@@ -84,20 +87,29 @@ def c_float(value: float) -> str:
 def _context(model: FrozenModel, board: Board, family: str, blob: lowering.Blob, plan: Plan) -> dict:
     cfg, taps = model.config, [t.name for t in tap_table(model.config)]
     tokenizer = next(s for s in blob.sections if s.name == "tokenizer")
-    single = [t for t in taps if not t.startswith(("enc.", "dec."))]
+    single = [t for t in taps if not t.startswith(PARTS)]
     return {
         "version": version(), "board": board, "cfg": cfg, "digest": model.digest, "family": family,
         "digest_bytes": bytes.fromhex(model.digest), "image_grid": math.isqrt(cfg.image_tokens), "c_float": c_float,
-        "forget_threshold": forget_threshold(cfg), "eos": cfg.vocab_size - 1,
+        "forget_threshold": forget_threshold(cfg), "eos": cfg.vocab_size - 1, "head_rows": head_rows(cfg),
         "blob_version": lowering.VERSION, "blob_header": lowering.HEADER_BYTES, "blob_bytes": blob.size,
         "tokenizer_bytes": len(tokenizer.data),
-        "section_macros": [(_macro(s.name), s.offset) for s in blob.sections if not s.name.startswith(("enc.", "dec."))],
+        "section_macros": [(_macro(s.name), s.offset) for s in blob.sections if not s.name.startswith(PARTS)],
         "arena_bytes": plan.arena_bytes, "arena": plan.of_kind("arena"), "plan": plan,
         "kv_bytes": layers(cfg) * kv_bytes(cfg), "memory_bytes": memory_bytes(cfg),
         "tap_macros": [(_macro(t), taps.index(t)) for t in single], "tap_count": len(taps),
-        "layers": list(_layers(model, blob, taps)),
+        "layers": list(_layers(model, blob, taps)), "fusion": list(_fusion(model, blob, taps)),
+        "hot_sources": [f"bm_kernels__{family}", *HOT_SOURCES],
         "family_flags": " ".join(board.kernel_flags.get(family, [])), "make_arguments": _make_arguments(board),
     }
+
+
+def _fusion(model: FrozenModel, blob: lowering.Blob, taps: list[str]):
+    for i in range(model.config.n_fusion_layers):
+        name = f"fusion.{i}"
+        yield ({key: blob.offset(f"{name}.{key}") for key in ("norm", "wq", "wk", "wv", "wo", "scales")}
+               | {"name": name, "image": i * image_bytes(model.config), "tap": taps.index(f"{name}.codes"),
+                  "image_tap": taps.index(f"{name}.image.k")})
 
 
 def _layers(model: FrozenModel, blob: lowering.Blob, taps: list[str]):

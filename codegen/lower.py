@@ -111,11 +111,12 @@ def lower(model: FrozenModel, family: str) -> Blob:
     rows8("image_position", "vision.positions")
     for i in range(cfg.n_encoder_layers):
         layer(f"enc.{i}", f"enc.{i}")
-    floats("fusion_norm", "fusion.norm")
-    floats("fusion_image_norm", "fusion.image_norm")
-    for w in ("wq", "wk", "wv", "wo"):
-        ternary(f"fusion_{w}", f"fusion.{w}")
-    floats("fusion_scales", *(f"fusion.{w}.scale" for w in ("wq", "wk", "wv", "wo")))
+    floats("image_norm", "fusion.image_norm")
+    for i in range(cfg.n_fusion_layers):
+        floats(f"fusion.{i}.norm", f"fusion.{i}.norm")
+        for w in ("wq", "wk", "wv", "wo"):
+            ternary(f"fusion.{i}.{w}", f"fusion.{i}.{w}")
+        floats(f"fusion.{i}.scales", *(f"fusion.{i}.{w}.scale" for w in ("wq", "wk", "wv", "wo")))
     floats("memory_norm", "memory.norm")
     ternary("memory_ww", "memory.ww")
     floats("memory_ww_scale", "memory.ww.scale")

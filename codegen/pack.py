@@ -22,10 +22,13 @@ class Layout:
 FAMILIES = {
     "portable": Layout(rows=1, k_step=64),
     "neon": Layout(rows=4, k_step=64),
+    "neondot": Layout(rows=4, k_step=16),
     "avx2": Layout(rows=8, k_step=16),
+    "avxvnni": Layout(rows=8, k_step=16),
+    "avx512vnni": Layout(rows=16, k_step=16),
 }
 #: Rows are padded to this many, so that a kernel may always finish its tallest pass.
-ROW_PAD = {"portable": 1, "neon": 4, "avx2": 16}
+ROW_PAD = {"portable": 1, "neon": 4, "neondot": 16, "avx2": 16, "avxvnni": 16, "avx512vnni": 32}
 
 
 def pack(trits: np.ndarray, family: str) -> bytes:

@@ -13,6 +13,7 @@ from .lower import Blob
 
 ALIGN = 64
 ROWS = 32            # accumulators are padded to the tallest kernel tile (bm_kernels.h)
+HEAD_ROWS = 1024
 STACK_BYTES = 16384  # reserved for the deepest call; estimated, checked against -fstack-usage in tests
 
 
@@ -71,7 +72,7 @@ def arena_buffers(cfg: ModelConfig) -> list[tuple[str, int, str]]:
     return [
         ("kv", layers(cfg) * kv_bytes(cfg), f"int8 KV rings of {layers(cfg)} layers x {n} slots"),
         ("memory", memory_bytes(cfg), f"episodic memory, {slots} slots"),
-        ("image", cfg.image_tokens * (2 * d + 8), "keys and values of the image"),
+        ("image", cfg.n_fusion_layers * image_bytes(cfg), f"keys and values of the image, {cfg.n_fusion_layers} fusion layers"),
         ("cond", 4 * cfg.n_decoder_layers * cfg.d_model, "memory conditioning of every decoder layer"),
         ("pooled", 4 * cfg.d_model, "pooled query"),
         ("x", 4 * cfg.d_model, "residual stream"),
@@ -85,8 +86,14 @@ def arena_buffers(cfg: ModelConfig) -> list[tuple[str, int, str]]:
         ("q", d, "query codes"),
         ("hidden", pad(max(cfg.d_ffn, cfg.vision_hidden)), "int8 hidden layer"),
         ("acc", 4 * pad(tallest, ROWS), "int32 accumulators"),
-        ("logits", 4 * pad(cfg.vocab_size, ROWS), "integer logits"),
+        ("head", d, "int8 input of the head"),
+        ("logits", 4 * head_rows(cfg), "integer logits, a piece at a time"),
     ]
+
+
+def head_rows(cfg: ModelConfig) -> int:
+    """Logits that are computed at a time: enough to keep a kernel busy, few enough to stay in the nearest cache."""
+    return min(HEAD_ROWS, pad(cfg.vocab_size, ROWS))
 
 
 def layers(cfg: ModelConfig) -> int:
@@ -97,6 +104,11 @@ def layers(cfg: ModelConfig) -> int:
 def kv_bytes(cfg: ModelConfig) -> int:
     """Bytes of one layer's KV ring."""
     return pad(cfg.context * (2 * pad(cfg.d_model) + 8))
+
+
+def image_bytes(cfg: ModelConfig) -> int:
+    """Bytes of one fusion layer's image keys and values."""
+    return pad(cfg.image_tokens * (2 * pad(cfg.d_model) + 8))
 
 
 def memory_bytes(cfg: ModelConfig) -> int:

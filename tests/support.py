@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from bitmar_tiny.config import ModelConfig
@@ -17,8 +19,23 @@ TINY = ModelConfig(
 ODD = ModelConfig(
     name="odd", vocab_size=1009, d_model=96, n_heads=3, n_encoder_layers=2, n_decoder_layers=1, d_ffn=200,
     n_sinks=1, window=13, n_positions=300, vision_hidden=50, image_tokens=9, image_pool=2, memory_slots=100, read_every=1,
-    ffn_activation="relu", write_rule="outer", ternary_threshold=2 / 3,
+    ffn_activation="relu", write_rule="outer", ternary_threshold=2 / 3, n_fusion_layers=3,
 )
+
+
+#: What a kernel family needs beside the board's machine, as /proc/cpuinfo calls it.
+_FEATURES = {"avx2": "avx2", "avxvnni": "avx_vnni", "avx512vnni": "avx512_vnni"}
+
+
+def has_family(family: str) -> bool:
+    """Whether this processor can run an x86 kernel family (families of other machines run in an emulator)."""
+    return _FEATURES.get(family, "") in Path("/proc/cpuinfo").read_text()
+
+
+def need_family(family: str) -> None:
+    """Skip where this processor lacks a kernel family."""
+    if not has_family(family):
+        pytest.skip(f"this processor lacks {_FEATURES[family]}, which kernel family {family} needs")
 
 
 def need(board_name: str, compiler: str | None = None) -> None:

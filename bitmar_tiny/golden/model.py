@@ -120,7 +120,7 @@ class GoldenModel:
         """
         cfg, tap = self.cfg, self.tap
         x = nm.pool_2x2(features) if cfg.image_pool == 2 else features
-        kv: list[tuple] = []
+        kv: list[list[tuple]] = [[] for _ in range(cfg.n_fusion_layers)]
         for j in range(cfg.image_tokens):
             tap("image.input", x[j])
             c, s = nm.quantize(x[j])
@@ -131,22 +131,26 @@ class GoldenModel:
             tap("image.token", token)
             h, s = nm.norm_quantize(token, self.a["fusion.image_norm"])
             tap("image.norm.codes", h)
-            kv.append(nm.quantize(self.linear("fusion.wk", h, s)) + nm.quantize(self.linear("fusion.wv", h, s)))
-        self.image = tuple(np.array(part) for part in zip(*kv))
-        for name, part in zip(("k", "k_scale", "v", "v_scale"), self.image):
-            tap(f"image.{name}", part)
+            for i, layer in enumerate(kv):
+                layer.append(nm.quantize(self.linear(f"fusion.{i}.wk", h, s))
+                             + nm.quantize(self.linear(f"fusion.{i}.wv", h, s)))
+        self.image = [tuple(np.array(part) for part in zip(*layer)) for layer in kv]
+        for i, layer in enumerate(self.image):
+            for name, part in zip(("k", "k_scale", "v", "v_scale"), layer):
+                tap(f"fusion.{i}.image.{name}", part)
 
     def fuse(self, z: np.ndarray) -> np.ndarray:
         """Cross-modal fusion (paper 3.3): text queries, image keys and values; F = Z without image."""
-        if self.image is None:
-            return z
-        h, s = nm.norm_quantize(z, self.a["fusion.norm"])
-        self.tap("fusion.codes", h)
-        q, qs = nm.quantize(self.linear("fusion.wq", h, s))
-        self.tap("fusion.q.codes", q)
-        o = nm.attend(q, qs, *self.image, self.cfg.n_heads)
-        self.tap("fusion.out", o)
-        return z + self.linear("fusion.wo", *nm.norm_quantize(o))
+        for i, image in enumerate(self.image or ()):
+            h, s = nm.norm_quantize(z, self.a[f"fusion.{i}.norm"])
+            self.tap(f"fusion.{i}.codes", h)
+            q, qs = nm.quantize(self.linear(f"fusion.{i}.wq", h, s))
+            self.tap(f"fusion.{i}.q.codes", q)
+            o = nm.attend(q, qs, *image, self.cfg.n_heads)
+            self.tap(f"fusion.{i}.out", o)
+            z = z + self.linear(f"fusion.{i}.wo", *nm.norm_quantize(o))
+            self.tap(f"fusion.{i}.x", z)
+        return z
 
     def step(self, token: int) -> np.ndarray:
         """Advance by one token. Returns the integer logits int32 [V]; see :meth:`logits`."""

@@ -32,6 +32,40 @@ class _Ternary(torch.autograd.Function):
         return grad / gamma, None, None
 
 
+class _Codes(torch.autograd.Function):
+    """v, 1 / step -> rne(v / step), with the gradient of v / step."""
+
+    @staticmethod
+    def forward(ctx, v: Tensor, inverse: Tensor) -> Tensor:
+        ctx.save_for_backward(inverse)
+        return torch.round(v * inverse)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor):
+        (inverse,) = ctx.saved_tensors
+        return grad * inverse, None
+
+
+class _InverseRms(torch.autograd.Function):
+    """Codes [..., n] -> 1 / rms [..., 1], 0 for a zero vector. ``exact``: golden's bits, else the nearest quick ones."""
+
+    @staticmethod
+    def forward(ctx, codes: Tensor, exact: bool) -> Tensor:
+        n = codes.shape[-1]
+        wide = torch.float64 if exact and n * 127 * 127 >= 1 << 24 else None
+        total = (codes * codes).sum(-1, keepdim=True, dtype=wide).float()
+        mean_square = total.clamp_min(1.0) / n
+        root = torch.sqrt(mean_square.double()).float() if exact else torch.sqrt(mean_square)
+        scale = torch.where(total > 0, torch.reciprocal(root), 0.0)
+        ctx.save_for_backward(codes, scale)
+        return scale
+
+    @staticmethod
+    def backward(ctx, grad: Tensor):
+        codes, scale = ctx.saved_tensors
+        return codes * (grad * scale * scale * scale / -codes.shape[-1]), None
+
+
 def round_ste(x: Tensor) -> Tensor:
     """Round to nearest even with gradient 1. ``x + (round(x) - x)`` is exact for |x| < 2**23."""
     return x + (torch.round(x) - x).detach()
@@ -71,17 +105,12 @@ class Quantised:
         top = v.detach().abs().amax(-1, keepdim=True)
         full = top >= TINY
         inverse = torch.where(full, divide(127.0, top.clamp_min(TINY)), 0.0)
-        return round_ste(v * inverse), torch.where(full, top / 127.0, 0.0)
+        return _Codes.apply(v, inverse), torch.where(full, top / 127.0, 0.0)
 
     def norm(self, v: Tensor, gain: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """RMSNorm of the codes: (codes [..., n], 1 / rms [..., 1])."""
         codes, _ = self.quantize(v if gain is None else v * gain)
-        n = v.shape[-1]
-        wide = torch.float64 if n * 127 * 127 >= 1 << 24 else None
-        total = (codes * codes).sum(-1, keepdim=True, dtype=wide).float()
-        mean_square = total.clamp_min(1.0) / n
-        root = torch.sqrt(mean_square.double()).float() if self.exact else torch.sqrt(mean_square)
-        return codes, torch.where(total > 0, torch.reciprocal(root), 0.0)
+        return codes, _InverseRms.apply(codes, self.exact)
 
     def table(self, w: Tensor) -> Tensor:
         """Int8 rows with one scale each, dequantised: [N, d] -> [N, d]."""

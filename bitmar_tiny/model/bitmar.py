@@ -53,7 +53,7 @@ class BitMar(nn.Module):
                  frozen: Mapping[str, Tensor | tuple[Tensor, Tensor]] | None = None) -> None:
         super().__init__()
         self.cfg, self.dropout, self.memory_on, self.frozen = cfg, dropout, True, frozen
-        self.math = (FloatTwin if float_twin else Quantised)(cfg.ternary_threshold)
+        self.use_float(float_twin)
         self.latent = nn.ParameterDict()
         if frozen is None:
             for spec in tensor_table(cfg):
@@ -61,6 +61,11 @@ class BitMar(nn.Module):
                 self.latent[spec.name.replace(".", "/")] = nn.Parameter(value)
         self.register_buffer("pending", torch.zeros(0, cfg.d_model))       # queries whose write is still differentiable
         self.register_buffer("usage", torch.full((cfg.memory_slots,), 1.0 / cfg.memory_slots))
+
+    def use_float(self, yes: bool) -> None:
+        """Round nothing from now on, or quantise."""
+        self.math = (FloatTwin if yes else Quantised)(self.cfg.ternary_threshold)
+        self.math.exact = not self.training
 
     def train(self, mode: bool = True) -> "BitMar":
         self.math.exact = not mode
@@ -87,12 +92,12 @@ class BitMar(nn.Module):
 
     # -- parts -------------------------------------------------------------------------------
 
-    def block(self, name: str, x: Tensor, mask: Tensor) -> Tensor:
-        """Pre-norm transformer block on [B, T, d]."""
+    def block(self, name: str, x: Tensor, rows: "Rows", mask: Tensor) -> Tensor:
+        """Pre-norm transformer block on the rows [n, d] of a batch."""
         math = self.math
         h = math.norm(x, self.weight(f"{name}.attn_norm"))
-        q, k, v = (math.quantize(self.linear(f"{name}.{w}", *h)) for w in ("wq", "wk", "wv"))
-        o = attend(math, q, k, v, self.cfg.n_heads, mask)
+        q, k, v = (rows.pad(*math.quantize(self.linear(f"{name}.{w}", *h))) for w in ("wq", "wk", "wv"))
+        o = rows.take(attend(math, q, k, v, self.cfg.n_heads, mask))
         x = x + self.drop(self.linear(f"{name}.wo", *math.norm(o)))
         codes, scale = math.norm(x, self.weight(f"{name}.ffn_norm"))
         trits, gamma = self.matrix(f"{name}.w1")
@@ -109,14 +114,18 @@ class BitMar(nn.Module):
         hidden = torch.relu(self.linear("vision.w1", *self.math.quantize(x)))
         return self.linear("vision.w2", *self.math.quantize(hidden)) + self.table("vision.positions")
 
-    def fuse(self, z: Tensor, image: Tensor, has_image: Tensor | None) -> Tensor:
-        """Cross-modal fusion: text queries, image keys and values (paper 3.3)."""
+    def fuse(self, z: Tensor, rows: "Rows", image: Tensor, has_image: Tensor | None) -> Tensor:
+        """Cross-modal fusion: text queries [n, d], image keys and values (paper 3.3)."""
         math = self.math
         keys = math.norm(image, self.weight("fusion.image_norm"))
-        k, v = (math.quantize(self.linear(f"fusion.{w}", *keys)) for w in ("wk", "wv"))
-        q = math.quantize(self.linear("fusion.wq", *math.norm(z, self.weight("fusion.norm"))))
-        y = self.drop(self.linear("fusion.wo", *math.norm(attend(math, q, k, v, self.cfg.n_heads, None))))
-        return z + (y if has_image is None else torch.where(has_image[:, None, None], y, 0.0))
+        for i in range(self.cfg.n_fusion_layers):
+            k, v = (math.quantize(self.linear(f"fusion.{i}.{w}", *keys)) for w in ("wk", "wv"))
+            h = math.norm(z, self.weight(f"fusion.{i}.norm"))
+            q = rows.pad(*math.quantize(self.linear(f"fusion.{i}.wq", *h)))
+            o = rows.take(attend(math, q, k, v, self.cfg.n_heads, None))
+            y = self.drop(self.linear(f"fusion.{i}.wo", *math.norm(o)))
+            z = z + (y if has_image is None else torch.where(has_image[rows.stream, None], y, 0.0))
+        return z
 
     def recall(self, pooled: Tensor) -> tuple[tuple[Tensor, Tensor], Tensor]:
         """Memory read at every ``read_every``-th token: (normalised M_r [B, reads, d], memory change)."""
@@ -131,29 +140,32 @@ class BitMar(nn.Module):
                 at: Tensor | None = None) -> Output:
         """tokens int64 [B, T]; images float32 [B, image_inputs, 768]; has_image bool [B] (None: all).
 
-        at bool [B, T]: compute logits there alone ([n, V] in row order), which spares training the head of padding.
+        at bool [B, T]: compute these positions alone, a prefix of each stream, and give their logits [n, V] in row
+        order: short captions do not pay for the longest one of their batch.
         """
         cfg, length = self.cfg, tokens.shape[1]
-        t = torch.arange(length)
-        mask = visible(cfg, length)
-        e = F.embedding(tokens, self.table("token_table"))
-        x = e + self.table("position_table")[t.clamp_max(cfg.n_positions - 1)]
+        rows, mask = Rows(tokens, at), visible(cfg, length)
+        e = F.embedding(rows.take(tokens), self.table("token_table"))
+        x = e + self.table("position_table")[rows.time.clamp_max(cfg.n_positions - 1)]
         for i in range(cfg.n_encoder_layers):
-            x = self.block(f"enc.{i}", x, mask)
+            x = self.block(f"enc.{i}", x, rows, mask)
         image = None if images is None else self.compress(images)
-        f = x if image is None else self.fuse(x, image, has_image)
+        f = x if image is None else self.fuse(x, rows, image, has_image)
         codes, scale = self.math.norm(f, self.weight("memory.norm"))
-        pooled, text = (codes * scale if isinstance(self.math, FloatTwin) else codes).cumsum(1), x
-        x, change, r = e + f, torch.zeros(()), None
+        pooled = rows.pad(codes * scale if isinstance(self.math, FloatTwin) else codes)[0].cumsum(1)
+        text, x, change, r = x, e + f, torch.zeros(()), None
         if self.memory_on:
             r, change = self.recall(pooled[:, ::cfg.read_every])
         for i in range(cfg.n_decoder_layers):
             if r is not None:
-                x = x + self.linear(f"dec.{i}.wm", *r)[:, t // cfg.read_every]
-            x = self.block(f"dec.{i}", x, mask)
-        codes, scale = self.math.norm(x if at is None else x[at], self.weight("head.norm"))
+                x = x + self.linear(f"dec.{i}.wm", *r)[rows.stream, rows.time // cfg.read_every]
+            x = self.block(f"dec.{i}", x, rows, mask)
+        codes, scale = self.math.norm(x, self.weight("head.norm"))
         trits, gamma = self.matrix("head.w")
-        return Output(F.linear(codes, trits), scale * gamma, text, image, pooled, change)
+        acc, scale = F.linear(codes, trits), scale * gamma
+        if at is None:
+            (acc,), (scale,) = rows.pad(acc), rows.pad(scale)
+        return Output(acc, scale, rows.pad(text)[0], image, pooled, change)
 
     # -- writing during training -------------------------------------------------------------
 
@@ -177,6 +189,30 @@ class BitMar(nn.Module):
             stale = self.usage < self.cfg.forget_below / self.cfg.memory_slots
             m[stale] *= 1 - self.cfg.forget_rate
         self.pending = queries.detach().clone()
+
+
+class Rows:
+    """The positions of a batch [B, T] that are computed, as n flat rows: those that ``at`` selects, or all.
+
+    stream, time: int64 [n], where each row stands.
+    """
+
+    def __init__(self, tokens: Tensor, at: Tensor | None) -> None:
+        self.shape = tokens.shape
+        flat = torch.arange(tokens.numel()) if at is None else at.flatten().nonzero()[:, 0]
+        self.at = None if at is None else flat
+        self.stream, self.time = flat // self.shape[1], flat % self.shape[1]
+
+    def take(self, x: Tensor) -> Tensor:
+        """[B, T, ...] -> [n, ...]"""
+        x = x.flatten(0, 1)
+        return x if self.at is None else x[self.at]
+
+    def pad(self, *parts: Tensor) -> tuple[Tensor, ...]:
+        """[n, m] each -> [B, T, m] each, 0 at the positions left out."""
+        if self.at is not None:
+            parts = tuple(x.new_zeros(self.shape.numel(), x.shape[1]).index_copy(0, self.at, x) for x in parts)
+        return tuple(x.unflatten(0, self.shape) for x in parts)
 
 
 def pool_2x2(x: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..config import ModelConfig
 
+_PARTS = {"enc": "encoder", "fusion": "fusion", "dec": "decoder"}
 _KERNEL = "the ternary kernel or row {i} of "
 
 _BLOCK = {
@@ -30,20 +31,23 @@ _BLOCK = {
     "cond": _KERNEL + "{layer}.wm, or its scale",
 }
 
+_FUSION = {
+    "image.k": "{layer}.wk or its scale",
+    "image.k_scale": "{layer}.wk or its scale",
+    "image.v": "{layer}.wv or its scale",
+    "image.v_scale": "{layer}.wv or its scale",
+    "codes": "the quantiser or gain {layer}.norm",
+    "q.codes": "{layer}.wq or its scale",
+    "out": "attention over the image in {layer}",
+    "x": _KERNEL + "{layer}.wo, or its scale",
+}
+
 _SINGLE = {
     "image.input": "2x2 pooling or the picture itself",
     "image.hidden": _KERNEL + "vision.w1, or its scale",
     "image.token": _KERNEL + "vision.w2, its scale, or vision.positions",
     "image.norm.codes": "the quantiser or gain fusion.image_norm",
-    "image.k": "fusion.wk or its scale",
-    "image.k_scale": "fusion.wk or its scale",
-    "image.v": "fusion.wv or its scale",
-    "image.v_scale": "fusion.wv or its scale",
     "embed": "the token table or the position table",
-    "fusion.codes": "the quantiser or gain fusion.norm",
-    "fusion.q.codes": "fusion.wq or its scale",
-    "fusion.out": "attention over the image",
-    "fused": _KERNEL + "fusion.wo, or its scale",
     "pool.codes": "the quantiser or gain memory.norm",
     "read.vector": "the memory read or the memory itself",
     "head.codes": "the quantiser or gain head.norm",
@@ -60,14 +64,14 @@ _SINGLE = {
 def split(tap: str) -> tuple[str, str]:
     """'enc.3.ffn.acc' -> ('enc.3', 'ffn.acc'); 'logits' -> ('', 'logits')."""
     parts = tap.split(".")
-    return (".".join(parts[:2]), ".".join(parts[2:])) if parts[0] in ("enc", "dec") else ("", tap)
+    return (".".join(parts[:2]), ".".join(parts[2:])) if parts[0] in _PARTS else ("", tap)
 
 
 def layer_in_words(tap: str) -> str:
     """'encoder layer 3', or the part of the model that the tap belongs to."""
     layer, rest = split(tap)
     kind, _, number = layer.partition(".")
-    return f"{'encoder' if kind == 'enc' else 'decoder'} layer {number}" if layer else rest.split(".")[0]
+    return f"{_PARTS[kind]} layer {number}" if layer else rest.split(".")[0]
 
 
 def suspect(cfg: ModelConfig, tap: str, index: tuple[int, ...]) -> str:
@@ -79,13 +83,15 @@ def suspect(cfg: ModelConfig, tap: str, index: tuple[int, ...]) -> str:
         return (_KERNEL + "{layer}.w" + which).format(i=i, layer=layer)
     if rest == "qkv.scales":
         return f"the scale of {layer}.w{'qkv'[i]}"
-    text = (_BLOCK if layer else _SINGLE).get(rest, f"the step that makes {tap}")
+    table = _FUSION if layer.startswith("fusion") else _BLOCK if layer else _SINGLE
+    text = table.get(rest, f"the step that makes {tap}")
     return text.format(i=i, layer=layer)
 
 
 def source_line(tap: str, sources: Path | None) -> str:
     """File and line of the C statement that reports this tap, or '' where the sources are not at hand."""
-    macro = "BM_TAP_" + split(tap)[1].replace(".", "_").upper() + ","
+    layer, rest = split(tap)
+    macro = f"BM_TAP_{'FUSION_' if layer.startswith('fusion') else ''}{rest.replace('.', '_').upper()},"
     for source in sorted(sources.glob("bm_*.c")) if sources else ():
         for number, line in enumerate(source.read_text().splitlines(), 1):
             if macro in line and line.lstrip().startswith("BM_TAP"):

@@ -9,7 +9,7 @@
  *           | 'S' u32 tap, u8 mode      tap mode: 0 silent, 1 CRC, 2 CRC and data
  * trace    := "BMTR" u32 tap_count  (record | result)*
  * record   := u32 tap, u32 crc, u32 bytes, u8 data[bytes]   (bytes = 0 unless the mode is 2)
- * result   := u32 0xFFFFFFFF, i32 status, u32 next token (greedy), after 'B', 'I', 'T' and 'W'
+ * result   := u32 0xFFFFFFFF, i32 status, u32 0, after 'B', 'I', 'T' and 'W'
  */
 #include "linux_trace.h"
 
@@ -49,14 +49,11 @@ static void tap(void *context, uint32_t id, const void *data, uint32_t rows, uin
         for (uint32_t r = 0; r < rows; r++) fwrite(p + (size_t)r * stride, 1, row_bytes, stdout);
 }
 
-static void put_result(const bm_state *s, bm_status status)
+static void put_result(bm_status status)
 {
-    uint32_t best = 0;
-    for (uint32_t i = 1; i < BM_VOCAB; i++)
-        if (s->logits[i] > s->logits[best]) best = i;
     put_u32(0xFFFFFFFFu);
     put_u32((uint32_t)status);
-    put_u32(best);
+    put_u32(0);
 }
 
 /* Execute one command; returns 0 at the end of the script, 1 to go on, -1 if the script is malformed. */
@@ -66,15 +63,15 @@ static int execute(bm_state *s, float *features, int command)
     int c = 0;
     switch (command) {
     case EOF: return 0;
-    case 'B': bm_begin_episode(s); put_result(s, BM_OK); return 1;
-    case 'W': bm_end_episode(s); put_result(s, BM_OK); return 1;
+    case 'B': bm_begin_episode(s); put_result(BM_OK); return 1;
+    case 'W': bm_end_episode(s); put_result(BM_OK); return 1;
     case 'T':
         if (!get_u32(&v)) return -1;
-        put_result(s, bm_step(s, v));
+        put_result(bm_step(s, v));
         return 1;
     case 'I':
         if (fread(features, sizeof *features, BM_IMAGE_INPUTS * BM_VISION, stdin) != BM_IMAGE_INPUTS * BM_VISION) return -1;
-        put_result(s, bm_set_image(s, features));
+        put_result(bm_set_image(s, features));
         return 1;
     case 'M':
         if ((c = getchar()) == EOF) return -1;

@@ -54,6 +54,17 @@ typedef struct {
     uint32_t kv;         /* arena: k [N][PAD(D)], v [N][PAD(D)], k_scale [N], v_scale [N] */
 } bm_layer;
 
+/* One cross-attention layer over the image. */
+typedef struct {
+    uint32_t norm;           /* float [D] */
+    uint32_t wq, wk, wv, wo; /* packed [D][D] */
+    uint32_t scales;         /* float [4]: q, k, v, o */
+    uint32_t image;          /* arena, from BM_AT_IMAGE: as `kv` above, of IMAGE_TOKENS slots */
+    uint32_t tap, image_tap; /* ids of its first tap of a step, of an image */
+} bm_fusion;
+
+extern const bm_fusion bm_fusion_layers[BM_FUSION_LAYERS];
+
 /* Called with every intermediate tensor of a build with BM_TAPS: `rows` rows of `row_bytes`, `stride` apart. */
 typedef void (*bm_tap_fn)(void *context, uint32_t id, const void *data, uint32_t rows, uint32_t row_bytes,
                           uint32_t stride);
@@ -79,8 +90,9 @@ typedef struct {
     int32_t *weights2;       /* [K] */
     int32_t *pooled;         /* [D] sum of the codes of the fused states */
     float *cond;             /* [N_DEC][D] memory conditioning per decoder layer */
-    int32_t *logits;         /* [V] integer logits of the last step */
-    bm_cache image;          /* IMAGE_TOKENS slots */
+    int8_t *head;            /* [PAD(D)] input of the head: the logits of the last step are computed on demand */
+    int32_t head_sum;        /* of its codes */
+    int32_t *logits;         /* [BM_HEAD_ROWS] integer logits, a piece at a time */
     bm_memory memory;
     bm_tokenizer tokenizer;
     bm_tap_fn tap;           /* BM_TAPS builds only; may be NULL */
@@ -99,11 +111,16 @@ bm_status bm_set_image(bm_state *s, const float *features);
 /* The same from raw uint8 patches [BM_IMAGE_INPUTS][768]; features: scratch of as many floats. */
 bm_status bm_set_image_pixels(bm_state *s, const uint8_t *patches, float *features);
 
-/* Advance by one token; s->logits and s->logit_scale then hold the next token's logits. */
+/* Advance by one token. The head is not computed here: a prompt does not pay for logits that nobody reads. */
 bm_status bm_step(bm_state *s, uint32_t token);
 
 /* Choose the next token from the last step. */
-uint32_t bm_pick(const bm_state *s, bm_sampler *sampler);
+uint32_t bm_pick(bm_state *s, bm_sampler *sampler);
+
+/* Show `visit` the integer logits of the last step: ids first .. first + n - 1 at a time, ascending.
+ * Float logit = acc * s->logit_scale. */
+typedef void (*bm_logits_fn)(void *context, uint32_t first, const int32_t *acc, uint32_t n);
+void bm_logits(bm_state *s, bm_logits_fn visit, void *context);
 
 /* Write the episode into the memory (soft multi-slot write, then usage-based forgetting). */
 void bm_end_episode(bm_state *s);

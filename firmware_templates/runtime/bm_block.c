@@ -14,7 +14,7 @@ static uint32_t ring_slot(uint32_t t)
     return t < BM_SINKS ? t : BM_SINKS + (t - BM_SINKS) % BM_WINDOW;
 }
 
-static bm_cache cache_at(bm_state *s, uint32_t offset, uint32_t slots)
+bm_cache bm_cache_at(bm_state *s, uint32_t offset, uint32_t slots)
 {
     const uint32_t plane = slots * BM_PAD(BM_D);
     bm_cache kv;
@@ -57,7 +57,7 @@ static void tap_cache(bm_state *s, const bm_cache *kv, uint32_t tap)
 void bm_block(bm_state *s, const bm_layer *layer, uint32_t tap)
 {
     const float *scale = BM_F32(s, layer->scales);
-    const bm_cache kv = cache_at(s, layer->kv, BM_CONTEXT);
+    const bm_cache kv = bm_cache_at(s, layer->kv, BM_CONTEXT);
     const uint32_t used = s->t + 1u < BM_CONTEXT ? s->t + 1u : BM_CONTEXT;
 
     /* attention: x += W_o attend(norm(x)) */
@@ -86,23 +86,28 @@ void bm_block(bm_state *s, const bm_layer *layer, uint32_t tap)
     BM_TAP(s, tap + BM_TAP_FFN_X, s->x, BM_D);
 }
 
+static void fusion_layer(bm_state *s, const bm_fusion *layer)
+{
+    const float *scale = BM_F32(s, layer->scales);
+    const bm_cache image = bm_cache_at(s, BM_AT_IMAGE + layer->image, BM_IMAGE_TOKENS);
+    bm_q8 h = bm_norm_quantize(s->fused, BM_F32(s, layer->norm), BM_D, s->codes);
+    BM_TAP(s, layer->tap + BM_TAP_FUSION_CODES, s->codes, BM_D);
+    bm_linear(s, layer->wq, BM_D, BM_D, s->codes, h.sum);
+    bm_scale_acc(s->acc, h.scale * scale[0], BM_D, s->vec);
+    const float q_scale = bm_quantize(s->vec, BM_D, s->q).scale;
+    BM_TAP(s, layer->tap + BM_TAP_FUSION_Q_CODES, s->q, BM_D);
+    bm_attend(&image, BM_IMAGE_TOKENS, s->q, q_scale, BM_HEADS, BM_HEAD_DIM, s->scores, s->weights, s->out);
+    BM_TAP(s, layer->tap + BM_TAP_FUSION_OUT, s->out, BM_D);
+    h = bm_norm_quantize(s->out, NULL, BM_D, s->codes);
+    bm_linear(s, layer->wo, BM_D, BM_D, s->codes, h.sum);
+    bm_add_scaled(s->acc, h.scale * scale[3], BM_D, s->fused);
+    BM_TAP(s, layer->tap + BM_TAP_FUSION_X, s->fused, BM_D);
+}
+
 void bm_fuse(bm_state *s)
 {
     for (uint32_t i = 0; i < BM_D; i++) s->fused[i] = s->x[i];
-    if (s->has_image) {
-        const float *scale = BM_F32(s, BM_OFF_FUSION_SCALES);
-        bm_q8 h = bm_norm_quantize(s->x, BM_F32(s, BM_OFF_FUSION_NORM), BM_D, s->codes);
-        BM_TAP(s, BM_TAP_FUSION_CODES, s->codes, BM_D);
-        bm_linear(s, BM_OFF_FUSION_WQ, BM_D, BM_D, s->codes, h.sum);
-        bm_scale_acc(s->acc, h.scale * scale[0], BM_D, s->vec);
-        const float q_scale = bm_quantize(s->vec, BM_D, s->q).scale;
-        BM_TAP(s, BM_TAP_FUSION_Q_CODES, s->q, BM_D);
-        bm_attend(&s->image, BM_IMAGE_TOKENS, s->q, q_scale, BM_HEADS, BM_HEAD_DIM, s->scores, s->weights, s->out);
-        BM_TAP(s, BM_TAP_FUSION_OUT, s->out, BM_D);
-        h = bm_norm_quantize(s->out, NULL, BM_D, s->codes);
-        bm_linear(s, BM_OFF_FUSION_WO, BM_D, BM_D, s->codes, h.sum);
-        bm_add_scaled(s->acc, h.scale * scale[3], BM_D, s->fused);
-    }
+    for (uint32_t i = 0; s->has_image && i < BM_FUSION_LAYERS; i++) fusion_layer(s, &bm_fusion_layers[i]);
     BM_TAP(s, BM_TAP_FUSED, s->fused, BM_D);
 }
 

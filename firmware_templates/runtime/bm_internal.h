@@ -11,8 +11,10 @@
 #ifdef BM_TAPS
 void bm_tap_rows(bm_state *s, uint32_t id, const void *data, uint32_t rows, uint32_t row_bytes, uint32_t stride);
 #define BM_TAP_ROWS(s, id, data, rows, bytes, stride) bm_tap_rows(s, id, data, rows, bytes, stride)
+void bm_tap_logits(bm_state *s, uint32_t id);
 #else
 #define BM_TAP_ROWS(s, id, data, rows, bytes, stride) ((void)(id))
+#define bm_tap_logits(s, id) ((void)(id))
 #endif
 #define BM_TAP(s, id, data, n) BM_TAP_ROWS(s, id, data, 1u, (uint32_t)((n) * sizeof *(data)), 0u)
 
@@ -23,13 +25,20 @@ enum {
     BM_TAP_ATTN_OUT, BM_TAP_ATTN_X, BM_TAP_FFN_CODES, BM_TAP_FFN_ACC, BM_TAP_FFN_HIDDEN, BM_TAP_FFN_X
 };
 
+/* Taps of one fusion layer, relative to bm_fusion.image_tap and bm_fusion.tap. */
+enum { BM_TAP_FUSION_IMAGE_K, BM_TAP_FUSION_IMAGE_K_SCALE, BM_TAP_FUSION_IMAGE_V, BM_TAP_FUSION_IMAGE_V_SCALE };
+enum { BM_TAP_FUSION_CODES, BM_TAP_FUSION_Q_CODES, BM_TAP_FUSION_OUT, BM_TAP_FUSION_X };
+
+/* The cache of `slots` slots at an arena offset: k [slots][PAD(D)], v, k_scale [slots], v_scale. */
+bm_cache bm_cache_at(bm_state *s, uint32_t offset, uint32_t slots);
+
 /* s->acc [rows] = W codes, where W is the packed matrix [rows][width] at blob offset w and sum is the codes' sum. */
 void bm_linear(bm_state *s, uint32_t w, uint32_t rows, uint32_t width, const int8_t *codes, int32_t sum);
 
 /* One pre-norm block on s->x with the KV cache of this layer. `tap` is the id of its first tap. */
 void bm_block(bm_state *s, const bm_layer *layer, uint32_t tap);
 
-/* s->fused = z + cross-attention(z, image); z = s->x. */
+/* s->fused = z + cross-attention(z, image), layer after layer; z = s->x at first. */
 void bm_fuse(bm_state *s);
 
 /* Add the fused state to the pooled query. */

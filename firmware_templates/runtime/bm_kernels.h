@@ -30,7 +30,10 @@ extern "C" {
 
 BM_KERNEL_FAMILY(portable)
 BM_KERNEL_FAMILY(avx2)
+BM_KERNEL_FAMILY(avxvnni)
+BM_KERNEL_FAMILY(avx512vnni)
 BM_KERNEL_FAMILY(neon)
+BM_KERNEL_FAMILY(neondot)
 
 #define BM_PAD_ROWS(n) (((n) + 31u) & ~31u)  /* accumulators are padded to the tallest tile */
 

@@ -62,11 +62,8 @@ static void lay_out(bm_state *s)
     s->weights2 = ARENA(s, int32_t, BM_AT_WEIGHTS2);
     s->pooled = ARENA(s, int32_t, BM_AT_POOLED);
     s->cond = ARENA(s, float, BM_AT_COND);
+    s->head = ARENA(s, int8_t, BM_AT_HEAD);
     s->logits = ARENA(s, int32_t, BM_AT_LOGITS);
-    s->image.k = ARENA(s, int8_t, BM_AT_IMAGE);
-    s->image.v = s->image.k + BM_IMAGE_TOKENS * BM_PAD(BM_D);
-    s->image.k_scale = ARENA(s, float, BM_AT_IMAGE + 2u * BM_IMAGE_TOKENS * BM_PAD(BM_D));
-    s->image.v_scale = s->image.k_scale + BM_IMAGE_TOKENS;
     s->memory.high = ARENA(s, int8_t, BM_AT_MEMORY);
     s->memory.low = s->memory.high + BM_SLOTS * BM_PAD(BM_D);
     s->memory.scales = ARENA(s, float, BM_AT_MEMORY + 2u * BM_SLOTS * BM_PAD(BM_D));
@@ -105,10 +102,23 @@ void bm_begin_episode(bm_state *s)
     memset(s->arena + BM_AT_KV, 0, BM_KV_BYTES);   /* stale slots are never read; zero keeps dumps comparable */
 }
 
-/* One pooled image vector -> cached key and value. */
+/* Slot j of one fusion layer's image cache, from the normalised image token in s->codes. */
+static void image_slot(bm_state *s, const bm_fusion *layer, uint32_t j, bm_q8 h)
+{
+    const float *scale = BM_F32(s, layer->scales);
+    const bm_cache image = bm_cache_at(s, BM_AT_IMAGE + layer->image, BM_IMAGE_TOKENS);
+    bm_linear(s, layer->wk, BM_D, BM_D, s->codes, h.sum);
+    bm_scale_acc(s->acc, h.scale * scale[1], BM_D, s->vec);
+    image.k_scale[j] = bm_quantize(s->vec, BM_D, image.k + j * BM_PAD(BM_D)).scale;
+    bm_linear(s, layer->wv, BM_D, BM_D, s->codes, h.sum);
+    bm_scale_acc(s->acc, h.scale * scale[2], BM_D, s->vec);
+    image.v_scale[j] = bm_quantize(s->vec, BM_D, image.v + j * BM_PAD(BM_D)).scale;
+}
+
+/* One pooled image vector -> cached keys and values. */
 static void image_token(bm_state *s, uint32_t j, const float *input)
 {
-    const float *scale = BM_F32(s, BM_OFF_VISION_SCALES), *fusion = BM_F32(s, BM_OFF_FUSION_SCALES);
+    const float *scale = BM_F32(s, BM_OFF_VISION_SCALES);
     BM_TAP(s, BM_TAP_IMAGE_INPUT, input, BM_VISION);
     bm_q8 h = bm_quantize(input, BM_VISION, s->codes);
     BM_TAP(s, BM_TAP_IMAGE_CODES, s->codes, BM_VISION);
@@ -121,14 +131,9 @@ static void image_token(bm_state *s, uint32_t j, const float *input)
     bm_scale_acc(s->acc, h.scale * scale[1], BM_D, s->vec);
     bm_add_row(BM_I8(s, BM_OFF_IMAGE_POSITION_CODES) + j * BM_D, BM_F32(s, BM_OFF_IMAGE_POSITION_SCALES)[j], BM_D, s->vec);
     BM_TAP(s, BM_TAP_IMAGE_TOKEN, s->vec, BM_D);
-    h = bm_norm_quantize(s->vec, BM_F32(s, BM_OFF_FUSION_IMAGE_NORM), BM_D, s->codes);
+    h = bm_norm_quantize(s->vec, BM_F32(s, BM_OFF_IMAGE_NORM), BM_D, s->codes);
     BM_TAP(s, BM_TAP_IMAGE_NORM_CODES, s->codes, BM_D);
-    bm_linear(s, BM_OFF_FUSION_WK, BM_D, BM_D, s->codes, h.sum);
-    bm_scale_acc(s->acc, h.scale * fusion[1], BM_D, s->vec);
-    s->image.k_scale[j] = bm_quantize(s->vec, BM_D, s->image.k + j * BM_PAD(BM_D)).scale;
-    bm_linear(s, BM_OFF_FUSION_WV, BM_D, BM_D, s->codes, h.sum);
-    bm_scale_acc(s->acc, h.scale * fusion[2], BM_D, s->vec);
-    s->image.v_scale[j] = bm_quantize(s->vec, BM_D, s->image.v + j * BM_PAD(BM_D)).scale;
+    for (uint32_t i = 0; i < BM_FUSION_LAYERS; i++) image_slot(s, &bm_fusion_layers[i], j, h);
 }
 
 /* Vector j of the pooled grid (paper 3.2), or of the input itself. */
@@ -146,15 +151,22 @@ static const float *image_vector(bm_state *s, const float *features, uint32_t j)
 #endif
 }
 
+static void tap_image(bm_state *s, const bm_fusion *layer)
+{
+    const bm_cache image = bm_cache_at(s, BM_AT_IMAGE + layer->image, BM_IMAGE_TOKENS);
+    BM_TAP_ROWS(s, layer->image_tap + BM_TAP_FUSION_IMAGE_K, image.k, BM_IMAGE_TOKENS, BM_D, BM_PAD(BM_D));
+    BM_TAP(s, layer->image_tap + BM_TAP_FUSION_IMAGE_K_SCALE, image.k_scale, BM_IMAGE_TOKENS);
+    BM_TAP_ROWS(s, layer->image_tap + BM_TAP_FUSION_IMAGE_V, image.v, BM_IMAGE_TOKENS, BM_D, BM_PAD(BM_D));
+    BM_TAP(s, layer->image_tap + BM_TAP_FUSION_IMAGE_V_SCALE, image.v_scale, BM_IMAGE_TOKENS);
+    (void)image;
+}
+
 bm_status bm_set_image(bm_state *s, const float *features)
 {
     for (uint32_t i = 0; i < BM_IMAGE_INPUTS * BM_VISION; i++)
         if (!(features[i] >= -1e18f && features[i] <= 1e18f)) return BM_ERR_IMAGE;
     for (uint32_t j = 0; j < BM_IMAGE_TOKENS; j++) image_token(s, j, image_vector(s, features, j));
-    BM_TAP_ROWS(s, BM_TAP_IMAGE_K, s->image.k, BM_IMAGE_TOKENS, BM_D, BM_PAD(BM_D));
-    BM_TAP(s, BM_TAP_IMAGE_K_SCALE, s->image.k_scale, BM_IMAGE_TOKENS);
-    BM_TAP_ROWS(s, BM_TAP_IMAGE_V, s->image.v, BM_IMAGE_TOKENS, BM_D, BM_PAD(BM_D));
-    BM_TAP(s, BM_TAP_IMAGE_V_SCALE, s->image.v_scale, BM_IMAGE_TOKENS);
+    for (uint32_t i = 0; i < BM_FUSION_LAYERS; i++) tap_image(s, &bm_fusion_layers[i]);
     s->has_image = 1;
     return BM_OK;
 }
@@ -165,10 +177,41 @@ bm_status bm_set_image_pixels(bm_state *s, const uint8_t *patches, float *featur
     return bm_set_image(s, features);
 }
 
-uint32_t bm_pick(const bm_state *s, bm_sampler *sampler)
+void bm_logits(bm_state *s, bm_logits_fn visit, void *context)
 {
-    return (uint32_t)bm_sampler_pick(sampler, s->logits, BM_VOCAB, s->logit_scale);
+    const uint32_t row_bytes = (BM_D + 63u) / 64u * 16u;   /* every family stores whole groups of rows in order */
+    for (uint32_t first = 0; first < BM_VOCAB; first += BM_HEAD_ROWS) {
+        const uint32_t n = BM_VOCAB - first < BM_HEAD_ROWS ? BM_VOCAB - first : BM_HEAD_ROWS;
+        bm_gemv_t2s8(s->blob + BM_OFF_HEAD_W + (size_t)first * row_bytes, s->head, s->head_sum, n, BM_D, s->logits);
+        visit(context, first, s->logits, n);
+    }
 }
+
+static void feed(void *context, uint32_t first, const int32_t *acc, uint32_t n)
+{
+    bm_sampler_feed(context, first, acc, n);
+}
+
+uint32_t bm_pick(bm_state *s, bm_sampler *sampler)
+{
+    bm_sampler_begin(sampler);
+    bm_logits(s, feed, sampler);
+    return bm_sampler_end(sampler, s->logit_scale);
+}
+
+#ifdef BM_TAPS
+static void keep(void *context, uint32_t first, const int32_t *acc, uint32_t n)
+{
+    memcpy((int32_t *)context + first, acc, n * sizeof *acc);
+}
+
+void bm_tap_logits(bm_state *s, uint32_t id)
+{
+    static int32_t all[BM_VOCAB];
+    bm_logits(s, keep, all);
+    BM_TAP(s, id, all, BM_VOCAB);
+}
+#endif
 
 void bm_end_episode(bm_state *s)
 {

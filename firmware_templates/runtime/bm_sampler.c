@@ -20,44 +20,58 @@ void bm_sampler_init(bm_sampler *s, float temperature, uint32_t top_k, uint64_t 
     bm_sampler_draw(s);
 }
 
-static int32_t greedy(const int32_t *acc, uint32_t n)
+void bm_sampler_begin(bm_sampler *s)
 {
-    uint32_t best = 0;
-    for (uint32_t i = 1; i < n; i++)
-        if (acc[i] > acc[best]) best = i;
-    return (int32_t)best;
+    s->count = 0;
+    s->k = s->temperature > 0.0f ? s->top_k : 1u;
 }
 
-/* Keep the k best in s->best by insertion; ids come ascending, so an equal logit goes behind. */
-static uint32_t select_best(bm_sampler *s, const int32_t *acc, uint32_t n)
+/* Insert behind equal logits: ids come ascending, so the lowest id of a tie stays in front. */
+static void insert(bm_sampler *s, uint32_t id, int32_t acc)
 {
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        if (count == s->top_k && acc[i] <= acc[s->best[count - 1u]]) continue;
-        uint32_t at = count < s->top_k ? count++ : count - 1u;
-        for (; at > 0 && acc[s->best[at - 1u]] < acc[i]; at--) s->best[at] = s->best[at - 1u];
-        s->best[at] = i;
+    if (s->count == s->k && acc <= s->best_acc[s->count - 1u]) return;
+    uint32_t at = s->count < s->k ? s->count++ : s->count - 1u;
+    for (; at > 0 && s->best_acc[at - 1u] < acc; at--) {
+        s->best[at] = s->best[at - 1u];
+        s->best_acc[at] = s->best_acc[at - 1u];
     }
-    return count;
+    s->best[at] = id;
+    s->best_acc[at] = acc;
 }
 
-static uint32_t weight(const bm_sampler *s, const int32_t *acc, uint32_t candidate, float per_unit)
+static int32_t largest_16(const int32_t *acc)
 {
-    const float z = (float)(acc[s->best[candidate]] - acc[s->best[0]]) * per_unit;
+    int32_t top = acc[0];
+    for (int i = 1; i < 16; i++) top = acc[i] > top ? acc[i] : top;
+    return top;
+}
+
+/* Sixteen at a time: once k candidates are known, hardly any sixteen holds a better one. */
+void bm_sampler_feed(bm_sampler *s, uint32_t first, const int32_t *acc, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i += 16u) {
+        const uint32_t end = i + 16u < n ? i + 16u : n;
+        if (s->count == s->k && end - i == 16u && largest_16(acc + i) <= s->best_acc[s->k - 1u]) continue;
+        for (uint32_t j = i; j < end; j++) insert(s, first + j, acc[j]);
+    }
+}
+
+static uint32_t weight(const bm_sampler *s, uint32_t candidate, float per_unit)
+{
+    const float z = (float)(s->best_acc[candidate] - s->best_acc[0]) * per_unit;
     return (uint32_t)bm_rne(bm_exp_neg(z) * 65536.0f);
 }
 
-int32_t bm_sampler_pick(bm_sampler *s, const int32_t *acc, uint32_t n, float scale)
+uint32_t bm_sampler_end(bm_sampler *s, float scale)
 {
-    if (!(s->temperature > 0.0f)) return greedy(acc, n);
-    const uint32_t count = select_best(s, acc, n);
+    if (!(s->temperature > 0.0f)) return s->best[0];
     const float per_unit = scale / s->temperature;
     uint64_t total = 0, below = 0;               /* at most 256 * 2^16 */
-    for (uint32_t i = 0; i < count; i++) total += weight(s, acc, i, per_unit);
+    for (uint32_t i = 0; i < s->count; i++) total += weight(s, i, per_unit);
     const uint64_t r = (bm_sampler_draw(s) * total) >> 32;
-    for (uint32_t i = 0; i < count; i++) {
-        below += weight(s, acc, i, per_unit);
-        if (r < below) return (int32_t)s->best[i];
+    for (uint32_t i = 0; i < s->count; i++) {
+        below += weight(s, i, per_unit);
+        if (r < below) return s->best[i];
     }
-    return (int32_t)s->best[0];
+    return s->best[0];
 }

@@ -16,7 +16,7 @@ import numpy as np
 
 from codegen.boards import load_board
 from codegen.build import BASE_FLAGS, runner
-from support import need
+from support import has_family, need
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNTIME = ROOT / "firmware_templates" / "runtime"
@@ -25,7 +25,11 @@ KERNELS = ROOT / "firmware_templates" / "kernels"
 COMPILERS = {
     "gcc": ("host", "gcc"), "zig": ("host", "zig"),
     "aarch64-gcc": ("rpi-zero2", "gcc"), "aarch64-zig": ("rpi-zero2", "zig"),
+    "a76-gcc": ("rpi-5", "gcc"), "a76-zig": ("rpi-5", "zig"),
 }
+FAMILY_FLAGS = {family: flags for board in ("host", "host-avx512") for family, flags in load_board(board).kernel_flags.items()}
+if not has_family("avxvnni"):                   # the same operations in their AVX-512 encoding, so that they can be run
+    FAMILY_FLAGS["avxvnni"] = FAMILY_FLAGS["avx512vnni"]
 SANITIZE = ("-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 COMPILE_TIMEOUT_S, RUN_TIMEOUT_S = 120, 120
 
@@ -46,7 +50,7 @@ def compile(sources, flags, out: Path, compiler: str = "gcc", family: str = "por
     out.parent.mkdir(parents=True, exist_ok=True)
     objects = []
     for source in map(Path, sources):
-        own = board.kernel_flags.get(source.stem.removeprefix("bm_kernels__"), [])
+        own = FAMILY_FLAGS.get(source.stem.removeprefix("bm_kernels__"), []) if board.machine == "x86_64" else []
         target = out.parent / f"{out.name}-{source.stem}.o"
         _run([*command, *BASE_FLAGS, *tool.flags, *flags, *own, f"-DBM_KERNELS={family}", f"-I{RUNTIME}", f"-I{source.parent}",
               "-c", str(source), "-o", str(target)])

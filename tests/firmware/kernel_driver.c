@@ -31,16 +31,26 @@
 FAMILY(portable)
 #if defined(__x86_64__)
 FAMILY(avx2)
+FAMILY(avxvnni)
+FAMILY(avx512vnni)
 #elif defined(__aarch64__)
 FAMILY(neon)
+#if defined(__ARM_FEATURE_DOTPROD)
+FAMILY(neondot)
+#endif
 #endif
 
 static const entry table[] = {
     ENTRIES(portable)
 #if defined(__x86_64__)
     ENTRIES(avx2)
+    ENTRIES(avxvnni)
+    ENTRIES(avx512vnni)
 #elif defined(__aarch64__)
     ENTRIES(neon)
+#if defined(__ARM_FEATURE_DOTPROD)
+    ENTRIES(neondot)
+#endif
 #endif
 };
 

@@ -13,11 +13,12 @@ from bitmar_tiny.verify.target import ProgramTarget
 from codegen.boards import load_board
 from codegen.build import build
 from codegen.emit import emit
-from support import need
+from support import need, need_family
 
 
 def check(model, folder, tokens, board="host", family="portable", compiler="gcc", opt="-O2", extra=()):
     need(board, compiler)
+    need_family(family)
     profile = load_board(board)
     project = emit(model, profile, folder, family)
     program = build(project.path, profile, family, compiler=compiler, opt=opt, taps=True, extra=extra)
@@ -31,13 +32,15 @@ def check(model, folder, tokens, board="host", family="portable", compiler="gcc"
 @pytest.mark.parametrize("opt", ["-O0", "-O2", "-O3"])
 @pytest.mark.parametrize("compiler", ["gcc", "zig"])
 @pytest.mark.parametrize("board, family", [
-    ("host", "portable"), ("host", "avx2"), ("rpi-zero2", "portable"), ("rpi-zero2", "neon"),
+    ("host", "portable"), ("host", "avx2"), ("host-avx512", "avx512vnni"), ("rpi-zero2", "portable"),
+    ("rpi-zero2", "neon"), ("rpi-5", "neondot"),
 ])
 def test_every_target(tiny, tmp_path, board, family, compiler, opt):
     check(tiny, tmp_path / "p", 60, board, family, compiler, opt)
 
 
-@pytest.mark.parametrize("board, family", [("host", "portable"), ("host", "avx2"), ("rpi-zero2", "neon")])
+@pytest.mark.parametrize("board, family", [
+    ("host", "portable"), ("host", "avx2"), ("host-avx512", "avx512vnni"), ("rpi-zero2", "neon"), ("rpi-5", "neondot")])
 def test_odd_shapes(odd, tmp_path, board, family):
     check(odd, tmp_path / "p", 80, board, family)
 
@@ -64,6 +67,7 @@ def test_paper_preset(tmp_path, board, family, tokens):
         assert verdict.steps - 4 * 24 - 48 > preset("paper").context
 
 
-@pytest.mark.parametrize("board, family", [("host", "avx2"), ("rpi-zero2", "neon")])
+@pytest.mark.parametrize("board, family", [
+    ("host", "avx2"), ("host-avx512", "avx512vnni"), ("rpi-zero2", "neon"), ("rpi-5", "neondot")])
 def test_pocket_preset(tmp_path, board, family):
     check(random_model(preset("pocket")), tmp_path / "p", 400, board, family)

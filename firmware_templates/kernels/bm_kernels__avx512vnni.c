@@ -1,0 +1,181 @@
+/* Kernel family `avx512vnni`: x86-64 with AVX-512 F, BW, VL and VNNI. Compile this file with
+ * -mavx512f -mavx512bw -mavx512vl -mavx512vnni.
+ *
+ * Layout (codegen/pack.py): tiles of 16 rows x 16 k = 64 bytes, a tile's k blocks one after the other:
+ *
+ *     byte 4 r + j of a tile, plane p (bits 2p, 2p+1) = code of row r, k = 4 p + j,   code = w + 1
+ *
+ * Output-stationary: each 32-bit lane belongs to one row, so there is no horizontal sum. vpdpbusd multiplies four
+ * unsigned bytes by four signed ones and adds them to the lane without saturation. A plane is masked but not
+ * shifted, so it stands for 4^p times its code; every plane has its own accumulator and is shifted once, at the end.
+ */
+#include "bm_kernels.h"
+
+#if defined(__AVX512VNNI__) && defined(__AVX512VL__) && defined(__AVX512BW__)
+
+#include <cpuid.h>
+#include <immintrin.h>
+#include <string.h>
+
+/* The instructions in the processor, and all registers (opmask, upper halves, 16-31) saved by the operating system. */
+int bm_supported__avx512vnni(void)
+{
+    const unsigned foundation = (unsigned)bit_AVX512F | (unsigned)bit_AVX512BW | (unsigned)bit_AVX512VL;
+    unsigned a, b, c, d, xcr0;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE)) return 0;
+    __asm__ __volatile__("xgetbv" : "=a"(xcr0), "=d"(d) : "c"(0));
+    if ((xcr0 & 0xE6u) != 0xE6u || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return 0;
+    return (b & foundation) == foundation && (c & bit_AVX512VNNI);
+}
+
+static inline __m512i broadcast4(const int8_t *x)
+{
+    int32_t v;
+    memcpy(&v, x, sizeof v);
+    return _mm512_set1_epi32(v);
+}
+
+/* Accumulators of one tile by plane. */
+typedef struct {
+    __m512i p0, p1, p2, p3;
+} sums;
+
+static inline sums add_tile(sums t, const uint8_t *w, __m512i x0, __m512i x1, __m512i x2, __m512i x3)
+{
+    const __m512i codes = _mm512_loadu_si512(w);
+    t.p0 = _mm512_dpbusd_epi32(t.p0, _mm512_and_si512(codes, _mm512_set1_epi8(0x03)), x0);
+    t.p1 = _mm512_dpbusd_epi32(t.p1, _mm512_and_si512(codes, _mm512_set1_epi8(0x0C)), x1);
+    t.p2 = _mm512_dpbusd_epi32(t.p2, _mm512_and_si512(codes, _mm512_set1_epi8(0x30)), x2);
+    t.p3 = _mm512_dpbusd_epi32(t.p3, _mm512_and_si512(codes, _mm512_set1_epi8((char)0xC0)), x3);
+    return t;
+}
+
+/* Lanes of plane p are multiples of 4^p, so the shifts are exact. */
+static inline __m512i combine(sums t)
+{
+    return _mm512_add_epi32(_mm512_add_epi32(t.p0, _mm512_srai_epi32(t.p1, 2)),
+                            _mm512_add_epi32(_mm512_srai_epi32(t.p2, 4), _mm512_srai_epi32(t.p3, 6)));
+}
+
+/* Bound: plane 3 grows fastest, 128 * 127 for each of its K / 4 codes: 2^24 for K = 4096. */
+void bm_gemv_t2s8__avx512vnni(const uint8_t *w, const int8_t *x, int32_t xsum, uint32_t n, uint32_t k, int32_t *y)
+{
+    const uint32_t blocks = (k + 63u) / 64u * 4u;
+    const size_t tile = (size_t)blocks * 64u;
+    const __m512i zero = _mm512_setzero_si512();
+    for (uint32_t i = 0; i < n; i += 32u, w += 2u * tile) {
+        sums a = {_mm512_set1_epi32(-xsum), zero, zero, zero}, b = a;
+        for (uint32_t c = 0; c < blocks; c++) {
+            const int8_t *xc = x + 16u * c;
+            const __m512i x0 = broadcast4(xc), x1 = broadcast4(xc + 4);
+            const __m512i x2 = broadcast4(xc + 8), x3 = broadcast4(xc + 12);
+            a = add_tile(a, w + 64u * c, x0, x1, x2, x3);
+            b = add_tile(b, w + tile + 64u * c, x0, x1, x2, x3);
+        }
+        _mm512_storeu_si512(y + i, combine(a));
+        _mm512_storeu_si512(y + i + 16, combine(b));
+    }
+}
+
+/* vpdpbusd takes one unsigned operand: a + 128, whose surplus 128 * sum(b) is taken off at the end. */
+static inline __m256i add_dot32(__m256i acc, __m256i a, __m256i b)
+{
+    return _mm256_dpbusd_epi32(acc, _mm256_xor_si256(a, _mm256_set1_epi8((char)0x80)), b);
+}
+
+static inline __m256i load(const void *p)
+{
+    return _mm256_loadu_si256((const __m256i *)p);
+}
+
+static int32_t sum8(__m256i v)
+{
+    __m128i s = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+    s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4E));
+    s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0xB1));
+    return _mm_cvtsi128_si32(s);
+}
+
+/* Sum of len bytes times 128, len a multiple of 32. */
+static int32_t surplus(const int8_t *b, uint32_t len)
+{
+    __m256i acc = _mm256_setzero_si256();
+    for (uint32_t k = 0; k < len; k += 32u) acc = _mm256_dpbusd_epi32(acc, _mm256_set1_epi8((char)0x80), load(b + k));
+    return sum8(acc);
+}
+
+/* Bound: 255 * 127 * 4096 < 2^27 before the surplus is taken off. */
+int32_t bm_dot_s8__avx512vnni(const int8_t *a, const int8_t *b, uint32_t len)
+{
+    const uint32_t whole = len & ~31u;
+    __m256i acc = _mm256_setzero_si256();
+    for (uint32_t k = 0; k < whole; k += 32u) acc = add_dot32(acc, load(a + k), load(b + k));
+    int32_t sum = sum8(acc) - surplus(b, whole);
+    for (uint32_t k = whole; k < len; k++) sum += a[k] * b[k];
+    return sum;
+}
+
+static inline __m256i row_lanes(const int8_t *a, const int8_t *q, uint32_t len)
+{
+    __m256i acc = _mm256_setzero_si256();
+    for (uint32_t k = 0; k < len; k += 32u) acc = add_dot32(acc, load(a + k), load(q + k));
+    return acc;
+}
+
+/* Eight rows share one tree of horizontal sums; widths that are no multiple of 32 go row by row. */
+void bm_dots_s8__avx512vnni(const int8_t *a, uint32_t stride, const int8_t *q, uint32_t n, uint32_t len, int32_t *y)
+{
+    uint32_t i = 0;
+    if (len % 32u == 0 && n >= 8u) {
+        const __m256i correction = _mm256_set1_epi32(surplus(q, len));
+        for (; i + 8u <= n; i += 8u, a += 8u * (size_t)stride) {
+            __m256i r[8];
+            for (int j = 0; j < 8; j++) r[j] = row_lanes(a + (size_t)j * stride, q, len);
+            const __m256i low = _mm256_hadd_epi32(_mm256_hadd_epi32(r[0], r[1]), _mm256_hadd_epi32(r[2], r[3]));
+            const __m256i high = _mm256_hadd_epi32(_mm256_hadd_epi32(r[4], r[5]), _mm256_hadd_epi32(r[6], r[7]));
+            const __m256i sum = _mm256_add_epi32(_mm256_permute2x128_si256(low, high, 0x20),
+                                                 _mm256_permute2x128_si256(low, high, 0x31));
+            _mm256_storeu_si256((__m256i *)(void *)(y + i), _mm256_sub_epi32(sum, correction));
+        }
+    }
+    for (; i < n; i++, a += stride) y[i] = bm_dot_s8__avx512vnni(a, q, len);
+}
+
+/* Two rows' bytes, widened, against their pair of 16-bit weights. The unpacks work on 128-bit quarters. */
+static inline void add_two_rows(__m512i acc[2], __m256i first, __m256i second, __m512i weights)
+{
+    acc[0] = _mm512_dpwssd_epi32(acc[0], _mm512_cvtepi8_epi16(_mm256_unpacklo_epi8(first, second)), weights);
+    acc[1] = _mm512_dpwssd_epi32(acc[1], _mm512_cvtepi8_epi16(_mm256_unpackhi_epi8(first, second)), weights);
+}
+
+/* 32 columns; w <= 2^14 fits 16 bits. Bound: 2^14 * 127 * n < 2^31 for n <= 1032. acc[0] holds columns 0-7 and
+ * 16-23, acc[1] columns 8-15 and 24-31. */
+static void wsum32(const int32_t *w, const int8_t *v, uint32_t stride, uint32_t n, int32_t *y)
+{
+    __m512i even[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()}, odd[2] = {even[0], even[0]};
+    uint32_t i = 0;
+    for (; i + 4u <= n; i += 4u, v += 4u * (size_t)stride) {
+        add_two_rows(even, load(v), load(v + stride), _mm512_set1_epi32(w[i] | w[i + 1u] << 16));
+        add_two_rows(odd, load(v + 2u * (size_t)stride), load(v + 3u * (size_t)stride),
+                     _mm512_set1_epi32(w[i + 2u] | w[i + 3u] << 16));
+    }
+    for (; i < n; i++, v += stride) add_two_rows(even, load(v), _mm256_setzero_si256(), _mm512_set1_epi32(w[i]));
+    const __m512i a = _mm512_add_epi32(even[0], odd[0]), b = _mm512_add_epi32(even[1], odd[1]);
+    _mm256_storeu_si256((__m256i *)(void *)y, _mm512_castsi512_si256(a));
+    _mm256_storeu_si256((__m256i *)(void *)(y + 8), _mm512_castsi512_si256(b));
+    _mm256_storeu_si256((__m256i *)(void *)(y + 16), _mm512_extracti64x4_epi64(a, 1));
+    _mm256_storeu_si256((__m256i *)(void *)(y + 24), _mm512_extracti64x4_epi64(b, 1));
+}
+
+void bm_wsum_s8__avx512vnni(const int32_t *w, const int8_t *v, uint32_t stride, uint32_t n, uint32_t len, int32_t *y)
+{
+    uint32_t k = 0;
+    for (; k + 32u <= len; k += 32u) wsum32(w, v + k, stride, n, y + k);
+    for (; k < len; k++) {
+        int32_t acc = 0;
+        for (uint32_t i = 0; i < n; i++) acc += w[i] * v[(size_t)i * stride + k];
+        y[k] = acc;
+    }
+}
+
+#endif

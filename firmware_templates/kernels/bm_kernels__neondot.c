@@ -1,0 +1,135 @@
+/* Kernel family `neondot`: ARMv8.2-A with the dot product, as on the Cortex-A76. Compile this file with
+ * -march=armv8.2-a+dotprod.
+ *
+ * Layout (codegen/pack.py): tiles of 4 rows x 16 k = 16 bytes, a tile's k blocks one after the other:
+ *
+ *     byte 4 r + j of a tile, plane p (bits 2p, 2p+1) = code of row r, k = 4 p + j,   code = w + 1
+ *
+ * Output-stationary: each 32-bit lane belongs to one row. sdot by lane multiplies every row's four bytes with the four
+ * bytes of x that lane p holds, so 16 k of x are one load. Planes 1 and 2 are masked in place and stand for 4 and 16
+ * times their code; plane 3 would reach 128, beyond int8, and is shifted down instead, which needs no mask.
+ */
+#include "bm_kernels.h"
+
+#if defined(__aarch64__) && defined(__ARM_FEATURE_DOTPROD)
+
+#include <arm_neon.h>
+
+/* Field DP of the identification register, which Linux (4.11 and later) lets programs read, too. */
+int bm_supported__neondot(void)
+{
+    uint64_t features;
+    __asm__("mrs %0, ID_AA64ISAR0_EL1" : "=r"(features));
+    return (features >> 44 & 15u) != 0;
+}
+
+/* sums.p0 also takes plane 3: both stand for their code. */
+typedef struct {
+    int32x4_t p0, p1, p2;
+} sums;
+
+static inline int8x16_t masked(uint8x16_t w, uint8_t mask)
+{
+    return vreinterpretq_s8_u8(vandq_u8(w, vdupq_n_u8(mask)));
+}
+
+static inline sums add_tile(sums t, const uint8_t *w, int8x16_t x)
+{
+    const uint8x16_t codes = vld1q_u8(w);
+    t.p0 = vdotq_laneq_s32(t.p0, masked(codes, 0x03), x, 0);
+    t.p1 = vdotq_laneq_s32(t.p1, masked(codes, 0x0C), x, 1);
+    t.p2 = vdotq_laneq_s32(t.p2, masked(codes, 0x30), x, 2);
+    t.p0 = vdotq_laneq_s32(t.p0, vreinterpretq_s8_u8(vshrq_n_u8(codes, 6)), x, 3);
+    return t;
+}
+
+/* Lanes of plane p are multiples of 4^p, so the shifts are exact. */
+static inline int32x4_t combine(sums t)
+{
+    return vsraq_n_s32(vsraq_n_s32(t.p0, t.p1, 2), t.p2, 4);
+}
+
+/* Four tiles, 16 rows, share the load of x. Bound: plane 2 grows fastest, 32 * 127 for each of its K / 4 codes:
+ * 2^22 for K = 4096. */
+void bm_gemv_t2s8__neondot(const uint8_t *w, const int8_t *x, int32_t xsum, uint32_t n, uint32_t k, int32_t *y)
+{
+    const uint32_t blocks = (k + 63u) / 64u * 4u;
+    const size_t tile = (size_t)blocks * 16u;
+    const int32x4_t zero = vdupq_n_s32(0);
+    for (uint32_t i = 0; i < n; i += 16u, w += 4u * tile) {
+        sums a = {vdupq_n_s32(-xsum), zero, zero}, b = a, c = a, d = a;
+        for (uint32_t j = 0; j < blocks; j++) {
+            const int8x16_t xj = vld1q_s8(x + 16u * j);
+            const uint8_t *wj = w + 16u * j;
+            a = add_tile(a, wj, xj);
+            b = add_tile(b, wj + tile, xj);
+            c = add_tile(c, wj + 2u * tile, xj);
+            d = add_tile(d, wj + 3u * tile, xj);
+        }
+        vst1q_s32(y + i, combine(a));
+        vst1q_s32(y + i + 4, combine(b));
+        vst1q_s32(y + i + 8, combine(c));
+        vst1q_s32(y + i + 12, combine(d));
+    }
+}
+
+static inline int32x4_t dot_lanes(const int8_t *a, const int8_t *b, uint32_t len)
+{
+    int32x4_t acc = vdupq_n_s32(0);
+    for (uint32_t k = 0; k < len; k += 16u) acc = vdotq_s32(acc, vld1q_s8(a + k), vld1q_s8(b + k));
+    return acc;
+}
+
+/* Bound: 127^2 * 4096 < 2^27. */
+int32_t bm_dot_s8__neondot(const int8_t *a, const int8_t *b, uint32_t len)
+{
+    const uint32_t whole = len & ~15u;
+    int32_t sum = vaddvq_s32(dot_lanes(a, b, whole));
+    for (uint32_t k = whole; k < len; k++) sum += a[k] * b[k];
+    return sum;
+}
+
+/* Four rows share one tree of horizontal sums; widths that are no multiple of 16 go row by row. */
+void bm_dots_s8__neondot(const int8_t *a, uint32_t stride, const int8_t *q, uint32_t n, uint32_t len, int32_t *y)
+{
+    uint32_t i = 0;
+    for (; len % 16u == 0 && i + 4u <= n; i += 4u, a += 4u * (size_t)stride) {
+        const int32x4_t low = vpaddq_s32(dot_lanes(a, q, len), dot_lanes(a + stride, q, len));
+        const int32x4_t high =
+            vpaddq_s32(dot_lanes(a + 2u * (size_t)stride, q, len), dot_lanes(a + 3u * (size_t)stride, q, len));
+        vst1q_s32(y + i, vpaddq_s32(low, high));
+    }
+    for (; i < n; i++, a += stride) y[i] = bm_dot_s8__neondot(a, q, len);
+}
+
+/* 16 columns; w <= 2^14 fits 16 bits. Bound: 2^14 * 127 * n < 2^31 for n <= 1032. */
+static void wsum16(const int32_t *w, const int8_t *v, uint32_t stride, uint32_t n, int32_t *y)
+{
+    int32x4_t a = vdupq_n_s32(0), b = a, c = a, d = a;
+    for (uint32_t i = 0; i < n; i++, v += stride) {
+        const int8x16_t row = vld1q_s8(v);
+        const int16x8_t low = vmovl_s8(vget_low_s8(row)), high = vmovl_high_s8(row);
+        const int16x4_t weight = vdup_n_s16((int16_t)w[i]);
+        a = vmlal_s16(a, vget_low_s16(low), weight);
+        b = vmlal_high_s16(b, low, vcombine_s16(weight, weight));
+        c = vmlal_s16(c, vget_low_s16(high), weight);
+        d = vmlal_high_s16(d, high, vcombine_s16(weight, weight));
+    }
+    vst1q_s32(y, a);
+    vst1q_s32(y + 4, b);
+    vst1q_s32(y + 8, c);
+    vst1q_s32(y + 12, d);
+}
+
+void bm_wsum_s8__neondot(const int32_t *w, const int8_t *v, uint32_t stride, uint32_t n, uint32_t len, int32_t *y)
+{
+    uint32_t k = 0;
+    for (; k + 16u <= len; k += 16u) wsum16(w, v + k, stride, n, y + k);
+    for (; k < len; k++) {
+        int32_t acc = 0;
+        for (uint32_t i = 0; i < n; i++) acc += w[i] * v[(size_t)i * stride + k];
+        y[k] = acc;
+    }
+}
+
+#endif
