@@ -18,7 +18,7 @@ from .boards import Board, Compiler
 
 #: What runs once per token: compiled with the flags of the kernel family. The start-up code is not, so that a processor
 #: that lacks the family gets a sentence and no illegal instruction.
-HOT_SOURCES = ("bm_numerics", "bm_attention", "bm_memory", "bm_block", "bm_step", "bm_sampler")
+HOT_SOURCES = ("bm_numerics", "bm_attention", "bm_memory", "bm_block", "bm_step", "bm_sampler", "linux_peak")
 #: Part of the numerics contract, and of the promise that the C is clean.
 BASE_FLAGS = ["-std=c99", "-ffp-contract=off", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror"]
 COMPILE_TIMEOUT_S = 300
@@ -85,7 +85,7 @@ def build(project: Path, board: Board, family: str, *, compiler: str | None = No
     out.mkdir(parents=True, exist_ok=True)
     flags = [*BASE_FLAGS, opt, *tool.flags, *extra, *(["-DBM_TAPS"] if taps else []),
              f"-I{project / 'src'}", f"-I{project}"]
-    command = [part.format(python=sys.executable) for part in tool.command]
+    command = [part.format(python=sys.executable) for part in tool.command] + (["-pthread"] if board.os == "linux" else [])
     sources = sorted((project / "src").glob("*.c")) + sorted((project / "src").glob("*.S"))
     if not sources:
         raise ToolError(f"{project}: holds no generated sources.", "Run 'bitmar-tiny codegen' first.")

@@ -119,7 +119,7 @@ def _layers(model: FrozenModel, blob: lowering.Blob, taps: list[str]):
             name = f"{prefix}.{i}"
             entry = {key: blob.offset(f"{name}.{key}")
                      for key in ("attn_norm", "wqkv", "wo", "ffn_norm", "w1", "w2", "scales")}
-            entry |= {"name": name, "symbol": f"{prefix.upper()}_{i}", "part": part, "index": i,
+            entry |= {"name": name, "slot": slot, "part": part, "index": i,
                       "kv": slot * kv_bytes(cfg), "tap": taps.index(f"{name}.attn.codes")}
             if part == "decoder":
                 entry |= {"wm": blob.offset(f"{name}.wm"), "wm_scale": blob.offset(f"{name}.wm_scale"),

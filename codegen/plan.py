@@ -13,7 +13,7 @@ from .lower import Blob
 
 ALIGN = 64
 ROWS = 32            # accumulators are padded to the tallest kernel tile (bm_kernels.h)
-HEAD_ROWS = 1024
+HEAD_ROWS = 4096
 STACK_BYTES = 16384  # reserved for the deepest call; estimated, checked against -fstack-usage in tests
 
 

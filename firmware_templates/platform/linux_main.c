@@ -1,8 +1,9 @@
 /* The model as a Linux program: text and picture in, text out; and the trace that `verify` compares.
  *
  *   bitmar generate [--image FILE] [--prompt TEXT] [--tokens N] [--temperature T] [--top-k K] [--seed S]
- *                   [--no-memory] [--ids]
+ *                   [--no-memory] [--ids] [--threads N]
  *   bitmar info
+ *   bitmar bench                       (kernels and steps, as JSON; with -DBM_PROFILE by part, too)
  *   bitmar trace < script > trace      (builds with -DBM_TAPS; formats in linux_trace.c)
  *
  * FILE: .ppm (P6, cut into 16x16 patches), .u8 (raw patches) or .f32 (raw float features).
@@ -14,6 +15,8 @@
 
 #include "bitmar.h"
 #include "bm_selftest.h"
+#include "linux_bench.h"
+#include "linux_threads.h"
 #include "linux_trace.h"
 
 #define MAX_PROMPT 4096
@@ -30,6 +33,7 @@ typedef struct {
     uint64_t seed;
     float temperature;
     int no_memory, ids;
+    uint32_t threads;
 } options;
 
 static int fail(const char *what, const char *why)
@@ -177,6 +181,8 @@ static int parse(int argc, char **argv, options *o)
         else if (strcmp(argv[i], "--ids") == 0) o->ids = 1;
         else if (strcmp(argv[i], "--image") == 0 && i + 1 < argc) o->image = argv[++i];
         else if (strcmp(argv[i], "--prompt") == 0 && i + 1 < argc) o->prompt = argv[++i];
+        else if (strcmp(argv[i], "--threads") == 0)
+            bad = number(argc, argv, &i, 1, LINUX_MAX_THREADS, &v), o->threads = (uint32_t)v;
         else if (strcmp(argv[i], "--tokens") == 0) bad = number(argc, argv, &i, 1, 1e6, &v), o->tokens = (uint32_t)v;
         else if (strcmp(argv[i], "--top-k") == 0) bad = number(argc, argv, &i, 1, 256, &v), o->top_k = (uint32_t)v;
         else if (strcmp(argv[i], "--seed") == 0) bad = number(argc, argv, &i, 0, 9e15, &v), o->seed = (uint64_t)v;
@@ -190,17 +196,20 @@ static int parse(int argc, char **argv, options *o)
 int main(int argc, char **argv)
 {
     static bm_state s;
-    options o = {NULL, "", 32, 40, 0, 0.0f, 0, 0};
+    options o = {NULL, "", 32, 40, 0, 0.0f, 0, 0, 1};
     const char *command = argc > 1 ? argv[1] : "";
     if (strcmp(command, "info") == 0) return info();
-    const int traces = strcmp(command, "trace") == 0;
-    if (!traces && strcmp(command, "generate") != 0) return fail("usage", "bitmar generate|info|trace [options]");
+    const int traces = strcmp(command, "trace") == 0, benches = strcmp(command, "bench") == 0;
+    if (!traces && !benches && strcmp(command, "generate") != 0)
+        return fail("usage", "bitmar generate|info|bench|trace [options]");
     const int bad = parse(argc, argv, &o);
     if (bad) return bad;
     const bm_status status = bm_init(&s, bm_blob, (size_t)(bm_blob_end - bm_blob), arena, sizeof arena);
     if (status == BM_ERR_NUMERICS) return fail("self-test", bm_selftest());
     if (status != BM_OK) return fail("start", bm_status_text(status));
+    if (o.threads > 1u && linux_threads_start(&s, o.threads) != 0) return fail("--threads", "the threads could not be started");
     if (traces) return linux_trace(&s, features);
+    if (benches) return linux_bench(&s);
     if (o.image) {
         const char *why = read_image(o.image, &s);
         if (why) return fail(o.image, why);

@@ -54,6 +54,8 @@ typedef struct {
     uint32_t kv;         /* arena: k [N][PAD(D)], v [N][PAD(D)], k_scale [N], v_scale [N] */
 } bm_layer;
 
+extern const bm_layer bm_layers[BM_ENC_LAYERS + BM_DEC_LAYERS];
+
 /* One cross-attention layer over the image. */
 typedef struct {
     uint32_t norm;           /* float [D] */
@@ -68,6 +70,15 @@ extern const bm_fusion bm_fusion_layers[BM_FUSION_LAYERS];
 /* Called with every intermediate tensor of a build with BM_TAPS: `rows` rows of `row_bytes`, `stride` apart. */
 typedef void (*bm_tap_fn)(void *context, uint32_t id, const void *data, uint32_t rows, uint32_t row_bytes,
                           uint32_t stride);
+
+/* Parts of a step, as a build with BM_PROFILE reports them: called at the end of each piece of work. */
+enum { BM_PART_OTHER, BM_PART_GEMV, BM_PART_ATTENTION, BM_PART_MEMORY, BM_PART_HEAD, BM_PART_PICK, BM_PARTS };
+typedef void (*bm_mark_fn)(void *context, uint32_t part);
+
+/* Work that can be done in parts, each by a thread of its own: part 0 .. parts - 1. A platform with threads sets
+ * bm_state.split to a function that runs all parts and returns when they are done. */
+typedef void (*bm_part_fn)(void *job, uint32_t part, uint32_t parts);
+typedef void (*bm_split_fn)(bm_part_fn work, void *job);
 
 /* Everything that changes while the model runs. All pointers point into the arena. */
 typedef struct {
@@ -97,6 +108,9 @@ typedef struct {
     bm_tokenizer tokenizer;
     bm_tap_fn tap;           /* BM_TAPS builds only; may be NULL */
     void *tap_context;
+    bm_split_fn split;       /* NULL: one thread */
+    bm_mark_fn mark;         /* BM_PROFILE builds only; may be NULL */
+    void *mark_context;
 } bm_state;
 
 /* Check the blob (magic, version, size, CRC-32, identity), the processor and the arithmetic, lay the

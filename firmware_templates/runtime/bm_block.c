@@ -3,9 +3,37 @@
  */
 #include "bm_internal.h"
 
+typedef struct {
+    const uint8_t *w;
+    const int8_t *codes;
+    int32_t *acc;
+    uint32_t rows, width;
+    int32_t sum;
+} product;
+
+/* Whole groups of 32 rows: every family's tiles divide 32, and stores whole groups of rows in order. */
+static void product_part(void *job, uint32_t part, uint32_t parts)
+{
+    const product *p = job;
+    const uint32_t groups = (p->rows + 31u) / 32u;
+    const uint32_t first = groups * part / parts * 32u, last = groups * (part + 1u) / parts * 32u;
+    const uint32_t end = last < p->rows ? last : p->rows;
+    if (first < end)
+        bm_gemv_t2s8(p->w + (size_t)first * BM_ROW_BYTES(p->width), p->codes, p->sum, end - first, p->width, p->acc + first);
+}
+
+void bm_product(bm_state *s, const uint8_t *w, uint32_t rows, uint32_t width, const int8_t *codes, int32_t sum, int32_t *acc)
+{
+    product p = {w, codes, acc, rows, width, sum};
+    if (s->split && rows * width >= BM_SPLIT_WEIGHTS) s->split(product_part, &p);
+    else bm_gemv_t2s8(w, codes, sum, rows, width, acc);
+}
+
 void bm_linear(bm_state *s, uint32_t w, uint32_t rows, uint32_t width, const int8_t *codes, int32_t sum)
 {
-    bm_gemv_t2s8(s->blob + w, codes, sum, rows, width, s->acc);
+    BM_MARK(s, BM_PART_OTHER);
+    bm_product(s, s->blob + w, rows, width, codes, sum, s->acc);
+    BM_MARK(s, BM_PART_GEMV);
 }
 
 /* Physical slot of token t: sinks stay, the window is a ring (paper 3.1). */
@@ -67,7 +95,9 @@ void bm_block(bm_state *s, const bm_layer *layer, uint32_t tap)
     BM_TAP(s, tap + BM_TAP_QKV_ACC, s->acc, 3u * BM_D);
     const float q_scale = split_qkv(s, layer, &kv, ring_slot(s->t), h.scale, tap);
     tap_cache(s, &kv, tap);
+    BM_MARK(s, BM_PART_OTHER);
     bm_attend(&kv, used, s->q, q_scale, BM_HEADS, BM_HEAD_DIM, s->scores, s->weights, s->out);
+    BM_MARK(s, BM_PART_ATTENTION);
     BM_TAP(s, tap + BM_TAP_ATTN_OUT, s->out, BM_D);
     h = bm_norm_quantize(s->out, NULL, BM_D, s->codes);
     bm_linear(s, layer->wo, BM_D, BM_D, s->codes, h.sum);
@@ -130,7 +160,9 @@ bm_q8 bm_read(bm_state *s)
 {
     const bm_q8 q = bm_query(s);
     BM_TAP(s, BM_TAP_READ_QUERY, s->q, BM_D);
+    BM_MARK(s, BM_PART_OTHER);
     bm_memory_read(&s->memory, s->q, q.scale, s->out);
+    BM_MARK(s, BM_PART_MEMORY);
     BM_TAP(s, BM_TAP_READ_VECTOR, s->out, BM_D);
     return bm_norm_quantize(s->out, NULL, BM_D, s->codes);
 }

@@ -18,6 +18,12 @@ void bm_tap_logits(bm_state *s, uint32_t id);
 #endif
 #define BM_TAP(s, id, data, n) BM_TAP_ROWS(s, id, data, 1u, (uint32_t)((n) * sizeof *(data)), 0u)
 
+#ifdef BM_PROFILE
+#define BM_MARK(s, part) ((s)->mark ? (s)->mark((s)->mark_context, (part)) : (void)0)
+#else
+#define BM_MARK(s, part) ((void)(s))
+#endif
+
 /* Taps of one transformer block, in order, relative to the block's first id. */
 enum {
     BM_TAP_ATTN_CODES, BM_TAP_QKV_ACC, BM_TAP_Q_CODES, BM_TAP_K_CODES, BM_TAP_V_CODES, BM_TAP_QKV_SCALES,
@@ -31,6 +37,12 @@ enum { BM_TAP_FUSION_CODES, BM_TAP_FUSION_Q_CODES, BM_TAP_FUSION_OUT, BM_TAP_FUS
 
 /* The cache of `slots` slots at an arena offset: k [slots][PAD(D)], v, k_scale [slots], v_scale. */
 bm_cache bm_cache_at(bm_state *s, uint32_t offset, uint32_t slots);
+
+#define BM_ROW_BYTES(width) (((width) + 63u) / 64u * 16u)
+#define BM_SPLIT_WEIGHTS 32768u /* smaller products are not worth waking a thread for */
+
+/* acc [rows] = W codes for packed W [rows][width], by all threads there are. */
+void bm_product(bm_state *s, const uint8_t *w, uint32_t rows, uint32_t width, const int8_t *codes, int32_t sum, int32_t *acc);
 
 /* s->acc [rows] = W codes, where W is the packed matrix [rows][width] at blob offset w and sum is the codes' sum. */
 void bm_linear(bm_state *s, uint32_t w, uint32_t rows, uint32_t width, const int8_t *codes, int32_t sum);

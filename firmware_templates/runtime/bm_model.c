@@ -179,11 +179,14 @@ bm_status bm_set_image_pixels(bm_state *s, const uint8_t *patches, float *featur
 
 void bm_logits(bm_state *s, bm_logits_fn visit, void *context)
 {
-    const uint32_t row_bytes = (BM_D + 63u) / 64u * 16u;   /* every family stores whole groups of rows in order */
+    BM_MARK(s, BM_PART_OTHER);
     for (uint32_t first = 0; first < BM_VOCAB; first += BM_HEAD_ROWS) {
         const uint32_t n = BM_VOCAB - first < BM_HEAD_ROWS ? BM_VOCAB - first : BM_HEAD_ROWS;
-        bm_gemv_t2s8(s->blob + BM_OFF_HEAD_W + (size_t)first * row_bytes, s->head, s->head_sum, n, BM_D, s->logits);
+        const uint8_t *w = s->blob + BM_OFF_HEAD_W + (size_t)first * BM_ROW_BYTES(BM_D);
+        bm_product(s, w, n, BM_D, s->head, s->head_sum, s->logits);
+        BM_MARK(s, BM_PART_HEAD);
         visit(context, first, s->logits, n);
+        BM_MARK(s, BM_PART_PICK);
     }
 }
 

@@ -1,0 +1,89 @@
+"""Static cycle counts of the inner loops by llvm-mca: simulated, for processors that are not at hand."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from codegen.boards import load_board
+from codegen.build import BASE_FLAGS, find_compiler
+from codegen.resources import resource_dir
+
+from ..errors import ToolError
+
+ITERATIONS = 200
+TIMEOUT_S = 120
+#: Board, kernel family, llvm-mca's processor, the loop's multiply instruction, weights per pass of the loop.
+LOOPS = (
+    ("rpi-zero2", "neon", "cortex-a53", "smlal", 256),
+    ("rpi-5", "neondot", "cortex-a76", "sdot", 256),
+)
+
+
+@dataclass(frozen=True)
+class Cycles:
+    """Simulated steady state of one inner loop: cycles per pass, in which ``weights`` ternary weights are used."""
+
+    family: str
+    cpu: str
+    compiler: str
+    weights: int
+    cycles: float
+    instructions: int
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self) | {"label": "simulated", "weights_per_cycle": self.weights / self.cycles}
+
+
+def simulate() -> list[Cycles]:
+    """Cycles of every loop in ``LOOPS``. ``ToolError`` where llvm-mca or a compiler is missing."""
+    tool = next((t for t in ("llvm-mca", *(f"llvm-mca-{v}" for v in range(20, 12, -1))) if shutil.which(t)), None)
+    if tool is None:
+        raise ToolError("llvm-mca was not found.", "Install it: apt-get install llvm.")
+    return [_simulate(tool, *loop) for loop in LOOPS]
+
+
+def _simulate(tool: str, board_name: str, family: str, cpu: str, multiply: str, weights: int) -> Cycles:
+    board = load_board(board_name)
+    name, compiler = find_compiler(board)
+    templates = resource_dir("firmware_templates")
+    command = [part.format(python=sys.executable) for part in compiler.command]
+    listing = _run([*command, *BASE_FLAGS, "-O2", *compiler.flags, f"-DBM_KERNELS={family}", f"-I{templates / 'runtime'}",
+                    "-S", "-o", "-", str(templates / "kernels" / f"bm_kernels__{family}.c")])
+    loop = inner_loop(listing, f"bm_gemv_t2s8__{family}", multiply)
+    report = _run([tool, "-mtriple=aarch64", f"-mcpu={cpu}", f"-iterations={ITERATIONS}"], "\n".join(loop) + "\n")
+    cycles = int(re.search(r"Total Cycles:\s+(\d+)", report)[1]) / ITERATIONS
+    return Cycles(family, cpu, f"{name} -O2", weights, cycles, len(loop))
+
+
+def inner_loop(listing: str, function: str, multiply: str) -> list[str]:
+    """Instructions of the loop of ``function`` that multiplies most, without its label. ``ToolError`` if there is none."""
+    body = re.search(rf"^{re.escape(function)}:\n(.*?)^\s*\.size", listing, re.M | re.S)
+    lines = [line.strip() for line in body[1].splitlines()] if body else []
+    at = {line[:-1]: i for i, line in enumerate(lines) if re.match(r"^[.\w]+:$", line)}
+    best: list[str] = []
+    for i, line in enumerate(lines):
+        target = re.match(r"^(?:b\.?\w+|cbnz|cbz)\s+(?:\w+,\s*)?([.\w]+)$", line)
+        if target and at.get(target[1], i) < i:
+            loop = [x for x in lines[at[target[1]] + 1:i + 1] if x and not x.startswith((".", "//", "#")) and x[-1] != ":"]
+            dense = sum(x.startswith(multiply) for x in loop) / len(loop)
+            if dense and (not best or dense > sum(x.startswith(multiply) for x in best) / len(best)):
+                best = loop
+    if not best:
+        raise ToolError(f"{function}: no loop with {multiply} was found in the compiler's listing.")
+    return best
+
+
+def _run(command: list[str], text: str | None = None) -> str:
+    try:
+        done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        raise ToolError(f"{Path(command[0]).name} gave no answer for {TIMEOUT_S} s.") from None
+    if done.returncode:
+        raise ToolError(f"{Path(command[0]).name} failed: {(done.stderr.splitlines() or ['no message'])[0]}")
+    return done.stdout

@@ -1,0 +1,83 @@
+"""Our own kernels and steps, measured by the generated program itself (`bitmar bench`)."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Iterator
+
+from codegen.boards import Board, load_board
+from codegen.build import build, runner
+from codegen.emit import emit
+
+from ..errors import ToolError
+from ..frozen import FrozenModel
+
+#: Flag sets by name: compilers schedule vector code differently for one machine than for all.
+FLAG_SETS = {"plain": (), "native": ("-march=native",)}
+BENCH_TIMEOUT_S = 300
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one build measured. ``result`` is the program's JSON (``linux_bench.c``); ``missing`` says why there is none."""
+
+    family: str
+    flags: str
+    compiler: str
+    result: dict[str, Any] | None
+    missing: str = ""
+
+    @property
+    def label(self) -> str:
+        return f"{self.family} ({self.flags})"
+
+
+def families_here() -> list[tuple[Board, str]]:
+    """(board, kernel family) of every profile whose programs run on this machine without an emulator."""
+    found: dict[str, Board] = {}
+    for name in ("host-avx512", "host", "rpi-5", "rpi-zero2"):
+        board = load_board(name)
+        try:
+            native = runner(board) == []
+        except ToolError:
+            native = False
+        for family in board.kernels if native else ():
+            found.setdefault(family, board)
+    return [(board, family) for family, board in found.items()]
+
+
+def measure_ours(model: FrozenModel, folder: Path, cpu: int, families: tuple[str, ...] = (),
+                 opt: str = "-O2") -> Iterator[Run]:
+    """Build and run every family with every flag set, pinned to ``cpu``. A family this processor lacks is reported."""
+    for board, family in families_here():
+        if families and family not in families:
+            continue
+        project = emit(model, board, folder / family, family)
+        for flags, extra in FLAG_SETS.items():
+            program = build(project.path, board, family, opt=opt, extra=("-DBM_PROFILE", *extra),
+                            out=project.path / "build" / f"bench-{flags}")
+            yield run_program(program.command, family, flags, f"{program.compiler} {opt}", cpu)
+
+
+def run_program(command: list[str], family: str, flags: str, compiler: str, cpu: int) -> Run:
+    """Run `bitmar bench` on one CPU. ``ToolError`` for anything but a refusal by the program."""
+    try:
+        done = subprocess.run(["taskset", "-c", str(cpu), *command, "bench"], capture_output=True, text=True,
+                              timeout=BENCH_TIMEOUT_S)
+    except FileNotFoundError:
+        raise ToolError("The command 'taskset' was not found, which pins a measurement to one processor.",
+                        "Install it: apt-get install util-linux.") from None
+    except subprocess.TimeoutExpired:
+        raise ToolError(f"{family} ({flags}): the benchmark did not end within {BENCH_TIMEOUT_S} s.") from None
+    if done.returncode:
+        words = done.stderr.strip().splitlines()
+        return Run(family, flags, compiler, None, words[0] if words else f"ended with status {done.returncode}")
+    return Run(family, flags, compiler, json.loads(done.stdout))
+
+
+def gweights(entry: dict[str, Any], key: str = "warm_ns") -> float:
+    """1e9 ternary weights per second of one GEMV entry."""
+    return entry["n"] * entry["k"] / entry[key]

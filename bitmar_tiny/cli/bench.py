@@ -1,0 +1,136 @@
+"""bitmar-tiny bench"""
+
+from __future__ import annotations
+
+import json
+import platform
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from ..errors import ToolError
+from ..files import atomic_file
+from ..frozen import FrozenModel
+from .app import notes, print_json, results
+from .common import json_option, load_model, preset_option
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path), required=False)
+@preset_option("Random weights of this preset instead of a model (default: paper).")
+@click.option("--family", "families", multiple=True, metavar="NAME", help="Only this kernel family (repeatable).")
+@click.option("--peers/--no-peers", default=True, show_default=True, help="Also measure what one would pick instead.")
+@click.option("--static", "static_cycles", is_flag=True, help="Also count cycles of the Arm loops with llvm-mca (simulated).")
+@click.option("--cpu", type=click.IntRange(0), default=0, show_default=True, help="Processor to pin everything to.")
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder for bench.json and bench.png.")
+@json_option
+def command(model: Path | None, preset_name: str | None, families: tuple[str, ...], peers: bool, static_cycles: bool,
+            cpu: int, out: Path | None, as_json: bool) -> None:
+    """Time the kernels by shape and the whole step, side by side with what one would use instead, in one run.
+
+    One thread, pinned; medians of many samples. Without MODEL the preset `paper` is measured.
+
+    \b
+    Example: bitmar-tiny bench -o results
+             bitmar-tiny bench model.bitmar --family avx2 --no-peers --json
+    """
+    from ..bench import report as reporting
+
+    frozen = load_model(model, None) if model else load_model(Path(), preset_name or "paper")
+    report: dict[str, Any] = {"schema": "bitmar-tiny/bench", "schema_version": 1, "label": "measured",
+                              "model": frozen.config.name, "machine": machine(), "cpu": cpu, "kernels": [], "steps": []}
+    measure(report, frozen, families, peers, cpu)
+    if static_cycles:
+        from ..bench.mca import simulate
+        report["static"] = [c.as_dict() for c in simulate()]
+    report["times_the_best_peer"] = reporting.ratios(report)
+    if out:
+        with atomic_file(out / "bench.json") as f:
+            f.write((json.dumps(report, indent=1) + "\n").encode())
+        reporting.plot(report, out / "bench.png")
+        notes.print(f"Wrote {out / 'bench.json'} and {out / 'bench.png'}.")
+    if as_json:
+        print_json(report)
+        return
+    results.print(reporting.kernel_table(report))
+    results.print(reporting.step_table(report))
+    if static_cycles:
+        results.print(reporting.cycle_table(report["static"]))
+
+
+def machine() -> str:
+    """The processor's own name, where Linux tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.machine()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def measure(report: dict[str, Any], frozen: FrozenModel, families: tuple[str, ...], peers: bool, cpu: int) -> None:
+    """Fill ``kernels`` and ``steps``: ours first, then the peers at the same shapes and contexts."""
+    from ..bench.ours import measure_ours
+
+    with tempfile.TemporaryDirectory() as folder:
+        for run in measure_ours(frozen, Path(folder), cpu, families):
+            notes.print(f"  {run.label}: {run.missing or 'measured'}")
+            if run.result is None:
+                report["kernels"].append({"label": run.label, "peer": False, "missing": run.missing, "gemv": {}})
+            else:
+                add_ours(report, run.label, run.result)
+    report["shapes"] = list(dict.fromkeys(s for row in report["kernels"] for s in row["gemv"]))
+    if not report["shapes"]:
+        raise ToolError("No kernel family was measured.", "See 'bitmar-tiny boards' for the families and 'bitmar-tiny doctor'.")
+    if peers:
+        add_peers(report, frozen, cpu)
+
+
+def add_ours(report: dict[str, Any], label: str, result: dict[str, Any]) -> None:
+    """One build's JSON as a row of kernels and a row of steps for each context."""
+    gemv = {}
+    for e in result["gemv"]:
+        rate = e["n"] * e["k"] / e["warm_ns"]
+        gemv[f"{e['n']}x{e['k']}"] = {
+            "gweights_per_s": rate, "cold_gweights_per_s": e["n"] * e["k"] / e["cold_ns"], "us": e["warm_ns"] / 1e3,
+            "bytes_per_s": e["bytes"] / e["warm_ns"] * 1e9,
+            "of_mac_limit": 1e9 * rate / result["peak_macs_per_s"] if result["peak_macs_per_s"] else None,
+            "of_bandwidth": e["bytes"] / e["warm_ns"] * 1e9 / e["cache_bytes_per_s"]}
+    report["kernels"].append({"label": label, "peer": False, "gemv": gemv, "clock_hz": result["clock_hz"],
+                              "peak_macs_per_s": result["peak_macs_per_s"]})
+    for s in result["step"]:
+        parts = s.get("parts_ns", {})
+        total = sum(parts.values())
+        report["steps"].append({"label": label, "peer": False, "context": s["context"], "us": s["step_ns"] / 1e3,
+                                "prefill_us": s["prefill_ns"] / 1e3, "gemvs_us": s["gemvs_ns"] / 1e3,
+                                "attention_share": parts["attention"] / total if total else None,
+                                "parts_us": {k: v / 1e3 for k, v in parts.items()}, "arena_bytes": result["arena_bytes"]})
+
+
+def add_peers(report: dict[str, Any], frozen: FrozenModel, cpu: int) -> None:
+    """PyTorch, ONNX Runtime, LiteRT at the same shapes; PyTorch's whole step at the same contexts."""
+    from ..bench.peers import PEERS, PeerMissing
+    from ..bench.timing import measure as timed, pin
+    from ..bench.torch_step import eager_step
+
+    pin(cpu)
+    rng = np.random.default_rng(0)
+    for peer in PEERS:
+        row: dict[str, Any] = {"label": peer.name, "peer": True, "gemv": {}}
+        report["kernels"].append(row)
+        for shape in report["shapes"]:
+            n, k = map(int, shape.split("x"))
+            try:
+                call, products = peer.best(rng.integers(-1, 2, (n, k)).astype(np.int8))
+            except PeerMissing as reason:
+                row["missing"] = str(reason)
+                break
+            timing = timed(call)
+            row["gemv"][shape] = {"gweights_per_s": n * k * products / timing.median_s / 1e9,
+                                  "us": timing.median_s * 1e6 / products}
+        notes.print(f"  {peer.name}: {row.get('missing', 'measured')}")
+    for context in sorted({s["context"] for s in report["steps"]}):
+        timing = timed(eager_step(frozen.config, context))
+        report["steps"].append({"label": "PyTorch eager, float32", "peer": True, "context": context, "us": timing.median_s * 1e6})

@@ -1,0 +1,193 @@
+/* `bitmar bench`: kernels by shape and the whole decode step, median of many samples, one thread. */
+#include "linux_bench.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bm_internal.h"
+
+#define SAMPLES 301
+#define SAMPLE_SECONDS 50e-6     /* a sample repeats the call until it takes about so long */
+#define POOL ((size_t)64 << 20)  /* weights of a cold run: more than any cache holds */
+#define SHORT_CONTEXT 16u
+
+/* One call that is timed; `round` counts calls. */
+typedef void (*work)(void *context, uint32_t round);
+
+typedef struct {
+    double median, p95, best;    /* seconds per call */
+} timing;
+
+static int by_value(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static timing measure(work call, void *context, uint32_t samples)
+{
+    static double seconds[SAMPLES];
+    uint32_t repeat = 1, round = 0;
+    for (;; repeat *= 2u) {
+        const double start = linux_now();
+        for (uint32_t i = 0; i < repeat; i++) call(context, round++);
+        if (linux_now() - start >= SAMPLE_SECONDS) break;
+    }
+    for (uint32_t k = 0; k < samples; k++) {
+        const double start = linux_now();
+        for (uint32_t i = 0; i < repeat; i++) call(context, round++);
+        seconds[k] = (linux_now() - start) / repeat;
+    }
+    qsort(seconds, samples, sizeof *seconds, by_value);
+    const timing t = {seconds[samples / 2u], seconds[samples * 95u / 100u], seconds[0]};
+    return t;
+}
+
+/* -- kernels ------------------------------------------------------------------------------- */
+
+typedef struct {
+    const uint8_t *w;
+    const int8_t *x;
+    int32_t *y;
+    uint32_t n, k;
+    size_t bytes, copies;        /* of the packed matrix; matrices that take turns */
+} gemv;
+
+static void run_gemv(void *context, uint32_t round)
+{
+    const gemv *g = context;
+    bm_gemv_t2s8(g->w + g->bytes * (round % g->copies), g->x, 0, g->n, g->k, g->y);
+}
+
+static void print_gemv(gemv g, uint8_t *pool, const char *comma)
+{
+    g.bytes = (size_t)BM_PAD_ROWS(g.n) * ((g.k + 63u) / 64u * 16u);
+    g.w = pool;
+    g.copies = 1;
+    const timing warm = measure(run_gemv, &g, SAMPLES);
+    g.copies = POOL / g.bytes;
+    const timing cold = measure(run_gemv, &g, SAMPLES / 3u);
+    printf("  {\"n\": %u, \"k\": %u, \"bytes\": %zu, \"warm_ns\": %.2f, \"warm_p95_ns\": %.2f, \"warm_best_ns\": %.2f, "
+           "\"cold_ns\": %.2f, \"cache_bytes_per_s\": %.6g}%s\n",
+           g.n, g.k, (size_t)g.n * ((g.k + 63u) / 64u * 16u), 1e9 * warm.median, 1e9 * warm.p95, 1e9 * warm.best,
+           1e9 * cold.median, linux_read_bandwidth(pool, g.bytes), comma);
+}
+
+/* -- the step ------------------------------------------------------------------------------- */
+
+/* A stream that is held near one length: the caches stay as long as they are, token after token. */
+typedef struct {
+    bm_state *s;
+    uint32_t limit;
+} stream;
+
+static void run_prefill(void *context, uint32_t round)
+{
+    const stream *at = context;
+    if (at->s->t >= at->limit) at->s->t -= BM_READ_EVERY;
+    bm_step(at->s, round * 31u % BM_VOCAB);
+}
+
+static void run_step(void *context, uint32_t round)
+{
+    static bm_sampler greedy;
+    run_prefill(context, round);
+    bm_pick(((const stream *)context)->s, &greedy);
+}
+
+/* The ternary products of one token and nothing else, matrix after matrix as the step visits them. */
+static void run_gemvs(void *context, uint32_t round)
+{
+    bm_state *s = context;
+    (void)round;
+    for (uint32_t i = 0; i < BM_ENC_LAYERS + BM_DEC_LAYERS; i++) {
+        const bm_layer *layer = &bm_layers[i];
+        bm_linear(s, layer->wqkv, 3u * BM_D, BM_D, s->codes, 0);
+        bm_linear(s, layer->wo, BM_D, BM_D, s->codes, 0);
+        bm_linear(s, layer->w1, BM_FFN, BM_D, s->codes, 0);
+        bm_linear(s, layer->w2, BM_D, BM_FFN, s->hidden, 0);
+    }
+    for (uint32_t first = 0; first < BM_VOCAB; first += BM_HEAD_ROWS) {
+        const uint32_t n = BM_VOCAB - first < BM_HEAD_ROWS ? BM_VOCAB - first : BM_HEAD_ROWS;
+        const uint8_t *w = s->blob + BM_OFF_HEAD_W + (size_t)first * BM_ROW_BYTES(BM_D);
+        bm_product(s, w, n, BM_D, s->head, 0, s->logits);
+    }
+}
+
+#ifdef BM_PROFILE
+typedef struct {
+    double last, spent[BM_PARTS];
+} parts;
+
+static void mark(void *context, uint32_t part)
+{
+    parts *p = context;
+    const double now = linux_now();
+    p->spent[part] += now - p->last;
+    p->last = linux_now();
+}
+
+static void print_parts(stream *at)
+{
+    static const char *const name[BM_PARTS] = {"other", "gemv", "attention", "memory", "head", "pick"};
+    const uint32_t steps = 200;
+    parts p = {0.0, {0.0}};
+    at->s->mark = mark;
+    at->s->mark_context = &p;
+    p.last = linux_now();
+    for (uint32_t i = 0; i < steps; i++) run_step(at, i);
+    at->s->mark = NULL;
+    printf(", \"parts_ns\": {");
+    for (int i = 0; i < BM_PARTS; i++) printf("\"%s\": %.1f%s", name[i], 1e9 * p.spent[i] / steps, i + 1 < BM_PARTS ? ", " : "}");
+}
+#else
+static void print_parts(stream *at)
+{
+    (void)at;
+}
+#endif
+
+static void print_step(bm_state *s, uint32_t context, const char *comma)
+{
+    stream at = {s, context + BM_READ_EVERY};
+    bm_begin_episode(s);
+    while (s->t < context) bm_step(s, s->t % BM_VOCAB);
+    const timing step = measure(run_step, &at, SAMPLES), prefill = measure(run_prefill, &at, SAMPLES);
+    const timing products = measure(run_gemvs, s, SAMPLES);
+    printf("  {\"context\": %u, \"step_ns\": %.1f, \"step_p95_ns\": %.1f, \"prefill_ns\": %.1f, \"gemvs_ns\": %.1f",
+           context, 1e9 * step.median, 1e9 * step.p95, 1e9 * prefill.median, 1e9 * products.median);
+    print_parts(&at);
+    printf("}%s\n", comma);
+}
+
+int linux_bench(bm_state *s)
+{
+    static const uint32_t shape[][2] = {{128, 128}, {512, 128}, {128, 512}, {BM_VOCAB, BM_D}};
+    const size_t shapes = sizeof shape / sizeof *shape;
+    uint8_t *memory = malloc(POOL + 64u);
+    int8_t *x = calloc(1, 4096);
+    int32_t *y = malloc(BM_PAD_ROWS(BM_VOCAB > 512u ? BM_VOCAB : 512u) * sizeof *y);
+    if (!memory || !x || !y) {
+        fprintf(stderr, "bitmar: bench: not enough memory\n");
+        return 2;
+    }
+    uint8_t *pool = memory + (64u - (uintptr_t)memory % 64u) % 64u;
+    for (size_t i = 0; i < POOL; i++) pool[i] = (uint8_t)(i * 2654435761u >> 13);
+    for (int i = 0; i < 4096; i++) x[i] = (int8_t)(i * 37 % 255 - 127);
+    printf("{\"family\": \"%s\", \"model\": \"%s\", \"board\": \"%s\",\n \"clock_hz\": %.6g, \"peak_macs_per_s\": %.6g, "
+           "\"arena_bytes\": %u,\n \"gemv\": [\n", BM_KERNELS_NAME, BM_MODEL_NAME, BM_BOARD, linux_clock(), linux_peak_macs(),
+           BM_ARENA_BYTES);
+    for (size_t i = 0; i < shapes; i++) {
+        const gemv g = {NULL, x, y, shape[i][0], shape[i][1], 0, 1};
+        print_gemv(g, pool, i + 1 < shapes ? "," : "");
+    }
+    printf(" ],\n \"step\": [\n");
+    print_step(s, SHORT_CONTEXT, ",");
+    print_step(s, BM_CONTEXT, "");
+    printf(" ]}\n");
+    free(memory);
+    free(x);
+    free(y);
+    return 0;
+}
