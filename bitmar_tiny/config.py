@@ -115,7 +115,7 @@ PRESETS: dict[str, ModelConfig] = {
     "paper": ModelConfig(name="paper", image_tokens=49, image_pool=2),
     "pocket": ModelConfig(name="pocket", window=252, memory_slots=256, image_tokens=16),
     "demo": ModelConfig(
-        name="demo", vocab_size=4096, n_heads=8, n_encoder_layers=1, n_decoder_layers=2,
+        name="demo", vocab_size=4096, n_heads=8, n_encoder_layers=1, n_fusion_layers=4, n_decoder_layers=2,
         window=60, n_positions=64, image_tokens=21, memory_slots=128, read_every=16,
     ),
 }

@@ -21,6 +21,7 @@ from bitmar_tiny.taps import tap_table
 from . import lower as lowering
 from .boards import Board
 from .build import HOT_SOURCES
+from .pack import HEAD_BITS
 from .plan import Plan, head_rows, image_bytes, kv_bytes, layers, make_plan, memory_bytes
 from .resources import resource_dir
 
@@ -40,18 +41,21 @@ class Project:
     blob: lowering.Blob
 
 
-def emit(model: FrozenModel, board: Board, out: Path | str, family: str | None = None) -> Project:
+def emit(model: FrozenModel, board: Board, out: Path | str, family: str | None = None, head_bits: str = "2") -> Project:
     """Lower, plan and write the project into ``out`` (created, or overwritten if it is a project of ours).
 
+    ``head_bits``: bits of a weight of the vocabulary head, one of ``pack.HEAD_BITS``; the logits are the same bits.
     Raises ``FitError`` before anything is written if the board cannot hold the model.
     """
     family = family or board.kernels[0]
     if family not in board.kernels:
         raise ConfigError(f"Board {board.name} has no kernel family '{family}'.", f"It has: {', '.join(board.kernels)}.")
+    if head_bits not in HEAD_BITS:
+        raise ConfigError(f"There is no head of {head_bits} bits a weight.", f"Choose one of: {', '.join(HEAD_BITS)}.")
     out = Path(out)
     if out.exists() and any(out.iterdir()) and not (out / MANIFEST).is_file():
         raise ConfigError(f"{out}: not empty and not a project of bitmar-tiny.", "Choose another folder with -o.")
-    blob = lowering.lower(model, family)
+    blob = lowering.lower(model, family, head_bits)
     plan = make_plan(model.config, blob, board)
     context = _context(model, board, family, blob, plan)
     src = out / "src"
@@ -74,7 +78,8 @@ def emit(model: FrozenModel, board: Board, out: Path | str, family: str | None =
     (out / "plan.json").write_text(json.dumps(plan.as_dict(), indent=2) + "\n")
     (out / MANIFEST).write_text(json.dumps({
         "schema": "bitmar-tiny/project", "schema_version": 1, "version": context["version"], "board": board.name,
-        "kernels": family, "model": model.config.name, "model_sha256": model.digest, "tap_count": context["tap_count"],
+        "kernels": family, "head_bits": head_bits, "model": model.config.name, "model_sha256": model.digest,
+        "tap_count": context["tap_count"],
     }, indent=2) + "\n")
     return Project(out, board, family, plan, blob)
 
@@ -93,6 +98,7 @@ def _context(model: FrozenModel, board: Board, family: str, blob: lowering.Blob,
         "digest_bytes": bytes.fromhex(model.digest), "image_grid": math.isqrt(cfg.image_tokens), "c_float": c_float,
         "forget_threshold": forget_threshold(cfg), "eos": cfg.vocab_size - 1, "head_rows": head_rows(cfg),
         "blob_version": lowering.VERSION, "blob_header": lowering.HEADER_BYTES, "blob_bytes": blob.size,
+        "head_bits": blob.head_bits,
         "tokenizer_bytes": len(tokenizer.data),
         "section_macros": [(_macro(s.name), s.offset) for s in blob.sections if not s.name.startswith(PARTS)],
         "arena_bytes": plan.arena_bytes, "arena": plan.of_kind("arena"), "plan": plan,

@@ -16,7 +16,7 @@ from bitmar_tiny.errors import FitError
 from bitmar_tiny.frozen import FrozenModel
 from bitmar_tiny.golden import numerics as nm
 
-from .pack import pack
+from .pack import pack, pack5
 
 VERSION = 1
 HEADER_BYTES = 64
@@ -37,10 +37,11 @@ class Section:
 
 @dataclass
 class Blob:
-    """The packed weights of one model for one kernel family."""
+    """The packed weights of one model for one kernel family; ``head_bits`` is one of ``pack.HEAD_BITS``."""
 
     family: str
     digest: str
+    head_bits: str = "2"
     sections: list[Section] = field(default_factory=list)
 
     @property
@@ -75,10 +76,10 @@ def _pad(n: int) -> int:
     return -(-n // ALIGN) * ALIGN
 
 
-def lower(model: FrozenModel, family: str) -> Blob:
+def lower(model: FrozenModel, family: str, head_bits: str = "2") -> Blob:
     """Pack a frozen model for one kernel family. Raises ``FitError`` if an accumulator could overflow."""
     check_bounds(model)
-    blob, a = Blob(family, model.digest), model.arrays
+    blob, a = Blob(family, model.digest, head_bits), model.arrays
 
     def ternary(section: str, *names: str) -> None:
         trits = np.concatenate([a[f"{n}.trits"] for n in names])
@@ -127,7 +128,12 @@ def lower(model: FrozenModel, family: str) -> Blob:
         floats(f"dec.{i}.wm_scale", f"dec.{i}.wm.scale")
         layer(f"dec.{i}", f"dec.{i}")
     floats("head_norm", "head.norm")
-    ternary("head_w", "head.w")
+    if head_bits == "1.6":
+        trits = a["head.w.trits"]
+        what = f"ternary [{trits.shape[0]}, {trits.shape[1]}], five weights a byte"
+        blob.add("head_w", pack5(trits), what, "head.w.trits")
+    else:
+        ternary("head_w", "head.w")
     floats("head_scale", "head.w.scale")
     blob.add("tokenizer", model.tokenizer, "GPT-2 BPE tables")
     return blob

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 K_BLOCK = 64
+#: Bits of a weight of the vocabulary head: the family's 2-bit codes, or five weights in a byte (bm_gemv_t5.c).
+HEAD_BITS = ("2", "1.6")
+ROWS5, K_STEP5 = 4, 5
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,32 @@ def unpack(data: bytes, n: int, k: int, family: str) -> np.ndarray:
 def packed_size(n: int, k: int, family: str) -> int:
     """Bytes of a packed [n, k] matrix."""
     return _up(n, ROW_PAD[family]) * _up(k, K_BLOCK) // 4
+
+
+def pack5(trits: np.ndarray) -> bytes:
+    """int8 [N, K] in {-1, 0, 1} -> five weights in a byte, in the order that bm_gemv_t5.c draws. Padding is w = 0."""
+    n, k = trits.shape
+    codes = np.ones((_up(n, ROWS5), _up(k, K_STEP5)), np.uint8)
+    codes[:n, :k] = trits + 1
+    steps = codes.reshape(-1, ROWS5, codes.shape[1] // K_STEP5, K_STEP5).transpose(0, 2, 1, 3)
+    return (steps * 3 ** np.arange(K_STEP5, dtype=np.uint8)).sum(axis=3, dtype=np.uint8).tobytes()   # at most 242
+
+
+def unpack5(data: bytes, n: int, k: int) -> np.ndarray:
+    """Inverse of :func:`pack5`: int8 [N, K]."""
+    packed = np.frombuffer(data, np.uint8).reshape(-1, _up(k, K_STEP5) // K_STEP5, ROWS5, 1)
+    codes = packed // 3 ** np.arange(K_STEP5, dtype=np.uint8) % 3
+    return codes.transpose(0, 2, 1, 3).reshape(-1, _up(k, K_STEP5))[:n, :k].astype(np.int8) - 1
+
+
+def packed5_size(n: int, k: int) -> int:
+    """Bytes of [n, k] packed by :func:`pack5`."""
+    return _up(n, ROWS5) * _up(k, K_STEP5) // K_STEP5
+
+
+def table5_bytes(k: int) -> int:
+    """Bytes of the int16 table that the kernel builds from k activations (BM_T5_TABLE in bm_gemv_t5.h)."""
+    return 2 * (3**K_STEP5 * (_up(k, K_STEP5) // K_STEP5) + 13)
 
 
 def _up(n: int, to: int) -> int:

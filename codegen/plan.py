@@ -10,6 +10,7 @@ from bitmar_tiny.errors import FitError
 
 from .boards import Board, Region
 from .lower import Blob
+from .pack import packed5_size, table5_bytes
 
 ALIGN = 64
 ROWS = 32            # accumulators are padded to the tallest kernel tile (bm_kernels.h)
@@ -63,12 +64,13 @@ class Plan:
         }
 
 
-def arena_buffers(cfg: ModelConfig) -> list[tuple[str, int, str]]:
+def arena_buffers(cfg: ModelConfig, head_bits: str = "2") -> list[tuple[str, int, str]]:
     """Name, bytes and meaning of every buffer of the arena. The first three are the long-lived state."""
     d, slots, n = pad(cfg.d_model), cfg.memory_slots, cfg.context
     wide = max(cfg.d_model, cfg.vision_hidden)
     tallest = max(3 * cfg.d_model, cfg.d_ffn, cfg.vision_hidden, slots)
     spread = max(n, cfg.image_tokens, slots)
+    table = [("head_table", table5_bytes(cfg.d_model), "sums of five products, for the 1.6-bit head")]
     return [
         ("kv", layers(cfg) * kv_bytes(cfg), f"int8 KV rings of {layers(cfg)} layers x {n} slots"),
         ("memory", memory_bytes(cfg), f"episodic memory, {slots} slots"),
@@ -88,7 +90,7 @@ def arena_buffers(cfg: ModelConfig) -> list[tuple[str, int, str]]:
         ("acc", 4 * pad(tallest, ROWS), "int32 accumulators"),
         ("head", d, "int8 input of the head"),
         ("logits", 4 * head_rows(cfg), "integer logits, a piece at a time"),
-    ]
+    ] + (table if head_bits == "1.6" else [])
 
 
 def head_rows(cfg: ModelConfig) -> int:
@@ -123,7 +125,7 @@ def make_plan(cfg: ModelConfig, blob: Blob, board: Board) -> Plan:
     for section in blob.sections:
         placements.append(Placement(section.name, "weights", weights.name, section.offset, len(section.data), section.what))
     offset = 0
-    for name, size, what in arena_buffers(cfg):
+    for name, size, what in arena_buffers(cfg, blob.head_bits):
         placements.append(Placement(name, "arena", arena.name, offset, size, what))
         offset += pad(size)
     placements.append(Placement("stack", "stack", stack.name, 0, STACK_BYTES, "deepest call (reserved)"))
@@ -145,16 +147,20 @@ def _check(plan: Plan, cfg: ModelConfig, blob: Blob, weights: Region, arena: Reg
         if used > region.size:
             raise FitError(f"Model {cfg.name} does not fit {plan.board}: region '{region.name}' has {human(region.size)}, "
                            f"the plan needs {human(used)}, {human(used - region.size)} too much.",
-                           _knob(cfg, used - region.size, weights.name == region.name and weights is not arena))
+                           _knob(cfg, blob, used - region.size, weights.name == region.name and weights is not arena))
     for region, size, what in ((weights, blob.size, "model blob"), (arena, plan.arena_bytes, "arena")):
         if size > region.largest_block:
             raise FitError(f"Model {cfg.name} does not fit {plan.board}: the {what} needs {human(size)} in one piece, "
                            f"the largest block of '{region.name}' is {human(region.largest_block)}.",
-                           _knob(cfg, size - region.largest_block, region is weights and weights is not arena))
+                           _knob(cfg, blob, size - region.largest_block, region is weights and weights is not arena))
 
 
-def _knob(cfg: ModelConfig, over: int, weights_only: bool) -> str:
+def _knob(cfg: ModelConfig, blob: Blob, over: int, weights_only: bool) -> str:
     if weights_only:
+        head = next(len(s.data) for s in blob.sections if s.name == "head_w")
+        saved = pad(head) - pad(packed5_size(cfg.vocab_size, cfg.d_model))
+        if saved >= over:
+            return f"Store the head in 1.6 bits a weight (--head-bits 1.6), which saves {human(saved)}."
         return f"Train with a smaller vocabulary (vocab_size={cfg.vocab_size}) or fewer layers."
     per_slot = layers(cfg) * (2 * pad(cfg.d_model) + 8)
     window = cfg.window - -(-over // per_slot)

@@ -77,6 +77,20 @@ def test_verify_and_info(frozen):
     assert info["sha256"] == report["model_sha256"] and info["provenance"]["steps"] == 4
 
 
+def test_a_head_of_five_weights_a_byte(tmp_path):
+    need("host", "gcc")
+    random_model(TINY).save(tmp_path / "m.bitmar")
+    options = ("--board", "host", "--kernels", "portable", "--json", "--head-bits")
+    report = json.loads(cli("verify", tmp_path / "m.bitmar", *options, "1.6", "--tokens", 40).stdout)
+    assert [(v["exact"], "1.6-bit head" in v["target"]) for v in report["verdicts"]] == [(True, True)]
+    sizes = []
+    for bits in ("2", "1.6"):
+        project = json.loads(cli("codegen", tmp_path / "m.bitmar", *options, bits, "-o", tmp_path / bits).stdout)
+        head = next(p["size"] for p in project["plan"]["placements"] if p["name"] == "head_w")
+        sizes.append((head, project["head_bits"], json.loads((tmp_path / bits / "manifest.json").read_text())["head_bits"]))
+    assert sizes == [(257 * 16, "2", "2"), (260 * 13, "1.6", "1.6")]
+
+
 def test_training_again_resumes_and_other_settings_are_refused(frozen, corpus):
     cli("train", "--config", corpus / "model.json", "--settings", corpus / "settings.json", "--captions",
         corpus / "captions.json", "--features", corpus / "features.npy", "--text", corpus, "-o", corpus / "run")
@@ -119,6 +133,7 @@ def write(path: Path, data: bytes) -> Path:
     (("codegen", "--board", "host", "m.bitmar", "--kernels", "sse9"), "no kernel family"),
     (("codegen", "--board", "host", "m.bitmar", "-o", "full"), "not empty and not a project"),
     (("codegen", "--board", "small.toml", "m.bitmar"), "does not fit small"),
+    (("codegen", "--board", "host", "m.bitmar", "--head-bits", "1.58"), "'1.58' is not one of '2', '1.6'"),
     (("build", "full"), "not a generated project"),
     (("freeze", "full"), "no training run"),
     (("generate", "m.bitmar"), "without a tokenizer"),

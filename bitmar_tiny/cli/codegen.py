@@ -12,7 +12,7 @@ from codegen.emit import emit
 from codegen.plan import Plan, human, pad
 
 from .app import notes, print_json, results
-from .common import board_option, json_option, load_model, model_argument, preset_option
+from .common import board_option, head_bits_option, json_option, load_model, model_argument, preset_option
 
 
 @click.command()
@@ -20,9 +20,11 @@ from .common import board_option, json_option, load_model, model_argument, prese
 @board_option(required=True)
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder of the project (default: firmware-BOARD).")
 @click.option("--kernels", help="Kernel family (default: the board's first).")
+@head_bits_option
 @preset_option("Use random weights of a preset instead of MODEL.")
 @json_option
-def command(model: Path, board: str, out: Path | None, kernels: str | None, preset_name: str | None, as_json: bool) -> None:
+def command(model: Path, board: str, out: Path | None, kernels: str | None, head_bits: str, preset_name: str | None,
+            as_json: bool) -> None:
     """Write a standalone C project for a frozen MODEL and a board.
 
     The memory plan comes first: a model that does not fit is refused before anything is written.
@@ -31,9 +33,10 @@ def command(model: Path, board: str, out: Path | None, kernels: str | None, pres
     Example: bitmar-tiny codegen --board rpi-zero2 model.bitmar -o firmware
     """
     profile = load_board(board)
-    project = emit(load_model(model, preset_name), profile, out or Path(f"firmware-{profile.name}"), kernels)
+    project = emit(load_model(model, preset_name), profile, out or Path(f"firmware-{profile.name}"), kernels, head_bits)
     if as_json:
-        print_json({"project": str(project.path), "kernels": project.family, "plan": project.plan.as_dict()})
+        print_json({"project": str(project.path), "kernels": project.family, "head_bits": head_bits,
+                    "plan": project.plan.as_dict()})
         return
     print_plan(project.plan)
     notes.print(f"Wrote {project.path} ({project.family} kernels). Next: bitmar-tiny build {project.path}")

@@ -20,7 +20,7 @@ from ..verify.compare import Verdict, verify
 from ..verify.script import standard
 from ..verify.target import ProgramTarget
 from .app import notes, print_json, results
-from .common import json_option, load_model, model_argument, preset_option
+from .common import head_bits_option, json_option, load_model, model_argument, preset_option
 
 
 @click.command()
@@ -32,10 +32,11 @@ from .common import json_option, load_model, model_argument, preset_option
 @click.option("--tokens", default=300, show_default=True, type=click.IntRange(8, 1_000_000), help="Steps to compare.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the token and image stream.")
 @click.option("--keep", type=click.Path(path_type=Path), help="Keep the generated projects in this folder.")
+@head_bits_option
 @preset_option("Verify a preset with random weights instead of MODEL.")
 @json_option
 def command(model: Path, boards: tuple[str, ...], kernels: str | None, compiler: str | None, opt: str, tokens: int,
-            seed: int, keep: Path | None, preset_name: str | None, as_json: bool) -> None:
+            seed: int, keep: Path | None, head_bits: str, preset_name: str | None, as_json: bool) -> None:
     """Prove generated C bit-exact: build it, run it, compare every tensor of every step with the golden model.
 
     The stream holds images, episodes with memory writes and reads, eviction and clamped positions.
@@ -54,7 +55,8 @@ def command(model: Path, boards: tuple[str, ...], kernels: str | None, compiler:
         find_compiler(board, compiler)
         runner(board)
     with tempfile.TemporaryDirectory() as folder:
-        verdicts = [_one(frozen, board, family, compiler, opt, tokens, seed, keep or Path(folder), not as_json)
+        verdicts = [_one(frozen, board, family, compiler, opt, tokens, seed, head_bits, keep or Path(folder),
+                         not as_json)
                     for board in profiles for family in board.kernels if kernels in (None, family)]
     if as_json:
         print_json({"model_sha256": frozen.digest, "verdicts": [v.as_dict() for v in verdicts]})
@@ -66,14 +68,15 @@ def command(model: Path, boards: tuple[str, ...], kernels: str | None, compiler:
 
 
 def _one(model: FrozenModel, board: Board, family: str, compiler: str | None, opt: str, tokens: int, seed: int,
-         folder: Path, show: bool) -> Verdict:
+         head_bits: str, folder: Path, show: bool) -> Verdict:
     script = standard(model.config, tokens, seed)
     name, _ = find_compiler(board, compiler)
     label = f"{board.name}/{family}/{name} {opt}" + (f" under {runner(board)[0]}" if runner(board) else "")
+    label += f", {head_bits}-bit head" if head_bits != "2" else ""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=notes, transient=True, disable=not show) as bar:
         task = bar.add_task(f"build  {label}", total=len(script))
-        project = emit(model, board, folder / f"{board.name}-{family}", family)
+        project = emit(model, board, folder / f"{board.name}-{family}", family, head_bits)
         program = build(project.path, board, family, compiler=compiler, opt=opt, taps=True)
         bar.update(task, description=f"verify {label}")
         target = ProgramTarget(program.command, label, tap_table(model.config))

@@ -41,8 +41,8 @@ class TrainConfig(StrictModel):
 
 #: The demo learns in minutes on two cores: one cosine cycle at a higher rate, captions mostly.
 PRESETS: dict[str, dict] = {
-    "demo": {"steps": 2600, "restart_steps": 2600, "accumulation": 1, "lr": 3e-3, "min_lr": 0.02, "warmup": 50,
-             "weight_decay": 0.02, "dropout": 0.1, "text_every": 16, "max_len": 24, "augment_shift": 2,
+    "demo": {"steps": 3600, "restart_steps": 3600, "accumulation": 1, "lr": 3e-3, "min_lr": 0.02, "warmup": 50,
+             "weight_decay": 0.02, "text_every": 16, "max_len": 24, "augment_shift": 2,
              "contrastive_weight": 0.2, "checkpoint_every": 200},
     "pocket": {"lr": 1e-3},
 }

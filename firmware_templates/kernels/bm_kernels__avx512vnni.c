@@ -40,8 +40,11 @@ typedef struct {
     __m512i p0, p1, p2, p3;
 } sums;
 
+#define AHEAD 1024 /* bytes: hides the latency of the third cache level, where the head lies */
+
 static inline sums add_tile(sums t, const uint8_t *w, __m512i x0, __m512i x1, __m512i x2, __m512i x3)
 {
+    _mm_prefetch((const char *)(w + AHEAD), _MM_HINT_T0);
     const __m512i codes = _mm512_loadu_si512(w);
     t.p0 = _mm512_dpbusd_epi32(t.p0, _mm512_and_si512(codes, _mm512_set1_epi8(0x03)), x0);
     t.p1 = _mm512_dpbusd_epi32(t.p1, _mm512_and_si512(codes, _mm512_set1_epi8(0x0C)), x1);
@@ -122,23 +125,31 @@ static inline __m256i row_lanes(const int8_t *a, const int8_t *q, uint32_t len)
     return acc;
 }
 
-/* Eight rows share one tree of horizontal sums; widths that are no multiple of 32 go row by row. */
+/* Eight rows share one tree of horizontal sums. Returns the rows done. */
+static inline uint32_t dots8(const int8_t *a, size_t stride, const int8_t *q, uint32_t n, uint32_t len, int32_t *y)
+{
+    const __m256i correction = _mm256_set1_epi32(surplus(q, len));
+    uint32_t i = 0;
+    for (; i + 8u <= n; i += 8u, a += 8u * stride) {
+        const __m256i ab = _mm256_hadd_epi32(row_lanes(a, q, len), row_lanes(a + stride, q, len));
+        const __m256i cd = _mm256_hadd_epi32(row_lanes(a + 2u * stride, q, len), row_lanes(a + 3u * stride, q, len));
+        const __m256i ef = _mm256_hadd_epi32(row_lanes(a + 4u * stride, q, len), row_lanes(a + 5u * stride, q, len));
+        const __m256i gh = _mm256_hadd_epi32(row_lanes(a + 6u * stride, q, len), row_lanes(a + 7u * stride, q, len));
+        const __m256i low = _mm256_hadd_epi32(ab, cd), high = _mm256_hadd_epi32(ef, gh);
+        const __m256i sum = _mm256_add_epi32(_mm256_permute2x128_si256(low, high, 0x20),
+                                             _mm256_permute2x128_si256(low, high, 0x31));
+        _mm256_storeu_si256((__m256i *)(void *)(y + i), _mm256_sub_epi32(sum, correction));
+    }
+    return i;
+}
+
+/* The usual head width is known to the compiler; widths that are no multiple of 32 go row by row. */
 void bm_dots_s8__avx512vnni(const int8_t *a, uint32_t stride, const int8_t *q, uint32_t n, uint32_t len, int32_t *y)
 {
     uint32_t i = 0;
-    if (len % 32u == 0 && n >= 8u) {
-        const __m256i correction = _mm256_set1_epi32(surplus(q, len));
-        for (; i + 8u <= n; i += 8u, a += 8u * (size_t)stride) {
-            __m256i r[8];
-            for (int j = 0; j < 8; j++) r[j] = row_lanes(a + (size_t)j * stride, q, len);
-            const __m256i low = _mm256_hadd_epi32(_mm256_hadd_epi32(r[0], r[1]), _mm256_hadd_epi32(r[2], r[3]));
-            const __m256i high = _mm256_hadd_epi32(_mm256_hadd_epi32(r[4], r[5]), _mm256_hadd_epi32(r[6], r[7]));
-            const __m256i sum = _mm256_add_epi32(_mm256_permute2x128_si256(low, high, 0x20),
-                                                 _mm256_permute2x128_si256(low, high, 0x31));
-            _mm256_storeu_si256((__m256i *)(void *)(y + i), _mm256_sub_epi32(sum, correction));
-        }
-    }
-    for (; i < n; i++, a += stride) y[i] = bm_dot_s8__avx512vnni(a, q, len);
+    if (len == 32u) i = dots8(a, stride, q, n, 32u, y);
+    else if (len % 32u == 0) i = dots8(a, stride, q, n, len, y);
+    for (; i < n; i++) y[i] = bm_dot_s8__avx512vnni(a + (size_t)i * stride, q, len);
 }
 
 /* Two rows' bytes, widened, against their pair of 16-bit weights. The unpacks work on 128-bit quarters. */

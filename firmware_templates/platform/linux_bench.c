@@ -96,6 +96,11 @@ static void run_step(void *context, uint32_t round)
     bm_pick(((const stream *)context)->s, &greedy);
 }
 
+static void ignore(void *context, uint32_t first, const int32_t *acc, uint32_t n)
+{
+    (void)context, (void)first, (void)acc, (void)n;
+}
+
 /* The ternary products of one token and nothing else, matrix after matrix as the step visits them. */
 static void run_gemvs(void *context, uint32_t round)
 {
@@ -108,11 +113,7 @@ static void run_gemvs(void *context, uint32_t round)
         bm_linear(s, layer->w1, BM_FFN, BM_D, s->codes, 0);
         bm_linear(s, layer->w2, BM_D, BM_FFN, s->hidden, 0);
     }
-    for (uint32_t first = 0; first < BM_VOCAB; first += BM_HEAD_ROWS) {
-        const uint32_t n = BM_VOCAB - first < BM_HEAD_ROWS ? BM_VOCAB - first : BM_HEAD_ROWS;
-        const uint8_t *w = s->blob + BM_OFF_HEAD_W + (size_t)first * BM_ROW_BYTES(BM_D);
-        bm_product(s, w, n, BM_D, s->head, 0, s->logits);
-    }
+    bm_logits(s, ignore, NULL);
 }
 
 #ifdef BM_PROFILE

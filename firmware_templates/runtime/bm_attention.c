@@ -5,9 +5,7 @@
 /* Largest value scale of n slots, and what folds it into integer weights: 2^14 / top (0 if all are tiny). */
 static float value_weight(const float *v_scale, uint32_t n, float *top)
 {
-    *top = 0.0f;
-    for (uint32_t i = 0; i < n; i++)
-        if (v_scale[i] > *top) *top = v_scale[i];
+    *top = bm_max_abs(v_scale, n);
     if (*top < BM_TINY) {
         *top = 0.0f;
         return 0.0f;

@@ -11,15 +11,19 @@ typedef struct {
     int32_t sum;
 } product;
 
-/* Whole groups of 32 rows: every family's tiles divide 32, and stores whole groups of rows in order. */
+bm_rows bm_part_rows(uint32_t rows, uint32_t part, uint32_t parts)
+{
+    const uint32_t groups = (rows + 31u) / 32u, last = groups * (part + 1u) / parts * 32u;
+    const bm_rows r = {groups * part / parts * 32u, last < rows ? last : rows};
+    return r;
+}
+
 static void product_part(void *job, uint32_t part, uint32_t parts)
 {
     const product *p = job;
-    const uint32_t groups = (p->rows + 31u) / 32u;
-    const uint32_t first = groups * part / parts * 32u, last = groups * (part + 1u) / parts * 32u;
-    const uint32_t end = last < p->rows ? last : p->rows;
-    if (first < end)
-        bm_gemv_t2s8(p->w + (size_t)first * BM_ROW_BYTES(p->width), p->codes, p->sum, end - first, p->width, p->acc + first);
+    const bm_rows r = bm_part_rows(p->rows, part, parts);
+    const uint8_t *w = p->w + (size_t)r.first * BM_ROW_BYTES(p->width);
+    if (r.first < r.end) bm_gemv_t2s8(w, p->codes, p->sum, r.end - r.first, p->width, p->acc + r.first);
 }
 
 void bm_product(bm_state *s, const uint8_t *w, uint32_t rows, uint32_t width, const int8_t *codes, int32_t sum, int32_t *acc)

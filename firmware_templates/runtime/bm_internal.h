@@ -41,6 +41,13 @@ bm_cache bm_cache_at(bm_state *s, uint32_t offset, uint32_t slots);
 #define BM_ROW_BYTES(width) (((width) + 63u) / 64u * 16u)
 #define BM_SPLIT_WEIGHTS 32768u /* smaller products are not worth waking a thread for */
 
+/* The rows of one part of a split matrix: whole groups of 32, since every tile divides 32 and every packing stores
+ * whole groups of rows in order. */
+typedef struct {
+    uint32_t first, end;
+} bm_rows;
+bm_rows bm_part_rows(uint32_t rows, uint32_t part, uint32_t parts);
+
 /* acc [rows] = W codes for packed W [rows][width], by all threads there are. */
 void bm_product(bm_state *s, const uint8_t *w, uint32_t rows, uint32_t width, const int8_t *codes, int32_t sum, int32_t *acc);
 

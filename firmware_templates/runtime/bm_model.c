@@ -1,4 +1,4 @@
-/* Init, image, episode: everything of the model but the step itself. */
+/* Init, image, episode: everything of the model but the step and the head. */
 #include "bm_internal.h"
 
 #include <string.h>
@@ -176,45 +176,6 @@ bm_status bm_set_image_pixels(bm_state *s, const uint8_t *patches, float *featur
     bm_pixels(patches, BM_IMAGE_INPUTS * BM_VISION, features);
     return bm_set_image(s, features);
 }
-
-void bm_logits(bm_state *s, bm_logits_fn visit, void *context)
-{
-    BM_MARK(s, BM_PART_OTHER);
-    for (uint32_t first = 0; first < BM_VOCAB; first += BM_HEAD_ROWS) {
-        const uint32_t n = BM_VOCAB - first < BM_HEAD_ROWS ? BM_VOCAB - first : BM_HEAD_ROWS;
-        const uint8_t *w = s->blob + BM_OFF_HEAD_W + (size_t)first * BM_ROW_BYTES(BM_D);
-        bm_product(s, w, n, BM_D, s->head, s->head_sum, s->logits);
-        BM_MARK(s, BM_PART_HEAD);
-        visit(context, first, s->logits, n);
-        BM_MARK(s, BM_PART_PICK);
-    }
-}
-
-static void feed(void *context, uint32_t first, const int32_t *acc, uint32_t n)
-{
-    bm_sampler_feed(context, first, acc, n);
-}
-
-uint32_t bm_pick(bm_state *s, bm_sampler *sampler)
-{
-    bm_sampler_begin(sampler);
-    bm_logits(s, feed, sampler);
-    return bm_sampler_end(sampler, s->logit_scale);
-}
-
-#ifdef BM_TAPS
-static void keep(void *context, uint32_t first, const int32_t *acc, uint32_t n)
-{
-    memcpy((int32_t *)context + first, acc, n * sizeof *acc);
-}
-
-void bm_tap_logits(bm_state *s, uint32_t id)
-{
-    static int32_t all[BM_VOCAB];
-    bm_logits(s, keep, all);
-    BM_TAP(s, id, all, BM_VOCAB);
-}
-#endif
 
 void bm_end_episode(bm_state *s)
 {

@@ -3,6 +3,10 @@
 
 #include <string.h>
 
+#include "bm_kernels.h"
+
+/* Loops are plain and pointers do not alias: compilers vectorise them (gcc at -O3, with which this file is built). */
+
 typedef union {
     float f;
     int32_t i;
@@ -62,8 +66,8 @@ static inline float exp_neg(float x)
     bits power;
     float r, p;
     x = clamp_exponent(x);
-    const int32_t exponent = rne(x * 1.44269504088896341f);
-    const float n = (float)exponent;
+    power.f = x * 1.44269504088896341f + 12582912.0f;    /* as in rne: the integer is in the last bits */
+    const float n = power.f - 12582912.0f;
     r = x - n * 0.693359375f;
     r = r - n * -2.12194440e-4f;
     p = 1.9875691500e-4f;                         /* Cephes expf polynomial (Moshier) */
@@ -73,7 +77,7 @@ static inline float exp_neg(float x)
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
     p = (p * (r * r) + r) + 1.0f;
-    power.i = (exponent + 127) * (1 << 23);
+    power.i = (power.i + (127 - 0x4B400000)) * (1 << 23);
     return p * power.f;
 }
 
@@ -82,42 +86,33 @@ float bm_exp_neg(float x)
     return exp_neg(x);
 }
 
-/* Sixteen at a time: with a fixed trip count and no aliasing compilers vectorise these already at -O2. */
-static void scores_16(const int32_t *restrict dots, const float *restrict scale, float s, float *restrict y)
+/* An integer in the order of the float's value, so that a maximum is an integer maximum; its own inverse. */
+static inline int32_t ordered(int32_t b)
 {
-    for (int i = 0; i < 16; i++) y[i] = (float)dots[i] * (scale[i] * s);
+    return b ^ (b < 0 ? 0x7FFFFFFF : 0);
 }
 
-float bm_scores(const int32_t *dots, const float *scale, float s, uint32_t n, float *y)
+float bm_scores(const int32_t *restrict dots, const float *restrict scale, float s, uint32_t n, float *restrict y)
 {
-    uint32_t i = 0;
-    for (; i + 16u <= n; i += 16u) scores_16(dots + i, scale + i, s, y + i);
-    for (; i < n; i++) y[i] = (float)dots[i] * (scale[i] * s);
-    float top = y[0];
-    for (i = 1; i < n; i++) top = y[i] > top ? y[i] : top;
-    return top;
-}
-
-static void soft_weights_16(const float *restrict scores, float top, const float *restrict scale, float fold,
-                            int32_t *restrict w, int32_t *restrict e)
-{
-    for (int i = 0; i < 16; i++) {
-        const float x = exp_neg(scores[i] - top);
-        e[i] = rne(x * (float)BM_PROB_ONE);
-        w[i] = rne(x * (scale[i] * fold));
+    bits top = {(float)dots[0] * (scale[0] * s)};
+    top.i = ordered(top.i);
+    for (uint32_t i = 0; i < n; i++) {
+        bits b;
+        b.f = (float)dots[i] * (scale[i] * s);
+        y[i] = b.f;
+        b.i = ordered(b.i);
+        top.i = b.i > top.i ? b.i : top.i;
     }
+    top.i = ordered(top.i);
+    return top.f;
 }
 
 /* Bound: 2^14 n < 2^31 for n < 2^17. */
-int32_t bm_soft_weights(const float *scores, float top, const float *scale, float fold, uint32_t n, int32_t *w)
+int32_t bm_soft_weights(const float *restrict scores, float top, const float *restrict scale, float fold, uint32_t n,
+                        int32_t *restrict w)
 {
-    int32_t total = 0, e[16];
-    uint32_t i = 0;
-    for (; i + 16u <= n; i += 16u) {
-        soft_weights_16(scores + i, top, scale + i, fold, w + i, e);
-        for (int j = 0; j < 16; j++) total += e[j];
-    }
-    for (; i < n; i++) {
+    int32_t total = 0;
+    for (uint32_t i = 0; i < n; i++) {
         const float x = exp_neg(scores[i] - top);
         total += rne(x * (float)BM_PROB_ONE);
         w[i] = rne(x * (scale[i] * fold));
@@ -133,36 +128,46 @@ float bm_inv_sqrt(uint32_t n)
 /* Bound: 127^2 n < 2^31 for n <= 133,000. */
 float bm_rms_scale(const int8_t *codes, uint32_t n)
 {
-    int32_t total = 0;
-    for (uint32_t i = 0; i < n; i++) total += codes[i] * codes[i];
+    const int32_t total = bm_dot_s8(codes, codes, n);
     return total == 0 ? 0.0f : 1.0f / bm_sqrt((float)total / (float)n);
 }
 
 /* Bits of |v|: as integers they are ordered like the magnitudes, and an integer maximum vectorises. */
-static int32_t magnitude_bits(float v)
+static inline int32_t magnitude_bits(float v)
 {
     bits b;
     b.f = v;
     return (int32_t)(b.u & 0x7FFFFFFFu);
 }
 
-static float largest_magnitude(const float *v, const float *gain, uint32_t n)
+/* The quantiser's two passes, with a gain or without: `gain` is NULL or not at compile time. */
+static inline float scaled(const float *v, const float *gain, uint32_t i)
+{
+    return gain ? v[i] * gain[i] : v[i];
+}
+
+static inline float largest_magnitude(const float *restrict v, const float *restrict gain, uint32_t n)
 {
     bits top = {0.0f};
     for (uint32_t i = 0; i < n; i++) {
-        const int32_t m = magnitude_bits(gain ? v[i] * gain[i] : v[i]);
+        const int32_t m = magnitude_bits(scaled(v, gain, i));
         top.i = m > top.i ? m : top.i;
     }
     return top.f;
 }
 
+float bm_max_abs(const float *v, uint32_t n)
+{
+    return largest_magnitude(v, NULL, n);
+}
+
 /* codes = rne(v * gain * inv); returns their sum. A code fits int8, since |v * inv| <= 127 (1 + 2^-22). */
-static int32_t round_codes(const float *restrict v, const float *restrict gain, float inv, uint32_t n,
-                           int8_t *restrict codes)
+static inline int32_t round_codes(const float *restrict v, const float *restrict gain, float inv, uint32_t n,
+                                  int8_t *restrict codes)
 {
     int32_t sum = 0;
     for (uint32_t i = 0; i < n; i++) {
-        const int32_t code = rne((gain ? v[i] * gain[i] : v[i]) * inv);
+        const int32_t code = rne(scaled(v, gain, i) * inv);
         codes[i] = (int8_t)code;
         sum += code;
     }
@@ -170,7 +175,7 @@ static int32_t round_codes(const float *restrict v, const float *restrict gain, 
     return sum;
 }
 
-static bm_q8 quantize(const float *v, const float *gain, uint32_t n, int8_t *codes)
+static inline bm_q8 quantize(const float *v, const float *gain, uint32_t n, int8_t *codes)
 {
     bm_q8 q = {0.0f, 0};
     const float top = largest_magnitude(v, gain, n);
@@ -190,41 +195,49 @@ bm_q8 bm_quantize(const float *v, uint32_t n, int8_t *codes)
 
 bm_q8 bm_norm_quantize(const float *v, const float *gain, uint32_t n, int8_t *codes)
 {
-    bm_q8 q = quantize(v, gain, n, codes);
+    bm_q8 q = gain ? quantize(v, gain, n, codes) : quantize(v, NULL, n, codes);
     q.scale = bm_rms_scale(codes, n);
     return q;
 }
 
-static float activate(int32_t acc, int relu2)
+static inline float activate(int32_t acc, int relu2)
 {
-    const float a = acc > 0 ? (float)acc : 0.0f;
+    const float a = (float)(acc & -(int32_t)(acc > 0));     /* max(acc, 0) without a branch, which would not vectorise */
     return relu2 ? a * a : a;
 }
 
-bm_q8 bm_act_quantize(const int32_t *acc, int relu2, uint32_t n, int8_t *codes)
+static inline int32_t round_activations(const int32_t *restrict acc, int relu2, float inv, uint32_t n,
+                                        int8_t *restrict codes)
 {
-    bm_q8 q = {0.0f, 0};
-    int32_t top = 0;                              /* the activation is monotonic: its maximum is the maximum's */
-    for (uint32_t i = 0; i < n; i++)
-        if (acc[i] > top) top = acc[i];
-    memset(codes, 0, BM_PAD(n));
-    if (top == 0) return q;
-    const float inv = 127.0f / activate(top, relu2);
+    int32_t sum = 0;
     for (uint32_t i = 0; i < n; i++) {
         const int32_t code = rne(activate(acc[i], relu2) * inv);
         codes[i] = (int8_t)code;
-        q.sum += code;
+        sum += code;
     }
+    return sum;
+}
+
+/* The activation is monotonic: its maximum is the maximum's. */
+bm_q8 bm_act_quantize(const int32_t *restrict acc, int relu2, uint32_t n, int8_t *restrict codes)
+{
+    bm_q8 q = {0.0f, 0};
+    int32_t top = 0;
+    for (uint32_t i = 0; i < n; i++) top = acc[i] > top ? acc[i] : top;
+    memset(codes, 0, BM_PAD(n));
+    if (top == 0) return q;
+    const float inv = 127.0f / activate(top, relu2);
+    q.sum = relu2 ? round_activations(acc, 1, inv, n, codes) : round_activations(acc, 0, inv, n, codes);
     q.scale = bm_rms_scale(codes, n);
     return q;
 }
 
-void bm_scale_acc(const int32_t *acc, float s, uint32_t n, float *y)
+void bm_scale_acc(const int32_t *restrict acc, float s, uint32_t n, float *restrict y)
 {
     for (uint32_t i = 0; i < n; i++) y[i] = (float)acc[i] * s;
 }
 
-void bm_add_scaled(const int32_t *acc, float s, uint32_t n, float *x)
+void bm_add_scaled(const int32_t *restrict acc, float s, uint32_t n, float *restrict x)
 {
     for (uint32_t i = 0; i < n; i++) {
         const float y = (float)acc[i] * s;
@@ -232,12 +245,12 @@ void bm_add_scaled(const int32_t *acc, float s, uint32_t n, float *x)
     }
 }
 
-void bm_row(const int8_t *codes, float scale, uint32_t n, float *y)
+void bm_row(const int8_t *restrict codes, float scale, uint32_t n, float *restrict y)
 {
     for (uint32_t i = 0; i < n; i++) y[i] = (float)codes[i] * scale;
 }
 
-void bm_add_row(const int8_t *codes, float scale, uint32_t n, float *x)
+void bm_add_row(const int8_t *restrict codes, float scale, uint32_t n, float *restrict x)
 {
     for (uint32_t i = 0; i < n; i++) {
         const float y = (float)codes[i] * scale;
@@ -245,7 +258,7 @@ void bm_add_row(const int8_t *codes, float scale, uint32_t n, float *x)
     }
 }
 
-void bm_add(const float *a, uint32_t n, float *x)
+void bm_add(const float *restrict a, uint32_t n, float *restrict x)
 {
     for (uint32_t i = 0; i < n; i++) x[i] = x[i] + a[i];
 }

@@ -38,6 +38,7 @@ bm_q8 bm_act_quantize(const int32_t *acc, int relu2, uint32_t n, int8_t *codes);
 /* 1 / rms of n codes; 0 for a zero vector. */
 float bm_rms_scale(const int8_t *codes, uint32_t n);
 float bm_inv_sqrt(uint32_t n);             /* 1 / sqrt(n) */
+float bm_max_abs(const float *v, uint32_t n);
 
 /* y[i] = float(dots[i]) * (scale[i] * s), n >= 1; returns the largest. */
 float bm_scores(const int32_t *dots, const float *scale, float s, uint32_t n, float *y);

@@ -39,19 +39,24 @@ static void insert(bm_sampler *s, uint32_t id, int32_t acc)
     s->best_acc[at] = acc;
 }
 
-static int32_t largest_16(const int32_t *acc)
+#define BLOCK 128u
+
+static int32_t largest(const int32_t *restrict acc)
 {
-    int32_t top = acc[0];
-    for (int i = 1; i < 16; i++) top = acc[i] > top ? acc[i] : top;
+    int32_t lane[16], top = acc[0];
+    for (int j = 0; j < 16; j++) lane[j] = acc[j];
+    for (uint32_t i = 16; i < BLOCK; i += 16u)
+        for (uint32_t j = 0; j < 16u; j++) lane[j] = acc[i + j] > lane[j] ? acc[i + j] : lane[j];
+    for (int j = 0; j < 16; j++) top = lane[j] > top ? lane[j] : top;
     return top;
 }
 
-/* Sixteen at a time: once k candidates are known, hardly any sixteen holds a better one. */
+/* A block at a time: once k candidates are known, hardly any block holds a better one. */
 void bm_sampler_feed(bm_sampler *s, uint32_t first, const int32_t *acc, uint32_t n)
 {
-    for (uint32_t i = 0; i < n; i += 16u) {
-        const uint32_t end = i + 16u < n ? i + 16u : n;
-        if (s->count == s->k && end - i == 16u && largest_16(acc + i) <= s->best_acc[s->k - 1u]) continue;
+    for (uint32_t i = 0; i < n; i += BLOCK) {
+        const uint32_t end = i + BLOCK < n ? i + BLOCK : n;
+        if (s->count == s->k && end - i == BLOCK && largest(acc + i) <= s->best_acc[s->k - 1u]) continue;
         for (uint32_t j = i; j < end; j++) insert(s, first + j, acc[j]);
     }
 }

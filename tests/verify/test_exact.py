@@ -13,16 +13,18 @@ from bitmar_tiny.verify.target import ProgramTarget
 from codegen.boards import load_board
 from codegen.build import build
 from codegen.emit import emit
-from support import need, need_family
+from support import ODD, need, need_family
 
 
-def check(model, folder, tokens, board="host", family="portable", compiler="gcc", opt="-O2", extra=()):
+def check(model, folder, tokens, board="host", family="portable", compiler="gcc", opt="-O2", extra=(),
+          head_bits="2", threads=1):
     need(board, compiler)
     need_family(family)
     profile = load_board(board)
-    project = emit(model, profile, folder, family)
+    project = emit(model, profile, folder, family, head_bits)
     program = build(project.path, profile, family, compiler=compiler, opt=opt, taps=True, extra=extra)
-    target = ProgramTarget(program.command, f"{board}/{family}/{compiler}{opt}", tap_table(model.config))
+    shell = ["sh", "-c", f'exec "$0" "$@" --threads {threads}'] if threads > 1 else []
+    target = ProgramTarget([*shell, *program.command], f"{board}/{family}/{compiler}{opt}", tap_table(model.config))
     verdict = verify(model, target, standard(model.config, tokens), project.path / "src")
     assert verdict.exact, verdict.difference.sentence()
     assert verdict.taps > 20 * verdict.steps
@@ -45,9 +47,23 @@ def test_odd_shapes(odd, tmp_path, board, family):
     check(odd, tmp_path / "p", 80, board, family)
 
 
+@pytest.mark.parametrize("board, family", [("host", "portable"), ("host", "avx2"), ("rpi-zero2", "neon")])
+def test_head_of_five_weights_a_byte(tiny, odd, tmp_path, board, family):
+    for model in (tiny, odd):
+        check(model, tmp_path / model.config.name, 60, board, family, head_bits="1.6")
+        assert "#define BM_HEAD_T5 1 " in (tmp_path / model.config.name / "src" / "bm_config.h").read_text()
+
+
+@pytest.mark.parametrize("head_bits", ["2", "1.6"])
+@pytest.mark.parametrize("vocab_size", [4097, 9001])
+def test_head_in_pieces_by_threads(tmp_path, vocab_size, head_bits):
+    model = random_model(ODD.model_copy(update={"vocab_size": vocab_size}))
+    check(model, tmp_path / "p", 12, family="avx2", head_bits=head_bits, threads=3)
+
+
 def test_sanitizers_find_nothing(odd, tmp_path):
-    for family in ("portable", "avx2"):
-        check(odd, tmp_path / family, 60, family=family, opt="-O1",
+    for family, head_bits in (("portable", "2"), ("avx2", "2"), ("portable", "1.6")):
+        check(odd, tmp_path / f"{family}{head_bits}", 60, family=family, opt="-O1", head_bits=head_bits,
               extra=("-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"))
 
 
