@@ -6,6 +6,7 @@
     ├── FrozenError        a frozen model file that is not one, or is damaged
     ├── FitError           a model that a board cannot hold
     ├── ToolError          a compiler or emulator that is missing or failed
+    │   └── ProcessorError a kernel family whose instructions this processor lacks
     └── VerifyError        a target that differs from the golden model
 """
 
@@ -47,6 +48,10 @@ class FitError(BitmarError):
 
 class ToolError(BitmarError):
     """A compiler, linker or emulator that is missing or failed."""
+
+
+class ProcessorError(ToolError):
+    """A program whose kernel family this processor cannot run."""
 
 
 class VerifyError(BitmarError):

@@ -64,6 +64,7 @@ def emit(model: FrozenModel, board: Board, out: Path | str, family: str | None =
     src.mkdir(parents=True)
     templates = resource_dir("firmware_templates")
     kernels = [templates / "kernels" / f"bm_kernels__{family}.c"]
+    kernels += [h for h in sorted((templates / "kernels").glob("*.h")) if f'"{h.name}"' in kernels[0].read_text()]
     for source in (*sorted((templates / "runtime").glob("bm_*.[ch]")), templates / "runtime" / "bitmar.h", *kernels,
                    *sorted((templates / "platform").glob(f"{board.os}_*"))):
         shutil.copyfile(source, src / source.name)

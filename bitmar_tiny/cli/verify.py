@@ -13,7 +13,7 @@ from codegen.boards import Board, load_board
 from codegen.build import build, find_compiler, runner
 from codegen.emit import emit
 
-from ..errors import ConfigError, VerifyError
+from ..errors import ConfigError, ProcessorError, VerifyError
 from ..frozen import FrozenModel
 from ..taps import tap_table
 from ..verify.compare import Verdict, verify
@@ -55,13 +55,22 @@ def command(model: Path, boards: tuple[str, ...], kernels: str | None, compiler:
         find_compiler(board, compiler)
         runner(board)
     with tempfile.TemporaryDirectory() as folder:
-        verdicts = [_one(frozen, board, family, compiler, opt, tokens, seed, head_bits, keep or Path(folder),
-                         not as_json)
-                    for board in profiles for family in board.kernels if kernels in (None, family)]
+        verdicts, skipped = [], []
+        for board, family in [(b, f) for b in profiles for f in b.kernels if kernels in (None, f)]:
+            try:
+                verdicts.append(_one(frozen, board, family, compiler, opt, tokens, seed, head_bits, keep or Path(folder),
+                                     not as_json))
+            except ProcessorError as error:
+                skipped.append(error)
+    if not verdicts:
+        raise skipped[0]
     if as_json:
-        print_json({"model_sha256": frozen.digest, "verdicts": [v.as_dict() for v in verdicts]})
+        print_json({"model_sha256": frozen.digest, "verdicts": [v.as_dict() for v in verdicts],
+                    "not_run": [e.message for e in skipped]})
     else:
         _print(verdicts)
+        for error in skipped:
+            notes.print(f"Not run: {error.message}")
     bad = [v for v in verdicts if not v.exact]
     if bad:
         raise VerifyError(f"{bad[0].target}: {bad[0].difference.sentence()}.")

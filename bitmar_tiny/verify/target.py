@@ -12,7 +12,7 @@ from typing import Iterator, Protocol, Sequence
 
 import numpy as np
 
-from ..errors import ToolError
+from ..errors import ProcessorError, ToolError
 from ..frozen import FrozenModel
 from ..golden.model import GoldenModel
 from ..taps import Tap, tap_table
@@ -20,6 +20,8 @@ from .script import Event
 
 SILENT, CRC, DATA = 0, 1, 2
 RESULT = 0xFFFFFFFF
+#: Exit status of a program that its processor cannot run (linux_main.c).
+WRONG_PROCESSOR = 3
 RUN_TIMEOUT_S = 1800
 
 
@@ -102,6 +104,9 @@ class ProgramTarget:
                                           stderr=subprocess.PIPE, timeout=RUN_TIMEOUT_S)
                 except subprocess.TimeoutExpired:
                     raise ToolError(f"{self.name}: the program gave no answer for {RUN_TIMEOUT_S} s.") from None
+            if done.returncode == WRONG_PROCESSOR:
+                raise ProcessorError(f"{self.name}: this processor lacks the instructions of the kernel family.",
+                                     "Choose another with --kernels.")
             if done.returncode:
                 words = done.stderr.decode(errors="replace").strip().splitlines()
                 raise ToolError(f"{self.name}: the program ended with status {done.returncode}"

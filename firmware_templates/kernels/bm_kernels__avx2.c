@@ -11,32 +11,13 @@
 
 #if defined(__AVX2__)
 
-#include <cpuid.h>
-#include <immintrin.h>
-#include <string.h>
+#include "bm_x86.h"
 
 #define FLUSH 8u /* k blocks per 16-bit accumulation */
 
-/* AVX2 in the processor, and its registers saved by the operating system. */
 int bm_supported__avx2(void)
 {
-    unsigned a, b, c, d, xcr0;
-    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE)) return 0;
-    __asm__ __volatile__("xgetbv" : "=a"(xcr0), "=d"(d) : "c"(0));
-    if ((xcr0 & 6u) != 6u || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return 0;
-    return (b & bit_AVX2) != 0;
-}
-
-static __m256i broadcast4(const int8_t *x)
-{
-    int32_t v;
-    memcpy(&v, x, sizeof v);
-    return _mm256_set1_epi32(v);
-}
-
-static __m256i load(const void *p)
-{
-    return _mm256_loadu_si256((const __m256i *)p);
+    return (bm_x86_detect(BM_YMM).ebx & bit_AVX2) != 0;
 }
 
 /* Codes (0..2) of one mask times x, pairs summed to 16 bits, for the planes of both halves of a byte. */
@@ -82,10 +63,10 @@ void bm_gemv_t2s8__avx2(const uint8_t *w, const int8_t *x, int32_t xsum, uint32_
             sums ta = {_mm256_setzero_si256(), _mm256_setzero_si256()}, tb = ta;
             for (uint32_t c = from; c < to; c++) {
                 const int8_t *xc = x + 16u * c;
-                const __m256i x0 = broadcast4(xc), x1 = broadcast4(xc + 4);
-                const __m256i x2 = broadcast4(xc + 8), x3 = broadcast4(xc + 12);
-                ta = add_tile(ta, load(w + 32u * c), x0, x1, x2, x3);
-                tb = add_tile(tb, load(w + tile + 32u * c), x0, x1, x2, x3);
+                const __m256i x0 = bm_broadcast4(xc), x1 = bm_broadcast4(xc + 4);
+                const __m256i x2 = bm_broadcast4(xc + 8), x3 = bm_broadcast4(xc + 12);
+                ta = add_tile(ta, bm_load(w + 32u * c), x0, x1, x2, x3);
+                tb = add_tile(tb, bm_load(w + tile + 32u * c), x0, x1, x2, x3);
             }
             a = flush(a, ta);
             b = flush(b, tb);
@@ -102,20 +83,12 @@ static __m256i dot32(__m256i a, __m256i b)
     return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
 }
 
-static int32_t sum8(__m256i v)
-{
-    __m128i s = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
-    s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4E));
-    s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0xB1));
-    return _mm_cvtsi128_si32(s);
-}
-
 int32_t bm_dot_s8__avx2(const int8_t *a, const int8_t *b, uint32_t len)
 {
     __m256i acc = _mm256_setzero_si256();
     uint32_t k = 0;
-    for (; k + 32u <= len; k += 32u) acc = _mm256_add_epi32(acc, dot32(load(a + k), load(b + k)));
-    int32_t sum = sum8(acc);
+    for (; k + 32u <= len; k += 32u) acc = _mm256_add_epi32(acc, dot32(bm_load(a + k), bm_load(b + k)));
+    int32_t sum = bm_sum8(acc);
     for (; k < len; k++) sum += a[k] * b[k];
     return sum;
 }
@@ -125,8 +98,8 @@ static __m256i two_rows(const int8_t *a, size_t stride, const int8_t *q, uint32_
 {
     __m256i first = _mm256_setzero_si256(), second = first;
     for (uint32_t k = 0; k < len; k += 32u) {
-        first = _mm256_add_epi32(first, dot32(load(q + k), load(a + k)));
-        second = _mm256_add_epi32(second, dot32(load(q + k), load(a + stride + k)));
+        first = _mm256_add_epi32(first, dot32(bm_load(q + k), bm_load(a + k)));
+        second = _mm256_add_epi32(second, dot32(bm_load(q + k), bm_load(a + stride + k)));
     }
     return _mm256_hadd_epi32(first, second);
 }
@@ -144,42 +117,11 @@ void bm_dots_s8__avx2(const int8_t *a, uint32_t stride, const int8_t *q, uint32_
     for (; i < n; i++, a += stride) y[i] = bm_dot_s8__avx2(a, q, len);
 }
 
-/* acc += 8 columns of two rows, whose bytes are interleaved, against their pair of 16-bit weights. */
-static __m256i add_pairs(__m256i acc, __m128i interleaved, __m256i weights)
-{
-    return _mm256_add_epi32(acc, _mm256_madd_epi16(_mm256_cvtepi8_epi16(interleaved), weights));
-}
-
-/* 32 columns; w <= 2^14 fits 16 bits. Bound: 2^14 * 127 * n < 2^31 for n <= 1032. The unpacks work on 128-bit
- * halves, so the accumulators hold columns 0-7, 8-15, 16-23 and 24-31 in this order: a, b, c, d. */
-static void wsum32(const int32_t *w, const int8_t *v, uint32_t stride, uint32_t n, int32_t *y)
-{
-    __m256i a = _mm256_setzero_si256(), b = a, c = a, d = a;
-    for (uint32_t i = 0; i < n; i += 2u, v += 2u * (size_t)stride) {
-        const int two = i + 1u < n;                       /* an odd last row is paired with itself, weight 0 */
-        const __m256i weights = _mm256_set1_epi32(w[i] | (two ? w[i + 1u] << 16 : 0));
-        const __m256i first = load(v), second = load(two ? v + stride : v);
-        const __m256i low = _mm256_unpacklo_epi8(first, second), high = _mm256_unpackhi_epi8(first, second);
-        a = add_pairs(a, _mm256_castsi256_si128(low), weights);
-        b = add_pairs(b, _mm256_castsi256_si128(high), weights);
-        c = add_pairs(c, _mm256_extracti128_si256(low, 1), weights);
-        d = add_pairs(d, _mm256_extracti128_si256(high, 1), weights);
-    }
-    _mm256_storeu_si256((__m256i *)(void *)y, a);
-    _mm256_storeu_si256((__m256i *)(void *)(y + 8), b);
-    _mm256_storeu_si256((__m256i *)(void *)(y + 16), c);
-    _mm256_storeu_si256((__m256i *)(void *)(y + 24), d);
-}
-
 void bm_wsum_s8__avx2(const int32_t *w, const int8_t *v, uint32_t stride, uint32_t n, uint32_t len, int32_t *y)
 {
     uint32_t k = 0;
-    for (; k + 32u <= len; k += 32u) wsum32(w, v + k, stride, n, y + k);
-    for (; k < len; k++) {
-        int32_t acc = 0;
-        for (uint32_t i = 0; i < n; i++) acc += w[i] * v[(size_t)i * stride + k];
-        y[k] = acc;
-    }
+    for (; k + 32u <= len; k += 32u) bm_wsum32(w, v + k, stride, n, y + k);
+    bm_wsum_rest(w, v, stride, n, k, len, y);
 }
 
 #endif

@@ -13,19 +13,14 @@
 
 #if defined(__AVX512VNNI__) && defined(__AVX512VL__) && defined(__AVX512BW__)
 
-#include <cpuid.h>
-#include <immintrin.h>
-#include <string.h>
+#define BM_DPBUSD _mm256_dpbusd_epi32
+#include "bm_x86.h"
 
-/* The instructions in the processor, and all registers (opmask, upper halves, 16-31) saved by the operating system. */
 int bm_supported__avx512vnni(void)
 {
     const unsigned foundation = (unsigned)bit_AVX512F | (unsigned)bit_AVX512BW | (unsigned)bit_AVX512VL;
-    unsigned a, b, c, d, xcr0;
-    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE)) return 0;
-    __asm__ __volatile__("xgetbv" : "=a"(xcr0), "=d"(d) : "c"(0));
-    if ((xcr0 & 0xE6u) != 0xE6u || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return 0;
-    return (b & foundation) == foundation && (c & bit_AVX512VNNI);
+    const bm_x86_features f = bm_x86_detect(BM_ZMM);
+    return (f.ebx & foundation) == foundation && (f.ecx & bit_AVX512VNNI);
 }
 
 static inline __m512i broadcast4(const int8_t *x)
@@ -80,76 +75,14 @@ void bm_gemv_t2s8__avx512vnni(const uint8_t *w, const int8_t *x, int32_t xsum, u
     }
 }
 
-/* vpdpbusd takes one unsigned operand: a + 128, whose surplus 128 * sum(b) is taken off at the end. */
-static inline __m256i add_dot32(__m256i acc, __m256i a, __m256i b)
-{
-    return _mm256_dpbusd_epi32(acc, _mm256_xor_si256(a, _mm256_set1_epi8((char)0x80)), b);
-}
-
-static inline __m256i load(const void *p)
-{
-    return _mm256_loadu_si256((const __m256i *)p);
-}
-
-static int32_t sum8(__m256i v)
-{
-    __m128i s = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
-    s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4E));
-    s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0xB1));
-    return _mm_cvtsi128_si32(s);
-}
-
-/* Sum of len bytes times 128, len a multiple of 32. */
-static int32_t surplus(const int8_t *b, uint32_t len)
-{
-    __m256i acc = _mm256_setzero_si256();
-    for (uint32_t k = 0; k < len; k += 32u) acc = _mm256_dpbusd_epi32(acc, _mm256_set1_epi8((char)0x80), load(b + k));
-    return sum8(acc);
-}
-
-/* Bound: 255 * 127 * 4096 < 2^27 before the surplus is taken off. */
 int32_t bm_dot_s8__avx512vnni(const int8_t *a, const int8_t *b, uint32_t len)
 {
-    const uint32_t whole = len & ~31u;
-    __m256i acc = _mm256_setzero_si256();
-    for (uint32_t k = 0; k < whole; k += 32u) acc = add_dot32(acc, load(a + k), load(b + k));
-    int32_t sum = sum8(acc) - surplus(b, whole);
-    for (uint32_t k = whole; k < len; k++) sum += a[k] * b[k];
-    return sum;
+    return bm_dot(a, b, len);
 }
 
-static inline __m256i row_lanes(const int8_t *a, const int8_t *q, uint32_t len)
-{
-    __m256i acc = _mm256_setzero_si256();
-    for (uint32_t k = 0; k < len; k += 32u) acc = add_dot32(acc, load(a + k), load(q + k));
-    return acc;
-}
-
-/* Eight rows share one tree of horizontal sums. Returns the rows done. */
-static inline uint32_t dots8(const int8_t *a, size_t stride, const int8_t *q, uint32_t n, uint32_t len, int32_t *y)
-{
-    const __m256i correction = _mm256_set1_epi32(surplus(q, len));
-    uint32_t i = 0;
-    for (; i + 8u <= n; i += 8u, a += 8u * stride) {
-        const __m256i ab = _mm256_hadd_epi32(row_lanes(a, q, len), row_lanes(a + stride, q, len));
-        const __m256i cd = _mm256_hadd_epi32(row_lanes(a + 2u * stride, q, len), row_lanes(a + 3u * stride, q, len));
-        const __m256i ef = _mm256_hadd_epi32(row_lanes(a + 4u * stride, q, len), row_lanes(a + 5u * stride, q, len));
-        const __m256i gh = _mm256_hadd_epi32(row_lanes(a + 6u * stride, q, len), row_lanes(a + 7u * stride, q, len));
-        const __m256i low = _mm256_hadd_epi32(ab, cd), high = _mm256_hadd_epi32(ef, gh);
-        const __m256i sum = _mm256_add_epi32(_mm256_permute2x128_si256(low, high, 0x20),
-                                             _mm256_permute2x128_si256(low, high, 0x31));
-        _mm256_storeu_si256((__m256i *)(void *)(y + i), _mm256_sub_epi32(sum, correction));
-    }
-    return i;
-}
-
-/* The usual head width is known to the compiler; widths that are no multiple of 32 go row by row. */
 void bm_dots_s8__avx512vnni(const int8_t *a, uint32_t stride, const int8_t *q, uint32_t n, uint32_t len, int32_t *y)
 {
-    uint32_t i = 0;
-    if (len == 32u) i = dots8(a, stride, q, n, 32u, y);
-    else if (len % 32u == 0) i = dots8(a, stride, q, n, len, y);
-    for (; i < n; i++) y[i] = bm_dot_s8__avx512vnni(a + (size_t)i * stride, q, len);
+    bm_dots(a, stride, q, n, len, y);
 }
 
 /* Two rows' bytes, widened, against their pair of 16-bit weights. The unpacks work on 128-bit quarters. */
@@ -166,11 +99,11 @@ static void wsum32(const int32_t *w, const int8_t *v, uint32_t stride, uint32_t 
     __m512i even[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()}, odd[2] = {even[0], even[0]};
     uint32_t i = 0;
     for (; i + 4u <= n; i += 4u, v += 4u * (size_t)stride) {
-        add_two_rows(even, load(v), load(v + stride), _mm512_set1_epi32(w[i] | w[i + 1u] << 16));
-        add_two_rows(odd, load(v + 2u * (size_t)stride), load(v + 3u * (size_t)stride),
+        add_two_rows(even, bm_load(v), bm_load(v + stride), _mm512_set1_epi32(w[i] | w[i + 1u] << 16));
+        add_two_rows(odd, bm_load(v + 2u * (size_t)stride), bm_load(v + 3u * (size_t)stride),
                      _mm512_set1_epi32(w[i + 2u] | w[i + 3u] << 16));
     }
-    for (; i < n; i++, v += stride) add_two_rows(even, load(v), _mm256_setzero_si256(), _mm512_set1_epi32(w[i]));
+    for (; i < n; i++, v += stride) add_two_rows(even, bm_load(v), _mm256_setzero_si256(), _mm512_set1_epi32(w[i]));
     const __m512i a = _mm512_add_epi32(even[0], odd[0]), b = _mm512_add_epi32(even[1], odd[1]);
     _mm256_storeu_si256((__m256i *)(void *)y, _mm512_castsi512_si256(a));
     _mm256_storeu_si256((__m256i *)(void *)(y + 8), _mm512_castsi512_si256(b));
@@ -182,11 +115,7 @@ void bm_wsum_s8__avx512vnni(const int32_t *w, const int8_t *v, uint32_t stride, 
 {
     uint32_t k = 0;
     for (; k + 32u <= len; k += 32u) wsum32(w, v + k, stride, n, y + k);
-    for (; k < len; k++) {
-        int32_t acc = 0;
-        for (uint32_t i = 0; i < n; i++) acc += w[i] * v[(size_t)i * stride + k];
-        y[k] = acc;
-    }
+    bm_wsum_rest(w, v, stride, n, k, len, y);
 }
 
 #endif

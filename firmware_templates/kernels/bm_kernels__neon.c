@@ -10,7 +10,7 @@
 
 #if defined(__aarch64__)
 
-#include <arm_neon.h>
+#include "bm_neon.h"
 
 #define FLUSH 8u /* blocks per 16-bit accumulation */
 
@@ -79,45 +79,19 @@ void bm_gemv_t2s8__neon(const uint8_t *w, const int8_t *x, int32_t xsum, uint32_
     }
 }
 
-/* A product pair reaches 2 * 127^2 = 32258 <= 32767, since no code is -128; then it is widened. */
 int32_t bm_dot_s8__neon(const int8_t *a, const int8_t *b, uint32_t len)
 {
-    int32x4_t acc = vdupq_n_s32(0);
-    uint32_t k = 0;
-    for (; k + 16u <= len; k += 16u) {
-        const int8x16_t va = vld1q_s8(a + k), vb = vld1q_s8(b + k);
-        const int16x8_t pair = vmull_s8(vget_low_s8(va), vget_low_s8(vb));
-        acc = vpadalq_s16(acc, vmlal_high_s8(pair, va, vb));
-    }
-    int32_t sum = vaddvq_s32(acc);
-    for (; k < len; k++) sum += a[k] * b[k];
-    return sum;
+    return bm_dot(a, b, len);
 }
 
 void bm_dots_s8__neon(const int8_t *a, uint32_t stride, const int8_t *q, uint32_t n, uint32_t len, int32_t *y)
 {
-    for (uint32_t i = 0; i < n; i++, a += stride) y[i] = bm_dot_s8__neon(a, q, len);
+    bm_dots(a, stride, q, n, len, y);
 }
 
-/* 8 columns in two quads; w <= 2^14 fits 16 bits. Bound: 2^14 * 127 * n < 2^31 for n <= 1032. */
 void bm_wsum_s8__neon(const int32_t *w, const int8_t *v, uint32_t stride, uint32_t n, uint32_t len, int32_t *y)
 {
-    uint32_t k = 0;
-    for (; k + 8u <= len; k += 8u) {
-        int32x4_t low = vdupq_n_s32(0), high = low;
-        for (uint32_t i = 0; i < n; i++) {
-            const int16x8_t row = vmovl_s8(vld1_s8(v + (size_t)i * stride + k));
-            low = vmlal_n_s16(low, vget_low_s16(row), (int16_t)w[i]);
-            high = vmlal_high_n_s16(high, row, (int16_t)w[i]);
-        }
-        vst1q_s32(y + k, low);
-        vst1q_s32(y + k + 4, high);
-    }
-    for (; k < len; k++) {
-        int32_t acc = 0;
-        for (uint32_t i = 0; i < n; i++) acc += w[i] * v[(size_t)i * stride + k];
-        y[k] = acc;
-    }
+    bm_wsum(w, v, stride, n, len, y);
 }
 
 #endif

@@ -13,7 +13,8 @@
 
 #if defined(__aarch64__) && defined(__ARM_FEATURE_DOTPROD)
 
-#include <arm_neon.h>
+#define BM_DOT_PRODUCT
+#include "bm_neon.h"
 
 /* Field DP of the identification register, which Linux (4.11 and later) lets programs read, too. */
 int bm_supported__neondot(void)
@@ -73,63 +74,19 @@ void bm_gemv_t2s8__neondot(const uint8_t *w, const int8_t *x, int32_t xsum, uint
     }
 }
 
-static inline int32x4_t dot_lanes(const int8_t *a, const int8_t *b, uint32_t len)
-{
-    int32x4_t acc = vdupq_n_s32(0);
-    for (uint32_t k = 0; k < len; k += 16u) acc = vdotq_s32(acc, vld1q_s8(a + k), vld1q_s8(b + k));
-    return acc;
-}
-
-/* Bound: 127^2 * 4096 < 2^27. */
 int32_t bm_dot_s8__neondot(const int8_t *a, const int8_t *b, uint32_t len)
 {
-    const uint32_t whole = len & ~15u;
-    int32_t sum = vaddvq_s32(dot_lanes(a, b, whole));
-    for (uint32_t k = whole; k < len; k++) sum += a[k] * b[k];
-    return sum;
+    return bm_dot(a, b, len);
 }
 
-/* Four rows share one tree of horizontal sums; widths that are no multiple of 16 go row by row. */
 void bm_dots_s8__neondot(const int8_t *a, uint32_t stride, const int8_t *q, uint32_t n, uint32_t len, int32_t *y)
 {
-    uint32_t i = 0;
-    for (; len % 16u == 0 && i + 4u <= n; i += 4u, a += 4u * (size_t)stride) {
-        const int32x4_t low = vpaddq_s32(dot_lanes(a, q, len), dot_lanes(a + stride, q, len));
-        const int32x4_t high =
-            vpaddq_s32(dot_lanes(a + 2u * (size_t)stride, q, len), dot_lanes(a + 3u * (size_t)stride, q, len));
-        vst1q_s32(y + i, vpaddq_s32(low, high));
-    }
-    for (; i < n; i++, a += stride) y[i] = bm_dot_s8__neondot(a, q, len);
-}
-
-/* 16 columns; w <= 2^14 fits 16 bits. Bound: 2^14 * 127 * n < 2^31 for n <= 1032. */
-static void wsum16(const int32_t *w, const int8_t *v, uint32_t stride, uint32_t n, int32_t *y)
-{
-    int32x4_t a = vdupq_n_s32(0), b = a, c = a, d = a;
-    for (uint32_t i = 0; i < n; i++, v += stride) {
-        const int8x16_t row = vld1q_s8(v);
-        const int16x8_t low = vmovl_s8(vget_low_s8(row)), high = vmovl_high_s8(row);
-        const int16x4_t weight = vdup_n_s16((int16_t)w[i]);
-        a = vmlal_s16(a, vget_low_s16(low), weight);
-        b = vmlal_high_s16(b, low, vcombine_s16(weight, weight));
-        c = vmlal_s16(c, vget_low_s16(high), weight);
-        d = vmlal_high_s16(d, high, vcombine_s16(weight, weight));
-    }
-    vst1q_s32(y, a);
-    vst1q_s32(y + 4, b);
-    vst1q_s32(y + 8, c);
-    vst1q_s32(y + 12, d);
+    bm_dots(a, stride, q, n, len, y);
 }
 
 void bm_wsum_s8__neondot(const int32_t *w, const int8_t *v, uint32_t stride, uint32_t n, uint32_t len, int32_t *y)
 {
-    uint32_t k = 0;
-    for (; k + 16u <= len; k += 16u) wsum16(w, v + k, stride, n, y + k);
-    for (; k < len; k++) {
-        int32_t acc = 0;
-        for (uint32_t i = 0; i < n; i++) acc += w[i] * v[(size_t)i * stride + k];
-        y[k] = acc;
-    }
+    bm_wsum(w, v, stride, n, len, y);
 }
 
 #endif

@@ -184,7 +184,7 @@ int linux_bench(bm_state *s)
         print_gemv(g, pool, i + 1 < shapes ? "," : "");
     }
     printf(" ],\n \"step\": [\n");
-    print_step(s, SHORT_CONTEXT, ",");
+    print_step(s, SHORT_CONTEXT < BM_CONTEXT ? SHORT_CONTEXT : BM_CONTEXT, ",");
     print_step(s, BM_CONTEXT, "");
     printf(" ]}\n");
     free(memory);

@@ -206,6 +206,10 @@ int main(int argc, char **argv)
     if (bad) return bad;
     const bm_status status = bm_init(&s, bm_blob, (size_t)(bm_blob_end - bm_blob), arena, sizeof arena);
     if (status == BM_ERR_NUMERICS) return fail("self-test", bm_selftest());
+    if (status == BM_ERR_CPU) {
+        fail(BM_KERNELS_NAME, bm_status_text(status));
+        return 3;                                /* so that a caller can tell it from a broken build */
+    }
     if (status != BM_OK) return fail("start", bm_status_text(status));
     if (o.threads > 1u && linux_threads_start(&s, o.threads) != 0) return fail("--threads", "the threads could not be started");
     if (traces) return linux_trace(&s, features);
