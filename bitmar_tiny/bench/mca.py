@@ -40,9 +40,14 @@ class Cycles:
         return asdict(self) | {"label": "simulated", "weights_per_cycle": self.weights / self.cycles}
 
 
+def mca_tool() -> str | None:
+    """The newest llvm-mca on PATH."""
+    return next((t for t in ("llvm-mca", *(f"llvm-mca-{v}" for v in range(20, 12, -1))) if shutil.which(t)), None)
+
+
 def simulate() -> list[Cycles]:
     """Cycles of every loop in ``LOOPS``. ``ToolError`` where llvm-mca or a compiler is missing."""
-    tool = next((t for t in ("llvm-mca", *(f"llvm-mca-{v}" for v in range(20, 12, -1))) if shutil.which(t)), None)
+    tool = mca_tool()
     if tool is None:
         raise ToolError("llvm-mca was not found.", "Install it: apt-get install llvm.")
     return [_simulate(tool, *loop) for loop in LOOPS]

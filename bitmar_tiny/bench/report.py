@@ -38,14 +38,16 @@ def _cell(entry: dict[str, Any] | None) -> str:
 
 
 def step_table(report: dict[str, Any]) -> Table:
-    """Whole decode steps: tokens/s, microseconds, and how they relate to the products alone."""
-    table = Table("step", "context", "tokens/s", "us", "products alone, us", "step / products", "attention",
+    """Whole decode steps: tokens/s, microseconds, how they relate to the products alone, and the memory of the process
+    that no file stands behind (the mapped weights are not in it)."""
+    table = Table("step", "context", "tokens/s", "us", "products alone, us", "step / products", "attention", "RAM",
                   title=f"Decode step of {report['model']}, head and greedy pick included \\[measured]")
     for row in report["steps"]:
         products, share = row.get("gemvs_us"), row.get("attention_share")
         table.add_row(row["label"], str(row["context"]), f"{1e6 / row['us']:,.0f}", f"{row['us']:.1f}",
                       f"{products:.1f}" if products else "", f"{row['us'] / products:.2f}" if products else "",
-                      f"{share:.0%}" if share is not None else "")
+                      f"{share:.0%}" if share is not None else "",
+                      f"{row['ram_bytes'] / 1e6:.2f} MB" if row.get("ram_bytes") else "")
     return table
 
 
@@ -57,13 +59,14 @@ def cycle_table(cycles: list[dict[str, Any]]) -> Table:
     return table
 
 
-def ratios(report: dict[str, Any]) -> dict[str, dict[str, float]]:
-    """By shape, how many times faster each of our families is than the best peer."""
+def ratios(report: dict[str, Any], rate: str = "gweights_per_s") -> dict[str, dict[str, float]]:
+    """By shape, how many times faster each of our families is than the best peer: than its most favourable figure, or
+    (``one_call_gweights_per_s``) than what one product per call into the library gives."""
     best: dict[str, float] = {}
     for row in report["kernels"]:
         if row["peer"] and not row.get("missing"):
             for shape, entry in row["gemv"].items():
-                best[shape] = max(best.get(shape, 0.0), entry["gweights_per_s"])
+                best[shape] = max(best.get(shape, 0.0), entry[rate])
     return {row["label"]: {s: e["gweights_per_s"] / best[s] for s, e in row["gemv"].items() if s in best}
             for row in report["kernels"] if not row["peer"] and not row.get("missing")}
 

