@@ -53,7 +53,7 @@ class BitMar(nn.Module):
                  frozen: Mapping[str, Tensor | tuple[Tensor, Tensor]] | None = None) -> None:
         super().__init__()
         self.cfg, self.dropout, self.memory_on, self.frozen = cfg, dropout, True, frozen
-        self.use_float(float_twin)
+        self.math = (FloatTwin if float_twin else Quantised)(cfg.ternary_threshold)
         self.latent = nn.ParameterDict()
         if frozen is None:
             for spec in tensor_table(cfg):
@@ -61,11 +61,6 @@ class BitMar(nn.Module):
                 self.latent[spec.name.replace(".", "/")] = nn.Parameter(value)
         self.register_buffer("pending", torch.zeros(0, cfg.d_model))       # queries whose write is still differentiable
         self.register_buffer("usage", torch.full((cfg.memory_slots,), 1.0 / cfg.memory_slots))
-
-    def use_float(self, yes: bool) -> None:
-        """Round nothing from now on, or quantise."""
-        self.math = (FloatTwin if yes else Quantised)(self.cfg.ternary_threshold)
-        self.math.exact = not self.training
 
     def train(self, mode: bool = True) -> "BitMar":
         self.math.exact = not mode

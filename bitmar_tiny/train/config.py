@@ -30,7 +30,6 @@ class TrainConfig(StrictModel):
     max_len: int = Field(256, ge=2, description="most tokens per training stream")
     augment_shift: int = Field(0, ge=0, le=15, description="shift raw pictures by up to so many pixels")
     checkpoint_every: int = Field(500, ge=1, description="steps")
-    float_steps: int = Field(0, ge=0, description="first so many steps round nothing: a warm start before quantisation")
     float_twin: bool = False
 
     @classmethod

@@ -56,12 +56,9 @@ def train(cfg: ModelConfig, tcfg: TrainConfig, data: Batches, out: Path, resume:
         optimiser.load_state_dict(state["optimiser"])
         torch.set_rng_state(state["random"])
     model.train()
-    log, trits, quantised = SummaryWriter(str(out / "logs"), purge_step=step), None, None
+    log, trits = SummaryWriter(str(out / "logs"), purge_step=step), None
     with _Bar(tcfg.steps, step, progress) as bar:
         while step < tcfg.steps:
-            if quantised != (quantise := step >= tcfg.float_steps and not tcfg.float_twin):
-                quantised = quantise
-                model.use_float(not quantised)
             parts, tokens = train_step(model, optimiser, tcfg, data, step)
             step += 1
             bar.advance(parts["lm"], tokens)
@@ -70,12 +67,11 @@ def train(cfg: ModelConfig, tcfg: TrainConfig, data: Batches, out: Path, resume:
                     log.add_scalar(f"loss/{name}", value, step)
                 log.add_scalar("lr", learning_rate(tcfg, step - 1), step)
                 log.add_scalar("tokens_per_second", bar.rate, step)
-            if step % CODES_EVERY == 0 and quantised:
+            if step % CODES_EVERY == 0 and not tcfg.float_twin:
                 trits = log_codes(log, model, trits, step)
             if step % tcfg.checkpoint_every == 0 or step == tcfg.steps:
                 checkpoint.save(out, model, optimiser, step)
     log.close()
-    model.use_float(tcfg.float_twin)
     return model.eval()
 
 
