@@ -35,11 +35,12 @@ class Peer:
     package: str
     bits: float
     prepare: Callable[[np.ndarray, np.ndarray], Prepared]
+    module: str = ""              # where its name is not the package's
 
     def product(self, trits: np.ndarray, stacked: bool = True) -> tuple[Callable[[], object], int]:
         """(call, products per call) for trits int8 [n, k]; not ``stacked``: one product per call, as it is usually used.
         Raises ``PeerMissing``, also for a wrong result."""
-        if util.find_spec(self.package.replace("-", "_")) is None:
+        if util.find_spec(self.module or self.package.replace("-", "_")) is None:
             raise PeerMissing(f"{self.package} is not installed (pip install {self.package})")
         count = STACK if stacked and trits.size < SMALL else 1
         rng = np.random.default_rng(1)
@@ -178,6 +179,12 @@ def _litert_int8(w: np.ndarray, x: np.ndarray) -> Prepared:
     return interpreter.invoke, result
 
 
+# -- llama.cpp ------------------------------------------------------------------------------------
+
+def _llama(w: np.ndarray, x: np.ndarray) -> Prepared:
+    raise PeerMissing("llama-cpp-python is installed, but offers no single product; its ternary formats need K = 256 n")
+
+
 PEERS = (
     Peer("PyTorch float32", "torch", 32, _torch_float),
     Peer("PyTorch int8 (dynamic)", "torch", 8, _torch_int8),
@@ -186,4 +193,5 @@ PEERS = (
     Peer("ONNX Runtime 4 bit", "onnxruntime", 4, _ort_nbits(4)),
     Peer("ONNX Runtime 2 bit", "onnxruntime", 2, _ort_nbits(2)),
     Peer("LiteRT int8 (XNNPACK)", "ai-edge-litert", 8, _litert_int8),
+    Peer("llama.cpp TQ2_0", "llama-cpp-python", 2.06, _llama, "llama_cpp"),
 )

@@ -51,6 +51,16 @@ def step_table(report: dict[str, Any]) -> Table:
     return table
 
 
+def part_table(report: dict[str, Any]) -> Table:
+    """Where the time of our steps goes, in microseconds."""
+    rows = [r for r in report["steps"] if r.get("parts_us")]
+    names = list(rows[0]["parts_us"]) if rows else []
+    table = Table("step, microseconds by part", "context", *names, title="with a clock read at the end of each part \\[measured]")
+    for row in rows:
+        table.add_row(row["label"], str(row["context"]), *(f"{row['parts_us'][n]:.1f}" for n in names))
+    return table
+
+
 def cycle_table(cycles: list[dict[str, Any]]) -> Table:
     """Static cycle counts."""
     table = Table("inner loop", "processor", "cycles", "weights", "weights/cycle", title="llvm-mca \\[simulated]")

@@ -58,6 +58,7 @@ def command(model: Path | None, preset_name: str | None, families: tuple[str, ..
         return
     results.print(reporting.kernel_table(report))
     results.print(reporting.step_table(report))
+    results.print(reporting.part_table(report))
     if static_cycles:
         results.print(reporting.cycle_table(report["static"]))
 
