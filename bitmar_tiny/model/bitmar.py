@@ -136,12 +136,13 @@ class BitMar(nn.Module):
         """tokens int64 [B, T]; images float32 [B, image_inputs, 768]; has_image bool [B] (None: all).
 
         at bool [B, T]: compute these positions alone, a prefix of each stream, and give their logits [n, V] in row
-        order: short captions do not pay for the longest one of their batch.
+        order: short captions do not pay for the longest one of their batch. Rows that many tokens share are looked up as
+        embeddings: the gradient of plain indexing adds them up in the order in which threads come.
         """
         cfg, length = self.cfg, tokens.shape[1]
         rows, mask = Rows(tokens, at), visible(cfg, length)
         e = F.embedding(rows.take(tokens), self.table("token_table"))
-        x = e + self.table("position_table")[rows.time.clamp_max(cfg.n_positions - 1)]
+        x = e + F.embedding(rows.time.clamp_max(cfg.n_positions - 1), self.table("position_table"))
         for i in range(cfg.n_encoder_layers):
             x = self.block(f"enc.{i}", x, rows, mask)
         image = None if images is None else self.compress(images)
@@ -151,9 +152,10 @@ class BitMar(nn.Module):
         text, x, change, r = x, e + f, torch.zeros(()), None
         if self.memory_on:
             r, change = self.recall(pooled[:, ::cfg.read_every])
+        reads = rows.stream * -(-length // cfg.read_every) + rows.time // cfg.read_every
         for i in range(cfg.n_decoder_layers):
             if r is not None:
-                x = x + self.linear(f"dec.{i}.wm", *r)[rows.stream, rows.time // cfg.read_every]
+                x = x + F.embedding(reads, self.linear(f"dec.{i}.wm", *r).flatten(0, 1))
             x = self.block(f"dec.{i}", x, rows, mask)
         codes, scale = self.math.norm(x, self.weight("head.norm"))
         trits, gamma = self.matrix("head.w")

@@ -58,6 +58,36 @@ def test_resuming_continues_bit_identically(tmp_path):
     assert_same(whole, state_of(train(TINY, SETTINGS, Toy(), tmp_path / "b", progress=False)))
 
 
+def test_threads_do_not_change_a_bit():
+    """A batch large enough for PyTorch to share out: gradients of rows that many tokens use must not be raced for."""
+    rng, threads = np.random.default_rng(3), torch.get_num_threads()
+    cfg = TINY.model_copy(update={"d_model": 128, "n_heads": 4, "d_ffn": 512, "n_positions": 32})
+    tokens, images = rng.integers(0, 257, (64, 24)), np.stack([random_image(cfg, rng) for _ in range(64)])
+    lengths = rng.integers(3, 25, 64)
+    labels = np.where(np.arange(24) < lengths[:, None], np.roll(tokens, -1, 1), -100)
+    batch = Batch(tokens, labels, lengths, images, np.ones(64, bool), np.arange(64))
+
+    class Same:
+        def batch(self, step: int) -> Batch:
+            return batch
+
+    def few_steps() -> dict[str, np.ndarray]:
+        torch.manual_seed(0)
+        model = BitMar(cfg).train()
+        optimiser = make_optimiser(model, SETTINGS)
+        for step in range(4):
+            train_step(model, optimiser, SETTINGS, Same(), step)
+        return state_of(model)
+
+    torch.set_num_threads(4)
+    try:
+        first = few_steps()
+        for _ in range(3):
+            assert_same(first, few_steps())
+    finally:
+        torch.set_num_threads(threads)
+
+
 def test_kill_nine_in_the_middle(tmp_path):
     """A process killed while it trains and saves leaves a checkpoint that continues to the same bits."""
     long = SETTINGS.model_copy(update={"steps": 40, "restart_steps": 40})
