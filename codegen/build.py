@@ -37,7 +37,8 @@ class Program:
 
     @property
     def command(self) -> list[str]:
-        return [*self.runner, str(self.path)]
+        command = [part.format(program=self.path) for part in self.runner]
+        return command if command != self.runner else [*self.runner, str(self.path)]
 
 
 def find_compiler(board: Board, wanted: str | None = None) -> tuple[str, Compiler]:
@@ -103,7 +104,8 @@ def build(project: Path, board: Board, family: str, *, compiler: str | None = No
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         objects = list(pool.map(one, sources))
     program = out / "bitmar"
-    _run([*command, *tool.flags, *extra, *map(str, objects), "-o", str(program)], "link")
+    link = [part.format(src=project / "src") for part in tool.link]
+    _run([*command, *tool.flags, *extra, *map(str, objects), "-o", str(program), *link], "link")
     return Program(program, runner(board) if _can_run(board) else [], name, opt)
 
 

@@ -26,6 +26,8 @@ from .plan import Plan, head_rows, image_bytes, kv_bytes, layers, make_plan, mem
 from .resources import resource_dir
 
 MANIFEST = "manifest.json"
+#: Platform files by operating system.
+PLATFORM = {"linux": ("linux_*", "trace.*"), "xtensa": ("xtensa_*", "trace.*", "softfloat.c")}
 #: Sections and taps of repeated layers, which get tables instead of a macro each.
 PARTS = ("enc.", "fusion.", "dec.")
 
@@ -66,15 +68,15 @@ def emit(model: FrozenModel, board: Board, out: Path | str, family: str | None =
     kernels = [templates / "kernels" / f"bm_kernels__{family}.c"]
     kernels += [h for h in sorted((templates / "kernels").glob("*.h")) if f'"{h.name}"' in kernels[0].read_text()]
     for source in (*sorted((templates / "runtime").glob("bm_*.[ch]")), templates / "runtime" / "bitmar.h", *kernels,
-                   *sorted((templates / "platform").glob(f"{board.os}_*"))):
+                   *(f for pattern in PLATFORM[board.os] for f in sorted((templates / "platform").glob(pattern)))):
         shutil.copyfile(source, src / source.name)
     with atomic_file(out / "model.blob") as f:
         f.write(blob.to_bytes())
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(templates / "project"), keep_trailing_newline=True,
                                      undefined=jinja2.StrictUndefined, trim_blocks=False, autoescape=False)
-    for template, target in (("bm_config.h.j2", "src/bm_config.h"), ("bm_step.c.j2", "src/bm_step.c"),
-                             ("Makefile.j2", "Makefile"), ("CMakeLists.txt.j2", "CMakeLists.txt"),
-                             ("README.md.j2", "README.md")):
+    files = [("bm_config.h.j2", "src/bm_config.h"), ("bm_step.c.j2", "src/bm_step.c"), ("Makefile.j2", "Makefile"),
+             ("README.md.j2", "README.md"), *([("CMakeLists.txt.j2", "CMakeLists.txt")] if board.os == "linux" else [])]
+    for template, target in files:
         (out / target).write_text(environment.get_template(template).render(context))
     (out / "plan.json").write_text(json.dumps(plan.as_dict(), indent=2) + "\n")
     (out / MANIFEST).write_text(json.dumps({
@@ -107,7 +109,7 @@ def _context(model: FrozenModel, board: Board, family: str, blob: lowering.Blob,
         "tap_macros": [(_macro(t), taps.index(t)) for t in single], "tap_count": len(taps),
         "layers": list(_layers(model, blob, taps)), "fusion": list(_fusion(model, blob, taps)),
         "hot_sources": [f"bm_kernels__{family}", *HOT_SOURCES],
-        "family_flags": " ".join(board.kernel_flags.get(family, [])), "make_arguments": _make_arguments(board),
+        "family_flags": " ".join(board.kernel_flags.get(family, [])), "make_arguments": _make_arguments(board), "make_link": _make_link(board),
     }
 
 
@@ -142,6 +144,11 @@ def _make_arguments(board: Board) -> str:
             flags = f' EXTRA="{" ".join(compiler.flags)}"' if compiler.flags else ""
             return f"CC={compiler.command[0]}{flags}"
     return "CC=..."
+
+
+def _make_link(board: Board) -> str:
+    """What the board's first compiler wants after the objects, as the project's folder sees it."""
+    return " ".join(part.format(src="src") for part in next(iter(board.compilers.values())).link)
 
 
 def _macro(name: str) -> str:

@@ -29,7 +29,7 @@ class Event:
         return f"token {self.token}" if self.kind == "token" else self.kind
 
     def encode(self) -> bytes:
-        """Bytes of the trace script (firmware_templates/platform/linux_trace.c)."""
+        """Bytes of the trace script (firmware_templates/platform/trace.c)."""
         if self.kind == "image":
             return b"I" + np.ascontiguousarray(self.image, "<f4").tobytes()
         if self.kind == "token":

@@ -4,7 +4,7 @@
  *                   [--no-memory] [--ids] [--threads N]
  *   bitmar info
  *   bitmar bench                       (kernels and steps, as JSON; with -DBM_PROFILE by part, too)
- *   bitmar trace < script > trace      (builds with -DBM_TAPS; formats in linux_trace.c)
+ *   bitmar trace < script > trace      (builds with -DBM_TAPS; formats in trace.c)
  *
  * FILE: .ppm (P6, cut into 16x16 patches), .u8 (raw patches) or .f32 (raw float features).
  */
@@ -17,7 +17,7 @@
 #include "bm_selftest.h"
 #include "linux_bench.h"
 #include "linux_threads.h"
-#include "linux_trace.h"
+#include "trace.h"
 
 #define MAX_PROMPT 4096
 
@@ -150,6 +150,26 @@ static int generate(bm_state *s, const options *o)
     return 0;
 }
 
+static size_t from_stdin(void *to, size_t n)
+{
+    return fread(to, 1, n, stdin);
+}
+
+static void to_stdout(const void *from, size_t n)
+{
+    fwrite(from, 1, n, stdout);
+}
+
+static int trace(bm_state *s)
+{
+    static const trace_io io = {from_stdin, to_stdout};
+    const int bad = trace_serve(s, features, &io);
+    fflush(stdout);
+    if (bad == TRACE_NO_TAPS) return fail("trace", "this build has no taps; compile with -DBM_TAPS");
+    if (bad) return fail("trace", "malformed script");
+    return ferror(stdout) ? fail("trace", "the trace could not be written") : 0;
+}
+
 static int info(void)
 {
     printf("model %s for %s, kernels %s\nSHA-256 ", BM_MODEL_NAME, BM_BOARD, BM_KERNELS_NAME);
@@ -212,7 +232,7 @@ int main(int argc, char **argv)
     }
     if (status != BM_OK) return fail("start", bm_status_text(status));
     if (o.threads > 1u && linux_threads_start(&s, o.threads) != 0) return fail("--threads", "the threads could not be started");
-    if (traces) return linux_trace(&s, features);
+    if (traces) return trace(&s);
     if (benches) return linux_bench(&s);
     if (o.image) {
         const char *why = read_image(o.image, &s);

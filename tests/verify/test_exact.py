@@ -31,18 +31,19 @@ def check(model, folder, tokens, board="host", family="portable", compiler="gcc"
     return verdict
 
 
+TARGETS = [("host", "portable"), ("host", "avx2"), ("host-avx512", "avx512vnni"), ("rpi-zero2", "portable"),
+           ("rpi-zero2", "neon"), ("rpi-5", "neondot"), ("xtensa-sim", "portable")]
+
+
 @pytest.mark.parametrize("opt", ["-O0", "-O2", "-O3"])
-@pytest.mark.parametrize("compiler", ["gcc", "zig"])
-@pytest.mark.parametrize("board, family", [
-    ("host", "portable"), ("host", "avx2"), ("host-avx512", "avx512vnni"), ("rpi-zero2", "portable"),
-    ("rpi-zero2", "neon"), ("rpi-5", "neondot"),
-])
+@pytest.mark.parametrize("board, family, compiler", [(b, f, c) for b, f in TARGETS for c in load_board(b).compilers])
 def test_every_target(tiny, tmp_path, board, family, compiler, opt):
     check(tiny, tmp_path / "p", 60, board, family, compiler, opt)
 
 
 @pytest.mark.parametrize("board, family", [
-    ("host", "portable"), ("host", "avx2"), ("host-avx512", "avx512vnni"), ("rpi-zero2", "neon"), ("rpi-5", "neondot")])
+    ("host", "portable"), ("host", "avx2"), ("host-avx512", "avx512vnni"), ("rpi-zero2", "neon"), ("rpi-5", "neondot"),
+    ("xtensa-sim", "portable")])
 def test_odd_shapes(odd, tmp_path, board, family):
     check(odd, tmp_path / "p", 80, board, family)
 
@@ -68,7 +69,7 @@ def test_sanitizers_find_nothing(odd, tmp_path):
 
 
 @pytest.mark.parametrize("board, family, tokens", [
-    ("host", "avx2", 2000), ("host", "portable", 2000), ("rpi-zero2", "neon", 2000),
+    ("host", "avx2", 2000), ("host", "portable", 2000), ("rpi-zero2", "neon", 2000), ("xtensa-sim", "portable", 300),
 ])
 def test_demo_shape_over_hundreds_of_evictions(tmp_path, board, family, tokens):
     check(random_model(preset("demo")), tmp_path / "p", tokens, board, family)

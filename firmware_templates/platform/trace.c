@@ -1,4 +1,4 @@
-/* `bitmar trace`: replay a script of events, report a CRC-32 for every tap. All integers little-endian.
+/* Replay a script of events, report a CRC-32 for every tap. All integers little-endian.
  *
  * script   := command*
  * command  := 'B'                       begin an episode
@@ -11,26 +11,25 @@
  * record   := u32 tap, u32 crc, u32 bytes, u8 data[bytes]   (bytes = 0 unless the mode is 2)
  * result   := u32 0xFFFFFFFF, i32 status, u32 0, after 'B', 'I', 'T' and 'W'
  */
-#include "linux_trace.h"
-
-#include <stdio.h>
+#include "trace.h"
 
 #include "bm_crc32.h"
 
 #ifdef BM_TAPS
 
 static uint8_t mode[BM_TAP_COUNT];
+static const trace_io *port;
 
 static void put_u32(uint32_t v)
 {
     const uint8_t b[4] = {(uint8_t)v, (uint8_t)(v >> 8), (uint8_t)(v >> 16), (uint8_t)(v >> 24)};
-    fwrite(b, 1, 4, stdout);
+    port->write(b, 4);
 }
 
 static int get_u32(uint32_t *v)
 {
     uint8_t b[4];
-    if (fread(b, 1, 4, stdin) != 4) return 0;
+    if (port->read(b, 4) != 4) return 0;
     *v = (uint32_t)b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24;
     return 1;
 }
@@ -46,7 +45,7 @@ static void tap(void *context, uint32_t id, const void *data, uint32_t rows, uin
     put_u32(crc);
     put_u32(mode[id] == 2 ? rows * row_bytes : 0);
     if (mode[id] == 2)
-        for (uint32_t r = 0; r < rows; r++) fwrite(p + (size_t)r * stride, 1, row_bytes, stdout);
+        for (uint32_t r = 0; r < rows; r++) port->write(p + (size_t)r * stride, row_bytes);
 }
 
 static void put_result(bm_status status)
@@ -56,55 +55,59 @@ static void put_result(bm_status status)
     put_u32(0);
 }
 
-/* Execute one command; returns 0 at the end of the script, 1 to go on, -1 if the script is malformed. */
-static int execute(bm_state *s, float *features, int command)
+static int set_image(bm_state *s, float *features)
+{
+    const size_t bytes = BM_IMAGE_INPUTS * BM_VISION * sizeof *features;
+    if (port->read(features, bytes) != bytes) return -1;
+    put_result(bm_set_image(s, features));
+    return 1;
+}
+
+/* Execute one command; returns 1 to go on, -1 if the script is malformed. */
+static int execute(bm_state *s, float *features, uint8_t command)
 {
     uint32_t v = 0;
-    int c = 0;
+    uint8_t c = 0;
     switch (command) {
-    case EOF: return 0;
     case 'B': bm_begin_episode(s); put_result(BM_OK); return 1;
     case 'W': bm_end_episode(s); put_result(BM_OK); return 1;
+    case 'I': return set_image(s, features);
     case 'T':
         if (!get_u32(&v)) return -1;
         put_result(bm_step(s, v));
         return 1;
-    case 'I':
-        if (fread(features, sizeof *features, BM_IMAGE_INPUTS * BM_VISION, stdin) != BM_IMAGE_INPUTS * BM_VISION) return -1;
-        put_result(bm_set_image(s, features));
-        return 1;
     case 'M':
-        if ((c = getchar()) == EOF) return -1;
+        if (port->read(&c, 1) != 1) return -1;
         s->memory_on = c != 0;
         return 1;
     case 'S':
-        if (!get_u32(&v) || v >= BM_TAP_COUNT || (c = getchar()) == EOF) return -1;
-        mode[v] = (uint8_t)c;
+        if (!get_u32(&v) || v >= BM_TAP_COUNT || port->read(&c, 1) != 1) return -1;
+        mode[v] = c;
         return 1;
     default: return -1;
     }
 }
 
-int linux_trace(bm_state *s, float *features)
+int trace_serve(bm_state *s, float *features, const trace_io *io)
 {
+    uint8_t command;
     int go = 1;
+    port = io;
     s->tap = tap;
-    fwrite("BMTR", 1, 4, stdout);
+    port->write("BMTR", 4);
     put_u32(BM_TAP_COUNT);
-    while (go == 1) go = execute(s, features, getchar());
-    fflush(stdout);
-    if (go < 0) fprintf(stderr, "bitmar: trace: malformed script\n");
-    return go < 0 || ferror(stdout) ? 2 : 0;
+    while (go == 1 && port->read(&command, 1) == 1) go = execute(s, features, command);
+    return go < 0 ? TRACE_MALFORMED : 0;
 }
 
 #else
 
-int linux_trace(bm_state *s, float *features)
+int trace_serve(bm_state *s, float *features, const trace_io *io)
 {
     (void)s;
     (void)features;
-    fprintf(stderr, "bitmar: trace: this build has no taps; compile with -DBM_TAPS\n");
-    return 2;
+    (void)io;
+    return TRACE_NO_TAPS;
 }
 
 #endif
