@@ -15,10 +15,12 @@ ROWS5, K_STEP5 = 4, 5
 @dataclass(frozen=True)
 class Layout:
     """Groups of ``rows`` rows, each cut into steps of ``k_step`` k. A step is rows x k_step/4 bytes: byte j of a row
-    holds, in bits 2p and 2p+1, the code of k = p k_step/4 + j. Each family's C file draws its own."""
+    holds, in bits 2p and 2p+1, the code of k = p k_step/4 + j. A row's bytes lie together, or (``lanes``) byte j of all
+    rows does. Each family's C file draws its own."""
 
     rows: int
     k_step: int
+    lanes: bool = False
 
 
 #: Kernel family -> how it wants its weights.
@@ -29,9 +31,10 @@ FAMILIES = {
     "avx2": Layout(rows=8, k_step=16),
     "avxvnni": Layout(rows=8, k_step=16),
     "avx512vnni": Layout(rows=16, k_step=16),
+    "pie": Layout(rows=16, k_step=64, lanes=True),
 }
 #: Rows are padded to this many, so that a kernel may always finish its tallest pass.
-ROW_PAD = {"portable": 1, "neon": 4, "neondot": 16, "avx2": 16, "avxvnni": 16, "avx512vnni": 32}
+ROW_PAD = {"portable": 1, "neon": 4, "neondot": 16, "avx2": 16, "avxvnni": 16, "avx512vnni": 32, "pie": 16}
 
 
 def pack(trits: np.ndarray, family: str) -> bytes:
@@ -40,14 +43,17 @@ def pack(trits: np.ndarray, family: str) -> bytes:
     codes = np.ones((_up(n, ROW_PAD[family]), _up(k, K_BLOCK)), np.uint8)
     codes[:n, :k] = trits + 1
     groups = codes.reshape(-1, layout.rows, codes.shape[1] // layout.k_step, 4, layout.k_step // 4)
-    planes = groups.transpose(0, 2, 3, 1, 4)     # group, step, plane, row, byte
+    planes = groups.transpose((0, 2, 3, 4, 1) if layout.lanes else (0, 2, 3, 1, 4))   # group, step, plane, row, byte
     return (planes[:, :, 0] | planes[:, :, 1] << 2 | planes[:, :, 2] << 4 | planes[:, :, 3] << 6).tobytes()
 
 
 def unpack(data: bytes, n: int, k: int, family: str) -> np.ndarray:
     """Inverse of :func:`pack`: int8 [N, K]."""
     layout, k_pad = FAMILIES[family], _up(k, K_BLOCK)
-    packed = np.frombuffer(data, np.uint8).reshape(-1, k_pad // layout.k_step, 1, layout.rows, layout.k_step // 4)
+    shape = (layout.k_step // 4, layout.rows) if layout.lanes else (layout.rows, layout.k_step // 4)
+    packed = np.frombuffer(data, np.uint8).reshape(-1, k_pad // layout.k_step, 1, *shape)
+    if layout.lanes:
+        packed = packed.swapaxes(3, 4)
     planes = packed >> np.array([0, 2, 4, 6], np.uint8).reshape(1, 1, 4, 1, 1) & 3
     return planes.transpose(0, 3, 1, 2, 4).reshape(-1, k_pad)[:n, :k].astype(np.int8) - 1
 

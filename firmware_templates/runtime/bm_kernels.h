@@ -34,6 +34,7 @@ BM_KERNEL_FAMILY(avxvnni)
 BM_KERNEL_FAMILY(avx512vnni)
 BM_KERNEL_FAMILY(neon)
 BM_KERNEL_FAMILY(neondot)
+BM_KERNEL_FAMILY(pie)
 
 #define BM_PAD_ROWS(n) (((n) + 31u) & ~31u)  /* accumulators are padded to the tallest tile */
 
