@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import tempfile
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import click
 import numpy as np
 
-from ..errors import ToolError
+from ..errors import ConfigError, ToolError
 from ..files import atomic_file
 from ..frozen import FrozenModel
 from .app import notes, print_json, results
@@ -39,6 +40,7 @@ def command(model: Path | None, preset_name: str | None, families: tuple[str, ..
     """
     from ..bench import report as reporting
 
+    check(families, cpu)
     frozen = load_model(model, None) if model else load_model(Path(), preset_name or "paper")
     report: dict[str, Any] = {"schema": "bitmar-tiny/bench", "schema_version": 1, "label": "measured",
                               "model": frozen.config.name, "machine": machine(), "cpu": cpu, "kernels": [], "steps": []}
@@ -61,6 +63,19 @@ def command(model: Path | None, preset_name: str | None, families: tuple[str, ..
     results.print(reporting.part_table(report))
     if static_cycles:
         results.print(reporting.cycle_table(report["static"]))
+
+
+def check(families: tuple[str, ...], cpu: int) -> None:
+    """Complain about a family or a processor that is not there before the long work."""
+    from ..bench.ours import families_here
+
+    known = [family for _, family in families_here()]
+    for family in families:
+        if family not in known:
+            raise ConfigError(f"No board that runs on this machine has a kernel family '{family}'.", f"There are: {', '.join(known)}.")
+    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else {cpu}
+    if cpu not in allowed:
+        raise ConfigError(f"Processor {cpu} is not there.", f"Choose one of: {', '.join(map(str, sorted(allowed)))}.")
 
 
 def machine() -> str:

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from bitmar_tiny.bench.mca import inner_loop, simulate
 from bitmar_tiny.bench.report import ratios
 from bitmar_tiny.cli.bench import add_ours, command
-from bitmar_tiny.errors import ToolError
+from bitmar_tiny.errors import BitmarError, ToolError
 from support import need
 
 LISTING = """
@@ -51,6 +51,15 @@ def test_bench_reports_every_shape_and_step(tiny, tmp_path):
         assert 0 < step["attention_share"] < 1
         assert step["ram_bytes"] is None or step["arena_bytes"] <= step["ram_bytes"] + 4096 < step["arena_bytes"] + (1 << 20)
     assert {s["context"] for s in report["steps"]} == {min(16, tiny.config.context), tiny.config.context}
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (["--family", "avx3"], "kernel family 'avx3'"), (["--cpu", "4096"], "Processor 4096"), (["no-such.bitmar"], "no-such.bitmar"),
+    (["--preset", "papper"], "paper"),
+])
+def test_bad_input_is_a_sentence(arguments, words):
+    error = CliRunner().invoke(command, [*arguments, "--no-peers"], standalone_mode=False).exception
+    assert isinstance(error, BitmarError) and words in str(error)
 
 
 def test_ratios_compare_with_the_best_peer():
