@@ -12,7 +12,7 @@ from typing import Any
 import click
 import numpy as np
 
-from ..errors import ConfigError, ToolError
+from ..errors import ConfigError, DataError, ToolError
 from ..files import atomic_file
 from ..frozen import FrozenModel
 from .app import notes, print_json, results
@@ -40,7 +40,7 @@ def command(model: Path | None, preset_name: str | None, families: tuple[str, ..
     """
     from ..bench import report as reporting
 
-    check(families, cpu)
+    check(families, cpu, out)
     frozen = load_model(model, None) if model else load_model(Path(), preset_name or "paper")
     report: dict[str, Any] = {"schema": "bitmar-tiny/bench", "schema_version": 1, "label": "measured",
                               "model": frozen.config.name, "machine": machine(), "cpu": cpu, "kernels": [], "steps": []}
@@ -65,14 +65,19 @@ def command(model: Path | None, preset_name: str | None, families: tuple[str, ..
         results.print(reporting.cycle_table(report["static"]))
 
 
-def check(families: tuple[str, ...], cpu: int) -> None:
-    """Complain about a family or a processor that is not there before the long work."""
+def check(families: tuple[str, ...], cpu: int, out: Path | None) -> None:
+    """Complain about a family, a processor or a folder that cannot be before the long work."""
     from ..bench.ours import families_here
 
     known = [family for _, family in families_here()]
     for family in families:
         if family not in known:
             raise ConfigError(f"No board that runs on this machine has a kernel family '{family}'.", f"There are: {', '.join(known)}.")
+    try:
+        if out:
+            out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{out}: cannot be made ({error.strerror}).", "Choose another folder with -o.") from None
     allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else {cpu}
     if cpu not in allowed:
         raise ConfigError(f"Processor {cpu} is not there.", f"Choose one of: {', '.join(map(str, sorted(allowed)))}.")

@@ -55,7 +55,7 @@ def test_bench_reports_every_shape_and_step(tiny, tmp_path):
 
 @pytest.mark.parametrize("arguments, words", [
     (["--family", "avx3"], "kernel family 'avx3'"), (["--cpu", "4096"], "Processor 4096"), (["no-such.bitmar"], "no-such.bitmar"),
-    (["--preset", "papper"], "paper"),
+    (["--preset", "papper"], "paper"), (["-o", "/proc/nope"], "/proc/nope"),
 ])
 def test_bad_input_is_a_sentence(arguments, words):
     error = CliRunner().invoke(command, [*arguments, "--no-peers"], standalone_mode=False).exception
