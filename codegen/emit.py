@@ -65,7 +65,7 @@ def emit(model: FrozenModel, board: Board, out: Path | str, family: str | None =
         shutil.rmtree(src)
     src.mkdir(parents=True)
     templates = resource_dir("firmware_templates")
-    kernels = [templates / "kernels" / f"bm_kernels__{family}.c"]
+    kernels = [templates / "kernels" / f"bm_kernels__{family}.c", *sorted((templates / "kernels").glob(f"bm_kernels__{family}*.S"))]
     kernels += [h for h in sorted((templates / "kernels").glob("*.h")) if f'"{h.name}"' in kernels[0].read_text()]
     for source in (*sorted((templates / "runtime").glob("bm_*.[ch]")), templates / "runtime" / "bitmar.h", *kernels,
                    *(f for pattern in PLATFORM[board.os] for f in sorted((templates / "platform").glob(pattern)))):

@@ -36,6 +36,7 @@ BM_KERNEL_FAMILY(neon)
 BM_KERNEL_FAMILY(neondot)
 BM_KERNEL_FAMILY(pie)
 
+#define BM_ALIGNED __attribute__((aligned(16)))  /* what vector kernels want of their vectors */
 #define BM_PAD_ROWS(n) (((n) + 31u) & ~31u)  /* accumulators are padded to the tallest tile */
 
 #ifndef BM_KERNELS

@@ -121,7 +121,7 @@ static int quantisers_differ(void)
 /* Dot products of the kernel family on the most extreme codes, against the closed form. */
 static int dots_differ(void)
 {
-    static int8_t a[128], b[128];
+    static BM_ALIGNED int8_t a[128], b[128];
     static int32_t w[2] = {BM_PROB_ONE, 1}, y[64];
     memset(a, 127, sizeof a);
     memset(b, -127, sizeof b);
@@ -137,8 +137,8 @@ static int dots_differ(void)
  * Rows of 320: beyond the 256 k after which avx2 flushes its 16-bit lanes. */
 static int products_differ(void)
 {
-    static uint8_t packed[32u * 320u / 4u];
-    static int8_t x[320];
+    static BM_ALIGNED uint8_t packed[32u * 320u / 4u];
+    static BM_ALIGNED int8_t x[320];
     static int32_t y[BM_PAD_ROWS(32u)];
     static const uint8_t bytes[3] = {0x00, 0x55, 0xAA};
     for (int sign = -1; sign <= 1; sign += 2) {

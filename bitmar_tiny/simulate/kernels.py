@@ -1,0 +1,110 @@
+"""Run the kernels that ship, in the simulator, on arrays.
+
+Each function declares exactly the memory that the kernel's interface promises (bm_kernels.h) and returns what the
+kernel wrote, with the instructions executed and the **estimated** cycles (``cycles`` says what that means).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Callable, Sequence
+
+import numpy as np
+
+from codegen.pack import K_BLOCK, pack
+from codegen.resources import resource_dir
+
+from .decode import assemble
+from .isa import Instruction, Program
+from .machine import Machine
+from .memory import Memory
+from .pie import PIE
+from .xtensa import BASE
+
+GEMV, ATTEND = "bm_kernels__pie.S", "bm_kernels__pie_attend.S"
+#: Outputs start as this, never as zeros.
+GARBAGE = b"\x5a"
+ROW_PAD = 32                      # BM_PAD_ROWS
+
+Watch = Callable[[Machine, Instruction], None]
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """What a kernel wrote (int32) and what it took; ``cycles`` and ``stalls`` (of them) are estimated, ``flags`` names
+    every saturation."""
+
+    values: np.ndarray
+    instructions: int
+    cycles: int
+    stalls: int
+    flags: tuple[str, ...]
+
+
+@lru_cache
+def load(name: str) -> Program:
+    """A .S file of firmware_templates/kernels, decoded."""
+    return assemble((resource_dir("firmware_templates") / "kernels" / name).read_text(), BASE | PIE, name)
+
+
+def simulate_gemv(trits: np.ndarray, x: np.ndarray, watch: Watch | None = None, program: Program | None = None,
+                  family: str = "pie", function: str = "bm_pie_gemv", kept: Sequence[int] = ()) -> Simulation:
+    """y = trits x; ``trits``: int8 [N, K] in {-1, 0, 1}, ``x``: int8 [K]. Values: int32 [N].
+
+    ``program``, ``family`` (of the packing), ``function`` and ``kept`` (registers that a caller defines) run another
+    kernel of the same interface. Raises ``Trap`` and ``AssemblyError``.
+    """
+    n, k = trits.shape
+    memory = Memory()
+    padded = np.zeros(-(-k // K_BLOCK) * K_BLOCK, np.int8)
+    padded[:k] = x
+    w = memory.add("w", pack(trits, family))
+    codes = memory.add("x", padded.tobytes())
+    y = memory.add("y", GARBAGE * (4 * (-(-n // ROW_PAD) * ROW_PAD)), writable=True)
+    arguments = (w, codes, int(x.sum(dtype=np.int64)), n, k, y)
+    return _run(memory, program or load(GEMV), function, arguments, n, watch, kept)
+
+
+def simulate_dots(a: np.ndarray, q: np.ndarray, stride: int) -> Simulation:
+    """y[i] = a[i] . q over rows ``stride`` bytes apart; ``a``: int8 [N, len], ``q``: int8 [len], len and stride
+    multiples of 16. Values: int32 [N]."""
+    n, length = a.shape
+    memory = Memory()
+    keys, query = memory.add("a", _rows(a, stride)), memory.add("q", q.astype(np.int8).tobytes())
+    arguments = (keys, stride, query, n, length // 16, memory.add("y", GARBAGE * (4 * n), writable=True))
+    return _run(memory, load(ATTEND), "bm_pie_dots", arguments, n)
+
+
+def simulate_wsum16(w: np.ndarray, v: np.ndarray, stride: int, skew: int = 0) -> Simulation:
+    """y[k] = sum_i w[i] v[i, k] over 16 columns of rows ``stride`` bytes apart; ``w``: int32 [N] in [0, 2^14], ``skew``
+    bytes past a multiple of 16; ``v``: int8 [N, 16]. Values: int32 [16]."""
+    memory = Memory()
+    weights, values = memory.add("w", w.astype("<i4").tobytes(), skew=skew), memory.add("v", _rows(v, stride))
+    arguments = (weights, values, stride, len(v), memory.add("y", GARBAGE * 64, writable=True))
+    return _run(memory, load(ATTEND), "bm_pie_wsum16", arguments, 16)
+
+
+def simulate_probe() -> int:
+    """What ``bm_pie_probe`` gives: 4 where the sums that EE.SRCMB shifts are written back."""
+    machine = Machine(Memory())
+    machine.prepare(())
+    return machine.run(load(GEMV), "bm_pie_probe")
+
+
+def _rows(rows: np.ndarray, stride: int) -> bytes:
+    """Rows in memory, ``stride`` bytes apart; nothing after the last one."""
+    out = np.full(stride * (len(rows) - 1) + rows.shape[1], 0x5A, np.int8)
+    for i, row in enumerate(rows):
+        out[i * stride:i * stride + len(row)] = row
+    return out.tobytes()
+
+
+def _run(memory: Memory, program: Program, function: str, arguments: Sequence[int], count: int,
+         watch: Watch | None = None, kept: Sequence[int] = ()) -> Simulation:
+    machine = Machine(memory)
+    machine.prepare(arguments, kept)
+    machine.run(program, function, watch)
+    values = np.frombuffer(memory.data("y"), "<i4")[:count].astype(np.int32)
+    pipeline = machine.pipeline
+    return Simulation(values, machine.executed, pipeline.cycles, pipeline.stalls, tuple(machine.flags))
