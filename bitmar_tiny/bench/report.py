@@ -62,10 +62,10 @@ def part_table(report: dict[str, Any]) -> Table:
 
 
 def cycle_table(cycles: list[dict[str, Any]]) -> Table:
-    """Static cycle counts."""
-    table = Table("inner loop", "processor", "cycles", "weights", "weights/cycle", title="llvm-mca \\[simulated]")
+    """Simulated and estimated cycles."""
+    table = Table("loop or product", "processor", "cycles", "weights", "weights/cycle", "", title="Processors that are not at hand")
     for c in cycles:
-        table.add_row(c["family"], c["cpu"], f"{c['cycles']:.1f}", str(c["weights"]), f"{c['weights_per_cycle']:.2f}")
+        table.add_row(c["family"], c["cpu"], f"{c['cycles']:,.1f}", f"{c['weights']:,}", f"{c['weights_per_cycle']:.2f}", c["label"])
     return table
 
 

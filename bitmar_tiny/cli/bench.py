@@ -24,7 +24,7 @@ from .common import json_option, load_model, preset_option
 @preset_option("Random weights of this preset instead of a model (default: paper).")
 @click.option("--family", "families", multiple=True, metavar="NAME", help="Only this kernel family (repeatable).")
 @click.option("--peers/--no-peers", default=True, show_default=True, help="Also measure what one would pick instead.")
-@click.option("--static", "static_cycles", is_flag=True, help="Also count cycles of the Arm loops with llvm-mca (simulated).")
+@click.option("--static", "static_cycles", is_flag=True, help="Also cycles of the Arm loops (llvm-mca) and of the ESP32-S3's kernel (simulator).")
 @click.option("--cpu", type=click.IntRange(0), default=0, show_default=True, help="Processor to pin everything to.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder for bench.json and bench.png.")
 @json_option
@@ -46,8 +46,8 @@ def command(model: Path | None, preset_name: str | None, families: tuple[str, ..
                               "model": frozen.config.name, "machine": machine(), "cpu": cpu, "kernels": [], "steps": []}
     measure(report, frozen, families, peers, cpu)
     if static_cycles:
-        from ..bench.mca import simulate
-        report["static"] = [c.as_dict() for c in simulate()]
+        from ..bench.cycles import estimate_pie, simulate
+        report["static"] = [c.as_dict() for c in (*simulate(), *estimate_pie())]
     report["times_the_best_peer"] = reporting.ratios(report)
     report["times_the_best_peer_per_call"] = reporting.ratios(report, "one_call_gweights_per_s")
     if out:

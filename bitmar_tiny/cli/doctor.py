@@ -14,7 +14,7 @@ from rich.table import Table
 from codegen.boards import board_files, load_board
 from codegen.build import has_compiler, install_hint
 
-from ..bench.mca import mca_tool
+from ..bench.cycles import mca_tool
 from .app import print_json, results
 from .common import json_option
 

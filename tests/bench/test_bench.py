@@ -7,7 +7,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from bitmar_tiny.bench.mca import inner_loop, simulate
+from bitmar_tiny.bench.cycles import estimate_pie, inner_loop, simulate
 from bitmar_tiny.bench.report import ratios
 from bitmar_tiny.cli.bench import add_ours, command
 from bitmar_tiny.errors import BitmarError, ToolError
@@ -83,6 +83,12 @@ def test_the_densest_loop_is_counted():
     assert len(inner_loop(LISTING, "bm_gemv", "smlal")) == 5
     with pytest.raises(ToolError, match="no loop"):
         inner_loop(LISTING, "bm_gemv", "sdot")
+
+
+def test_the_s3_kernel_is_estimated():
+    cycles = estimate_pie()
+    assert [c.weights for c in cycles] == [128 * 128, 512 * 128, 128 * 512] and {c.label for c in cycles} == {"estimated"}
+    assert cycles[0].weights / cycles[0].cycles >= 4.5 and cycles[2].weights / cycles[2].cycles >= 6
 
 
 def test_arm_loops_are_simulated():

@@ -1,4 +1,4 @@
-"""Static cycle counts of the inner loops by llvm-mca: simulated, for processors that are not at hand."""
+"""Cycle counts for processors that are not at hand: inner loops by llvm-mca, the ESP32-S3's kernel by our own simulator."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from codegen.boards import load_board
 from codegen.build import BASE_FLAGS, find_compiler
 from codegen.resources import resource_dir
 
 from ..errors import ToolError
+from ..simulate.kernels import simulate_gemv
 
 ITERATIONS = 200
 TIMEOUT_S = 120
@@ -27,7 +30,7 @@ LOOPS = (
 
 @dataclass(frozen=True)
 class Cycles:
-    """Simulated steady state of one inner loop: cycles per pass, in which ``weights`` ternary weights are used."""
+    """Simulated cycles in which ``weights`` ternary weights are used: a pass of an inner loop, or a whole product."""
 
     family: str
     cpu: str
@@ -35,9 +38,10 @@ class Cycles:
     weights: int
     cycles: float
     instructions: int
+    label: str = "simulated"
 
     def as_dict(self) -> dict[str, Any]:
-        return asdict(self) | {"label": "simulated", "weights_per_cycle": self.weights / self.cycles}
+        return asdict(self) | {"weights_per_cycle": self.weights / self.cycles}
 
 
 def mca_tool() -> str | None:
@@ -51,6 +55,15 @@ def simulate() -> list[Cycles]:
     if tool is None:
         raise ToolError("llvm-mca was not found.", "Install it: apt-get install llvm.")
     return [_simulate(tool, *loop) for loop in LOOPS]
+
+
+def estimate_pie() -> list[Cycles]:
+    """The assembly of the family ``pie``, instruction by instruction (``bitmar_tiny.simulate``); cycles are estimated."""
+    found = []
+    for n, k in ((128, 128), (512, 128), (128, 512)):
+        run = simulate_gemv(np.ones((n, k), np.int8), np.ones(k, np.int8))
+        found.append(Cycles(f"pie, {n}x{k}", "ESP32-S3", "by hand", n * k, float(run.cycles), run.instructions, "estimated"))
+    return found
 
 
 def _simulate(tool: str, board_name: str, family: str, cpu: str, multiply: str, weights: int) -> Cycles:
