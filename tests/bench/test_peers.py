@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from bitmar_tiny.bench.peers import PEERS, Peer, PeerMissing
 from bitmar_tiny.bench.timing import measure
+
+
+@pytest.fixture(autouse=True)
+def threads():
+    """Peers run on one thread; the rest of the tests must not."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("peer", PEERS, ids=lambda p: p.name)
