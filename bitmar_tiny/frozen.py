@@ -25,7 +25,7 @@ from .golden.model import initial_usage
 from .tensors import tensor_table
 
 FORMAT = "bitmar-tiny/frozen"
-VERSION = 1
+VERSION = 2
 TOKENIZER_KEY = "tokenizer"
 
 

@@ -13,6 +13,7 @@ from pydantic import Field
 from bitmar_tiny.config import StrictModel
 from bitmar_tiny.errors import ConfigError
 
+from .pack import FAMILIES
 from .resources import resource_dir
 
 #: Where users keep profiles of their own, next to the ones that ship.
@@ -34,6 +35,7 @@ class Compiler(StrictModel):
 
     command: list[str]
     flags: list[str] = []
+    kernel_flags: dict[str, list[str]] = Field({}, description="by kernel family, where compilers differ")
     link: list[str] = Field([], description="added when linking, after the objects; {src} is the folder of the sources")
     package: str = Field("", description="Debian package or pip requirement that provides it")
 
@@ -47,12 +49,16 @@ class Board(StrictModel):
     machine: str = Field(description="what `uname -m` says on it")
     kernels: list[str] = Field(min_length=1, description="kernel families, the preferred one first")
     kernel_flags: dict[str, list[str]] = {}
-    compilers: dict[str, Compiler]
+    compilers: dict[str, Compiler] = Field(min_length=1)
     emulator: list[str] = Field([], description="command that runs the board's programs elsewhere; {program} is the "
                                 "program's path, which otherwise comes last")
     emulator_package: str = ""
     regions: list[Region]
     notes: str = ""
+
+    def family_flags(self, family: str, compiler: Compiler) -> list[str]:
+        """What this compiler needs for the sources that use the instructions of a kernel family."""
+        return compiler.kernel_flags.get(family, self.kernel_flags.get(family, []))
 
 
 def board_files() -> dict[str, Path]:
@@ -75,4 +81,8 @@ def load_board(name: str) -> Board:
         values = tomllib.loads(path.read_text())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path}: not a readable board profile ({error}).") from None
-    return Board.parse(values, str(path))
+    board = Board.parse(values, str(path))
+    for family in (*board.kernels, *board.kernel_flags, *(f for c in board.compilers.values() for f in c.kernel_flags)):
+        if family not in FAMILIES:
+            raise ConfigError(f"{path}: there is no kernel family '{family}'.", f"Choose from: {', '.join(FAMILIES)}.")
+    return board

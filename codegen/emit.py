@@ -100,7 +100,7 @@ def _context(model: FrozenModel, board: Board, family: str, blob: lowering.Blob,
         "version": version(), "board": board, "cfg": cfg, "digest": model.digest, "family": family,
         "digest_bytes": bytes.fromhex(model.digest), "image_grid": math.isqrt(cfg.image_tokens), "c_float": c_float,
         "forget_threshold": forget_threshold(cfg), "eos": cfg.vocab_size - 1, "head_rows": head_rows(cfg),
-        "blob_version": lowering.VERSION, "blob_header": lowering.HEADER_BYTES, "blob_bytes": blob.size,
+        "blob_version": lowering.VERSION, "blob_layout": blob.layout, "blob_header": lowering.HEADER_BYTES, "blob_bytes": blob.size,
         "head_bits": blob.head_bits,
         "tokenizer_bytes": len(tokenizer.data),
         "section_macros": [(_macro(s.name), s.offset) for s in blob.sections if not s.name.startswith(PARTS)],
@@ -109,7 +109,7 @@ def _context(model: FrozenModel, board: Board, family: str, blob: lowering.Blob,
         "tap_macros": [(_macro(t), taps.index(t)) for t in single], "tap_count": len(taps),
         "layers": list(_layers(model, blob, taps)), "fusion": list(_fusion(model, blob, taps)),
         "hot_sources": [f"bm_kernels__{family}", *HOT_SOURCES],
-        "family_flags": " ".join(board.kernel_flags.get(family, [])), "make_arguments": _make_arguments(board), "make_link": _make_link(board),
+        "family_flags": " ".join(board.family_flags(family, next(iter(board.compilers.values())))), "make_arguments": _make_arguments(board), "make_link": _make_link(board),
     }
 
 

@@ -1,7 +1,7 @@
 """Lowering: a frozen model becomes one packed blob whose sections lie in kernel order.
 
 Blob (little-endian): "BMBL", u32 version, u32 size, u32 CRC-32 of everything after the header,
-32 bytes SHA-256 of the frozen model, zeros up to 64 bytes; then the sections, each aligned to 64.
+32 bytes SHA-256 of the frozen model, 16 bytes of text that name the layout; then the sections, each aligned to 64.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from bitmar_tiny.golden import numerics as nm
 
 from .pack import pack, pack5
 
-VERSION = 1
+VERSION = 2
 HEADER_BYTES = 64
 ALIGN = 64
 INT32_MAX = 2**31 - 1
@@ -62,13 +62,18 @@ class Blob:
         body = bytearray(self.size)
         for s in self.sections:
             body[s.offset:s.offset + len(s.data)] = s.data
-        return seal(body, self.digest)
+        return seal(body, self.digest, self.layout)
+
+    @property
+    def layout(self) -> str:
+        """Names the order of the weights, which no size or digest tells: kernel family and bits of the head."""
+        return f"{self.family}/{self.head_bits}"
 
 
-def seal(body: bytearray, digest: str) -> bytes:
-    """Write the header of a blob whose sections are in place."""
+def seal(body: bytearray, digest: str, layout: str) -> bytes:
+    """Write the header of a blob whose sections are in place; ``layout``: up to 16 bytes."""
     crc = zlib.crc32(memoryview(body)[HEADER_BYTES:])
-    body[:HEADER_BYTES] = struct.pack("<4sIII32s16x", b"BMBL", VERSION, len(body), crc, bytes.fromhex(digest))
+    body[:HEADER_BYTES] = struct.pack("<4sIII32s16s", b"BMBL", VERSION, len(body), crc, bytes.fromhex(digest), layout.encode())
     return bytes(body)
 
 

@@ -72,7 +72,7 @@ def test_golden_torch_and_c_write_the_same(frozen, corpus):
 def test_verify_and_info(frozen):
     need("host", "gcc")
     report = json.loads(cli("verify", frozen, "--board", "host", "--tokens", 40, "--json").stdout)
-    assert [v["exact"] for v in report["verdicts"]] == [True, True]
+    assert [v["exact"] for v in report["verdicts"]] == [True] * len(report["verdicts"]) and len(report["verdicts"]) >= 2
     info = json.loads(cli("info", frozen, "--json").stdout)[0]
     assert info["sha256"] == report["model_sha256"] and info["provenance"]["steps"] == 4
 

@@ -71,7 +71,7 @@ def _simulate(tool: str, board_name: str, family: str, cpu: str, multiply: str, 
     name, compiler = find_compiler(board)
     templates = resource_dir("firmware_templates")
     command = [part.format(python=sys.executable) for part in compiler.command]
-    listing = _run([*command, *BASE_FLAGS, "-O2", *compiler.flags, f"-DBM_KERNELS={family}", f"-I{templates / 'runtime'}",
+    listing = _run([*command, *BASE_FLAGS, "-O2", *compiler.flags, *board.family_flags(family, compiler), f"-DBM_KERNELS={family}", f"-I{templates / 'runtime'}",
                     "-S", "-o", "-", str(templates / "kernels" / f"bm_kernels__{family}.c")])
     loop = inner_loop(listing, f"bm_gemv_t2s8__{family}", multiply)
     report = _run([tool, "-mtriple=aarch64", f"-mcpu={cpu}", f"-iterations={ITERATIONS}"], "\n".join(loop) + "\n")

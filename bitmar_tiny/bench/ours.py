@@ -14,6 +14,7 @@ from codegen.emit import emit
 
 from ..errors import ToolError
 from ..frozen import FrozenModel
+from ..verify.target import WRONG_PROCESSOR
 
 #: Flag sets by name: compilers schedule vector code differently for one machine than for all.
 FLAG_SETS = {"plain": (), "native": ("-march=native",)}
@@ -72,12 +73,10 @@ def run_program(command: list[str], family: str, flags: str, compiler: str, cpu:
                         "Install it: apt-get install util-linux.") from None
     except subprocess.TimeoutExpired:
         raise ToolError(f"{family} ({flags}): the benchmark did not end within {BENCH_TIMEOUT_S} s.") from None
+    words = (done.stderr.strip().splitlines() or [f"ended with status {done.returncode}"])[0]
+    if done.returncode == WRONG_PROCESSOR:
+        return Run(family, flags, compiler, None, words)
     if done.returncode:
-        words = done.stderr.strip().splitlines()
-        return Run(family, flags, compiler, None, words[0] if words else f"ended with status {done.returncode}")
+        raise ToolError(f"{family} ({flags}): {words}.")
     return Run(family, flags, compiler, json.loads(done.stdout))
 
-
-def gweights(entry: dict[str, Any], key: str = "warm_ns") -> float:
-    """1e9 ternary weights per second of one GEMV entry."""
-    return entry["n"] * entry["k"] / entry[key]

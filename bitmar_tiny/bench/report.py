@@ -13,10 +13,6 @@ from ..files import atomic_file
 PEER_COLOUR, OUR_COLOUR = "#8a8f98", "#1b7f5c"
 
 
-def shape_name(entry: dict[str, Any]) -> str:
-    return f"{entry['n']}x{entry['k']}"
-
-
 def kernel_table(report: dict[str, Any]) -> Table:
     """Gweights/s by shape; in brackets percent of the multiply-add limit, for the head percent of the read bandwidth."""
     shapes = report["shapes"]

@@ -83,6 +83,11 @@ def main() -> None:
         sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.exit(141)
+    except OSError as error:                      # a file or folder that no command looked after
+        if debug or not error.filename:
+            raise
+        notes.print(f"[bold red]Error:[/] {_plain(str(error.filename))}: {_plain(error.strerror or 'cannot be used')}.", soft_wrap=True)
+        sys.exit(2)
 
 
 def _plain(text: str) -> str:

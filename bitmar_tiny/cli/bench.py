@@ -12,6 +12,7 @@ from typing import Any
 import click
 import numpy as np
 
+from ..bench.cycles import mca_tool
 from ..errors import ConfigError, DataError, ToolError
 from ..files import atomic_file
 from ..frozen import FrozenModel
@@ -41,6 +42,8 @@ def command(model: Path | None, preset_name: str | None, families: tuple[str, ..
     from ..bench import report as reporting
 
     check(families, cpu, out)
+    if static_cycles and mca_tool() is None:
+        raise ToolError("llvm-mca was not found, which --static needs.", "Install it: apt-get install llvm.")
     frozen = load_model(model, None) if model else load_model(Path(), preset_name or "paper")
     report: dict[str, Any] = {"schema": "bitmar-tiny/bench", "schema_version": 1, "label": "measured",
                               "model": frozen.config.name, "machine": machine(), "cpu": cpu, "kernels": [], "steps": []}

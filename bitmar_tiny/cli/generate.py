@@ -99,11 +99,13 @@ def c_tokens(frozen: FrozenModel, board_name: str, picture: np.ndarray | None, p
     from codegen.emit import emit
 
     board = load_board(board_name)
-    prefix = runner(board)
+    runner(board)                                 # complain before the work
+    if board.os != "linux":
+        raise ConfigError(f"The program for {board.name} only replays traces.", "Choose a Linux board, host for example.")
     with tempfile.TemporaryDirectory() as folder:
         project = emit(frozen, board, Path(folder) / "project")
         program = build(project.path, board, project.family)
-        command = [*prefix, str(program.path), "generate", "--ids", "--prompt", prompt, "--tokens", str(limit), *options]
+        command = [*program.command, "generate", "--ids", "--prompt", prompt, "--tokens", str(limit), *options]
         if picture is not None:
             path = Path(folder) / "image.f32"
             path.write_bytes(np.ascontiguousarray(picture, "<f4").tobytes())

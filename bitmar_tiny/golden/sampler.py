@@ -33,12 +33,17 @@ class Pcg32:
         return ((x >> r) | (x << (-r & 31))) & 0xFFFFFFFF
 
 
+#: Below it a temperature is 0: its reciprocal could overflow.
+COLDEST = F32(2.0**-20)
+
+
 class Sampler:
-    """``temperature`` 0 is greedy (lowest id wins a tie); else top-k sampling, 1 <= k <= 256."""
+    """``temperature`` below ``COLDEST`` is greedy (lowest id wins a tie); else top-k sampling, 1 <= k <= 256."""
 
     def __init__(self, temperature: float = 0.0, top_k: int = 40, seed: int = 0) -> None:
         assert 1 <= top_k <= MAX_TOP_K and temperature >= 0
-        self.temperature, self.top_k, self.rng = F32(temperature), top_k, Pcg32(seed)
+        self.temperature = F32(temperature) if temperature >= COLDEST else F32(0)
+        self.top_k, self.rng = top_k, Pcg32(seed)
 
     def pick(self, acc: np.ndarray, scale: np.float32) -> int:
         """Choose from integer logits int32 [V]; ``scale`` = head_scale * weight scale."""

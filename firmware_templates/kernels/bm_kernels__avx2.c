@@ -104,11 +104,12 @@ static __m256i two_rows(const int8_t *a, size_t stride, const int8_t *q, uint32_
     return _mm256_hadd_epi32(first, second);
 }
 
-/* Four rows share one tree of horizontal sums; other widths than multiples of 32 go row by row. */
+/* Four rows share one tree of horizontal sums; widths other than 16 and multiples of 32 go row by row. */
 void bm_dots_s8__avx2(const int8_t *a, uint32_t stride, const int8_t *q, uint32_t n, uint32_t len, int32_t *y)
 {
     const size_t two = 2u * (size_t)stride;
-    uint32_t i = 0;
+    uint32_t i = len == 16u ? bm_dots16(a, stride, q, n, y) : 0;
+    a += (size_t)i * stride;
     for (; len % 32u == 0 && i + 4u <= n; i += 4u, a += 2u * two) {
         const __m256i rows = _mm256_hadd_epi32(two_rows(a, stride, q, len), two_rows(a + two, stride, q, len));
         const __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(rows), _mm256_extracti128_si256(rows, 1));

@@ -1,5 +1,5 @@
 /* Kernel family `neondot`: ARMv8.2-A with the dot product, as on the Cortex-A76. Compile this file with
- * -march=armv8.2-a+dotprod.
+ * -march=armv8.2-a+dotprod (gcc) or -mcpu=generic+dotprod (zig).
  *
  * Layout (codegen/pack.py): tiles of 4 rows x 16 k = 16 bytes, a tile's k blocks one after the other:
  *

@@ -31,6 +31,11 @@ static inline __m256i bm_load(const void *p)
     return _mm256_loadu_si256((const __m256i *)p);
 }
 
+static inline __m128i bm_load16(const void *p)
+{
+    return _mm_loadu_si128((const __m128i *)p);
+}
+
 static inline __m256i bm_broadcast4(const int8_t *x)
 {
     int32_t v;
@@ -78,15 +83,57 @@ static inline void bm_wsum32(const int32_t *w, const int8_t *v, uint32_t stride,
     _mm256_storeu_si256((__m256i *)(void *)(y + 24), d);
 }
 
-/* Columns that no register width divides. */
+/* 16 columns, for narrow heads. */
+static inline void bm_wsum16(const int32_t *w, const int8_t *v, uint32_t stride, uint32_t n, int32_t *y)
+{
+    __m256i a = _mm256_setzero_si256(), b = a;
+    for (uint32_t i = 0; i < n; i += 2u, v += 2u * (size_t)stride) {
+        const int two = i + 1u < n;
+        const __m256i weights = _mm256_set1_epi32(w[i] | (two ? w[i + 1u] << 16 : 0));
+        const __m128i first = bm_load16(v), second = bm_load16(two ? v + stride : v);
+        a = bm_add_pairs(a, _mm_unpacklo_epi8(first, second), weights);
+        b = bm_add_pairs(b, _mm_unpackhi_epi8(first, second), weights);
+    }
+    _mm256_storeu_si256((__m256i *)(void *)y, a);
+    _mm256_storeu_si256((__m256i *)(void *)(y + 8), b);
+}
+
+/* Columns that no 256-bit register is filled with. */
 static inline void bm_wsum_rest(const int32_t *w, const int8_t *v, uint32_t stride, uint32_t n, uint32_t k, uint32_t len,
                                 int32_t *y)
 {
+    for (; k + 16u <= len; k += 16u) bm_wsum16(w, v + k, stride, n, y + k);
     for (; k < len; k++) {
         int32_t acc = 0;
         for (uint32_t i = 0; i < n; i++) acc += w[i] * v[(size_t)i * stride + k];
         y[k] = acc;
     }
+}
+
+/* Sums of eight rows of eight lanes each, in order. */
+static inline __m256i bm_sum_rows(__m256i ab, __m256i cd, __m256i ef, __m256i gh)
+{
+    const __m256i low = _mm256_hadd_epi32(ab, cd), high = _mm256_hadd_epi32(ef, gh);
+    return _mm256_add_epi32(_mm256_permute2x128_si256(low, high, 0x20), _mm256_permute2x128_si256(low, high, 0x31));
+}
+
+/* Two rows of 16 against q, widened: pairs reach 2 * 127^2. */
+static inline __m256i bm_two16(const int8_t *a, size_t stride, __m256i q)
+{
+    return _mm256_hadd_epi32(_mm256_madd_epi16(_mm256_cvtepi8_epi16(bm_load16(a)), q),
+                             _mm256_madd_epi16(_mm256_cvtepi8_epi16(bm_load16(a + stride)), q));
+}
+
+/* Rows of 16, eight at a time, for narrow heads. Returns the rows done. */
+static inline uint32_t bm_dots16(const int8_t *a, size_t stride, const int8_t *q, uint32_t n, int32_t *y)
+{
+    const __m256i wide = _mm256_cvtepi8_epi16(bm_load16(q));
+    uint32_t i = 0;
+    for (; i + 8u <= n; i += 8u, a += 8u * stride)
+        _mm256_storeu_si256((__m256i *)(void *)(y + i),
+                            bm_sum_rows(bm_two16(a, stride, wide), bm_two16(a + 2u * stride, stride, wide),
+                                        bm_two16(a + 4u * stride, stride, wide), bm_two16(a + 6u * stride, stride, wide)));
+    return i;
 }
 
 #if defined(BM_DPBUSD)
@@ -127,19 +174,17 @@ static inline uint32_t bm_dots8(const int8_t *a, size_t stride, const int8_t *q,
         const __m256i cd = _mm256_hadd_epi32(bm_lanes(a + 2u * stride, q, len), bm_lanes(a + 3u * stride, q, len));
         const __m256i ef = _mm256_hadd_epi32(bm_lanes(a + 4u * stride, q, len), bm_lanes(a + 5u * stride, q, len));
         const __m256i gh = _mm256_hadd_epi32(bm_lanes(a + 6u * stride, q, len), bm_lanes(a + 7u * stride, q, len));
-        const __m256i low = _mm256_hadd_epi32(ab, cd), high = _mm256_hadd_epi32(ef, gh);
-        const __m256i sum = _mm256_add_epi32(_mm256_permute2x128_si256(low, high, 0x20),
-                                             _mm256_permute2x128_si256(low, high, 0x31));
-        _mm256_storeu_si256((__m256i *)(void *)(y + i), _mm256_sub_epi32(sum, surplus));
+        _mm256_storeu_si256((__m256i *)(void *)(y + i), _mm256_sub_epi32(bm_sum_rows(ab, cd, ef, gh), surplus));
     }
     return i;
 }
 
-/* The usual head width is known to the compiler; widths that are no multiple of 32 go row by row. */
+/* The usual head width is known to the compiler; widths other than 16 and multiples of 32 go row by row. */
 static inline void bm_dots(const int8_t *a, uint32_t stride, const int8_t *q, uint32_t n, uint32_t len, int32_t *y)
 {
     uint32_t i = 0;
     if (len == 32u) i = bm_dots8(a, stride, q, n, 32u, y);
+    else if (len == 16u) i = bm_dots16(a, stride, q, n, y);
     else if (len % 32u == 0) i = bm_dots8(a, stride, q, n, len, y);
     for (; i < n; i++) y[i] = bm_dot(a + (size_t)i * stride, q, len);
 }

@@ -9,7 +9,7 @@
 
 #define SAMPLES 301
 #define SAMPLE_SECONDS 50e-6     /* a sample repeats the call until it takes about so long */
-#define POOL ((size_t)64 << 20)  /* weights of a cold run: more than any cache holds */
+#define POOL ((size_t)64 << 20)  /* weights of a cold run: more than most caches hold */
 #define SHORT_CONTEXT 16u
 
 /* One call that is timed; `round` counts calls. */
@@ -66,7 +66,7 @@ static void print_gemv(gemv g, uint8_t *pool, const char *comma)
     g.w = pool;
     g.copies = 1;
     const timing warm = measure(run_gemv, &g, SAMPLES);
-    g.copies = POOL / g.bytes;
+    g.copies = POOL > g.bytes ? POOL / g.bytes : 1;
     const timing cold = measure(run_gemv, &g, SAMPLES / 3u);
     printf("  {\"n\": %u, \"k\": %u, \"bytes\": %zu, \"warm_ns\": %.2f, \"warm_p95_ns\": %.2f, \"warm_best_ns\": %.2f, "
            "\"cold_ns\": %.2f, \"cache_bytes_per_s\": %.6g}%s\n",
@@ -132,15 +132,22 @@ static void mark(void *context, uint32_t part)
 static void print_parts(stream *at)
 {
     static const char *const name[BM_PARTS] = {"other", "gemv", "attention", "memory", "head", "pick"};
-    const uint32_t steps = 200;
-    parts p = {0.0, {0.0}};
+    static double seconds[BM_PARTS][SAMPLES];
+    parts p;
     at->s->mark = mark;
     at->s->mark_context = &p;
-    p.last = linux_now();
-    for (uint32_t i = 0; i < steps; i++) run_step(at, i);
+    for (uint32_t i = 0; i < SAMPLES; i++) {
+        memset(&p, 0, sizeof p);
+        p.last = linux_now();
+        run_step(at, i);
+        for (int k = 0; k < BM_PARTS; k++) seconds[k][i] = p.spent[k];
+    }
     at->s->mark = NULL;
     printf(", \"parts_ns\": {");
-    for (int i = 0; i < BM_PARTS; i++) printf("\"%s\": %.1f%s", name[i], 1e9 * p.spent[i] / steps, i + 1 < BM_PARTS ? ", " : "}");
+    for (int k = 0; k < BM_PARTS; k++) {
+        qsort(seconds[k], SAMPLES, sizeof **seconds, by_value);
+        printf("\"%s\": %.1f%s", name[k], 1e9 * seconds[k][SAMPLES / 2], k + 1 < BM_PARTS ? ", " : "}");
+    }
 }
 #else
 static void print_parts(stream *at)
@@ -178,7 +185,8 @@ static int print_gemvs(void)
 {
     static const uint32_t shape[][2] = {{128, 128}, {512, 128}, {128, 512}, {BM_VOCAB, BM_D}};
     const size_t shapes = sizeof shape / sizeof *shape;
-    uint8_t *memory = malloc(POOL + 64u);
+    const size_t head = (size_t)BM_PAD_ROWS(BM_VOCAB) * BM_ROW_BYTES(BM_D), size = head > POOL ? head : POOL;
+    uint8_t *memory = malloc(size + 64u);
     int8_t *x = calloc(1, 4096);
     int32_t *y = malloc(BM_PAD_ROWS(BM_VOCAB > 512u ? BM_VOCAB : 512u) * sizeof *y);
     if (!memory || !x || !y) {
@@ -186,7 +194,7 @@ static int print_gemvs(void)
         return 2;
     }
     uint8_t *pool = memory + (64u - (uintptr_t)memory % 64u) % 64u;
-    for (size_t i = 0; i < POOL; i++) pool[i] = (uint8_t)(i * 2654435761u >> 13);
+    for (size_t i = 0; i < size; i++) pool[i] = (uint8_t)(i * 2654435761u >> 13);
     for (int i = 0; i < 4096; i++) x[i] = (int8_t)(i * 37 % 255 - 127);
     for (size_t i = 0; i < shapes; i++) {
         const gemv g = {NULL, x, y, shape[i][0], shape[i][1], 0, 1};

@@ -132,12 +132,13 @@ static int generate(bm_state *s, const options *o)
     static uint32_t prompt[MAX_PROMPT];
     static bm_tokenizer_cell cells[MAX_PROMPT];
     uint32_t token = BM_EOS;
+    if (!BM_TOKENIZER_BYTES && (o->prompt[0] || !o->ids)) return fail("generate", "this model has no tokenizer; use --ids, without --prompt");
     size_t count = 0;
     bm_sampler sampler;
     bm_sampler_init(&sampler, o->temperature, o->top_k, o->seed);
     if (o->prompt[0] && bm_tokenizer_encode(&s->tokenizer, (const uint8_t *)o->prompt, strlen(o->prompt), cells, MAX_PROMPT,
                                             prompt, MAX_PROMPT, &count) != BM_TOKENIZER_OK)
-        return fail("--prompt", "longer than this program takes, or the model has no tokenizer");
+        return fail("--prompt", "longer than this program takes");
     s->memory_on = !o->no_memory;
     for (size_t i = 0; i < count + o->tokens; i++) {
         const bm_status status = bm_step(s, token);

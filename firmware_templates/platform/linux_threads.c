@@ -1,12 +1,16 @@
-/* One caller, a few helpers. A helper spins for the next job for a while, since the next product of a step comes within
- * microseconds, and sleeps when it does not: an idle program costs nothing.
+/* One caller, a few helpers. Parts of a job are claimed one by one, so that a helper whose core is busy elsewhere holds
+ * nobody up: the caller computes what nobody has begun. Which thread computes a part does not change its rows, nor the
+ * bits. A helper spins for the next job for a while, since the next product of a step comes within microseconds, and
+ * sleeps when it does not: an idle program costs nothing. The caller spins, then sleeps, for parts that were begun.
  */
+#define _GNU_SOURCE
 #include "linux_threads.h"
 
 #include <pthread.h>
 #include <sched.h>
+#include <time.h>
 
-#define SPINS 20000u     /* about 20 to 100 microseconds */
+#define SPIN_SECONDS 50e-6
 
 static struct {
     pthread_t thread[LINUX_MAX_THREADS];
@@ -14,12 +18,22 @@ static struct {
     pthread_cond_t wake;
     bm_part_fn work;
     void *job;
+    pthread_cond_t done;
     uint32_t parts;
     uint32_t number;     /* of the job; a change is the signal to start (atomic) */
-    uint32_t running;    /* helpers that have not finished it (atomic) */
-    uint32_t asleep;     /* under the lock */
+    uint64_t claim;      /* job number << 32 | next part (atomic) */
+    uint32_t left;       /* parts that are not finished (atomic) */
+    uint32_t asleep;     /* helpers, under the lock */
+    int waiting;         /* the caller sleeps, under the lock */
     int stop;
-} pool = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
+} pool = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER, .done = PTHREAD_COND_INITIALIZER, .parts = 1};
+
+static double seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
 
 static void pause_briefly(void)
 {
@@ -33,11 +47,14 @@ static void pause_briefly(void)
 /* Wait for a job other than `last`; returns its number. */
 static uint32_t next_job(uint32_t last)
 {
-    for (uint32_t i = 0; i < SPINS; i++) {
-        const uint32_t number = __atomic_load_n(&pool.number, __ATOMIC_ACQUIRE);
-        if (number != last) return number;
-        pause_briefly();
-    }
+    const double until = seconds() + SPIN_SECONDS;
+    do {
+        for (int i = 0; i < 16; i++) {
+            const uint32_t number = __atomic_load_n(&pool.number, __ATOMIC_ACQUIRE);
+            if (number != last) return number;
+            pause_briefly();
+        }
+    } while (seconds() < until);
     pthread_mutex_lock(&pool.lock);
     pool.asleep++;
     while (__atomic_load_n(&pool.number, __ATOMIC_ACQUIRE) == last) pthread_cond_wait(&pool.wake, &pool.lock);
@@ -46,57 +63,105 @@ static uint32_t next_job(uint32_t last)
     return __atomic_load_n(&pool.number, __ATOMIC_ACQUIRE);
 }
 
-static void *help(void *argument)
+/* Claim a part of job `number`; -1 when none is left, or the job is over. The number in the claim keeps a helper that
+ * wakes up late from taking a part of a later job by mistake. */
+static int64_t claim(uint32_t number)
 {
-    const uint32_t part = (uint32_t)(uintptr_t)argument;
+    uint64_t old = __atomic_load_n(&pool.claim, __ATOMIC_ACQUIRE);
+    while ((uint32_t)(old >> 32) == number && (uint32_t)old < pool.parts)
+        if (__atomic_compare_exchange_n(&pool.claim, &old, old + 1u, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) return (uint32_t)old;
+    return -1;
+}
+
+static void work_on(uint32_t number)
+{
+    for (int64_t part = claim(number); part >= 0; part = claim(number)) {
+        pool.work(pool.job, (uint32_t)part, pool.parts);
+        if (__atomic_sub_fetch(&pool.left, 1u, __ATOMIC_ACQ_REL) == 0) {
+            pthread_mutex_lock(&pool.lock);
+            if (pool.waiting) pthread_cond_signal(&pool.done);
+            pthread_mutex_unlock(&pool.lock);
+        }
+    }
+}
+
+static void *help(void *unused)
+{
+    (void)unused;
     for (uint32_t last = 0;;) {
         last = next_job(last);
-        if (pool.stop) return NULL;
-        pool.work(pool.job, part, pool.parts);
-        __atomic_fetch_sub(&pool.running, 1u, __ATOMIC_RELEASE);
+        if (__atomic_load_n(&pool.stop, __ATOMIC_ACQUIRE)) return NULL;
+        work_on(last);
     }
 }
 
 /* The number changes under the lock, so that a helper about to sleep cannot miss it. */
-static void publish(void)
+static uint32_t publish(void)
 {
     pthread_mutex_lock(&pool.lock);
-    __atomic_fetch_add(&pool.number, 1u, __ATOMIC_RELEASE);
+    const uint32_t number = __atomic_load_n(&pool.number, __ATOMIC_RELAXED) + 1u;
+    __atomic_store_n(&pool.claim, (uint64_t)number << 32, __ATOMIC_RELEASE);
+    __atomic_store_n(&pool.number, number, __ATOMIC_RELEASE);
     if (pool.asleep) pthread_cond_broadcast(&pool.wake);
     pthread_mutex_unlock(&pool.lock);
+    return number;
+}
+
+static void finish(void)
+{
+    const double until = seconds() + SPIN_SECONDS;
+    while (__atomic_load_n(&pool.left, __ATOMIC_ACQUIRE)) {
+        if (seconds() < until) {
+            pause_briefly();
+            continue;
+        }
+        pthread_mutex_lock(&pool.lock);
+        pool.waiting = 1;
+        while (__atomic_load_n(&pool.left, __ATOMIC_ACQUIRE)) pthread_cond_wait(&pool.done, &pool.lock);
+        pool.waiting = 0;
+        pthread_mutex_unlock(&pool.lock);
+    }
 }
 
 static void split(bm_part_fn work, void *job)
 {
     pool.work = work;
     pool.job = job;
-    __atomic_store_n(&pool.running, pool.parts - 1u, __ATOMIC_RELAXED);
-    publish();
-    work(job, 0, pool.parts);
-    for (uint32_t i = 0; __atomic_load_n(&pool.running, __ATOMIC_ACQUIRE); i++) {
-        if (i < SPINS) pause_briefly();
-        else sched_yield();
-    }
+    __atomic_store_n(&pool.left, pool.parts, __ATOMIC_RELEASE);
+    work_on(publish());
+    finish();
+}
+
+/* Processors that this program may use: more threads than that only wait for each other. */
+static uint32_t processors(void)
+{
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) != 0) return LINUX_MAX_THREADS;
+    return (uint32_t)CPU_COUNT(&set);
 }
 
 int linux_threads_start(bm_state *s, uint32_t threads)
 {
+    const uint32_t most = processors(), wanted = threads < most ? threads : most;
+    uint32_t started = 1;
     pool.stop = 0;
-    pool.parts = 1;
     pool.number = 0;
-    for (uint32_t i = 1; i < threads && i < LINUX_MAX_THREADS; i++, pool.parts++)
-        if (pthread_create(&pool.thread[i], NULL, help, (void *)(uintptr_t)i) != 0) {
+    pool.claim = 0;
+    for (; started < wanted && started < LINUX_MAX_THREADS; started++)
+        if (pthread_create(&pool.thread[started], NULL, help, NULL) != 0) {
+            pool.parts = started;
             linux_threads_stop(s);
             return -1;
         }
-    s->split = pool.parts > 1u ? split : NULL;
+    pool.parts = started;
+    s->split = started > 1u ? split : NULL;
     return 0;
 }
 
 void linux_threads_stop(bm_state *s)
 {
     s->split = NULL;
-    pool.stop = 1;
+    __atomic_store_n(&pool.stop, 1, __ATOMIC_RELEASE);
     publish();
     for (uint32_t i = 1; i < pool.parts; i++) pthread_join(pool.thread[i], NULL);
     pool.parts = 1;

@@ -35,14 +35,16 @@ static uint32_t read_u32(const uint8_t *p)
     return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
 
-/* Header: "BMBL", version, size, CRC-32 of all that follows the header, SHA-256 of the frozen model. */
+/* Header: "BMBL", version, size, CRC-32 of all that follows the header, SHA-256 of the frozen model, the
+ * name of the order in which the weights lie. */
 static bm_status check_blob(const uint8_t *blob, size_t size)
 {
     static const uint8_t digest[32] = BM_MODEL_DIGEST;
+    static const char layout[17] = BM_BLOB_LAYOUT;
     if (!blob || size < BM_BLOB_HEADER || ((uintptr_t)blob & 63u) != 0) return BM_ERR_BLOB;
     if (memcmp(blob, "BMBL", 4) != 0 || read_u32(blob + 4) != BM_BLOB_VERSION) return BM_ERR_BLOB;
     if (read_u32(blob + 8) != BM_BLOB_BYTES || size < BM_BLOB_BYTES) return BM_ERR_BLOB;
-    if (memcmp(blob + 16, digest, sizeof digest) != 0) return BM_ERR_BLOB;
+    if (memcmp(blob + 16, digest, sizeof digest) != 0 || memcmp(blob + 48, layout, 16) != 0) return BM_ERR_BLOB;
     if (bm_crc32(0, blob + BM_BLOB_HEADER, BM_BLOB_BYTES - BM_BLOB_HEADER) != read_u32(blob + 12)) return BM_ERR_BLOB;
     return BM_OK;
 }

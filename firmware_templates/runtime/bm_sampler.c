@@ -12,7 +12,7 @@ uint32_t bm_sampler_draw(bm_sampler *s)
 
 void bm_sampler_init(bm_sampler *s, float temperature, uint32_t top_k, uint64_t seed)
 {
-    s->temperature = temperature;
+    s->temperature = temperature >= BM_COLDEST ? temperature : 0.0f;
     s->top_k = top_k < 1u ? 1u : top_k > BM_MAX_TOP_K ? BM_MAX_TOP_K : top_k;
     s->state = 0;
     bm_sampler_draw(s);

@@ -50,7 +50,8 @@ def compile(sources, flags, out: Path, compiler: str = "gcc", family: str = "por
     out.parent.mkdir(parents=True, exist_ok=True)
     objects = []
     for source in map(Path, sources):
-        own = FAMILY_FLAGS.get(source.stem.removeprefix("bm_kernels__"), []) if board.machine == "x86_64" else []
+        own_family = source.stem.removeprefix("bm_kernels__")
+        own = FAMILY_FLAGS.get(own_family, []) if board.machine == "x86_64" else board.family_flags(own_family, tool)
         target = out.parent / f"{out.name}-{source.stem}.o"
         _run([*command, *BASE_FLAGS, *tool.flags, *flags, *own, f"-DBM_KERNELS={family}", f"-I{RUNTIME}", f"-I{source.parent}",
               "-c", str(source), "-o", str(target)])

@@ -35,7 +35,7 @@ FAMILY(avxvnni)
 FAMILY(avx512vnni)
 #elif defined(__aarch64__)
 FAMILY(neon)
-#if defined(__ARM_FEATURE_DOTPROD)
+#if defined(BM_WITH_DOT_PRODUCT)
 FAMILY(neondot)
 #endif
 #endif
@@ -48,7 +48,7 @@ static const entry table[] = {
     ENTRIES(avx512vnni)
 #elif defined(__aarch64__)
     ENTRIES(neon)
-#if defined(__ARM_FEATURE_DOTPROD)
+#if defined(BM_WITH_DOT_PRODUCT)
     ENTRIES(neondot)
 #endif
 #endif

@@ -31,7 +31,7 @@ def check(model, folder, tokens, board="host", family="portable", compiler="gcc"
     return verdict
 
 
-TARGETS = [("host", "portable"), ("host", "avx2"), ("host-avx512", "avx512vnni"), ("rpi-zero2", "portable"),
+TARGETS = [("host", "portable"), ("host", "avx2"), ("host", "avxvnni"), ("host-avx512", "avx512vnni"), ("rpi-zero2", "portable"),
            ("rpi-zero2", "neon"), ("rpi-5", "neondot"), ("xtensa-sim", "portable")]
 
 
@@ -60,6 +60,11 @@ def test_head_of_five_weights_a_byte(tiny, odd, tmp_path, board, family):
 def test_head_in_pieces_by_threads(tmp_path, vocab_size, head_bits):
     model = random_model(ODD.model_copy(update={"vocab_size": vocab_size}))
     check(model, tmp_path / "p", 12, family="avx2", head_bits=head_bits, threads=3)
+
+
+@pytest.mark.parametrize("board, family", [("host", "portable"), ("host-avx512", "avx512vnni"), ("rpi-zero2", "neon")])
+def test_threads_do_not_change_a_bit(tmp_path, board, family):
+    check(random_model(preset("demo")), tmp_path / "p", 60, board, family, threads=2)      # most products are large enough
 
 
 def test_sanitizers_find_nothing(odd, tmp_path):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import numpy as np
 import pytest
 
+from bitmar_tiny.frozen import random_model
 from bitmar_tiny.taps import tap_table
 from bitmar_tiny.verify.compare import verify
 from bitmar_tiny.verify.script import standard
@@ -13,7 +16,7 @@ from codegen.boards import load_board
 from codegen.build import build
 from codegen.emit import emit
 from codegen.lower import seal
-from support import need
+from support import TINY, need
 
 
 @pytest.fixture
@@ -44,7 +47,7 @@ def patch_blob(project, section, change):
     part = bytearray(body[s.offset:s.offset + len(s.data)])
     change(part)
     body[s.offset:s.offset + len(s.data)] = part
-    (project.path / "model.blob").write_bytes(seal(body, project.blob.digest))
+    (project.path / "model.blob").write_bytes(seal(body, project.blob.digest, project.blob.layout))
 
 
 def test_broken_kernel(tiny, project):
@@ -125,3 +128,36 @@ def build_and_run(model, project, extra):
     program = build(project.path, project.board, project.family, compiler="gcc", taps=True, extra=extra)
     target = ProgramTarget(program.command, "broken", tap_table(model.config))
     list(target.run(standard(model.config, 8), {}))
+
+
+def test_a_blob_packed_for_other_kernels_is_refused(tmp_path):
+    """Same model, same size, another order of the weights."""
+    need("host")
+    model = random_model(TINY.model_copy(update={"vocab_size": 288, "memory_slots": 64}))
+    programs = {}
+    for family in ("portable", "avx2"):
+        programs[family] = emit(model, load_board("host"), tmp_path / family, family)
+    assert programs["portable"].blob.size == programs["avx2"].blob.size
+    (tmp_path / "portable" / "model.blob").write_bytes((tmp_path / "avx2" / "model.blob").read_bytes())
+    program = build(tmp_path / "portable", load_board("host"), "portable")
+    done = subprocess.run([*program.command, "generate", "--ids"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2 and "made for another build" in done.stderr
+
+
+@pytest.mark.parametrize("family, status", [("neondot", 3), ("neon", 0), ("portable", 0)])
+def test_a_processor_without_the_dot_product(tiny, tmp_path, family, status):
+    """The start-up code runs on every ARMv8.0: a refusal where the family needs more, never an illegal instruction."""
+    need("rpi-5", "gcc")
+    board = load_board("rpi-5")
+    program = build(emit(tiny, board, tmp_path / "p", family).path, board, family, compiler="gcc")
+    done = subprocess.run(["qemu-aarch64", "-cpu", "cortex-a53", str(program.path), "generate", "--ids", "--threads", "2"],
+                          capture_output=True, text=True, timeout=60)
+    assert done.returncode == status and ("lacks the instructions" in done.stderr) == bool(status)
+
+
+def test_a_prompt_without_a_tokenizer_is_refused(tiny, tmp_path):
+    need("host")
+    board = load_board("host")
+    program = build(emit(tiny, board, tmp_path / "p", "portable").path, board, "portable")
+    done = subprocess.run([*program.command, "generate", "--prompt", "hi"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2 and "no tokenizer" in done.stderr
