@@ -21,13 +21,68 @@ USER_BOARDS = "BITMAR_TINY_BOARDS"
 
 
 class Region(StrictModel):
-    """One memory region. ``largest_block`` is the largest contiguous piece a buffer can have."""
+    """One memory region. ``largest_block`` is the largest contiguous piece a buffer can have.
+
+    ``holds``: ``weights``, the blob as it is stored; ``copies``, weights that are worth copying here at boot; ``arena``,
+    buffers; ``stack``. A board whose rates are known lists its regions from the fastest to the slowest.
+    """
 
     name: str
     size: int = Field(gt=0, description="bytes the model may use")
     largest_block: int = Field(gt=0, description="bytes")
-    holds: list[Literal["weights", "arena", "stack"]]
+    holds: list[Literal["weights", "copies", "arena", "stack"]]
+    read_mb_s: float | None = Field(None, gt=0, description="10^6 bytes per second, read in order through the cache")
+    prefetch_mb_s: float | None = Field(None, gt=0, description="the same where the next piece is fetched during the work on this one")
+    cache_line: int | None = Field(None, gt=0, description="bytes")
+    dma: bool = False
     what: str = ""
+
+
+class Partition(StrictModel):
+    """One line of an ESP32's partition table. ``holds`` tells what of ours is in it."""
+
+    name: str = Field(max_length=16)
+    type: str
+    subtype: str
+    offset: int = Field(ge=0)
+    size: int = Field(gt=0, description="bytes")
+    holds: Literal["", "app", "model", "memory"] = ""
+
+
+class Flash(StrictModel):
+    """The flash chip of a board that esptool writes: where everything goes."""
+
+    chip: str = Field(description="as esptool calls it")
+    size: int = Field(gt=0, description="bytes")
+    baud: int = Field(gt=0, description="of the serial line while flashing")
+    bootloader: int = Field(ge=0, description="offset")
+    partition_table: int = Field(ge=0, description="offset")
+    partitions: list[Partition]
+
+    def partition(self, holds: str) -> Partition | None:
+        """The partition of the app, the model or the memory store."""
+        return next((p for p in self.partitions if p.holds == holds), None)
+
+
+class Serial(StrictModel):
+    """The console of the board."""
+
+    baud: int = Field(gt=0)
+    what: str = ""
+
+
+class Speed(StrictModel):
+    """What the processor does per clock cycle and core, for the estimate of the plan. All figures estimated."""
+
+    clock_mhz: float = Field(gt=0)
+    cores: int = Field(1, ge=1)
+    family: str = Field(description="the kernel family that the figures are for")
+    gemv: dict[int, float] = Field(description="input width -> ternary weights per cycle")
+    head_1_6: float = Field(gt=0, description="weights per cycle of the 1.6-bit head")
+    attention: float = Field(gt=0, description="int8 multiply-adds per cycle of attention's products")
+    exp_cycles: float = Field(gt=0, description="one softmax term, with its integer weight")
+    element_cycles: float = Field(gt=0, description="one element of a float vector operation")
+    pick_cycles: float = Field(gt=0, description="one logit that the sampler looks at")
 
 
 class Compiler(StrictModel):
@@ -45,7 +100,7 @@ class Board(StrictModel):
 
     name: str
     title: str
-    os: Literal["linux", "xtensa"]
+    os: Literal["linux", "xtensa", "espidf"]
     machine: str = Field(description="what `uname -m` says on it")
     kernels: list[str] = Field(min_length=1, description="kernel families, the preferred one first")
     kernel_flags: dict[str, list[str]] = {}
@@ -54,6 +109,11 @@ class Board(StrictModel):
                                 "program's path, which otherwise comes last")
     emulator_package: str = ""
     regions: list[Region]
+    head_rows: int = Field(4096, ge=32, multiple_of=32, description="logits computed at a time")
+    stack_bytes: int = Field(16384, gt=0, description="reserved for the deepest call, all threads together")
+    speed: Speed | None = None
+    serial: Serial | None = None
+    flash: Flash | None = None
     notes: str = ""
 
     def family_flags(self, family: str, compiler: Compiler) -> list[str]:
