@@ -22,7 +22,8 @@ from . import lower as lowering
 from .boards import Board
 from .build import HOT_SOURCES
 from .pack import HEAD_BITS
-from .plan import Plan, head_rows, image_bytes, kv_bytes, layers, make_plan, memory_bytes
+from .buffers import head_rows, kv_bytes, memory_bytes
+from .plan import Plan, make_plan
 from .resources import resource_dir
 
 MANIFEST = "manifest.json"
@@ -99,39 +100,42 @@ def _context(model: FrozenModel, board: Board, family: str, blob: lowering.Blob,
     return {
         "version": version(), "board": board, "cfg": cfg, "digest": model.digest, "family": family,
         "digest_bytes": bytes.fromhex(model.digest), "image_grid": math.isqrt(cfg.image_tokens), "c_float": c_float,
-        "forget_threshold": forget_threshold(cfg), "eos": cfg.vocab_size - 1, "head_rows": head_rows(cfg),
+        "forget_threshold": forget_threshold(cfg), "eos": cfg.vocab_size - 1, "head_rows": head_rows(cfg, board.head_rows),
         "blob_version": lowering.VERSION, "blob_layout": blob.layout, "blob_header": lowering.HEADER_BYTES, "blob_bytes": blob.size,
         "head_bits": blob.head_bits,
         "tokenizer_bytes": len(tokenizer.data),
-        "section_macros": [(_macro(s.name), s.offset) for s in blob.sections if not s.name.startswith(PARTS)],
-        "arena_bytes": plan.arena_bytes, "arena": plan.of_kind("arena"), "plan": plan,
-        "kv_bytes": layers(cfg) * kv_bytes(cfg), "memory_bytes": memory_bytes(cfg),
+        "section_macros": [(_macro(s.name), s.offset if s.name == "memory" else plan.place(s.name))
+                           for s in blob.sections if not s.name.startswith(PARTS)],
+        "arenas": plan.arenas, "plan": plan,
+        "buffers": [(_macro(p.name), plan.place(p.name), p) for p in plan.of_kind("arena") if not p.name.startswith(("kv.", "image."))],
+        "copies": [(blob.offset(p.name), plan.place(p.name), p) for p in plan.of_kind("copy")],
+        "kv_bytes": kv_bytes(cfg), "memory_bytes": memory_bytes(cfg),
         "tap_macros": [(_macro(t), taps.index(t)) for t in single], "tap_count": len(taps),
-        "layers": list(_layers(model, blob, taps)), "fusion": list(_fusion(model, blob, taps)),
+        "layers": list(_layers(model, plan, taps)), "fusion": list(_fusion(model, plan, taps)),
         "hot_sources": [f"bm_kernels__{family}", *HOT_SOURCES],
         "family_flags": " ".join(board.family_flags(family, next(iter(board.compilers.values())))), "make_arguments": _make_arguments(board), "make_link": _make_link(board),
     }
 
 
-def _fusion(model: FrozenModel, blob: lowering.Blob, taps: list[str]):
+def _fusion(model: FrozenModel, plan: Plan, taps: list[str]):
     for i in range(model.config.n_fusion_layers):
         name = f"fusion.{i}"
-        yield ({key: blob.offset(f"{name}.{key}") for key in ("norm", "wq", "wk", "wv", "wo", "scales")}
-               | {"name": name, "image": i * image_bytes(model.config), "tap": taps.index(f"{name}.codes"),
+        yield ({key: plan.place(f"{name}.{key}") for key in ("norm", "wq", "wk", "wv", "wo", "scales")}
+               | {"name": name, "image": plan.place(f"image.{i}"), "tap": taps.index(f"{name}.codes"),
                   "image_tap": taps.index(f"{name}.image.k")})
 
 
-def _layers(model: FrozenModel, blob: lowering.Blob, taps: list[str]):
+def _layers(model: FrozenModel, plan: Plan, taps: list[str]):
     cfg, slot = model.config, 0
     for part, prefix, count in (("encoder", "enc", cfg.n_encoder_layers), ("decoder", "dec", cfg.n_decoder_layers)):
         for i in range(count):
             name = f"{prefix}.{i}"
-            entry = {key: blob.offset(f"{name}.{key}")
+            entry = {key: plan.place(f"{name}.{key}")
                      for key in ("attn_norm", "wqkv", "wo", "ffn_norm", "w1", "w2", "scales")}
             entry |= {"name": name, "slot": slot, "part": part, "index": i,
-                      "kv": slot * kv_bytes(cfg), "tap": taps.index(f"{name}.attn.codes")}
+                      "kv": plan.place(f"kv.{slot}"), "tap": taps.index(f"{name}.attn.codes")}
             if part == "decoder":
-                entry |= {"wm": blob.offset(f"{name}.wm"), "wm_scale": blob.offset(f"{name}.wm_scale"),
+                entry |= {"wm": plan.place(f"{name}.wm"), "wm_scale": plan.place(f"{name}.wm_scale"),
                           "cond_tap": taps.index(f"{name}.cond")}
             slot += 1
             yield entry

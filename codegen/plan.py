@@ -1,31 +1,33 @@
-"""The memory plan: every buffer and weight section in a region of the board, before anything is built."""
+"""The memory plan: every buffer and weight section in a region of the board, before anything is built.
+
+What is read most often per byte goes to the fastest region: first the scratch buffers, then weights and caches by the
+bytes of them that one token reads. Weights lie where the blob is stored; the hottest are copied to faster memory at boot.
+"""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bitmar_tiny.config import VISION_DIM, ModelConfig
+from bitmar_tiny.config import ModelConfig
 from bitmar_tiny.errors import FitError
 
 from .boards import Board, Region
+from .buffers import arena_buffers, buffer_traffic, layers, pad, section_traffic, slot_bytes
 from .lower import Blob
-from .pack import packed5_size, table5_bytes
+from .pack import packed5_size
 
-ALIGN = 64
-ROWS = 32            # accumulators are padded to the tallest kernel tile (bm_kernels.h)
-HEAD_ROWS = 4096
-STACK_BYTES = 16384  # reserved for the deepest call; estimated, checked against -fstack-usage in tests
-
-
-def pad(n: int, to: int = ALIGN) -> int:
-    """Round n up to a multiple of ``to``."""
-    return -(-n // to) * to
+PLACE_BITS = 28      # bitmar.h: region above, offset below
+#: Tokens in the window when the plan weighs caches against weights: most answers are short.
+SHORT_CONTEXT = 32
+#: A section is copied if one token reads this share of it; below, room and time at boot are worth more.
+COPY_WORTH = 1 / 64
 
 
 @dataclass(frozen=True)
 class Placement:
-    """``size`` bytes at ``offset`` in ``region``. kind: weights (read-only), arena or stack."""
+    """``size`` bytes at ``offset`` in ``region``. kind: weights (read-only, as stored), copy (of weights, made at boot),
+    arena or stack. ``per_token``: bytes that one token reads here, at ``SHORT_CONTEXT`` (estimated)."""
 
     name: str
     kind: str
@@ -33,6 +35,7 @@ class Placement:
     offset: int
     size: int
     what: str
+    per_token: float = 0
 
 
 @dataclass(frozen=True)
@@ -43,95 +46,110 @@ class Plan:
     placements: list[Placement]
     regions: list[Region]
 
-    def of_kind(self, kind: str) -> list[Placement]:
-        return [p for p in self.placements if p.kind == kind]
+    def of_kind(self, *kinds: str) -> list[Placement]:
+        return [p for p in self.placements if p.kind in kinds]
 
     def bytes_in(self, region: str) -> int:
-        """Bytes used in a region; weights and arena each start at an aligned offset."""
+        """Bytes used in a region; everything starts at an aligned offset."""
         return sum(pad(p.size) for p in self.placements if p.region == region)
 
     @property
-    def arena_bytes(self) -> int:
-        return sum(pad(p.size) for p in self.of_kind("arena"))
+    def arenas(self) -> dict[str, int]:
+        """Bytes of the arena of every region that has one, in the order of the regions."""
+        sizes = {r.name: sum(pad(p.size) for p in self.of_kind("arena", "copy") if p.region == r.name) for r in self.regions}
+        return {name: size for name, size in sizes.items() if size}
+
+    def place(self, name: str) -> int:
+        """Address of a buffer, or of a section of the blob, as the C source has it: region and offset."""
+        found = [p for p in self.placements if p.name == name]
+        best = next((p for p in found if p.kind != "weights"), found[0])
+        region = 0 if best.kind == "weights" else 1 + list(self.arenas).index(best.region)
+        return region << PLACE_BITS | best.offset
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON-ready form, for ``plan.json``."""
+        """JSON-ready form, for ``plan.json``. Nothing is unpacked when the model loads, so its peak is what stays."""
         return {
-            "schema": "bitmar-tiny/plan", "schema_version": 1, "label": "estimated", "board": self.board,
-            "regions": [{"name": r.name, "used": self.bytes_in(r.name), "size": r.size,
-                         "largest_block": r.largest_block, "what": r.what} for r in self.regions],
+            "schema": "bitmar-tiny/plan", "schema_version": 2, "label": "estimated", "board": self.board,
+            "regions": [{"name": r.name, "used": self.bytes_in(r.name), "load_peak": self.bytes_in(r.name), "size": r.size,
+                         "largest_block": r.largest_block, "per_token": sum(p.per_token for p in self.placements if p.region == r.name),
+                         "what": r.what} for r in self.regions],
             "placements": [asdict(p) for p in self.placements],
         }
 
 
-def arena_buffers(cfg: ModelConfig, head_bits: str = "2") -> list[tuple[str, int, str]]:
-    """Name, bytes and meaning of every buffer of the arena. The first three are the long-lived state."""
-    d, slots, n = pad(cfg.d_model), cfg.memory_slots, cfg.context
-    wide = max(cfg.d_model, cfg.vision_hidden)
-    tallest = max(3 * cfg.d_model, cfg.d_ffn, cfg.vision_hidden, slots)
-    spread = max(n, cfg.image_tokens, slots)
-    table = [("head_table", table5_bytes(cfg.d_model), "sums of five products, for the 1.6-bit head")]
-    return [
-        ("kv", layers(cfg) * kv_bytes(cfg), f"int8 KV rings of {layers(cfg)} layers x {n} slots"),
-        ("memory", memory_bytes(cfg), f"episodic memory, {slots} slots"),
-        ("image", cfg.n_fusion_layers * image_bytes(cfg), f"keys and values of the image, {cfg.n_fusion_layers} fusion layers"),
-        ("cond", 4 * cfg.n_decoder_layers * cfg.d_model, "memory conditioning of every decoder layer"),
-        ("pooled", 4 * cfg.d_model, "pooled query"),
-        ("x", 4 * cfg.d_model, "residual stream"),
-        ("fused", 4 * cfg.d_model, "fused state"),
-        ("vec", 4 * wide, "scratch vector"),
-        ("out", 4 * max(cfg.d_model, VISION_DIM), "attention output, pooled image vector"),
-        ("scores", 4 * spread, "attention and memory scores"),
-        ("weights", 4 * spread, "integer attention and write weights"),
-        ("weights2", 4 * slots, "integer content weights of a write"),
-        ("codes", pad(max(wide, VISION_DIM)), "int8 input of the next BitLinear"),
-        ("q", d, "query codes"),
-        ("hidden", pad(max(cfg.d_ffn, cfg.vision_hidden)), "int8 hidden layer"),
-        ("acc", 4 * pad(tallest, ROWS), "int32 accumulators"),
-        ("head", d, "int8 input of the head"),
-        ("logits", 4 * head_rows(cfg), "integer logits, a piece at a time"),
-    ] + (table if head_bits == "1.6" else [])
+@dataclass
+class _Item:
+    """Something that needs a place; ``must``: it has no other home."""
+
+    name: str
+    kind: str
+    size: int
+    what: str
+    per_token: float
+    must: bool
+    heat: float
 
 
-def head_rows(cfg: ModelConfig) -> int:
-    """Logits that are computed at a time: enough to keep a kernel busy, few enough to stay in the nearest cache."""
-    return min(HEAD_ROWS, pad(cfg.vocab_size, ROWS))
+class _Arenas:
+    """Regions for what changes and for copies, filled from the fastest on."""
 
+    def __init__(self, board: Board):
+        self.regions = [r for r in board.regions if {"arena", "copies"} & set(r.holds)]
+        self.used = dict.fromkeys((r.name for r in self.regions), 0)
+        self.stack = {r.name: pad(board.stack_bytes) if "stack" in r.holds else 0 for r in self.regions}
+        self.placed: list[Placement] = []
 
-def layers(cfg: ModelConfig) -> int:
-    """Layers with a KV ring."""
-    return cfg.n_encoder_layers + cfg.n_decoder_layers
+    def free(self, region: Region) -> int:
+        """Bytes that the region's one arena can still grow by."""
+        return min(region.size - self.stack[region.name], region.largest_block, 1 << PLACE_BITS) - self.used[region.name]
 
+    def put(self, item: _Item, region: Region) -> None:
+        self.placed.append(Placement(item.name, item.kind, region.name, self.used[region.name], item.size, item.what, item.per_token))
+        self.used[region.name] += pad(item.size)
 
-def kv_bytes(cfg: ModelConfig) -> int:
-    """Bytes of one layer's KV ring."""
-    return pad(cfg.context * (2 * pad(cfg.d_model) + 8))
-
-
-def image_bytes(cfg: ModelConfig) -> int:
-    """Bytes of one fusion layer's image keys and values."""
-    return pad(cfg.image_tokens * (2 * pad(cfg.d_model) + 8))
-
-
-def memory_bytes(cfg: ModelConfig) -> int:
-    """Bytes of the episodic memory: two code planes, scales, usage."""
-    return cfg.memory_slots * (2 * pad(cfg.d_model) + 8)
+    def find(self, item: _Item) -> Region | None:
+        use = "arena" if item.must else "copies"
+        return next((r for r in self.regions if use in r.holds and self.free(r) >= pad(item.size)), None)
 
 
 def make_plan(cfg: ModelConfig, blob: Blob, board: Board) -> Plan:
     """Place everything, or raise ``FitError`` naming the region, the overshoot and the knob to turn."""
-    placements: list[Placement] = []
-    weights, arena, stack = (_region(board, kind) for kind in ("weights", "arena", "stack"))
-    for section in blob.sections:
-        placements.append(Placement(section.name, "weights", weights.name, section.offset, len(section.data), section.what))
-    offset = 0
-    for name, size, what in arena_buffers(cfg, blob.head_bits):
-        placements.append(Placement(name, "arena", arena.name, offset, size, what))
-        offset += pad(size)
-    placements.append(Placement("stack", "stack", stack.name, 0, STACK_BYTES, "deepest call (reserved)"))
-    plan = Plan(board.name, placements, board.regions)
-    _check(plan, cfg, blob, weights, arena)
-    return plan
+    home, stack = (_region(board, kind) for kind in ("weights", "stack"))
+    traffic = section_traffic(cfg, blob)
+    items = _buffers(cfg, blob, board)
+    weights = [_Item(s.name, "copy", len(s.data), s.what, traffic[s.name], False, traffic[s.name] / len(s.data))
+               for s in blob.sections if traffic[s.name] > len(s.data) * COPY_WORTH]
+    arenas = _fill(board, items + weights) or _fill(board, items)
+    if arenas is None:
+        _refuse(cfg, blob, board, sum(pad(i.size) for i in items))
+    copied = {p.name for p in arenas.placed if p.kind == "copy"}
+    placements = [Placement(s.name, "weights", home.name, s.offset, len(s.data), s.what, 0 if s.name in copied else traffic[s.name])
+                  for s in blob.sections]
+    placements += [*arenas.placed, Placement("stack", "stack", stack.name, 0, board.stack_bytes, "deepest call (reserved)")]
+    _check_blob(cfg, blob, board, home)
+    return Plan(board.name, placements, board.regions)
+
+
+def _buffers(cfg: ModelConfig, blob: Blob, board: Board) -> list[_Item]:
+    return [_Item(b.name, "arena", b.size, b.what, 0 if b.scratch else (reads := buffer_traffic(cfg, b.name, b.size, SHORT_CONTEXT)),
+                  True, 2.0 if b.scratch else reads / b.size) for b in arena_buffers(cfg, blob.head_bits, board.head_rows)]
+
+
+def _fill(board: Board, items: list[_Item]) -> _Arenas | None:
+    """Everything placed by heat, or None if something that must has no room. Room for that is kept free of copies."""
+    arenas = _Arenas(board)
+    waiting = sum(pad(i.size) for i in items if i.must)
+    for item in sorted(items, key=lambda i: -i.heat):   # stable: in the order of the buffers and of the blob
+        region = arenas.find(item)
+        if item.must:
+            waiting -= pad(item.size)
+        elif region and sum(arenas.free(r) for r in arenas.regions if "arena" in r.holds) - pad(item.size) < waiting:
+            continue
+        if region:
+            arenas.put(item, region)
+        elif item.must:
+            return None
+    return arenas
 
 
 def _region(board: Board, kind: str) -> Region:
@@ -141,29 +159,42 @@ def _region(board: Board, kind: str) -> Region:
     raise FitError(f"Board {board.name} has no region that holds {kind}.", "Add one to its profile.")
 
 
-def _check(plan: Plan, cfg: ModelConfig, blob: Blob, weights: Region, arena: Region) -> None:
-    for region in plan.regions:
-        used = plan.bytes_in(region.name)
-        if used > region.size:
-            raise FitError(f"Model {cfg.name} does not fit {plan.board}: region '{region.name}' has {human(region.size)}, "
-                           f"the plan needs {human(used)}, {human(used - region.size)} too much.",
-                           _knob(cfg, blob, used - region.size, weights.name == region.name and weights is not arena))
-    for region, size, what in ((weights, blob.size, "model blob"), (arena, plan.arena_bytes, "arena")):
-        if size > region.largest_block:
-            raise FitError(f"Model {cfg.name} does not fit {plan.board}: the {what} needs {human(size)} in one piece, "
-                           f"the largest block of '{region.name}' is {human(region.largest_block)}.",
-                           _knob(cfg, blob, size - region.largest_block, region is weights and weights is not arena))
+def _refuse(cfg: ModelConfig, blob: Blob, board: Board, need: int) -> None:
+    """The buffers have no room: name the last region that could have held them, and the window that would fit."""
+    region = [r for r in board.regions if "arena" in r.holds][-1]
+    arenas = _Arenas(board)
+    others = sum(max(arenas.free(r), 0) for r in arenas.regions if "arena" in r.holds and r is not region)
+    need -= others
+    used = need + arenas.stack[region.name]
+    if used > region.size:
+        raise FitError(f"Model {cfg.name} does not fit {board.name}: region '{region.name}' has {human(region.size)}, the plan needs "
+                       f"{human(used)}, {human(used - region.size)} too much.", _smaller_window(cfg, used - region.size))
+    raise FitError(f"Model {cfg.name} does not fit {board.name}: the arena needs {human(need)} in one piece, the largest block of "
+                   f"'{region.name}' is {human(region.largest_block)}.", _smaller_window(cfg, need - region.largest_block))
 
 
-def _knob(cfg: ModelConfig, blob: Blob, over: int, weights_only: bool) -> str:
-    if weights_only:
-        head = next(len(s.data) for s in blob.sections if s.name == "head_w")
-        saved = pad(head) - pad(packed5_size(cfg.vocab_size, cfg.d_model))
-        if saved >= over:
-            return f"Store the head in 1.6 bits a weight (--head-bits 1.6), which saves {human(saved)}."
-        return f"Train with a smaller vocabulary (vocab_size={cfg.vocab_size}) or fewer layers."
-    per_slot = layers(cfg) * (2 * pad(cfg.d_model) + 8)
-    window = cfg.window - -(-over // per_slot)
+def _check_blob(cfg: ModelConfig, blob: Blob, board: Board, home: Region) -> None:
+    room = min(home.size, home.largest_block, 1 << PLACE_BITS)
+    if blob.size > room:
+        raise FitError(f"Model {cfg.name} does not fit {board.name}: region '{home.name}' has {human(room)} in one piece, the model blob "
+                       f"needs {human(blob.size)}, {human(blob.size - room)} too much.", _smaller_blob(cfg, blob, blob.size - room))
+
+
+def _smaller_blob(cfg: ModelConfig, blob: Blob, over: int) -> str:
+    head = next(len(s.data) for s in blob.sections if s.name == "head_w")
+    saved = pad(head) - pad(packed5_size(cfg.vocab_size, cfg.d_model))
+    if saved >= over:
+        return f"Store the head in 1.6 bits a weight (--head-bits 1.6), which saves {human(saved)}."
+    row = cfg.d_model * 5 // 4 + 4                      # a token's row of the table, and of the head
+    tokens = -(-over // row)
+    if tokens < cfg.vocab_size - 256:
+        return f"Train with a vocabulary of {cfg.vocab_size - tokens} tokens or fewer (vocab_size={cfg.vocab_size}; {row} B for each token)."
+    return f"Train with a smaller vocabulary (vocab_size={cfg.vocab_size}) and fewer layers."
+
+
+def _smaller_window(cfg: ModelConfig, over: int) -> str:
+    per_slot = layers(cfg) * slot_bytes(cfg)
+    window = cfg.window - -(-(over + 64 * layers(cfg)) // per_slot)   # the end of every ring is padded
     if window >= 1:
         return f"Reduce window from {cfg.window} to {window} or less ({human(per_slot)} for each slot)."
     return (f"Reduce window ({human(per_slot)} for each of its {cfg.window} slots), memory_slots="

@@ -9,7 +9,8 @@ from rich.table import Table
 
 from codegen.boards import load_board
 from codegen.emit import emit
-from codegen.plan import Plan, human, pad
+from codegen.buffers import pad
+from codegen.plan import Plan, human
 
 from .app import notes, print_json, results
 from .common import board_option, head_bits_option, json_option, load_model, model_argument, preset_option

@@ -210,7 +210,7 @@ int linux_bench(bm_state *s)
 {
     printf("{\"family\": \"%s\", \"model\": \"%s\", \"board\": \"%s\",\n \"clock_hz\": %.6g, \"peak_macs_per_s\": %.6g, "
            "\"arena_bytes\": %u,\n \"step\": [\n", BM_KERNELS_NAME, BM_MODEL_NAME, BM_BOARD, linux_clock(), linux_peak_macs(),
-           BM_ARENA_BYTES);
+           BM_RAM_TOTAL);
     print_step(s, SHORT_CONTEXT < BM_CONTEXT ? SHORT_CONTEXT : BM_CONTEXT, ",");
     print_step(s, BM_CONTEXT, "");
     printf(" ],\n \"anonymous_kib\": %ld,\n \"gemv\": [\n", anonymous_memory());

@@ -23,7 +23,7 @@
 
 extern const uint8_t bm_blob[], bm_blob_end[];
 
-static uint8_t arena[BM_ARENA_BYTES] __attribute__((aligned(64)));
+static uint8_t memory[BM_RAM_TOTAL] __attribute__((aligned(64)));
 static float features[BM_IMAGE_INPUTS * BM_VISION];
 static uint8_t patches[BM_IMAGE_INPUTS * BM_VISION];
 
@@ -177,7 +177,7 @@ static int info(void)
     for (int i = 16; i < 48; i++) printf("%02x", bm_blob[i]);
     int pyramid = 0;
     const unsigned side = picture_side(BM_IMAGE_INPUTS, &pyramid);
-    printf("\nblob %u bytes, arena %u bytes, image %u vectors of %u", BM_BLOB_BYTES, BM_ARENA_BYTES, BM_IMAGE_INPUTS, BM_VISION);
+    printf("\nblob %u bytes, arena %u bytes, image %u vectors of %u", BM_BLOB_BYTES, BM_RAM_TOTAL, BM_IMAGE_INPUTS, BM_VISION);
     if (side) printf(" (a picture of %u x %u)", side, side);
     putchar('\n');
     return 0;
@@ -217,6 +217,7 @@ static int parse(int argc, char **argv, options *o)
 int main(int argc, char **argv)
 {
     static bm_state s;
+    bm_ram ram[BM_RAMS];
     options o = {NULL, "", 32, 40, 0, 0.0f, 0, 0, 1};
     const char *command = argc > 1 ? argv[1] : "";
     if (strcmp(command, "info") == 0) return info();
@@ -225,7 +226,8 @@ int main(int argc, char **argv)
         return fail("usage", "bitmar generate|info|bench|trace [options]");
     const int bad = parse(argc, argv, &o);
     if (bad) return bad;
-    const bm_status status = bm_init(&s, bm_blob, (size_t)(bm_blob_end - bm_blob), arena, sizeof arena);
+    bm_ram_slice(memory, ram);
+    const bm_status status = bm_init(&s, bm_blob, (size_t)(bm_blob_end - bm_blob), ram);
     if (status == BM_ERR_NUMERICS) return fail("self-test", bm_selftest());
     if (status == BM_ERR_CPU) {
         fail(BM_KERNELS_NAME, bm_status_text(status));

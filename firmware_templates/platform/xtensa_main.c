@@ -9,7 +9,7 @@
 
 extern const uint8_t bm_blob[], bm_blob_end[];
 
-static uint8_t arena[BM_ARENA_BYTES] __attribute__((aligned(64)));
+static uint8_t memory[BM_RAM_TOTAL] __attribute__((aligned(64)));
 static float features[BM_IMAGE_INPUTS * BM_VISION];
 static uint8_t out[1 << 16];
 static size_t pending;
@@ -72,8 +72,10 @@ static int fail(const char *why)
 int main(void)
 {
     static bm_state s;
+    bm_ram ram[BM_RAMS];
     static const trace_io io = {from_input, to_output};
-    const bm_status status = bm_init(&s, bm_blob, (size_t)(bm_blob_end - bm_blob), arena, sizeof arena);
+    bm_ram_slice(memory, ram);
+    const bm_status status = bm_init(&s, bm_blob, (size_t)(bm_blob_end - bm_blob), ram);
     if (status == BM_ERR_NUMERICS) return fail(bm_selftest());
     if (status != BM_OK) return fail(bm_status_text(status));
     if (trace_serve(&s, features, &io)) return fail("malformed script, or a build without taps");

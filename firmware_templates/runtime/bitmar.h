@@ -1,8 +1,10 @@
 /* BitMar on a board: the public interface.
  *
- *   static uint8_t arena[BM_ARENA_BYTES] aligned to 64;
+ *   static uint8_t memory[BM_RAM_TOTAL] aligned to 64;   or one array for each of the BM_RAMS regions that the plan uses
+ *   bm_ram ram[BM_RAMS];
+ *   bm_ram_slice(memory, ram);
  *   bm_state s;
- *   bm_init(&s, blob, blob_size, arena, sizeof arena);   once; checks everything, allocates nothing
+ *   bm_init(&s, blob, blob_size, ram);                   once; checks everything, allocates nothing
  *   bm_set_image(&s, features);                          optional, once per episode
  *   bm_step(&s, token);  bm_pick(&s, &sampler)           once per token
  *   bm_end_episode(&s);                                  writes the episode into the memory
@@ -31,7 +33,7 @@ extern "C" {
 typedef enum {
     BM_OK = 0,
     BM_ERR_BLOB = -1,      /* not a model blob, damaged, or made for another build */
-    BM_ERR_ARENA = -2,     /* arena missing, too small or not aligned to 64 bytes */
+    BM_ERR_ARENA = -2,     /* an arena is missing, too small or not aligned to 64 bytes */
     BM_ERR_TOKEN = -3,     /* token id outside the vocabulary */
     BM_ERR_IMAGE = -4,     /* image features that are not finite */
     BM_ERR_CPU = -5,       /* the processor lacks the instructions this build uses */
@@ -42,7 +44,10 @@ typedef enum {
 /* One sentence for a status code. */
 const char *bm_status_text(bm_status status);
 
-/* Where one layer's parts lie: offsets into the blob, and of its cache in the arena. */
+/* A place is a region in the upper 4 bits (0: the blob as it is stored, i + 1: arena i) and an offset in the others. */
+#define BM_PLACE_BITS 28u
+
+/* Where one layer's parts lie. */
 typedef struct {
     uint32_t attn_norm;  /* float [D] */
     uint32_t wqkv;       /* packed [3 D][D] */
@@ -51,7 +56,7 @@ typedef struct {
     uint32_t w1;         /* packed [FFN][D] */
     uint32_t w2;         /* packed [D][FFN] */
     uint32_t scales;     /* float [5]: q, k, v, o, w2 */
-    uint32_t kv;         /* arena: k [N][PAD(D)], v [N][PAD(D)], k_scale [N], v_scale [N] */
+    uint32_t kv;         /* k [N][PAD(D)], v [N][PAD(D)], k_scale [N], v_scale [N] */
 } bm_layer;
 
 extern const bm_layer bm_layers[BM_ENC_LAYERS + BM_DEC_LAYERS];
@@ -61,11 +66,24 @@ typedef struct {
     uint32_t norm;           /* float [D] */
     uint32_t wq, wk, wv, wo; /* packed [D][D] */
     uint32_t scales;         /* float [4]: q, k, v, o */
-    uint32_t image;          /* arena, from BM_AT_IMAGE: as `kv` above, of IMAGE_TOKENS slots */
+    uint32_t image;          /* as `kv` above, of IMAGE_TOKENS slots */
     uint32_t tap, image_tap; /* ids of its first tap of a step, of an image */
 } bm_fusion;
 
 extern const bm_fusion bm_fusion_layers[BM_FUSION_LAYERS];
+
+/* Weights that are read so often that bm_init copies them to faster memory. */
+typedef struct {
+    uint32_t from, to, bytes;  /* offset into the blob; place */
+} bm_copy;
+
+extern const bm_copy bm_copies[BM_COPIES + 1u];  /* the last one has 0 bytes */
+
+/* One region of memory for what changes and for copies: at least BM_RAM_<i>_BYTES, aligned to 64. */
+typedef struct {
+    void *base;
+    size_t size;
+} bm_ram;
 
 /* Called with every intermediate tensor of a build with BM_TAPS: `rows` rows of `row_bytes`, `stride` apart. */
 typedef void (*bm_tap_fn)(void *context, uint32_t id, const void *data, uint32_t rows, uint32_t row_bytes,
@@ -80,10 +98,10 @@ typedef void (*bm_mark_fn)(void *context, uint32_t part);
 typedef void (*bm_part_fn)(void *job, uint32_t part, uint32_t parts);
 typedef void (*bm_split_fn)(bm_part_fn work, void *job);
 
-/* Everything that changes while the model runs. All pointers point into the arena. */
+/* Everything that changes while the model runs. All pointers point into the arenas. */
 typedef struct {
     const uint8_t *blob;
-    uint8_t *arena;
+    uint8_t *ram[BM_RAMS];
     uint32_t t;              /* tokens so far in this episode */
     int has_image;
     int memory_on;           /* 0: leave the memory unread */
@@ -113,9 +131,12 @@ typedef struct {
     void *mark_context;
 } bm_state;
 
+/* Cut one block of BM_RAM_TOTAL bytes into the arenas, where all memory is alike. */
+void bm_ram_slice(void *memory, bm_ram ram[BM_RAMS]);
+
 /* Check the blob (magic, version, size, CRC-32, identity), the processor and the arithmetic, lay the
- * arena out, load the memory and begin an episode. `blob` must stay mapped. */
-bm_status bm_init(bm_state *s, const void *blob, size_t blob_size, void *arena, size_t arena_size);
+ * arenas out, copy what the plan wants in faster memory, load the memory and begin an episode. `blob` must stay mapped. */
+bm_status bm_init(bm_state *s, const void *blob, size_t blob_size, const bm_ram ram[BM_RAMS]);
 
 /* Start a new stream: position, caches, image and pooled query are forgotten, the memory stays. */
 void bm_begin_episode(bm_state *s);

@@ -36,7 +36,7 @@ void bm_product(bm_state *s, const uint8_t *w, uint32_t rows, uint32_t width, co
 void bm_linear(bm_state *s, uint32_t w, uint32_t rows, uint32_t width, const int8_t *codes, int32_t sum)
 {
     BM_MARK(s, BM_PART_OTHER);
-    bm_product(s, s->blob + w, rows, width, codes, sum, s->acc);
+    bm_product(s, bm_at(s, w), rows, width, codes, sum, s->acc);
     BM_MARK(s, BM_PART_GEMV);
 }
 
@@ -46,13 +46,13 @@ static uint32_t ring_slot(uint32_t t)
     return t < BM_SINKS ? t : BM_SINKS + (t - BM_SINKS) % BM_WINDOW;
 }
 
-bm_cache bm_cache_at(bm_state *s, uint32_t offset, uint32_t slots)
+bm_cache bm_cache_at(bm_state *s, uint32_t place, uint32_t slots)
 {
     const uint32_t plane = slots * BM_PAD(BM_D);
     bm_cache kv;
-    kv.k = (int8_t *)(void *)(s->arena + offset);
+    kv.k = (int8_t *)(void *)bm_arena_at(s, place);
     kv.v = kv.k + plane;
-    kv.k_scale = (float *)(void *)(s->arena + offset + 2u * plane);
+    kv.k_scale = (float *)(void *)(kv.v + plane);
     kv.v_scale = kv.k_scale + slots;
     return kv;
 }
@@ -123,7 +123,7 @@ void bm_block(bm_state *s, const bm_layer *layer, uint32_t tap)
 static void fusion_layer(bm_state *s, const bm_fusion *layer)
 {
     const float *scale = BM_F32(s, layer->scales);
-    const bm_cache image = bm_cache_at(s, BM_AT_IMAGE + layer->image, BM_IMAGE_TOKENS);
+    const bm_cache image = bm_cache_at(s, layer->image, BM_IMAGE_TOKENS);
     bm_q8 h = bm_norm_quantize(s->fused, BM_F32(s, layer->norm), BM_D, s->codes);
     BM_TAP(s, layer->tap + BM_TAP_FUSION_CODES, s->codes, BM_D);
     bm_linear(s, layer->wq, BM_D, BM_D, s->codes, h.sum);

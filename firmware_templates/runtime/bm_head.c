@@ -6,7 +6,7 @@
 #if BM_HEAD_T5
 #include "bm_gemv_t5.h"
 
-#define TABLE(s) ((int16_t *)(void *)((s)->arena + BM_AT_HEAD_TABLE))
+#define TABLE(s) ((int16_t *)(void *)bm_arena_at(s, BM_AT_HEAD_TABLE))
 
 typedef struct {
     bm_state *s;
@@ -17,7 +17,7 @@ static void piece_part(void *job, uint32_t part, uint32_t parts)
 {
     const piece *p = job;
     const bm_rows r = bm_part_rows(p->rows, part, parts);
-    const uint8_t *w = p->s->blob + BM_OFF_HEAD_W + (size_t)(p->first + r.first) * BM_T5_STEPS(BM_D);
+    const uint8_t *w = bm_at(p->s, BM_OFF_HEAD_W) + (size_t)(p->first + r.first) * BM_T5_STEPS(BM_D);
     if (r.first < r.end) bm_gemv_t5s8(w, TABLE(p->s), r.end - r.first, BM_D, p->s->logits + r.first);
 }
 
@@ -41,7 +41,7 @@ static void head_begin(bm_state *s)
 
 static void head_piece(bm_state *s, uint32_t first, uint32_t n)
 {
-    const uint8_t *w = s->blob + BM_OFF_HEAD_W + (size_t)first * BM_ROW_BYTES(BM_D);
+    const uint8_t *w = bm_at(s, BM_OFF_HEAD_W) + (size_t)first * BM_ROW_BYTES(BM_D);
     bm_product(s, w, n, BM_D, s->head, s->head_sum, s->logits);
 }
 #endif

@@ -5,8 +5,20 @@
 #include "bitmar.h"
 #include "bm_kernels.h"
 
-#define BM_F32(s, offset) ((const float *)(const void *)((s)->blob + (offset)))
-#define BM_I8(s, offset) ((const int8_t *)(const void *)((s)->blob + (offset)))
+/* What lies at a place that may be in the blob, and at one in an arena. */
+static inline const uint8_t *bm_at(const bm_state *s, uint32_t place)
+{
+    const uint32_t region = place >> BM_PLACE_BITS;
+    return (region ? s->ram[region - 1u] : s->blob) + (place & ((1u << BM_PLACE_BITS) - 1u));
+}
+
+static inline uint8_t *bm_arena_at(const bm_state *s, uint32_t place)
+{
+    return s->ram[(place >> BM_PLACE_BITS) - 1u] + (place & ((1u << BM_PLACE_BITS) - 1u));
+}
+
+#define BM_F32(s, place) ((const float *)(const void *)bm_at(s, place))
+#define BM_I8(s, place) ((const int8_t *)(const void *)bm_at(s, place))
 
 #ifdef BM_TAPS
 void bm_tap_rows(bm_state *s, uint32_t id, const void *data, uint32_t rows, uint32_t row_bytes, uint32_t stride);
@@ -35,8 +47,8 @@ enum {
 enum { BM_TAP_FUSION_IMAGE_K, BM_TAP_FUSION_IMAGE_K_SCALE, BM_TAP_FUSION_IMAGE_V, BM_TAP_FUSION_IMAGE_V_SCALE };
 enum { BM_TAP_FUSION_CODES, BM_TAP_FUSION_Q_CODES, BM_TAP_FUSION_OUT, BM_TAP_FUSION_X };
 
-/* The cache of `slots` slots at an arena offset: k [slots][PAD(D)], v, k_scale [slots], v_scale. */
-bm_cache bm_cache_at(bm_state *s, uint32_t offset, uint32_t slots);
+/* The cache of `slots` slots at a place: k [slots][PAD(D)], v, k_scale [slots], v_scale. */
+bm_cache bm_cache_at(bm_state *s, uint32_t place, uint32_t slots);
 
 #define BM_ROW_BYTES(width) (((width) + 63u) / 64u * 16u)
 #define BM_SPLIT_WEIGHTS 32768u /* smaller products are not worth waking a thread for */
@@ -51,7 +63,7 @@ bm_rows bm_part_rows(uint32_t rows, uint32_t part, uint32_t parts);
 /* acc [rows] = W codes for packed W [rows][width], by all threads there are. */
 void bm_product(bm_state *s, const uint8_t *w, uint32_t rows, uint32_t width, const int8_t *codes, int32_t sum, int32_t *acc);
 
-/* s->acc [rows] = W codes, where W is the packed matrix [rows][width] at blob offset w and sum is the codes' sum. */
+/* s->acc [rows] = W codes, where W is the packed matrix [rows][width] at place w and sum is the codes' sum. */
 void bm_linear(bm_state *s, uint32_t w, uint32_t rows, uint32_t width, const int8_t *codes, int32_t sum);
 
 /* One pre-norm block on s->x with the KV cache of this layer. `tap` is the id of its first tap. */

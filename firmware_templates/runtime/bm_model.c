@@ -6,14 +6,14 @@
 #include "bm_crc32.h"
 #include "bm_selftest.h"
 
-#define ARENA(s, type, offset) ((type *)(void *)((s)->arena + (offset)))
+#define ARENA(s, type, place) ((type *)(void *)bm_arena_at(s, place))
 
 const char *bm_status_text(bm_status status)
 {
     switch (status) {
     case BM_OK: return "ok";
     case BM_ERR_BLOB: return "the model blob is damaged or was made for another build";
-    case BM_ERR_ARENA: return "the arena is too small or not aligned to 64 bytes";
+    case BM_ERR_ARENA: return "an arena is missing, too small or not aligned to 64 bytes";
     case BM_ERR_TOKEN: return "token id outside the vocabulary";
     case BM_ERR_IMAGE: return "the image features hold NaN or infinity";
     case BM_ERR_CPU: return "this processor lacks the instructions that this build uses";
@@ -74,17 +74,38 @@ static void lay_out(bm_state *s)
     s->memory.width = BM_D;
 }
 
-bm_status bm_init(bm_state *s, const void *blob, size_t blob_size, void *arena, size_t arena_size)
+static const size_t arena_bytes[BM_RAMS] = BM_RAM_BYTES;
+
+void bm_ram_slice(void *memory, bm_ram ram[BM_RAMS])
+{
+    uint8_t *next = memory;
+    for (uint32_t i = 0; i < BM_RAMS; i++) {
+        ram[i].base = next;
+        ram[i].size = arena_bytes[i];
+        next += arena_bytes[i];
+    }
+}
+
+static bm_status check_ram(bm_state *s, const bm_ram *ram)
+{
+    for (uint32_t i = 0; i < BM_RAMS; i++) {
+        if (!ram[i].base || ram[i].size < arena_bytes[i] || ((uintptr_t)ram[i].base & 63u) != 0) return BM_ERR_ARENA;
+        s->ram[i] = ram[i].base;
+        memset(ram[i].base, 0, arena_bytes[i]);
+    }
+    return BM_OK;
+}
+
+bm_status bm_init(bm_state *s, const void *blob, size_t blob_size, const bm_ram ram[BM_RAMS])
 {
     memset(s, 0, sizeof *s);
     if (!bm_kernels_supported()) return BM_ERR_CPU;
     if (bm_selftest()) return BM_ERR_NUMERICS;
-    const bm_status status = check_blob(blob, blob_size);
+    bm_status status = check_blob(blob, blob_size);
+    if (status == BM_OK) status = check_ram(s, ram);
     if (status != BM_OK) return status;
-    if (!arena || arena_size < BM_ARENA_BYTES || ((uintptr_t)arena & 63u) != 0) return BM_ERR_ARENA;
     s->blob = blob;
-    s->arena = arena;
-    memset(arena, 0, BM_ARENA_BYTES);
+    for (const bm_copy *c = bm_copies; c->bytes; c++) memcpy(bm_arena_at(s, c->to), s->blob + c->from, c->bytes);
     lay_out(s);
     memcpy(s->memory.high, s->blob + BM_OFF_MEMORY, BM_MEMORY_BYTES);
     s->memory_on = 1;
@@ -101,14 +122,15 @@ void bm_begin_episode(bm_state *s)
     s->has_image = 0;
     memset(s->pooled, 0, BM_D * sizeof *s->pooled);
     memset(s->cond, 0, BM_DEC_LAYERS * BM_D * sizeof *s->cond);
-    memset(s->arena + BM_AT_KV, 0, BM_KV_BYTES);   /* stale slots are never read; zero keeps dumps comparable */
+    for (uint32_t i = 0; i < BM_ENC_LAYERS + BM_DEC_LAYERS; i++)
+        memset(bm_arena_at(s, bm_layers[i].kv), 0, BM_KV_BYTES);  /* stale slots are never read; zero keeps dumps comparable */
 }
 
 /* Slot j of one fusion layer's image cache, from the normalised image token in s->codes. */
 static void image_slot(bm_state *s, const bm_fusion *layer, uint32_t j, bm_q8 h)
 {
     const float *scale = BM_F32(s, layer->scales);
-    const bm_cache image = bm_cache_at(s, BM_AT_IMAGE + layer->image, BM_IMAGE_TOKENS);
+    const bm_cache image = bm_cache_at(s, layer->image, BM_IMAGE_TOKENS);
     bm_linear(s, layer->wk, BM_D, BM_D, s->codes, h.sum);
     bm_scale_acc(s->acc, h.scale * scale[1], BM_D, s->vec);
     image.k_scale[j] = bm_quantize(s->vec, BM_D, image.k + j * BM_PAD(BM_D)).scale;
@@ -155,7 +177,7 @@ static const float *image_vector(bm_state *s, const float *features, uint32_t j)
 
 static void tap_image(bm_state *s, const bm_fusion *layer)
 {
-    const bm_cache image = bm_cache_at(s, BM_AT_IMAGE + layer->image, BM_IMAGE_TOKENS);
+    const bm_cache image = bm_cache_at(s, layer->image, BM_IMAGE_TOKENS);
     BM_TAP_ROWS(s, layer->image_tap + BM_TAP_FUSION_IMAGE_K, image.k, BM_IMAGE_TOKENS, BM_D, BM_PAD(BM_D));
     BM_TAP(s, layer->image_tap + BM_TAP_FUSION_IMAGE_K_SCALE, image.k_scale, BM_IMAGE_TOKENS);
     BM_TAP_ROWS(s, layer->image_tap + BM_TAP_FUSION_IMAGE_V, image.v, BM_IMAGE_TOKENS, BM_D, BM_PAD(BM_D));

@@ -10,7 +10,8 @@ from codegen.boards import Board, load_board
 from codegen.emit import emit
 from codegen.lower import lower
 from codegen.pack import pack5, packed5_size, packed_size, table5_bytes, unpack5
-from codegen.plan import arena_buffers, make_plan
+from codegen.buffers import arena_buffers
+from codegen.plan import make_plan
 
 from support import TINY
 
@@ -45,7 +46,7 @@ def test_what_the_paper_preset_saves():
     cfg = preset("paper")
     assert packed_size(cfg.vocab_size, cfg.d_model, "portable") == 1_608_224
     assert packed5_size(cfg.vocab_size, cfg.d_model) == 1_306_760
-    two, five = (sum(size for _, size, _ in arena_buffers(cfg, bits)) for bits in ("2", "1.6"))
+    two, five = (sum(b.size for b in arena_buffers(cfg, bits)) for bits in ("2", "1.6"))
     assert five - two == table5_bytes(cfg.d_model) == 12_662
 
 

@@ -9,7 +9,8 @@ from bitmar_tiny.errors import ConfigError, FitError
 from bitmar_tiny.frozen import random_model
 from codegen.boards import Board, load_board
 from codegen.lower import lower
-from codegen.plan import arena_buffers, make_plan
+from codegen.buffers import arena_buffers
+from codegen.plan import make_plan
 
 from support import TINY
 
@@ -30,7 +31,7 @@ def test_placements_do_not_overlap_and_are_aligned(tiny):
         for p in sorted(plan.of_kind(kind), key=lambda p: p.offset):
             assert p.offset % 64 == 0 and p.offset >= end, p
             end = p.offset + p.size
-    assert plan.arena_bytes >= sum(size for _, size, _ in arena_buffers(tiny.config))
+    assert sum(plan.arenas.values()) >= sum(b.size for b in arena_buffers(tiny.config))
 
 
 def test_refusal_names_region_overshoot_and_a_knob_that_works(tiny):
@@ -58,7 +59,7 @@ def test_weights_that_do_not_fit_flash():
 def test_paper_needs_less_than_six_megabytes_of_ram_and_pocket_less_than_one():
     for name, limit in (("paper", 6 << 20), ("pocket", 1 << 20)):
         cfg = preset(name)
-        assert sum(size for _, size, _ in arena_buffers(cfg)) < limit, name
+        assert sum(b.size for b in arena_buffers(cfg)) < limit, name
 
 
 @pytest.mark.parametrize("text, words", [

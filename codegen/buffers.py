@@ -1,0 +1,115 @@
+"""What the runtime needs beside the packed weights, and how often each piece of memory is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bitmar_tiny.config import VISION_DIM, ModelConfig
+
+from .lower import Blob
+from .pack import table5_bytes
+
+ALIGN = 64
+ROWS = 32            # accumulators are padded to the tallest kernel tile (bm_kernels.h)
+HEAD_ROWS = 4096
+
+
+def pad(n: int, to: int = ALIGN) -> int:
+    """Round n up to a multiple of ``to``."""
+    return -(-n // to) * to
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """One buffer of an arena. ``scratch``: read and written many times per token, so it wants the fastest memory."""
+
+    name: str
+    size: int
+    what: str
+    scratch: bool = True
+
+
+def arena_buffers(cfg: ModelConfig, head_bits: str = "2", rows: int = HEAD_ROWS) -> list[Buffer]:
+    """Every buffer; the first ones are the long-lived state. ``rows``: logits computed at a time, at most."""
+    d, slots, n = pad(cfg.d_model), cfg.memory_slots, cfg.context
+    wide = max(cfg.d_model, cfg.vision_hidden)
+    tallest = max(3 * cfg.d_model, cfg.d_ffn, cfg.vision_hidden, slots)
+    spread = max(n, cfg.image_tokens, slots)
+    return [
+        *(Buffer(f"kv.{i}", kv_bytes(cfg), f"int8 KV ring of layer {i}, {n} slots", False) for i in range(layers(cfg))),
+        Buffer("memory", memory_bytes(cfg), f"episodic memory, {slots} slots", False),
+        *(Buffer(f"image.{i}", image_bytes(cfg), f"keys and values of the image, fusion layer {i}", False)
+          for i in range(cfg.n_fusion_layers)),
+        Buffer("cond", 4 * cfg.n_decoder_layers * cfg.d_model, "memory conditioning of every decoder layer"),
+        Buffer("pooled", 4 * cfg.d_model, "pooled query"),
+        Buffer("x", 4 * cfg.d_model, "residual stream"),
+        Buffer("fused", 4 * cfg.d_model, "fused state"),
+        Buffer("vec", 4 * wide, "scratch vector"),
+        Buffer("out", 4 * max(cfg.d_model, VISION_DIM), "attention output, pooled image vector"),
+        Buffer("scores", 4 * spread, "attention and memory scores"),
+        Buffer("weights", 4 * spread, "integer attention and write weights"),
+        Buffer("weights2", 4 * slots, "integer content weights of a write"),
+        Buffer("codes", pad(max(wide, VISION_DIM)), "int8 input of the next BitLinear"),
+        Buffer("q", d, "query codes"),
+        Buffer("hidden", pad(max(cfg.d_ffn, cfg.vision_hidden)), "int8 hidden layer"),
+        Buffer("acc", 4 * pad(tallest, ROWS), "int32 accumulators"),
+        Buffer("head", d, "int8 input of the head"),
+        Buffer("logits", 4 * head_rows(cfg, rows), "integer logits, a piece at a time"),
+        *([Buffer("head_table", table5_bytes(cfg.d_model), "sums of five products, for the 1.6-bit head")]
+          if head_bits == "1.6" else []),
+    ]
+
+
+def head_rows(cfg: ModelConfig, rows: int = HEAD_ROWS) -> int:
+    """Logits that are computed at a time: enough to keep a kernel busy, few enough to stay in the nearest cache."""
+    return min(rows, pad(cfg.vocab_size, ROWS))
+
+
+def layers(cfg: ModelConfig) -> int:
+    """Layers with a KV ring."""
+    return cfg.n_encoder_layers + cfg.n_decoder_layers
+
+
+def slot_bytes(cfg: ModelConfig) -> int:
+    """Bytes of one slot of one KV ring: key, value, two scales."""
+    return 2 * pad(cfg.d_model) + 8
+
+
+def kv_bytes(cfg: ModelConfig) -> int:
+    """Bytes of one layer's KV ring."""
+    return pad(cfg.context * slot_bytes(cfg))
+
+
+def image_bytes(cfg: ModelConfig) -> int:
+    """Bytes of one fusion layer's image keys and values."""
+    return pad(cfg.image_tokens * slot_bytes(cfg))
+
+
+def memory_bytes(cfg: ModelConfig) -> int:
+    """Bytes of the episodic memory: two code planes, scales, usage."""
+    return cfg.memory_slots * (2 * pad(cfg.d_model) + 8)
+
+
+def buffer_traffic(cfg: ModelConfig, name: str, size: int, context: int) -> float:
+    """Bytes of a long-lived buffer that one token reads, with an image set and ``context`` tokens in the window."""
+    if name.startswith("kv."):
+        return min(context, cfg.context) * slot_bytes(cfg)
+    if name == "memory":                                # high plane and scales, every read_every tokens
+        return cfg.memory_slots * (pad(cfg.d_model) + 4) / cfg.read_every
+    return size
+
+
+def section_traffic(cfg: ModelConfig, blob: Blob) -> dict[str, float]:
+    """Bytes of every section of the blob that one token reads, with an image set."""
+    rows = {"token_codes": cfg.d_model, "token_scales": 4, "position_codes": cfg.d_model, "position_scales": 4}
+    rare = ("vision_", "image_", "tokenizer")           # once per image, or a few bytes per token
+    episode = ("memory_ww", "memory")                   # once per episode, or at start
+
+    def one(name: str, size: int) -> float:
+        if name in rows:
+            return rows[name]
+        if name.startswith(rare) or name.startswith("fusion.") and name.endswith((".wk", ".wv")) or name in episode:
+            return 0
+        return size / cfg.read_every if name.endswith((".wm", ".wm_scale")) else size
+
+    return {s.name: one(s.name, len(s.data)) for s in blob.sections}
