@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 from bitmar_tiny.config import VISION_DIM, ModelConfig
 
+from .boards import Board
 from .lower import Blob
 from .pack import table5_bytes
 
 ALIGN = 64
 ROWS = 32            # accumulators are padded to the tallest kernel tile (bm_kernels.h)
-HEAD_ROWS = 4096
+CANDIDATES = 2056    # sizeof(bm_candidates)
 
 
 def pad(n: int, to: int = ALIGN) -> int:
@@ -29,8 +30,8 @@ class Buffer:
     scratch: bool = True
 
 
-def arena_buffers(cfg: ModelConfig, head_bits: str = "2", rows: int = HEAD_ROWS) -> list[Buffer]:
-    """Every buffer; the first ones are the long-lived state. ``rows``: logits computed at a time, at most."""
+def arena_buffers(cfg: ModelConfig, board: Board, head_bits: str = "2") -> list[Buffer]:
+    """Every buffer; the first ones are the long-lived state."""
     d, slots, n = pad(cfg.d_model), cfg.memory_slots, cfg.context
     wide = max(cfg.d_model, cfg.vision_hidden)
     tallest = max(3 * cfg.d_model, cfg.d_ffn, cfg.vision_hidden, slots)
@@ -54,15 +55,16 @@ def arena_buffers(cfg: ModelConfig, head_bits: str = "2", rows: int = HEAD_ROWS)
         Buffer("hidden", pad(max(cfg.d_ffn, cfg.vision_hidden)), "int8 hidden layer"),
         Buffer("acc", 4 * pad(tallest, ROWS), "int32 accumulators"),
         Buffer("head", d, "int8 input of the head"),
-        Buffer("logits", 4 * head_rows(cfg, rows), "integer logits, a piece at a time"),
+        Buffer("logits", 4 * head_rows(cfg, board), "integer logits, a piece at a time"),
+        Buffer("candidates", board.pick_parts * CANDIDATES, "the best tokens that each thread found"),
         *([Buffer("head_table", table5_bytes(cfg.d_model), "sums of five products, for the 1.6-bit head")]
           if head_bits == "1.6" else []),
     ]
 
 
-def head_rows(cfg: ModelConfig, rows: int = HEAD_ROWS) -> int:
+def head_rows(cfg: ModelConfig, board: Board) -> int:
     """Logits that are computed at a time: enough to keep a kernel busy, few enough to stay in the nearest cache."""
-    return min(rows, pad(cfg.vocab_size, ROWS))
+    return min(board.head_rows, pad(cfg.vocab_size, ROWS))
 
 
 def layers(cfg: ModelConfig) -> int:

@@ -22,7 +22,7 @@ from . import lower as lowering
 from .boards import Board
 from .build import HOT_SOURCES
 from .pack import HEAD_BITS
-from .buffers import head_rows, kv_bytes, memory_bytes
+from .buffers import CANDIDATES, head_rows, kv_bytes, memory_bytes
 from .plan import Plan, make_plan
 from .resources import resource_dir
 
@@ -100,7 +100,7 @@ def _context(model: FrozenModel, board: Board, family: str, blob: lowering.Blob,
     return {
         "version": version(), "board": board, "cfg": cfg, "digest": model.digest, "family": family,
         "digest_bytes": bytes.fromhex(model.digest), "image_grid": math.isqrt(cfg.image_tokens), "c_float": c_float,
-        "forget_threshold": forget_threshold(cfg), "eos": cfg.vocab_size - 1, "head_rows": head_rows(cfg, board.head_rows),
+        "forget_threshold": forget_threshold(cfg), "eos": cfg.vocab_size - 1, "head_rows": head_rows(cfg, board), "candidates_bytes": CANDIDATES,
         "blob_version": lowering.VERSION, "blob_layout": blob.layout, "blob_header": lowering.HEADER_BYTES, "blob_bytes": blob.size,
         "head_bits": blob.head_bits,
         "tokenizer_bytes": len(tokenizer.data),

@@ -132,7 +132,7 @@ def make_plan(cfg: ModelConfig, blob: Blob, board: Board) -> Plan:
 
 def _buffers(cfg: ModelConfig, blob: Blob, board: Board) -> list[_Item]:
     return [_Item(b.name, "arena", b.size, b.what, 0 if b.scratch else (reads := buffer_traffic(cfg, b.name, b.size, SHORT_CONTEXT)),
-                  True, 2.0 if b.scratch else reads / b.size) for b in arena_buffers(cfg, blob.head_bits, board.head_rows)]
+                  True, 2.0 if b.scratch else reads / b.size) for b in arena_buffers(cfg, board, blob.head_bits)]
 
 
 def _fill(board: Board, items: list[_Item]) -> _Arenas | None:

@@ -122,6 +122,7 @@ typedef struct {
     int8_t *head;            /* [PAD(D)] input of the head: the logits of the last step are computed on demand */
     int32_t head_sum;        /* of its codes */
     int32_t *logits;         /* [BM_HEAD_ROWS] integer logits, a piece at a time */
+    bm_candidates *candidates; /* [BM_PICK_PARTS] what each thread found */
     bm_memory memory;
     bm_tokenizer tokenizer;
     bm_tap_fn tap;           /* BM_TAPS builds only; may be NULL */

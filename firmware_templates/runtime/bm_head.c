@@ -1,4 +1,6 @@
-/* The ternary vocabulary head, a piece at a time: its input is the last step's, its integer logits go to a visitor. */
+/* The ternary vocabulary head: its input is the last step's, its integer logits go to a visitor or to the sampler, a piece
+ * at a time.
+ */
 #include "bm_internal.h"
 
 #include <string.h>
@@ -8,30 +10,15 @@
 
 #define TABLE(s) ((int16_t *)(void *)bm_arena_at(s, BM_AT_HEAD_TABLE))
 
-typedef struct {
-    bm_state *s;
-    uint32_t first, rows;
-} piece;
-
-static void piece_part(void *job, uint32_t part, uint32_t parts)
-{
-    const piece *p = job;
-    const bm_rows r = bm_part_rows(p->rows, part, parts);
-    const uint8_t *w = bm_at(p->s, BM_OFF_HEAD_W) + (size_t)(p->first + r.first) * BM_T5_STEPS(BM_D);
-    if (r.first < r.end) bm_gemv_t5s8(w, TABLE(p->s), r.end - r.first, BM_D, p->s->logits + r.first);
-}
-
 /* Once per token; every piece uses it. */
 static void head_begin(bm_state *s)
 {
     bm_t5_table(s->head, BM_D, TABLE(s));
 }
 
-static void head_piece(bm_state *s, uint32_t first, uint32_t n)
+static void head_piece(bm_state *s, uint32_t first, uint32_t n, int32_t *acc)
 {
-    piece p = {s, first, n};
-    if (s->split && n * BM_D >= BM_SPLIT_WEIGHTS) s->split(piece_part, &p);
-    else piece_part(&p, 0, 1);
+    bm_gemv_t5s8(bm_at(s, BM_OFF_HEAD_W) + (size_t)first * BM_T5_STEPS(BM_D), TABLE(s), n, BM_D, acc);
 }
 #else
 static void head_begin(bm_state *s)
@@ -39,10 +26,9 @@ static void head_begin(bm_state *s)
     (void)s;
 }
 
-static void head_piece(bm_state *s, uint32_t first, uint32_t n)
+static void head_piece(bm_state *s, uint32_t first, uint32_t n, int32_t *acc)
 {
-    const uint8_t *w = bm_at(s, BM_OFF_HEAD_W) + (size_t)first * BM_ROW_BYTES(BM_D);
-    bm_product(s, w, n, BM_D, s->head, s->head_sum, s->logits);
+    bm_gemv_t2s8(bm_at(s, BM_OFF_HEAD_W) + (size_t)first * BM_ROW_BYTES(BM_D), s->head, s->head_sum, n, BM_D, acc);
 }
 #endif
 
@@ -53,7 +39,7 @@ void bm_logits(bm_state *s, bm_logits_fn visit, void *context)
     head_begin(s);
     for (uint32_t first = 0; first < BM_VOCAB; first += BM_HEAD_ROWS) {
         const uint32_t n = BM_VOCAB - first < BM_HEAD_ROWS ? BM_VOCAB - first : BM_HEAD_ROWS;
-        head_piece(s, first, n);
+        head_piece(s, first, n, s->logits);
         BM_MARK(s, BM_PART_HEAD);
         visit(context, first, s->logits, n);
         BM_MARK(s, BM_PART_PICK);
@@ -62,13 +48,47 @@ void bm_logits(bm_state *s, bm_logits_fn visit, void *context)
 
 static void feed(void *context, uint32_t first, const int32_t *acc, uint32_t n)
 {
-    bm_sampler_feed(context, first, acc, n);
+    bm_candidates_feed(context, first, acc, n);
 }
+
+#define PIECE (BM_HEAD_ROWS / BM_PICK_PARTS / 32u * 32u) /* of the logits' buffer for each thread */
+#if BM_PICK_PARTS > 1 && BM_HEAD_ROWS / BM_PICK_PARTS >= 32
+/* Every thread computes its own range of the vocabulary and keeps its best: they meet once per token. */
+static void pick_part(void *job, uint32_t part, uint32_t parts)
+{
+    bm_state *s = job;
+    if (part >= BM_PICK_PARTS) return;
+    const bm_rows range = bm_part_rows(BM_VOCAB, part, parts < BM_PICK_PARTS ? parts : BM_PICK_PARTS);
+    bm_candidates *c = s->candidates + part;
+    int32_t *acc = s->logits + part * PIECE;
+    for (uint32_t first = range.first; first < range.end; first += PIECE) {
+        const uint32_t n = range.end - first < PIECE ? range.end - first : PIECE;
+        head_piece(s, first, n, acc);
+        bm_candidates_feed(c, first, acc, n);
+    }
+}
+
+static void pick_split(bm_state *s, bm_candidates *best)
+{
+    BM_MARK(s, BM_PART_OTHER);
+    head_begin(s);
+    for (uint32_t i = 0; i < BM_PICK_PARTS; i++) bm_candidates_begin(s->candidates + i, best->k);
+    s->split(pick_part, s);
+    for (uint32_t i = 0; i < BM_PICK_PARTS; i++) bm_candidates_add(best, s->candidates + i);
+    BM_MARK(s, BM_PART_HEAD);
+}
+#else
+static void pick_split(bm_state *s, bm_candidates *best)
+{
+    bm_logits(s, feed, best);
+}
+#endif
 
 uint32_t bm_pick(bm_state *s, bm_sampler *sampler)
 {
-    bm_sampler_begin(sampler);
-    bm_logits(s, feed, sampler);
+    bm_candidates_begin(&sampler->best, bm_sampler_wants(sampler));
+    if (s->split && BM_VOCAB * BM_D >= BM_SPLIT_WEIGHTS) pick_split(s, &sampler->best);
+    else bm_logits(s, feed, &sampler->best);
     return bm_sampler_end(sampler, s->logit_scale);
 }
 

@@ -49,6 +49,9 @@ static bm_status check_blob(const uint8_t *blob, size_t size)
     return BM_OK;
 }
 
+/* The plan counted on it. */
+typedef char candidates_size[sizeof(bm_candidates) == BM_CANDIDATES_BYTES ? 1 : -1];
+
 static void lay_out(bm_state *s)
 {
     s->x = ARENA(s, float, BM_AT_X);
@@ -66,6 +69,7 @@ static void lay_out(bm_state *s)
     s->cond = ARENA(s, float, BM_AT_COND);
     s->head = ARENA(s, int8_t, BM_AT_HEAD);
     s->logits = ARENA(s, int32_t, BM_AT_LOGITS);
+    s->candidates = ARENA(s, bm_candidates, BM_AT_CANDIDATES);
     s->memory.high = ARENA(s, int8_t, BM_AT_MEMORY);
     s->memory.low = s->memory.high + BM_SLOTS * BM_PAD(BM_D);
     s->memory.scales = ARENA(s, float, BM_AT_MEMORY + 2u * BM_SLOTS * BM_PAD(BM_D));

@@ -20,23 +20,28 @@ void bm_sampler_init(bm_sampler *s, float temperature, uint32_t top_k, uint64_t 
     bm_sampler_draw(s);
 }
 
-void bm_sampler_begin(bm_sampler *s)
+uint32_t bm_sampler_wants(const bm_sampler *s)
 {
-    s->count = 0;
-    s->k = s->temperature > 0.0f ? s->top_k : 1u;
+    return s->temperature > 0.0f ? s->top_k : 1u;
+}
+
+void bm_candidates_begin(bm_candidates *c, uint32_t k)
+{
+    c->count = 0;
+    c->k = k;
 }
 
 /* Insert behind equal logits: ids come ascending, so the lowest id of a tie stays in front. */
-static void insert(bm_sampler *s, uint32_t id, int32_t acc)
+static void insert(bm_candidates *c, uint32_t id, int32_t acc)
 {
-    if (s->count == s->k && acc <= s->best_acc[s->count - 1u]) return;
-    uint32_t at = s->count < s->k ? s->count++ : s->count - 1u;
-    for (; at > 0 && s->best_acc[at - 1u] < acc; at--) {
-        s->best[at] = s->best[at - 1u];
-        s->best_acc[at] = s->best_acc[at - 1u];
+    if (c->count == c->k && acc <= c->acc[c->count - 1u]) return;
+    uint32_t at = c->count < c->k ? c->count++ : c->count - 1u;
+    for (; at > 0 && c->acc[at - 1u] < acc; at--) {
+        c->id[at] = c->id[at - 1u];
+        c->acc[at] = c->acc[at - 1u];
     }
-    s->best[at] = id;
-    s->best_acc[at] = acc;
+    c->id[at] = id;
+    c->acc[at] = acc;
 }
 
 #define BLOCK 128u
@@ -52,31 +57,37 @@ static int32_t largest(const int32_t *restrict acc)
 }
 
 /* A block at a time: once k candidates are known, hardly any block holds a better one. */
-void bm_sampler_feed(bm_sampler *s, uint32_t first, const int32_t *acc, uint32_t n)
+void bm_candidates_feed(bm_candidates *c, uint32_t first, const int32_t *acc, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i += BLOCK) {
         const uint32_t end = i + BLOCK < n ? i + BLOCK : n;
-        if (s->count == s->k && end - i == BLOCK && largest(acc + i) <= s->best_acc[s->k - 1u]) continue;
-        for (uint32_t j = i; j < end; j++) insert(s, first + j, acc[j]);
+        if (c->count == c->k && end - i == BLOCK && largest(acc + i) <= c->acc[c->k - 1u]) continue;
+        for (uint32_t j = i; j < end; j++) insert(c, first + j, acc[j]);
     }
 }
 
-static uint32_t weight(const bm_sampler *s, uint32_t candidate, float per_unit)
+void bm_candidates_add(bm_candidates *c, const bm_candidates *more)
 {
-    const float z = (float)(s->best_acc[candidate] - s->best_acc[0]) * per_unit;
+    for (uint32_t i = 0; i < more->count; i++) insert(c, more->id[i], more->acc[i]);
+}
+
+static uint32_t weight(const bm_candidates *c, uint32_t candidate, float per_unit)
+{
+    const float z = (float)(c->acc[candidate] - c->acc[0]) * per_unit;
     return (uint32_t)bm_rne(bm_exp_neg(z) * 65536.0f);
 }
 
 uint32_t bm_sampler_end(bm_sampler *s, float scale)
 {
-    if (!(s->temperature > 0.0f)) return s->best[0];
+    const bm_candidates *c = &s->best;
+    if (!(s->temperature > 0.0f)) return c->id[0];
     const float per_unit = scale / s->temperature;
     uint64_t total = 0, below = 0;               /* at most 256 * 2^16 */
-    for (uint32_t i = 0; i < s->count; i++) total += weight(s, i, per_unit);
+    for (uint32_t i = 0; i < c->count; i++) total += weight(c, i, per_unit);
     const uint64_t r = (bm_sampler_draw(s) * total) >> 32;
-    for (uint32_t i = 0; i < s->count; i++) {
-        below += weight(s, i, per_unit);
-        if (r < below) return s->best[i];
+    for (uint32_t i = 0; i < c->count; i++) {
+        below += weight(c, i, per_unit);
+        if (r < below) return c->id[i];
     }
-    return s->best[0];
+    return c->id[0];
 }

@@ -46,7 +46,7 @@ def test_what_the_paper_preset_saves():
     cfg = preset("paper")
     assert packed_size(cfg.vocab_size, cfg.d_model, "portable") == 1_608_224
     assert packed5_size(cfg.vocab_size, cfg.d_model) == 1_306_760
-    two, five = (sum(b.size for b in arena_buffers(cfg, bits)) for bits in ("2", "1.6"))
+    two, five = (sum(b.size for b in arena_buffers(cfg, load_board("host"), bits)) for bits in ("2", "1.6"))
     assert five - two == table5_bytes(cfg.d_model) == 12_662
 
 

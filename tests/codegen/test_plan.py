@@ -31,7 +31,7 @@ def test_placements_do_not_overlap_and_are_aligned(tiny):
         for p in sorted(plan.of_kind(kind), key=lambda p: p.offset):
             assert p.offset % 64 == 0 and p.offset >= end, p
             end = p.offset + p.size
-    assert sum(plan.arenas.values()) >= sum(b.size for b in arena_buffers(tiny.config))
+    assert sum(plan.arenas.values()) >= sum(b.size for b in arena_buffers(tiny.config, load_board("host")))
 
 
 def test_refusal_names_region_overshoot_and_a_knob_that_works(tiny):
@@ -59,7 +59,7 @@ def test_weights_that_do_not_fit_flash():
 def test_paper_needs_less_than_six_megabytes_of_ram_and_pocket_less_than_one():
     for name, limit in (("paper", 6 << 20), ("pocket", 1 << 20)):
         cfg = preset(name)
-        assert sum(b.size for b in arena_buffers(cfg)) < limit, name
+        assert sum(b.size for b in arena_buffers(cfg, load_board("host"))) < limit, name
 
 
 @pytest.mark.parametrize("text, words", [

@@ -151,10 +151,13 @@ static void sampler_picks(call *c)
     int32_t *picks = c->a[1];
     bm_sampler_init(&s, c->f[0], c->u[0], (uint64_t)c->u[2] << 32 | c->u[1]);
     for (uint32_t i = 0; i < c->bytes[1] / sizeof *picks; i++) {
-        const uint32_t cut = n / 3u;              /* in two pieces: the result must not depend on the cut */
-        bm_sampler_begin(&s);
-        bm_sampler_feed(&s, 0, acc + i * n, cut);
-        bm_sampler_feed(&s, cut, acc + i * n + cut, n - cut);
+        const uint32_t cut = n / 3u;              /* in two ranges: the result must not depend on the cut */
+        static bm_candidates upper;
+        bm_candidates_begin(&s.best, bm_sampler_wants(&s));
+        bm_candidates_begin(&upper, bm_sampler_wants(&s));
+        bm_candidates_feed(&upper, cut, acc + i * n + cut, n - cut);
+        bm_candidates_feed(&s.best, 0, acc + i * n, cut);
+        bm_candidates_add(&s.best, &upper);
         picks[i] = (int32_t)bm_sampler_end(&s, c->f[1]);
     }
     c->result[0] = bm_sampler_draw(&s);

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 
 from bitmar_tiny.config import preset
@@ -10,7 +12,7 @@ from bitmar_tiny.taps import tap_table
 from bitmar_tiny.verify.compare import verify
 from bitmar_tiny.verify.script import standard
 from bitmar_tiny.verify.target import ProgramTarget
-from codegen.boards import load_board
+from codegen.boards import Board, load_board
 from codegen.build import build
 from codegen.emit import emit
 from support import ODD, need, need_family
@@ -65,6 +67,38 @@ def test_head_in_pieces_by_threads(tmp_path, vocab_size, head_bits):
 @pytest.mark.parametrize("board, family", [("host", "portable"), ("host-avx512", "avx512vnni"), ("rpi-zero2", "neon")])
 def test_threads_do_not_change_a_bit(tmp_path, board, family):
     check(random_model(preset("demo")), tmp_path / "p", 60, board, family, threads=2)      # most products are large enough
+
+
+@pytest.mark.parametrize("head_bits", ["2", "1.6"])
+def test_threads_choose_the_same_tokens(tmp_path, head_bits):
+    model = random_model(ODD.model_copy(update={"vocab_size": 5003}))
+    profile = load_board("host")
+    program = build(emit(model, profile, tmp_path / "p", "portable", head_bits).path, profile, "portable")
+    for temperature in ("0", "3"):
+        runs = [subprocess.run([*program.command, "generate", "--ids", "--tokens", "40", "--temperature", temperature, "--top-k", "200",
+                                "--threads", str(n)], capture_output=True, check=True, timeout=60).stdout for n in (1, 2)]
+        assert runs[0] == runs[1] and len(runs[0].split()) > 5
+
+
+def scattered(sram: int) -> Board:
+    """The host, as if its memory were three regions of different speed."""
+    values = load_board("host").model_dump()
+    values["regions"] = [
+        {"name": "sram", "size": sram, "largest_block": sram, "holds": ["arena", "stack", "copies"], "read_mb_s": 4000},
+        {"name": "psram", "size": 1 << 24, "largest_block": 1 << 24, "holds": ["arena", "copies"], "read_mb_s": 80, "cache_line": 64},
+        {"name": "flash", "size": 1 << 24, "largest_block": 1 << 24, "holds": ["weights"], "read_mb_s": 30, "cache_line": 64},
+    ]
+    return Board.parse(values, "test")
+
+
+@pytest.mark.parametrize("sram", [48 << 10, 80 << 10, 1 << 20])
+def test_wherever_the_plan_puts_things(odd, tmp_path, sram):
+    board = scattered(sram)
+    project = emit(odd, board, tmp_path / "p", "avx2")
+    assert {p.region for p in project.plan.of_kind("copy")} == ({"sram", "psram"} if sram < 1 << 20 else {"sram"})
+    program = build(project.path, board, "avx2", taps=True, extra=("-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"))
+    target = ProgramTarget(program.command, "scattered", tap_table(odd.config))
+    assert verify(odd, target, standard(odd.config, 80), project.path / "src").exact
 
 
 def test_sanitizers_find_nothing(odd, tmp_path):

@@ -1,0 +1,166 @@
+"""How long one token takes, from the plan and the figures of the board profile. Everything here is estimated.
+
+Memory behind a cache (a region with ``cache_line``) hangs on one bus, which serves one core at a time. Work that is split
+over the cores takes max(bus, (bus + compute) / cores): while one core waits for its line, the others compute. Work of one
+core takes bus + compute. Prefetching would hide the smaller of the two. Reads of other memory are part of the kernels'
+cycles.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from bitmar_tiny.config import ModelConfig
+
+from .boards import Board, Speed
+from .buffers import buffer_traffic
+from .lower import Blob
+from .pack import packed5_size
+from .plan import SHORT_CONTEXT, Plan, make_plan
+
+SPLIT_WEIGHTS = 32768       # BM_SPLIT_WEIGHTS: smaller products stay on one core
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a token: compute time of one core doing all of it, time on the bus, and what passes; milliseconds."""
+
+    name: str
+    compute_ms: float
+    bus_ms: float
+    ms: float
+    bytes: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One token with ``context`` tokens in the window and an image set."""
+
+    what: str
+    context: int
+    parts: list[Part]
+
+    @property
+    def ms(self) -> float:
+        return sum(p.ms for p in self.parts)
+
+    @property
+    def tokens_per_s(self) -> float:
+        return 1e3 / self.ms
+
+    @property
+    def bound_per_s(self) -> float:
+        """Tokens per second that the bus alone would allow."""
+        bus = sum(p.bus_ms for p in self.parts)
+        return 1e3 / bus if bus else float("inf")
+
+    @property
+    def bytes(self) -> dict[str, float]:
+        """Bytes read per token, by region."""
+        names = dict.fromkeys(name for p in self.parts for name in p.bytes)
+        return {name: sum(p.bytes.get(name, 0) for p in self.parts) for name in names}
+
+    @property
+    def bottleneck(self) -> str:
+        """The part that takes longest, and what it waits for."""
+        worst = max(self.parts, key=lambda p: p.ms)
+        where = max(worst.bytes, key=worst.bytes.get, default="memory")
+        waits = f"reading {where}" if worst.bus_ms > worst.ms / 2 else "computing"
+        return f"{worst.name}, {waits}: {worst.ms:.1f} of {self.ms:.1f} ms"
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"label": "estimated", "what": self.what, "context": self.context, "ms": self.ms, "tokens_per_s": self.tokens_per_s,
+                "bound_per_s": self.bound_per_s, "bottleneck": self.bottleneck, "bytes": self.bytes, "parts": [asdict(p) for p in self.parts]}
+
+
+def estimates(cfg: ModelConfig, blob: Blob, board: Board, plan: Plan) -> list[Estimate]:
+    """The plan at a short and at a full window, then what the other head and prefetching would give. [] without figures."""
+    if board.speed is None or board.speed.family != blob.family:
+        return []
+    found = [estimate(cfg, blob, board, plan, "this plan", SHORT_CONTEXT)]
+    if cfg.context > SHORT_CONTEXT:
+        found.append(estimate(cfg, blob, board, plan, "this plan, full window", cfg.context))
+    other = blob if blob.head_bits == "1.6" else _smaller_head(cfg, blob)
+    if other is not blob:
+        found.append(estimate(cfg, other, board, make_plan(cfg, other, board), "with --head-bits 1.6", SHORT_CONTEXT))
+    found.append(estimate(cfg, blob, board, plan, "if prefetching hid the latency", SHORT_CONTEXT, prefetch=True))
+    if other is not blob:
+        found.append(estimate(cfg, other, board, make_plan(cfg, other, board), "both", SHORT_CONTEXT, prefetch=True))
+    return found
+
+
+def _smaller_head(cfg: ModelConfig, blob: Blob) -> Blob:
+    """The blob's sections with a 1.6-bit head of zeros: its size is all that a plan needs."""
+    smaller = Blob(blob.family, blob.digest, "1.6")
+    for s in blob.sections:
+        smaller.add(s.name, bytes(packed5_size(cfg.vocab_size, cfg.d_model)) if s.name == "head_w" else s.data, s.what, *s.source)
+    return smaller
+
+
+def estimate(cfg: ModelConfig, blob: Blob, board: Board, plan: Plan, what: str, context: int, prefetch: bool = False) -> Estimate:
+    """One token. ``prefetch``: memory at ``prefetch_mb_s``, hidden behind the computing as far as it goes."""
+    work = _compute(cfg, board.speed, blob.head_bits, min(context, cfg.context))
+    bytes_of = _traffic(cfg, plan, context)
+    rate = {r.name: (r.prefetch_mb_s if prefetch and r.prefetch_mb_s else r.read_mb_s) for r in plan.regions if r.cache_line and r.read_mb_s}
+    parts = []
+    for name, (alone, split) in work.items():
+        moved = bytes_of.get(name, {})
+        bus = sum(size / rate[region] / 1e3 for region, size in moved.items() if region in rate)
+        one, many = (cycles / board.speed.clock_mhz / 1e3 for cycles in (alone, split))
+        parts.append(Part(name, one + many, bus, _time(one, many, bus, board.speed.cores, prefetch), moved))
+    return Estimate(what, context, parts)
+
+
+def _time(one: float, many: float, bus: float, cores: int, prefetch: bool) -> float:
+    """``one``: compute time of work that one core does, ``many``: of work that all share; ``bus``: theirs together."""
+    if prefetch:
+        return max(bus, one + many / cores)
+    return max(bus, (bus + many) / cores) + one if many else bus + one
+
+
+def _compute(cfg: ModelConfig, speed: Speed, head_bits: str, context: int) -> dict[str, tuple[float, float]]:
+    """Cycles of every part: of work that stays on one core, and of work that is split."""
+    d, f, layers = cfg.d_model, cfg.d_ffn, cfg.n_encoder_layers + cfg.n_decoder_layers
+    one = many = 0.0
+    for rows, width, times in ((3 * d, d, layers), (d, d, layers + 2 * cfg.n_fusion_layers + cfg.n_decoder_layers / cfg.read_every),
+                               (f, d, layers), (d, f, layers)):
+        cycles = times * rows * width / _gemv_rate(speed, width)
+        one, many = (one, many + cycles) if rows * width >= SPLIT_WEIGHTS else (one + cycles, many)
+    spread = layers * context + cfg.n_fusion_layers * cfg.image_tokens
+    head_rate = speed.head_1_6 if head_bits == "1.6" else _gemv_rate(speed, d)
+    vectors = layers * (20 * d + 2 * f) + 10 * d * cfg.n_fusion_layers + 12 * d + d * cfg.n_decoder_layers
+    return {
+        "layers": (one, many),
+        "attention": (2 * spread * d / speed.attention + spread * cfg.n_heads * speed.exp_cycles, 0),
+        "memory": (cfg.memory_slots * (2 * d / speed.attention + speed.exp_cycles) / cfg.read_every, 0),
+        "vectors": (vectors * speed.element_cycles, 0),
+        "head": (0, cfg.vocab_size * (d / head_rate + speed.pick_cycles)),
+    }
+
+
+def _gemv_rate(speed: Speed, width: int) -> float:
+    """Weights per cycle at an input width: the nearest smaller one of the profile, or its first."""
+    known = sorted(speed.gemv)
+    return speed.gemv[max((k for k in known if k <= width), default=known[0])]
+
+
+def _traffic(cfg: ModelConfig, plan: Plan, context: int) -> dict[str, dict[str, float]]:
+    """Bytes that one token reads: part -> region -> bytes."""
+    found: dict[str, dict[str, float]] = {}
+    for p in plan.placements:
+        moved = buffer_traffic(cfg, p.name, p.size, context) if p.name.startswith("kv.") else p.per_token
+        if moved:
+            region = found.setdefault(_part(p.name), {})
+            region[p.region] = region.get(p.region, 0) + moved
+    return found
+
+
+def _part(name: str) -> str:
+    if name.startswith(("kv.", "image.")):
+        return "attention"
+    if name.startswith("head_"):
+        return "head"
+    if name.startswith(("token_", "position_")):
+        return "vectors"
+    return "memory" if name == "memory" else "layers"
