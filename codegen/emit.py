@@ -23,6 +23,7 @@ from .boards import Board
 from .build import HOT_SOURCES
 from .pack import HEAD_BITS
 from .buffers import CANDIDATES, head_rows, kv_bytes, memory_bytes
+from .estimate import Estimate, estimates
 from .plan import Plan, make_plan
 from .resources import resource_dir
 
@@ -42,6 +43,7 @@ class Project:
     family: str
     plan: Plan
     blob: lowering.Blob
+    estimates: list[Estimate]
 
 
 def emit(model: FrozenModel, board: Board, out: Path | str, family: str | None = None, head_bits: str = "2") -> Project:
@@ -60,6 +62,7 @@ def emit(model: FrozenModel, board: Board, out: Path | str, family: str | None =
         raise ConfigError(f"{out}: not empty and not a project of bitmar-tiny.", "Choose another folder with -o.")
     blob = lowering.lower(model, family, head_bits)
     plan = make_plan(model.config, blob, board)
+    guesses = estimates(model.config, blob, board, plan)
     context = _context(model, board, family, blob, plan)
     src = out / "src"
     if src.exists():
@@ -79,13 +82,13 @@ def emit(model: FrozenModel, board: Board, out: Path | str, family: str | None =
              ("README.md.j2", "README.md"), *([("CMakeLists.txt.j2", "CMakeLists.txt")] if board.os == "linux" else [])]
     for template, target in files:
         (out / target).write_text(environment.get_template(template).render(context))
-    (out / "plan.json").write_text(json.dumps(plan.as_dict(), indent=2) + "\n")
+    (out / "plan.json").write_text(json.dumps(plan.as_dict() | {"estimates": [e.as_dict() for e in guesses]}, indent=2) + "\n")
     (out / MANIFEST).write_text(json.dumps({
         "schema": "bitmar-tiny/project", "schema_version": 1, "version": context["version"], "board": board.name,
         "kernels": family, "head_bits": head_bits, "model": model.config.name, "model_sha256": model.digest,
         "tap_count": context["tap_count"],
     }, indent=2) + "\n")
-    return Project(out, board, family, plan, blob)
+    return Project(out, board, family, plan, blob, guesses)
 
 
 def c_float(value: float) -> str:

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from codegen.boards import load_board
 from codegen.emit import emit
+from codegen.estimate import Estimate
 from codegen.buffers import pad
 from codegen.plan import Plan, human
 
@@ -37,17 +38,28 @@ def command(model: Path, board: str, out: Path | None, kernels: str | None, head
     project = emit(load_model(model, preset_name), profile, out or Path(f"firmware-{profile.name}"), kernels, head_bits)
     if as_json:
         print_json({"project": str(project.path), "kernels": project.family, "head_bits": head_bits,
-                    "plan": project.plan.as_dict()})
+                    "plan": project.plan.as_dict(), "estimates": [e.as_dict() for e in project.estimates]})
         return
     print_plan(project.plan)
+    if project.estimates:
+        print_estimates(project.estimates)
     notes.print(f"Wrote {project.path} ({project.family} kernels). Next: bitmar-tiny build {project.path}")
 
 
 def print_plan(plan: Plan) -> None:
     """The memory plan, region by region."""
-    table = Table("region", "used", "of", "largest contents", title=f"Memory plan for {plan.board} (estimated)")
+    table = Table("region", "used", "of", "a token reads", "largest contents", title=f"Memory plan for {plan.board} (estimated)")
     for region in plan.regions:
         inside = sorted((p for p in plan.placements if p.region == region.name), key=lambda p: -p.size)
         top = ", ".join(f"{p.name} {human(pad(p.size))}" for p in inside[:4])
-        table.add_row(region.name, human(plan.bytes_in(region.name)), human(region.size), top)
+        table.add_row(region.name, human(plan.bytes_in(region.name)), human(region.size),
+                      human(round(sum(p.per_token for p in plan.placements if p.region == region.name))), top)
+    results.print(table)
+
+
+def print_estimates(estimates: list[Estimate]) -> None:
+    """How long a token takes, and what it waits for."""
+    table = Table("", "tokens in the window", "tokens/s", "memory alone", "bottleneck", title="One token (estimated)")
+    for e in estimates:
+        table.add_row(e.what, str(e.context), f"{e.tokens_per_s:.1f}", f"{e.bound_per_s:.1f}", e.bottleneck)
     results.print(table)
