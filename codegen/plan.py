@@ -6,6 +6,7 @@ bytes of them that one token reads. Weights lie where the blob is stored; the ho
 
 from __future__ import annotations
 
+import bisect
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -121,7 +122,7 @@ def make_plan(cfg: ModelConfig, blob: Blob, board: Board) -> Plan:
                for s in blob.sections if traffic[s.name] > len(s.data) * COPY_WORTH]
     arenas = _fill(board, items + weights) or _fill(board, items)
     if arenas is None:
-        _refuse(cfg, blob, board, sum(pad(i.size) for i in items))
+        _refuse(cfg, blob, board, items)
     copied = {p.name for p in arenas.placed if p.kind == "copy"}
     placements = [Placement(s.name, "weights", home.name, s.offset, len(s.data), s.what, 0 if s.name in copied else traffic[s.name])
                   for s in blob.sections]
@@ -159,18 +160,21 @@ def _region(board: Board, kind: str) -> Region:
     raise FitError(f"Board {board.name} has no region that holds {kind}.", "Add one to its profile.")
 
 
-def _refuse(cfg: ModelConfig, blob: Blob, board: Board, need: int) -> None:
+def _refuse(cfg: ModelConfig, blob: Blob, board: Board, items: list[_Item]) -> None:
     """The buffers have no room: name the last region that could have held them, and the window that would fit."""
-    region = [r for r in board.regions if "arena" in r.holds][-1]
     arenas = _Arenas(board)
-    others = sum(max(arenas.free(r), 0) for r in arenas.regions if "arena" in r.holds and r is not region)
-    need -= others
+    holders = [r for r in arenas.regions if "arena" in r.holds]
+    region = holders[-1]
+    need = sum(pad(i.size) for i in items) - sum(max(arenas.free(r), 0) for r in holders[:-1])
     used = need + arenas.stack[region.name]
     if used > region.size:
-        raise FitError(f"Model {cfg.name} does not fit {board.name}: region '{region.name}' has {human(region.size)}, the plan needs "
-                       f"{human(used)}, {human(used - region.size)} too much.", _smaller_window(cfg, used - region.size))
-    raise FitError(f"Model {cfg.name} does not fit {board.name}: the arena needs {human(need)} in one piece, the largest block of "
-                   f"'{region.name}' is {human(region.largest_block)}.", _smaller_window(cfg, need - region.largest_block))
+        why = f"region '{region.name}' has {human(region.size)}, the plan needs {human(used)}, {human(used - region.size)} too much."
+    elif need > region.largest_block:
+        why = f"the arena needs {human(need)} in one piece, the largest block of '{region.name}' is {human(region.largest_block)}."
+    else:
+        big = max(items, key=lambda i: i.size)
+        why = f"its buffers cannot be shared out between {' and '.join(r.name for r in holders)}: '{big.name}' is {human(big.size)} in one piece."
+    raise FitError(f"Model {cfg.name} does not fit {board.name}: {why}", _smaller_window(cfg, blob, board))
 
 
 def _check_blob(cfg: ModelConfig, blob: Blob, board: Board, home: Region) -> None:
@@ -192,10 +196,14 @@ def _smaller_blob(cfg: ModelConfig, blob: Blob, over: int) -> str:
     return f"Train with a smaller vocabulary (vocab_size={cfg.vocab_size}) and fewer layers."
 
 
-def _smaller_window(cfg: ModelConfig, over: int) -> str:
+def _smaller_window(cfg: ModelConfig, blob: Blob, board: Board) -> str:
+    """The largest window that fits, by bisection."""
+    def fits(window: int) -> bool:
+        return _fill(board, _buffers(cfg.model_copy(update={"window": window}), blob, board)) is not None
+
     per_slot = layers(cfg) * slot_bytes(cfg)
-    window = cfg.window - -(-(over + 64 * layers(cfg)) // per_slot)   # the end of every ring is padded
-    if window >= 1:
+    if cfg.window > 1 and fits(1):
+        window = bisect.bisect_left(range(1, cfg.window), True, key=lambda w: not fits(w))
         return f"Reduce window from {cfg.window} to {window} or less ({human(per_slot)} for each slot)."
     return (f"Reduce window ({human(per_slot)} for each of its {cfg.window} slots), memory_slots="
             f"{cfg.memory_slots} and vocab_size={cfg.vocab_size} together.")

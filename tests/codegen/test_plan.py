@@ -4,12 +4,14 @@ import re
 
 import pytest
 
+from bitmar_tiny.bench.cycles import estimate_pie
 from bitmar_tiny.config import preset
 from bitmar_tiny.errors import ConfigError, FitError
 from bitmar_tiny.frozen import random_model
 from codegen.boards import Board, load_board
-from codegen.lower import lower
 from codegen.buffers import arena_buffers
+from codegen.estimate import estimates
+from codegen.lower import lower
 from codegen.plan import make_plan
 
 from support import TINY
@@ -75,3 +77,79 @@ def test_bad_profiles(tmp_path, text, words):
 def test_unknown_board_suggests():
     with pytest.raises(ConfigError, match="Did you mean 'rpi-zero2'"):
         load_board("rpi-zero")
+
+
+@pytest.fixture(scope="module")
+def paper():
+    return random_model(preset("paper"))
+
+
+def test_paper_fits_a_five_dollar_module(paper):
+    board = load_board("esp32-s3-n16r8")
+    blob = lower(paper, "pie")
+    plan = make_plan(paper.config, blob, board)
+    assert plan.bytes_in("sram") < 320 << 10 and plan.bytes_in("psram") < 7 << 20
+    assert {p.region for p in plan.placements if p.name == "head_w" and p.kind == "copy"} == {"psram"}
+    assert all(p.region == "sram" for p in plan.of_kind("arena") if p.per_token == 0)       # scratch
+    token = estimates(paper.config, blob, board, plan)[0]
+    assert token.context >= 32 and token.tokens_per_s >= 40 and token.bottleneck.startswith("head, reading psram")
+
+
+def test_pocket_fits_the_smaller_module_and_paper_is_refused_with_a_window_that_fits(paper):
+    board = load_board("esp32-s3-n16r2")
+    pocket = random_model(preset("pocket"))
+    make_plan(pocket.config, lower(pocket, "pie"), board)
+    with pytest.raises(FitError, match="region 'psram'") as caught:
+        make_plan(paper.config, lower(paper, "pie"), board)
+    window = int(re.search(r"to (\d+) or less", str(caught.value))[1])
+    smaller = random_model(paper.config.model_copy(update={"window": window}))
+    make_plan(smaller.config, lower(smaller, "pie"), board)
+    larger = random_model(paper.config.model_copy(update={"window": window + 1}))
+    with pytest.raises(FitError):
+        make_plan(larger.config, lower(larger, "pie"), board)
+
+
+@pytest.mark.parametrize("board_name, model_name", [("esp32-s3-n16r8", "paper"), ("esp32-s3-n16r8", "demo"), ("esp32-s3-n16r2", "pocket")])
+def test_heat_decides(board_name, model_name):
+    """Nothing colder lies in a faster region while something hotter that would have fitted there lies in a slower one."""
+    board, model = load_board(board_name), random_model(preset(model_name))
+    plan = make_plan(model.config, lower(model, "pie"), board)
+    order = [r.name for r in board.regions]
+    sram = order[0]
+    state = [p for p in plan.of_kind("arena", "copy") if p.per_token]
+    coldest = min(p.per_token / p.size for p in state if p.region == sram)
+    free = min(board.regions[0].size - board.stack_bytes, board.regions[0].largest_block) - plan.arenas[sram]
+    for p in state:
+        assert p.region == sram or p.per_token / p.size <= coldest or p.size > free, p
+
+
+def test_estimates_are_what_bytes_and_cycles_make(paper):
+    board = load_board("esp32-s3-n16r8")
+    blob = lower(paper, "pie")
+    first, full, small, fetched, both = estimates(paper.config, blob, board, make_plan(paper.config, blob, board))
+    for e in (first, full, small, fetched, both):
+        assert e.ms >= sum(p.bus_ms for p in e.parts) and e.tokens_per_s <= e.bound_per_s
+    head = next(p for p in first.parts if p.name == "head")
+    assert head.bytes["psram"] == pytest.approx(paper.config.vocab_size * 32, rel=1e-3)     # 128 weights of 2 bits a row
+    assert head.bus_ms == pytest.approx(head.bytes["psram"] / 84e3)
+    assert full.ms > first.ms > fetched.ms and small.bytes["psram"] < first.bytes["psram"]
+
+
+def test_figures_of_the_profile_are_the_simulators():
+    found = {c.family: c.weights / c.cycles for c in estimate_pie()}
+    for name in ("esp32-s3-n16r8", "esp32-s3-n16r2"):
+        gemv = load_board(name).speed.gemv
+        assert gemv[128] == pytest.approx(found["pie, 128x128"], rel=0.02)
+        assert gemv[512] == pytest.approx(found["pie, 128x512"], rel=0.02)
+
+
+def test_room_for_what_must_stay_is_not_given_to_copies(tiny):
+    blob = lower(tiny, "portable")
+    need = sum(b.size + 64 for b in arena_buffers(tiny.config, load_board("host")))
+    values = load_board("host").model_dump()
+    values["regions"] = [
+        {"name": "sram", "size": need, "largest_block": need, "holds": ["arena", "copies"], "read_mb_s": 100},
+        {"name": "flash", "size": 1 << 24, "largest_block": 1 << 24, "holds": ["weights", "stack"], "read_mb_s": 10},
+    ]
+    plan = make_plan(tiny.config, blob, Board.parse(values, "test"))
+    assert {p.region for p in plan.of_kind("arena")} == {"sram"} and plan.bytes_in("sram") <= need
