@@ -21,6 +21,8 @@
 #include "bm_config.h"
 #include "bm_numerics.h"
 #include "bm_sampler.h"
+#include "bm_status.h"
+#include "bm_tier.h"
 #include "bm_tokenizer.h"
 
 #ifdef __cplusplus
@@ -29,20 +31,6 @@ extern "C" {
 
 #define BM_VISION 768u              /* width of one image feature vector (paper 3.2) */
 #define BM_POOL_MAX (1u << 23)      /* tokens after which the pooled query stops growing */
-
-typedef enum {
-    BM_OK = 0,
-    BM_ERR_BLOB = -1,      /* not a model blob, damaged, or made for another build */
-    BM_ERR_ARENA = -2,     /* an arena is missing, too small or not aligned to 64 bytes */
-    BM_ERR_TOKEN = -3,     /* token id outside the vocabulary */
-    BM_ERR_IMAGE = -4,     /* image features that are not finite */
-    BM_ERR_CPU = -5,       /* the processor lacks the instructions this build uses */
-    BM_ERR_NUMERICS = -6,  /* the toolchain broke a numerics rule; see bm_selftest() */
-    BM_ERR_TOKENIZER = -7  /* the blob holds no usable tokenizer */
-} bm_status;
-
-/* One sentence for a status code. */
-const char *bm_status_text(bm_status status);
 
 /* A place is a region in the upper 4 bits (0: the blob as it is stored, i + 1: arena i) and an offset in the others. */
 #define BM_PLACE_BITS 28u

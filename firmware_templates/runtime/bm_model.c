@@ -18,6 +18,7 @@ const char *bm_status_text(bm_status status)
     case BM_ERR_IMAGE: return "the image features hold NaN or infinity";
     case BM_ERR_CPU: return "this processor lacks the instructions that this build uses";
     case BM_ERR_NUMERICS: return "the toolchain broke a numerics rule";
+    case BM_ERR_MEMORY: return "the memory's rows cannot be read or written";
     case BM_ERR_TOKENIZER: return "the model blob holds no usable tokenizer";
     }
     return "unknown status";
