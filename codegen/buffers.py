@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bitmar_tiny.config import VISION_DIM, ModelConfig
+from bitmar_tiny.golden.numerics import READ_BLOCK
 
 from .boards import Board
 from .lower import Blob
@@ -34,8 +35,8 @@ def arena_buffers(cfg: ModelConfig, board: Board, head_bits: str = "2") -> list[
     """Every buffer; the first ones are the long-lived state."""
     d, slots, n = pad(cfg.d_model), cfg.memory_slots, cfg.context
     wide = max(cfg.d_model, cfg.vision_hidden)
-    tallest = max(3 * cfg.d_model, cfg.d_ffn, cfg.vision_hidden, slots)
-    spread = max(n, cfg.image_tokens, slots)
+    tallest = max(3 * cfg.d_model, cfg.d_ffn, cfg.vision_hidden, READ_BLOCK)
+    spread = max(n, cfg.image_tokens)
     return [
         *(Buffer(f"kv.{i}", kv_bytes(cfg), f"int8 KV ring of layer {i}, {n} slots", False) for i in range(layers(cfg))),
         Buffer("memory", memory_bytes(cfg), f"episodic memory, {slots} slots", False),
@@ -47,9 +48,8 @@ def arena_buffers(cfg: ModelConfig, board: Board, head_bits: str = "2") -> list[
         Buffer("fused", 4 * cfg.d_model, "fused state"),
         Buffer("vec", 4 * wide, "scratch vector"),
         Buffer("out", 4 * max(cfg.d_model, VISION_DIM), "attention output, pooled image vector"),
-        Buffer("scores", 4 * spread, "attention and memory scores"),
-        Buffer("weights", 4 * spread, "integer attention and write weights"),
-        Buffer("weights2", 4 * slots, "integer content weights of a write"),
+        Buffer("scores", 4 * spread, "attention scores"),
+        Buffer("weights", 4 * spread, "integer attention weights"),
         Buffer("codes", pad(max(wide, VISION_DIM)), "int8 input of the next BitLinear"),
         Buffer("q", d, "query codes"),
         Buffer("hidden", pad(max(cfg.d_ffn, cfg.vision_hidden)), "int8 hidden layer"),

@@ -187,34 +187,26 @@ def memory_cases() -> list[Case]:
                 title = f"{slots}x{width} {name}"
                 cases.append(Case(f"memory_read {title}", "memory_read", (slots, width), (q_scale,), (*head, garbage(width)),
                                   {5: nm.memory_read(q, q_scale, high, s256)}))
-                scores = nm.memory_scores(q, q_scale, high, s256)
-                cases.append(Case(f"memory_scores {title}", "memory_scores", (slots, width), (q_scale,),
-                                  (*head, garbage(slots)), {5: scores}))
-                w, total = nm.address(scores)
-                cases.append(Case(f"memory_address {title}", "memory_address", (slots,), (),
-                                  (scores, garbage(slots, np.int32)), {1: w}, (total,)))
                 for rule in ("bounded", "outer"):
                     cases.append(update_case(rng, title, rule, m, s, usage, q, q_scale))
     return cases
 
 
 def update_case(rng, title, rule, m, s, usage, q, q_scale) -> Case:
-    """The C update against golden's own ``end_episode``, with write weights drawn here."""
+    """The C write against golden's own ``end_episode``, with learned scores drawn here."""
     slots, width = m.shape
     cfg = SimpleNamespace(write_rate=0.2, write_rule=rule, forget_rate=0.05, forget_below=0.5, memory_slots=slots)
     trits, ww_scale = rng.integers(-1, 2, (slots, width)).astype(F32), F32(0.002)
-    golden = SimpleNamespace(cfg=cfg, tap=lambda name, array: None, query=lambda: (q, q_scale),
+    golden = SimpleNamespace(cfg=cfg, memory_on=True, tap=lambda name, array: None, query=lambda: (q, q_scale),
                              a={"memory.ww.trits": trits, "memory.ww.scale": ww_scale},
                              m_codes=m.copy(), m_scales=s.copy(), m_usage=usage.copy())
     GoldenModel.end_episode(golden)
-    w, w_total = nm.address(nm.scale_acc(nm.gemv(trits, q), q_scale, ww_scale))
-    r, r_total = nm.address(nm.memory_scores(q, q_scale, nm.high_bytes(m), s * F32(256)))
+    scores = nm.scale_acc(nm.gemv(trits, q), q_scale, ww_scale)
     high, low = planes(golden.m_codes)
-    return Case(f"memory_update {title} {rule}", "memory_update",
-                (slots, width, rule == "outer", forget_threshold(cfg), w_total, r_total),
+    return Case(f"memory_write {title} {rule}", "memory_write", (slots, width, rule == "outer", forget_threshold(cfg)),
                 (q_scale, cfg.write_rate, cfg.forget_rate),
-                (*planes(m), s, usage, padded(q), w, r, garbage(width)),
-                {0: high, 1: low, 2: golden.m_scales, 3: golden.m_usage})
+                (*planes(m), s, usage, padded(q), scores, garbage(slots, np.int32), garbage(width)),
+                {0: high, 1: low, 2: golden.m_scales, 3: golden.m_usage, 6: nm.address(scores)[0]})
 
 
 # -- sampler, CRC, self-test -------------------------------------------------------------------

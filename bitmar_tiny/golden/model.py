@@ -206,9 +206,11 @@ class GoldenModel:
     def end_episode(self) -> None:
         """Write the episode: M_k += alpha W_k (q - M_k) (bounded) or M_k += alpha W_k q (paper eq. 1).
 
-        W_k are learned write weights; slots that neither writes nor content reach are forgotten slowly.
+        W_k are learned write weights; slots that neither writes nor content reach are forgotten slowly. A memory that is switched off stays as it is.
         """
         cfg, tap = self.cfg, self.tap
+        if not self.memory_on:
+            return
         q, qs = self.query()
         tap("write.query", q)
         acc = nm.gemv(self.a["memory.ww.trits"], q)

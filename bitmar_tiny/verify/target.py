@@ -19,7 +19,7 @@ from ..taps import Tap, tap_table
 from .script import Event
 
 SILENT, CRC, DATA = 0, 1, 2
-RESULT = 0xFFFFFFFF
+RESULT, MORE = 0xFFFFFFFF, 0x80000000
 #: Exit status of a program that its processor cannot run (linux_main.c).
 WRONG_PROCESSOR = 3
 RUN_TIMEOUT_S = 1800
@@ -120,6 +120,7 @@ class ProgramTarget:
                 raise ToolError(f"{self.name}: the program was generated for another model or version.",
                                 "Run 'bitmar-tiny codegen' again.")
             for event in answered:
+                begun = b""                    # of a tensor that comes in pieces
                 while True:
                     head = f.read(12)
                     if len(head) < 12:
@@ -130,4 +131,7 @@ class ProgramTarget:
                             raise ToolError(f"{self.name}: event {event} ({script[event].describe()}) was refused, "
                                             f"status {crc - (1 << 32)}.")
                         break
-                    yield Record(event, tap, crc, f.read(size))
+                    begun += f.read(size & ~MORE)
+                    if not size & MORE:
+                        yield Record(event, tap, crc, begun)
+                        begun = b""

@@ -8,7 +8,8 @@
  *           | 'M' u8 on                 read the memory or not
  *           | 'S' u32 tap, u8 mode      tap mode: 0 silent, 1 CRC, 2 CRC and data
  * trace    := "BMTR" u32 tap_count  (record | result)*
- * record   := u32 tap, u32 crc, u32 bytes, u8 data[bytes]   (bytes = 0 unless the mode is 2)
+ * record   := u32 tap, u32 crc, u32 bytes, u8 data[bytes]   (bytes = 0 unless the mode is 2; its bit 31 says that the tensor
+ *             goes on in the next record; crc: of the tensor so far)
  * result   := u32 0xFFFFFFFF, i32 status, u32 0, after 'B', 'I', 'T' and 'W'
  */
 #include "trace.h"
@@ -17,7 +18,10 @@
 
 #ifdef BM_TAPS
 
+#define MORE 0x80000000u
+
 static uint8_t mode[BM_TAP_COUNT];
+static uint32_t crc;          /* of the tensor so far */
 static const trace_io *port;
 
 static void put_u32(uint32_t v)
@@ -34,18 +38,21 @@ static int get_u32(uint32_t *v)
     return 1;
 }
 
-static void tap(void *context, uint32_t id, const void *data, uint32_t rows, uint32_t row_bytes, uint32_t stride)
+static void tap(void *context, uint32_t id, const void *data, uint32_t rows, uint32_t row_bytes, uint32_t stride,
+                int more)
 {
     const uint8_t *p = data;
-    uint32_t crc = 0;
     (void)context;
     if (id >= BM_TAP_COUNT || mode[id] == 0) return;
     for (uint32_t r = 0; r < rows; r++) crc = bm_crc32(crc, p + (size_t)r * stride, row_bytes);
-    put_u32(id);
-    put_u32(crc);
-    put_u32(mode[id] == 2 ? rows * row_bytes : 0);
+    if (mode[id] == 2 || !more) {
+        put_u32(id);
+        put_u32(crc);
+        put_u32((mode[id] == 2 ? rows * row_bytes : 0) | (more ? MORE : 0));
+    }
     if (mode[id] == 2)
         for (uint32_t r = 0; r < rows; r++) port->write(p + (size_t)r * stride, row_bytes);
+    if (!more) crc = 0;
 }
 
 static void put_result(bm_status status)
@@ -70,7 +77,7 @@ static int execute(bm_state *s, float *features, uint8_t command)
     uint8_t c = 0;
     switch (command) {
     case 'B': bm_begin_episode(s); put_result(BM_OK); return 1;
-    case 'W': bm_end_episode(s); put_result(BM_OK); return 1;
+    case 'W': put_result(bm_end_episode(s)); return 1;
     case 'I': return set_image(s, features);
     case 'T':
         if (!get_u32(&v)) return -1;

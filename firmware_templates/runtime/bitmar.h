@@ -19,10 +19,10 @@
 #include <stdint.h>
 
 #include "bm_config.h"
+#include "bm_memory.h"
 #include "bm_numerics.h"
 #include "bm_sampler.h"
 #include "bm_status.h"
-#include "bm_tier.h"
 #include "bm_tokenizer.h"
 
 #ifdef __cplusplus
@@ -73,9 +73,10 @@ typedef struct {
     size_t size;
 } bm_ram;
 
-/* Called with every intermediate tensor of a build with BM_TAPS: `rows` rows of `row_bytes`, `stride` apart. */
+/* Called with every intermediate tensor of a build with BM_TAPS: `rows` rows of `row_bytes`, `stride` apart.
+ * more: the tensor goes on with the next call. */
 typedef void (*bm_tap_fn)(void *context, uint32_t id, const void *data, uint32_t rows, uint32_t row_bytes,
-                          uint32_t stride);
+                          uint32_t stride, int more);
 
 /* Parts of a step, as a build with BM_PROFILE reports them: called at the end of each piece of work. */
 enum { BM_PART_OTHER, BM_PART_GEMV, BM_PART_ATTENTION, BM_PART_MEMORY, BM_PART_HEAD, BM_PART_PICK, BM_PARTS };
@@ -92,19 +93,18 @@ typedef struct {
     uint8_t *ram[BM_RAMS];
     uint32_t t;              /* tokens so far in this episode */
     int has_image;
-    int memory_on;           /* 0: leave the memory unread */
+    int memory_on;           /* 0: leave the memory unread and unwritten */
     float logit_scale;       /* float logit = acc * logit_scale */
     float *x;                /* [D] residual stream */
     float *fused;            /* [D] */
     float *vec;              /* [max(D, VISION_HIDDEN, C)] scratch */
     float *out;              /* [max(D, 768)] attention output; pooled image vectors */
-    float *scores;           /* [max(N, IMAGE_TOKENS, K)] */
+    float *scores;           /* [max(N, IMAGE_TOKENS)] */
     int8_t *codes;           /* [PAD(max(D, 768, VISION_HIDDEN))] input of the next BitLinear */
     int8_t *q;               /* [PAD(D)] */
     int8_t *hidden;          /* [PAD(max(FFN, VISION_HIDDEN))] */
     int32_t *acc;            /* [rows of the tallest matrix but the head] */
-    int32_t *weights;        /* [max(N, K)] */
-    int32_t *weights2;       /* [K] */
+    int32_t *weights;        /* [max(N, IMAGE_TOKENS)] */
     int32_t *pooled;         /* [D] sum of the codes of the fused states */
     float *cond;             /* [N_DEC][D] memory conditioning per decoder layer */
     int8_t *head;            /* [PAD(D)] input of the head: the logits of the last step are computed on demand */
@@ -112,6 +112,8 @@ typedef struct {
     int32_t *logits;         /* [BM_HEAD_ROWS] integer logits, a piece at a time */
     bm_candidates *candidates; /* [BM_PICK_PARTS] what each thread found */
     bm_memory memory;
+    bm_memory_rows rows;     /* of a memory in an arena or in the blob */
+    bm_q8 write_query;       /* scale and sum of the codes in q, while an episode is written */
     bm_tokenizer tokenizer;
     bm_tap_fn tap;           /* BM_TAPS builds only; may be NULL */
     void *tap_context;
@@ -135,7 +137,11 @@ bm_status bm_set_image(bm_state *s, const float *features);
 /* The same from raw uint8 patches [BM_IMAGE_INPUTS][768]; features: scratch of as many floats. */
 bm_status bm_set_image_pixels(bm_state *s, const uint8_t *patches, float *features);
 
-/* Advance by one token. The head is not computed here: a prompt does not pay for logits that nobody reads. */
+/* Use a memory whose rows the platform keeps, for a build whose memory is in a store (BM_MEMORY_IN_STORE). */
+void bm_use_memory(bm_state *s, const bm_tier *rows);
+
+/* Advance by one token. BM_ERR_MEMORY: the token was taken, but the memory could not be read; it is switched off (memory_on),
+ * so that the caller may go on without it. The head is not computed here: a prompt does not pay for logits that nobody reads. */
 bm_status bm_step(bm_state *s, uint32_t token);
 
 /* Choose the next token from the last step. */
@@ -146,8 +152,9 @@ uint32_t bm_pick(bm_state *s, bm_sampler *sampler);
 typedef void (*bm_logits_fn)(void *context, uint32_t first, const int32_t *acc, uint32_t n);
 void bm_logits(bm_state *s, bm_logits_fn visit, void *context);
 
-/* Write the episode into the memory (soft multi-slot write, then usage-based forgetting). */
-void bm_end_episode(bm_state *s);
+/* Write the episode into the memory (soft multi-slot write, then usage-based forgetting), unless it is switched off or
+ * read-only. BM_ERR_MEMORY: it is as it was before, or switched off. */
+bm_status bm_end_episode(bm_state *s);
 
 #ifdef __cplusplus
 }

@@ -160,15 +160,17 @@ bm_q8 bm_query(bm_state *s)
     return bm_norm_quantize(s->vec, NULL, BM_D, s->q);
 }
 
-bm_q8 bm_read(bm_state *s)
+bm_status bm_read(bm_state *s, bm_q8 *r)
 {
     const bm_q8 q = bm_query(s);
     BM_TAP(s, BM_TAP_READ_QUERY, s->q, BM_D);
     BM_MARK(s, BM_PART_OTHER);
-    bm_memory_read(&s->memory, s->q, q.scale, s->out);
+    const bm_status status = bm_memory_read(&s->memory, s->q, q.scale, s->out);
     BM_MARK(s, BM_PART_MEMORY);
+    if (status != BM_OK) return status;
     BM_TAP(s, BM_TAP_READ_VECTOR, s->out, BM_D);
-    return bm_norm_quantize(s->out, NULL, BM_D, s->codes);
+    *r = bm_norm_quantize(s->out, NULL, BM_D, s->codes);
+    return BM_OK;
 }
 
 void bm_condition(bm_state *s, uint32_t layer, uint32_t wm, uint32_t scale, bm_q8 r, uint32_t tap)

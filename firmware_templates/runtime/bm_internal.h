@@ -21,13 +21,14 @@ static inline uint8_t *bm_arena_at(const bm_state *s, uint32_t place)
 #define BM_I8(s, place) ((const int8_t *)(const void *)bm_at(s, place))
 
 #ifdef BM_TAPS
-void bm_tap_rows(bm_state *s, uint32_t id, const void *data, uint32_t rows, uint32_t row_bytes, uint32_t stride);
-#define BM_TAP_ROWS(s, id, data, rows, bytes, stride) bm_tap_rows(s, id, data, rows, bytes, stride)
+void bm_tap_rows(bm_state *s, uint32_t id, const void *data, uint32_t rows, uint32_t row_bytes, uint32_t stride, int more);
+#define BM_TAP_PART(s, id, data, rows, bytes, stride, more) bm_tap_rows(s, id, data, rows, bytes, stride, more)
 void bm_tap_logits(bm_state *s, uint32_t id);
 #else
-#define BM_TAP_ROWS(s, id, data, rows, bytes, stride) ((void)(id))
+#define BM_TAP_PART(s, id, data, rows, bytes, stride, more) ((void)(id))
 #define bm_tap_logits(s, id) ((void)(id))
 #endif
+#define BM_TAP_ROWS(s, id, data, rows, bytes, stride) BM_TAP_PART(s, id, data, rows, bytes, stride, 0)
 #define BM_TAP(s, id, data, n) BM_TAP_ROWS(s, id, data, 1u, (uint32_t)((n) * sizeof *(data)), 0u)
 
 #ifdef BM_PROFILE
@@ -79,7 +80,7 @@ void bm_pool(bm_state *s);
 bm_q8 bm_query(bm_state *s);
 
 /* Read the memory; leaves M_r as codes in s->codes for the layers' projections. */
-bm_q8 bm_read(bm_state *s);
+bm_status bm_read(bm_state *s, bm_q8 *r);
 
 /* cond[layer] = W_m M_r. */
 void bm_condition(bm_state *s, uint32_t layer, uint32_t wm, uint32_t scale, bm_q8 r, uint32_t tap);

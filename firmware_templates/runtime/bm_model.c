@@ -25,9 +25,10 @@ const char *bm_status_text(bm_status status)
 }
 
 #ifdef BM_TAPS
-void bm_tap_rows(bm_state *s, uint32_t id, const void *data, uint32_t rows, uint32_t row_bytes, uint32_t stride)
+void bm_tap_rows(bm_state *s, uint32_t id, const void *data, uint32_t rows, uint32_t row_bytes, uint32_t stride,
+                 int more)
 {
-    if (s->tap) s->tap(s->tap_context, id, data, rows, row_bytes, stride);
+    if (s->tap) s->tap(s->tap_context, id, data, rows, row_bytes, stride, more);
 }
 #endif
 
@@ -65,18 +66,41 @@ static void lay_out(bm_state *s)
     s->hidden = ARENA(s, int8_t, BM_AT_HIDDEN);
     s->acc = ARENA(s, int32_t, BM_AT_ACC);
     s->weights = ARENA(s, int32_t, BM_AT_WEIGHTS);
-    s->weights2 = ARENA(s, int32_t, BM_AT_WEIGHTS2);
     s->pooled = ARENA(s, int32_t, BM_AT_POOLED);
     s->cond = ARENA(s, float, BM_AT_COND);
     s->head = ARENA(s, int8_t, BM_AT_HEAD);
     s->logits = ARENA(s, int32_t, BM_AT_LOGITS);
     s->candidates = ARENA(s, bm_candidates, BM_AT_CANDIDATES);
-    s->memory.high = ARENA(s, int8_t, BM_AT_MEMORY);
-    s->memory.low = s->memory.high + BM_SLOTS * BM_PAD(BM_D);
-    s->memory.scales = ARENA(s, float, BM_AT_MEMORY + 2u * BM_SLOTS * BM_PAD(BM_D));
-    s->memory.usage = ARENA(s, uint32_t, BM_AT_MEMORY + 2u * BM_SLOTS * BM_PAD(BM_D) + 4u * BM_SLOTS);
-    s->memory.slots = BM_SLOTS;
-    s->memory.width = BM_D;
+}
+
+#if BM_MEMORY_IN_STORE
+static void open_memory(bm_state *s)
+{
+    s->memory_on = 0;                            /* until the platform brings it (bm_use_memory) */
+}
+#else
+/* Rows as the blob has them: both planes, scales, usage. In flash they are read where they lie. */
+static void open_memory(bm_state *s)
+{
+    const uint32_t plane = BM_SLOTS * BM_PAD(BM_D);
+#if BM_MEMORY_IN_FLASH
+    uint8_t *at = (uint8_t *)(uintptr_t)(s->blob + BM_OFF_MEMORY);  /* a read-only tier: nobody writes */
+#else
+    uint8_t *at = bm_arena_at(s, BM_AT_MEMORY);
+    memcpy(at, s->blob + BM_OFF_MEMORY, BM_MEMORY_BYTES);
+#endif
+    const bm_memory_rows rows = {(int8_t *)(void *)at, (int8_t *)(void *)(at + plane), (float *)(void *)(at + 2u * plane),
+                                 (uint32_t *)(void *)(at + 2u * plane + 4u * BM_SLOTS), BM_SLOTS, BM_D};
+    s->rows = rows;
+    s->memory.rows = bm_tier_of_rows(&s->rows, BM_MEMORY_IN_FLASH);
+    s->memory_on = 1;
+}
+#endif
+
+void bm_use_memory(bm_state *s, const bm_tier *rows)
+{
+    s->memory.rows = *rows;
+    s->memory_on = 1;
 }
 
 static const size_t arena_bytes[BM_RAMS] = BM_RAM_BYTES;
@@ -112,8 +136,9 @@ bm_status bm_init(bm_state *s, const void *blob, size_t blob_size, const bm_ram 
     s->blob = blob;
     for (const bm_copy *c = bm_copies; c->bytes; c++) memcpy(bm_arena_at(s, c->to), s->blob + c->from, c->bytes);
     lay_out(s);
-    memcpy(s->memory.high, s->blob + BM_OFF_MEMORY, BM_MEMORY_BYTES);
-    s->memory_on = 1;
+    s->memory.slots = BM_SLOTS;
+    s->memory.width = BM_D;
+    open_memory(s);
 #if BM_TOKENIZER_BYTES
     if (bm_tokenizer_open(s->blob + BM_OFF_TOKENIZER, BM_TOKENIZER_BYTES, &s->tokenizer) != 0) return BM_ERR_TOKENIZER;
 #endif
@@ -206,22 +231,54 @@ bm_status bm_set_image_pixels(bm_state *s, const uint8_t *patches, float *featur
     return bm_set_image(s, features);
 }
 
-void bm_end_episode(bm_state *s)
+/* Learned write scores of one block of slots: W_w q. */
+static void write_scores(void *context, uint32_t first, uint32_t n, uint32_t pass, float *scores)
+{
+    bm_state *s = context;
+    bm_linear(s, BM_OFF_MEMORY_WW + first * BM_ROW_BYTES(BM_D), n, BM_D, s->q, s->write_query.sum);
+    if (pass == 0) BM_TAP_PART(s, BM_TAP_WRITE_ACC, s->acc, 1u, 4u * n, 0u, first + n < BM_SLOTS);
+    bm_scale_acc(s->acc, s->write_query.scale * BM_F32(s, BM_OFF_MEMORY_WW_SCALE)[0], n, scores);
+}
+
+static void write_weights(void *context, uint32_t first, uint32_t n, const int32_t *w)
+{
+    BM_TAP_PART((bm_state *)context, BM_TAP_WRITE_WEIGHTS, w, 1u, 4u * n, 0u, first + n < BM_SLOTS);
+    (void)context, (void)first, (void)n, (void)w;
+}
+
+#ifdef BM_TAPS
+/* The new memory, one plane after the other. */
+static void tap_memory(bm_state *s)
+{
+    const bm_tier *tier = &s->memory.rows;
+    for (uint32_t what = 0; what < 4u; what++)
+        for (uint32_t block = 0, done = 0; done < BM_SLOTS; block++) {
+            bm_block_rows r;
+            if (tier->get(tier->context, block, BM_TIER_CHANGE, &r) != BM_OK) return;
+            done += r.n;
+            const int more = done < BM_SLOTS;
+            if (what == 0) BM_TAP_PART(s, BM_TAP_MEMORY_HIGH, r.high, r.n, BM_D, BM_PAD(BM_D), more);
+            else if (what == 1u) BM_TAP_PART(s, BM_TAP_MEMORY_LOW, r.low, r.n, BM_D, BM_PAD(BM_D), more);
+            else if (what == 2u) BM_TAP_PART(s, BM_TAP_MEMORY_SCALES, r.scales, 1u, 4u * r.n, 0u, more);
+            else BM_TAP_PART(s, BM_TAP_MEMORY_USAGE, r.usage, 1u, 4u * r.n, 0u, more);
+        }
+}
+#else
+#define tap_memory(s) ((void)(s))
+#endif
+
+bm_status bm_end_episode(bm_state *s)
 {
     static const bm_write_rule rule = {BM_WRITE_RATE, BM_FORGET_RATE, BM_FORGET_BELOW, BM_WRITE_OUTER};
-    bm_memory *m = &s->memory;
-    const bm_q8 q = bm_query(s);
+    const bm_write_source source = {write_scores, write_weights, s};
+    if (!s->memory_on || !s->memory.rows.begin) return BM_OK;
+    s->write_query = bm_query(s);
     BM_TAP(s, BM_TAP_WRITE_QUERY, s->q, BM_D);
-    bm_linear(s, BM_OFF_MEMORY_WW, BM_SLOTS, BM_D, s->q, q.sum);
-    BM_TAP(s, BM_TAP_WRITE_ACC, s->acc, BM_SLOTS);
-    bm_scale_acc(s->acc, q.scale * BM_F32(s, BM_OFF_MEMORY_WW_SCALE)[0], BM_SLOTS, s->scores);
-    const uint32_t w_total = bm_memory_address(s->scores, BM_SLOTS, s->weights);
-    BM_TAP(s, BM_TAP_WRITE_WEIGHTS, s->weights, BM_SLOTS);
-    bm_memory_scores(m, s->q, q.scale, s->scores);
-    const uint32_t r_total = bm_memory_address(s->scores, BM_SLOTS, s->weights2);
-    bm_memory_update(m, &rule, s->q, q.scale, s->weights, w_total, s->weights2, r_total, s->vec);
-    BM_TAP_ROWS(s, BM_TAP_MEMORY_HIGH, m->high, BM_SLOTS, BM_D, BM_PAD(BM_D));
-    BM_TAP_ROWS(s, BM_TAP_MEMORY_LOW, m->low, BM_SLOTS, BM_D, BM_PAD(BM_D));
-    BM_TAP(s, BM_TAP_MEMORY_SCALES, m->scales, BM_SLOTS);
-    BM_TAP(s, BM_TAP_MEMORY_USAGE, m->usage, BM_SLOTS);
+    const bm_status status = bm_memory_write(&s->memory, &rule, &source, s->q, s->write_query.scale, s->vec);
+    if (status != BM_OK) {
+        s->memory_on = 0;
+        return status;
+    }
+    tap_memory(s);
+    return BM_OK;
 }

@@ -66,31 +66,6 @@ typedef struct {
 void bm_attend(const bm_cache *kv, uint32_t n, const int8_t *q, float q_scale, uint32_t n_heads,
                uint32_t head_dim, float *scratch_e, int32_t *scratch_w, float *out);
 
-/* Episodic memory: int16 codes in two byte planes, code = 256 * high + low, value = code * scale. */
-typedef struct {
-    int8_t *high, *low;   /* [slots][BM_PAD(width)] */
-    float *scales;        /* [slots] */
-    uint32_t *usage;      /* [slots], Q24 */
-    uint32_t slots, width;
-} bm_memory;
-
-/* M_r = softmax(M q / sqrt(C))^T M, streamed in blocks of BM_READ_BLOCK rows. out [width] */
-void bm_memory_read(const bm_memory *m, const int8_t *q, float q_scale, float *out);
-/* Content scores of all slots, as in the read. scores [slots] */
-void bm_memory_scores(const bm_memory *m, const int8_t *q, float q_scale, float *scores);
-/* Softmax address weights in [0, 255]: scores [n] -> w [n]; returns their sum (> 0). scores is overwritten. */
-uint32_t bm_memory_address(float *scores, uint32_t n, int32_t *w);
-
-typedef struct {
-    float write_rate, forget_rate;
-    uint32_t forget_below;   /* usage, Q24 */
-    int outer;               /* 0: M += a W (q - M); 1: M += a W q (paper eq. 1) */
-} bm_write_rule;
-/* Write weights w (sum w_total) and content weights r (sum r_total) -> new memory. q codes [width];
- * row: scratch float [width]. */
-void bm_memory_update(bm_memory *m, const bm_write_rule *rule, const int8_t *q, float q_scale, const int32_t *w,
-                      uint32_t w_total, const int32_t *r, uint32_t r_total, float *row);
-
 #ifdef __cplusplus
 }
 #endif

@@ -1,6 +1,7 @@
 /* Calls the numerics, the attention, the memory, the sampler and the CRC of the runtime; see driver.h. */
 #include "bm_crc32.h"
 #include "bm_kernels.h"
+#include "bm_memory.h"
 #include "bm_numerics.h"
 #include "bm_sampler.h"
 #include "bm_selftest.h"
@@ -106,7 +107,10 @@ static void attend(call *c)
 /* u: slots, width; a: high, low, scales, usage, q. */
 static bm_memory memory_of(call *c)
 {
-    const bm_memory m = {c->a[0], c->a[1], c->a[2], c->a[3], c->u[0], c->u[1]};
+    static bm_memory_rows rows;
+    const bm_memory_rows given = {c->a[0], c->a[1], c->a[2], c->a[3], c->u[0], c->u[1]};
+    rows = given;
+    const bm_memory m = {c->u[0], c->u[1], bm_tier_of_rows(&rows, 0)};
     return m;
 }
 
@@ -116,23 +120,25 @@ static void memory_read(call *c)
     bm_memory_read(&m, c->a[4], c->f[0], c->a[5]);
 }
 
-static void memory_scores(call *c)
+static void given_scores(void *context, uint32_t first, uint32_t n, uint32_t pass, float *scores)
+{
+    const call *c = context;
+    (void)pass;
+    memcpy(scores, (const float *)c->a[5] + first, n * sizeof *scores);
+}
+
+static void keep_weights(void *context, uint32_t first, uint32_t n, const int32_t *w)
+{
+    memcpy((int32_t *)((call *)context)->a[6] + first, w, n * sizeof *w);
+}
+
+/* u: slots, width, outer rule, forget_below; f: scale of q, write and forget rate; a: ..., learned scores, weights, row. */
+static void memory_write(call *c)
 {
     const bm_memory m = memory_of(c);
-    bm_memory_scores(&m, c->a[4], c->f[0], c->a[5]);
-}
-
-static void memory_address(call *c)
-{
-    c->result[0] = bm_memory_address(c->a[0], c->u[0], c->a[1]);
-}
-
-/* u: slots, width, outer rule, forget_below, sum of w, sum of r; f: scale of q, write and forget rate; a: ..., w, r, row. */
-static void memory_update(call *c)
-{
-    bm_memory m = memory_of(c);
     const bm_write_rule rule = {c->f[1], c->f[2], c->u[3], (int)c->u[2]};
-    bm_memory_update(&m, &rule, c->a[4], c->f[0], c->a[5], c->u[4], c->a[6], c->u[5], c->a[7]);
+    const bm_write_source source = {given_scores, keep_weights, c};
+    bm_memory_write(&m, &rule, &source, c->a[4], c->f[0], c->a[7]);
 }
 
 /* u: crc so far, bytes to skip, so that every alignment is met. */
@@ -175,8 +181,8 @@ static const entry table[] = {
     {"exp_neg", exp_neg}, {"sqrt", square_root}, {"inv_sqrt", inv_sqrt}, {"rne", rne}, {"pixels", pixels},
     {"quantize", quantize}, {"norm_quantize", norm_quantize}, {"act_quantize", act_quantize}, {"rms_scale", rms_scale},
     {"scale_acc", scale_acc}, {"add_scaled", add_scaled}, {"row", row}, {"add_row", add_row}, {"add", add},
-    {"relu", relu}, {"attend", attend}, {"memory_read", memory_read}, {"memory_scores", memory_scores},
-    {"memory_address", memory_address}, {"memory_update", memory_update}, {"crc32", crc32},
+    {"relu", relu}, {"attend", attend}, {"memory_read", memory_read}, {"memory_write", memory_write},
+    {"crc32", crc32},
     {"sampler_picks", sampler_picks}, {"selftest", selftest},
 };
 
