@@ -31,15 +31,15 @@ class Buffer:
     scratch: bool = True
 
 
-def arena_buffers(cfg: ModelConfig, board: Board, head_bits: str = "2") -> list[Buffer]:
-    """Every buffer; the first ones are the long-lived state."""
+def arena_buffers(cfg: ModelConfig, board: Board, head_bits: str = "2", memory: str = "ram") -> list[Buffer]:
+    """Every buffer; the first ones are the long-lived state. ``memory``: one of ``lower.MEMORY_TIERS``."""
     d, slots, n = pad(cfg.d_model), cfg.memory_slots, cfg.context
     wide = max(cfg.d_model, cfg.vision_hidden)
     tallest = max(3 * cfg.d_model, cfg.d_ffn, cfg.vision_hidden, READ_BLOCK)
     spread = max(n, cfg.image_tokens)
     return [
         *(Buffer(f"kv.{i}", kv_bytes(cfg), f"int8 KV ring of layer {i}, {n} slots", False) for i in range(layers(cfg))),
-        Buffer("memory", memory_bytes(cfg), f"episodic memory, {slots} slots", False),
+        *([Buffer("memory", memory_bytes(cfg), f"episodic memory, {slots} slots", False)] if memory == "ram" else []),
         *(Buffer(f"image.{i}", image_bytes(cfg), f"keys and values of the image, fusion layer {i}", False)
           for i in range(cfg.n_fusion_layers)),
         Buffer("cond", 4 * cfg.n_decoder_layers * cfg.d_model, "memory conditioning of every decoder layer"),
@@ -96,20 +96,25 @@ def buffer_traffic(cfg: ModelConfig, name: str, size: int, context: int) -> floa
     """Bytes of a long-lived buffer that one token reads, with an image set and ``context`` tokens in the window."""
     if name.startswith("kv."):
         return min(context, cfg.context) * slot_bytes(cfg)
-    if name == "memory":                                # high plane and scales, every read_every tokens
-        return cfg.memory_slots * (pad(cfg.d_model) + 4) / cfg.read_every
-    return size
+    return memory_read_bytes(cfg) / cfg.read_every if name == "memory" else size
+
+
+def memory_read_bytes(cfg: ModelConfig) -> int:
+    """Bytes that one read of the memory touches: the high bytes and the scales."""
+    return cfg.memory_slots * (pad(cfg.d_model) + 4)
 
 
 def section_traffic(cfg: ModelConfig, blob: Blob) -> dict[str, float]:
     """Bytes of every section of the blob that one token reads, with an image set."""
     rows = {"token_codes": cfg.d_model, "token_scales": 4, "position_codes": cfg.d_model, "position_scales": 4}
     rare = ("vision_", "image_", "tokenizer")           # once per image, or a few bytes per token
-    episode = ("memory_ww", "memory")                   # once per episode, or at start
+    episode = ("memory_ww", "memory_ww_scale")          # once per episode
 
     def one(name: str, size: int) -> float:
         if name in rows:
             return rows[name]
+        if name == "memory":                            # copied at start, or read where it lies
+            return memory_read_bytes(cfg) / cfg.read_every if blob.memory == "flash" else 0
         if name.startswith(rare) or name.startswith("fusion.") and name.endswith((".wk", ".wv")) or name in episode:
             return 0
         return size / cfg.read_every if name.endswith((".wm", ".wm_scale")) else size

@@ -43,6 +43,9 @@ class Program:
 
 def find_compiler(board: Board, wanted: str | None = None) -> tuple[str, Compiler]:
     """The wanted compiler, or the first of the board's that this machine has. ``ToolError`` if none."""
+    if board.os == "espidf":
+        raise ToolError(f"Projects for {board.name} are built by ESP-IDF, not here.",
+                        "Run 'idf.py build' in the project's folder; --board xtensa-sim proves the same C on an Xtensa.")
     if wanted is not None and wanted not in board.compilers:
         raise ToolError(f"Board {board.name} knows no compiler '{wanted}'.", f"It has: {', '.join(board.compilers)}.")
     for name, compiler in board.compilers.items():

@@ -46,10 +46,12 @@ class Project:
     estimates: list[Estimate]
 
 
-def emit(model: FrozenModel, board: Board, out: Path | str, family: str | None = None, head_bits: str = "2") -> Project:
+def emit(model: FrozenModel, board: Board, out: Path | str, family: str | None = None, head_bits: str = "2",
+         memory: str = "auto") -> Project:
     """Lower, plan and write the project into ``out`` (created, or overwritten if it is a project of ours).
 
     ``head_bits``: bits of a weight of the vocabulary head, one of ``pack.HEAD_BITS``; the logits are the same bits.
+    ``memory``: ``auto``, ``flash`` (read-only), ``sd`` (a store), or the name of a region that holds arenas.
     Raises ``FitError`` before anything is written if the board cannot hold the model.
     """
     family = family or board.kernels[0]
@@ -57,11 +59,14 @@ def emit(model: FrozenModel, board: Board, out: Path | str, family: str | None =
         raise ConfigError(f"Board {board.name} has no kernel family '{family}'.", f"It has: {', '.join(board.kernels)}.")
     if head_bits not in HEAD_BITS:
         raise ConfigError(f"There is no head of {head_bits} bits a weight.", f"Choose one of: {', '.join(HEAD_BITS)}.")
+    arenas = [r.name for r in board.regions if "arena" in r.holds]
+    if memory not in ("auto", "flash", "sd", *arenas):
+        raise ConfigError(f"Board {board.name} has no place '{memory}' for the memory.", f"Choose one of: auto, flash, sd, {', '.join(arenas)}.")
     out = Path(out)
     if out.exists() and any(out.iterdir()) and not (out / MANIFEST).is_file():
         raise ConfigError(f"{out}: not empty and not a project of bitmar-tiny.", "Choose another folder with -o.")
-    blob = lowering.lower(model, family, head_bits)
-    plan = make_plan(model.config, blob, board)
+    blob = lowering.lower(model, family, head_bits, memory if memory in lowering.MEMORY_TIERS[1:] else "ram")
+    plan = make_plan(model.config, blob, board, memory if memory in arenas else None)
     guesses = estimates(model.config, blob, board, plan)
     context = _context(model, board, family, blob, plan)
     src = out / "src"
@@ -85,7 +90,7 @@ def emit(model: FrozenModel, board: Board, out: Path | str, family: str | None =
     (out / "plan.json").write_text(json.dumps(plan.as_dict() | {"estimates": [e.as_dict() for e in guesses]}, indent=2) + "\n")
     (out / MANIFEST).write_text(json.dumps({
         "schema": "bitmar-tiny/project", "schema_version": 1, "version": context["version"], "board": board.name,
-        "kernels": family, "head_bits": head_bits, "model": model.config.name, "model_sha256": model.digest,
+        "kernels": family, "head_bits": head_bits, "memory": blob.memory, "model": model.config.name, "model_sha256": model.digest,
         "tap_count": context["tap_count"],
     }, indent=2) + "\n")
     return Project(out, board, family, plan, blob, guesses)
@@ -112,7 +117,7 @@ def _context(model: FrozenModel, board: Board, family: str, blob: lowering.Blob,
         "arenas": plan.arenas, "plan": plan,
         "buffers": [(_macro(p.name), plan.place(p.name), p) for p in plan.of_kind("arena") if not p.name.startswith(("kv.", "image."))],
         "copies": [(blob.offset(p.name), plan.place(p.name), p) for p in plan.of_kind("copy")],
-        "memory_tier": "ram", "kv_bytes": kv_bytes(cfg), "memory_bytes": memory_bytes(cfg),
+        "memory_tier": blob.memory, "kv_bytes": kv_bytes(cfg), "memory_bytes": memory_bytes(cfg),
         "tap_macros": [(_macro(t), taps.index(t)) for t in single], "tap_count": len(taps),
         "layers": list(_layers(model, plan, taps)), "fusion": list(_fusion(model, plan, taps)),
         "hot_sources": [f"bm_kernels__{family}", *HOT_SOURCES],

@@ -22,6 +22,8 @@ VERSION = 2
 HEADER_BYTES = 64
 ALIGN = 64
 INT32_MAX = 2**31 - 1
+#: Where the memory lies: in an arena; where the blob has it, read-only; in a store on a card or in a file.
+MEMORY_TIERS = ("ram", "flash", "sd")
 
 
 @dataclass(frozen=True)
@@ -37,11 +39,13 @@ class Section:
 
 @dataclass
 class Blob:
-    """The packed weights of one model for one kernel family; ``head_bits`` is one of ``pack.HEAD_BITS``."""
+    """The packed weights of one model for one kernel family; ``head_bits`` is one of ``pack.HEAD_BITS``, ``memory`` one of
+    ``MEMORY_TIERS``."""
 
     family: str
     digest: str
     head_bits: str = "2"
+    memory: str = "ram"
     sections: list[Section] = field(default_factory=list)
 
     @property
@@ -66,8 +70,9 @@ class Blob:
 
     @property
     def layout(self) -> str:
-        """Names the order of the weights, which no size or digest tells: kernel family and bits of the head."""
-        return f"{self.family}/{self.head_bits}"
+        """Names the order of the weights, which no size or digest tells: kernel family, bits of the head, and an s where the
+        memory is in a store and not here."""
+        return f"{self.family}/{self.head_bits}{'s' * (self.memory == 'sd')}"
 
 
 def seal(body: bytearray, digest: str, layout: str) -> bytes:
@@ -81,10 +86,10 @@ def _pad(n: int) -> int:
     return -(-n // ALIGN) * ALIGN
 
 
-def lower(model: FrozenModel, family: str, head_bits: str = "2") -> Blob:
+def lower(model: FrozenModel, family: str, head_bits: str = "2", memory: str = "ram") -> Blob:
     """Pack a frozen model for one kernel family. Raises ``FitError`` if an accumulator could overflow."""
     check_bounds(model)
-    blob, a = Blob(family, model.digest, head_bits), model.arrays
+    blob, a = Blob(family, model.digest, head_bits, memory), model.arrays
 
     def ternary(section: str, *names: str) -> None:
         trits = np.concatenate([a[f"{n}.trits"] for n in names])
@@ -126,8 +131,9 @@ def lower(model: FrozenModel, family: str, head_bits: str = "2") -> Blob:
     floats("memory_norm", "memory.norm")
     ternary("memory_ww", "memory.ww")
     floats("memory_ww_scale", "memory.ww.scale")
-    blob.add("memory", memory_planes(model), "memory: high and low bytes, scales, usage",
-             "memory.m.codes", "memory.m.scales", "memory.m.usage")
+    if memory != "sd":
+        blob.add("memory", memory_planes(model), "memory: high and low bytes, scales, usage",
+                 "memory.m.codes", "memory.m.scales", "memory.m.usage")
     for i in range(cfg.n_decoder_layers):
         ternary(f"dec.{i}.wm", f"dec.{i}.wm")
         floats(f"dec.{i}.wm_scale", f"dec.{i}.wm.scale")

@@ -89,6 +89,7 @@ class _Item:
     per_token: float
     must: bool
     heat: float
+    only: str | None = None
 
 
 class _Arenas:
@@ -110,17 +111,23 @@ class _Arenas:
 
     def find(self, item: _Item) -> Region | None:
         use = "arena" if item.must else "copies"
-        return next((r for r in self.regions if use in r.holds and self.free(r) >= pad(item.size)), None)
+        return next((r for r in self.regions if use in r.holds and item.only in (None, r.name) and self.free(r) >= pad(item.size)), None)
 
 
-def make_plan(cfg: ModelConfig, blob: Blob, board: Board) -> Plan:
-    """Place everything, or raise ``FitError`` naming the region, the overshoot and the knob to turn."""
+def make_plan(cfg: ModelConfig, blob: Blob, board: Board, memory_region: str | None = None) -> Plan:
+    """Place everything, or raise ``FitError`` naming the region, the overshoot and the knob to turn.
+
+    ``memory_region``: the region that a memory in RAM has to be in (default: by heat).
+    """
     home, stack = (_region(board, kind) for kind in ("weights", "stack"))
     traffic = section_traffic(cfg, blob)
-    items = _buffers(cfg, blob, board)
+    items = _buffers(cfg, blob, board, memory_region)
     weights = [_Item(s.name, "copy", len(s.data), s.what, traffic[s.name], False, traffic[s.name] / len(s.data))
-               for s in blob.sections if traffic[s.name] > len(s.data) * COPY_WORTH]
+               for s in blob.sections if traffic[s.name] > len(s.data) * COPY_WORTH and s.name != "memory"]
     arenas = _fill(board, items + weights) or _fill(board, items)
+    if arenas is None and memory_region and _fill(board, _buffers(cfg, blob, board)):
+        raise FitError(f"Model {cfg.name} does not fit {board.name}: region '{memory_region}' has no room for the memory beside the "
+                       f"scratch buffers.", "Leave the place to the plan (--memory auto).")
     if arenas is None:
         _refuse(cfg, blob, board, items)
     copied = {p.name for p in arenas.placed if p.kind == "copy"}
@@ -131,9 +138,10 @@ def make_plan(cfg: ModelConfig, blob: Blob, board: Board) -> Plan:
     return Plan(board.name, placements, board.regions)
 
 
-def _buffers(cfg: ModelConfig, blob: Blob, board: Board) -> list[_Item]:
+def _buffers(cfg: ModelConfig, blob: Blob, board: Board, memory_region: str | None = None) -> list[_Item]:
     return [_Item(b.name, "arena", b.size, b.what, 0 if b.scratch else (reads := buffer_traffic(cfg, b.name, b.size, SHORT_CONTEXT)),
-                  True, 2.0 if b.scratch else reads / b.size) for b in arena_buffers(cfg, board, blob.head_bits)]
+                  True, 2.0 if b.scratch else reads / b.size, memory_region if b.name == "memory" else None)
+            for b in arena_buffers(cfg, board, blob.head_bits, blob.memory)]
 
 
 def _fill(board: Board, items: list[_Item]) -> _Arenas | None:

@@ -197,7 +197,7 @@ def update_case(rng, title, rule, m, s, usage, q, q_scale) -> Case:
     slots, width = m.shape
     cfg = SimpleNamespace(write_rate=0.2, write_rule=rule, forget_rate=0.05, forget_below=0.5, memory_slots=slots)
     trits, ww_scale = rng.integers(-1, 2, (slots, width)).astype(F32), F32(0.002)
-    golden = SimpleNamespace(cfg=cfg, memory_on=True, tap=lambda name, array: None, query=lambda: (q, q_scale),
+    golden = SimpleNamespace(cfg=cfg, memory_on=True, read_only=False, tap=lambda name, array: None, query=lambda: (q, q_scale),
                              a={"memory.ww.trits": trits, "memory.ww.scale": ww_scale},
                              m_codes=m.copy(), m_scales=s.copy(), m_usage=usage.copy())
     GoldenModel.end_episode(golden)

@@ -14,7 +14,7 @@ from codegen.buffers import pad
 from codegen.plan import Plan, human
 
 from .app import notes, print_json, results
-from .common import board_option, head_bits_option, json_option, load_model, model_argument, preset_option
+from .common import board_option, head_bits_option, json_option, load_model, memory_option, model_argument, preset_option
 
 
 @click.command()
@@ -23,9 +23,10 @@ from .common import board_option, head_bits_option, json_option, load_model, mod
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder of the project (default: firmware-BOARD).")
 @click.option("--kernels", help="Kernel family (default: the board's first).")
 @head_bits_option
+@memory_option
 @preset_option("Use random weights of a preset instead of MODEL.")
 @json_option
-def command(model: Path, board: str, out: Path | None, kernels: str | None, head_bits: str, preset_name: str | None,
+def command(model: Path, board: str, out: Path | None, kernels: str | None, head_bits: str, memory: str, preset_name: str | None,
             as_json: bool) -> None:
     """Write a standalone C project for a frozen MODEL and a board.
 
@@ -35,7 +36,7 @@ def command(model: Path, board: str, out: Path | None, kernels: str | None, head
     Example: bitmar-tiny codegen --board rpi-zero2 model.bitmar -o firmware
     """
     profile = load_board(board)
-    project = emit(load_model(model, preset_name), profile, out or Path(f"firmware-{profile.name}"), kernels, head_bits)
+    project = emit(load_model(model, preset_name), profile, out or Path(f"firmware-{profile.name}"), kernels, head_bits, memory)
     if as_json:
         print_json({"project": str(project.path), "kernels": project.family, "head_bits": head_bits,
                     "plan": project.plan.as_dict(), "estimates": [e.as_dict() for e in project.estimates]})

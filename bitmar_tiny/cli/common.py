@@ -33,6 +33,10 @@ def preset_option(help_text: str):
 head_bits_option = click.option("--head-bits", type=click.Choice(["2", "1.6"]), default="2", show_default=True,
                                 help="Bits of a weight of the vocabulary head: 1.6 is smaller, 2 faster with SIMD.")
 
+memory_option = click.option("--memory", default="auto", show_default=True, metavar="WHERE",
+                             help="Where the memory lies: auto (the plan decides), flash (read-only), sd (a store on a card or in a "
+                                  "file), or a region of the board, psram for example.")
+
 
 def load_picture(cfg: ModelConfig, path: Path) -> np.ndarray:
     """A picture file, or a .npy of features of one image, as float32 [image_inputs, 768]."""

@@ -18,9 +18,9 @@ from ..frozen import FrozenModel
 from ..taps import tap_table
 from ..verify.compare import Verdict, verify
 from ..verify.script import standard
-from ..verify.target import ProgramTarget
+from ..verify.target import GoldenTarget, ProgramTarget
 from .app import notes, print_json, results
-from .common import head_bits_option, json_option, load_model, model_argument, preset_option
+from .common import head_bits_option, json_option, load_model, memory_option, model_argument, preset_option
 
 
 @click.command()
@@ -33,10 +33,11 @@ from .common import head_bits_option, json_option, load_model, model_argument, p
 @click.option("--seed", default=0, show_default=True, help="Seed of the token and image stream.")
 @click.option("--keep", type=click.Path(path_type=Path), help="Keep the generated projects in this folder.")
 @head_bits_option
+@memory_option
 @preset_option("Verify a preset with random weights instead of MODEL.")
 @json_option
 def command(model: Path, boards: tuple[str, ...], kernels: str | None, compiler: str | None, opt: str, tokens: int,
-            seed: int, keep: Path | None, head_bits: str, preset_name: str | None, as_json: bool) -> None:
+            seed: int, keep: Path | None, head_bits: str, memory: str, preset_name: str | None, as_json: bool) -> None:
     """Prove generated C bit-exact: build it, run it, compare every tensor of every step with the golden model.
 
     The stream holds images, episodes with memory writes and reads, eviction and clamped positions.
@@ -58,7 +59,7 @@ def command(model: Path, boards: tuple[str, ...], kernels: str | None, compiler:
         verdicts, skipped = [], []
         for board, family in [(b, f) for b in profiles for f in b.kernels if kernels in (None, f)]:
             try:
-                verdicts.append(_one(frozen, board, family, compiler, opt, tokens, seed, head_bits, keep or Path(folder),
+                verdicts.append(_one(frozen, board, family, compiler, opt, tokens, seed, head_bits, memory, keep or Path(folder),
                                      not as_json))
             except ProcessorError as error:
                 skipped.append(error)
@@ -77,19 +78,21 @@ def command(model: Path, boards: tuple[str, ...], kernels: str | None, compiler:
 
 
 def _one(model: FrozenModel, board: Board, family: str, compiler: str | None, opt: str, tokens: int, seed: int,
-         head_bits: str, folder: Path, show: bool) -> Verdict:
+         head_bits: str, memory: str, folder: Path, show: bool) -> Verdict:
     script = standard(model.config, tokens, seed)
     name, _ = find_compiler(board, compiler)
     label = f"{board.name}/{family}/{name} {opt}" + (f" under {runner(board)[0]}" if runner(board) else "")
     label += f", {head_bits}-bit head" if head_bits != "2" else ""
+    label += f", memory in {memory}" if memory != "auto" else ""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=notes, transient=True, disable=not show) as bar:
         task = bar.add_task(f"build  {label}", total=len(script))
-        project = emit(model, board, folder / f"{board.name}-{family}", family, head_bits)
+        project = emit(model, board, folder / f"{board.name}-{family}", family, head_bits, memory)
         program = build(project.path, board, family, compiler=compiler, opt=opt, taps=True)
         bar.update(task, description=f"verify {label}")
         target = ProgramTarget(program.command, label, tap_table(model.config))
-        return verify(model, target, script, project.path / "src", lambda event: bar.update(task, completed=event + 1))
+        return verify(model, target, script, project.path / "src", lambda event: bar.update(task, completed=event + 1),
+                      GoldenTarget(model, read_only=memory == "flash"))
 
 
 def _print(verdicts: list[Verdict]) -> None:

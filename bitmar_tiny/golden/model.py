@@ -44,14 +44,16 @@ class Ring:
 class GoldenModel:
     """BitMar over a frozen model's arrays (``tensors.tensor_table`` names them).
 
-    ``tap`` receives every intermediate tensor; ``memory_on=False`` leaves the memory unread.
+    ``tap`` receives every intermediate tensor; ``memory_on=False`` leaves the memory unread and
+    unwritten, ``read_only=True`` unwritten.
     """
 
     def __init__(self, cfg: ModelConfig, arrays: Mapping[str, np.ndarray],
-                 tap: Callable[[str, np.ndarray], None] | None = None, memory_on: bool = True) -> None:
+                 tap: Callable[[str, np.ndarray], None] | None = None, memory_on: bool = True,
+                 read_only: bool = False) -> None:
         self.cfg = cfg
         self.tap = tap or (lambda name, array: None)
-        self.memory_on = memory_on
+        self.memory_on, self.read_only = memory_on, read_only
         self.a = {k: v.astype(np.float32) if k.endswith(".trits") else v for k, v in arrays.items()}
         self.m_codes = arrays["memory.m.codes"].copy()      # int16 [K, C]
         self.m_scales = arrays["memory.m.scales"].copy()    # float32 [K]
@@ -206,10 +208,10 @@ class GoldenModel:
     def end_episode(self) -> None:
         """Write the episode: M_k += alpha W_k (q - M_k) (bounded) or M_k += alpha W_k q (paper eq. 1).
 
-        W_k are learned write weights; slots that neither writes nor content reach are forgotten slowly. A memory that is switched off stays as it is.
+        W_k are learned write weights; slots that neither writes nor content reach are forgotten slowly. A memory that is switched off or read-only stays as it is.
         """
         cfg, tap = self.cfg, self.tap
-        if not self.memory_on:
+        if not self.memory_on or self.read_only:
             return
         q, qs = self.query()
         tap("write.query", q)

@@ -56,21 +56,25 @@ class Verdict:
 
 
 def verify(model: FrozenModel, target: Target, script: Sequence[Event], sources: Path | None = None,
-           progress: Callable[[int], None] = lambda event: None) -> Verdict:
-    """Run ``script`` on golden and ``target``; every tap's CRC-32 must agree. Stops at the first that does not."""
+           progress: Callable[[int], None] = lambda event: None, golden: GoldenTarget | None = None) -> Verdict:
+    """Run ``script`` on golden and ``target``; every tap's CRC-32 must agree. Stops at the first that does not.
+
+    ``golden``: the reference, if the target's memory is not one in RAM.
+    """
+    golden = golden or GoldenTarget(model)
     taps, started = tap_table(model.config), time.monotonic()
     modes, compared = default_modes(taps), 0
     steps = sum(e.kind == "token" for e in script)
-    for want, got in itertools.zip_longest(GoldenTarget(model).run(script, modes), target.run(script, modes)):
+    for want, got in itertools.zip_longest(golden.run(script, modes), target.run(script, modes)):
         if want is None or got is None or (want.event, want.tap, want.crc) != (got.event, got.tap, got.crc):
-            difference = _explain(model, target, script, taps, want, got, sources)
+            difference = _explain(model, golden, target, script, taps, want, got, sources)
             return Verdict(target.name, False, steps, compared, time.monotonic() - started, difference)
         compared += 1
         progress(want.event)
     return Verdict(target.name, True, steps, compared, time.monotonic() - started)
 
 
-def _explain(model: FrozenModel, target: Target, script: Sequence[Event], taps: list[Tap],
+def _explain(model: FrozenModel, golden: GoldenTarget, target: Target, script: Sequence[Event], taps: list[Tap],
              want: Record | None, got: Record | None, sources: Path | None) -> Difference:
     here = want or got
     tap = taps[here.tap]
@@ -79,7 +83,7 @@ def _explain(model: FrozenModel, target: Target, script: Sequence[Event], taps: 
         return Difference(here.event, _step(script, here), script[here.event].describe(), tap.name,
                           layer_in_words(tap.name), "", *names, "the order of the steps in bm_step.c", "")
     for candidate in (*_finer(tap, taps), tap):   # a finer tap that differs too tells more
-        pair = _dump(model, target, script, taps, candidate, here)
+        pair = _dump(golden, target, script, taps, candidate, here)
         if pair is not None:
             break
     else:
@@ -94,11 +98,11 @@ def _finer(tap: Tap, taps: list[Tap]) -> list[Tap]:
     return [t for t in taps if t.quiet and tap.name.endswith("attn.out") and t.name.startswith(prefix)]
 
 
-def _dump(model: FrozenModel, target: Target, script: Sequence[Event], taps: list[Tap], tap: Tap,
+def _dump(golden: GoldenTarget, target: Target, script: Sequence[Event], taps: list[Tap], tap: Tap,
           where: Record) -> tuple[np.ndarray, np.ndarray] | None:
     """The tensor ``tap`` of one event from golden and target, or None if they agree."""
     index, head = taps.index(tap), script[:where.event + 1]
-    pairs = zip(GoldenTarget(model).run(head, {index: DATA}, where.event), target.run(head, {index: DATA}, where.event))
+    pairs = zip(golden.run(head, {index: DATA}, where.event), target.run(head, {index: DATA}, where.event))
     for want, got in pairs:
         if want.data != got.data:
             return tuple(np.frombuffer(r.data, tap.dtype).reshape(tap.shape) for r in (want, got))

@@ -53,8 +53,8 @@ class GoldenTarget:
 
     name = "golden"
 
-    def __init__(self, model: FrozenModel) -> None:
-        self.model = model
+    def __init__(self, model: FrozenModel, read_only: bool = False) -> None:
+        self.model, self.read_only = model, read_only
 
     def run(self, script: Sequence[Event], modes: dict[int, int], start: int = 0) -> Iterator[Record]:
         ids = {t.name: i for i, t in enumerate(tap_table(self.model.config))}
@@ -67,7 +67,7 @@ class GoldenTarget:
                 data = np.ascontiguousarray(array).tobytes()
                 records.append(Record(number, ids[name], zlib.crc32(data), data if mode == DATA else b""))
 
-        golden = GoldenModel(self.model.config, self.model.arrays, tap)
+        golden = GoldenModel(self.model.config, self.model.arrays, tap, read_only=self.read_only)
         for number, event in enumerate(script):
             if event.kind == "token":
                 golden.step(event.token)
