@@ -108,7 +108,7 @@ def _context(model: FrozenModel, board: Board, family: str, blob: lowering.Blob,
     return {
         "version": version(), "board": board, "cfg": cfg, "digest": model.digest, "family": family,
         "digest_bytes": bytes.fromhex(model.digest), "image_grid": math.isqrt(cfg.image_tokens), "c_float": c_float,
-        "forget_threshold": forget_threshold(cfg), "eos": cfg.vocab_size - 1, "head_rows": head_rows(cfg, board), "candidates_bytes": CANDIDATES,
+        "forget_threshold": forget_threshold(cfg), "eos": cfg.vocab_size - 1, "token_bits": lowering.token_bits(model), "head_rows": head_rows(cfg, board), "candidates_bytes": CANDIDATES,
         "blob_version": lowering.VERSION, "blob_layout": blob.layout, "blob_header": lowering.HEADER_BYTES, "blob_bytes": blob.size,
         "head_bits": blob.head_bits,
         "tokenizer_bytes": len(tokenizer.data),

@@ -16,7 +16,7 @@ from bitmar_tiny.errors import FitError
 from bitmar_tiny.frozen import FrozenModel
 from bitmar_tiny.golden import numerics as nm
 
-from .pack import pack, pack5
+from .pack import pack, pack4, pack5
 
 VERSION = 2
 HEADER_BYTES = 64
@@ -100,6 +100,13 @@ def lower(model: FrozenModel, family: str, head_bits: str = "2", memory: str = "
         values = np.concatenate([np.atleast_1d(a[n]) for n in names]).astype("<f4")
         blob.add(section, values.tobytes(), f"float32 [{values.size}]", *names)
 
+    def token_rows() -> None:
+        codes = a["token_table.codes"]
+        if token_bits(model) == 8:
+            return rows8("token", "token_table")
+        blob.add("token_codes", pack4(codes), "int4 table", "token_table.codes")
+        floats("token_scales", "token_table.scales")
+
     def rows8(section: str, name: str) -> None:
         blob.add(f"{section}_codes", a[f"{name}.codes"].tobytes(), "int8 table", f"{name}.codes")
         floats(f"{section}_scales", f"{name}.scales")
@@ -114,7 +121,7 @@ def lower(model: FrozenModel, family: str, head_bits: str = "2", memory: str = "
         floats(f"{section}.scales", *(f"{name}.{w}.scale" for w in ("wq", "wk", "wv", "wo", "w2")))
 
     cfg = model.config
-    rows8("token", "token_table")
+    token_rows()
     rows8("position", "position_table")
     ternary("vision_w1", "vision.w1")
     ternary("vision_w2", "vision.w2")
@@ -148,6 +155,11 @@ def lower(model: FrozenModel, family: str, head_bits: str = "2", memory: str = "
     floats("head_scale", "head.w.scale")
     blob.add("tokenizer", model.tokenizer, "GPT-2 BPE tables")
     return blob
+
+
+def token_bits(model: FrozenModel) -> int:
+    """4 where every token's codes are in [-7, 7], else 8."""
+    return 4 if np.abs(model.arrays["token_table.codes"]).max() <= nm.CODE4_MAX else 8
 
 
 def memory_planes(model: FrozenModel) -> bytes:

@@ -63,6 +63,14 @@ def packed_size(n: int, k: int, family: str) -> int:
     return _up(n, ROW_PAD[family]) * _up(k, K_BLOCK) // 4
 
 
+def pack4(codes: np.ndarray) -> bytes:
+    """Rows of codes in [-7, 7], two a byte, the first in the lower half, as code + 8; a row ends with a whole byte."""
+    n, k = codes.shape
+    nibbles = np.full((n, k + k % 2), 8, np.uint8)
+    nibbles[:, :k] = codes + 8
+    return (nibbles[:, ::2] | nibbles[:, 1::2] << 4).tobytes()
+
+
 def pack5(trits: np.ndarray) -> bytes:
     """int8 [N, K] in {-1, 0, 1} -> five weights in a byte, in the order that bm_gemv_t5.c draws. Padding is w = 0."""
     n, k = trits.shape

@@ -193,14 +193,21 @@ def _check_blob(cfg: ModelConfig, blob: Blob, board: Board, home: Region) -> Non
 
 
 def _smaller_blob(cfg: ModelConfig, blob: Blob, over: int) -> str:
-    head = next(len(s.data) for s in blob.sections if s.name == "head_w")
-    saved = pad(head) - pad(packed5_size(cfg.vocab_size, cfg.d_model))
-    if saved >= over:
-        return f"Store the head in 1.6 bits a weight (--head-bits 1.6), which saves {human(saved)}."
-    row = cfg.d_model * 5 // 4 + 4                      # a token's row of the table, and of the head
-    tokens = -(-over // row)
-    if tokens < cfg.vocab_size - 256:
-        return f"Train with a vocabulary of {cfg.vocab_size - tokens} tokens or fewer (vocab_size={cfg.vocab_size}; {row} B for each token)."
+    """The mildest change that helps: the head's bits (the same logits), the token table's, then the vocabulary."""
+    size = {s.name: len(s.data) for s in blob.sections}
+    head = pad(size["head_w"]) - pad(packed5_size(cfg.vocab_size, cfg.d_model))
+    table = size["token_codes"] // 2 if size["token_codes"] > cfg.vocab_size * cfg.d_model // 2 else 0
+    if head >= over:
+        return f"Store the head in 1.6 bits a weight (--head-bits 1.6), which saves {human(head)}."
+    if table >= over:
+        return f"Store the token table in 4 bits (bitmar-tiny freeze --token-bits 4), which saves {human(table)} and costs some accuracy."
+    if head > 0 and head + table >= over:
+        return (f"Store the head in 1.6 bits a weight (--head-bits 1.6) and the token table in 4 bits (bitmar-tiny freeze --token-bits 4), "
+                f"which saves {human(head + table)}.")
+    row = size["head_w"] // cfg.vocab_size + size["token_codes"] // cfg.vocab_size + 4
+    tokens = cfg.vocab_size - -(-over // row)
+    if tokens > 256:
+        return f"Train with a vocabulary of {tokens} tokens or fewer (vocab_size={cfg.vocab_size}; {row} B for each token)."
     return f"Train with a smaller vocabulary (vocab_size={cfg.vocab_size}) and fewer layers."
 
 

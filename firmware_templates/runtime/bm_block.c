@@ -40,6 +40,18 @@ void bm_linear(bm_state *s, uint32_t w, uint32_t rows, uint32_t width, const int
     BM_MARK(s, BM_PART_GEMV);
 }
 
+void bm_embed(bm_state *s, uint32_t token)
+{
+    const float scale = BM_F32(s, BM_OFF_TOKEN_SCALES)[token];
+#if BM_TOKEN_BITS == 4
+    const uint8_t *pairs = bm_at(s, BM_OFF_TOKEN_CODES) + (size_t)token * ((BM_D + 1u) / 2u);
+    for (uint32_t k = 0; k < BM_D; k++) s->codes[k] = (int8_t)((pairs[k / 2u] >> (k % 2u * 4u) & 15) - 8);
+    bm_row(s->codes, scale, BM_D, s->x);
+#else
+    bm_row(BM_I8(s, BM_OFF_TOKEN_CODES) + (size_t)token * BM_D, scale, BM_D, s->x);
+#endif
+}
+
 /* Physical slot of token t: sinks stay, the window is a ring (paper 3.1). */
 static uint32_t ring_slot(uint32_t t)
 {

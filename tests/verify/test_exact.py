@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import subprocess
 
+import numpy as np
 import pytest
 
 from bitmar_tiny.config import preset
-from bitmar_tiny.frozen import random_model
+from bitmar_tiny.frozen import random_model, with_small_token_table
 from bitmar_tiny.taps import tap_table
 from bitmar_tiny.verify.compare import verify
 from bitmar_tiny.verify.script import standard
-from bitmar_tiny.verify.target import ProgramTarget
+from bitmar_tiny.verify.target import GoldenTarget, ProgramTarget
 from codegen.boards import Board, load_board
 from codegen.build import build
 from codegen.emit import emit
+from codegen.lower import lower
 from support import ODD, need, need_family
 
 
@@ -55,6 +57,30 @@ def test_head_of_five_weights_a_byte(tiny, odd, tmp_path, board, family):
     for model in (tiny, odd):
         check(model, tmp_path / model.config.name, 60, board, family, head_bits="1.6")
         assert "#define BM_HEAD_T5 1 " in (tmp_path / model.config.name / "src" / "bm_config.h").read_text()
+
+
+@pytest.mark.parametrize("board, family", [("host", "portable"), ("host", "avx2"), ("rpi-zero2", "neon")])
+def test_token_table_of_four_bits(odd, tmp_path, board, family):
+    small = with_small_token_table(odd)
+    assert np.abs(small.arrays["token_table.codes"]).max(1).min() == 7 and small.digest != odd.digest
+    value, was = (m.arrays["token_table.codes"] * m.arrays["token_table.scales"][:, None] for m in (small, odd))
+    assert np.abs(value - was).max() <= np.abs(was).max() / 14 * 1.001        # half a step of a code
+    check(small, tmp_path / "p", 40, board, family)
+    saved = lower(odd, family).size - lower(small, family).size
+    assert saved == pytest.approx(odd.config.vocab_size * odd.config.d_model / 2, abs=128)
+
+
+@pytest.mark.parametrize("board, memory", [("host", "flash"), ("host", "ram"), ("rpi-zero2", "flash")])
+def test_wherever_the_memory_lies(odd, tmp_path, board, memory):
+    need(board)
+    profile = load_board(board)
+    project = emit(odd, profile, tmp_path / "p", memory=memory)
+    target = ProgramTarget(build(project.path, profile, project.family, taps=True).command, memory, tap_table(odd.config))
+    golden = GoldenTarget(odd, read_only=memory == "flash")
+    assert verify(odd, target, standard(odd.config, 60), golden=golden).exact
+    if memory == "flash":                           # and the script does tell the difference
+        assert not verify(odd, target, standard(odd.config, 60)).exact
+        assert "memory" not in [p.name for p in project.plan.of_kind("arena")]
 
 
 @pytest.mark.parametrize("head_bits", ["2", "1.6"])
