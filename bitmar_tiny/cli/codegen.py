@@ -44,7 +44,8 @@ def command(model: Path, board: str, out: Path | None, kernels: str | None, head
     print_plan(project.plan)
     if project.estimates:
         print_estimates(project.estimates)
-    notes.print(f"Wrote {project.path} ({project.family} kernels). Next: bitmar-tiny build {project.path}")
+    following = f"cd {project.path} && idf.py build" if profile.os == "espidf" else f"bitmar-tiny build {project.path}"
+    notes.print(f"Wrote {project.path} ({project.family} kernels). Next: {following}", soft_wrap=True)
 
 
 def print_plan(plan: Plan) -> None:

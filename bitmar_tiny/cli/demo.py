@@ -111,7 +111,7 @@ def _verify(frozen: FrozenModel, project: Project, corpus: Corpus) -> None:
     program = build(project.path, board, project.family, taps=True)
     label = f"{board.name}/{project.family}/{compiler}" + (f" under {how[0]}" if how else "")
     target = ProgramTarget(program.command, label, tap_table(frozen.config))
-    verdict = verify(frozen, target, standard(frozen.config, VERIFY_TOKENS, images=pictures), project.path / "src")
+    verdict = verify(frozen, target, standard(frozen.config, VERIFY_TOKENS, images=pictures), project.sources)
     if not verdict.exact:
         raise VerifyError(f"{label}: {verdict.difference.sentence()}.")
     notes.print(f"  {label}: bit-exact, {verdict.steps} steps, {verdict.taps:,} tensors ({verdict.seconds:.1f} s)")

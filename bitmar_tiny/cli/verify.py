@@ -91,7 +91,7 @@ def _one(model: FrozenModel, board: Board, family: str, compiler: str | None, op
         program = build(project.path, board, family, compiler=compiler, opt=opt, taps=True)
         bar.update(task, description=f"verify {label}")
         target = ProgramTarget(program.command, label, tap_table(model.config))
-        return verify(model, target, script, project.path / "src", lambda event: bar.update(task, completed=event + 1),
+        return verify(model, target, script, project.sources, lambda event: bar.update(task, completed=event + 1),
                       GoldenTarget(model, read_only=memory == "flash"))
 
 

@@ -29,7 +29,7 @@ def check(model, folder, tokens, board="host", family="portable", compiler="gcc"
     program = build(project.path, profile, family, compiler=compiler, opt=opt, taps=True, extra=extra)
     shell = ["sh", "-c", f'exec "$0" "$@" --threads {threads}'] if threads > 1 else []
     target = ProgramTarget([*shell, *program.command], f"{board}/{family}/{compiler}{opt}", tap_table(model.config))
-    verdict = verify(model, target, standard(model.config, tokens), project.path / "src")
+    verdict = verify(model, target, standard(model.config, tokens), project.sources)
     assert verdict.exact, verdict.difference.sentence()
     assert verdict.taps > 20 * verdict.steps
     return verdict
@@ -124,7 +124,7 @@ def test_wherever_the_plan_puts_things(odd, tmp_path, sram):
     assert {p.region for p in project.plan.of_kind("copy")} == ({"sram", "psram"} if sram < 1 << 20 else {"sram"})
     program = build(project.path, board, "avx2", taps=True, extra=("-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"))
     target = ProgramTarget(program.command, "scattered", tap_table(odd.config))
-    assert verify(odd, target, standard(odd.config, 80), project.path / "src").exact
+    assert verify(odd, target, standard(odd.config, 80), project.sources).exact
 
 
 def test_sanitizers_find_nothing(odd, tmp_path):

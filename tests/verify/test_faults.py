@@ -28,13 +28,13 @@ def project(tiny, tmp_path):
 def difference(model, project):
     program = build(project.path, project.board, project.family, compiler="gcc", taps=True, extra=("-Wno-error",))
     target = ProgramTarget(program.command, "broken", tap_table(model.config))
-    verdict = verify(model, target, standard(model.config, 60), project.path / "src")
+    verdict = verify(model, target, standard(model.config, 60), project.sources)
     assert not verdict.exact
     return verdict.difference
 
 
 def patch_source(project, name, old, new):
-    path = project.path / "src" / name
+    path = project.sources / name
     text = path.read_text()
     assert text.count(old) >= 1, f"{name} no longer holds {old!r}"
     path.write_text(text.replace(old, new, 1))

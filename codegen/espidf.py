@@ -1,0 +1,53 @@
+"""What differs in a project for ESP-IDF: its folders, files, and what its templates need to know."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from bitmar_tiny.errors import ConfigError
+
+from .boards import Board
+from .build import HOT_SOURCES
+from .lower import Blob
+
+MODEL, PLATFORM = "components/bitmar/src", "main"
+#: Template (in firmware_templates/project) -> file of the project.
+TEMPLATES = {
+    "espidf/CMakeLists.txt.j2": "CMakeLists.txt",
+    "espidf/sdkconfig.defaults.j2": "sdkconfig.defaults",
+    "espidf/partitions.csv.j2": "partitions.csv",
+    "espidf/platformio.ini.j2": "platformio.ini",
+    "espidf/README.md.j2": "README.md",
+    "espidf/component_CMakeLists.txt.j2": "components/bitmar/CMakeLists.txt",
+    "espidf/idf_component.yml.j2": "components/bitmar/idf_component.yml",
+    "espidf/main_CMakeLists.txt.j2": "main/CMakeLists.txt",
+    "espidf/main_arenas.c.j2": "main/espidf_arenas.c",
+}
+
+
+def context(board: Board, blob: Blob, sources: dict[str, list[str]]) -> dict[str, Any]:
+    """Values for ``TEMPLATES``. ``sources``: folder -> files that were copied there. ``ConfigError`` for an unfit profile."""
+    if board.flash is None or board.serial is None or board.speed is None:
+        raise ConfigError(f"Board {board.name}: a profile for ESP-IDF needs [flash], [serial] and [speed].")
+    model = board.flash.partition("model")
+    if model is None or board.flash.partition("app") is None:
+        raise ConfigError(f"Board {board.name}: the flash layout has no partition that holds the app, or the model.")
+    if blob.size > model.size:
+        raise ConfigError(f"Board {board.name}: partition '{model.name}' has {model.size} bytes, the model blob needs {blob.size}.",
+                          "Make the partition and the region 'flash' of the profile agree.")
+    c = sorted([*(f for f in sources[MODEL] if f.endswith((".c", ".S"))), "bm_step.c"])
+    return {
+        "model_partition": model, "internal": [r.name for r in board.regions if r.cache_line is None],
+        "psram_mode": "OCT" if any("octal" in r.what for r in board.regions) else "QUAD",
+        "component_sources": c,
+        "component_hot": [f for f in c if f.removesuffix(".c") in HOT_SOURCES or f.startswith("bm_kernels__") and f.endswith(".c")],
+        "component_version": _version(),
+        "main_sources": sorted([*(f for f in sources[PLATFORM] if f.endswith(".c")), "espidf_arenas.c"]),
+    }
+
+
+def _version() -> str:
+    """A version that ESP-IDF's component manager accepts: three numbers."""
+    from .emit import version
+    return ".".join((re.findall(r"\d+", version()) + ["0", "0", "0"])[:3])

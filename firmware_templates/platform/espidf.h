@@ -1,0 +1,16 @@
+/* The model on ESP-IDF: what main, console, arenas and the second core share. */
+#ifndef ESPIDF_H
+#define ESPIDF_H
+
+#include "bitmar.h"
+
+/* Memory for the model; NULL, or why there is none. */
+const char *espidf_arenas(bm_ram ram[BM_RAMS]);
+
+/* Let both cores share the products and the head of s. Returns 0, or -1 if there is no memory for the second task. */
+int espidf_split_start(bm_state *s);
+
+/* Serve the console for ever. `why` is NULL, or the reason why the model did not start. */
+void espidf_console(bm_state *s, const char *why);
+
+#endif
