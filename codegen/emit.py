@@ -73,12 +73,14 @@ def emit(model: FrozenModel, board: Board, out: Path | str, family: str | None =
     arenas = [r.name for r in board.regions if "arena" in r.holds]
     _check(board, family, head_bits, memory, arenas, out)
     blob = lowering.lower(model, family, head_bits, memory if memory in lowering.MEMORY_TIERS[1:] else "ram")
+    if board.os == "espidf":
+        espidf.check(board, blob)
     plan = make_plan(model.config, blob, board, memory if memory in arenas else None)
     project = Project(out, board, family, plan, blob, estimates(model.config, blob, board, plan))
     values = context(model, board, family, blob, plan) | {"version": version()}
     sources = _copy_sources(project)
     if board.os == "espidf":
-        values |= espidf.context(board, blob, sources)
+        values |= espidf.context(board, sources)
     _render(project, values)
     with atomic_file(out / "model.blob") as f:
         f.write(blob.to_bytes())

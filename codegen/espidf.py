@@ -26,8 +26,8 @@ TEMPLATES = {
 }
 
 
-def context(board: Board, blob: Blob, sources: dict[str, list[str]]) -> dict[str, Any]:
-    """Values for ``TEMPLATES``. ``sources``: folder -> files that were copied there. ``ConfigError`` for an unfit profile."""
+def check(board: Board, blob: Blob) -> None:
+    """``ConfigError`` if the profile cannot be that of an ESP32."""
     if board.flash is None or board.serial is None or board.speed is None:
         raise ConfigError(f"Board {board.name}: a profile for ESP-IDF needs [flash], [serial] and [speed].")
     model = board.flash.partition("model")
@@ -36,9 +36,13 @@ def context(board: Board, blob: Blob, sources: dict[str, list[str]]) -> dict[str
     if blob.size > model.size:
         raise ConfigError(f"Board {board.name}: partition '{model.name}' has {model.size} bytes, the model blob needs {blob.size}.",
                           "Make the partition and the region 'flash' of the profile agree.")
+
+
+def context(board: Board, sources: dict[str, list[str]]) -> dict[str, Any]:
+    """Values for ``TEMPLATES``. ``sources``: folder -> files that were copied there."""
     c = sorted([*(f for f in sources[MODEL] if f.endswith((".c", ".S"))), "bm_step.c"])
     return {
-        "model_partition": model, "internal": [r.name for r in board.regions if r.cache_line is None],
+        "model_partition": board.flash.partition("model"), "internal": [r.name for r in board.regions if r.cache_line is None],
         "psram_mode": "OCT" if any("octal" in r.what for r in board.regions) else "QUAD",
         "component_sources": c,
         "component_hot": [f for f in c if f.removesuffix(".c") in HOT_SOURCES or f.startswith("bm_kernels__") and f.endswith(".c")],
