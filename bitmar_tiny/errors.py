@@ -7,6 +7,7 @@
     ├── FitError           a model that a board cannot hold
     ├── ToolError          a compiler or emulator that is missing or failed
     │   └── ProcessorError a kernel family whose instructions this processor lacks
+    ├── DeviceError        a board, or the port it is on, that does not do what it should
     └── VerifyError        a target that differs from the golden model
 """
 
@@ -52,6 +53,10 @@ class ToolError(BitmarError):
 
 class ProcessorError(ToolError):
     """A program whose kernel family this processor cannot run."""
+
+
+class DeviceError(BitmarError):
+    """A board, or its port, that is missing, busy, silent or not what it should be."""
 
 
 class VerifyError(BitmarError):

@@ -1,0 +1,98 @@
+"""Write a project into a board's flash: skip what is there, write, read back by hash, and always know what the board holds."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from pathlib import Path
+from typing import Any, Callable
+
+from codegen.boards import Board, Flash
+
+from ..errors import DeviceError
+from .esptool import Port, need_esptool, run
+from .pieces import Piece
+
+VERIFY_BYTES_PER_S = 200_000            # the chip hashes its own flash; a slow one
+WRITE_MARGIN_S, VERIFY_MARGIN_S = 60.0, 20.0
+WRITE_SLOWNESS = 4.0                    # of the line's own rate: erasing, retries
+
+Report = Callable[[Piece, str, float], None]
+
+
+def check_port(port: str) -> None:
+    """``DeviceError`` if the port is missing, is no serial port, may not be used, or is in use."""
+    import serial
+
+    if not os.path.exists(port):
+        raise DeviceError(f"{port}: there is no such port.", "Plug the board in; 'ls /dev/ttyUSB* /dev/ttyACM*' shows what is there.")
+    if not stat.S_ISCHR(os.stat(port).st_mode):
+        raise DeviceError(f"{port}: not a serial port.", "Name a device such as /dev/ttyUSB0.")
+    if not os.access(port, os.R_OK | os.W_OK):
+        raise DeviceError(f"{port}: you may not use the port.",
+                          "Add yourself to its group: sudo usermod -aG dialout $USER, then log in again.")
+    try:
+        serial.Serial(port, exclusive=True).close()
+    except (serial.SerialException, OSError):
+        raise DeviceError(f"{port}: another program uses the port.", f"Close the serial monitor; 'fuser {port}' names it.") from None
+
+
+def write(pieces: list[Piece], board: Board, port: Port, verify: bool = True,
+          report: Report = lambda piece, state, share: None) -> list[dict[str, Any]]:
+    """Write what is not there yet; returns a record for every piece, with ``state`` ``written`` or ``already there``.
+
+    ``DeviceError`` says what went wrong, what is on the board now, and that the command can be run again.
+    """
+    need_esptool()
+    check_port(port.name)
+    done: list[dict[str, Any]] = []
+    try:
+        _check_chip(board.flash, port)
+        for i, piece in enumerate(pieces):
+            done.append(_one(piece, port, verify, report, last=i == len(pieces) - 1))
+    except DeviceError as error:
+        there = ", ".join(d["name"] for d in done) or "nothing of this project that is known to be whole"
+        rest = ", ".join(p.name for p in pieces[len(done):])
+        raise DeviceError(error.message, f"{error.hint} On the board now: {there}; not yet: {rest}.") from None
+    return done
+
+
+def _check_chip(flash: Flash, port: Port) -> None:
+    """The chip by its own word, and its flash."""
+    text = run(port, ["flash-id"], limit_s=20)
+    found = re.search(r"Detected flash size:\s*(\d+)\s*([KM])B", text)
+    size = int(found[1]) << (20 if found[2] == "M" else 10) if found else None
+    if size is not None and size < flash.size:
+        raise DeviceError(f"{port.name}: the chip has {size >> 20} MB of flash, the board profile says {flash.size >> 20} MB.",
+                          "Choose the board that you have with --board.")
+
+
+def _one(piece: Piece, port: Port, verify: bool, report: Report, last: bool) -> dict[str, Any]:
+    if _holds(piece, port):
+        report(piece, "already there", 1.0)
+        return piece.as_dict() | {"state": "already there"}
+    limit = WRITE_MARGIN_S + WRITE_SLOWNESS * piece.seconds(port.baud)
+    report(piece, "writing", 0.0)
+    run(port, ["write-flash", f"{piece.offset:#x}", str(piece.path)], limit, last=last and not verify,
+        progress=lambda share: report(piece, "writing", share))
+    if verify:
+        report(piece, "verifying", 1.0)
+        run(port, ["verify-flash", f"{piece.offset:#x}", str(piece.path)], _verify_s(piece), last=last)
+    report(piece, "written", 1.0)
+    return piece.as_dict() | {"state": "written"}
+
+
+def _holds(piece: Piece, port: Port) -> bool:
+    """Whether the flash has the piece already, by the MD5 that the chip computes over it."""
+    try:
+        run(port, ["verify-flash", f"{piece.offset:#x}", str(piece.path)], _verify_s(piece))
+    except DeviceError as error:
+        if "does not hold" in error.message:
+            return False
+        raise
+    return True
+
+
+def _verify_s(piece: Piece) -> float:
+    return VERIFY_MARGIN_S + len(piece.data) / VERIFY_BYTES_PER_S
