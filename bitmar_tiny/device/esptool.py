@@ -28,7 +28,7 @@ WORDS: tuple[tuple[str, str, str], ...] = (
     (r"Resource busy|Device or resource busy|Errno 16|Could not exclusively lock|Resource temporarily unavailable",
      "another program uses the port", "Close the serial monitor; 'fuser PORT' names it."),
     (r"This chip is ([\w-]+), not ([\w-]+)", r"the chip is a {1}, the board profile is for a {2}", "Choose the board with --board."),
-    (r"chip stopped responding|Lost connection|device disconnected|Input/output error|Errno 5\b|Write timeout|The chip stopped",
+    (r"chip stopped responding|serial exception error|Lost connection|device disconnected|Input/output error|Errno 5\b|Write timeout|The chip stopped",
      "the connection was lost in the middle", "Check cable and power, then run the command again."),
     (r"No serial data received|Wrong boot mode|Failed to connect|Invalid head of packet|Timed out waiting for packet",
      "the chip does not answer as a boot loader",
@@ -114,7 +114,7 @@ def _end(process: subprocess.Popen) -> None:
 
 def words_for(text: str, port: Port) -> DeviceError:
     """The error that esptool's output stands for."""
-    errors = text[text.find("rror"):] if "rror" in text else text
+    errors = text[max(text.lower().find("error"), 0):]
     for pattern, meaning, hint in WORDS:
         found = re.search(pattern, errors)
         if found:

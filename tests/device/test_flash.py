@@ -1,0 +1,206 @@
+"""`bitmar-tiny flash` against a mock boot loader on a pty: what it writes, what it skips, and how each failure is called."""
+
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from bitmar_tiny.device import esptool
+from bitmar_tiny.device.esptool import Port, words_for
+from bitmar_tiny.device.flash import check_port, write
+from bitmar_tiny.device.pieces import APP, MODEL, collect
+from bitmar_tiny.errors import ConfigError, DataError, DeviceError
+from codegen.boards import load_board
+from codegen.emit import emit
+
+BOARD = load_board("esp32-s3-n16r8")
+HERE = Path(__file__).parent
+START_S = 20.0
+
+
+@pytest.fixture
+def project(tiny, tmp_path):
+    """A generated project with what ESP-IDF's build leaves behind: as small as it can be, but of the real form."""
+    made = emit(tiny, BOARD, tmp_path / "p")
+    build = made.path / "build"
+    for name, content in (("bootloader/bootloader.bin", b"boot" * 1000), ("partition_table/partition-table.bin", b"part" * 768),
+                          ("bitmar.bin", b"app" + bytes.fromhex(tiny.digest) + os.urandom(9000))):
+        (build / name).parent.mkdir(parents=True, exist_ok=True)
+        (build / name).write_bytes(content)
+    (build / "flasher_args.json").write_text(json.dumps({
+        "write_flash_args": ["--flash_mode", "dio", "--flash_size", "16MB", "--flash_freq", "80m"],
+        "flash_settings": {"flash_mode": "dio", "flash_size": "16MB", "flash_freq": "80m"},
+        "flash_files": {"0x0": "bootloader/bootloader.bin", "0x10000": "bitmar.bin", "0x8000": "partition_table/partition-table.bin",
+                        "0x210000": "../model.blob"},
+        "app": {"offset": "0x10000", "file": "bitmar.bin", "encrypted": "false"},
+        "extra_esptool_args": {"after": "hard_reset", "before": "default_reset", "stub": True, "chip": "esp32s3"},
+    }))
+    return made.path
+
+
+@pytest.fixture
+def board():
+    """Start a mock board; yields a function fault, chip -> port name."""
+    pytest.importorskip("esp32_mock_bootloader", reason="esp32-mock-bootloader is not installed (pip install esp32-mock-bootloader)")
+    running = []
+
+    def start(fault: str = "none", chip: str = "esp32s3") -> str:
+        process = subprocess.Popen([sys.executable, str(HERE / "mock_board.py"), fault, chip], stdout=subprocess.PIPE, text=True)
+        running.append(process)
+        until = time.monotonic() + START_S
+        while time.monotonic() < until:
+            found = re.search(r"/dev/pts/\d+", process.stdout.readline())
+            if found:
+                return found[0]
+        pytest.fail("the mock boot loader did not start")
+
+    yield start
+    for process in running:
+        process.kill()
+        process.wait()
+
+
+def line(port: str, project: Path) -> Port:
+    return Port(port, "esp32s3", 921600, project / "flash.log", "no-reset")
+
+
+def test_everything_is_written_read_back_and_then_skipped(project, board):
+    pieces, port = collect(project, BOARD, (MODEL, APP)), line(board(), project)
+    assert [p.name for p in pieces] == ["model", "bootloader", "partition table", "program"]
+    seen = []
+    done = write(pieces, BOARD, port, report=lambda piece, state, share: seen.append((piece.name, state)))
+    assert {d["state"] for d in done} == {"written"} and ("model", "verifying") in seen
+    again = write(pieces, BOARD, port)
+    assert {d["state"] for d in again} == {"already there"}
+    program = next(p for p in pieces if p.name == "program")
+    program.path.write_bytes(program.data[:-1] + bytes([program.data[-1] ^ 1]))
+    states = {d["name"]: d["state"] for d in write(collect(project, BOARD, (MODEL, APP)), BOARD, port)}
+    assert states == {"model": "already there", "bootloader": "already there", "partition table": "already there", "program": "written"}
+    log = (project / "flash.log").read_text()
+    assert log.count("$ esptool") > 10 and "write-flash 0x210000" in log
+
+
+def test_the_parts_alone(project, board):
+    assert [p.part for p in collect(project, BOARD, (MODEL,))] == [MODEL]
+    assert [p.name for p in collect(project, BOARD, (APP,))] == ["bootloader", "partition table", "program"]
+
+
+def test_a_worn_flash_is_noticed(project, board):
+    with pytest.raises(DeviceError, match="does not hold what was written.*On the board now: nothing.*not yet: model, bootloader"):
+        write(collect(project, BOARD, (MODEL, APP)), BOARD, line(board("rot"), project))
+
+
+def test_a_board_that_vanishes(project, board, monkeypatch):
+    monkeypatch.setattr(esptool, "IDLE_S", 6.0)
+    started = time.monotonic()
+    with pytest.raises(DeviceError, match="On the board now: .*not yet: model") as caught:
+        write(collect(project, BOARD, (MODEL, APP)), BOARD, line(board("die:1"), project))
+    assert time.monotonic() - started < 60 and ("lost" in str(caught.value) or "no answer" in str(caught.value))
+
+
+def test_another_chip_and_a_smaller_flash(project, board):
+    with pytest.raises(DeviceError, match="the chip is a ESP32-C3, the board profile is for a ESP32-S3"):
+        write(collect(project, BOARD, (MODEL,)), BOARD, line(board(chip="esp32c3"), project))
+    big = BOARD.model_copy(update={"flash": BOARD.flash.model_copy(update={"size": 32 << 20})})
+    with pytest.raises(DeviceError, match="has 16 MB of flash, the board profile says 32 MB"):
+        write(collect(project, BOARD, (MODEL,)), big, line(board(), project))
+
+
+@pytest.mark.parametrize("noise", [b"", b"I (312) wifi: hello\r\n", bytes(range(256))])
+def test_a_port_without_a_boot_loader(project, noise):
+    """Silence, the log of a running program, garbage: not a boot loader, and no hang."""
+    master, slave = pty.openpty()
+    stop = threading.Event()
+
+    if noise:
+        os.set_blocking(master, False)
+        speaker = threading.Thread(target=_chatter, args=(master, noise, stop), daemon=True)
+        speaker.start()
+    started = time.monotonic()
+    try:
+        with pytest.raises(DeviceError, match="does not answer as a boot loader.*BOOT|no answer for too long"):
+            write(collect(project, BOARD, (MODEL,)), BOARD, line(os.ttyname(slave), project))
+    finally:
+        stop.set()
+    assert time.monotonic() - started < esptool.CONNECT_S + 30
+
+
+def _chatter(master, noise, stop):
+    while not stop.wait(0.02):
+        for action in (lambda: os.write(master, noise), lambda: os.read(master, 4096)):
+            try:
+                action()
+            except (BlockingIOError, OSError):
+                pass
+
+
+def test_ports_that_cannot_be_used(tmp_path):
+    with pytest.raises(DeviceError, match="no such port"):
+        check_port(str(tmp_path / "ttyUSB7"))
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(DeviceError, match="not a serial port"):
+        check_port(str(tmp_path / "file"))
+    import serial
+    _, slave = pty.openpty()
+    with serial.Serial(os.ttyname(slave), exclusive=True), pytest.raises(DeviceError, match="another program uses the port"):
+        check_port(os.ttyname(slave))
+
+
+def test_no_permission_is_named(monkeypatch):
+    _, slave = pty.openpty()
+    monkeypatch.setattr(os, "access", lambda *a: False)          # root may use every port
+    with pytest.raises(DeviceError, match="may not use the port.*dialout"):
+        check_port(os.ttyname(slave))
+
+
+@pytest.mark.parametrize("text, words", [
+    ("A fatal error occurred: Could not open /dev/ttyUSB0 ([Errno 13] Permission denied)", "may not use"),
+    ("A fatal error occurred: Could not open /dev/ttyUSB0, the port is busy ([Errno 16] Device or resource busy)", "another program"),
+    ("A fatal error occurred: Failed to connect to ESP32-S3: Wrong boot mode detected (0x8)", "boot loader"),
+    ("A fatal error occurred: The chip stopped responding.", "lost in the middle"),
+    ("A fatal error occurred: This chip is ESP32, not ESP32-S3. Wrong chip argument?", "is a ESP32, the board"),
+    ("A fatal error occurred: MD5 of file does not match data in flash!", "does not hold what was written"),
+    ("something new", "esptool failed"),
+])
+def test_words(text, words, tmp_path):
+    assert words in words_for(text, Port("/dev/ttyUSB0", "esp32s3", 115200, tmp_path / "log")).message
+
+
+def spoil(path: Path, at: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    path.write_bytes(data)
+
+
+def test_pieces_that_do_not_belong_together_are_refused_before_writing(project, tiny):
+    args = json.loads((project / "build/flasher_args.json").read_text())
+    cases = [
+        (lambda: spoil(project / "model.blob", 200), "damaged"),
+        (lambda: spoil(project / "model.blob", 20), "another model than the project's manifest"),
+        (lambda: (project / "model.blob").write_bytes(b""), "is empty"),
+        (lambda: (project / "build/bitmar.bin").write_bytes(b"old app"), "built for another model"),
+        (lambda: (project / "build/bitmar.bin").unlink(), "no such file"),
+        (lambda: (project / "build/bootloader/bootloader.bin").write_bytes(bytes(40_000)), "would overwrite the partition table"),
+        (lambda: (project / "build/flasher_args.json").write_text("{"), "not what ESP-IDF's build writes"),
+        (lambda: (project / "build/flasher_args.json").write_text(json.dumps(args | {"app": {"offset": "0x20000"}})), "with the program at 0x20000"),
+        (lambda: (project / "build/flasher_args.json").unlink(), "not built yet"),
+    ]
+    saved = {p: p.read_bytes() for p in project.rglob("*") if p.is_file()}
+    for change, words in cases:
+        change()
+        with pytest.raises(DataError, match=words):
+            collect(project, BOARD, (MODEL, APP))
+        for path, data in saved.items():
+            path.write_bytes(data)
+    assert len(collect(project, BOARD, (MODEL, APP))) == 4
+    with pytest.raises(ConfigError, match="not a generated project"):
+        collect(project / "build", BOARD, (MODEL,))
+    with pytest.raises(ConfigError, match="generated for board esp32-s3-n16r8, not for esp32-s3-n16r2"):
+        collect(project, load_board("esp32-s3-n16r2"), (MODEL,))
