@@ -107,7 +107,7 @@ def memory_read_bytes(cfg: ModelConfig) -> int:
 def section_traffic(cfg: ModelConfig, blob: Blob) -> dict[str, float]:
     """Bytes of every section of the blob that one token reads, with an image set."""
     rows = {"token_codes": cfg.d_model, "token_scales": 4, "position_codes": cfg.d_model, "position_scales": 4}
-    rare = ("vision_", "image_", "tokenizer")           # once per image, or a few bytes per token
+    rare = ("vision_", "image_", "tokenizer", "check")           # once per image, or a few bytes per token
     episode = ("memory_ww", "memory_ww_scale")          # once per episode
 
     def one(name: str, size: int) -> float:

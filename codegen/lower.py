@@ -18,7 +18,7 @@ from bitmar_tiny.golden import numerics as nm
 
 from .pack import pack, pack4, pack5
 
-VERSION = 2
+VERSION = 3
 HEADER_BYTES = 64
 ALIGN = 64
 INT32_MAX = 2**31 - 1
@@ -154,7 +154,18 @@ def lower(model: FrozenModel, family: str, head_bits: str = "2", memory: str = "
         ternary("head_w", "head.w")
     floats("head_scale", "head.w.scale")
     blob.add("tokenizer", model.tokenizer, "GPT-2 BPE tables")
+    blob.add("check", kernel_check(model), "CRC-32 of three products, for the check of the kernels at start")
     return blob
+
+
+def kernel_check(model: FrozenModel) -> bytes:
+    """CRC-32 of the int32 products of the first layer's q, k, v, of its second feed-forward matrix and of the head's first 32 rows
+    with the codes x[k] = 37 k + 11 mod 255 - 127: a kernel that computes something else on the board is found when it starts."""
+    a, found = model.arrays, []
+    for rows in (np.concatenate([a[f"enc.0.{w}.trits"] for w in ("wq", "wk", "wv")]), a["enc.0.w2.trits"], a["head.w.trits"][:32]):
+        x = ((np.arange(rows.shape[1]) * 37 + 11) % 255 - 127).astype(np.int64)
+        found.append(zlib.crc32((rows.astype(np.int64) @ x).astype("<i4").tobytes()))
+    return struct.pack("<3I", *found)
 
 
 def token_bits(model: FrozenModel) -> int:

@@ -18,6 +18,7 @@ const char *bm_status_text(bm_status status)
     case BM_ERR_IMAGE: return "the image features hold NaN or infinity";
     case BM_ERR_CPU: return "this processor lacks the instructions that this build uses";
     case BM_ERR_NUMERICS: return "the toolchain broke a numerics rule";
+    case BM_ERR_KERNELS: return "the vector kernels compute something else than plain C on this processor";
     case BM_ERR_MEMORY: return "the memory's rows cannot be read or written";
     case BM_ERR_TOKENIZER: return "the model blob holds no usable tokenizer";
     }
@@ -125,6 +126,32 @@ static bm_status check_ram(bm_state *s, const bm_ram *ram)
     return BM_OK;
 }
 
+#ifdef BM_TAPS
+#define check_kernels(s) ((void)(s), 1)          /* verification says more: which element, and where */
+#else
+/* A product of known codes has the CRC-32 that lowering found for it. */
+static int check_product(bm_state *s, uint32_t w, uint32_t rows, uint32_t width, uint32_t which)
+{
+    int8_t *x = s->hidden;
+    int32_t sum = 0;
+    memset(x, 0, BM_PAD(width));
+    for (uint32_t k = 0; k < width; k++) {
+        x[k] = (int8_t)((int32_t)((k * 37u + 11u) % 255u) - 127);
+        sum += x[k];
+    }
+    bm_linear(s, w, rows, width, x, sum);
+    return bm_crc32(0, (const uint8_t *)s->acc, 4u * rows) == read_u32(s->blob + BM_OFF_CHECK + 4u * which);
+}
+
+/* A kernel that was never run on this very processor has to show that it computes what plain C does; attention's
+ * products are in bm_selftest. */
+static int check_kernels(bm_state *s)
+{
+    return check_product(s, bm_layers[0].wqkv, 3u * BM_D, BM_D, 0) && check_product(s, bm_layers[0].w2, BM_D, BM_FFN, 1u) &&
+           (BM_HEAD_T5 || check_product(s, BM_OFF_HEAD_W, BM_VOCAB < 32u ? BM_VOCAB : 32u, BM_D, 2u));
+}
+#endif
+
 bm_status bm_init(bm_state *s, const void *blob, size_t blob_size, const bm_ram ram[BM_RAMS])
 {
     memset(s, 0, sizeof *s);
@@ -142,6 +169,7 @@ bm_status bm_init(bm_state *s, const void *blob, size_t blob_size, const bm_ram 
 #if BM_TOKENIZER_BYTES
     if (bm_tokenizer_open(s->blob + BM_OFF_TOKENIZER, BM_TOKENIZER_BYTES, &s->tokenizer) != 0) return BM_ERR_TOKENIZER;
 #endif
+    if (!check_kernels(s)) return BM_ERR_KERNELS;
     bm_begin_episode(s);
     return BM_OK;
 }

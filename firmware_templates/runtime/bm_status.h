@@ -15,7 +15,8 @@ typedef enum {
     BM_ERR_CPU = -5,       /* the processor lacks the instructions this build uses */
     BM_ERR_NUMERICS = -6,  /* the toolchain broke a numerics rule; see bm_selftest() */
     BM_ERR_TOKENIZER = -7, /* the blob holds no usable tokenizer */
-    BM_ERR_MEMORY = -8     /* the memory's rows cannot be read or written; its tier knows why */
+    BM_ERR_MEMORY = -8,    /* the memory's rows cannot be read or written; its tier knows why */
+    BM_ERR_KERNELS = -9    /* the kernels compute something else than they should */
 } bm_status;
 
 /* One sentence for a status code. */

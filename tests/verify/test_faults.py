@@ -161,3 +161,18 @@ def test_a_prompt_without_a_tokenizer_is_refused(tiny, tmp_path):
     program = build(emit(tiny, board, tmp_path / "p", "portable").path, board, "portable")
     done = subprocess.run([*program.command, "generate", "--prompt", "hi"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 2 and "no tokenizer" in done.stderr
+
+
+@pytest.mark.parametrize("kernel, new, words", [
+    ("gemv_t2s8", "y[n / 2] += 1;", "differs from plain integer"),
+    ("gemv_t2s8", "if (n > 1) { const int32_t t = y[0]; y[0] = y[1]; y[1] = t; }", "compute something else than plain C"), ("dots_s8", "y[0] ^= 1;", "differs from plain integer"),
+    ("wsum_s8", "y[len - 1] -= 1;", "differs from plain integer")])
+def test_kernels_that_this_processor_gets_wrong_are_found_at_start(project, kernel, new, words):
+    """A kernel that was proven elsewhere and misbehaves here: the program does not compute with it."""
+    path = project.sources / "bm_kernels__portable.c"
+    text = path.read_text()
+    end = text.index("\n}\n", text.index(f"void bm_{kernel}__portable("))
+    path.write_text(text[:end] + f"\n    {new}" + text[end:])
+    program = build(project.path, project.board, project.family, compiler="gcc")
+    done = subprocess.run([*program.command, "generate", "--ids"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2 and words in done.stderr
