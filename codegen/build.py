@@ -43,9 +43,7 @@ class Program:
 
 def find_compiler(board: Board, wanted: str | None = None) -> tuple[str, Compiler]:
     """The wanted compiler, or the first of the board's that this machine has. ``ToolError`` if none."""
-    if board.os == "espidf":
-        raise ToolError(f"Projects for {board.name} are built by ESP-IDF, not here.",
-                        "Run 'idf.py build' in the project's folder; --board xtensa-sim proves the same C on an Xtensa.")
+    _refuse_espidf(board)
     if wanted is not None and wanted not in board.compilers:
         raise ToolError(f"Board {board.name} knows no compiler '{wanted}'.", f"It has: {', '.join(board.compilers)}.")
     for name, compiler in board.compilers.items():
@@ -54,6 +52,12 @@ def find_compiler(board: Board, wanted: str | None = None) -> tuple[str, Compile
     names = [wanted] if wanted else list(board.compilers)
     how = " or ".join(install_hint(board.compilers[n].package) for n in names)
     raise ToolError(f"No compiler for board {board.name} was found ({', '.join(names)}).", f"Install one: {how}.")
+
+
+def _refuse_espidf(board: Board) -> None:
+    if board.os == "espidf":
+        raise ToolError(f"Projects for {board.name} are built by ESP-IDF, not here.",
+                        "Run 'idf.py build' in the project's folder; --board xtensa-sim proves the same C on an Xtensa.")
 
 
 def has_compiler(compiler: Compiler) -> bool:
@@ -72,6 +76,7 @@ def install_hint(package: str) -> str:
 
 def runner(board: Board) -> list[str]:
     """Command prefix that runs the board's programs on this machine; ``ToolError`` if there is none."""
+    _refuse_espidf(board)
     if platform.machine() == board.machine:
         return []
     if not board.emulator:
