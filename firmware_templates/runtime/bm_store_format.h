@@ -32,9 +32,13 @@ extern "C" {
 #define BM_STATE_LOW_CRC 48u
 #define BM_STATE_SCALES 128u                    /* float32 [448] */
 #define BM_STATE_USAGE 1920u                    /* u32 [448] */
+/* Offsets in a header. */
+#define BM_HEADER_SHAPE 16u                     /* u32 slots, width, bytes of a row, rows of a block, blocks of a group, unit */
+#define BM_HEADER_SIZE 40u                      /* u64 of the whole store */
+#define BM_HEADER_DIGEST 48u                    /* SHA-256 of the frozen model */
 
 typedef struct {
-    uint32_t slots, width, plane, blocks, groups;
+    uint32_t slots, width, plane, blocks, groups; /* plane: bytes */
     uint64_t state, high, low, back, size;      /* offsets of home 0 of each, of copy 1, and the end */
 } bm_store_layout;
 
@@ -50,10 +54,8 @@ void bm_store_seal(uint8_t *unit, uint32_t magic, uint32_t index, uint64_t seque
 int bm_store_sealed(const uint8_t *unit, uint32_t magic, uint32_t index);
 uint64_t bm_store_sequence(const uint8_t *unit);
 
-/* A header is a sealed unit with these fields. */
-void bm_store_header_write(uint8_t *unit, const bm_store_layout *at, const uint8_t *digest);
+/* Whether a header describes exactly this layout. */
 int bm_store_header_fits(const uint8_t *unit, const bm_store_layout *at);
-int bm_store_header_is_of(const uint8_t *unit, const uint8_t *digest);
 
 uint32_t bm_store_get32(const uint8_t *p);
 void bm_store_put32(uint8_t *p, uint32_t v);
