@@ -4,6 +4,7 @@
     ├── ConfigError        a configuration value or key
     ├── DataError          an input file: missing, corrupt, of the wrong shape
     ├── FrozenError        a frozen model file that is not one, or is damaged
+    ├── StoreError         a memory store that is missing, damaged or another model's
     ├── FitError           a model that a board cannot hold
     ├── ToolError          a compiler or emulator that is missing or failed
     │   └── ProcessorError a kernel family whose instructions this processor lacks
@@ -41,6 +42,10 @@ class DataError(BitmarError):
 
 class FrozenError(BitmarError):
     """A frozen model file that is damaged or not a frozen model."""
+
+
+class StoreError(BitmarError):
+    """A memory store that is missing, damaged, of another model or newer format, or that cannot be written."""
 
 
 class FitError(BitmarError):
