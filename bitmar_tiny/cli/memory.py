@@ -1,0 +1,195 @@
+"""bitmar-tiny memory"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import numpy as np
+from rich.table import Table
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save as safetensors_save
+
+from ..errors import ConfigError, StoreError
+from ..evaluate.inspect import Near, Summary, load_source, memory_of, nearest, summarise
+from ..files import atomic_file
+from ..frozen import FrozenModel
+from ..store import Memory, MemoryStore
+from .app import notes, print_json, results
+from .common import json_option, load_picture
+
+SNAPSHOT = "bitmar-tiny/memory"
+path = click.Path(path_type=Path)
+model_option = click.option("--model", type=path, help="The frozen model that the memory belongs to.")
+force_option = click.option("--force", is_flag=True, help="Replace a file that is there.")
+
+
+@click.group()
+def command() -> None:
+    """Look at, copy, check and renew the episodic memory of a model: a store on a card or in a file.
+
+    \b
+    Example: bitmar-tiny memory reset model.bitmar -o memory.store
+    """
+
+
+@command.command()
+@click.argument("sources", type=path, nargs=-1, required=True)
+@model_option
+@click.option("--text", help="Show the slots that answer this text (needs --model).")
+@click.option("--image", type=path, help="Show the slots that answer this picture (needs --model).")
+@click.option("--top", default=8, show_default=True, type=click.IntRange(1, 1000), help="How many slots to show.")
+@click.option("--figure", type=path, help="Draw usage and length of every slot into this PNG or SVG.")
+@json_option
+def inspect(sources: tuple[Path, ...], model: Path | None, text: str | None, image: Path | None, top: int, figure: Path | None,
+            as_json: bool) -> None:
+    """Show how the slots of stores, or of frozen models (.bitmar), are used, and which answer a text or a picture.
+
+    \b
+    Examples: bitmar-tiny memory inspect memory.store --model model.bitmar --text "a red apple"
+              bitmar-tiny memory inspect early.bitmar late.bitmar memory.store --figure slots.png
+    """
+    if (text is not None or image is not None) and model is None:
+        raise ConfigError("A text or a picture needs the model that turns it into a query.", "Add --model model.bitmar.")
+    if figure is not None and figure.suffix not in (".png", ".svg"):
+        raise ConfigError(f"{figure}: pictures are written as .png or .svg.")
+    frozen = FrozenModel.load(model) if model else None
+    loaded = [load_source(s) for s in sources]
+    summaries = [summarise(s, frozen) for s in loaded]
+    near = _near(loaded[-1], frozen, text, image, top) if text is not None or image is not None else []
+    if figure is not None:
+        from ..report.memory import heat_map
+        heat_map([(Path(s.name).name, s.memory) for s in loaded], figure)
+    if as_json:
+        print_json({"memories": [s.as_dict() for s in summaries], "nearest": [n.__dict__ for n in near]})
+        return
+    _print(summaries, near)
+    if figure is not None:
+        notes.print(f"Drew {figure}.")
+
+
+def _near(source, frozen: FrozenModel, text: str | None, image: Path | None, top: int) -> list[Near]:
+    from ..data.tokenizer import Tokenizer
+
+    if text and not frozen.tokenizer:
+        raise ConfigError("The model has no tokenizer, so it takes no text.", "Use --image.")
+    tokens = Tokenizer.from_bytes(frozen.tokenizer).encode(text) if text else []
+    return nearest(source, frozen, tokens, load_picture(frozen.config, image) if image else None, top)
+
+
+def _print(summaries: list[Summary], near: list[Near]) -> None:
+    table = Table("memory", "slots", "width", "commit", "empty", "effective slots", "being forgotten", "rest, median / most (estimated)")
+    for s in summaries:
+        table.add_row(s.name, str(s.slots), str(s.width), "-" if s.sequence is None else str(s.sequence), str(s.empty), f"{s.effective_slots:.0f}",
+                      "-" if s.stale is None else str(s.stale), f"{s.rest_median:.0f} / {s.rest_max:.0f} episodes")
+    results.print(table)
+    if near:
+        table = Table("slot", "share of the read", "cosine", "usage (1 = uniform)", "rest (estimated)", title="Slots that answer")
+        for n in near:
+            table.add_row(str(n.slot), f"{n.share:.1%}", f"{n.cosine:+.3f}", f"{n.usage:.2f}", f"{n.rest:.0f} episodes")
+        results.print(table)
+
+
+@command.command()
+@click.argument("store", type=path)
+@model_option
+@json_option
+def verify(store: Path, model: Path | None, as_json: bool) -> None:
+    """Read all of a STORE and name every damaged piece. Exit status 1 if rows are lost.
+
+    \b
+    Example: bitmar-tiny memory verify /media/card/memory.store
+    """
+    opened = MemoryStore.open(store, FrozenModel.load(model).digest if model else None)
+    memory, lost = opened.check()
+    if as_json:
+        print_json({"store": str(store), "slots": memory.slots, "width": memory.width, "commit": opened.sequence, "model_sha256": opened.digest,
+                    "lost": lost, "copies_damaged": opened.damaged})
+    for piece in [] if as_json else opened.damaged:
+        notes.print(f"{store}: {piece} is damaged; its other copy is whole, and the next episode mends it.")
+    if lost:
+        error = StoreError(f"{store}: {'; '.join(lost)}: damaged.", "'bitmar-tiny memory export --salvage' keeps the rest; "
+                           "'memory reset' starts anew.")
+        error.exit_code = 1
+        raise error
+    if not as_json:
+        notes.print(f"{store}: whole, {memory.slots} slots of {memory.width}, commit {opened.sequence}.")
+
+
+@command.command()
+@click.argument("store", type=path)
+@click.option("-o", "--out", type=path, default=Path("memory.safetensors"), show_default=True)
+@click.option("--salvage", is_flag=True, help="Write zeros for the rows of damaged blocks, instead of refusing.")
+@force_option
+def export(store: Path, out: Path, salvage: bool, force: bool) -> None:
+    """Copy the memory of a STORE into a snapshot: codes, scales, usage (safetensors).
+
+    \b
+    Example: bitmar-tiny memory export memory.store -o monday.safetensors
+    """
+    _free(out, force)
+    opened = MemoryStore.open(store)
+    memory = opened.check()[0] if salvage else opened.read()
+    meta = {"format": SNAPSHOT, "version": "1", "model_sha256": opened.digest, "commit": str(opened.sequence)}
+    with atomic_file(out, StoreError) as f:
+        f.write(safetensors_save({"codes": memory.codes, "scales": memory.scales, "usage": memory.usage}, meta))
+    notes.print(f"Wrote {out}: {memory.slots} slots, commit {opened.sequence}.")
+
+
+@command.command(name="import")
+@click.argument("snapshot", type=path)
+@click.option("-o", "--out", type=path, default=Path("memory.store"), show_default=True)
+@model_option
+@force_option
+def import_(snapshot: Path, out: Path, model: Path | None, force: bool) -> None:
+    """Make a store from a SNAPSHOT.
+
+    \b
+    Example: bitmar-tiny memory import monday.safetensors -o /media/card/memory.store
+    """
+    _free(out, force)
+    memory, digest = _read_snapshot(snapshot)
+    if model and FrozenModel.load(model).digest != digest:
+        raise StoreError(f"{snapshot}: the memory belongs to another model than {model}.", "Name the model that it belongs to.")
+    MemoryStore.create(out, memory, digest)
+    notes.print(f"Wrote {out}: {memory.slots} slots.")
+
+
+@command.command()
+@click.argument("model", type=path)
+@click.option("-o", "--out", type=path, default=Path("memory.store"), show_default=True)
+@click.option("--empty", is_flag=True, help="All rows zero, instead of what the model was trained to.")
+@force_option
+def reset(model: Path, out: Path, empty: bool, force: bool) -> None:
+    """Make a new store for a frozen MODEL, with the memory that it was trained to.
+
+    \b
+    Example: bitmar-tiny memory reset model.bitmar -o memory.store
+    """
+    _free(out, force)
+    frozen = FrozenModel.load(model)
+    made = MemoryStore.create(out, memory_of(frozen, empty), frozen.digest)
+    notes.print(f"Wrote {out}: {made.layout.slots} slots, {made.layout.size:,} bytes.")
+
+
+def _free(out: Path, force: bool) -> None:
+    if out.exists() and not force:
+        raise ConfigError(f"{out}: is there already.", "Choose another name with -o, or replace it with --force.")
+
+
+def _read_snapshot(snapshot: Path) -> tuple[Memory, str]:
+    if not snapshot.is_file():
+        raise StoreError(f"{snapshot}: there is no such file.", "Make one with 'bitmar-tiny memory export'.")
+    try:
+        with safe_open(snapshot, framework="numpy") as f:
+            meta = f.metadata() or {}
+            arrays = {name: f.get_tensor(name) for name in f.keys()}
+    except (SafetensorError, OSError, ValueError, TypeError) as error:
+        raise StoreError(f"{snapshot}: damaged or not a snapshot ({str(error).splitlines()[0]}).", "Export it again.") from None
+    shapes = {name: (a.dtype.name, a.ndim) for name, a in arrays.items()}
+    expected = {"codes": ("int16", 2), "scales": ("float32", 1), "usage": ("uint32", 1)}
+    if meta.get("format") != SNAPSHOT or meta.get("version") != "1" or shapes != expected or len({len(a) for a in arrays.values()}) != 1:
+        raise StoreError(f"{snapshot}: not a snapshot of a memory.", "Make one with 'bitmar-tiny memory export'.")
+    if not np.isfinite(arrays["scales"]).all():
+        raise StoreError(f"{snapshot}: holds scales that are not finite.", "Export it again.")
+    return Memory(**arrays), meta.get("model_sha256", "0" * 64)

@@ -1,0 +1,115 @@
+"""Looking at an episodic memory: how its slots are used, how long they rest, and which answer a text or a picture."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Sequence
+
+import numpy as np
+
+from ..errors import StoreError
+from ..frozen import FrozenModel
+from ..golden import numerics as nm
+from ..golden.model import GoldenModel, forget_threshold
+from ..store import Memory, MemoryStore
+
+#: Usage keeps 31/32 of itself with every episode that does not reach the slot (numerics.md).
+DECAY = 31 / 32
+
+
+@dataclass(frozen=True)
+class Source:
+    """A memory and where it is from: a store, or the memory that a frozen model was trained to."""
+
+    name: str
+    memory: Memory
+    digest: str
+    sequence: int | None = None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One memory in numbers. ``effective_slots``: exp of the entropy of the usage; ``stale``: slots that are being forgotten, if the
+    model is known; ``rest``: episodes since a slot was last reached, estimated from the decay of its usage: median and largest."""
+
+    name: str
+    slots: int
+    width: int
+    sequence: int | None
+    model_sha256: str
+    empty: int
+    effective_slots: float
+    stale: int | None
+    rest_median: float
+    rest_max: float
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Near:
+    """A slot that answers a query: its share of the read (softmax), the cosine of its row and the query, its usage."""
+
+    slot: int
+    share: float
+    cosine: float
+    usage: float
+    rest: float
+
+
+def load_source(path: Path) -> Source:
+    """A store file, or a frozen model (.bitmar). ``StoreError`` and ``FrozenError``."""
+    if path.suffix == ".bitmar":
+        model = FrozenModel.load(path)
+        return Source(str(path), memory_of(model), model.digest)
+    store = MemoryStore.open(path)
+    return Source(str(path), store.read(), store.digest, store.sequence)
+
+
+def memory_of(model: FrozenModel, empty: bool = False) -> Memory:
+    """The memory that a model starts with; ``empty``: of the same shape, all rows zero, usage uniform."""
+    codes, scales, usage = (model.arrays[f"memory.m.{part}"] for part in ("codes", "scales", "usage"))
+    if empty:
+        codes, scales, usage = np.zeros_like(codes), np.zeros_like(scales), np.full_like(usage, nm.USAGE_ONE // len(usage))
+    return Memory(codes.copy(), scales.copy(), usage.copy())
+
+
+def rest(usage: np.ndarray) -> np.ndarray:
+    """Episodes since each slot was last reached, estimated: how often 31/32 takes the uniform usage to what is left. float64 [K]."""
+    fresh = nm.USAGE_ONE / len(usage)
+    return np.maximum(np.log(fresh / np.maximum(usage, 1)) / -math.log(DECAY), 0)
+
+
+def summarise(source: Source, model: FrozenModel | None = None) -> Summary:
+    """Figures of one memory."""
+    m = source.memory
+    share = m.usage / max(int(m.usage.sum(dtype=np.int64)), 1)
+    entropy = -float(np.sum(share[share > 0] * np.log(share[share > 0])))
+    still = rest(m.usage)
+    return Summary(source.name, m.slots, m.width, source.sequence, source.digest, int((np.abs(m.rows()).max(1) == 0).sum()), math.exp(entropy),
+                   None if model is None else int((m.usage < forget_threshold(model.config)).sum()), float(np.median(still)), float(still.max()))
+
+
+def nearest(source: Source, model: FrozenModel, tokens: Sequence[int], picture: np.ndarray | None, count: int) -> list[Near]:
+    """The slots that answer the query which the model forms from a picture (float32 [image_inputs, 768]) and ``tokens``."""
+    if source.digest != model.digest:
+        raise StoreError(f"{source.name}: the memory belongs to another model (SHA-256 {source.digest[:12]}...).",
+                         "Name the model that it belongs to with --model.")
+    golden = GoldenModel(model.config, model.arrays, memory_on=False)
+    if picture is not None:
+        golden.set_image(picture)
+    for token in (model.config.vocab_size - 1, *tokens):
+        golden.step(token)
+    q, scale = golden.query()
+    m = source.memory
+    scores = nm.memory_scores(q, scale, nm.high_bytes(m.codes), m.scales * np.float32(256)).astype(np.float64)
+    share = np.exp(scores - scores.max())
+    share /= share.sum()
+    rows, query, still = m.rows(), q.astype(np.float32) * scale, rest(m.usage)
+    length = np.linalg.norm(rows, axis=1) * np.linalg.norm(query)
+    cosine = np.divide(rows @ query, length, out=np.zeros(len(rows), np.float32), where=length > 0)
+    return [Near(int(i), float(share[i]), float(cosine[i]), float(m.usage[i] * len(rows) / nm.USAGE_ONE), float(still[i]))
+            for i in np.argsort(-share, kind="stable")[:count]]
