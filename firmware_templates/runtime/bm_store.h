@@ -1,118 +1,116 @@
-/* The episodic memory on a block device: larger than RAM, kept over power cuts, never half-written.
+/* The episodic memory on a card, in a file or in raw flash: crash-safe, checked, read block by block (docs/memory-store.md).
  *
- * Every block has two homes. An episode writes what it changes into the homes that are not live, syncs, and then writes a commit
- * record that says which homes live now, twice, and syncs. Power lost at any moment leaves the memory before the episode or
- * the memory after it; nothing is replayed when it is mounted. Every block and record carries a CRC-32 and says what it is.
- * Byte for byte: docs/memory-store.md. Little-endian machines only.
+ *   bm_store store;
+ *   bm_store_open(&store, &device, BM_SLOTS, BM_C, digest, buffers);   buffers: BM_STORE_BUFFERS(BM_C) bytes, aligned to 64
+ *   const bm_tier rows = bm_store_tier(&store);
+ *   bm_use_memory(&s, &rows);
+ *
+ * An episode writes beside what is live and becomes the memory with one commit record: a power cut at any moment leaves
+ * the memory before the episode or the one after it. Every byte that is read is checked. Little-endian processors only.
  */
 #ifndef BM_STORE_H
 #define BM_STORE_H
 
-#include <stddef.h>
-#include <stdint.h>
-
+#include "bm_store_format.h"
 #include "bm_tier.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-#define BM_STORE_VERSION 1u
-#define BM_STORE_RING 8u          /* places of commit records, used in turn */
-#define BM_STORE_STATE_ROWS 512u  /* rows whose scales and usage make a block */
-#define BM_STORE_TRAILER 32u
-#define BM_STORE_UNIT 512u        /* devices are read and written in multiples of it */
-
 typedef enum {
     BM_STORE_OK = 0,
-    BM_STORE_IO = -1,        /* the device refused to read or write */
-    BM_STORE_READ_ONLY = -2,
-    BM_STORE_MISSING = -3,   /* nothing but zeros or erased flash */
-    BM_STORE_FOREIGN = -4,   /* something else is there */
-    BM_STORE_NEWER = -5,     /* a format of a later version */
-    BM_STORE_SHAPE = -6,     /* rows of another number or width */
-    BM_STORE_MODEL = -7,     /* the memory of another model */
-    BM_STORE_SHORT = -8,     /* the device is smaller than the store on it, or than a store needs */
-    BM_STORE_DAMAGED = -9,   /* a block is not what was written; bm_store.bad says which */
-    BM_STORE_NO_COMMIT = -10 /* no commit record is whole */
+    BM_STORE_MISSING,      /* there is no such file or device */
+    BM_STORE_PERMISSION,
+    BM_STORE_BUSY,         /* another program has it open */
+    BM_STORE_READ_ONLY,
+    BM_STORE_FULL,
+    BM_STORE_SHORT,        /* the device ends before the store does */
+    BM_STORE_IO,
+    BM_STORE_TIMEOUT,
+    BM_STORE_BLANK,        /* no header, nothing but erased bytes */
+    BM_STORE_FOREIGN,
+    BM_STORE_NEWER,
+    BM_STORE_SHAPE,        /* other slots or width */
+    BM_STORE_MODEL,
+    BM_STORE_DAMAGED,      /* bm_store.piece says what */
+    BM_STORE_ORDER,        /* blocks not in ascending order, or outside begin and commit */
+    BM_STORE_BUFFERS_BAD   /* missing, or not aligned to 64 bytes */
 } bm_store_status;
 
 /* One sentence for a status. */
 const char *bm_store_text(bm_store_status status);
 
-/* A block device. Functions return 0, or not if they failed; `at` and `n` are multiples of BM_STORE_UNIT. */
+/* Where the store lies. Offsets and sizes are bytes. Every write is whole units of BM_STORE_UNIT bytes at a multiple of them. */
 typedef struct {
-    /* Begin to read into a buffer that stays; at most two at a time. */
-    int (*fetch)(void *context, uint64_t at, void *to, uint32_t n);
-    /* Until all that was begun is there. */
-    int (*wait)(void *context);
-    int (*write)(void *context, uint64_t at, const void *from, uint32_t n);
-    int (*sync)(void *context);
+    bm_store_status (*read)(void *context, uint64_t offset, void *to, uint32_t n);
+    bm_store_status (*write)(void *context, uint64_t offset, const void *from, uint32_t n);  /* NULL: read-only */
+    bm_store_status (*sync)(void *context);   /* all writes before it outlast a power cut; of later ones any part may */
+    /* The next read into `to` will be this one: the device may begin now. NULL where a device cannot. At most two at a time. */
+    void (*prefetch)(void *context, uint64_t offset, void *to, uint32_t n);
     void *context;
-    uint64_t size;           /* bytes */
-    uint32_t sector;         /* what it erases or writes as one: 512, 4096 for flash */
-    int read_only;
-} bm_device;
+    uint64_t size;
+} bm_store_device;
 
-#define BM_STORE_ALIGN(n, to) (((n) + (to) - 1u) / (to) * (to))
-#define BM_STORE_ROWS_BYTES(width) BM_STORE_ALIGN(64u * BM_STORE_ALIGN(width, 64u) + BM_STORE_TRAILER, BM_STORE_UNIT)
-#define BM_STORE_STATE_BYTES BM_STORE_ALIGN(8u * BM_STORE_STATE_ROWS + BM_STORE_TRAILER, BM_STORE_UNIT)
-#define BM_STORE_BITMAP(slots) ((((slots) + 63u) / 64u + ((slots) + BM_STORE_STATE_ROWS - 1u) / BM_STORE_STATE_ROWS + 31u) / 32u * 4u)
-/* Working memory of a store, aligned to 64: two blocks of rows, two of state, two bitmaps. */
-#define BM_STORE_WORK(slots, width) \
-    (2u * BM_STORE_ROWS_BYTES(width) + 2u * BM_STORE_STATE_BYTES + BM_STORE_ALIGN(2u * BM_STORE_BITMAP(slots), 64u))
-
-/* What kind of block, record or header. */
-enum { BM_STORE_HEADER, BM_STORE_RECORD, BM_STORE_HIGH, BM_STORE_LOW, BM_STORE_STATE };
+/* A part of the store that can be damaged. */
+typedef enum {
+    BM_PIECE_HEADER,       /* index: copy */
+    BM_PIECE_RECORD,       /* index: copy of the newest commit record */
+    BM_PIECE_STATE,        /* index: group; scales and usage of its rows */
+    BM_PIECE_HIGH,         /* index: block */
+    BM_PIECE_LOW
+} bm_store_kind;
 
 typedef struct {
-    uint32_t kind, index, home;
-} bm_store_place;
+    bm_store_kind kind;
+    uint32_t index;
+} bm_store_piece;
 
+/* "high bytes of block", for example: the index follows. */
+const char *bm_store_kind_text(bm_store_kind kind);
+
+/* What the last episode wrote. */
+typedef struct {
+    uint64_t bytes;
+    uint32_t writes, syncs;
+} bm_store_counters;
+
+/* A block or a group in RAM, or on its way there. */
 typedef struct {
     uint8_t *bytes;
-    uint32_t index;          /* of the block in it; BM_STORE_NONE */
-    int checked;             /* its CRC was */
+    uint32_t index;        /* BM_STORE_NONE: nothing of use */
+    uint32_t n;
+    uint64_t offset;       /* of a read that was begun */
+    int pending;
 } bm_store_buffer;
-#define BM_STORE_NONE 0xFFFFFFFFu
 
 typedef struct {
-    const bm_device *device;
-    uint32_t slots, width, groups, states;
-    uint8_t digest[32];
-    uint64_t sequence;       /* of the last commit */
-    uint32_t sum;            /* of the CRCs of all live blocks */
-    uint32_t next_sum;
-    uint8_t *live, *next;    /* bitmaps: which home of every block; of the episode that is being written */
-    bm_store_buffer rows[2], state[2];
-    uint32_t changed;        /* index of a state block that is not written yet; BM_STORE_NONE */
-    uint32_t old_crc;        /* of that block, as it was */
-    int writing;             /* between begin and commit */
-    int lost;                /* a commit failed half-way: only mounting again tells what is there */
-    uint32_t weak;           /* copies that mounting found damaged: bit 0, 1: headers; bit 2, 3: of the newest record */
-    bm_store_status status;  /* why the last operation failed */
-    bm_store_place bad;      /* where */
-    uint64_t written;        /* bytes, since the last begin */
-    uint32_t writes, syncs;
+    bm_store_device device;
+    bm_store_layout at;
+    uint64_t sequence;     /* of the live memory */
+    bm_store_buffer state[2], plane[2];
+    bm_store_status status;    /* why the last call failed */
+    bm_store_piece piece;      /* what is damaged, if that is why */
+    bm_store_counters episode;
+    uint32_t bad_headers, bad_records; /* bit: copy that is damaged or behind; mended when the next episode begins */
+    uint32_t next_group, next_block; /* of the episode: those below are done */
+    uint32_t changing;     /* block that was got last to be changed */
+    int mounted, settled, writing;
 } bm_store;
 
-/* Bytes of a store on a device with this sector. */
-uint64_t bm_store_size(uint32_t slots, uint32_t width, uint32_t sector);
+#define BM_STORE_NONE 0xFFFFFFFFu
+#define BM_STORE_BUFFERS(width) (2u * BM_STORE_UNIT + 2u * BM_STORE_PLANE(width))
 
-/* Open the store on a device. work: BM_STORE_WORK bytes. digest: of the model; NULL takes any. */
-bm_store_status bm_store_mount(bm_store *s, const bm_device *device, uint32_t slots, uint32_t width, const uint8_t *digest,
-                               void *work);
+/* Open the store of a model: header, then the newest commit record. digest: SHA-256 of the frozen model, 32 bytes. */
+bm_store_status bm_store_open(bm_store *s, const bm_store_device *device, uint32_t slots, uint32_t width, const uint8_t *digest,
+                              void *buffers);
 
-/* Make a new store with the rows of another tier, and mount it. What was on the device is lost. */
-bm_store_status bm_store_create(bm_store *s, const bm_device *device, uint32_t slots, uint32_t width, const uint8_t *digest,
-                                const bm_tier *rows, void *work);
-
-/* The store as the memory's tier. Its functions return BM_ERR_MEMORY; s->status and s->bad say why. */
+/* Its rows, for bm_use_memory; read-only where the device is. `s` must stay. BM_ERR_MEMORY: bm_store.status says why. After a
+ * commit that failed, the memory is the one before or the one after the episode, as the device then has it. */
 bm_tier bm_store_tier(bm_store *s);
 
-/* Read every live block. Calls `found` (may be NULL) for each that is damaged, and for damaged copies of header and record;
- * returns how many. A sum of CRCs that differs from the record's is reported as a record. */
-uint32_t bm_store_verify(bm_store *s, void (*found)(void *context, const bm_store_place *place), void *context);
+/* Read everything that is live; `found` is called for every damaged piece. BM_STORE_DAMAGED if there was one. */
+bm_store_status bm_store_verify(bm_store *s, void (*found)(void *context, bm_store_piece piece), void *context);
 
 #ifdef __cplusplus
 }
