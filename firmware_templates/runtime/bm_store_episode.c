@@ -43,8 +43,8 @@ static bm_store_status settle(bm_store *s)
     }
     if (s->bad_records && write_record(s, s->sequence, s->bad_records) != BM_STORE_OK) return s->status;
     s->bad_records = 0;
-    s->settled = 1;
-    return sync_all(s);
+    s->settled = sync_all(s) == BM_STORE_OK;
+    return s->settled ? BM_STORE_OK : s->status;
 }
 
 static bm_store_status begin(bm_store *s)

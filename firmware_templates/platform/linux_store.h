@@ -1,0 +1,12 @@
+/* A memory store in a file or on a raw device, with a thread that reads ahead. */
+#ifndef LINUX_STORE_H
+#define LINUX_STORE_H
+
+#include "bm_store.h"
+
+/* Open and lock the one store of this program, and describe it in `device`. A program that may not write reads beside others. */
+bm_store_status linux_store_open(bm_store_device *device, const char *path, int writable);
+
+void linux_store_close(void);
+
+#endif
