@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from bitmar_tiny.config import VISION_DIM, ModelConfig
 from bitmar_tiny.golden.numerics import READ_BLOCK
+from bitmar_tiny.store import UNIT
 
 from .boards import Board
 from .lower import Blob
@@ -40,6 +41,7 @@ def arena_buffers(cfg: ModelConfig, board: Board, head_bits: str = "2", memory: 
     return [
         *(Buffer(f"kv.{i}", kv_bytes(cfg), f"int8 KV ring of layer {i}, {n} slots", False) for i in range(layers(cfg))),
         *([Buffer("memory", memory_bytes(cfg), f"episodic memory, {slots} slots", False)] if memory == "ram" else []),
+        *([Buffer("store", store_work(cfg), "blocks of the memory's store on their way")] if memory == "sd" else []),
         *(Buffer(f"image.{i}", image_bytes(cfg), f"keys and values of the image, fusion layer {i}", False)
           for i in range(cfg.n_fusion_layers)),
         Buffer("cond", 4 * cfg.n_decoder_layers * cfg.d_model, "memory conditioning of every decoder layer"),
@@ -97,6 +99,11 @@ def buffer_traffic(cfg: ModelConfig, name: str, size: int, context: int) -> floa
     if name.startswith("kv."):
         return min(context, cfg.context) * slot_bytes(cfg)
     return memory_read_bytes(cfg) / cfg.read_every if name == "memory" else size
+
+
+def store_work(cfg: ModelConfig) -> int:
+    """BM_STORE_BUFFERS: two units of state, two planes of a block."""
+    return 2 * UNIT + 2 * READ_BLOCK * pad(cfg.d_model)
 
 
 def memory_read_bytes(cfg: ModelConfig) -> int:

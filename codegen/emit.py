@@ -13,6 +13,7 @@ import jinja2
 from bitmar_tiny.errors import ConfigError
 from bitmar_tiny.files import atomic_file
 from bitmar_tiny.frozen import FrozenModel
+from bitmar_tiny.store import Memory, MemoryStore
 
 from . import espidf
 from . import lower as lowering
@@ -24,6 +25,10 @@ from .plan import Plan, make_plan
 from .resources import resource_dir
 
 MANIFEST = "manifest.json"
+#: The memory that a model starts with, as a store, in a project whose memory is in one.
+MEMORY_STORE = "memory.store"
+#: Operating systems whose platform layer has a device for it.
+STORE_SYSTEMS = ("linux", "espidf")
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,11 @@ class Project:
     estimates: list[Estimate]
 
     @property
+    def memory_store(self) -> Path | None:
+        """The store with the memory that the model starts with, if the project keeps it in one."""
+        return self.path / MEMORY_STORE if self.blob.memory == "sd" else None
+
+    @property
     def sources(self) -> Path:
         """Folder of the model's C."""
         return self.path / LAYOUTS[self.board.os].model
@@ -84,6 +94,9 @@ def emit(model: FrozenModel, board: Board, out: Path | str, family: str | None =
     _render(project, values)
     with atomic_file(out / "model.blob") as f:
         f.write(blob.to_bytes())
+    if blob.memory == "sd":
+        a = model.arrays
+        MemoryStore.create(out / MEMORY_STORE, Memory(a["memory.m.codes"], a["memory.m.scales"], a["memory.m.usage"]), model.digest)
     (out / "plan.json").write_text(json.dumps(plan.as_dict() | {"estimates": [e.as_dict() for e in project.estimates]}, indent=2) + "\n")
     (out / MANIFEST).write_text(json.dumps({
         "schema": "bitmar-tiny/project", "schema_version": 1, "version": values["version"], "board": board.name,
@@ -98,6 +111,8 @@ def _check(board: Board, family: str, head_bits: str, memory: str, arenas: list[
         raise ConfigError(f"Board {board.name} has no kernel family '{family}'.", f"It has: {', '.join(board.kernels)}.")
     if head_bits not in HEAD_BITS:
         raise ConfigError(f"There is no head of {head_bits} bits a weight.", f"Choose one of: {', '.join(HEAD_BITS)}.")
+    if memory == "sd" and board.os not in STORE_SYSTEMS:
+        raise ConfigError(f"Programs for {board.name} cannot keep the memory in a store.", "Leave out --memory sd.")
     if memory not in ("auto", "flash", "sd", *arenas):
         raise ConfigError(f"Board {board.name} has no place '{memory}' for the memory.", f"Choose one of: auto, flash, sd, {', '.join(arenas)}.")
     if out.exists() and any(out.iterdir()) and not (out / MANIFEST).is_file():
@@ -112,6 +127,8 @@ def _copy_sources(project: Project) -> dict[str, list[str]]:
     kernels += [h for h in sorted((templates / "kernels").glob("*.h")) if f'"{h.name}"' in kernels[0].read_text()]
     model = [*sorted((templates / "runtime").glob("bm_*.[ch]")), templates / "runtime" / "bitmar.h", *kernels]
     platform = [f for pattern in layout.patterns for f in sorted((templates / "platform").glob(pattern))]
+    if project.blob.memory != "sd":
+        model, platform = ([f for f in files if "_store" not in f.name] for files in (model, platform))
     for folder in {layout.model, layout.platform}:
         shutil.rmtree(project.path / folder, ignore_errors=True)
         (project.path / folder).mkdir(parents=True)

@@ -21,6 +21,7 @@ TEMPLATES = {
     "espidf/README.md.j2": "README.md",
     "espidf/component_CMakeLists.txt.j2": "components/bitmar/CMakeLists.txt",
     "espidf/idf_component.yml.j2": "components/bitmar/idf_component.yml",
+    "espidf/Kconfig.projbuild.j2": "main/Kconfig.projbuild",
     "espidf/main_CMakeLists.txt.j2": "main/CMakeLists.txt",
     "espidf/main_arenas.c.j2": "main/espidf_arenas.c",
 }

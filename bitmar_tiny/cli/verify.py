@@ -90,9 +90,9 @@ def _one(model: FrozenModel, board: Board, family: str, compiler: str | None, op
         project = emit(model, board, folder / f"{board.name}-{family}", family, head_bits, memory)
         program = build(project.path, board, family, compiler=compiler, opt=opt, taps=True)
         bar.update(task, description=f"verify {label}")
-        target = ProgramTarget(program.command, label, tap_table(model.config))
+        target = ProgramTarget(program.command, label, tap_table(model.config), project.memory_store)
         return verify(model, target, script, project.sources, lambda event: bar.update(task, completed=event + 1),
-                      GoldenTarget(model, read_only=memory == "flash"))
+                      GoldenTarget(model, project.blob.memory))
 
 
 def _print(verdicts: list[Verdict]) -> None:

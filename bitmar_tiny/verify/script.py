@@ -18,7 +18,7 @@ FORGETTING_EPISODES = 48
 
 @dataclass(frozen=True)
 class Event:
-    """One command of a script. kind: begin, image, token, write or memory."""
+    """One command of a script. kind: begin, image, token, write, memory or power (off and on again)."""
 
     kind: str
     token: int = 0
@@ -29,14 +29,14 @@ class Event:
         return f"token {self.token}" if self.kind == "token" else self.kind
 
     def encode(self) -> bytes:
-        """Bytes of the trace script (firmware_templates/platform/trace.c)."""
+        """Bytes of the trace script (firmware_templates/platform/trace.c); a power cut is none of the program's commands."""
         if self.kind == "image":
             return b"I" + np.ascontiguousarray(self.image, "<f4").tobytes()
         if self.kind == "token":
             return b"T" + struct.pack("<I", self.token)
         if self.kind == "memory":
             return b"M" + bytes([self.on])
-        return {"begin": b"B", "write": b"W"}[self.kind]
+        return {"begin": b"B", "write": b"W", "power": b""}[self.kind]
 
 
 def random_image(cfg: ModelConfig, rng: np.random.Generator) -> np.ndarray:
@@ -47,8 +47,8 @@ def random_image(cfg: ModelConfig, rng: np.random.Generator) -> np.ndarray:
 def standard(cfg: ModelConfig, tokens: int, seed: int = 0, images: Iterable[np.ndarray] = ()) -> list[Event]:
     """A script that reaches every corner of the model in ``tokens`` steps and a few dozen more.
 
-    Three short episodes with image, write and read back (one text-only), one with the memory off; then one-token
-    episodes until slots that nothing reaches are being forgotten; then one stream as long as the rest of the budget:
+    Three short episodes with image, write and read back (one text-only); power off and on, and another that reads what is
+    left; one with the memory off; then one-token episodes until slots that nothing reaches are being forgotten; then one stream as long as the rest of the budget:
     past the window, past the positions.
     """
     rng = np.random.default_rng(seed)
@@ -70,6 +70,8 @@ def standard(cfg: ModelConfig, tokens: int, seed: int = 0, images: Iterable[np.n
             events.append(Event("image", image=picture()))
         stream(short)
         events.append(Event("write"))
+    events += [Event("power"), Event("begin")]
+    stream(short)
     events += [Event("begin"), Event("memory", on=False), Event("image", image=picture())]
     stream(short)
     events.append(Event("memory", on=True))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import struct
 import subprocess
 import tempfile
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Iterator, Protocol, Sequence
+from typing import Callable, Iterator, Protocol, Sequence
 
 import numpy as np
 
@@ -53,8 +54,9 @@ class GoldenTarget:
 
     name = "golden"
 
-    def __init__(self, model: FrozenModel, read_only: bool = False) -> None:
-        self.model, self.read_only = model, read_only
+    def __init__(self, model: FrozenModel, memory: str = "ram") -> None:
+        """``memory``: where the target keeps it, one of ``lower.MEMORY_TIERS``: what a power cut leaves of it."""
+        self.model, self.memory = model, memory
 
     def run(self, script: Sequence[Event], modes: dict[int, int], start: int = 0) -> Iterator[Record]:
         ids = {t.name: i for i, t in enumerate(tap_table(self.model.config))}
@@ -67,7 +69,7 @@ class GoldenTarget:
                 data = np.ascontiguousarray(array).tobytes()
                 records.append(Record(number, ids[name], zlib.crc32(data), data if mode == DATA else b""))
 
-        golden = GoldenModel(self.model.config, self.model.arrays, tap, read_only=self.read_only)
+        golden = self._start(tap)
         for number, event in enumerate(script):
             if event.kind == "token":
                 golden.step(event.token)
@@ -77,44 +79,67 @@ class GoldenTarget:
                 golden.end_episode()
             elif event.kind == "memory":
                 golden.memory_on = event.on
+            elif event.kind == "power":
+                golden = self._start(tap, golden)
             else:
                 golden.begin_episode()
             yield from records
             records.clear()
 
 
-class ProgramTarget:
-    """A generated program with taps, run natively or under an emulator."""
+    def _start(self, tap: Callable[[str, np.ndarray], None], before: GoldenModel | None = None) -> GoldenModel:
+        """The model as it is after power on; ``before``: as it was when the power went."""
+        model = GoldenModel(self.model.config, self.model.arrays, tap, read_only=self.memory == "flash")
+        if before is not None and self.memory == "sd":
+            model.m_codes, model.m_scales, model.m_usage = before.m_codes, before.m_scales, before.m_usage
+        return model
 
-    def __init__(self, command: list[str], name: str, taps: list[Tap]) -> None:
-        self.command, self.name, self.taps = command, name, taps
+
+class ProgramTarget:
+    """A generated program with taps, run natively or under an emulator; every stretch between power cuts in a process of its own.
+
+    ``store``: the memory store that it starts with, if it has one; a copy is used.
+    """
+
+    def __init__(self, command: list[str], name: str, taps: list[Tap], store: Path | None = None) -> None:
+        self.command, self.name, self.taps, self.store = command, name, taps, store
 
     def run(self, script: Sequence[Event], modes: dict[int, int], start: int = 0) -> Iterator[Record]:
         """Raises ``ToolError`` when the program refuses, dies, hangs or answers something else."""
+        cuts = [0, *(i + 1 for i, e in enumerate(script) if e.kind == "power"), len(script)]
         with tempfile.TemporaryDirectory() as folder:
-            script_file, trace_file = Path(folder) / "script", Path(folder) / "trace"
-            with open(script_file, "wb") as f:
-                for number, event in enumerate(script):
-                    if number == start:
-                        f.writelines(b"S" + struct.pack("<IB", tap, mode) for tap, mode in modes.items())
-                    f.write(event.encode())
-            with open(script_file, "rb") as stdin, open(trace_file, "wb") as stdout:
-                try:
-                    done = subprocess.run([*self.command, "trace"], stdin=stdin, stdout=stdout,
-                                          stderr=subprocess.PIPE, timeout=RUN_TIMEOUT_S)
-                except subprocess.TimeoutExpired:
-                    raise ToolError(f"{self.name}: the program gave no answer for {RUN_TIMEOUT_S} s.") from None
-            if done.returncode == WRONG_PROCESSOR:
-                raise ProcessorError(f"{self.name}: this processor lacks the instructions of the kernel family.",
-                                     "Choose another with --kernels.")
-            if done.returncode:
-                words = done.stderr.decode(errors="replace").strip().splitlines()
-                raise ToolError(f"{self.name}: the program ended with status {done.returncode}"
-                                f"{': ' + words[0] if words else ''}.")
-            yield from self._parse(trace_file, script)
+            command = [*self.command, "trace"]
+            if self.store:
+                shutil.copyfile(self.store, Path(folder) / self.store.name)
+                command += ["--store", str(Path(folder) / self.store.name)]
+            for first, end in zip(cuts, cuts[1:]):
+                for record in self._stretch(command, Path(folder), script[first:end], modes, max(start - first, 0)):
+                    yield replace(record, event=record.event + first)
+
+    def _stretch(self, command: list[str], folder: Path, script: Sequence[Event], modes: dict[int, int], start: int) -> Iterator[Record]:
+        script_file, trace_file = folder / "script", folder / "trace"
+        with open(script_file, "wb") as f:
+            for number, event in enumerate(script):
+                if number == start:
+                    f.writelines(b"S" + struct.pack("<IB", tap, mode) for tap, mode in modes.items())
+                f.write(event.encode())
+        with open(script_file, "rb") as stdin, open(trace_file, "wb") as stdout:
+            try:
+                done = subprocess.run(command, stdin=stdin, stdout=stdout,
+                                      stderr=subprocess.PIPE, timeout=RUN_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                raise ToolError(f"{self.name}: the program gave no answer for {RUN_TIMEOUT_S} s.") from None
+        if done.returncode == WRONG_PROCESSOR:
+            raise ProcessorError(f"{self.name}: this processor lacks the instructions of the kernel family.",
+                                 "Choose another with --kernels.")
+        if done.returncode:
+            words = done.stderr.decode(errors="replace").strip().splitlines()
+            raise ToolError(f"{self.name}: the program ended with status {done.returncode}"
+                            f"{': ' + words[0] if words else ''}.")
+        yield from self._parse(trace_file, script)
 
     def _parse(self, path: Path, script: Sequence[Event]) -> Iterator[Record]:
-        answered = [i for i, e in enumerate(script) if e.kind != "memory"]
+        answered = [i for i, e in enumerate(script) if e.kind not in ("memory", "power")]
         with open(path, "rb") as f:
             if f.read(8) != b"BMTR" + struct.pack("<I", len(self.taps)):
                 raise ToolError(f"{self.name}: the program was generated for another model or version.",

@@ -6,6 +6,9 @@
 #include "esp_log.h"
 #include "esp_partition.h"
 #include "espidf.h"
+#if BM_MEMORY_IN_STORE
+#include "espidf_store.h"
+#endif
 
 #define MODEL_TYPE 0x40
 #define MODEL_SUBTYPE 0x00
@@ -40,6 +43,14 @@ static const char *start(bm_state *s)
     if (status == BM_ERR_NUMERICS) return bm_selftest();
     if (status == BM_ERR_BLOB) return "the partition holds another model than this program was made for, or nothing; flash the model";
     if (status != BM_OK) return bm_status_text(status);
+#if BM_MEMORY_IN_STORE
+    why = espidf_store_start(s);
+#if CONFIG_BITMAR_MEMORY_OPTIONAL
+    if (why) ESP_LOGW(TAG, "going on without the memory: %s", why);
+    why = NULL;
+#endif
+    if (why) return why;
+#endif
     if (espidf_split_start(s) != 0) ESP_LOGW(TAG, "no memory for a task on the second core: one core computes alone");
     return NULL;
 }

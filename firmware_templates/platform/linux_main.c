@@ -1,10 +1,13 @@
 /* The model as a Linux program: text and picture in, text out; and the trace that `verify` compares.
  *
  *   bitmar generate [--image FILE] [--prompt TEXT] [--tokens N] [--temperature T] [--top-k K] [--seed S]
- *                   [--no-memory] [--ids] [--threads N]
+ *                   [--no-memory] [--ids] [--threads N] [--remember]
  *   bitmar info
  *   bitmar bench                       (kernels and steps, as JSON; with -DBM_PROFILE by part, too)
  *   bitmar trace < script > trace      (builds with -DBM_TAPS; formats in trace.c)
+ *
+ * A program whose memory is in a store takes [--store FILE] (default: memory.store) and [--optional-memory]: go on without it
+ * when it cannot be used. --remember writes the episode into the memory when it is over.
  *
  * FILE: .ppm (P6, cut into 16x16 patches), .u8 (raw patches) or .f32 (raw float features).
  */
@@ -16,6 +19,10 @@
 #include "bitmar.h"
 #include "bm_selftest.h"
 #include "linux_bench.h"
+#if BM_MEMORY_IN_STORE
+#include "bm_store.h"
+#include "linux_store.h"
+#endif
 #include "linux_threads.h"
 #include "trace.h"
 
@@ -32,7 +39,8 @@ typedef struct {
     uint32_t tokens, top_k;
     uint64_t seed;
     float temperature;
-    int no_memory, ids;
+    int no_memory, ids, remember, optional_memory;
+    const char *store;
     uint32_t threads;
 } options;
 
@@ -126,6 +134,62 @@ static void print_token(const bm_state *s, uint32_t token, int ids)
     fflush(stdout);
 }
 
+#if BM_MEMORY_IN_STORE
+static bm_store store;
+
+/* What is wrong with the memory's store, and where. */
+static int store_failed(const char *path, bm_store_status status)
+{
+    fprintf(stderr, "bitmar: %s: the memory's store: %s", path, bm_store_text(status));
+    if (status == BM_STORE_DAMAGED) fprintf(stderr, " (%s %u)", bm_store_kind_text(store.piece.kind), (unsigned)store.piece.index);
+    fprintf(stderr, "\n");
+    return 4;                                    /* so that a caller can tell it from other failures */
+}
+
+/* Open the store and make it the memory; 0, or the exit status. */
+static int start_store(bm_state *s, const options *o)
+{
+    static const uint8_t digest[32] = BM_MODEL_DIGEST;
+    bm_store_device device;
+    bm_store_status status = linux_store_open(&device, o->store, 1);
+    if (status == BM_STORE_READ_ONLY || status == BM_STORE_PERMISSION) status = linux_store_open(&device, o->store, 0);
+    if (status == BM_STORE_OK) status = bm_store_open(&store, &device, BM_SLOTS, BM_D, digest, bm_store_work(s));
+    if (status == BM_STORE_OK) {
+        const bm_tier rows = bm_store_tier(&store);
+        bm_use_memory(s, &rows);
+        return 0;
+    }
+    const int bad = store_failed(o->store, status);
+    if (o->optional_memory) fprintf(stderr, "bitmar: going on without the memory\n");
+    return o->optional_memory ? 0 : bad;
+}
+#endif
+
+/* The memory failed in the middle: say so, and go on without it if that is wanted. */
+static int memory_failed(const options *o)
+{
+#if BM_MEMORY_IN_STORE
+    const int bad = store_failed(o->store, store.status);
+    if (o->optional_memory) fprintf(stderr, "bitmar: going on without the memory\n");
+    return o->optional_memory ? 0 : bad;
+#else
+    (void)o;
+    return fail("memory", bm_status_text(BM_ERR_MEMORY));
+#endif
+}
+
+static int remember(bm_state *s, const options *o)
+{
+    if (s->memory_on && !s->memory.rows.begin) return fail("--remember", "this memory is read-only");
+    if (bm_end_episode(s) != BM_OK) return memory_failed(o);
+#if BM_MEMORY_IN_STORE
+    if (s->memory_on)
+        fprintf(stderr, "bitmar: remembered: %u KiB written in %u pieces, %u syncs\n", (unsigned)(store.episode.bytes / 1024u),
+                (unsigned)store.episode.writes, (unsigned)store.episode.syncs);
+#endif
+    return 0;
+}
+
 /* Feed EOS and the prompt, then generate until EOS or the token limit. */
 static int generate(bm_state *s, const options *o)
 {
@@ -139,16 +203,21 @@ static int generate(bm_state *s, const options *o)
     if (o->prompt[0] && bm_tokenizer_encode(&s->tokenizer, (const uint8_t *)o->prompt, strlen(o->prompt), cells, MAX_PROMPT,
                                             prompt, MAX_PROMPT, &count) != BM_TOKENIZER_OK)
         return fail("--prompt", "longer than this program takes");
-    s->memory_on = !o->no_memory;
+    if (o->no_memory) s->memory_on = 0;
     for (size_t i = 0; i < count + o->tokens; i++) {
         const bm_status status = bm_step(s, token);
-        if (status != BM_OK) return fail("step", bm_status_text(status));
+        if (status == BM_ERR_MEMORY) {
+            const int bad = memory_failed(o);
+            if (bad) return bad;
+        } else if (status != BM_OK) {
+            return fail("step", bm_status_text(status));
+        }
         token = i < count ? prompt[i] : bm_pick(s, &sampler);
         if (i >= count && token == BM_EOS) break;
         print_token(s, token, o->ids);
     }
     putchar('\n');
-    return 0;
+    return o->remember ? remember(s, o) : 0;
 }
 
 static size_t from_stdin(void *to, size_t n)
@@ -200,6 +269,9 @@ static int parse(int argc, char **argv, options *o)
         int bad = 0;
         if (strcmp(argv[i], "--no-memory") == 0) o->no_memory = 1;
         else if (strcmp(argv[i], "--ids") == 0) o->ids = 1;
+        else if (strcmp(argv[i], "--remember") == 0) o->remember = 1;
+        else if (BM_MEMORY_IN_STORE && strcmp(argv[i], "--optional-memory") == 0) o->optional_memory = 1;
+        else if (BM_MEMORY_IN_STORE && strcmp(argv[i], "--store") == 0 && i + 1 < argc) o->store = argv[++i];
         else if (strcmp(argv[i], "--image") == 0 && i + 1 < argc) o->image = argv[++i];
         else if (strcmp(argv[i], "--prompt") == 0 && i + 1 < argc) o->prompt = argv[++i];
         else if (strcmp(argv[i], "--threads") == 0)
@@ -218,7 +290,7 @@ int main(int argc, char **argv)
 {
     static bm_state s;
     bm_ram ram[BM_RAMS];
-    options o = {NULL, "", 32, 40, 0, 0.0f, 0, 0, 1};
+    options o = {.prompt = "", .tokens = 32, .top_k = 40, .store = "memory.store", .threads = 1};
     const char *command = argc > 1 ? argv[1] : "";
     if (strcmp(command, "info") == 0) return info();
     const int traces = strcmp(command, "trace") == 0, benches = strcmp(command, "bench") == 0;
@@ -234,6 +306,10 @@ int main(int argc, char **argv)
         return 3;                                /* so that a caller can tell it from a broken build */
     }
     if (status != BM_OK) return fail("start", bm_status_text(status));
+#if BM_MEMORY_IN_STORE
+    const int no_store = o.no_memory ? 0 : start_store(&s, &o);
+    if (no_store) return no_store;
+#endif
     if (o.threads > 1u && linux_threads_start(&s, o.threads) != 0) return fail("--threads", "the threads could not be started");
     if (traces) return trace(&s);
     if (benches) return linux_bench(&s);

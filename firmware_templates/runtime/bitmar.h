@@ -139,6 +139,8 @@ bm_status bm_set_image_pixels(bm_state *s, const uint8_t *patches, float *featur
 
 /* Use a memory whose rows the platform keeps, for a build whose memory is in a store (BM_MEMORY_IN_STORE). */
 void bm_use_memory(bm_state *s, const bm_tier *rows);
+/* Where such a build has room for its store to work in (bm_store_open). */
+void *bm_store_work(bm_state *s);
 
 /* Advance by one token. BM_ERR_MEMORY: the token was taken, but the memory could not be read; it is switched off (memory_on),
  * so that the caller may go on without it. The head is not computed here: a prompt does not pay for logits that nobody reads. */

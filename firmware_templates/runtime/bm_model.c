@@ -79,6 +79,11 @@ static void open_memory(bm_state *s)
 {
     s->memory_on = 0;                            /* until the platform brings it (bm_use_memory) */
 }
+
+void *bm_store_work(bm_state *s)
+{
+    return bm_arena_at(s, BM_AT_STORE);
+}
 #else
 /* Rows as the blob has them: both planes, scales, usage. In flash they are read where they lie. */
 static void open_memory(bm_state *s)
@@ -275,11 +280,12 @@ static void write_weights(void *context, uint32_t first, uint32_t n, const int32
 }
 
 #ifdef BM_TAPS
-/* The new memory, one plane after the other. */
+/* The new memory, one plane after the other; each time in an episode that changes nothing and is given up. */
 static void tap_memory(bm_state *s)
 {
     const bm_tier *tier = &s->memory.rows;
-    for (uint32_t what = 0; what < 4u; what++)
+    for (uint32_t what = 0; what < 4u; what++) {
+        if (tier->begin(tier->context) != BM_OK) return;
         for (uint32_t block = 0, done = 0; done < BM_SLOTS; block++) {
             bm_block_rows r;
             if (tier->get(tier->context, block, BM_TIER_CHANGE, &r) != BM_OK) return;
@@ -290,6 +296,7 @@ static void tap_memory(bm_state *s)
             else if (what == 2u) BM_TAP_PART(s, BM_TAP_MEMORY_SCALES, r.scales, 1u, 4u * r.n, 0u, more);
             else BM_TAP_PART(s, BM_TAP_MEMORY_USAGE, r.usage, 1u, 4u * r.n, 0u, more);
         }
+    }
 }
 #else
 #define tap_memory(s) ((void)(s))

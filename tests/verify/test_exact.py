@@ -70,17 +70,15 @@ def test_token_table_of_four_bits(odd, tmp_path, board, family):
     assert saved == pytest.approx(odd.config.vocab_size * odd.config.d_model / 2, abs=128)
 
 
-@pytest.mark.parametrize("board, memory", [("host", "flash"), ("host", "ram"), ("rpi-zero2", "flash")])
+@pytest.mark.parametrize("board, memory", [("host", "flash"), ("host", "ram"), ("host", "sd"), ("rpi-zero2", "flash"), ("rpi-zero2", "sd")])
 def test_wherever_the_memory_lies(odd, tmp_path, board, memory):
     need(board)
     profile = load_board(board)
     project = emit(odd, profile, tmp_path / "p", memory=memory)
-    target = ProgramTarget(build(project.path, profile, project.family, taps=True).command, memory, tap_table(odd.config))
-    golden = GoldenTarget(odd, read_only=memory == "flash")
-    assert verify(odd, target, standard(odd.config, 60), golden=golden).exact
-    if memory == "flash":                           # and the script does tell the difference
-        assert not verify(odd, target, standard(odd.config, 60)).exact
-        assert "memory" not in [p.name for p in project.plan.of_kind("arena")]
+    target = ProgramTarget(build(project.path, profile, project.family, taps=True).command, memory, tap_table(odd.config), project.memory_store)
+    for tier in ("ram", "flash", "sd"):             # the script does tell what a power cut leaves
+        assert verify(odd, target, standard(odd.config, 60), golden=GoldenTarget(odd, tier)).exact == (tier == memory)
+    assert ("memory" in [p.name for p in project.plan.of_kind("arena")]) == (memory == "ram")
 
 
 @pytest.mark.parametrize("head_bits", ["2", "1.6"])
