@@ -24,15 +24,16 @@ class Region(StrictModel):
     """One memory region. ``largest_block`` is the largest contiguous piece a buffer can have.
 
     ``holds``: ``weights``, the blob as it is stored; ``copies``, weights that are worth copying here at boot; ``arena``,
-    buffers; ``stack``. A board whose rates are known lists its regions from the fastest to the slowest.
+    buffers; ``stack``; ``store``, the memory's store with --memory sd. A board whose rates are known lists its regions from the fastest to the slowest.
     """
 
     name: str
     size: int = Field(gt=0, description="bytes the model may use")
     largest_block: int = Field(gt=0, description="bytes")
-    holds: list[Literal["weights", "copies", "arena", "stack"]]
+    holds: list[Literal["weights", "copies", "arena", "stack", "store"]]
     read_mb_s: float | None = Field(None, gt=0, description="10^6 bytes per second, read in order through the cache")
     prefetch_mb_s: float | None = Field(None, gt=0, description="the same where the next piece is fetched during the work on this one")
+    write_mb_s: float | None = Field(None, gt=0, description="10^6 bytes per second, in blocks of 8 KB")
     cache_line: int | None = Field(None, gt=0, description="bytes")
     dma: bool = False
     what: str = ""

@@ -20,6 +20,7 @@ from . import lower as lowering
 from .boards import Board
 from .context import context
 from .estimate import Estimate, estimates
+from .memory_cost import MemoryCost, memory_cost
 from .pack import HEAD_BITS
 from .plan import Plan, make_plan
 from .resources import resource_dir
@@ -27,8 +28,6 @@ from .resources import resource_dir
 MANIFEST = "manifest.json"
 #: The memory that a model starts with, as a store, in a project whose memory is in one.
 MEMORY_STORE = "memory.store"
-#: Operating systems whose platform layer has a device for it.
-STORE_SYSTEMS = ("linux", "espidf")
 
 
 @dataclass(frozen=True)
@@ -59,6 +58,7 @@ class Project:
     plan: Plan
     blob: lowering.Blob
     estimates: list[Estimate]
+    memory: MemoryCost
 
     @property
     def memory_store(self) -> Path | None:
@@ -86,7 +86,8 @@ def emit(model: FrozenModel, board: Board, out: Path | str, family: str | None =
     if board.os == "espidf":
         espidf.check(board, blob)
     plan = make_plan(model.config, blob, board, memory if memory in arenas else None)
-    project = Project(out, board, family, plan, blob, estimates(model.config, blob, board, plan))
+    project = Project(out, board, family, plan, blob, estimates(model.config, blob, board, plan),
+                      memory_cost(model.config, blob, board, plan))
     values = context(model, board, family, blob, plan) | {"version": version()}
     sources = _copy_sources(project)
     if board.os == "espidf":
@@ -97,7 +98,7 @@ def emit(model: FrozenModel, board: Board, out: Path | str, family: str | None =
     if blob.memory == "sd":
         a = model.arrays
         MemoryStore.create(out / MEMORY_STORE, Memory(a["memory.m.codes"], a["memory.m.scales"], a["memory.m.usage"]), model.digest)
-    (out / "plan.json").write_text(json.dumps(plan.as_dict() | {"estimates": [e.as_dict() for e in project.estimates]}, indent=2) + "\n")
+    (out / "plan.json").write_text(json.dumps(plan.as_dict() | {"estimates": [e.as_dict() for e in project.estimates], "memory": project.memory.as_dict()}, indent=2) + "\n")
     (out / MANIFEST).write_text(json.dumps({
         "schema": "bitmar-tiny/project", "schema_version": 1, "version": values["version"], "board": board.name,
         "kernels": family, "head_bits": head_bits, "memory": blob.memory, "model": model.config.name, "model_sha256": model.digest,
@@ -111,7 +112,7 @@ def _check(board: Board, family: str, head_bits: str, memory: str, arenas: list[
         raise ConfigError(f"Board {board.name} has no kernel family '{family}'.", f"It has: {', '.join(board.kernels)}.")
     if head_bits not in HEAD_BITS:
         raise ConfigError(f"There is no head of {head_bits} bits a weight.", f"Choose one of: {', '.join(HEAD_BITS)}.")
-    if memory == "sd" and board.os not in STORE_SYSTEMS:
+    if memory == "sd" and not any("store" in r.holds for r in board.regions):
         raise ConfigError(f"Programs for {board.name} cannot keep the memory in a store.", "Leave out --memory sd.")
     if memory not in ("auto", "flash", "sd", *arenas):
         raise ConfigError(f"Board {board.name} has no place '{memory}' for the memory.", f"Choose one of: auto, flash, sd, {', '.join(arenas)}.")

@@ -39,11 +39,13 @@ def command(model: Path, board: str, out: Path | None, kernels: str | None, head
     project = emit(load_model(model, preset_name), profile, out or Path(f"firmware-{profile.name}"), kernels, head_bits, memory)
     if as_json:
         print_json({"project": str(project.path), "kernels": project.family, "head_bits": head_bits,
-                    "plan": project.plan.as_dict(), "estimates": [e.as_dict() for e in project.estimates]})
+                    "plan": project.plan.as_dict(), "estimates": [e.as_dict() for e in project.estimates],
+                    "memory": project.memory.as_dict()})
         return
     print_plan(project.plan)
     if project.estimates:
         print_estimates(project.estimates)
+    notes.print(project.memory.sentence, soft_wrap=True)
     following = f"cd {project.path} && idf.py build" if profile.os == "espidf" else f"bitmar-tiny build {project.path}"
     notes.print(f"Wrote {project.path} ({project.family} kernels). Next: {following}", soft_wrap=True)
 

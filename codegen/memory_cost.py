@@ -1,0 +1,87 @@
+"""What the episodic memory costs where the plan puts it: bytes and time of a read and of an episode's write. All estimated."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from bitmar_tiny.config import ModelConfig
+from bitmar_tiny.store import UNIT, Layout
+
+from .boards import Board, Region
+from .buffers import memory_read_bytes, pad
+from .lower import Blob
+from .plan import Plan
+
+RECORDS = 2 * UNIT          # both copies of a commit record
+WRITE_PASSES = 3            # over the scores: largest, sum, update (bm_memory.c)
+
+
+@dataclass(frozen=True)
+class MemoryCost:
+    """One memory. A write moves between ``write_least`` (no row changes, only their usage) and ``write_most`` (all rows change)
+    bytes; milliseconds are None where the profile knows no rate."""
+
+    tier: str
+    region: str
+    slots: int
+    read_bytes: int
+    read_ms: float | None
+    write_least: int
+    write_most: int
+    write_ms_least: float | None
+    write_ms_most: float | None
+    label: str = "estimated"
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @property
+    def sentence(self) -> str:
+        """For people."""
+        read = f"a read moves {self.read_bytes / 1000:,.0f} kB" + (f" in {self.read_ms:.1f} ms" if self.read_ms is not None else "")
+        if self.write_most == 0:
+            return f"Memory of {self.slots:,} slots in {self.region}, read-only: {read} (estimated)."
+        wrote = f"an episode writes {self.write_least / 1000:,.0f} to {self.write_most / 1000:,.0f} kB"
+        wrote += f" in {self.write_ms_least:,.0f} to {self.write_ms_most:,.0f} ms" if self.write_ms_least is not None else ""
+        return f"Memory of {self.slots:,} slots in {self.region}: {read}, {wrote} (estimated)."
+
+
+def memory_cost(cfg: ModelConfig, blob: Blob, board: Board, plan: Plan) -> MemoryCost:
+    """Cost of the memory of a plan."""
+    region = _region(blob, board, plan)
+    if blob.memory == "sd":
+        at = Layout(cfg.memory_slots, cfg.d_model)
+        read, rows = at.blocks * at.plane + at.groups * UNIT, 2 * at.blocks * at.plane
+        least = at.groups * UNIT + RECORDS
+    else:
+        read, rows, least = memory_read_bytes(cfg), cfg.memory_slots * 2 * pad(cfg.d_model), 8 * cfg.memory_slots
+    if blob.memory == "flash":
+        rows = least = 0
+    most = least + rows
+    read_ms = _ms(read, region.read_mb_s)
+    compute = _compute_ms(cfg, board, blob)
+    if read_ms is not None and compute is not None:
+        read_ms = max(read_ms, compute) if blob.memory == "sd" else read_ms * (region.cache_line is not None) + compute
+    taken = _ms(WRITE_PASSES * read + rows // 2, region.read_mb_s)
+    wrote = [_ms(n, region.write_mb_s or region.read_mb_s) for n in (least, most)]
+    times = [None if w is None or taken is None or most == 0 else w + taken for w in wrote]
+    return MemoryCost(blob.memory, region.name, cfg.memory_slots, read, read_ms, least, most, *times)
+
+
+def _region(blob: Blob, board: Board, plan: Plan) -> Region:
+    if blob.memory == "ram":
+        name = next(p.region for p in plan.of_kind("arena") if p.name == "memory")
+        return next(r for r in board.regions if r.name == name)
+    return next(r for r in board.regions if ("store" if blob.memory == "sd" else "weights") in r.holds)
+
+
+def _ms(size: int, rate: float | None) -> float | None:
+    return None if rate is None else size / rate / 1e3
+
+
+def _compute_ms(cfg: ModelConfig, board: Board, blob: Blob) -> float | None:
+    speed = board.speed
+    if speed is None or speed.family != blob.family:
+        return None
+    return cfg.memory_slots * (2 * cfg.d_model / speed.attention + speed.exp_cycles) / speed.clock_mhz / 1e3
