@@ -20,14 +20,16 @@ HERE = Path(__file__).parent
 HEADERS = HERE.parent / "firmware" / "idf_headers"
 XTENSA = load_board("xtensa-sim").compilers["gcc"]
 COMPILE_TIMEOUT_S = 120
-CASES = [("esp32-s3-n16r8", "demo", "pie"), ("esp32-s3-n16r8", "paper", "pie"), ("esp32-s3-n16r2", "pocket", "pie"),
-         ("esp32-s3-n16r8", "demo", "portable")]
+CASES = [("esp32-s3-n16r8", "demo", "pie", "auto"), ("esp32-s3-n16r8", "paper", "pie", "auto"), ("esp32-s3-n16r2", "pocket", "pie", "auto"),
+         ("esp32-s3-n16r8", "demo", "portable", "flash"), ("esp32-s3-n16r8", "paper", "pie", "sd")]
+#: What main/Kconfig.projbuild lets a user choose.
+STORES = ("CONFIG_BITMAR_MEMORY_SDSPI", "CONFIG_BITMAR_MEMORY_PARTITION", "CONFIG_BITMAR_MEMORY_SDMMC")
 
 
 @pytest.fixture(scope="module", params=CASES, ids="-".join)
 def project(request, tmp_path_factory):
-    board, model, family = request.param
-    return emit(random_model(preset(model)), load_board(board), tmp_path_factory.mktemp("idf") / "p", family)
+    board, model, family, memory = request.param
+    return emit(random_model(preset(model)), load_board(board), tmp_path_factory.mktemp("idf") / "p", family, memory=memory)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +43,9 @@ def objects(project):
              "-fcallgraph-info=su"]
     include = ["-isystem", str(HEADERS), f"-I{project.sources}", f"-I{project.path / 'main'}"]
     for source in [*project.sources.glob("*.c"), *(project.path / "main").glob("*.c")]:
-        run([XTENSA.command[0], *flags, *include, "-c", str(source), "-o", str(out / f"{source.stem}.o")])
+        for choice in STORES if source.stem == "espidf_store" else STORES[-1:]:
+            run([XTENSA.command[0], *flags, *include, f"-D{choice}=1", "-DCONFIG_BITMAR_MEMORY_OPTIONAL=1", "-c", str(source),
+                 "-o", str(out / f"{source.stem}.o")])
     return out
 
 
@@ -62,7 +66,7 @@ def test_nothing_is_undefined_but_esp_idf_libc_and_the_assembly(project, objects
     missing = symbols(objects, True) - symbols(objects, False)
     declared = set(re.findall(r"\b(\w+)\(", "".join(p.read_text() for p in HEADERS.rglob("*.h"))))
     libc = {"memcpy", "memset", "memcmp", "strlen", "strcmp", "strcspn", "strtol", "printf", "snprintf", "fwrite", "fflush", "putchar",
-            "puts", "stdout", "fputc"}
+            "puts", "stdout", "fputc", "open", "read", "write", "lseek", "fstat", "fsync"}
     assembly = set(re.findall(r"\.global\s+(\w+)", "".join(p.read_text() for p in project.sources.glob("*.S"))))
     rest = {m for m in missing - declared - libc - assembly if not m.startswith("__")}      # __: the compiler's own
     assert not rest
@@ -99,7 +103,8 @@ def deepest_call(objects: Path) -> dict[str, int]:
         for caller, callee in re.findall(r'edge: { sourcename: "[^"]*?(\w+)" targetname: "[^"]*?(\w+)"', text):
             calls.setdefault(caller, set()).add(callee)
     assert not re.search("dynamic", "".join(p.read_text() for p in objects.glob("*.su")))
-    pointed = {"rows_get", "rows_put", "rows_nothing", "write_scores", "write_weights", "feed", "product_part", "pick_part", "split"} & set(frames)
+    pointed = {"rows_get", "rows_put", "rows_nothing", "write_scores", "write_weights", "feed", "product_part", "pick_part", "split",
+               "tier_get", "tier_put", "tier_begin", "tier_commit", "card_read", "card_write", "card_sync", "card_prefetch"} & set(frames)
     assert len(pointed) > 7
 
     def below(name: str, path: tuple[str, ...]) -> int:
@@ -131,6 +136,14 @@ def test_settings_exist_and_are_taken(project):
         assert key in config.syms and config.syms[key].nodes, f"ESP-IDF has no setting {key}"
         assert config.syms[key].str_value == value.strip('"'), key
     assert config.syms["SPIRAM_MODE_OCT"].str_value == ("y" if "r8" in project.board.name else "n")
+
+
+def test_menu_of_the_board(project):
+    kconfiglib = pytest.importorskip("esp_kconfiglib", reason="esp-idf-kconfig is not installed (pip install esp-idf-kconfig)")
+    config = kconfiglib.Kconfig(str(project.path / "main" / "Kconfig.projbuild"))
+    assert config.syms["BITMAR_MEMORY_SDMMC"].str_value == "y" and config.syms["BITMAR_SD_WIDTH"].str_value == "4"
+    used = set(re.findall(r"CONFIG_(BITMAR_\w+)", "".join(p.read_text() for p in (project.path / "main").glob("*.c"))))
+    assert used <= set(config.syms)
 
 
 def test_an_unknown_setting_would_be_noticed(tmp_path):

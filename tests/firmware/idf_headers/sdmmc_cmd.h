@@ -1,0 +1,10 @@
+/* API reference: SD/SDIO/MMC Driver. */
+#pragma once
+#include <stdint.h>
+typedef struct {
+    uint32_t flags;
+    int slot;
+    int max_freq_khz;
+} sdmmc_host_t;
+typedef struct sdmmc_card sdmmc_card_t;
+#define SDMMC_FREQ_HIGHSPEED 40000
