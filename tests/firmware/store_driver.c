@@ -437,7 +437,8 @@ static void flips(call *c)
     free_memory(&m);
 }
 
-/* u: slots, width; a: image (comes back), digest, high, low, scales, usage, u8 [blocks] how. result: status, bytes written. */
+/* u: slots, width, 1 to stop after the beginning; a: image (comes back), digest, high, low, scales, usage, u8 [blocks] how.
+ * result: status, bytes written. */
 static void episode(call *c)
 {
     memory m = given_memory(c, 2);
@@ -445,7 +446,8 @@ static void episode(call *c)
     bm_store s;
     memcpy(m.how, c->a[6], c->bytes[6]);
     c->result[0] = (uint32_t)open_on(&s, d, c->u[0], c->u[1], c->a[1], buffers);
-    if (c->result[0] == BM_STORE_OK && write_episode(&s, &m) != BM_OK) c->result[0] = (uint32_t)s.status;
+    if (c->result[0] == BM_STORE_OK && (c->u[2] ? bm_store_tier(&s).begin(&s) : write_episode(&s, &m)) != BM_OK)
+        c->result[0] = (uint32_t)s.status;
     c->result[1] = (uint32_t)s.episode.bytes;
     memcpy(c->a[0], d->durable, d->size);
     free_device(d);

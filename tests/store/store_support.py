@@ -59,7 +59,8 @@ def episode_after(memory: Memory, blocks: list[int], seed: int) -> Memory:
     rng = np.random.default_rng(seed)
     codes = memory.codes.copy()
     for block in blocks:
-        codes[min(block * ROWS + int(rng.integers(ROWS)), memory.slots - 1)] ^= 1
+        row = min(block * ROWS + int(rng.integers(ROWS)), memory.slots - 1)
+        codes[row] = -codes[row]
     stale = rng.random(memory.slots) < 0.5
     return Memory(codes, np.where(stale, memory.scales * np.float32(0.99), memory.scales), memory.usage - (memory.usage >> 5))
 

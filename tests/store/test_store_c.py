@@ -130,21 +130,54 @@ def damaged_copy(store: MemoryStore, unit: int, copy: int) -> None:
         f.write(b"x")
 
 
+def named(command: list[str], image: np.ndarray, slots: int = 70, width: int = 64) -> list[tuple[int, int]]:
+    """(kind, index) of all pieces that verification names."""
+    pieces = np.zeros(64, np.uint32)
+    status, n, pieces = call(command, "verify", (slots, width), arrays=(image, KEY, pieces), want=(2,))
+    assert STATUSES[status] == ("damaged" if n else "ok")
+    return [(int(p) >> 24, int(p) & 0xFFFFFF) for p in pieces[:n]]
+
+
 @pytest.mark.parametrize("copy", [0, 1])
-def test_a_damaged_copy_is_named_and_mended_by_the_next_episode(tmp_path, checked, copy):
+def test_a_damaged_copy_is_named_and_mended_when_the_next_episode_begins(tmp_path, checked, copy):
     store, memory = aged_store(tmp_path / "m", 70, 64)
     damaged_copy(store, 0, copy)
     damaged_copy(store, 1 + (store.sequence & 1), copy)
-    pieces = np.zeros(8, np.uint32)
-    status, n, pieces = call(checked, "verify", (70, 64), arrays=(image_of(store.path), KEY, pieces), want=(2,))
-    assert STATUSES[status] == "damaged"
-    assert pieces[:n].tolist() == [ss.HEADER << 24 | copy, ss.RECORD << 24 | copy]
-    after = episode_after(memory, [0], 9)
-    status, _, image = call(checked, "episode", (70, 64), want=(0,),
-                            arrays=(image_of(store.path), KEY, *planes(after), changed(memory, after)))
-    assert STATUSES[status] == "ok"
-    status, n, _ = call(checked, "verify", (70, 64), arrays=(image, KEY, pieces), want=(2,))
-    assert (STATUSES[status], n) == ("ok", 0)
+    assert named(checked, image_of(store.path)) == [(ss.HEADER, copy), (ss.RECORD, copy)]
+    for only_begun in (1, 0):
+        status, _, image = call(checked, "episode", (70, 64, only_begun), want=(0,),
+                                arrays=(image_of(store.path), KEY, *planes(memory), changed(memory, memory)))
+        assert STATUSES[status] == "ok" and named(checked, image) == []
+
+
+def test_what_a_lost_or_misplaced_write_leaves_is_found(tmp_path, checked):
+    """Whole and sealed, but of an older memory, or of another place."""
+    store, memory = aged_store(tmp_path / "m", 500, 64)
+    at, blocks, images = store.layout, list(range(8)), [image_of(store.path)]
+    for i in range(2):
+        memory = episode_after(memory, blocks, 20 + i)
+        store.commit(memory)
+        images.append(image_of(store.path))
+    (old, _, new), parity = images, store.sequence & 1
+    home = int(new[at.state_at(0, parity) + 16]) >> 3 & 1
+
+    def with_piece(start: int, n: int, source: np.ndarray, source_start: int) -> list[tuple[int, int]]:
+        image = new.copy()
+        image[start:start + n] = source[source_start:source_start + n]
+        return named(checked, image, 500)
+
+    state, other = at.state_at(1, parity), at.state_at(0, parity)
+    assert with_piece(state, UNIT, old, state) == [(ss.STATE, 1)]
+    assert with_piece(state, UNIT, new, other) == [(ss.STATE, 1)]
+    for low, kind in ((False, ss.HIGH), (True, ss.LOW)):
+        plane = at.plane_at(3, home, low)
+        assert with_piece(plane, at.plane, old, plane) == [(kind, 3)]
+        assert with_piece(plane, at.plane, new, plane + at.plane) == [(kind, 3)]
+    record, elsewhere = at.copy_at(1 + parity, 0), at.copy_at(2 - parity, 0)
+    assert with_piece(record, UNIT, old, record) == [(ss.RECORD, 0)]
+    assert with_piece(record, UNIT, new, elsewhere) == [(ss.RECORD, 0)]
+    new[elsewhere:elsewhere + UNIT] = new[record:record + UNIT]
+    assert with_piece(record, UNIT, old, record) == [(ss.RECORD, 0)], "a misplaced record does not stand in for its copy"
 
 
 # -- files --------------------------------------------------------------------------------------------------------------
