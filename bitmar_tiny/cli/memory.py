@@ -43,7 +43,7 @@ def command() -> None:
 @json_option
 def inspect(sources: tuple[Path, ...], model: Path | None, text: str | None, image: Path | None, top: int, figure: Path | None,
             as_json: bool) -> None:
-    """Show how the slots of stores, or of frozen models (.bitmar), are used, and which answer a text or a picture.
+    """Show how the slots of stores, frozen models (.bitmar) or training runs (folders) are used, and which answer a text or a picture.
 
     \b
     Examples: bitmar-tiny memory inspect memory.store --model model.bitmar --text "a red apple"

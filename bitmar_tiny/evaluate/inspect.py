@@ -21,7 +21,7 @@ DECAY = 31 / 32
 
 @dataclass(frozen=True)
 class Source:
-    """A memory and where it is from: a store, or the memory that a frozen model was trained to."""
+    """A memory and where it is from: a store, or the memory that a model was trained to."""
 
     name: str
     memory: Memory
@@ -61,7 +61,11 @@ class Near:
 
 
 def load_source(path: Path) -> Source:
-    """A store file, or a frozen model (.bitmar). ``StoreError`` and ``FrozenError``."""
+    """A store file, a frozen model (.bitmar), or the last checkpoint of a training run's folder. ``StoreError`` and ``FrozenError``."""
+    if path.is_dir():
+        from ..train.run import freeze_run
+        model = freeze_run(path)
+        return Source(str(path), memory_of(model), model.digest)
     if path.suffix == ".bitmar":
         model = FrozenModel.load(path)
         return Source(str(path), memory_of(model), model.digest)

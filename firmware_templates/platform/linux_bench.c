@@ -1,4 +1,4 @@
-/* `bitmar bench`: kernels by shape and the whole decode step, median of many samples, one thread. */
+/* `bitmar bench`: kernels by shape, the whole decode step and the memory, median of many samples, one thread. */
 #include "linux_bench.h"
 
 #include <stdio.h>
@@ -9,6 +9,7 @@
 
 #define SAMPLES 301
 #define SAMPLE_SECONDS 50e-6     /* a sample repeats the call until it takes about so long */
+#define MEMORY_SAMPLES 31
 #define POOL ((size_t)64 << 20)  /* weights of a cold run: more than most caches hold */
 #define SHORT_CONTEXT 16u
 
@@ -169,6 +170,33 @@ static void print_step(bm_state *s, uint32_t context, const char *comma)
     printf("}%s\n", comma);
 }
 
+static void run_read(void *context, uint32_t round)
+{
+    bm_state *s = context;
+    (void)round;
+    bm_memory_read(&s->memory, s->q, 0.01f, s->out);
+}
+
+static void run_write(void *context, uint32_t round)
+{
+    (void)round;
+    bm_end_episode(context);
+}
+
+/* A read of the memory, and an episode's write where it may be written. */
+static void print_memory(bm_state *s, const uint64_t *written)
+{
+    if (!s->memory_on) return;
+    const timing read = measure(run_read, s, MEMORY_SAMPLES);
+    printf(" \"memory\": {\"slots\": %u, \"read_ns\": %.1f, \"read_p95_ns\": %.1f", BM_SLOTS, 1e9 * read.median, 1e9 * read.p95);
+    if (s->memory.rows.begin) {
+        const timing write = measure(run_write, s, MEMORY_SAMPLES);
+        printf(", \"write_ns\": %.1f, \"write_p95_ns\": %.1f", 1e9 * write.median, 1e9 * write.p95);
+        if (written) printf(", \"written_bytes\": %llu", (unsigned long long)*written);
+    }
+    printf("},\n");
+}
+
 /* Memory of this process that no file stands behind, in KiB: the arena, the stack, the C library. 0 where not known. */
 static long anonymous_memory(void)
 {
@@ -206,15 +234,17 @@ static int print_gemvs(void)
     return 0;
 }
 
-int linux_bench(bm_state *s)
+int linux_bench(bm_state *s, int kernels, const uint64_t *written)
 {
     printf("{\"family\": \"%s\", \"model\": \"%s\", \"board\": \"%s\",\n \"clock_hz\": %.6g, \"peak_macs_per_s\": %.6g, "
            "\"arena_bytes\": %u,\n \"step\": [\n", BM_KERNELS_NAME, BM_MODEL_NAME, BM_BOARD, linux_clock(), linux_peak_macs(),
            BM_RAM_TOTAL);
     print_step(s, SHORT_CONTEXT < BM_CONTEXT ? SHORT_CONTEXT : BM_CONTEXT, ",");
     print_step(s, BM_CONTEXT, "");
-    printf(" ],\n \"anonymous_kib\": %ld,\n \"gemv\": [\n", anonymous_memory());
-    const int bad = print_gemvs();
+    printf(" ],\n");
+    print_memory(s, written);
+    printf(" \"anonymous_kib\": %ld,\n \"gemv\": [\n", anonymous_memory());
+    const int bad = kernels ? print_gemvs() : 0;
     printf(" ]}\n");
     return bad;
 }

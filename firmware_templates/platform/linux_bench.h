@@ -1,4 +1,4 @@
-/* `bitmar bench`: what the kernels and the whole step take on this machine, as JSON. */
+/* `bitmar bench` and `bitmar profile`: what the kernels and the whole step take on this machine, as JSON. */
 #ifndef LINUX_BENCH_H
 #define LINUX_BENCH_H
 
@@ -6,8 +6,9 @@
 
 #include "bitmar.h"
 
-/* Run everything on one thread and print one JSON document. Returns the exit status. */
-int linux_bench(bm_state *s);
+/* Run everything on one thread and print one JSON document. `kernels`: by shape, too. `written`: bytes that the last episode
+ * moved, where the memory is in a store; may be NULL. Returns the exit status. */
+int linux_bench(bm_state *s, int kernels, const uint64_t *written);
 
 /* Limits of this machine with the registers of the kernel family (linux_peak.c). */
 double linux_now(void);                                      /* seconds */

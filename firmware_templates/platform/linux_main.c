@@ -4,6 +4,7 @@
  *                   [--no-memory] [--ids] [--threads N] [--remember]
  *   bitmar info
  *   bitmar bench                       (kernels and steps, as JSON; with -DBM_PROFILE by part, too)
+ *   bitmar profile                     (the same without the kernels)
  *   bitmar trace < script > trace      (builds with -DBM_TAPS; formats in trace.c)
  *
  * A program whose memory is in a store takes [--store FILE] (default: memory.store) and [--optional-memory]: go on without it
@@ -294,8 +295,9 @@ int main(int argc, char **argv)
     const char *command = argc > 1 ? argv[1] : "";
     if (strcmp(command, "info") == 0) return info();
     const int traces = strcmp(command, "trace") == 0, benches = strcmp(command, "bench") == 0;
-    if (!traces && !benches && strcmp(command, "generate") != 0)
-        return fail("usage", "bitmar generate|info|bench|trace [options]");
+    const int profiles = strcmp(command, "profile") == 0;
+    if (!traces && !benches && !profiles && strcmp(command, "generate") != 0)
+        return fail("usage", "bitmar generate|info|bench|profile|trace [options]");
     const int bad = parse(argc, argv, &o);
     if (bad) return bad;
     bm_ram_slice(memory, ram);
@@ -306,13 +308,15 @@ int main(int argc, char **argv)
         return 3;                                /* so that a caller can tell it from a broken build */
     }
     if (status != BM_OK) return fail("start", bm_status_text(status));
+    const uint64_t *written = NULL;
 #if BM_MEMORY_IN_STORE
+    written = &store.episode.bytes;
     const int no_store = o.no_memory ? 0 : start_store(&s, &o);
     if (no_store) return no_store;
 #endif
     if (o.threads > 1u && linux_threads_start(&s, o.threads) != 0) return fail("--threads", "the threads could not be started");
     if (traces) return trace(&s);
-    if (benches) return linux_bench(&s);
+    if (benches || profiles) return linux_bench(&s, benches, written);
     if (o.image) {
         const char *why = read_image(o.image, &s);
         if (why) return fail(o.image, why);
