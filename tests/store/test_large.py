@@ -1,0 +1,27 @@
+"""A memory of 65,536 slots in a file, through the whole model: the same bits, and no buffer that grows with it."""
+
+from bitmar_tiny.config import preset
+from bitmar_tiny.frozen import random_model
+from bitmar_tiny.taps import tap_table
+from bitmar_tiny.verify.compare import verify
+from bitmar_tiny.verify.script import Event
+from bitmar_tiny.verify.target import GoldenTarget, ProgramTarget
+from codegen.boards import load_board
+from codegen.build import build
+from codegen.emit import emit
+from support import need
+
+
+def test_sixty_five_thousand_slots(tmp_path):
+    need("host", "gcc")
+    model = random_model(preset("demo").model_copy(update={"memory_slots": 65536}))
+    board, eos = load_board("host"), model.config.vocab_size - 1
+    project = emit(model, board, tmp_path / "p", "portable", memory="sd")
+    small = emit(random_model(preset("demo")), board, tmp_path / "q", "portable", memory="sd")
+    assert project.plan.arenas == small.plan.arenas
+    script = [Event("begin"), Event("token", eos), Event("token", 5), Event("write"), Event("power"),
+              Event("begin"), Event("token", eos), Event("write"), Event("begin"), Event("token", eos)]
+    program = build(project.path, board, "portable", compiler="gcc", taps=True)
+    target = ProgramTarget(program.command, "large", tap_table(model.config), project.memory_store)
+    assert verify(model, target, script, golden=GoldenTarget(model, "sd")).exact
+    assert not verify(model, target, script, golden=GoldenTarget(model, "ram")).exact
