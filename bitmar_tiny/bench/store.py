@@ -77,7 +77,7 @@ def _compile(folder: Path) -> Path:
     sources = [resource_dir("firmware_templates") / "bench" / "store_read.c", platform / "linux_store.c",
                *(runtime / f"{name}.c" for name in ("bm_store", "bm_store_episode", "bm_store_format", "bm_crc32"))]
     program = folder / "store_read"
-    command = [*(part.format(python=sys.executable) for part in compiler.command), *BASE_FLAGS, *compiler.flags, "-O2", "-pthread",
+    command = [*(part.format(python=sys.executable) for part in compiler.command), *BASE_FLAGS, *compiler.flags, "-O2",
                f"-I{runtime}", f"-I{platform}", *map(str, sources), "-o", str(program)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=COMPILE_TIMEOUT_S)

@@ -1,4 +1,4 @@
-/* A memory store in a file or on a raw device, with a thread that reads ahead. */
+/* A memory store in a file or on a raw device. */
 #ifndef LINUX_STORE_H
 #define LINUX_STORE_H
 

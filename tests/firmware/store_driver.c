@@ -484,14 +484,13 @@ static void disorder(call *c)
     free_memory(&m);
 }
 
-/* u: slots, width, writable; a: path, digest. result: status, whether it reads ahead. */
+/* u: slots, width, writable; a: path, digest. result: status. */
 static void file_open(call *c)
 {
     bm_store_device device;
     bm_store s;
     c->result[0] = (uint32_t)linux_store_open(&device, c->a[0], (int)c->u[2]);
     if (c->result[0] == BM_STORE_OK) c->result[0] = (uint32_t)bm_store_open(&s, &device, c->u[0], c->u[1], c->a[1], buffers);
-    c->result[1] = device.prefetch != NULL;
     linux_store_close();
 }
 

@@ -28,7 +28,7 @@ HEADER, RECORD, STATE, HIGH, LOW = range(5)
 
 def build_driver(flags: list[str], out: Path) -> list[str]:
     """Compile the driver; returns the command that runs it."""
-    return compile(SOURCES, [*flags, "-pthread", f"-I{PLATFORM}"], out)
+    return compile(SOURCES, [*flags, f"-I{PLATFORM}"], out)
 
 
 def call(command: list[str], function: str, u: tuple = (), f: tuple = (), arrays: tuple = (), want: tuple[int, ...] = ()):

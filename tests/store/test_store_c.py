@@ -44,7 +44,7 @@ def test_old_memory_or_new_whatever_happens(tmp_path, checked, slots, width, epi
     """Power is cut, or the device fails, at every write and sync of random episodes; 200 of each kind in all shapes together."""
     memory = random_memory(slots, width)
     MemoryStore.create(tmp_path / "m", memory, DIGEST)
-    for seed in range(20 if SOAK else 1):
+    for seed in range(5 if SOAK else 1):
         wrong, tried = call(checked, "crash", (slots, width, 200 if SOAK else episodes, seed, what != "power cut"),
                             arrays=(image_of(tmp_path / "m"), KEY, *planes(memory)))
         assert wrong == 0 and tried >= 5 * episodes
@@ -296,7 +296,7 @@ def test_an_episode_on_a_file_is_what_python_reads(tmp_path, checked):
 
 @pytest.mark.parametrize("slots, width, episodes", [(65536, 128, 1), (1, 1, 0), (64, 64, 2), (449, 100, 3)])
 def test_a_read_from_a_file_is_golden(tmp_path, fast, slots, width, episodes):
-    """Bit for bit, several times through the buffers, with the thread that reads ahead."""
+    """Bit for bit, several times through the buffers."""
     store, memory = aged_store(tmp_path / "m", slots, width, episodes)
     rng = np.random.default_rng(3)
     q, scale = np.zeros(-(-width // 64) * 64, np.int8), np.float32(0.02)
