@@ -26,9 +26,9 @@ STATUSES = ("ok", "missing", "permission", "busy", "read-only", "full", "short",
 HEADER, RECORD, STATE, HIGH, LOW = range(5)
 
 
-def build_driver(flags: list[str], out: Path) -> list[str]:
-    """Compile the driver; returns the command that runs it."""
-    return compile(SOURCES, [*flags, f"-I{PLATFORM}"], out)
+def build_driver(flags: list[str], out: Path, compiler: str = "gcc") -> list[str]:
+    """Compile the driver; returns the command that runs it here."""
+    return compile(SOURCES, [*flags, f"-I{PLATFORM}"], out, compiler)
 
 
 def call(command: list[str], function: str, u: tuple = (), f: tuple = (), arrays: tuple = (), want: tuple[int, ...] = ()):

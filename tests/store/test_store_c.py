@@ -50,15 +50,19 @@ def test_old_memory_or_new_whatever_happens(tmp_path, checked, slots, width, epi
         assert wrong == 0 and tried >= 5 * episodes
 
 
+@pytest.mark.parametrize("compiler, flags", [("gcc", ("-O1", *SANITIZE)), ("zig", ("-O3",)), ("aarch64-gcc", ("-O2",))])
 @pytest.mark.parametrize("slots, width", [(70, 64), (500, 128)])
-def test_firmware_and_python_write_the_same_bytes(tmp_path, checked, slots, width):
+def test_firmware_and_python_write_the_same_bytes(tmp_path, slots, width, compiler, flags):
+    """After every episode; and no more than the state, the changed planes and the record."""
+    command = build_driver([*flags], tmp_path / "driver", compiler)
     store, memory = aged_store(tmp_path / "m", slots, width, 0)
+    at = store.layout
     for i in range(4):
-        before, after = image_of(store.path), episode_after(memory, list(range(i, store.layout.blocks, 3)), i)
-        status, _, image = call(checked, "episode", (slots, width), want=(0,),
-                                arrays=(before, KEY, *planes(after), changed(memory, after)))
+        before, after = image_of(store.path), episode_after(memory, list(range(i, at.blocks, 3)), i)
+        how = changed(memory, after)
+        status, written, image = call(command, "episode", (slots, width), want=(0,), arrays=(before, KEY, *planes(after), how))
         store.commit(after)
-        assert status == 0
+        assert (status, written) == (0, (at.groups + 2) * UNIT + 2 * at.plane * int((how == 2).sum()))
         differ = np.flatnonzero(image != image_of(store.path))
         assert differ.size == 0, f"episode {i}: first difference at byte {differ[0]}"
         memory = after
