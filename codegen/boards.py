@@ -111,7 +111,7 @@ class Board(StrictModel):
     emulator_package: str = ""
     regions: list[Region]
     head_rows: int = Field(4096, ge=32, multiple_of=32, description="logits computed at a time")
-    pick_parts: int = Field(4, ge=1, le=16, description="threads that share the head, at most")
+    threads: int = Field(4, ge=1, le=16, description="threads that share the head and attention, at most")
     stack_bytes: int = Field(16384, gt=0, description="reserved for the deepest call, all threads together")
     speed: Speed | None = None
     serial: Serial | None = None

@@ -37,7 +37,7 @@ def arena_buffers(cfg: ModelConfig, board: Board, head_bits: str = "2", memory: 
     d, slots, n = pad(cfg.d_model), cfg.memory_slots, cfg.context
     wide = max(cfg.d_model, cfg.vision_hidden)
     tallest = max(3 * cfg.d_model, cfg.d_ffn, cfg.vision_hidden, READ_BLOCK)
-    spread = max(n, cfg.image_tokens)
+    spread = 4 * scores(cfg) * min(board.threads, cfg.n_heads)
     return [
         *(Buffer(f"kv.{i}", kv_bytes(cfg), f"int8 KV ring of layer {i}, {n} slots", False) for i in range(layers(cfg))),
         *([Buffer("memory", memory_bytes(cfg), f"episodic memory, {slots} slots", False)] if memory == "ram" else []),
@@ -50,18 +50,23 @@ def arena_buffers(cfg: ModelConfig, board: Board, head_bits: str = "2", memory: 
         Buffer("fused", 4 * cfg.d_model, "fused state"),
         Buffer("vec", 4 * wide, "scratch vector"),
         Buffer("out", 4 * max(cfg.d_model, VISION_DIM), "attention output, pooled image vector"),
-        Buffer("scores", 4 * spread, "attention scores"),
-        Buffer("weights", 4 * spread, "integer attention weights"),
+        Buffer("scores", spread, "attention scores of every thread"),
+        Buffer("weights", spread, "integer attention weights of every thread"),
         Buffer("codes", pad(max(wide, VISION_DIM)), "int8 input of the next BitLinear"),
         Buffer("q", d, "query codes"),
         Buffer("hidden", pad(max(cfg.d_ffn, cfg.vision_hidden)), "int8 hidden layer"),
         Buffer("acc", 4 * pad(tallest, ROWS), "int32 accumulators"),
         Buffer("head", d, "int8 input of the head"),
         Buffer("logits", 4 * head_rows(cfg, board), "integer logits, a piece at a time"),
-        Buffer("candidates", board.pick_parts * CANDIDATES, "the best tokens that each thread found"),
+        Buffer("candidates", board.threads * CANDIDATES, "the best tokens that each thread found"),
         *([Buffer("head_table", table5_bytes(cfg.d_model), "sums of five products, for the 1.6-bit head")]
           if head_bits == "1.6" else []),
     ]
+
+
+def scores(cfg: ModelConfig) -> int:
+    """Slots that one attention sees, at most; rounded up, so that threads do not share a cache line."""
+    return pad(max(cfg.context, cfg.image_tokens), 16)
 
 
 def head_rows(cfg: ModelConfig, board: Board) -> int:

@@ -13,7 +13,7 @@ from bitmar_tiny.taps import tap_table
 
 from . import lower as lowering
 from .boards import Board
-from .buffers import CANDIDATES, head_rows, kv_bytes, memory_bytes
+from .buffers import CANDIDATES, head_rows, kv_bytes, memory_bytes, scores
 from .build import HOT_SOURCES
 from .plan import Plan
 
@@ -32,7 +32,7 @@ def _shapes(model: FrozenModel, board: Board) -> dict[str, Any]:
     cfg = model.config
     return {"digest_bytes": bytes.fromhex(model.digest), "image_grid": math.isqrt(cfg.image_tokens), "c_float": c_float,
             "forget_threshold": forget_threshold(cfg), "eos": cfg.vocab_size - 1, "token_bits": lowering.token_bits(model),
-            "head_rows": head_rows(cfg, board), "candidates_bytes": CANDIDATES, "kv_bytes": kv_bytes(cfg),
+            "head_rows": head_rows(cfg, board), "candidates_bytes": CANDIDATES, "scores": scores(cfg), "kv_bytes": kv_bytes(cfg),
             "memory_bytes": memory_bytes(cfg)}
 
 

@@ -20,6 +20,7 @@ from .pack import packed5_size
 from .plan import SHORT_CONTEXT, Plan, make_plan
 
 SPLIT_WEIGHTS = 32768       # BM_SPLIT_WEIGHTS: smaller products stay on one core
+SPLIT_KEYS = 8192           # BM_SPLIT_KEYS: shorter attention stays on one core
 
 
 @dataclass(frozen=True)
@@ -128,11 +129,12 @@ def _compute(cfg: ModelConfig, speed: Speed, head_bits: str, context: int) -> di
         cycles = times * rows * width / _gemv_rate(speed, width)
         one, many = (one, many + cycles) if rows * width >= SPLIT_WEIGHTS else (one + cycles, many)
     spread = layers * context + cfg.n_fusion_layers * cfg.image_tokens
+    attention = 2 * spread * d / speed.attention + spread * cfg.n_heads * speed.exp_cycles
     head_rate = speed.head_1_6 if head_bits == "1.6" else _gemv_rate(speed, d)
     vectors = layers * (20 * d + 2 * f) + 10 * d * cfg.n_fusion_layers + 12 * d + d * cfg.n_decoder_layers
     return {
         "layers": (one, many),
-        "attention": (2 * spread * d / speed.attention + spread * cfg.n_heads * speed.exp_cycles, 0),
+        "attention": (0, attention) if context * d >= SPLIT_KEYS else (attention, 0),
         "memory": (cfg.memory_slots * (2 * d / speed.attention + speed.exp_cycles) / cfg.read_every, 0),
         "vectors": (vectors * speed.element_cycles, 0),
         "head": (0, cfg.vocab_size * (d / head_rate + speed.pick_cycles)),

@@ -99,18 +99,18 @@ typedef struct {
     float *fused;            /* [D] */
     float *vec;              /* [max(D, VISION_HIDDEN, C)] scratch */
     float *out;              /* [max(D, 768)] attention output; pooled image vectors */
-    float *scores;           /* [max(N, IMAGE_TOKENS)] */
+    float *scores;           /* [threads][SCORES] */
     int8_t *codes;           /* [PAD(max(D, 768, VISION_HIDDEN))] input of the next BitLinear */
     int8_t *q;               /* [PAD(D)] */
     int8_t *hidden;          /* [PAD(max(FFN, VISION_HIDDEN))] */
     int32_t *acc;            /* [rows of the tallest matrix but the head] */
-    int32_t *weights;        /* [max(N, IMAGE_TOKENS)] */
+    int32_t *weights;        /* [threads][SCORES] */
     int32_t *pooled;         /* [D] sum of the codes of the fused states */
     float *cond;             /* [N_DEC][D] memory conditioning per decoder layer */
     int8_t *head;            /* [PAD(D)] input of the head: the logits of the last step are computed on demand */
     int32_t head_sum;        /* of its codes */
     int32_t *logits;         /* [BM_HEAD_ROWS] integer logits, a piece at a time */
-    bm_candidates *candidates; /* [BM_PICK_PARTS] what each thread found */
+    bm_candidates *candidates; /* [BM_THREADS] what each thread found */
     bm_memory memory;
     bm_memory_rows rows;     /* of a memory in an arena or in the blob */
     bm_q8 write_query;       /* scale and sum of the codes in q, while an episode is written */

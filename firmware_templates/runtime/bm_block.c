@@ -98,6 +98,31 @@ static void tap_cache(bm_state *s, const bm_cache *kv, uint32_t tap)
     (void)kv;
 }
 
+typedef struct {
+    bm_state *s;
+    const bm_cache *kv;
+    uint32_t n;
+    float q_scale;
+} attention;
+
+/* Some of the heads, with a scratch of its own. */
+static void attend_part(void *job, uint32_t part, uint32_t parts)
+{
+    const attention *a = job;
+    const uint32_t most = BM_THREADS < BM_HEADS ? BM_THREADS : BM_HEADS, shares = parts < most ? parts : most;
+    if (part >= shares) return;
+    bm_attend(a->kv, a->n, a->s->q, a->q_scale, BM_HEADS, BM_HEAD_DIM, BM_HEADS * part / shares, BM_HEADS * (part + 1u) / shares,
+              a->s->scores + part * BM_SCORES, a->s->weights + part * BM_SCORES, a->s->out);
+}
+
+/* s->out = attention of the query in s->q over n slots, by all threads there are if it is worth it. */
+static void attend(bm_state *s, const bm_cache *kv, uint32_t n, float q_scale)
+{
+    attention a = {s, kv, n, q_scale};
+    if (s->split && n * BM_D >= BM_SPLIT_KEYS) s->split(attend_part, &a);
+    else attend_part(&a, 0, 1);
+}
+
 void bm_block(bm_state *s, const bm_layer *layer, uint32_t tap)
 {
     const float *scale = BM_F32(s, layer->scales);
@@ -112,7 +137,7 @@ void bm_block(bm_state *s, const bm_layer *layer, uint32_t tap)
     const float q_scale = split_qkv(s, layer, &kv, ring_slot(s->t), h.scale, tap);
     tap_cache(s, &kv, tap);
     BM_MARK(s, BM_PART_OTHER);
-    bm_attend(&kv, used, s->q, q_scale, BM_HEADS, BM_HEAD_DIM, s->scores, s->weights, s->out);
+    attend(s, &kv, used, q_scale);
     BM_MARK(s, BM_PART_ATTENTION);
     BM_TAP(s, tap + BM_TAP_ATTN_OUT, s->out, BM_D);
     h = bm_norm_quantize(s->out, NULL, BM_D, s->codes);
@@ -142,7 +167,7 @@ static void fusion_layer(bm_state *s, const bm_fusion *layer)
     bm_scale_acc(s->acc, h.scale * scale[0], BM_D, s->vec);
     const float q_scale = bm_quantize(s->vec, BM_D, s->q).scale;
     BM_TAP(s, layer->tap + BM_TAP_FUSION_Q_CODES, s->q, BM_D);
-    bm_attend(&image, BM_IMAGE_TOKENS, s->q, q_scale, BM_HEADS, BM_HEAD_DIM, s->scores, s->weights, s->out);
+    attend(s, &image, BM_IMAGE_TOKENS, q_scale);
     BM_TAP(s, layer->tap + BM_TAP_FUSION_OUT, s->out, BM_D);
     h = bm_norm_quantize(s->out, NULL, BM_D, s->codes);
     bm_linear(s, layer->wo, BM_D, BM_D, s->codes, h.sum);

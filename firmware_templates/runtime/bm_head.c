@@ -51,14 +51,14 @@ static void feed(void *context, uint32_t first, const int32_t *acc, uint32_t n)
     bm_candidates_feed(context, first, acc, n);
 }
 
-#define PIECE (BM_HEAD_ROWS / BM_PICK_PARTS / 32u * 32u) /* of the logits' buffer for each thread */
-#if BM_PICK_PARTS > 1 && BM_HEAD_ROWS / BM_PICK_PARTS >= 32
+#define PIECE (BM_HEAD_ROWS / BM_THREADS / 32u * 32u) /* of the logits' buffer for each thread */
+#if BM_THREADS > 1 && BM_HEAD_ROWS / BM_THREADS >= 32
 /* Every thread computes its own range of the vocabulary and keeps its best: they meet once per token. */
 static void pick_part(void *job, uint32_t part, uint32_t parts)
 {
     bm_state *s = job;
-    if (part >= BM_PICK_PARTS) return;
-    const bm_rows range = bm_part_rows(BM_VOCAB, part, parts < BM_PICK_PARTS ? parts : BM_PICK_PARTS);
+    if (part >= BM_THREADS) return;
+    const bm_rows range = bm_part_rows(BM_VOCAB, part, parts < BM_THREADS ? parts : BM_THREADS);
     bm_candidates *c = s->candidates + part;
     int32_t *acc = s->logits + part * PIECE;
     for (uint32_t first = range.first; first < range.end; first += PIECE) {
@@ -72,9 +72,9 @@ static void pick_split(bm_state *s, bm_candidates *best)
 {
     BM_MARK(s, BM_PART_OTHER);
     head_begin(s);
-    for (uint32_t i = 0; i < BM_PICK_PARTS; i++) bm_candidates_begin(s->candidates + i, best->k);
+    for (uint32_t i = 0; i < BM_THREADS; i++) bm_candidates_begin(s->candidates + i, best->k);
     s->split(pick_part, s);
-    for (uint32_t i = 0; i < BM_PICK_PARTS; i++) bm_candidates_add(best, s->candidates + i);
+    for (uint32_t i = 0; i < BM_THREADS; i++) bm_candidates_add(best, s->candidates + i);
     BM_MARK(s, BM_PART_HEAD);
 }
 #else

@@ -53,6 +53,7 @@ bm_cache bm_cache_at(bm_state *s, uint32_t place, uint32_t slots);
 
 #define BM_ROW_BYTES(width) (((width) + 63u) / 64u * 16u)
 #define BM_SPLIT_WEIGHTS 32768u /* smaller products are not worth waking a thread for */
+#define BM_SPLIT_KEYS 8192u     /* bytes of keys from which attention is */
 
 /* The rows of one part of a split matrix: whole groups of 32, since every tile divides 32 and every packing stores
  * whole groups of rows in order. */

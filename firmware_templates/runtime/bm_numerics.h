@@ -60,11 +60,12 @@ typedef struct {
     float *k_scale, *v_scale;
 } bm_cache;
 
-/* Softmax attention of one token over the first n slots; physical order does not matter.
+/* Softmax attention of one token over the first n slots; physical order does not matter. Heads first_head .. end_head - 1
+ * of n_heads: they do not depend on each other.
  * q codes [d], d = n_heads * head_dim; scratch: float [n] and int32 [n]; out [d].
  * Bound: |sum w v| <= 2^14 * 127 * n < 2^31 for n <= 1032. */
-void bm_attend(const bm_cache *kv, uint32_t n, const int8_t *q, float q_scale, uint32_t n_heads,
-               uint32_t head_dim, float *scratch_e, int32_t *scratch_w, float *out);
+void bm_attend(const bm_cache *kv, uint32_t n, const int8_t *q, float q_scale, uint32_t n_heads, uint32_t head_dim,
+               uint32_t first_head, uint32_t end_head, float *scratch_e, int32_t *scratch_w, float *out);
 
 #ifdef __cplusplus
 }

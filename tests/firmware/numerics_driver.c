@@ -101,7 +101,7 @@ static void relu(call *c)
 static void attend(call *c)
 {
     const bm_cache kv = {c->a[0], c->a[1], c->a[2], c->a[3]};
-    bm_attend(&kv, c->u[0], c->a[4], c->f[0], c->u[1], c->u[2], c->a[5], c->a[6], c->a[7]);
+    bm_attend(&kv, c->u[0], c->a[4], c->f[0], c->u[1], c->u[2], 0, c->u[1], c->a[5], c->a[6], c->a[7]);
 }
 
 /* u: slots, width; a: high, low, scales, usage, q. */
