@@ -53,7 +53,7 @@ def command(model: Path, board: str, out: Path | None, kernels: str | None, head
 def print_plan(plan: Plan) -> None:
     """The memory plan, region by region."""
     table = Table("region", "used", "of", "a token reads", "largest contents", title=f"Memory plan for {plan.board} (estimated)")
-    for region in plan.regions:
+    for region in (r for r in plan.regions if plan.bytes_in(r.name)):
         inside = sorted((p for p in plan.placements if p.region == region.name), key=lambda p: -p.size)
         top = ", ".join(f"{p.name} {human(pad(p.size))}" for p in inside[:4])
         table.add_row(region.name, human(plan.bytes_in(region.name)), human(region.size),
