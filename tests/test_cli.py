@@ -145,6 +145,15 @@ def write(path: Path, data: bytes) -> Path:
     (("evaluate", "junk"), "damaged or not a frozen model"),
     (("verify", "m.bitmar", "--kernels", "mmx"), "kernel family 'mmx'"),
     (("verfy",), "Did you mean 'verify'"),
+    (("codegen", "--board", "host", "m.bitmar", "--preset", "demo"), "Both a model (m.bitmar) and --preset demo"),
+    (("codegen", "--board", "host", "m.bitmar", "--memory", "tape"), "no place 'tape' for the memory"),
+    (("verify", "m.bitmar", "--board", "esp32-s3-n16r8"), "idf.py build"),
+    (("flash", "--board", "esp32-s3-n16r8", "full", "--dry-run"), "not a generated project"),
+    (("flash", "--board", "host", "full", "--dry-run"), "no flash that this command writes"),
+    (("memory", "verify", "junk"), "not a memory store"),
+    (("memory", "inspect", "m.bitmar", "--text", "a"), "Add --model"),
+    (("memory", "reset", "junk"), "damaged or not a frozen model"),
+    (("profile", "m.bitmar", "--board", "xtensa-sim"), "do not run here"),
     (("features", "junk", "--backbone", "missing.onnx", "-o", "out"), "missing.onnx"),
 ])
 def test_bad_input_is_one_sentence_and_exit_2(tmp_path, arguments, words):

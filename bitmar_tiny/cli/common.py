@@ -8,7 +8,7 @@ import click
 import numpy as np
 
 from ..config import ModelConfig, preset
-from ..errors import DataError
+from ..errors import ConfigError, DataError
 from ..frozen import FrozenModel, random_model
 
 model_argument = click.argument("model", type=click.Path(path_type=Path), default=Path("model.bitmar"))
@@ -16,7 +16,10 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 
 
 def load_model(path: Path, preset_name: str | None) -> FrozenModel:
-    """The frozen model at ``path``, or random weights of a preset (for size studies and verification)."""
+    """The frozen model at ``path``, or random weights of a preset (for size studies and verification), not both."""
+    context = click.get_current_context(silent=True)
+    if preset_name and context and context.get_parameter_source("model") == click.core.ParameterSource.COMMANDLINE:
+        raise ConfigError(f"Both a model ({path}) and --preset {preset_name} were named.", "Leave out one of them.")
     return random_model(preset(preset_name)) if preset_name else FrozenModel.load(path)
 
 

@@ -254,12 +254,13 @@ static int info(void)
 }
 
 /* Value of option argv[*i], which must be a number in [low, high]. */
-static int number(int argc, char **argv, int *i, double low, double high, double *out)
+static int number(int argc, char **argv, int *i, double low, double high, int whole, double *out)
 {
     char *end = NULL;
     if (*i + 1 >= argc) return fail(argv[*i], "needs a value");
     *out = strtod(argv[++*i], &end);
     if (end == argv[*i] || *end || !(*out >= low && *out <= high)) return fail(argv[*i - 1], "value out of range");
+    if (whole && *out != (double)(uint64_t)*out) return fail(argv[*i - 1], "must be a whole number");
     return 0;
 }
 
@@ -276,11 +277,11 @@ static int parse(int argc, char **argv, options *o)
         else if (strcmp(argv[i], "--image") == 0 && i + 1 < argc) o->image = argv[++i];
         else if (strcmp(argv[i], "--prompt") == 0 && i + 1 < argc) o->prompt = argv[++i];
         else if (strcmp(argv[i], "--threads") == 0)
-            bad = number(argc, argv, &i, 1, LINUX_MAX_THREADS, &v), o->threads = (uint32_t)v;
-        else if (strcmp(argv[i], "--tokens") == 0) bad = number(argc, argv, &i, 1, 1e6, &v), o->tokens = (uint32_t)v;
-        else if (strcmp(argv[i], "--top-k") == 0) bad = number(argc, argv, &i, 1, 256, &v), o->top_k = (uint32_t)v;
-        else if (strcmp(argv[i], "--seed") == 0) bad = number(argc, argv, &i, 0, 9e15, &v), o->seed = (uint64_t)v;
-        else if (strcmp(argv[i], "--temperature") == 0) bad = number(argc, argv, &i, 0, 100, &v), o->temperature = (float)v;
+            bad = number(argc, argv, &i, 1, LINUX_MAX_THREADS, 1, &v), o->threads = (uint32_t)v;
+        else if (strcmp(argv[i], "--tokens") == 0) bad = number(argc, argv, &i, 1, 1e6, 1, &v), o->tokens = (uint32_t)v;
+        else if (strcmp(argv[i], "--top-k") == 0) bad = number(argc, argv, &i, 1, 256, 1, &v), o->top_k = (uint32_t)v;
+        else if (strcmp(argv[i], "--seed") == 0) bad = number(argc, argv, &i, 0, 9e15, 1, &v), o->seed = (uint64_t)v;
+        else if (strcmp(argv[i], "--temperature") == 0) bad = number(argc, argv, &i, 0, 100, 0, &v), o->temperature = (float)v;
         else return fail(argv[i], "unknown option, or its value is missing");
         if (bad) return bad;
     }
