@@ -36,10 +36,10 @@ endef
 tools:
 	$(call ensure,cc=gcc cc=libc6-dev aarch64-linux-gnu-gcc=gcc-aarch64-linux-gnu qemu-aarch64=qemu-user)
 
-# The simulated Xtensa board.
+# The simulated Xtensa board, and CMake to configure projects for ESP-IDF.
 test-tools:
 	$(call ensure,xtensa-lx106-elf-gcc=gcc-xtensa-lx106 /usr/lib/xtensa-lx106-elf/picolibc.specs=picolibc-xtensa-lx106-elf \
-		qemu-system-xtensa=qemu-system-misc)
+		qemu-system-xtensa=qemu-system-misc cmake=cmake make=make)
 
 clean:
 	rm -rf $(VENV) demo build *.egg-info

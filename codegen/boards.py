@@ -35,6 +35,7 @@ class Region(StrictModel):
     prefetch_mb_s: float | None = Field(None, gt=0, description="the same where the next piece is fetched during the work on this one")
     write_mb_s: float | None = Field(None, gt=0, description="10^6 bytes per second, in blocks of 8 KB")
     cache_line: int | None = Field(None, gt=0, description="bytes")
+    data_lines: Literal[4, 8] | None = Field(None, description="of PSRAM on a serial bus: quad or octal")
     dma: bool = False
     what: str = ""
 

@@ -9,6 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from bitmar_tiny.config import preset
+from bitmar_tiny.frozen import random_model
+from codegen.boards import load_board
+from codegen.emit import emit
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -27,5 +32,6 @@ def test_wheel_generates_a_project_outside_the_checkout(tmp_path):
     done = subprocess.run([sys.executable, "-P", "-c", code, "codegen", "--board", "rpi-zero2", "--preset", "demo", "-o", "fw"],
                           capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert {p.relative_to(ROOT / "firmware_templates" / "runtime").name for p in (ROOT / "firmware_templates" / "runtime").glob("*.[ch]")} \
-        <= {p.name for p in (tmp_path / "fw" / "src").iterdir()}
+    here = emit(random_model(preset("demo")), load_board("rpi-zero2"), tmp_path / "here")
+    files = {p.relative_to(here.path) for p in here.path.rglob("*") if p.is_file()}
+    assert len(files) > 20 and files == {p.relative_to(tmp_path / "fw") for p in (tmp_path / "fw").rglob("*") if p.is_file()}

@@ -1,9 +1,12 @@
 /* Two cores: a task on core 1 does part 1 of every job, the caller on core 0 does part 0.
  *
  * The next job of a step comes within microseconds, so the helper looks for it for a while before it sleeps; a notification
- * wakes it. Which core computes a part does not change its bits. The q registers of PIE are coprocessor 3, whose state
- * FreeRTOS keeps for every task (a task that uses a coprocessor has to stay on its core, which both do); an interrupt
- * handler must not use them.
+ * wakes it. Which core computes a part does not change its bits.
+ *
+ * The registers of PIE are coprocessor 3 (cop_ai, 208 bytes; ESP-IDF 5.5.5, xtensa/esp32s3/include/xtensa/config/tie.h).
+ * FreeRTOS saves them lazily, on the stack of the task that owns them, when another task of the core uses them, and pins
+ * a task that uses them to its core (_xt_coproc_exc, _frxt_coproc_exc_hook): both tasks are pinned anyway. A task that
+ * yields keeps none of them, as at any call in C; a kernel does not yield. An interrupt handler that uses them panics.
  */
 #include "esp_cpu.h"
 #include "espidf.h"

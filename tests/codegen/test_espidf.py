@@ -1,95 +1,125 @@
-"""Projects for ESP-IDF, checked as far as it goes without ESP-IDF: an Xtensa compiler, Kconfig, partition rules, manifest."""
+"""The C of projects for ESP-IDF, compiled for an Xtensa as their CMake files say, against declared headers: what it calls, what it
+takes of memory and stack. ``test_espidf_files.py`` has the rest of a project."""
 
-import configparser
-import csv
+import json
+import os
 import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from bitmar_tiny.config import preset
-from bitmar_tiny.errors import ConfigError, ToolError
-from bitmar_tiny.frozen import random_model
-from codegen.boards import Board, load_board
-from codegen.build import find_compiler
-from codegen.emit import emit
+from bitmar_tiny.simulate.decode import assemble
+from bitmar_tiny.simulate.pie import PIE
+from bitmar_tiny.simulate.xtensa import BASE
+from codegen.boards import load_board
+from codegen.build import HOT_SOURCES
 
 HERE = Path(__file__).parent
 HEADERS = HERE.parent / "firmware" / "idf_headers"
 XTENSA = load_board("xtensa-sim").compilers["gcc"]
-COMPILE_TIMEOUT_S = 120
-CASES = [("esp32-s3-n16r8", "demo", "pie", "auto"), ("esp32-s3-n16r8", "paper", "pie", "auto"), ("esp32-s3-n16r2", "pocket", "pie", "auto"),
-         ("esp32-s3-n16r8", "demo", "portable", "flash"), ("esp32-s3-n16r8", "paper", "pie", "sd")]
+TOOL_TIMEOUT_S = 120
 #: What main/Kconfig.projbuild lets a user choose.
 STORES = ("CONFIG_BITMAR_MEMORY_SDSPI", "CONFIG_BITMAR_MEMORY_PARTITION", "CONFIG_BITMAR_MEMORY_SDMMC")
+#: ESP-IDF's tool chain has uint32_t = unsigned long, which matters to printf (its documentation, Migration to 5.0, GCC).
+INTEGERS = ["-U__INT32_TYPE__", "-D__INT32_TYPE__=long int", "-U__UINT32_TYPE__", "-D__UINT32_TYPE__=long unsigned int"]
 
-
-@pytest.fixture(scope="module", params=CASES, ids="-".join)
-def project(request, tmp_path_factory):
-    board, model, family, memory = request.param
-    return emit(random_model(preset(model)), load_board(board), tmp_path_factory.mktemp("idf") / "p", family, memory=memory)
+#: What our sources take from the C library.
+LIBC = {"memcpy", "memset", "memcmp", "strlen", "strcmp", "strcspn", "strtol", "printf", "snprintf", "fwrite", "fflush", "putchar",
+        "puts", "stdout", "fputc", "open", "read", "write", "lseek", "fstat", "fsync"}
 
 
 @pytest.fixture(scope="module")
-def objects(project):
-    """Every C source compiled for an Xtensa, as an ESP-IDF component would be; folder of objects and stack usage."""
-    if shutil.which(XTENSA.command[0]) is None:
-        pytest.skip(f"no Xtensa compiler: apt-get install {XTENSA.package}")
-    out = project.path / "objects"
-    out.mkdir(exist_ok=True)
-    flags = [*XTENSA.flags, "-std=gnu17", "-O2", "-ffp-contract=off", "-Wall", "-Wextra", "-Werror", "-fstack-usage",
-             "-fcallgraph-info=su"]
-    include = ["-isystem", str(HEADERS), f"-I{project.sources}", f"-I{project.path / 'main'}"]
-    for source in [*project.sources.glob("*.c"), *(project.path / "main").glob("*.c")]:
-        for choice in STORES if source.stem == "espidf_store" else STORES[-1:]:
-            run([XTENSA.command[0], *flags, *include, f"-D{choice}=1", "-DCONFIG_BITMAR_MEMORY_OPTIONAL=1", "-c", str(source),
-                 "-o", str(out / f"{source.stem}.o")])
+def configured(idf_project, tmp_path_factory):
+    """CMake's build folder of the project, with a stand-in for ESP-IDF's functions."""
+    for tool, package in (("cmake", "cmake make"), (XTENSA.command[0], XTENSA.package)):
+        if shutil.which(tool) is None:
+            pytest.skip(f"no {tool}: apt-get install {package}")
+    out = tmp_path_factory.mktemp("cmake")
+    compiler = [f"-DCMAKE_{language}_COMPILER={XTENSA.command[0]}" for language in ("C", "ASM")]
+    run(["cmake", "-S", str(idf_project.path), "-B", str(out), "-DCMAKE_SYSTEM_NAME=Generic", "-DCMAKE_C_COMPILER_WORKS=1",
+         "-DCMAKE_EXPORT_COMPILE_COMMANDS=ON", *compiler], env=os.environ | {"IDF_PATH": str(HERE / "idf")})
     return out
 
 
-def run(command):
-    done = subprocess.run(command, capture_output=True, text=True, timeout=COMPILE_TIMEOUT_S)
+@pytest.fixture(scope="module")
+def commands(configured):
+    """Source -> the arguments that it is compiled with."""
+    return {Path(c["file"]): shlex.split(c["command"]) for c in json.loads((configured / "compile_commands.json").read_text())}
+
+
+@pytest.fixture(scope="module")
+def objects(commands, tmp_path_factory):
+    """Every C source compiled with the flags of the project; folder of objects and stack usage."""
+    out = tmp_path_factory.mktemp("objects")
+    flags = [*XTENSA.flags, *INTEGERS, "-Wall", "-Wextra", "-Werror", "-fstack-usage", "-fcallgraph-info=su", "-isystem", str(HEADERS),
+             "-DCONFIG_BITMAR_MEMORY_OPTIONAL=1"]
+    for source, command in commands.items():
+        stores = [] if source.suffix != ".c" else STORES if source.stem == "espidf_store" else STORES[-1:]
+        for choice in stores:
+            run([*command[:command.index("-o")], *flags, f"-D{choice}=1", "-c", str(source), "-o", str(out / f"{source.stem}.o")])
+    return out
+
+
+def run(command, **settings):
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TOOL_TIMEOUT_S, **settings)
     assert done.returncode == 0, done.stderr[:2000]
     return done.stdout
 
 
-def symbols(objects: Path, undefined: bool) -> set[str]:
+def symbols(objects, undefined: bool) -> set[str]:
     """Global symbols that the objects define, or that they leave undefined."""
     tool = XTENSA.command[0].replace("gcc", "nm")
-    lines = run([tool, "--undefined-only" if undefined else "--defined-only", "--extern-only", "--no-sort", *map(str, objects.glob("*.o"))])
+    lines = run([tool, "--undefined-only" if undefined else "--defined-only", "--extern-only", "--no-sort", *map(str, objects)])
     return {line.split()[-1] for line in lines.splitlines() if line and not line.endswith(":")}
 
 
-def test_nothing_is_undefined_but_esp_idf_libc_and_the_assembly(project, objects):
-    missing = symbols(objects, True) - symbols(objects, False)
+def assembled(project) -> set[str]:
+    """Functions of the project's assembly, as the simulator's assembler reads it."""
+    sources = list(project.sources.glob("*.S"))
+    labels = {label for p in sources for label in assemble(p.read_text(), BASE | PIE, p.name).labels}
+    return labels & set(re.findall(r"\.global\s+(\w+)", "".join(p.read_text() for p in sources)))
+
+
+def test_nothing_is_undefined_but_esp_idf_libc_and_the_assembly(idf_project, objects):
+    compiled = sorted(objects.glob("*.o"))
     declared = set(re.findall(r"\b(\w+)\(", "".join(p.read_text() for p in HEADERS.rglob("*.h"))))
-    libc = {"memcpy", "memset", "memcmp", "strlen", "strcmp", "strcspn", "strtol", "printf", "snprintf", "fwrite", "fflush", "putchar",
-            "puts", "stdout", "fputc", "open", "read", "write", "lseek", "fstat", "fsync"}
-    assembly = set(re.findall(r"\.global\s+(\w+)", "".join(p.read_text() for p in project.sources.glob("*.S"))))
-    rest = {m for m in missing - declared - libc - assembly if not m.startswith("__")}      # __: the compiler's own
-    assert not rest
-    assert ("bm_pie_gemv" in missing) == (project.family == "pie")
-    model = {p.stem for p in project.sources.glob("*.c")}
-    assert not {m for m in missing if m.startswith(("esp", "uart", "x", "ul", "heap"))} & set(model)
+    assembly = assembled(idf_project)
+    missing = {m for m in symbols(compiled, True) - symbols(compiled, False) if not m.startswith("__")}      # __: the compiler's own
+    assert missing <= LIBC | declared | assembly
+    assert ("bm_pie_gemv" in missing & assembly) == (idf_project.family == "pie")
+    model = [o for o in compiled if not o.stem.startswith("espidf")]
+    assert len(model) > 10 and not (symbols(model, True) & declared), "the model calls nothing of ESP-IDF"
 
 
-def test_sections_hold_what_the_plan_says(project, objects):
+def test_cmake_names_every_source_with_its_flags(idf_project, configured, commands):
+    assert set(commands) == {p for folder in (idf_project.sources, idf_project.path / "main") for p in folder.glob("*.[cS]")}
+    hot = {"bm_step", f"bm_kernels__{idf_project.family}", *HOT_SOURCES}
+    for source, command in commands.items():
+        model_c = source.parent == idf_project.sources and source.suffix == ".c"
+        assert ("-ffp-contract=off" in command) == model_c, "part of the numerics contract"
+        assert [part for part in command if part.startswith("-O")][-1] == ("-O3" if model_c and source.stem in hot else "-O2")
+    blob = (idf_project.path / "model.blob").resolve()
+    assert (configured / "flash.txt").read_text().split("\n") == [f"model-flash model {blob}", f"flash model {blob}", ""]
+
+
+def test_sections_hold_what_the_plan_says(idf_project, objects):
     """Internal memory: the arena, to the byte, and a few KB of variables. Nothing else is large, and no weight is linked."""
     tool = XTENSA.command[0].replace("gcc", "size")
     rows = [line.split() for line in run([tool, *map(str, objects.glob("*.o"))]).splitlines()[1:]]
     static = {Path(r[5]).stem: int(r[1]) + int(r[2]) for r in rows}
     reason = 160                                       # espidf_arenas.c: a sentence
-    assert project.plan.arenas["sram"] <= static["espidf_arenas"] <= project.plan.arenas["sram"] + reason + 64
+    assert idf_project.plan.arenas["sram"] <= static["espidf_arenas"] <= idf_project.plan.arenas["sram"] + reason + 64
     rest = sum(static.values()) - static["espidf_arenas"]
     assert rest < 16 << 10
-    need = project.plan.bytes_in("sram") + rest
+    need = idf_project.plan.bytes_in("sram") + rest
     assert need < 320 << 10, "internal memory, both stacks and all variables included"
     text = sum(int(r[0]) for r in rows)
-    assert text < project.board.flash.partition("app").size // 8 and text < 64 << 10
-    allocated = int(re.search(r"ram\[1\]\.size = (\d+)", (project.path / "main" / "espidf_arenas.c").read_text())[1])
-    assert allocated == project.plan.arenas["psram"] < 7 << 20
+    assert text < idf_project.board.flash.partition("app").size // 8 and text < 64 << 10
+    allocated = int(re.search(r"ram\[1\]\.size = (\d+)", (idf_project.path / "main" / "espidf_arenas.c").read_text())[1])
+    assert allocated == idf_project.plan.arenas["psram"] < 7 << 20
 
 
 #: What is called through a pointer, by the file of the caller.
@@ -126,99 +156,9 @@ def deepest_call(objects: Path) -> dict[str, int]:
     return {name: below(name) for name in ("app_main", "help")}
 
 
-def test_the_stack_holds_any_chain_of_calls(project, objects):
+def test_the_stack_holds_any_chain_of_calls(idf_project, objects):
     depth = deepest_call(objects)
-    per_task = int(re.search(r"CONFIG_ESP_MAIN_TASK_STACK_SIZE=(\d+)", (project.path / "sdkconfig.defaults").read_text())[1])
-    assert per_task * project.board.speed.cores == project.board.stack_bytes
+    per_task = int(re.search(r"CONFIG_ESP_MAIN_TASK_STACK_SIZE=(\d+)", (idf_project.path / "sdkconfig.defaults").read_text())[1])
+    assert per_task * idf_project.board.speed.cores == idf_project.board.stack_bytes
     assert 1500 < depth["app_main"] and depth["app_main"] + 3072 <= per_task, "3 KB are left to printf of a float"
     assert 300 < depth["help"] <= per_task // 2
-
-
-def test_settings_exist_and_are_taken(project):
-    kconfiglib = pytest.importorskip("esp_kconfiglib", reason="esp-idf-kconfig is not installed (pip install esp-idf-kconfig)")
-    config = kconfiglib.Kconfig(str(HERE / "idf" / "Kconfig"))
-    text = (project.path / "sdkconfig.defaults").read_text()
-    config.load_config(str(project.path / "sdkconfig.defaults"))
-    asked = dict(re.findall(r"^CONFIG_(\w+)=(.*)$", text, re.M)) | dict.fromkeys(re.findall(r"^# CONFIG_(\w+) is not set", text, re.M), "n")
-    assert len(asked) > 20
-    for key, value in asked.items():
-        assert key in config.syms and config.syms[key].nodes, f"ESP-IDF has no setting {key}"
-        assert config.syms[key].str_value == value.strip('"'), key
-    assert config.syms["SPIRAM_MODE_OCT"].str_value == ("y" if "r8" in project.board.name else "n")
-
-
-def test_menu_of_the_board(project):
-    kconfiglib = pytest.importorskip("esp_kconfiglib", reason="esp-idf-kconfig is not installed (pip install esp-idf-kconfig)")
-    config = kconfiglib.Kconfig(str(project.path / "main" / "Kconfig.projbuild"))
-    assert config.syms["BITMAR_MEMORY_SDMMC"].str_value == "y" and config.syms["BITMAR_SD_WIDTH"].str_value == "4"
-    used = set(re.findall(r"CONFIG_(BITMAR_\w+)", "".join(p.read_text() for p in (project.path / "main").glob("*.c"))))
-    assert used <= set(config.syms)
-
-
-def test_an_unknown_setting_would_be_noticed(tmp_path):
-    kconfiglib = pytest.importorskip("esp_kconfiglib", reason="esp-idf-kconfig is not installed (pip install esp-idf-kconfig)")
-    config = kconfiglib.Kconfig(str(HERE / "idf" / "Kconfig"))
-    (tmp_path / "c").write_text("CONFIG_SPIRAM_MODE_OCTAL=y\nCONFIG_ESP32S3_DATA_CACHE_LINE_128B=y\n")
-    config.load_config(str(tmp_path / "c"))
-    assert not any(name in config.syms and config.syms[name].nodes for name in ("SPIRAM_MODE_OCTAL", "ESP32S3_DATA_CACHE_LINE_128B"))
-
-
-def test_partitions_follow_the_rules(project):
-    """docs.espressif.com, Partition Tables: order, alignment, custom types, nothing over the bootloader or the end."""
-    lines = [line for line in (project.path / "partitions.csv").read_text().splitlines() if line and not line.startswith("#")]
-    rows = [[cell.strip() for cell in row] for row in csv.reader(lines)]
-    flash, end = project.board.flash, 0x9000
-    for name, kind, subtype, offset, size, flags in rows:
-        offset, size = int(offset, 0), int(size, 0)
-        assert len(name) <= 16 and not flags
-        assert offset >= end and offset % (0x10000 if kind == "app" else 0x1000) == 0 and size % 0x1000 == 0
-        assert kind in ("app", "data") or 0x40 <= int(kind, 0) <= 0xFE and 0 <= int(subtype, 0) <= 0xFE
-        end = offset + size
-    assert end <= flash.size
-    model = flash.partition("model")
-    assert model.offset % 0x10000 == 0, "mapped from the start of a page"
-    assert project.blob.size == (project.path / "model.blob").stat().st_size <= model.size
-
-
-def test_component_manifest(project):
-    manager = pytest.importorskip("idf_component_tools.manager", reason="idf-component-manager is not installed (pip install idf-component-manager)")
-    loaded = manager.ManifestManager(str(project.path / "components" / "bitmar"), "bitmar").load()
-    assert str(loaded.version) and loaded.targets == ["esp32s3"]
-
-
-def test_cmake_names_every_source_and_only_those(project):
-    for folder in ("components/bitmar", "main"):
-        text = (project.path / folder / "CMakeLists.txt").read_text()
-        named = set(re.findall(r'"([\w/]+\.[cS])"', text))
-        sources = {str(p.relative_to(project.path / folder)) for p in (project.path / folder).rglob("*.[cS]")}
-        assert named == sources
-        assert text.count("(") == text.count(")")
-    component = (project.path / "components/bitmar/CMakeLists.txt").read_text()
-    assert "-ffp-contract=off" in component
-    hot = re.search(r"set_source_files_properties\((.*?) PROPERTIES", component)[1].split()
-    assert "src/bm_numerics.c" in hot and "src/bm_model.c" not in hot and {*hot} <= {f"src/{p.name}" for p in project.sources.glob("*.c")}
-
-
-def test_platformio_project(project):
-    parsed = configparser.ConfigParser()
-    parsed.read(project.path / "platformio.ini")
-    values = parsed[f"env:{project.board.name}"]
-    documented = {"platform", "framework", "board", "board_upload.flash_size", "board_upload.maximum_size", "board_build.flash_mode",
-                  "board_build.f_cpu", "board_build.partitions", "monitor_speed", "upload_speed"}
-    assert set(values) == documented and parsed["platformio"]["src_dir"] == "main"
-    assert values["board_upload.flash_size"] == "16MB" and values["framework"] == "espidf"
-
-
-def test_a_profile_that_cannot_be_an_esp_project(tiny, tmp_path):
-    values = load_board("esp32-s3-n16r8").model_dump()
-    with pytest.raises(ConfigError, match="needs .flash., .serial. and .speed."):
-        emit(tiny, Board.parse(values | {"flash": None}, "test"), tmp_path / "a")
-    values["flash"]["partitions"] = [p for p in values["flash"]["partitions"] if p["holds"] != "model"]
-    with pytest.raises(ConfigError, match="no partition that holds the app, or the model"):
-        emit(tiny, Board.parse(values, "test"), tmp_path / "b")
-    assert not list(tmp_path.iterdir())
-
-
-def test_building_here_is_refused_with_what_to_do_instead():
-    with pytest.raises(ToolError, match="idf.py build"):
-        find_compiler(load_board("esp32-s3-n16r8"))

@@ -1,0 +1,18 @@
+"""Projects for ESP-IDF that several files of tests look at."""
+
+import pytest
+
+from bitmar_tiny.config import preset
+from bitmar_tiny.frozen import random_model
+from codegen.boards import load_board
+from codegen.emit import emit
+
+#: Board, model, kernels, memory.
+CASES = [("esp32-s3-n16r8", "demo", "pie", "auto"), ("esp32-s3-n16r8", "paper", "pie", "auto"), ("esp32-s3-n16r2", "demo", "pie", "auto"),
+         ("esp32-s3-n16r2", "pocket", "pie", "auto"), ("esp32-s3-n16r8", "demo", "portable", "flash"), ("esp32-s3-n16r8", "paper", "pie", "sd")]
+
+
+@pytest.fixture(scope="session", params=CASES, ids="-".join)
+def idf_project(request, tmp_path_factory):
+    board, model, family, memory = request.param
+    return emit(random_model(preset(model)), load_board(board), tmp_path_factory.mktemp("idf") / "p", family, memory=memory)

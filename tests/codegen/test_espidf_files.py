@@ -1,0 +1,114 @@
+"""Settings, partitions, manifests and PlatformIO file of projects for ESP-IDF, against the documented formats and its own tools."""
+
+import configparser
+import csv
+import re
+from pathlib import Path
+
+import pytest
+
+from bitmar_tiny.errors import ConfigError, ToolError
+from codegen.boards import Board, load_board
+from codegen.build import find_compiler
+from codegen.emit import emit
+
+KCONFIG = Path(__file__).parent / "idf" / "Kconfig"
+
+
+@pytest.fixture(scope="module")
+def kconfiglib():
+    return pytest.importorskip("esp_kconfiglib", reason="esp-idf-kconfig is not installed (pip install esp-idf-kconfig)")
+
+
+def settings_of(project) -> list[Path]:
+    """In the order in which ESP-IDF loads them: the file for every chip, then the one of this chip."""
+    return [project.path / "sdkconfig.defaults", project.path / f"sdkconfig.defaults.{project.board.flash.chip}"]
+
+
+def test_settings_exist_and_are_taken(idf_project, kconfiglib):
+    config, asked = kconfiglib.Kconfig(str(KCONFIG)), {}
+    for i, path in enumerate(settings_of(idf_project)):
+        config.load_config(str(path), replace=i == 0)
+        text = path.read_text()
+        asked |= dict(re.findall(r"^CONFIG_(\w+)=(.*)$", text, re.M))
+        asked |= dict.fromkeys(re.findall(r"^# CONFIG_(\w+) is not set", text, re.M), "n")
+    assert len(asked) > 20
+    for key, value in asked.items():
+        assert key in config.syms and config.syms[key].nodes, f"ESP-IDF has no setting {key}"
+        assert config.syms[key].str_value == value.strip('"'), key
+    octal = next(r for r in idf_project.board.regions if r.data_lines).data_lines == 8
+    assert config.syms["SPIRAM_MODE_OCT"].str_value == ("y" if octal else "n") and octal == ("r8" in idf_project.board.name)
+
+
+def test_menu_of_the_board(idf_project, kconfiglib):
+    menu = idf_project.path / "main" / "Kconfig.projbuild"
+    used = set(re.findall(r"CONFIG_(BITMAR_\w+)", "".join(p.read_text() for p in (idf_project.path / "main").glob("*.c"))))
+    if idf_project.memory_store is None:
+        assert used <= {"BITMAR_MEMORY_OPTIONAL"} and not menu.read_text().strip(), "nothing to choose"
+        return
+    config = kconfiglib.Kconfig(str(menu))
+    assert config.syms["BITMAR_MEMORY_SDMMC"].str_value == "y" and config.syms["BITMAR_SD_WIDTH"].str_value == "4"
+    asked = used - {"BITMAR_MEMORY_PARTITION"}          # offered only where the flash has a partition for it
+    assert asked and asked <= set(config.syms)
+
+
+def test_an_unknown_setting_would_be_noticed(tmp_path, kconfiglib):
+    config = kconfiglib.Kconfig(str(KCONFIG))
+    (tmp_path / "c").write_text("CONFIG_SPIRAM_MODE_OCTAL=y\nCONFIG_ESP32S3_DATA_CACHE_LINE_128B=y\n")
+    config.load_config(str(tmp_path / "c"))
+    assert not any(name in config.syms and config.syms[name].nodes for name in ("SPIRAM_MODE_OCTAL", "ESP32S3_DATA_CACHE_LINE_128B"))
+
+
+def test_partitions_follow_the_rules(idf_project):
+    """docs.espressif.com, Partition Tables: order, alignment, custom types, nothing over the bootloader or the end."""
+    lines = [line for line in (idf_project.path / "partitions.csv").read_text().splitlines() if line and not line.startswith("#")]
+    rows = [[cell.strip() for cell in row] for row in csv.reader(lines)]
+    flash, end = idf_project.board.flash, 0x9000
+    for name, kind, subtype, offset, size, flags in rows:
+        offset, size = int(offset, 0), int(size, 0)
+        assert len(name) <= 16 and not flags
+        assert offset >= end and offset % (0x10000 if kind == "app" else 0x1000) == 0 and size % 0x1000 == 0
+        assert kind in ("app", "data") or 0x40 <= int(kind, 0) <= 0xFE and 0 <= int(subtype, 0) <= 0xFE
+        end = offset + size
+    assert end <= flash.size
+    model = flash.partition("model")
+    assert model.offset % 0x10000 == 0, "mapped from the start of a page"
+    assert idf_project.blob.size == (idf_project.path / "model.blob").stat().st_size <= model.size
+
+
+def test_component_manifests(idf_project):
+    manager = pytest.importorskip("idf_component_tools.manager", reason="idf-component-manager is not installed (pip install idf-component-manager)")
+    loaded = manager.ManifestManager(str(idf_project.path / "components" / "bitmar"), "bitmar").load()
+    assert str(loaded.version) and loaded.targets == ["esp32s3"]
+    main = manager.ManifestManager(str(idf_project.path / "main"), "main").load()
+    for manifest in (loaded, main):
+        assert [(d.name, d.version) for d in manifest.requirements] == [("idf", ">=5.0,<6.0")]
+
+
+def test_platformio_project(idf_project):
+    parsed = configparser.ConfigParser()
+    parsed.read(idf_project.path / "platformio.ini")
+    values = parsed[f"env:{idf_project.board.name}"]
+    documented = {"platform", "framework", "board", "board_upload.flash_size", "board_upload.maximum_size", "board_build.flash_mode",
+                  "board_build.f_cpu", "board_build.partitions", "monitor_speed", "upload_speed"}
+    assert set(values) == documented and parsed["platformio"]["src_dir"] == "main"
+    assert values["board_upload.flash_size"] == "16MB" and values["framework"] == "espidf"
+
+
+def test_a_profile_that_cannot_be_an_esp_project(tiny, tmp_path):
+    def refused(words, **changes):
+        with pytest.raises(ConfigError, match=words):
+            emit(tiny, Board.parse(load_board("esp32-s3-n16r8").model_dump() | changes, "test"), tmp_path / "a")
+
+    values = load_board("esp32-s3-n16r8").model_dump()
+    refused("needs .flash., .serial. and .speed.", flash=None)
+    refused("chip 'esp32c3' cannot be written", flash=values["flash"] | {"chip": "esp32c3"})
+    refused("does not say how PSRAM is wired", regions=[{**r, "data_lines": None} for r in values["regions"]])
+    refused("no partition that holds the app, or the model",
+            flash=values["flash"] | {"partitions": [p for p in values["flash"]["partitions"] if p["holds"] != "model"]})
+    assert not list(tmp_path.iterdir())
+
+
+def test_building_here_is_refused_with_what_to_do_instead():
+    with pytest.raises(ToolError, match="idf.py build"):
+        find_compiler(load_board("esp32-s3-n16r8"))
