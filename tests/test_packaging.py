@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -18,7 +19,12 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def test_wheel_generates_a_project_outside_the_checkout(tmp_path):
-    done = subprocess.run([sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(tmp_path), str(ROOT)],
+    source = tmp_path / "source"                         # setuptools would mix in what an earlier build left in the checkout
+    for name in ("bitmar_tiny", "codegen", "firmware_templates", "board_profiles"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md"):
+        shutil.copy(ROOT / name, source)
+    done = subprocess.run([sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(tmp_path), str(source)],
                           capture_output=True, text=True)
     if done.returncode and "setuptools" in done.stderr:
         pytest.skip("no network to fetch setuptools from")
