@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from dataclasses import dataclass
@@ -90,6 +91,7 @@ def emit(model: FrozenModel, board: Board, out: Path | str, family: str | None =
                       memory_cost(model.config, blob, board, plan))
     values = context(model, board, family, blob, plan) | {"version": version()}
     sources = _copy_sources(project)
+    values["build_id"] = _build_id(project, sources)
     if board.os == "espidf":
         values |= espidf.context(board, sources)
     _render(project, values)
@@ -102,7 +104,7 @@ def emit(model: FrozenModel, board: Board, out: Path | str, family: str | None =
     (out / MANIFEST).write_text(json.dumps({
         "schema": "bitmar-tiny/project", "schema_version": 1, "version": values["version"], "board": board.name,
         "kernels": family, "head_bits": head_bits, "memory": blob.memory, "model": model.config.name, "model_sha256": model.digest,
-        "tap_count": values["tap_count"],
+        "tap_count": values["tap_count"], "build": values["build_id"],
     }, indent=2) + "\n")
     return project
 
@@ -139,6 +141,16 @@ def _copy_sources(project: Project) -> dict[str, list[str]]:
             shutil.copyfile(source, project.path / folder / source.name)
             copied.setdefault(folder, []).append(source.name)
     return copied
+
+
+def _build_id(project: Project, sources: dict[str, list[str]]) -> str:
+    """Twelve hex digits of the SHA-256 over what the firmware is made of: a board tells it, so that a host knows the build."""
+    digest = hashlib.sha256(project.blob.to_bytes())
+    digest.update(json.dumps([project.board.name, project.family, project.plan.as_dict()], sort_keys=True).encode())
+    for folder, names in sorted(sources.items()):
+        for name in sorted(names):
+            digest.update((project.path / folder / name).read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def _render(project: Project, values: dict) -> None:

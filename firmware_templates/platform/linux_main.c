@@ -6,6 +6,7 @@
  *   bitmar bench                       (kernels and steps, as JSON; with -DBM_PROFILE by part, too)
  *   bitmar profile                     (the same without the kernels)
  *   bitmar trace < script > trace      (builds with -DBM_TAPS; formats in trace.c)
+ *   bitmar link [--port TTY] [--baud N]  (answer a host over a serial port, or over standard input and output)
  *
  * A program whose memory is in a store takes [--store FILE] (default: memory.store) and [--optional-memory]: go on without it
  * when it cannot be used. --remember writes the episode into the memory when it is over.
@@ -20,6 +21,7 @@
 #include "bitmar.h"
 #include "bm_selftest.h"
 #include "linux_bench.h"
+#include "linux_link.h"
 #if BM_MEMORY_IN_STORE
 #include "bm_store.h"
 #include "linux_store.h"
@@ -41,8 +43,8 @@ typedef struct {
     uint64_t seed;
     float temperature;
     int no_memory, ids, remember, optional_memory;
-    const char *store;
-    uint32_t threads;
+    const char *store, *port;
+    uint32_t threads, baud;
 } options;
 
 static int fail(const char *what, const char *why)
@@ -276,6 +278,8 @@ static int parse(int argc, char **argv, options *o)
         else if (BM_MEMORY_IN_STORE && strcmp(argv[i], "--store") == 0 && i + 1 < argc) o->store = argv[++i];
         else if (strcmp(argv[i], "--image") == 0 && i + 1 < argc) o->image = argv[++i];
         else if (strcmp(argv[i], "--prompt") == 0 && i + 1 < argc) o->prompt = argv[++i];
+        else if (strcmp(argv[i], "--port") == 0 && i + 1 < argc) o->port = argv[++i];
+        else if (strcmp(argv[i], "--baud") == 0) bad = number(argc, argv, &i, 9600, 3e6, 1, &v), o->baud = (uint32_t)v;
         else if (strcmp(argv[i], "--threads") == 0)
             bad = number(argc, argv, &i, 1, LINUX_MAX_THREADS, 1, &v), o->threads = (uint32_t)v;
         else if (strcmp(argv[i], "--tokens") == 0) bad = number(argc, argv, &i, 1, 1e6, 1, &v), o->tokens = (uint32_t)v;
@@ -288,34 +292,53 @@ static int parse(int argc, char **argv, options *o)
     return 0;
 }
 
-int main(int argc, char **argv)
+/* Everything that has to be there before the model computes. Returns 0, or the exit status, and says why on standard error. */
+static int start(bm_state *s, const options *o)
 {
-    static bm_state s;
     bm_ram ram[BM_RAMS];
-    options o = {.prompt = "", .tokens = 32, .top_k = 40, .store = "memory.store", .threads = 1};
-    const char *command = argc > 1 ? argv[1] : "";
-    if (strcmp(command, "info") == 0) return info();
-    const int traces = strcmp(command, "trace") == 0, benches = strcmp(command, "bench") == 0;
-    const int profiles = strcmp(command, "profile") == 0;
-    if (!traces && !benches && !profiles && strcmp(command, "generate") != 0)
-        return fail("usage", "bitmar generate|info|bench|profile|trace [options]");
-    const int bad = parse(argc, argv, &o);
-    if (bad) return bad;
     bm_ram_slice(memory, ram);
-    const bm_status status = bm_init(&s, bm_blob, (size_t)(bm_blob_end - bm_blob), ram);
+    const bm_status status = bm_init(s, bm_blob, (size_t)(bm_blob_end - bm_blob), ram);
     if (status == BM_ERR_NUMERICS) return fail("self-test", bm_selftest());
     if (status == BM_ERR_CPU) {
         fail(BM_KERNELS_NAME, bm_status_text(status));
         return 3;                                /* so that a caller can tell it from a broken build */
     }
     if (status != BM_OK) return fail("start", bm_status_text(status));
+#if BM_MEMORY_IN_STORE
+    const int no_store = o->no_memory ? 0 : start_store(s, o);
+    if (no_store) return no_store;
+#endif
+    if (o->threads > 1u && linux_threads_start(s, o->threads) != 0) return fail("--threads", "the threads could not be started");
+    return 0;
+}
+
+/* A model that did not start still answers, so that the host can say why. */
+static int serve(bm_state *s, const options *o, int bad)
+{
+    const char *why = bad == 3 ? bm_status_text(BM_ERR_CPU) : bad == 4 ? "the memory's store cannot be used" : "see its standard error";
+    if (linux_link(bad ? NULL : s, bad ? why : NULL, o->port, o->baud) == 0) return 0;
+    return fail(o->port ? o->port : "link", strerror(errno));
+}
+
+int main(int argc, char **argv)
+{
+    static bm_state s;
+    options o = {.prompt = "", .tokens = 32, .top_k = 40, .store = "memory.store", .threads = 1, .baud = 921600};
+    const char *command = argc > 1 ? argv[1] : "";
+    if (strcmp(command, "info") == 0) return info();
+    const int traces = strcmp(command, "trace") == 0, benches = strcmp(command, "bench") == 0;
+    const int profiles = strcmp(command, "profile") == 0, links = strcmp(command, "link") == 0;
+    if (!traces && !benches && !profiles && !links && strcmp(command, "generate") != 0)
+        return fail("usage", "bitmar generate|info|bench|profile|trace|link [options]");
+    const int unusable = parse(argc, argv, &o);
+    if (unusable) return unusable;
+    const int bad = start(&s, &o);
+    if (links) return serve(&s, &o, bad);
+    if (bad) return bad;
     const uint64_t *written = NULL;
 #if BM_MEMORY_IN_STORE
     written = &store.episode.bytes;
-    const int no_store = o.no_memory ? 0 : start_store(&s, &o);
-    if (no_store) return no_store;
 #endif
-    if (o.threads > 1u && linux_threads_start(&s, o.threads) != 0) return fail("--threads", "the threads could not be started");
     if (traces) return trace(&s);
     if (benches || profiles) return linux_bench(&s, benches, written);
     if (o.image) {

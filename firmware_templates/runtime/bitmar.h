@@ -120,6 +120,7 @@ typedef struct {
     bm_split_fn split;       /* NULL: one thread */
     bm_mark_fn mark;         /* BM_PROFILE builds only; may be NULL */
     void *mark_context;
+    uint32_t section;        /* of the step that is at work: embed, encoder layers, fusion, memory, decoder layers, head */
 } bm_state;
 
 /* Cut one block of BM_RAM_TOTAL bytes into the arenas, where all memory is alike. */
@@ -134,6 +135,10 @@ void bm_begin_episode(bm_state *s);
 
 /* features: [BM_IMAGE_INPUTS][768], finite. Keys and values are cached for the episode. */
 bm_status bm_set_image(bm_state *s, const float *features);
+/* The same, vector by vector where there is no room for all of them. `source` gives vector `index` of BM_IMAGE_INPUTS, [768];
+ * what it gave for other corners (0 .. BM_IMAGE_POOL^2 - 1) must stay. NULL: there is none, and no image. */
+typedef const float *(*bm_vector_fn)(void *context, uint32_t index, uint32_t corner);
+bm_status bm_set_image_from(bm_state *s, bm_vector_fn source, void *context);
 /* The same from raw uint8 patches [BM_IMAGE_INPUTS][768]; features: scratch of as many floats. */
 bm_status bm_set_image_pixels(bm_state *s, const uint8_t *patches, float *features);
 

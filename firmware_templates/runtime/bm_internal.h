@@ -33,8 +33,10 @@ void bm_tap_logits(bm_state *s, uint32_t id);
 
 #ifdef BM_PROFILE
 #define BM_MARK(s, part) ((s)->mark ? (s)->mark((s)->mark_context, (part)) : (void)0)
+#define BM_SECTION(s, n) (BM_MARK(s, BM_PART_OTHER), (void)((s)->section = (n)))
 #else
 #define BM_MARK(s, part) ((void)(s))
+#define BM_SECTION(s, n) ((void)(s))
 #endif
 
 /* Taps of one transformer block, in order, relative to the block's first id. */

@@ -223,18 +223,19 @@ static void image_token(bm_state *s, uint32_t j, const float *input)
     for (uint32_t i = 0; i < BM_FUSION_LAYERS; i++) image_slot(s, &bm_fusion_layers[i], j, h);
 }
 
-/* Vector j of the pooled grid (paper 3.2), or of the input itself. */
-static const float *image_vector(bm_state *s, const float *features, uint32_t j)
+/* Vector j of the pooled grid (paper 3.2), or of the input itself; NULL if the source has no more. */
+static const float *image_vector(bm_state *s, bm_vector_fn source, void *context, uint32_t j)
 {
 #if BM_IMAGE_POOL == 2
-    const uint32_t g = 2u * BM_IMAGE_GRID, y = j / BM_IMAGE_GRID, x = j % BM_IMAGE_GRID;
-    const float *a = features + ((2u * y) * g + 2u * x) * BM_VISION, *b = a + g * BM_VISION;
-    for (uint32_t i = 0; i < BM_VISION; i++)
-        s->out[i] = ((a[i] + a[i + BM_VISION]) + (b[i] + b[i + BM_VISION])) * 0.25f;
+    const uint32_t g = 2u * BM_IMAGE_GRID, first = (j / BM_IMAGE_GRID * g + j % BM_IMAGE_GRID) * 2u;
+    const float *a = source(context, first, 0), *a1 = source(context, first + 1u, 1u);
+    const float *b = source(context, first + g, 2u), *b1 = source(context, first + g + 1u, 3u);
+    if (!a || !a1 || !b || !b1) return NULL;
+    for (uint32_t i = 0; i < BM_VISION; i++) s->out[i] = ((a[i] + a1[i]) + (b[i] + b1[i])) * 0.25f;
     return s->out;
 #else
     (void)s;
-    return features + j * BM_VISION;
+    return source(context, j, 0);
 #endif
 }
 
@@ -248,14 +249,37 @@ static void tap_image(bm_state *s, const bm_fusion *layer)
     (void)image;
 }
 
-bm_status bm_set_image(bm_state *s, const float *features)
+static int finite(const float *v)
 {
-    for (uint32_t i = 0; i < BM_IMAGE_INPUTS * BM_VISION; i++)
-        if (!(features[i] >= -1e18f && features[i] <= 1e18f)) return BM_ERR_IMAGE;
-    for (uint32_t j = 0; j < BM_IMAGE_TOKENS; j++) image_token(s, j, image_vector(s, features, j));
+    for (uint32_t i = 0; i < BM_VISION; i++)
+        if (!(v[i] >= -1e18f && v[i] <= 1e18f)) return 0;
+    return 1;
+}
+
+bm_status bm_set_image_from(bm_state *s, bm_vector_fn source, void *context)
+{
+    s->has_image = 0;                            /* until all of it is there */
+    for (uint32_t j = 0; j < BM_IMAGE_TOKENS; j++) {
+        const float *vector = image_vector(s, source, context, j);
+        if (!vector || !finite(vector)) return BM_ERR_IMAGE;
+        image_token(s, j, vector);
+    }
     for (uint32_t i = 0; i < BM_FUSION_LAYERS; i++) tap_image(s, &bm_fusion_layers[i]);
     s->has_image = 1;
     return BM_OK;
+}
+
+static const float *from_features(void *context, uint32_t index, uint32_t corner)
+{
+    (void)corner;
+    return (const float *)context + index * BM_VISION;
+}
+
+bm_status bm_set_image(bm_state *s, const float *features)
+{
+    for (uint32_t i = 0; i < BM_IMAGE_INPUTS; i++)
+        if (!finite(features + i * BM_VISION)) return BM_ERR_IMAGE;   /* before the image of now is given up */
+    return bm_set_image_from(s, from_features, (void *)(uintptr_t)features);
 }
 
 bm_status bm_set_image_pixels(bm_state *s, const uint8_t *patches, float *features)

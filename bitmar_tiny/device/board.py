@@ -1,0 +1,242 @@
+"""A board as its firmware shows it: one method for every request of the serial protocol."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import Iterable, Iterator
+
+import numpy as np
+
+from ..errors import DataError, DeviceError
+from ..frozen import FrozenModel
+from ..golden import numerics as nm
+from ..store import Memory
+from .channel import Channel
+from .protocol import BY_NAME, BY_NUMBER, FLAGS, PARTS, sections
+
+ANSWER_S = 5.0                           # for what needs no model
+WORK_S = 60.0                            # for a token of the slowest board
+MORE = 0x80000000
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who a board is (message ``identity``). ``flags``: names of what it can do; ``why``: why its model did not start, or empty."""
+
+    version: int
+    flags: frozenset[str]
+    model_sha256: str
+    build: str
+    cycles_hz: int
+    vocab: int
+    width: int
+    slots: int
+    context: int
+    image_inputs: int
+    image_pool: int
+    taps: int
+    encoder_layers: int
+    decoder_layers: int
+    block_rows: int
+    arena_bytes: int
+    blob_bytes: int
+    model: str
+    board: str
+    kernels: str
+    compiler: str
+    why: str
+
+    @classmethod
+    def parse(cls, payload: bytes) -> Identity:
+        fields, rest = BY_NAME["identity"].unpack(payload)
+        texts = [t.decode(errors="replace") for t in rest.split(b"\0")[:5]]
+        fields["flags"] = frozenset(n for n, bit in FLAGS.items() if fields["flags"] & bit)
+        fields["model_sha256"], fields["build"] = fields["model_sha256"].hex(), fields["build"].decode(errors="replace")
+        return cls(**fields, **dict(zip(("model", "board", "kernels", "compiler", "why"), texts, strict=True)))
+
+    @property
+    def sections(self) -> tuple[str, ...]:
+        return sections(self.encoder_layers, self.decoder_layers)
+
+
+@dataclass(frozen=True)
+class TapRecord:
+    """One tensor that a step passed: its id, CRC-32, and the tensor if it was asked for."""
+
+    id: int
+    crc: int
+    data: bytes = b""
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """Where the time of one step went: cycles uint32 [sections, parts]."""
+
+    decode: bool
+    start: int
+    total: int
+    cycles: np.ndarray
+
+
+class Board:
+    """A board behind ``channel``. ``DeviceError`` for whatever it refuses, in the words of its firmware."""
+
+    def __init__(self, channel: Channel, work_s: float = WORK_S) -> None:
+        self.channel, self.work_s = channel, work_s
+        self.steps: list[StepRecord] = []         # since profiling was switched on
+        try:
+            answer = dict(self._exchange("hello", limit_s=ANSWER_S))
+            self.identity = Identity.parse(answer[BY_NAME["identity"].number])
+        except (struct.error, ValueError, TypeError, KeyError):
+            raise DeviceError(f"{channel.name}: the board says who it is in a way that this program does not know.",
+                              "Flash firmware of the same version of bitmar-tiny.") from None
+
+    @property
+    def name(self) -> str:
+        return self.channel.name
+
+    def need(self, model: FrozenModel) -> None:
+        """``DeviceError`` unless the board runs ``model``, and runs."""
+        who = self.identity
+        if who.model_sha256 != model.digest:
+            raise DeviceError(f"{self.name}: the board holds another model ({who.model}, {who.model_sha256[:12]}) than this file ({model.config.name}, {model.digest[:12]}).",
+                              f"Generate, build and flash this one: bitmar-tiny codegen --board {who.board}.")
+        if who.why:
+            raise DeviceError(f"{self.name}: the model did not start on the board: {who.why}.", "Flash model and program of one project again.")
+
+    # -- the model ---------------------------------------------------------------------------------
+
+    def begin(self) -> list[TapRecord]:
+        return self._work("begin")
+
+    def end(self) -> list[TapRecord]:
+        """Write the episode into the memory."""
+        return self._work("end")
+
+    def image(self, vectors: np.ndarray) -> list[TapRecord]:
+        """Set the image: float32 [inputs, 768], or uint8 patches, in their natural order."""
+        pool, n = self.identity.image_pool, len(vectors)
+        order = np.arange(n)
+        if pool == 2:
+            side = int(n ** 0.5)
+            order = order.reshape(side // 2, 2, side // 2, 2).transpose(0, 2, 1, 3).reshape(-1)
+        pixels = vectors.dtype == np.uint8
+        data = np.ascontiguousarray(vectors[order], np.uint8 if pixels else "<f4").tobytes()
+        return self._work("image", int(pixels), rest=data)
+
+    def tokens(self, ids: Iterable[int]) -> list[TapRecord]:
+        """Advance by tokens."""
+        return self._work("tokens", rest=np.asarray(list(ids), "<u4").tobytes())
+
+    def memory_on(self, on: bool) -> None:
+        self._work("memory", int(on))
+
+    def taps(self, modes: dict[int, int], others: int = 0) -> None:
+        """Modes of taps: 0 silent, 1 CRC-32, 2 with data. ``DeviceError`` for firmware without taps."""
+        self._work("taps", others, rest=b"".join(struct.pack("<HB", *pair) for pair in modes.items()))
+
+    def generate(self, prompt: str | list[int], limit: int, temperature: float = 0.0, top_k: int = 1, seed: int = 0) -> Iterator[tuple[int, bytes]]:
+        """Tokens as they come: id and bytes of text. ``prompt``: text for the board's tokenizer, or ids."""
+        as_ids = not isinstance(prompt, str)
+        rest = np.asarray(prompt, "<u4").tobytes() if as_ids else prompt.encode()
+        for number, payload in self._exchange("generate", limit, top_k, temperature, seed, int(as_ids), rest=rest, limit_s=self.work_s):
+            if number == BY_NAME["token"].number:
+                fields, text = BY_NAME["token"].unpack(payload)
+                yield fields["id"], text
+
+    def profile(self, on: bool) -> None:
+        """Collect ``steps`` from now on. ``DeviceError`` for firmware without it."""
+        self.steps.clear()
+        self._work("profile", int(on))
+
+    # -- the memory --------------------------------------------------------------------------------
+
+    def read_memory(self) -> Memory:
+        """The memory as the board has it now."""
+        who, blocks = self.identity, []
+        for number, payload in self._exchange("memory_read", limit_s=self.work_s):
+            if number == BY_NAME["rows"].number:
+                fields, rest = BY_NAME["rows"].unpack(payload)
+                blocks.append(_parse_rows(rest, fields["count"], who.width))
+        try:
+            codes, scales, usage = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+        except ValueError:
+            raise DeviceError(f"{self.name}: the board sent no memory.") from None
+        if len(codes) != who.slots:
+            raise DeviceError(f"{self.name}: the board sent {len(codes)} of {who.slots} rows.", "Run the command again.")
+        return Memory(codes, scales, usage)
+
+    def write_memory(self, memory: Memory, resume: bool = False) -> None:
+        """Replace the memory; all rows hold after the last. ``resume``: go on where a lost connection stopped."""
+        n, first = self.identity.block_rows, 0
+        if resume:
+            first = self._result("memory_write", 0)
+        for block in range(first, -(-self.identity.slots // n)):
+            rows = slice(block * n, (block + 1) * n)
+            self._result("memory_write", block, rest=_pack_rows(memory.codes[rows], memory.scales[rows], memory.usage[rows]))
+
+    # -- the board ---------------------------------------------------------------------------------
+
+    def counters(self) -> dict[str, int]:
+        """Counters of the link, the stack and the memory's rows, since the board's start."""
+        (_, payload), = self._exchange("status", limit_s=ANSWER_S)
+        return BY_NAME["counters"].unpack(payload)[0]
+
+    def sink(self, data: bytes) -> int:
+        """Send the test pattern; how many bytes came wrong."""
+        return self._result("sink", rest=data)
+
+    def source(self, n: int) -> bytes:
+        """``n`` bytes of the test pattern."""
+        return b"".join(payload for number, payload in self._exchange("source", n, limit_s=ANSWER_S) if number == BY_NAME["pattern"].number)
+
+    def close(self) -> None:
+        self.channel.close()
+
+    # -- messages ----------------------------------------------------------------------------------
+
+    def _work(self, name: str, *values, rest: bytes = b"") -> list[TapRecord]:
+        found, begun = [], b""
+        for number, payload in self._exchange(name, *values, rest=rest, limit_s=self.work_s):
+            if number == BY_NAME["tap"].number:
+                fields, data = BY_NAME["tap"].unpack(payload)
+                begun += data
+                if not fields["id"] & MORE:
+                    found.append(TapRecord(fields["id"], fields["crc"], begun))
+                    begun = b""
+            elif number == BY_NAME["step"].number:
+                self.steps.append(self._step(payload))
+        return found
+
+    def _step(self, payload: bytes) -> StepRecord:
+        fields, rest = BY_NAME["step"].unpack(payload)
+        cycles = np.frombuffer(rest, "<u4").reshape(len(self.identity.sections), len(PARTS))
+        return StepRecord(bool(fields["decode"]), fields["start"], fields["total"], cycles)
+
+    def _result(self, name: str, *values, rest: bytes = b"") -> int:
+        *_, (_, payload) = self._exchange(name, *values, rest=rest, limit_s=self.work_s)
+        return BY_NAME["result"].unpack(payload)[0]["value"]
+
+    def _exchange(self, name: str, *values, rest: bytes = b"", limit_s: float) -> Iterator[tuple[int, bytes]]:
+        for number, payload in self.channel.exchange(BY_NAME[name].pack(*values, rest=rest), limit_s):
+            if number == BY_NAME["result"].number:
+                fields, text = BY_NAME["result"].unpack(payload)
+                if fields["status"]:
+                    raise DeviceError(f"{self.name}: the board refused '{name}': {text.decode(errors='replace') or fields['status']}.",
+                                      "Flash a build that has it, or leave it out." if fields["status"] == 3 else "")
+            yield number, payload
+
+
+def _pack_rows(codes: np.ndarray, scales: np.ndarray, usage: np.ndarray) -> bytes:
+    """Rows as the message has them: high and low bytes of the codes, scales, usage."""
+    high = nm.high_bytes(codes)
+    low = (codes - high.astype(np.int16) * np.int16(256)).astype(np.int8)
+    return high.tobytes() + low.tobytes() + scales.astype("<f4").tobytes() + usage.astype("<u4").tobytes()
+
+
+def _parse_rows(data: bytes, n: int, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    planes = np.frombuffer(data, np.int8, 2 * n * width).reshape(2, n, width).astype(np.int32)
+    at = 2 * n * width
+    return ((256 * planes[0] + planes[1]).astype(np.int16), np.frombuffer(data, "<f4", n, at).astype(np.float32),
+            np.frombuffer(data, "<u4", n, at + 4 * n).astype(np.uint32))

@@ -1,0 +1,146 @@
+"""From the name of a port to a session on it; and, where there is none, what is wrong."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+import time
+from pathlib import Path
+from typing import Callable
+
+from codegen.boards import Board as Profile
+from codegen.boards import load_board
+from codegen.build import build, runner
+from codegen.emit import emit
+
+from ..errors import ConfigError, DeviceError
+from ..frozen import FrozenModel
+from .board import WORK_S, Board
+from .channel import Channel, LinkChannel, RecordingChannel, ReplayChannel
+from .lines import Line, ProgramLine, PtyLine, SerialLine
+from .link import Link
+from .protocol import VERSION
+
+BAUD = 921600
+OPEN_S, BOOT_S = 2.0, 4.0                # for an answer; for one of a board that is just starting
+OTHER_S, ROM_S = 0.25, 0.4               # for an answer at another speed; of a boot loader
+SPEEDS = (921600, 115200, 460800, 230400, 1500000, 57600)
+KINDS = "a device such as /dev/ttyUSB0, host:[BOARD], qemu:BOARD, pty:, or replay:FILE"
+BOOTING = re.compile(rb"rst:0x|ESP-ROM:|U-Boot|boot:")
+LOADER = re.compile(rb"waiting for download|DOWNLOAD\(|DOWNLOAD_BOOT", re.I)
+CRASHED = re.compile(rb"Guru Meditation|abort\(\) was called|HardFault|hard fault", re.I)
+#: SYNC of Espressif's boot loader in ROM, and how its answer begins (esptool documentation, Serial Protocol).
+ROM_SYNC = b"\xc0\x00\x08\x24\x00\x00\x00\x00\x00\x07\x07\x12\x20" + 32 * b"\x55" + b"\xc0"
+ROM_ANSWER = b"\xc0\x01\x08"
+
+
+def open_board(port: str, model: FrozenModel | None = None, *, baud: int = BAUD, record: Path | None = None, flags: tuple[str, ...] = (),
+               memory: str = "auto", work_s: float = WORK_S, log: Callable[[str], None] = lambda text: None) -> Board:
+    """The board on ``port``, which runs ``model`` if one is given.
+
+    ``flags``: of the compiler, where firmware is built for a program or an emulator; ``memory``: where it keeps its memory.
+    ``ConfigError`` for a name that is none, ``DeviceError`` for a board that is not as it should be.
+    """
+    channel = _channel(port, model, baud, flags, memory, log)
+    if record:
+        channel = RecordingChannel(channel, record)
+    try:
+        board = Board(channel, work_s)
+        if model:
+            board.need(model)
+    except BaseException:
+        channel.close()
+        raise
+    return board
+
+
+def _channel(port: str, model: FrozenModel | None, baud: int, flags: tuple[str, ...], memory: str, log: Callable[[str], None]) -> Channel:
+    kind, colon, rest = port.partition(":")
+    if colon and kind == "replay":
+        return ReplayChannel(Path(rest))
+    if colon and kind in ("host", "qemu"):
+        if model is None:
+            raise ConfigError(f"{port}: which model shall it run?", "Name a MODEL.")
+        line: Line = firmware_line(port, model, load_board(rest or "host"), flags, memory)
+    elif colon and kind == "pty":
+        line = PtyLine()
+        log(f"Waiting for a board at {line.other}.")
+    elif colon and "/" not in kind:
+        raise ConfigError(f"There is no kind of port '{kind}:'.", f"A port is {KINDS}.")
+    else:
+        line = SerialLine(port, baud)
+    try:
+        return LinkChannel(connect(line, log))
+    except BaseException:
+        line.close()
+        raise
+
+
+def firmware_line(port: str, model: FrozenModel, board: Profile, flags: tuple[str, ...], memory: str) -> Line:
+    """Generate, build and start firmware that this machine can run."""
+    runner(board)                                  # complain before the work
+    if board.os != "linux":
+        raise ConfigError(f"{port}: programs for {board.name} have no link on this machine.", "Choose a Linux board, host for example.")
+    folder = tempfile.TemporaryDirectory(prefix="bitmar-")
+    project = emit(model, board, Path(folder.name) / "project", memory=memory)
+    program = build(project.path, board, project.family, extra=flags)
+    store = ["--store", str(project.memory_store)] if project.memory_store else []
+    line = ProgramLine(lambda tty: [*program.command, "link", "--port", tty, *store], port)
+    line.folder = folder                           # it lives as long as the line
+    return line
+
+
+def connect(line: Line, log: Callable[[str], None] = lambda text: None) -> Link:
+    """A session on ``line``; ``DeviceError`` says why there is none, within 5 s."""
+    link = Link(line, log)
+    opened = link.open(OPEN_S)
+    if opened is None and BOOTING.search(link.counts.text) and not LOADER.search(link.counts.text):
+        opened = link.open(BOOT_S - OPEN_S)
+    if opened is not None and opened.version == VERSION:
+        return link
+    raise _diagnosis(link)
+
+
+def _diagnosis(link: Link) -> DeviceError:
+    name, counts, line = link.line.name, link.counts, link.line
+    if link.opened:
+        return DeviceError(f"{name}: the firmware speaks version {link.opened.version} of the protocol, this program version {VERSION}.",
+                           "Generate, build and flash the firmware again with this version of bitmar-tiny.")
+    if LOADER.search(counts.text):
+        return _in_loader(name)
+    if CRASHED.search(counts.text):
+        return DeviceError(f"{name}: the firmware crashed while it started: {_last_line(counts.text)}.", "Flash model and program of one project again.")
+    if isinstance(line, SerialLine):
+        was = line.baud
+        for speed in (s for s in SPEEDS if s != was):
+            line.set_baud(speed)
+            if link.open(OTHER_S):
+                return DeviceError(f"{name}: the board speaks {speed} baud, not {was}.", f"Add --baud {speed}.")
+        line.set_baud(115200)
+        if _rom_answers(line):
+            return _in_loader(name)
+    if counts.text.strip() and len(counts.text) > counts.damaged:
+        return DeviceError(f"{name}: something prints text there, but no firmware of bitmar-tiny answers: {_last_line(counts.text)}.",
+                           "Flash it: bitmar-tiny flash, or the project's own way.")
+    if counts.damaged or counts.bytes_in:
+        return DeviceError(f"{name}: {counts.bytes_in} bytes came back, but no whole frame: the speed is wrong or the line is bad.",
+                           "Try another --baud, a shorter cable, a common ground.")
+    return DeviceError(f"{name}: nothing answers.", "Check that the board has power and that its firmware is flashed; reset it; try another cable.")
+
+
+def _in_loader(name: str) -> DeviceError:
+    return DeviceError(f"{name}: the board waits in its boot loader.", "Press RESET (with BOOT released), then run the command again.")
+
+
+def _rom_answers(line: Line) -> bool:
+    """Whether a boot loader in ROM answers."""
+    line.write(ROM_SYNC)
+    until, heard = time.monotonic() + ROM_S, b""
+    while time.monotonic() < until and ROM_ANSWER not in heard:
+        heard += line.read(until - time.monotonic())
+    return ROM_ANSWER in heard
+
+
+def _last_line(text: bytes) -> str:
+    lines = [t for t in text.decode(errors="replace").split("\n") if t.strip()]
+    return repr(lines[-1].strip()[:80]) if lines else "''"

@@ -1,0 +1,240 @@
+"""The host's end of the link: two reliable streams of bytes over a line that loses, damages and doubles bytes.
+
+The device's end is firmware_templates/runtime/bm_link.c; docs/serial-protocol.md draws both.
+"""
+
+from __future__ import annotations
+
+import secrets
+import struct
+import time
+from dataclasses import dataclass, field
+from typing import Callable
+
+from ..errors import DeviceError
+from .frames import CLOSED, DATA, OPEN, OPENED, Deframer, Frame, Garbage
+from .lines import Line
+from .protocol import VERSION
+
+OPEN_EVERY_S = 0.1
+WAIT_S, WAIT_MOST_S = 0.1, 1.6           # for an acknowledgement, beside four round trips
+HASTE_S = 0.004                          # between two repetitions because of a gap, and two answers to garbage
+STALL_S = 6.0                            # without progress of what was sent: the line or the board is gone
+LEAST = 16                               # smallest segment
+ACKNOWLEDGE = 1024                       # bytes received before they are acknowledged, at most
+OPENED_LAYOUT = struct.Struct("<BHHI")
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The device's answer to an OPEN."""
+
+    version: int
+    room: int
+    segment: int
+    uptime_ms: int
+
+
+@dataclass
+class Counts:
+    """What went over the line so far."""
+
+    bytes_in: int = 0
+    bytes_out: int = 0
+    frames: int = 0
+    damaged: int = 0
+    resent: int = 0
+    text: bytearray = field(default_factory=bytearray)
+
+    def noise(self) -> float:
+        """Share of damaged frames among those that came."""
+        return self.damaged / max(1, self.damaged + self.frames)
+
+
+class Link:
+    """A session on ``line``. ``log`` gets lines of text that the board prints beside the frames."""
+
+    def __init__(self, line: Line, log: Callable[[str], None] = lambda text: None) -> None:
+        self.line, self.log, self.counts = line, log, Counts()
+        self.opened: Opened | None = None
+        self.session = 0
+        self._deframer, self._tail = Deframer(), bytearray()
+        self._wire = bytearray()              # encoded, not yet taken by the operating system
+
+    # -- sessions ----------------------------------------------------------------------------------
+
+    def open(self, limit_s: float) -> Opened | None:
+        """Begin a session; None if no firmware of this protocol answers in time. Another version is answered, but not opened."""
+        self.session = secrets.randbelow(0xFFFF) + 1
+        self.opened = None
+        self._out, self._head, self._sent = bytearray(), 0, 0     # of the stream: from its byte _head on
+        self._in, self._received, self._acknowledged = bytearray(), 0, 0
+        self._segment, self._clean = 1024, 0
+        self._wait, self._round = WAIT_S, 0.0
+        self._timed: tuple[int, float] | None = None
+        self._since = self._progress = self._answered = time.monotonic()
+        self._owes = False
+        until = time.monotonic() + limit_s
+        while self.opened is None and time.monotonic() < until:
+            self._transmit(Frame(OPEN, self.session, payload=bytes([VERSION])).encode())
+            again = min(time.monotonic() + OPEN_EVERY_S, until)
+            while self.opened is None and time.monotonic() < again:
+                self._receive(max(0.0, again - time.monotonic()))
+        return self.opened
+
+    def close(self) -> None:
+        """End the session and free the line."""
+        self.line.close()
+
+    # -- streams -----------------------------------------------------------------------------------
+
+    def send(self, data: bytes) -> None:
+        """Append to the stream to the device; returns when most of it is on its way."""
+        self._progress = time.monotonic() if not self._out else self._progress
+        self._out += data
+        self._send_due()
+        while len(self._out) > self.opened.room:
+            self._pump(0.05)
+
+    def receive(self, n: int, limit_s: float) -> bytes:
+        """The next ``n`` bytes from the device. ``DeviceError`` if they do not come within ``limit_s`` of the last ones."""
+        until, seen = time.monotonic() + limit_s, len(self._in)
+        while len(self._in) < n:
+            self._pump(0.05)
+            if len(self._in) != seen:
+                until, seen = time.monotonic() + limit_s, len(self._in)
+            elif time.monotonic() > until:
+                raise DeviceError(f"{self.line.name}: the board gave no answer for {limit_s:.0f} s.",
+                                  "Reset it and run the command again; if it computes for longer, name a longer --timeout.")
+        data = bytes(self._in[:n])
+        del self._in[:n]
+        return data
+
+    # -- the machine -------------------------------------------------------------------------------
+
+    def _pump(self, wait_s: float) -> None:
+        """Take what has arrived and send what is due; waits for something to arrive, at most so long."""
+        if self._received != self._acknowledged:
+            self._receive(0.0)                  # more may be there already, and one acknowledgement do for it
+            if self._received != self._acknowledged:
+                self._acknowledge()
+        else:
+            self._receive(wait_s)
+        self._send_due()
+
+    def _receive(self, wait_s: float) -> None:
+        """Take what has arrived, waiting for it at most so long, or until something has to be sent again."""
+        if self.opened and self._sent != self._head:
+            wait_s = min(wait_s, max(0.0, self._since + self._wait - time.monotonic()))
+        if self.opened and self._owes:
+            wait_s = min(wait_s, HASTE_S)
+        self._flush()
+        data = self.line.read(wait_s, bool(self._wire))
+        self.counts.bytes_in += len(data)
+        for piece in self._deframer.feed(data):
+            if isinstance(piece, Garbage):
+                self._take_garbage(piece)
+            else:
+                self.counts.frames += 1
+                self._take_frame(piece)
+
+    def _take_garbage(self, piece: Garbage) -> None:
+        if piece.is_text:
+            self.counts.text = (self.counts.text + piece.data)[-2000:]
+            *lines, self._tail = (self._tail + piece.data).split(b"\n")
+            for text in lines:
+                self.log(text.decode(errors="replace").rstrip("\r"))
+        else:
+            self.counts.damaged += 1
+            self._owes = self.opened is not None
+
+    def _take_frame(self, frame: Frame) -> None:
+        if frame.session != self.session:
+            return
+        if frame.kind == OPENED and self.opened is None and len(frame.payload) >= OPENED_LAYOUT.size:
+            self.opened = Opened(*OPENED_LAYOUT.unpack_from(frame.payload))
+        elif frame.kind == CLOSED and self.opened:
+            raise DeviceError(f"{self.line.name}: the board lost the session: it restarted, or another program spoke to it.",
+                              "Run the command again; check its supply if that happens often.")
+        elif frame.kind == DATA and self.opened:
+            self._take_acknowledgement(frame)
+            self._take_data(frame)
+
+    def _take_acknowledgement(self, frame: Frame) -> None:
+        more, now = (frame.acknowledged - self._head) & 0xFFFF, time.monotonic()
+        if more > len(self._out):
+            return
+        if more == 0:
+            if not frame.payload and self._sent != self._head and now - self._since >= HASTE_S + 2 * self._round:
+                self._repeat()
+            return
+        del self._out[:more]
+        self._head += more
+        self._sent = max(self._sent, self._head)
+        self._since = self._progress = now
+        if self._timed and self._timed[0] <= self._head:
+            self._round = (3 * self._round + now - self._timed[1]) / 4
+            self._timed = None
+        self._wait = WAIT_S + 4 * self._round
+        self._clean += more
+        if self._clean >= 4 * self._segment and self._segment < self.opened.segment:
+            self._segment, self._clean = self._segment * 2, 0
+
+    def _take_data(self, frame: Frame) -> None:
+        if not frame.payload:
+            return
+        known = (self._received - frame.offset) & 0xFFFF
+        if known > 0x7FFF or known >= len(frame.payload):     # a gap before it, or nothing new
+            self._owes = True
+        else:
+            self._in += frame.payload[known:]
+            self._received += len(frame.payload) - known
+            if self._received - self._acknowledged >= ACKNOWLEDGE:
+                self._acknowledge()
+
+    def _repeat(self) -> None:
+        """Everything not acknowledged is sent again, in smaller pieces."""
+        self.counts.resent += 1
+        self._sent, self._since, self._clean, self._timed = self._head, time.monotonic(), 0, None
+        self._segment = max(LEAST, self._segment // 2)
+
+    def _send_due(self) -> None:
+        now = time.monotonic()
+        if self._out and now - self._progress > STALL_S:
+            raise self._stalled()
+        if self._sent != self._head and now - self._since >= self._wait:
+            self._repeat()
+            self._wait = min(2 * self._wait, WAIT_MOST_S)
+        while self._sent < self._head + min(len(self._out), self.opened.room):
+            at = self._sent - self._head
+            piece = bytes(self._out[at:min(at + self._segment, self.opened.room)])
+            if self._sent == self._head:
+                self._since = now
+            self._transmit(self._frame(self._sent, piece))
+            self._sent += len(piece)
+            self._timed = self._timed or (self._sent, now)
+        if self._owes and now - self._answered >= HASTE_S:
+            self._answered = now
+            self._acknowledge()
+
+    def _acknowledge(self) -> None:
+        self._transmit(self._frame(self._sent, b""))
+
+    def _frame(self, offset: int, payload: bytes) -> bytes:
+        self._acknowledged, self._owes = self._received, False
+        return Frame(DATA, self.session, offset, self._received, payload).encode()
+
+    def _transmit(self, data: bytes) -> None:
+        self.counts.bytes_out += len(data)
+        self._wire += data
+        self._flush()
+
+    def _flush(self) -> None:
+        if self._wire:
+            del self._wire[:self.line.write(bytes(self._wire))]
+
+    def _stalled(self) -> DeviceError:
+        if self.counts.noise() > 0.05:
+            return DeviceError(f"{self.line.name}: the line is too bad to work over: {self.counts.noise():.0%} of what came was damaged.",
+                               "Use a shorter cable or a lower speed with --baud; check the ground wire.")
+        return DeviceError(f"{self.line.name}: the board stopped answering.", "Check cable and power, reset it, and run the command again.")

@@ -1,0 +1,340 @@
+/* Frames, sessions and retransmission (bm_link.h). The host's side is bitmar_tiny/device/link.py. */
+#include "bm_link.h"
+
+#include <string.h>
+
+#include "bm_crc32.h"
+
+#define HEADER 9u
+#define WAIT_MS 50u              /* for an acknowledgement, and four round trips; doubles up to: */
+#define WAIT_MOST_MS 1600u
+#define HASTE_MS 4u              /* at least, between two repetitions because of a gap, and two answers to garbage */
+#define IDLE_MS 100u
+#define MASK (BM_LINK_RING - 1u)
+
+static void put_u16(uint8_t *p, uint16_t v)
+{
+    p[0] = (uint8_t)v;
+    p[1] = (uint8_t)(v >> 8);
+}
+
+static uint16_t get_u16(const uint8_t *p)
+{
+    return (uint16_t)(p[0] | p[1] << 8);
+}
+
+/* Bytes from a to b, two offsets into a stream. */
+static uint16_t distance(uint16_t a, uint16_t b)
+{
+    return (uint16_t)(b - a);
+}
+
+static uint32_t now(const bm_link *l)
+{
+    return l->port->millis(l->port->user);
+}
+
+void bm_link_init(bm_link *l, const struct bm_port *port)
+{
+    memset(l, 0, sizeof *l);
+    l->port = port;
+}
+
+/* COBS (Cheshire and Baker 1999): no zero byte in `to`. Returns its length. */
+static size_t encode(const uint8_t *from, size_t n, uint8_t *to)
+{
+    size_t code = 0, end = 1;
+    for (size_t i = 0; i < n; i++) {
+        if (from[i]) to[end++] = from[i];
+        if (from[i] == 0 || end - code == 255u) {
+            to[code] = (uint8_t)(end - code);
+            code = end++;
+        }
+    }
+    to[code] = (uint8_t)(end - code);
+    return end;
+}
+
+/* In place; returns the length, or 0 if it is no COBS. */
+static size_t decode(uint8_t *p, size_t n)
+{
+    size_t out = 0;
+    for (size_t i = 0; i < n;) {
+        const size_t code = p[i];
+        if (code == 0 || i + code > n) return 0;
+        memmove(p + out, p + i + 1, code - 1u);
+        out += code - 1u;
+        i += code;
+        if (code < 255u && i < n) p[out++] = 0;
+    }
+    return out;
+}
+
+/* Send a frame with `length` bytes of our stream from `offset` on, or with `payload`. */
+static void send_frame(bm_link *l, uint8_t kind, uint16_t session, uint16_t offset, const uint8_t *payload, uint16_t length)
+{
+    uint8_t plain[BM_LINK_SEGMENT + BM_LINK_OVERHEAD];
+    plain[0] = kind;
+    put_u16(plain + 1, session);
+    put_u16(plain + 3, offset);
+    put_u16(plain + 5, l->in_taken);
+    put_u16(plain + 7, length);
+    for (uint16_t i = 0; i < length; i++) plain[HEADER + i] = payload ? payload[i] : l->out[(uint16_t)(offset + i) & MASK];
+    const uint32_t crc = bm_crc32(0, plain, HEADER + length);
+    put_u16(plain + HEADER + length, (uint16_t)crc);
+    put_u16(plain + HEADER + length + 2, (uint16_t)(crc >> 16));
+    l->frame[0] = 0;
+    const size_t n = encode(plain, HEADER + (size_t)length + 4u, l->frame + 1);
+    l->frame[n + 1u] = 0;
+    l->port->write(l->port->user, l->frame, n + 2u);
+    if (kind == BM_FRAME_DATA) {
+        l->acknowledged = l->in_taken;
+        l->owes = 0;
+    }
+}
+
+/* Everything not acknowledged is sent again, in smaller pieces. */
+static void repeat(bm_link *l)
+{
+    l->resent++;
+    l->out_sent = l->out_head;
+    l->since_ms = now(l);
+    l->clean = 0;
+    l->timing = 0;
+    if (l->segment > BM_LINK_LEAST) l->segment = (uint16_t)(l->segment / 2u);
+}
+
+static void take_open(bm_link *l, uint16_t session, const uint8_t *payload, uint16_t length)
+{
+    uint8_t answer[9] = {BM_PROTOCOL_VERSION};
+    const uint32_t up = now(l);
+    put_u16(answer + 1, BM_LINK_RING);
+    put_u16(answer + 3, BM_LINK_SEGMENT);
+    put_u16(answer + 5, (uint16_t)up);
+    put_u16(answer + 7, (uint16_t)(up >> 16));
+    if (length >= 1u && payload[0] == BM_PROTOCOL_VERSION && !(l->open && l->session == session)) {
+        l->broken = 1;
+        l->open = 1;
+        l->session = session;
+        l->out_head = l->out_sent = l->out_end = 0;
+        l->in_taken = l->in_end = l->acknowledged = 0;
+        l->owes = 0;
+        l->segment = BM_LINK_SEGMENT;
+        l->clean = 0;
+        l->timing = 0;
+        l->round_ms = 0;
+        l->wait_ms = WAIT_MS;
+    }
+    send_frame(l, BM_FRAME_OPENED, session, 0, answer, sizeof answer);
+}
+
+static void take_acknowledgement(bm_link *l, uint16_t at, uint16_t length)
+{
+    const uint16_t more = distance(l->out_head, at);
+    if (more > distance(l->out_head, l->out_end)) return;
+    if (more) {
+        if (more > distance(l->out_head, l->out_sent)) l->out_sent = at;   /* it had arrived the first time */
+        l->out_head = at;
+        l->since_ms = l->heard_ms = now(l);
+        if (l->timing && distance(l->timed, at) < BM_LINK_RING) {
+            l->round_ms = (3u * l->round_ms + (l->since_ms - l->timed_ms)) / 4u;
+            l->timing = 0;
+        }
+        l->wait_ms = WAIT_MS + 4u * l->round_ms;
+        l->clean = (uint16_t)(l->clean + more);
+        if (l->clean >= 4u * l->segment && l->segment < BM_LINK_SEGMENT) {
+            l->segment = (uint16_t)(l->segment * 2u);
+            l->clean = 0;
+        }
+    } else if (length == 0 && l->out_sent != l->out_head && now(l) - l->since_ms >= HASTE_MS + 2u * l->round_ms) {
+        repeat(l);                                        /* the host saw a gap */
+    }
+}
+
+static void take_data(bm_link *l, uint16_t offset, const uint8_t *payload, uint16_t length)
+{
+    const uint16_t room = (uint16_t)(BM_LINK_RING - distance(l->in_taken, l->in_end));
+    const uint16_t known = distance(offset, l->in_end);   /* bytes of it that we have */
+    if (length == 0) return;
+    if (known > BM_LINK_RING || known >= length) {        /* a gap before it, or nothing new */
+        l->owes = 1;
+        return;
+    }
+    uint16_t n = (uint16_t)(length - known);
+    if (n > room) n = room;
+    for (uint16_t i = 0; i < n; i++) l->in[(uint16_t)(l->in_end + i) & MASK] = payload[known + i];
+    l->in_end = (uint16_t)(l->in_end + n);
+}
+
+/* A whole frame, decoded. Returns 0 if it is none. */
+static int take_frame(bm_link *l, const uint8_t *p, size_t n)
+{
+    if (n < BM_LINK_OVERHEAD || get_u16(p + 7) != n - BM_LINK_OVERHEAD) return 0;
+    const uint16_t length = get_u16(p + 7), session = get_u16(p + 1);
+    const uint32_t crc = get_u16(p + HEADER + length) | (uint32_t)get_u16(p + HEADER + length + 2) << 16;
+    if (bm_crc32(0, p, HEADER + length) != crc) return 0;
+    l->frames++;
+    if (p[0] == BM_FRAME_OPEN) {
+        take_open(l, session, p + HEADER, length);
+    } else if (p[0] == BM_FRAME_DATA && (!l->open || session != l->session)) {
+        send_frame(l, BM_FRAME_CLOSED, session, 0, p, 0);
+    } else if (p[0] == BM_FRAME_DATA) {
+        take_acknowledgement(l, get_u16(p + 5), length);
+        take_data(l, get_u16(p + 3), p + HEADER, length);
+    } else if (p[0] == BM_FRAME_CLOSED && l->open && session == l->session) {
+        l->open = 0;
+        l->broken = 1;
+    }
+    return 1;
+}
+
+static int printable(uint8_t c)
+{
+    return (c >= ' ' && c < 127) || c == '\r' || c == '\n' || c == '\t';
+}
+
+/* What came before a '%', if it is a command: no frame is all text, since its second byte is its kind. */
+static int take_text(bm_link *l)
+{
+    size_t first = 0;
+    if (!l->text || l->n > sizeof l->raw) return 0;
+    for (size_t i = 0; i < l->n; i++) {
+        if (!printable(l->raw[i])) return 0;
+        if (first == i && l->raw[i] <= ' ') first++;
+    }
+    const size_t n = l->n - first;
+    if (n == 0) return 0;
+    l->n = 0;
+    l->text(l->text_context, (const char *)l->raw + first, n);
+    return 1;
+}
+
+static void take_byte(bm_link *l, uint8_t c)
+{
+    if (c == '%' && take_text(l)) return;
+    if (c != 0) {
+        if (l->n < sizeof l->raw) l->raw[l->n] = c;
+        l->n += l->n <= sizeof l->raw;
+        return;
+    }
+    const size_t n = l->n <= BM_LINK_ENCODED ? decode(l->raw, l->n) : 0;
+    if (l->n && !take_frame(l, l->raw, n)) {
+        l->damaged++;
+        l->owes = l->open;
+    }
+    l->n = 0;
+}
+
+static void send_segments(bm_link *l)
+{
+    while (l->out_sent != l->out_end) {
+        const uint16_t waiting = distance(l->out_sent, l->out_end);
+        const uint16_t n = waiting < l->segment ? waiting : l->segment;
+        if (l->out_sent == l->out_head) l->since_ms = now(l);
+        send_frame(l, BM_FRAME_DATA, l->session, l->out_sent, NULL, n);
+        l->out_sent = (uint16_t)(l->out_sent + n);
+        if (!l->timing) {
+            l->timing = 1;
+            l->timed = l->out_sent;
+            l->timed_ms = now(l);
+        }
+    }
+}
+
+static void acknowledge(bm_link *l)
+{
+    send_frame(l, BM_FRAME_DATA, l->session, l->out_sent, NULL, 0);
+}
+
+/* What is due: a repetition, new bytes, an acknowledgement. */
+static void send_due(bm_link *l)
+{
+    const uint32_t t = now(l);
+    if (l->out_head == l->out_end) l->heard_ms = t;
+    if (t - l->heard_ms > BM_LINK_DEAD_MS) {
+        l->open = 0;
+        l->broken = 1;
+        return;
+    }
+    if (l->out_sent != l->out_head && t - l->since_ms >= l->wait_ms) {
+        repeat(l);
+        l->wait_ms = l->wait_ms * 2u < WAIT_MOST_MS ? l->wait_ms * 2u : WAIT_MOST_MS;
+    }
+    send_segments(l);
+    const int late = l->owes && t - l->answered_ms >= HASTE_MS;
+    if (distance(l->acknowledged, l->in_taken) >= BM_LINK_RING / 4u || late) {
+        l->answered_ms = t;
+        acknowledge(l);
+    }
+}
+
+static size_t receive(bm_link *l)
+{
+    uint8_t chunk[128];
+    size_t got, all = 0;
+    while ((got = l->port->read(l->port->user, chunk, sizeof chunk)) > 0) {
+        for (size_t i = 0; i < got; i++) take_byte(l, chunk[i]);
+        all += got;
+    }
+    return all;
+}
+
+void bm_link_pump(bm_link *l)
+{
+    receive(l);
+    if (!l->open) return;
+    send_due(l);
+    if (l->in_taken != l->acknowledged) acknowledge(l);
+}
+
+/* There is nothing to do until something arrives, or is late. */
+static void rest(bm_link *l)
+{
+    if (l->open && l->in_taken != l->acknowledged) acknowledge(l);
+    else if (l->port->idle) l->port->idle(l->port->user, l->open && (l->out_head != l->out_end || l->owes) ? HASTE_MS : IDLE_MS);
+}
+
+int bm_link_read(bm_link *l, void *to, size_t n)
+{
+    uint8_t *p = to;
+    while (!l->broken) {
+        while (n && l->in_taken != l->in_end) {
+            *p++ = l->in[l->in_taken & MASK];
+            l->in_taken++;
+            n--;
+        }
+        if (n == 0) return 0;
+        const size_t got = receive(l);
+        if (l->open) send_due(l);
+        if (got == 0 && !l->broken) rest(l);
+    }
+    return -1;
+}
+
+int bm_link_write(bm_link *l, const void *from, size_t n)
+{
+    const uint8_t *p = from;
+    while (!l->broken && l->open) {
+        while (n && distance(l->out_head, l->out_end) < BM_LINK_RING) {
+            l->out[l->out_end & MASK] = *p++;
+            l->out_end++;
+            n--;
+        }
+        if (n == 0) return 0;
+        const size_t got = receive(l);
+        if (l->open) send_due(l);
+        if (got == 0 && !l->broken) rest(l);
+    }
+    return -1;
+}
+
+int bm_link_drain(bm_link *l, uint32_t ms)
+{
+    const uint32_t since = now(l);
+    while (l->open && l->out_head != l->out_end && now(l) - since < ms) {
+        const size_t got = receive(l);
+        if (l->open) send_due(l);
+        if (got == 0) rest(l);
+    }
+    return l->open && l->out_head == l->out_end ? 0 : -1;
+}

@@ -1,0 +1,46 @@
+/* The firmware's loop: requests of a host over the link, answered by the model. The same on every board.
+ * Messages: bm_protocol.h and docs/serial-protocol.md.
+ */
+#ifndef BM_SERVE_H
+#define BM_SERVE_H
+
+#include "bitmar.h"
+#include "bm_link.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define BM_SERVE_PROMPT 512u     /* bytes of a prompt, and its tokens, at most */
+#define BM_SECTIONS (BM_ENC_LAYERS + BM_DEC_LAYERS + 4u)
+
+typedef struct {
+    bm_state *s;                 /* NULL while the model did not start */
+    const struct bm_port *port;
+    const char *why;             /* why it did not */
+    bm_link link;
+    bm_sampler sampler;
+    uint32_t left;               /* bytes of the message that nobody read yet */
+    uint32_t next_block;         /* of the memory, that memory_write awaits */
+    int profiling;
+    /* One step, while it is measured. */
+    uint64_t last;               /* when the last mark came */
+    uint32_t cycles[BM_SECTIONS][BM_PARTS];
+    /* The memory's rows behind a tier that counts. */
+    bm_tier rows;
+    uint32_t reads, writes;
+    uint64_t read_bytes, read_cycles, written_bytes, write_cycles;
+    uint8_t pixels[BM_VISION];
+    float vectors[BM_IMAGE_POOL * BM_IMAGE_POOL][BM_VISION];        /* that become one image token */
+} bm_server;
+
+/* s: a model that started; or NULL, and why it did not. */
+void bm_serve_init(bm_server *server, bm_state *s, const char *why, const struct bm_port *port);
+
+/* Answer one request. Waits for it; returns after it, or when the session ended. */
+void bm_serve_once(bm_server *server);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

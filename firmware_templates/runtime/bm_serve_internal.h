@@ -1,0 +1,44 @@
+/* Shared by the sources of the server: fields of messages, results. */
+#ifndef BM_SERVE_INTERNAL_H
+#define BM_SERVE_INTERNAL_H
+
+#include "bm_serve.h"
+
+static inline uint32_t bm_get_u32(const uint8_t *p)
+{
+    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+static inline uint8_t *bm_put_u32(uint8_t *p, uint32_t v)
+{
+    for (int i = 0; i < 4; i++) *p++ = (uint8_t)(v >> 8 * i);
+    return p;
+}
+
+static inline uint8_t *bm_put_u64(uint8_t *p, uint64_t v)
+{
+    return bm_put_u32(bm_put_u32(p, (uint32_t)v), (uint32_t)(v >> 32));
+}
+
+/* The next n bytes of the request. -1: it has fewer, or the session ended. */
+int bm_serve_take(bm_server *v, void *to, uint32_t n);
+
+/* Begin an answer whose payload has n bytes, which bm_link_write then gets. */
+void bm_serve_head(bm_server *v, uint8_t message, uint32_t n);
+
+/* End of an answer. status: bm_status or BM_RESULT_... */
+void bm_serve_result(bm_server *v, int32_t status, uint32_t value);
+
+/* bm_serve_memory.c: from now on the model reads its memory through a tier that counts; requests about its rows. */
+void bm_serve_count(bm_server *v);
+void bm_serve_memory_read(bm_server *v);
+void bm_serve_memory_write(bm_server *v);
+
+/* bm_serve_steps.c: requests that let the model compute. */
+void bm_serve_image(bm_server *v);
+void bm_serve_tokens(bm_server *v);
+void bm_serve_generate(bm_server *v);
+void bm_serve_taps(bm_server *v);
+void bm_serve_start_taps(bm_server *v);
+
+#endif
