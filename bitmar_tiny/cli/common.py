@@ -41,6 +41,27 @@ memory_option = click.option("--memory", default="auto", show_default=True, meta
                                   "file), or a region of the board, psram for example.")
 
 
+def port_options(command):
+    """--port, --baud, --timeout and --record of a command that speaks to a board."""
+    for option in (
+        click.option("--record", type=click.Path(path_type=Path, dir_okay=False), help="Write the exchange with the board into this file."),
+        click.option("--timeout", "work_s", default=60.0, show_default=True, type=click.FloatRange(1, 3600), help="Seconds that the board may compute in silence."),
+        click.option("--baud", default=921600, show_default=True, type=click.IntRange(1200, 4_000_000), help="Speed of a serial port."),
+        click.option("--port", metavar="PORT", help="A board: /dev/ttyUSB0, host:[BOARD] or qemu:BOARD (firmware is built and started), "
+                                                   "pty: (waits for one), replay:FILE (a recorded exchange)."),
+    ):
+        command = option(command)
+    return command
+
+
+def show_log(text: str) -> None:
+    """A line that the board printed beside its answers."""
+    from .app import notes
+
+    if text.strip():
+        notes.print(f"[dim]board: {text.replace('[', chr(92) + '[')}[/]")
+
+
 def load_picture(cfg: ModelConfig, path: Path) -> np.ndarray:
     """A picture file, or a .npy of features of one image, as float32 [image_inputs, 768]."""
     from ..data.pixels import load_image

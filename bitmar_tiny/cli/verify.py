@@ -12,15 +12,18 @@ from rich.table import Table
 from codegen.boards import Board, load_board
 from codegen.build import build, find_compiler, runner
 from codegen.emit import emit
+from codegen.resources import resource_dir
 
+from ..device.connect import open_board
 from ..errors import ConfigError, ProcessorError, VerifyError
 from ..frozen import FrozenModel
 from ..taps import tap_table
+from ..verify.board_target import BoardTarget
 from ..verify.compare import Verdict, verify
 from ..verify.script import standard
 from ..verify.target import GoldenTarget, ProgramTarget
 from .app import notes, print_json, results
-from .common import head_bits_option, json_option, load_model, memory_option, model_argument, preset_option
+from .common import head_bits_option, json_option, load_model, memory_option, model_argument, port_options, preset_option, show_log
 
 
 @click.command()
@@ -35,10 +38,14 @@ from .common import head_bits_option, json_option, load_model, memory_option, mo
 @head_bits_option
 @memory_option
 @preset_option("Verify a preset with random weights instead of MODEL.")
+@port_options
 @json_option
 def command(model: Path, boards: tuple[str, ...], kernels: str | None, compiler: str | None, opt: str, tokens: int,
-            seed: int, keep: Path | None, head_bits: str, memory: str, preset_name: str | None, as_json: bool) -> None:
+            seed: int, keep: Path | None, head_bits: str, memory: str, preset_name: str | None, port: str | None, baud: int, work_s: float,
+            record: Path | None, as_json: bool) -> None:
     """Prove generated C bit-exact: build it, run it, compare every tensor of every step with the golden model.
+
+    With --port the C runs on a board. Its memory is the model's own meanwhile, and afterwards what it was before.
 
     The stream holds images, episodes with memory writes and reads, eviction and clamped positions.
     Exit status 1 means a difference was found; it is named down to the element and the C line.
@@ -46,8 +53,16 @@ def command(model: Path, boards: tuple[str, ...], kernels: str | None, compiler:
     \b
     Examples: bitmar-tiny verify model.bitmar
               bitmar-tiny verify --preset paper --board host --tokens 1100
+              bitmar-tiny verify model.bitmar --port /dev/ttyUSB0
     """
     frozen = load_model(model, preset_name)
+    if port:
+        if boards or kernels or compiler or keep:
+            raise ConfigError("--port verifies the firmware that is on the board.", "Leave out --board, --kernels, --compiler and --keep.")
+        _report([_on_board(frozen, port, baud, work_s, record, tokens, seed, memory, not as_json)], [], frozen, as_json)
+        return
+    if record:
+        raise ConfigError("--record is for boards.", "Name one with --port.")
     profiles = [load_board(b) for b in boards or ("host", "rpi-zero2")]
     if kernels and not any(kernels in b.kernels for b in profiles):
         raise ConfigError(f"No chosen board has a kernel family '{kernels}'.",
@@ -65,6 +80,10 @@ def command(model: Path, boards: tuple[str, ...], kernels: str | None, compiler:
                 skipped.append(error)
     if not verdicts:
         raise skipped[0]
+    _report(verdicts, skipped, frozen, as_json)
+
+
+def _report(verdicts: list[Verdict], skipped: list[ProcessorError], frozen: FrozenModel, as_json: bool) -> None:
     if as_json:
         print_json({"model_sha256": frozen.digest, "verdicts": [v.as_dict() for v in verdicts],
                     "not_run": [e.message for e in skipped]})
@@ -77,6 +96,24 @@ def command(model: Path, boards: tuple[str, ...], kernels: str | None, compiler:
         raise VerifyError(f"{bad[0].target}: {bad[0].difference.sentence()}.")
 
 
+def _on_board(model: FrozenModel, port: str, baud: int, work_s: float, record: Path | None, tokens: int, seed: int, memory: str, show: bool) -> Verdict:
+    board = open_board(port, model, baud=baud, record=record, flags=("-DBM_TAPS",), memory=memory, work_s=work_s, log=show_log)
+    try:
+        target = BoardTarget(board, model)
+        script = target.possible(standard(model.config, tokens, seed))
+        with _bar(show) as bar:
+            task = bar.add_task(f"verify {target.name}", total=len(script))
+            return verify(model, target, script, resource_dir("firmware_templates") / "runtime", lambda event: bar.update(task, completed=event + 1),
+                          GoldenTarget(model, target.memory))
+    finally:
+        board.close()
+
+
+def _bar(show: bool) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=notes, transient=True, disable=not show)
+
+
 def _one(model: FrozenModel, board: Board, family: str, compiler: str | None, opt: str, tokens: int, seed: int,
          head_bits: str, memory: str, folder: Path, show: bool) -> Verdict:
     script = standard(model.config, tokens, seed)
@@ -84,8 +121,7 @@ def _one(model: FrozenModel, board: Board, family: str, compiler: str | None, op
     label = f"{board.name}/{family}/{name} {opt}" + (f" under {runner(board)[0]}" if runner(board) else "")
     label += f", {head_bits}-bit head" if head_bits != "2" else ""
     label += f", memory in {memory}" if memory != "auto" else ""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=notes, transient=True, disable=not show) as bar:
+    with _bar(show) as bar:
         task = bar.add_task(f"build  {label}", total=len(script))
         project = emit(model, board, folder / f"{board.name}-{family}", family, head_bits, memory)
         program = build(project.path, board, family, compiler=compiler, opt=opt, taps=True)

@@ -178,6 +178,16 @@ class Board:
 
     # -- the board ---------------------------------------------------------------------------------
 
+    @property
+    def can_restart(self) -> bool:
+        return self.channel.powers or "reset" in self.identity.flags
+
+    def restart(self) -> None:
+        """Off and on: what is in RAM is lost."""
+        if not self.can_restart:
+            raise DeviceError(f"{self.name}: the board cannot be restarted from here.", "Press its reset button.")
+        self.channel.restart(BY_NAME["reset"].pack())
+
     def counters(self) -> dict[str, int]:
         """Counters of the link, the stack and the memory's rows, since the board's start."""
         (_, payload), = self._exchange("status", limit_s=ANSWER_S)

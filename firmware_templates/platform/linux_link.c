@@ -19,6 +19,7 @@
 typedef struct {
     int in, out;
     uint32_t baud;
+    uint64_t started;            /* nanoseconds */
     uint8_t *floor;              /* lowest watched byte of the stack; its top is PAINTED higher */
 } line;
 
@@ -92,8 +93,8 @@ static uint32_t cycles_hz(void)
 
 static uint32_t line_millis(void *user)
 {
-    (void)user;
-    return (uint32_t)(nanoseconds() / 1000000u);
+    const line *l = user;
+    return (uint32_t)((nanoseconds() - l->started) / 1000000u);
 }
 
 static void line_idle(void *user, uint32_t ms)
@@ -156,7 +157,7 @@ static int open_line(line *l, const char *path)
 int linux_link(bm_state *s, const char *why, const char *path, uint32_t baud)
 {
     static bm_server server;
-    line l = {.baud = baud};
+    line l = {.baud = baud, .started = nanoseconds()};
     if (open_line(&l, path) != 0) return -1;
     const struct bm_port port = {&l, line_read, line_write, line_cycles, line_millis, NULL, cycles_hz(), line_stack_peak, line_idle,
                                  isatty(l.in) ? line_set_baud : NULL, NULL};
