@@ -145,10 +145,10 @@ class Board:
                 fields, text = BY_NAME["token"].unpack(payload)
                 yield fields["id"], text
 
-    def profile(self, on: bool) -> None:
-        """Collect ``steps`` from now on. ``DeviceError`` for firmware without it."""
+    def profile(self, how: int) -> None:
+        """Collect ``steps`` from now on: 1 with where the time goes, 2 without, 0 not at all. ``DeviceError`` for firmware without it."""
         self.steps.clear()
-        self._work("profile", int(on))
+        self._work("profile", how)
 
     # -- the memory --------------------------------------------------------------------------------
 
@@ -215,8 +215,6 @@ class Board:
                 if not fields["id"] & MORE:
                     found.append(TapRecord(fields["id"], fields["crc"], begun))
                     begun = b""
-            elif number == BY_NAME["step"].number:
-                self.steps.append(self._step(payload))
         return found
 
     def _step(self, payload: bytes) -> StepRecord:
@@ -235,7 +233,10 @@ class Board:
                 if fields["status"]:
                     raise DeviceError(f"{self.name}: the board refused '{name}': {text.decode(errors='replace') or fields['status']}.",
                                       "Flash a build that has it, or leave it out." if fields["status"] == 3 else "")
-            yield number, payload
+            if number == BY_NAME["step"].number:
+                self.steps.append(self._step(payload))
+            else:
+                yield number, payload
 
 
 def _pack_rows(codes: np.ndarray, scales: np.ndarray, usage: np.ndarray) -> bytes:

@@ -11,7 +11,7 @@ from cobs import cobs
 
 from .protocol import FRAMES
 
-OPEN, OPENED, DATA, CLOSED = (FRAMES[name][0] for name in ("open", "opened", "data", "closed"))
+OPEN, OPENED, DATA, CLOSED, AGAIN = (FRAMES[name][0] for name in ("open", "opened", "data", "closed", "again"))
 HEADER = struct.Struct("<BHHHH")
 OVERHEAD = HEADER.size + 4
 #: Longer chunks without a zero byte are cut: logs, or noise.

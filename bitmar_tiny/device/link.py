@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from typing import Callable
 
 from ..errors import DeviceError
-from .frames import CLOSED, DATA, OPEN, OPENED, Deframer, Frame, Garbage
+from .frames import AGAIN, CLOSED, DATA, OPEN, OPENED, Deframer, Frame, Garbage
 from .lines import Line
 from .protocol import VERSION
 
-OPEN_EVERY_S = 0.1
-WAIT_S, WAIT_MOST_S = 0.1, 1.6           # for an acknowledgement, beside four round trips
+OPEN_EVERY_S = 0.05
+WAIT_S, WAIT_MOST_S = 0.05, 0.4          # for an acknowledgement, beside four round trips
 HASTE_S = 0.004                          # between two repetitions because of a gap, and two answers to garbage
 STALL_S = 6.0                            # without progress of what was sent: the line or the board is gone
 LEAST = 16                               # smallest segment
@@ -73,7 +73,8 @@ class Link:
         self._wait, self._round = WAIT_S, 0.0
         self._timed: tuple[int, float] | None = None
         self._since = self._progress = self._answered = time.monotonic()
-        self._owes = False
+        self._again, self._repeated = False, self._since
+        self._owes: int | None = None         # kind of the frame that the device should get soon
         until = time.monotonic() + limit_s
         while self.opened is None and time.monotonic() < until:
             self._transmit(Frame(OPEN, self.session, payload=bytes([VERSION])).encode())
@@ -126,7 +127,7 @@ class Link:
         """Take what has arrived, waiting for it at most so long, or until something has to be sent again."""
         if self.opened and self._sent != self._head:
             wait_s = min(wait_s, max(0.0, self._since + self._wait - time.monotonic()))
-        if self.opened and self._owes:
+        if self.opened and (self._owes is not None or self._again):
             wait_s = min(wait_s, HASTE_S)
         self._flush()
         data = self.line.read(wait_s, bool(self._wire))
@@ -146,7 +147,7 @@ class Link:
                 self.log(text.decode(errors="replace").rstrip("\r"))
         else:
             self.counts.damaged += 1
-            self._owes = self.opened is not None
+            self._owes = AGAIN
 
     def _take_frame(self, frame: Frame) -> None:
         if frame.session != self.session:
@@ -156,22 +157,23 @@ class Link:
         elif frame.kind == CLOSED and self.opened:
             raise DeviceError(f"{self.line.name}: the board lost the session: it restarted, or another program spoke to it.",
                               "Run the command again; check its supply if that happens often.")
-        elif frame.kind == DATA and self.opened:
+        elif frame.kind in (DATA, AGAIN) and self.opened:
             self._take_acknowledgement(frame)
             self._take_data(frame)
+            if frame.kind == AGAIN:
+                self._take_again()
 
     def _take_acknowledgement(self, frame: Frame) -> None:
         more, now = (frame.acknowledged - self._head) & 0xFFFF, time.monotonic()
-        if more > len(self._out):
-            return
-        if more == 0:
+        if more == 0 or more > len(self._out):
             if not frame.payload and self._sent != self._head and now - self._since >= HASTE_S + 2 * self._round:
-                self._repeat()
+                self._again = True            # it has had the time to arrive, and did not
             return
         del self._out[:more]
         self._head += more
         self._sent = max(self._sent, self._head)
         self._since = self._progress = now
+        self._again = False
         if self._timed and self._timed[0] <= self._head:
             self._round = (3 * self._round + now - self._timed[1]) / 4
             self._timed = None
@@ -184,17 +186,26 @@ class Link:
         if not frame.payload:
             return
         known = (self._received - frame.offset) & 0xFFFF
-        if known > 0x7FFF or known >= len(frame.payload):     # a gap before it, or nothing new
-            self._owes = True
+        if known > 0x7FFF:
+            self._owes = AGAIN                # something before it is missing
+        elif known >= len(frame.payload):
+            self._owes = self._owes or DATA   # the device does not know that it arrived
         else:
             self._in += frame.payload[known:]
             self._received += len(frame.payload) - known
             if self._received - self._acknowledged >= ACKNOWLEDGE:
                 self._acknowledge()
 
+    def _take_again(self) -> None:
+        if self._sent == self._head:
+            self._owes = self._owes or DATA
+        else:
+            self._again = True
+
     def _repeat(self) -> None:
         """Everything not acknowledged is sent again, in smaller pieces."""
         self.counts.resent += 1
+        self._again, self._repeated = False, time.monotonic()
         self._sent, self._since, self._clean, self._timed = self._head, time.monotonic(), 0, None
         self._segment = max(LEAST, self._segment // 2)
 
@@ -205,6 +216,8 @@ class Link:
         if self._sent != self._head and now - self._since >= self._wait:
             self._repeat()
             self._wait = min(2 * self._wait, WAIT_MOST_S)
+        elif self._again and now - self._repeated >= HASTE_S + 2 * self._round:
+            self._repeat()
         while self._sent < self._head + min(len(self._out), self.opened.room):
             at = self._sent - self._head
             piece = bytes(self._out[at:min(at + self._segment, self.opened.room)])
@@ -213,16 +226,18 @@ class Link:
             self._transmit(self._frame(self._sent, piece))
             self._sent += len(piece)
             self._timed = self._timed or (self._sent, now)
-        if self._owes and now - self._answered >= HASTE_S:
+        if self._owes is not None and now - self._answered >= HASTE_S:
             self._answered = now
-            self._acknowledge()
+            self._acknowledge(self._owes)
 
-    def _acknowledge(self) -> None:
-        self._transmit(self._frame(self._sent, b""))
+    def _acknowledge(self, kind: int = DATA) -> None:
+        self._owes = None
+        self._transmit(self._frame(self._sent, b"", kind))
 
-    def _frame(self, offset: int, payload: bytes) -> bytes:
-        self._acknowledged, self._owes = self._received, False
-        return Frame(DATA, self.session, offset, self._received, payload).encode()
+    def _frame(self, offset: int, payload: bytes, kind: int = DATA) -> bytes:
+        self._acknowledged = self._received
+        self._owes = None if self._owes == DATA else self._owes
+        return Frame(kind, self.session, offset, self._received, payload).encode()
 
     def _transmit(self, data: bytes) -> None:
         self.counts.bytes_out += len(data)

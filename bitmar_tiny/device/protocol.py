@@ -19,6 +19,7 @@ FRAMES = {
                   "since its start u32"),
     "data": (3, "payload: the next bytes of the sender's stream; without one, an acknowledgement"),
     "closed": (4, "there is no such session"),
+    "again": (5, "something came damaged or too early: send again what is not acknowledged, or an acknowledgement if all is"),
 }
 
 
@@ -68,7 +69,7 @@ MESSAGES = (
     Message("taps", 7, ">", (("others", "B"),), "pairs of id u16, mode u8", "modes of these taps (0 silent, 1 CRC-32, 2 with data), and of all others"),
     Message("generate", 8, ">", (("limit", "I"), ("top_k", "I"), ("temperature", "f"), ("seed", "Q"), ("ids", "B")),
             "prompt: UTF-8, or ids u32 if `ids`", "feed EOS and the prompt, then choose tokens until EOS or `limit`"),
-    Message("profile", 9, ">", (("on", "B"),), "", "report every step from now on"),
+    Message("profile", 9, ">", (("how", "B"),), "", "report every step from now on: 1 where its time goes, 2 its whole time, 0 nothing"),
     Message("memory_read", 10, ">", (), "", "send the memory, block by block"),
     Message("memory_write", 11, ">", (("block", "I"),), "rows as in `rows`", "replace a block of rows; blocks come in order, after the last all of them hold; "
             "`value` of the result: the block that is awaited next"),

@@ -7,7 +7,7 @@
 
 #define HEADER 9u
 #define WAIT_MS 50u              /* for an acknowledgement, and four round trips; doubles up to: */
-#define WAIT_MOST_MS 1600u
+#define WAIT_MOST_MS 400u
 #define HASTE_MS 4u              /* at least, between two repetitions because of a gap, and two answers to garbage */
 #define IDLE_MS 100u
 #define MASK (BM_LINK_RING - 1u)
@@ -87,16 +87,22 @@ static void send_frame(bm_link *l, uint8_t kind, uint16_t session, uint16_t offs
     const size_t n = encode(plain, HEADER + (size_t)length + 4u, l->frame + 1);
     l->frame[n + 1u] = 0;
     l->port->write(l->port->user, l->frame, n + 2u);
-    if (kind == BM_FRAME_DATA) {
-        l->acknowledged = l->in_taken;
-        l->owes = 0;
-    }
+    if (kind == BM_FRAME_DATA || kind == BM_FRAME_AGAIN) l->acknowledged = l->in_taken;
+    if (kind == l->owes) l->owes = 0;
+}
+
+/* The host should get such a frame soon; a request to send again is the stronger one. */
+static void owe(bm_link *l, uint8_t kind)
+{
+    if (l->open && l->owes != BM_FRAME_AGAIN) l->owes = kind;
 }
 
 /* Everything not acknowledged is sent again, in smaller pieces. */
 static void repeat(bm_link *l)
 {
     l->resent++;
+    l->again = 0;
+    l->repeated_ms = now(l);
     l->out_sent = l->out_head;
     l->since_ms = now(l);
     l->clean = 0;
@@ -119,6 +125,7 @@ static void take_open(bm_link *l, uint16_t session, const uint8_t *payload, uint
         l->out_head = l->out_sent = l->out_end = 0;
         l->in_taken = l->in_end = l->acknowledged = 0;
         l->owes = 0;
+        l->again = 0;
         l->segment = BM_LINK_SEGMENT;
         l->clean = 0;
         l->timing = 0;
@@ -131,24 +138,32 @@ static void take_open(bm_link *l, uint16_t session, const uint8_t *payload, uint
 static void take_acknowledgement(bm_link *l, uint16_t at, uint16_t length)
 {
     const uint16_t more = distance(l->out_head, at);
-    if (more > distance(l->out_head, l->out_end)) return;
-    if (more) {
-        if (more > distance(l->out_head, l->out_sent)) l->out_sent = at;   /* it had arrived the first time */
-        l->out_head = at;
-        l->since_ms = l->heard_ms = now(l);
-        if (l->timing && distance(l->timed, at) < BM_LINK_RING) {
-            l->round_ms = (3u * l->round_ms + (l->since_ms - l->timed_ms)) / 4u;
-            l->timing = 0;
-        }
-        l->wait_ms = WAIT_MS + 4u * l->round_ms;
-        l->clean = (uint16_t)(l->clean + more);
-        if (l->clean >= 4u * l->segment && l->segment < BM_LINK_SEGMENT) {
-            l->segment = (uint16_t)(l->segment * 2u);
-            l->clean = 0;
-        }
-    } else if (length == 0 && l->out_sent != l->out_head && now(l) - l->since_ms >= HASTE_MS + 2u * l->round_ms) {
-        repeat(l);                                        /* the host saw a gap */
+    if (more == 0 || more > distance(l->out_head, l->out_end)) {
+        if (length == 0 && l->out_sent != l->out_head && now(l) - l->since_ms >= HASTE_MS + 2u * l->round_ms)
+            l->again = 1;                                 /* it has had the time to arrive, and did not */
+        return;
     }
+    if (more > distance(l->out_head, l->out_sent)) l->out_sent = at;       /* it had arrived the first time */
+    l->out_head = at;
+    l->again = 0;
+    l->since_ms = l->heard_ms = now(l);
+    if (l->timing && distance(l->timed, at) < BM_LINK_RING) {
+        l->round_ms = (3u * l->round_ms + (l->since_ms - l->timed_ms)) / 4u;
+        l->timing = 0;
+    }
+    l->wait_ms = WAIT_MS + 4u * l->round_ms;
+    l->clean = (uint16_t)(l->clean + more);
+    if (l->clean >= 4u * l->segment && l->segment < BM_LINK_SEGMENT) {
+        l->segment = (uint16_t)(l->segment * 2u);
+        l->clean = 0;
+    }
+}
+
+/* The host misses something. */
+static void take_again(bm_link *l)
+{
+    if (l->out_sent == l->out_head) owe(l, BM_FRAME_DATA);
+    else l->again = 1;
 }
 
 static void take_data(bm_link *l, uint16_t offset, const uint8_t *payload, uint16_t length)
@@ -156,8 +171,8 @@ static void take_data(bm_link *l, uint16_t offset, const uint8_t *payload, uint1
     const uint16_t room = (uint16_t)(BM_LINK_RING - distance(l->in_taken, l->in_end));
     const uint16_t known = distance(offset, l->in_end);   /* bytes of it that we have */
     if (length == 0) return;
-    if (known > BM_LINK_RING || known >= length) {        /* a gap before it, or nothing new */
-        l->owes = 1;
+    if (known > BM_LINK_RING || known >= length) {        /* something before it is missing; or the host does not know that it arrived */
+        owe(l, known > BM_LINK_RING ? BM_FRAME_AGAIN : BM_FRAME_DATA);
         return;
     }
     uint16_t n = (uint16_t)(length - known);
@@ -176,11 +191,12 @@ static int take_frame(bm_link *l, const uint8_t *p, size_t n)
     l->frames++;
     if (p[0] == BM_FRAME_OPEN) {
         take_open(l, session, p + HEADER, length);
-    } else if (p[0] == BM_FRAME_DATA && (!l->open || session != l->session)) {
+    } else if ((p[0] == BM_FRAME_DATA || p[0] == BM_FRAME_AGAIN) && (!l->open || session != l->session)) {
         send_frame(l, BM_FRAME_CLOSED, session, 0, p, 0);
-    } else if (p[0] == BM_FRAME_DATA) {
+    } else if (p[0] == BM_FRAME_DATA || p[0] == BM_FRAME_AGAIN) {
         take_acknowledgement(l, get_u16(p + 5), length);
         take_data(l, get_u16(p + 3), p + HEADER, length);
+        if (p[0] == BM_FRAME_AGAIN) take_again(l);
     } else if (p[0] == BM_FRAME_CLOSED && l->open && session == l->session) {
         l->open = 0;
         l->broken = 1;
@@ -220,7 +236,7 @@ static void take_byte(bm_link *l, uint8_t c)
     const size_t n = l->n <= BM_LINK_ENCODED ? decode(l->raw, l->n) : 0;
     if (l->n && !take_frame(l, l->raw, n)) {
         l->damaged++;
-        l->owes = l->open;
+        owe(l, BM_FRAME_AGAIN);
     }
     l->n = 0;
 }
@@ -243,7 +259,7 @@ static void send_segments(bm_link *l)
 
 static void acknowledge(bm_link *l)
 {
-    send_frame(l, BM_FRAME_DATA, l->session, l->out_sent, NULL, 0);
+    send_frame(l, l->owes ? l->owes : BM_FRAME_DATA, l->session, l->out_sent, NULL, 0);
 }
 
 /* What is due: a repetition, new bytes, an acknowledgement. */
@@ -259,6 +275,8 @@ static void send_due(bm_link *l)
     if (l->out_sent != l->out_head && t - l->since_ms >= l->wait_ms) {
         repeat(l);
         l->wait_ms = l->wait_ms * 2u < WAIT_MOST_MS ? l->wait_ms * 2u : WAIT_MOST_MS;
+    } else if (l->again && t - l->repeated_ms >= HASTE_MS + 2u * l->round_ms) {
+        repeat(l);
     }
     send_segments(l);
     const int late = l->owes && t - l->answered_ms >= HASTE_MS;

@@ -39,6 +39,8 @@ typedef struct {
     uint16_t segment;            /* largest payload now */
     uint16_t clean;              /* bytes acknowledged since something was lost */
     uint32_t wait_ms, since_ms;  /* until what is not acknowledged is sent again; from when on */
+    int again;                   /* the host asked for a repetition */
+    uint32_t repeated_ms;        /* when the last one was */
     uint32_t heard_ms;           /* when something new was acknowledged */
     int timing;                  /* how long the acknowledgement of offset `timed`, sent at timed_ms, takes */
     uint16_t timed;
@@ -46,7 +48,7 @@ typedef struct {
     /* What is received: in_taken .. in_end lies in the ring. */
     uint8_t in[BM_LINK_RING];
     uint16_t in_taken, in_end, acknowledged;
-    int owes;                    /* an acknowledgement, even if nothing new was taken */
+    uint8_t owes;                /* kind of the frame that the host should get soon; 0: none */
     uint32_t answered_ms;        /* when the last of those was sent */
     uint8_t raw[BM_LINK_ENCODED + 1u];
     size_t n;                    /* bytes in raw; more than fit: skip to the next zero */

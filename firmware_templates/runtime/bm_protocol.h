@@ -9,6 +9,7 @@ enum { /* frames */
     BM_FRAME_OPENED = 2,
     BM_FRAME_DATA = 3,
     BM_FRAME_CLOSED = 4,
+    BM_FRAME_AGAIN = 5,
 };
 
 enum { /* messages: number u8, length u32, fields, the rest */

@@ -143,13 +143,13 @@ static void reset(bm_server *v)
     v->port->reset(v->port->user);
 }
 
-static void profile(bm_server *v, uint8_t on)
+static void profile(bm_server *v, uint8_t how)
 {
 #ifdef BM_PROFILE
-    v->profiling = on;
-    bm_serve_result(v, BM_OK, on);
+    v->profiling = how;
+    bm_serve_result(v, BM_OK, how);
 #else
-    bm_serve_result(v, on ? BM_RESULT_UNABLE : BM_OK, 0);
+    bm_serve_result(v, how ? BM_RESULT_UNABLE : BM_OK, 0);
 #endif
 }
 

@@ -101,6 +101,8 @@ void bm_serve_image(bm_server *v)
 /* -- steps ------------------------------------------------------------------------------------ */
 
 #ifdef BM_PROFILE
+enum { WHERE = 1 };              /* what of a step is measured: where its time went, or (2) only all of it */
+
 static void mark(void *context, uint32_t part)
 {
     bm_server *v = context;
@@ -109,12 +111,11 @@ static void mark(void *context, uint32_t part)
     v->last = t;
 }
 
-static void send_profile(bm_server *v, uint64_t start, int decode)
+static void send_profile(bm_server *v, uint64_t start, uint64_t end, int decode)
 {
     uint8_t fields[BM_BYTES_STEP], cell[4];
-    mark(v, BM_PART_OTHER);
     fields[0] = (uint8_t)decode;
-    bm_put_u64(bm_put_u64(fields + 1, start), v->last - start);
+    bm_put_u64(bm_put_u64(fields + 1, start), end - start);
     bm_serve_head(v, BM_MESSAGE_STEP, (uint32_t)(sizeof fields + sizeof v->cycles));
     bm_link_write(&v->link, fields, sizeof fields);
     for (uint32_t i = 0; i < BM_SECTIONS * BM_PARTS; i++) {
@@ -130,13 +131,14 @@ static bm_status step(bm_server *v, uint32_t token, uint32_t *next)
 #ifdef BM_PROFILE
     const uint64_t start = v->last = v->port->cycles(v->port->user);
     if (v->profiling) memset(v->cycles, 0, sizeof v->cycles);
-    v->s->mark = v->profiling ? mark : NULL;
+    v->s->mark = v->profiling == WHERE ? mark : NULL;
     v->s->mark_context = v;
 #endif
     const bm_status status = bm_step(v->s, token);
     if (next && (status == BM_OK || status == BM_ERR_MEMORY)) *next = bm_pick(v->s, &v->sampler);
 #ifdef BM_PROFILE
-    if (v->profiling) send_profile(v, start, next != NULL);
+    if (v->profiling == WHERE) mark(v, BM_PART_OTHER);
+    if (v->profiling) send_profile(v, start, v->profiling == WHERE ? v->last : v->port->cycles(v->port->user), next != NULL);
 #endif
     return status;
 }

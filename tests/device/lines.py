@@ -1,0 +1,94 @@
+"""Lines that do harm, between a link and a real one."""
+
+import random
+import time
+
+
+class NoisyLine:
+    """Drops, doubles, flips or inserts a share ``rate`` of the bytes in both directions."""
+
+    def __init__(self, inner, rate: float, seed: int = 0) -> None:
+        self.inner, self.rate, self.name, self.random = inner, rate, f"noisy {inner.name}", random.Random(seed)
+        self.harmed = 0
+
+    def read(self, wait_s, writable=False):
+        return self._harm(self.inner.read(wait_s, writable or bool(getattr(self, "_rest", b""))))
+
+    def write(self, data):
+        """What the inner line does not take at once must not be harmed twice, so it waits here."""
+        self._rest = getattr(self, "_rest", b"") + self._harm(data)
+        self._rest = self._rest[self.inner.write(self._rest):]
+        return len(data)
+
+    def close(self):
+        self.inner.close()
+
+    def _harm(self, data):
+        if not data:
+            return data
+        out, draw = bytearray(), self.random.random
+        for byte in data:
+            if draw() >= self.rate:
+                out.append(byte)
+                continue
+            self.harmed += 1
+            kind = self.random.randrange(4)
+            if kind == 1:
+                out += bytes([byte, byte])
+            elif kind == 2:
+                out.append(byte ^ 1 << self.random.randrange(8))
+            elif kind == 3:
+                out += bytes([byte, self.random.randrange(256)])
+        return bytes(out)
+
+
+class SlowLine:
+    """A line of ``baud`` in both directions (ten bits a byte) and ``latency_s`` each way."""
+
+    def __init__(self, inner, baud: int, latency_s: float = 0.001) -> None:
+        self.inner, self.name, self.rate, self.latency_s = inner, inner.name, baud / 10, latency_s
+        self.out, self.incoming = [], []          # (when, bytes)
+        self.out_free = self.in_free = 0.0
+        self.sent = self.received = 0
+
+    def _schedule(self, queue, free, data):
+        now = time.monotonic()
+        free = max(free, now) + len(data) / self.rate
+        queue.append((free + self.latency_s, data))
+        return free
+
+    def write(self, data):
+        pieces = [data[i:i + 64] for i in range(0, len(data), 64)]
+        for piece in pieces:
+            self.out_free = self._schedule(self.out, self.out_free, piece)
+        self.sent += len(data)
+        self._move()
+        return len(data)
+
+    def _move(self):
+        now = time.monotonic()
+        while self.out and self.out[0][0] <= now:
+            when, data = self.out.pop(0)
+            taken = self.inner.write(data)
+            if taken < len(data):
+                self.out.insert(0, (when, data[taken:]))
+                break
+
+    def read(self, wait_s, writable=False):
+        until = time.monotonic() + wait_s
+        while True:
+            self._move()
+            data = self.inner.read(0.0)
+            for i in range(0, len(data), 64):
+                self.in_free = self._schedule(self.incoming, self.in_free, data[i:i + 64])
+            now, ready = time.monotonic(), b""
+            while self.incoming and self.incoming[0][0] <= now:
+                ready += self.incoming.pop(0)[1]
+            self.received += len(ready)
+            if ready or now >= until:
+                return ready
+            due = [q[0][0] for q in (self.out, self.incoming) if q]
+            time.sleep(max(0.0, min([until - now, 0.0005, *(d - now for d in due)])))
+
+    def close(self):
+        self.inner.close()
