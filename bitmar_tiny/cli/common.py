@@ -54,6 +54,14 @@ def port_options(command):
     return command
 
 
+def optional_model(path: Path, port: str) -> FrozenModel | None:
+    """The frozen model at ``path``; None where nobody named one and a board on ``port`` has its own."""
+    context = click.get_current_context()
+    named = context.get_parameter_source("model") == click.core.ParameterSource.COMMANDLINE
+    needed = named or path.is_file() or port.startswith(("host:", "qemu:"))
+    return FrozenModel.load(path) if needed else None
+
+
 def show_log(text: str) -> None:
     """A line that the board printed beside its answers."""
     from .app import notes
@@ -64,22 +72,26 @@ def show_log(text: str) -> None:
 
 def load_picture(cfg: ModelConfig, path: Path) -> np.ndarray:
     """A picture file, or a .npy of features of one image, as float32 [image_inputs, 768]."""
-    from ..data.pixels import load_image
     from ..golden import numerics as nm
 
-    if path.suffix == ".npy":
-        return _features(cfg, path)
-    return nm.pixels(load_image(path, cfg.image_inputs))
+    vectors = board_picture(cfg.image_inputs, path)
+    return nm.pixels(vectors) if vectors.dtype == np.uint8 else vectors
 
 
-def _features(cfg: ModelConfig, path: Path) -> np.ndarray:
+def board_picture(inputs: int, path: Path) -> np.ndarray:
+    """The same as a board takes it: uint8 patches [inputs, 768], or float32 features."""
+    from ..data.pixels import load_image
+
+    return _features(inputs, path) if path.suffix == ".npy" else load_image(path, inputs)
+
+
+def _features(inputs: int, path: Path) -> np.ndarray:
     try:
         a = np.load(path, allow_pickle=False)
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: not a readable .npy file ({error}).") from None
-    if a.shape != (cfg.image_inputs, 768) or a.dtype.kind not in "fu":
-        raise DataError(f"{path}: holds {a.dtype.name}{list(a.shape)}, the model needs [{cfg.image_inputs}, 768].")
+    if a.shape != (inputs, 768) or a.dtype.kind not in "fu":
+        raise DataError(f"{path}: holds {a.dtype.name}{list(a.shape)}, the model needs [{inputs}, 768].")
     if a.dtype.kind == "f" and not np.isfinite(a).all():
         raise DataError(f"{path}: holds NaN or infinity.")
-    from ..golden import numerics as nm
-    return nm.pixels(a) if a.dtype == np.uint8 else a.astype(np.float32)
+    return a if a.dtype == np.uint8 else a.astype(np.float32)

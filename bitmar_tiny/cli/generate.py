@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Iterator
@@ -11,12 +12,14 @@ import click
 import numpy as np
 
 from ..data.tokenizer import Tokenizer
+from ..device.board import Board
+from ..device.connect import open_board
 from ..errors import ConfigError, ToolError
 from ..frozen import FrozenModel
 from ..golden.model import GoldenModel
 from ..golden.sampler import MAX_TOP_K, Sampler
 from .app import print_json
-from .common import json_option, load_picture, model_argument
+from .common import board_picture, json_option, load_picture, model_argument, optional_model, port_options, show_log
 
 
 @click.command()
@@ -30,15 +33,26 @@ from .common import json_option, load_picture, model_argument
 @click.option("--top-k", default=40, show_default=True, type=click.IntRange(1, MAX_TOP_K))
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0, 2**53))
 @click.option("--no-memory", is_flag=True, help="Leave the episodic memory unread.")
+@port_options
 @json_option
 def command(model: Path, image: Path | None, prompt: str, tokens: int, backend: str, board: str, temperature: float,
-            top_k: int, seed: int, no_memory: bool, as_json: bool) -> None:
-    """Write text for a picture or a prompt: golden and C give the same tokens.
+            top_k: int, seed: int, no_memory: bool, port: str | None, baud: int, work_s: float, record: Path | None, as_json: bool) -> None:
+    """Write text for a picture or a prompt: golden, C and boards give the same tokens.
 
     \b
     Examples: bitmar-tiny generate model.bitmar --image cat.png
               bitmar-tiny generate model.bitmar --prompt "The " --backend c --temperature 0.8
+              bitmar-tiny generate --port /dev/ttyUSB0 --image cat.png
     """
+    if port:
+        board = open_board(port, optional_model(model, port), baud=baud, record=record, work_s=work_s, log=show_log)
+        try:
+            _on_board(board, image, prompt, tokens, temperature, top_k, seed, not no_memory, as_json)
+        finally:
+            board.close()
+        return
+    if record:
+        raise ConfigError("--record is for boards.", "Name one with --port.")
     frozen = FrozenModel.load(model)
     if not frozen.tokenizer:
         raise ConfigError(f"{model}: this model was frozen without a tokenizer.", "Freeze it with one to generate text.")
@@ -58,6 +72,26 @@ def command(model: Path, image: Path | None, prompt: str, tokens: int, backend: 
         print_json({"backend": backend, "prompt": prompt, "tokens": new, "text": tokenizer.decode(new)})
         return
     _print_stream(tokenizer, prompt, stream)
+
+
+def _on_board(board: Board, image: Path | None, prompt: str, limit: int, temperature: float, top_k: int, seed: int, memory_on: bool, as_json: bool) -> None:
+    if "tokenizer" not in board.identity.flags:
+        raise ConfigError(f"{board.name}: the model on the board was frozen without a tokenizer.", "Freeze it with one to generate text.")
+    board.begin()
+    board.memory_on(memory_on)
+    if image:
+        board.image(board_picture(board.identity.image_inputs, image))
+    new, text = [], b""
+    for token, piece in board.generate(prompt, limit, temperature, top_k, seed):
+        if not as_json:
+            sys.stdout.buffer.write(piece if new else prompt.encode() + piece)
+            sys.stdout.flush()
+        new.append(token)
+        text += piece
+    if as_json:
+        print_json({"backend": board.name, "prompt": prompt, "tokens": new, "text": text.decode(errors="replace")})
+    else:
+        click.echo()
 
 
 def _print_stream(tokenizer: Tokenizer, prompt: str, stream: Iterator[int]) -> None:

@@ -171,10 +171,10 @@ class Board:
         """Replace the memory; all rows hold after the last. ``resume``: go on where a lost connection stopped."""
         n, first = self.identity.block_rows, 0
         if resume:
-            first = self._result("memory_write", 0)
+            first = self.request("memory_write", 0)
         for block in range(first, -(-self.identity.slots // n)):
             rows = slice(block * n, (block + 1) * n)
-            self._result("memory_write", block, rest=_pack_rows(memory.codes[rows], memory.scales[rows], memory.usage[rows]))
+            self.request("memory_write", block, rest=_pack_rows(memory.codes[rows], memory.scales[rows], memory.usage[rows]))
 
     # -- the board ---------------------------------------------------------------------------------
 
@@ -195,7 +195,7 @@ class Board:
 
     def sink(self, data: bytes) -> int:
         """Send the test pattern; how many bytes came wrong."""
-        return self._result("sink", rest=data)
+        return self.request("sink", rest=data)
 
     def source(self, n: int) -> bytes:
         """``n`` bytes of the test pattern."""
@@ -222,7 +222,8 @@ class Board:
         cycles = np.frombuffer(rest, "<u4").reshape(len(self.identity.sections), len(PARTS))
         return StepRecord(bool(fields["decode"]), fields["start"], fields["total"], cycles)
 
-    def _result(self, name: str, *values, rest: bytes = b"") -> int:
+    def request(self, name: str, *values, rest: bytes = b"") -> int:
+        """One message of the table; returns ``value`` of its result."""
         *_, (_, payload) = self._exchange(name, *values, rest=rest, limit_s=self.work_s)
         return BY_NAME["result"].unpack(payload)[0]["value"]
 

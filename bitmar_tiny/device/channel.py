@@ -73,7 +73,10 @@ class RecordingChannel:
 
     def __init__(self, inner: Channel, path: Path) -> None:
         self.inner, self.name, self.powers = inner, inner.name, inner.powers
-        self._file = open(path, "w")
+        try:
+            self._file = open(path, "w")
+        except OSError as error:
+            raise DataError(f"{path}: cannot be written: {error.strerror}.", "Choose another file for --record.") from None
         self._write({"schema": SCHEMA, "schema_version": SCHEMA_VERSION, "port": inner.name, "powers": inner.powers,
                      "when": datetime.now(timezone.utc).isoformat(timespec="seconds")})
 

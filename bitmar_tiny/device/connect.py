@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tempfile
 import time
 from pathlib import Path
-from typing import Callable
+from typing import Any, Callable
 
 from codegen.boards import Board as Profile
 from codegen.boards import load_board
@@ -21,8 +22,10 @@ from .lines import Line, ProgramLine, PtyLine, SerialLine
 from .link import Link
 from .protocol import VERSION
 
+Log = Callable[[str], None]
 BAUD = 921600
 OPEN_S, BOOT_S = 2.0, 4.0                # for an answer; for one of a board that is just starting
+ATTACH_S = 60.0                          # for somebody to open the other end of a terminal
 OTHER_S, ROM_S = 0.25, 0.4               # for an answer at another speed; of a boot loader
 SPEEDS = (921600, 115200, 460800, 230400, 1500000, 57600)
 KINDS = "a device such as /dev/ttyUSB0, host:[BOARD], qemu:BOARD, pty:, or replay:FILE"
@@ -34,17 +37,65 @@ ROM_SYNC = b"\xc0\x00\x08\x24\x00\x00\x00\x00\x00\x07\x07\x12\x20" + 32 * b"\x55
 ROM_ANSWER = b"\xc0\x01\x08"
 
 
+def silent(text: str) -> None:
+    """Nobody wants to see what the board prints."""
+
+
+class FirmwareLine(ProgramLine):
+    """Firmware generated, built and started on this machine. ``plan``: what the project's plan.json says."""
+
+    def __init__(self, port: str, model: FrozenModel, board: Profile, flags: tuple[str, ...], memory: str) -> None:
+        runner(board)                                  # complain before the work
+        if board.os != "linux":
+            raise ConfigError(f"{port}: programs for {board.name} have no link on this machine.", "Choose a Linux board, host for example.")
+        self.folder = tempfile.TemporaryDirectory(prefix="bitmar-")
+        project = emit(model, board, Path(self.folder.name) / "project", memory=memory)
+        program = build(project.path, board, project.family, extra=flags)
+        self.plan: dict[str, Any] = json.loads((project.path / "plan.json").read_text())
+        store = ["--store", str(project.memory_store)] if project.memory_store else []
+        super().__init__(lambda tty: [*program.command, "link", "--port", tty, *store], port)
+
+    def close(self) -> None:
+        super().close()
+        self.folder.cleanup()
+
+
+def open_line(port: str, model: FrozenModel | None, baud: int = BAUD, flags: tuple[str, ...] = (), memory: str = "auto",
+              log: Log = silent) -> Line:
+    """The line that ``port`` names; nobody has spoken on it yet."""
+    kind, colon, rest = port.partition(":")
+    if not colon or "/" in kind:
+        return SerialLine(port, baud)
+    if kind == "pty":
+        line = PtyLine()
+        log(f"Waiting for a board at {line.other}.")
+        return line
+    if kind not in ("host", "qemu"):
+        raise ConfigError(f"There is no kind of port '{kind}:'.", f"A port is {KINDS}.")
+    if model is None:
+        raise ConfigError(f"{port}: which model shall it run?", "Name a MODEL.")
+    return FirmwareLine(port, model, load_board(rest or "host"), flags, memory)
+
+
 def open_board(port: str, model: FrozenModel | None = None, *, baud: int = BAUD, record: Path | None = None, flags: tuple[str, ...] = (),
-               memory: str = "auto", work_s: float = WORK_S, log: Callable[[str], None] = lambda text: None) -> Board:
+               memory: str = "auto", work_s: float = WORK_S, log: Log = silent) -> Board:
     """The board on ``port``, which runs ``model`` if one is given.
 
     ``flags``: of the compiler, where firmware is built for a program or an emulator; ``memory``: where it keeps its memory.
     ``ConfigError`` for a name that is none, ``DeviceError`` for a board that is not as it should be.
     """
-    channel = _channel(port, model, baud, flags, memory, log)
-    if record:
-        channel = RecordingChannel(channel, record)
+    channel: Channel
+    if port.startswith("replay:"):
+        channel = ReplayChannel(Path(port.removeprefix("replay:")))
+    else:
+        line = open_line(port, model, baud, flags, memory, log)
+        try:
+            channel = LinkChannel(connect(line, log))
+        except BaseException:
+            line.close()
+            raise
     try:
+        channel = RecordingChannel(channel, record) if record else channel
         board = Board(channel, work_s)
         if model:
             board.need(model)
@@ -54,46 +105,10 @@ def open_board(port: str, model: FrozenModel | None = None, *, baud: int = BAUD,
     return board
 
 
-def _channel(port: str, model: FrozenModel | None, baud: int, flags: tuple[str, ...], memory: str, log: Callable[[str], None]) -> Channel:
-    kind, colon, rest = port.partition(":")
-    if colon and kind == "replay":
-        return ReplayChannel(Path(rest))
-    if colon and kind in ("host", "qemu"):
-        if model is None:
-            raise ConfigError(f"{port}: which model shall it run?", "Name a MODEL.")
-        line: Line = firmware_line(port, model, load_board(rest or "host"), flags, memory)
-    elif colon and kind == "pty":
-        line = PtyLine()
-        log(f"Waiting for a board at {line.other}.")
-    elif colon and "/" not in kind:
-        raise ConfigError(f"There is no kind of port '{kind}:'.", f"A port is {KINDS}.")
-    else:
-        line = SerialLine(port, baud)
-    try:
-        return LinkChannel(connect(line, log))
-    except BaseException:
-        line.close()
-        raise
-
-
-def firmware_line(port: str, model: FrozenModel, board: Profile, flags: tuple[str, ...], memory: str) -> Line:
-    """Generate, build and start firmware that this machine can run."""
-    runner(board)                                  # complain before the work
-    if board.os != "linux":
-        raise ConfigError(f"{port}: programs for {board.name} have no link on this machine.", "Choose a Linux board, host for example.")
-    folder = tempfile.TemporaryDirectory(prefix="bitmar-")
-    project = emit(model, board, Path(folder.name) / "project", memory=memory)
-    program = build(project.path, board, project.family, extra=flags)
-    store = ["--store", str(project.memory_store)] if project.memory_store else []
-    line = ProgramLine(lambda tty: [*program.command, "link", "--port", tty, *store], port)
-    line.folder = folder                           # it lives as long as the line
-    return line
-
-
-def connect(line: Line, log: Callable[[str], None] = lambda text: None) -> Link:
-    """A session on ``line``; ``DeviceError`` says why there is none, within 5 s."""
+def connect(line: Line, log: Log = silent) -> Link:
+    """A session on ``line``; ``DeviceError`` says why there is none, within 5 s (a terminal waits longer for its other end)."""
     link = Link(line, log)
-    opened = link.open(OPEN_S)
+    opened = link.open(ATTACH_S if type(line) is PtyLine else OPEN_S)
     if opened is None and BOOTING.search(link.counts.text) and not LOADER.search(link.counts.text):
         opened = link.open(BOOT_S - OPEN_S)
     if opened is not None and opened.version == VERSION:

@@ -9,7 +9,6 @@ import select
 import signal
 import subprocess
 import tty
-from pathlib import Path
 from typing import Callable, Protocol
 
 from ..errors import DeviceError
@@ -125,13 +124,13 @@ class PtyLine(FdLine):
 class ProgramLine(PtyLine):
     """A program at the other end of a new terminal; it ends with the line. ``command`` gets the terminal's path."""
 
-    def __init__(self, command: Callable[[str], list[str]], name: str, cwd: Path | None = None) -> None:
+    def __init__(self, command: Callable[[str], list[str]], name: str) -> None:
         super().__init__()
-        self.name, self._command, self._cwd = name, command, cwd
+        self.name, self._command = name, command
         self._start()
 
     def _start(self) -> None:
-        self.process = subprocess.Popen(self._command(self.other), cwd=self._cwd, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        self.process = subprocess.Popen(self._command(self.other), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                         stderr=subprocess.PIPE, start_new_session=True)
 
     def read(self, wait_s: float, writable: bool = False) -> bytes:

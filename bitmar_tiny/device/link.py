@@ -111,6 +111,12 @@ class Link:
         del self._in[:n]
         return data
 
+    def settle(self, wait_s: float) -> None:
+        """Let the line come to rest: everything that arrives meanwhile is acknowledged."""
+        until = time.monotonic() + wait_s
+        while time.monotonic() < until:
+            self._pump(until - time.monotonic())
+
     # -- the machine -------------------------------------------------------------------------------
 
     def _pump(self, wait_s: float) -> None:

@@ -1,0 +1,87 @@
+"""bitmar-tiny link"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from rich.table import Table
+
+from ..device.connect import open_board
+from ..device import linktest
+from ..errors import ConfigError, DeviceError
+from .app import notes, print_json, results
+from .common import json_option, model_argument, optional_model, port_options, show_log
+
+
+@click.group()
+def command() -> None:
+    """The line to a board.
+
+    \b
+    Example: bitmar-tiny link test --port /dev/ttyUSB0
+    """
+
+
+@command.command()
+@model_argument
+@click.option("--bytes", "size", default=200_000, show_default=True, type=click.IntRange(1, 1 << 26), help="To send in each direction.")
+@click.option("--speeds", help="Other speeds to try, separated by commas.")
+@click.option("--control-lines", is_flag=True, help="Pulse DTR and RTS and see what they do. It may restart the board.")
+@port_options
+@json_option
+def test(model: Path, size: int, speeds: str | None, control_lines: bool, port: str | None, baud: int, work_s: float, record: Path | None,
+         as_json: bool) -> None:
+    """Measure round trips, throughput and errors of the line to a board.
+
+    \b
+    Examples: bitmar-tiny link test --port /dev/ttyUSB0
+              bitmar-tiny link test --port /dev/ttyUSB0 --speeds 460800,921600,2000000 --control-lines
+    """
+    if not port or port.startswith("replay:") or record:
+        raise ConfigError("A line is tested live.", "Name a board with --port, and leave out --record.")
+    wanted = _speeds(speeds)
+    board = open_board(port, optional_model(model, port), baud=baud, work_s=work_s, log=show_log)
+    try:
+        with notes.status("") as status:
+            tests = [linktest.run(board, size, lambda what: status.update(what))]
+            failed = {}
+            for speed in wanted:
+                try:
+                    linktest.change_speed(board, speed)
+                except DeviceError as error:
+                    failed[speed] = error.message
+                    break
+                tests.append(linktest.run(board, size, lambda what: status.update(f"{speed} baud: {what}")))
+        control = linktest.control_lines(board) if control_lines else {}
+    finally:
+        board.close()
+    if as_json:
+        print_json({"port": port, "tests": [t.as_dict() for t in tests], "failed": failed, "control_lines": control})
+        return
+    _print(port, tests)
+    for speed, why in failed.items():
+        notes.print(f"{speed} baud: {why}")
+    for name, what in control.items():
+        notes.print(f"A pulse on {name.upper()}: {what}.")
+
+
+def _speeds(text: str | None) -> list[int]:
+    try:
+        return [int(s) for s in text.split(",")] if text else []
+    except ValueError:
+        raise ConfigError(f"--speeds {text}: not numbers separated by commas.", "Write them as 460800,921600.") from None
+
+
+def _print(port: str, tests: list[linktest.LineTest]) -> None:
+    table = Table("baud", "from the board", "to the board", "round trip, ms: least / median / p95", "wrong bytes", "damaged frames", "sent again",
+                  title=f"{port}: {tests[0].bytes:,} bytes each way (measured)")
+    for t in tests:
+        table.add_row(str(t.baud or "-"), _rate(t, t.down), _rate(t, t.up), " / ".join(f"{ms:.2f}" for ms in t.round_ms), str(t.wrong_bytes),
+                      str(t.damaged), str(t.resent))
+    results.print(table)
+
+
+def _rate(test: linktest.LineTest, rate: float) -> str:
+    share = test.share(rate)
+    return f"{rate / 1e3:,.0f} kB/s" + (f" ({share:.0%} of the line)" if share else "")
