@@ -46,7 +46,7 @@ def port_options(command):
     for option in (
         click.option("--record", type=click.Path(path_type=Path, dir_okay=False), help="Write the exchange with the board into this file."),
         click.option("--timeout", "work_s", default=60.0, show_default=True, type=click.FloatRange(1, 3600), help="Seconds that the board may compute in silence."),
-        click.option("--baud", default=921600, show_default=True, type=click.IntRange(1200, 4_000_000), help="Speed of a serial port."),
+        click.option("--baud", default=115200, show_default=True, type=click.IntRange(1200, 4_000_000), help="Speed of a serial port; a board that can follow is brought to it."),
         click.option("--port", metavar="PORT", help="A board: /dev/ttyUSB0, host:[BOARD] or qemu:BOARD (firmware is built and started), "
                                                    "pty: (waits for one), replay:FILE (a recorded exchange)."),
     ):

@@ -16,17 +16,18 @@ from codegen.emit import emit
 
 from ..errors import ConfigError, DeviceError
 from ..frozen import FrozenModel
-from .board import WORK_S, Board
+from .board import ANSWER_S, WORK_S, Board
 from .channel import Channel, LinkChannel, RecordingChannel, ReplayChannel
 from .lines import Line, ProgramLine, PtyLine, SerialLine
-from .link import Link
-from .protocol import VERSION
+from .link import Link, Opened
+from .protocol import BY_NAME, VERSION
 
 Log = Callable[[str], None]
-BAUD = 921600
+BAUD = 115200
 OPEN_S, BOOT_S = 2.0, 4.0                # for an answer; for one of a board that is just starting
 ATTACH_S = 60.0                          # for somebody to open the other end of a terminal
 OTHER_S, ROM_S = 0.25, 0.4               # for an answer at another speed; of a boot loader
+SETTLE_S = 0.05                          # between the answer and the change of a speed
 SPEEDS = (921600, 115200, 460800, 230400, 1500000, 57600)
 KINDS = "a device such as /dev/ttyUSB0, host:[BOARD], qemu:BOARD, pty:, or replay:FILE"
 BOOTING = re.compile(rb"rst:0x|ESP-ROM:|U-Boot|boot:")
@@ -111,9 +112,31 @@ def connect(line: Line, log: Log = silent) -> Link:
     opened = link.open(ATTACH_S if type(line) is PtyLine else OPEN_S)
     if opened is None and BOOTING.search(link.counts.text) and not LOADER.search(link.counts.text):
         opened = link.open(BOOT_S - OPEN_S)
+    if opened is None and isinstance(line, SerialLine) and not LOADER.search(link.counts.text):
+        opened = _other_speed(link, line)
     if opened is not None and opened.version == VERSION:
         return link
     raise _diagnosis(link)
+
+
+def _other_speed(link: Link, line: SerialLine) -> Opened | None:
+    """Look for the board at other speeds, and bring it to the one that was asked for if it can follow."""
+    asked = line.baud
+    for speed in (s for s in SPEEDS if s != asked):
+        line.set_baud(speed)
+        opened = link.open(OTHER_S)
+        if opened is None:
+            continue
+        if opened.version != VERSION:
+            return opened
+        *_, (_, payload) = LinkChannel(link).exchange(BY_NAME["baud"].pack(asked), ANSWER_S)
+        if BY_NAME["result"].unpack(payload)[0]["status"]:
+            raise DeviceError(f"{line.name}: the board speaks {speed} baud, not {asked}.", f"Add --baud {speed}.")
+        link.settle(SETTLE_S)
+        line.set_baud(asked)
+        return link.open(OPEN_S)
+    line.set_baud(asked)
+    return None
 
 
 def _diagnosis(link: Link) -> DeviceError:
@@ -125,15 +148,8 @@ def _diagnosis(link: Link) -> DeviceError:
         return _in_loader(name)
     if CRASHED.search(counts.text):
         return DeviceError(f"{name}: the firmware crashed while it started: {_last_line(counts.text)}.", "Flash model and program of one project again.")
-    if isinstance(line, SerialLine):
-        was = line.baud
-        for speed in (s for s in SPEEDS if s != was):
-            line.set_baud(speed)
-            if link.open(OTHER_S):
-                return DeviceError(f"{name}: the board speaks {speed} baud, not {was}.", f"Add --baud {speed}.")
-        line.set_baud(115200)
-        if _rom_answers(line):
-            return _in_loader(name)
+    if isinstance(line, SerialLine) and _rom_answers(line):
+        return _in_loader(name)
     if counts.text.strip() and len(counts.text) > counts.damaged:
         return DeviceError(f"{name}: something prints text there, but no firmware of bitmar-tiny answers: {_last_line(counts.text)}.",
                            "Flash it: bitmar-tiny flash, or the project's own way.")
@@ -147,8 +163,9 @@ def _in_loader(name: str) -> DeviceError:
     return DeviceError(f"{name}: the board waits in its boot loader.", "Press RESET (with BOOT released), then run the command again.")
 
 
-def _rom_answers(line: Line) -> bool:
+def _rom_answers(line: SerialLine) -> bool:
     """Whether a boot loader in ROM answers."""
+    line.set_baud(115200)
     line.write(ROM_SYNC)
     until, heard = time.monotonic() + ROM_S, b""
     while time.monotonic() < until and ROM_ANSWER not in heard:

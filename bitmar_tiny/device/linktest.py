@@ -11,13 +11,13 @@ import numpy as np
 from ..errors import DeviceError
 from .board import Board
 from .channel import LinkChannel
-from .connect import connect
+from .connect import SETTLE_S, connect
 from .lines import SerialLine
 from .protocol import pattern
 
 ROUND_TRIPS = 50
 BITS_PER_BYTE = 10                       # start, eight, stop
-HOLD_S, SETTLE_S = 0.1, 0.05             # a control line is held; speeds are changed
+HOLD_S = 0.1                             # a control line is held
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-/* The model on ESP-IDF: what main, console, arenas and the second core share. */
+/* The model on ESP-IDF: what main, link, arenas and the second core share. */
 #ifndef ESPIDF_H
 #define ESPIDF_H
 
@@ -10,7 +10,7 @@ const char *espidf_arenas(bm_ram ram[BM_RAMS]);
 /* Let both cores share the products and the head of s. Returns 0, or -1 if there is no memory for the second task. */
 int espidf_split_start(bm_state *s);
 
-/* Serve the console for ever. `why` is NULL, or the reason why the model did not start. */
-void espidf_console(bm_state *s, const char *why);
+/* Answer a host for ever. `why` is NULL, or the reason why the model did not start. */
+void espidf_link(bm_state *s, const char *why);
 
 #endif

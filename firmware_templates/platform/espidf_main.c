@@ -1,4 +1,4 @@
-/* Start of the model on an ESP32: map its partition, give it memory, take the second core, serve the console. */
+/* Start of the model on an ESP32: map its partition, give it memory, take the second core, answer a host. */
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -61,5 +61,5 @@ void app_main(void)
     const char *why = start(&state);
     if (why) ESP_LOGE(TAG, "%s", why);
     else ESP_LOGI(TAG, "model %s, kernels %s, %" PRIu32 " bytes of memory", BM_MODEL_NAME, BM_KERNELS_NAME, (uint32_t)BM_RAM_TOTAL);
-    espidf_console(&state, why);
+    espidf_link(&state, why);
 }

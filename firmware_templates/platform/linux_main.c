@@ -323,7 +323,7 @@ static int serve(bm_state *s, const options *o, int bad)
 int main(int argc, char **argv)
 {
     static bm_state s;
-    options o = {.prompt = "", .tokens = 32, .top_k = 40, .store = "memory.store", .threads = 1, .baud = 921600};
+    options o = {.prompt = "", .tokens = 32, .top_k = 40, .store = "memory.store", .threads = 1, .baud = 115200};
     const char *command = argc > 1 ? argv[1] : "";
     if (strcmp(command, "info") == 0) return info();
     const int traces = strcmp(command, "trace") == 0, benches = strcmp(command, "bench") == 0;

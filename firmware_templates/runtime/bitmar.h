@@ -136,8 +136,8 @@ void bm_begin_episode(bm_state *s);
 /* features: [BM_IMAGE_INPUTS][768], finite. Keys and values are cached for the episode. */
 bm_status bm_set_image(bm_state *s, const float *features);
 /* The same, vector by vector where there is no room for all of them. `source` gives vector `index` of BM_IMAGE_INPUTS, [768];
- * what it gave for other corners (0 .. BM_IMAGE_POOL^2 - 1) must stay. NULL: there is none, and no image. */
-typedef const float *(*bm_vector_fn)(void *context, uint32_t index, uint32_t corner);
+ * two of them are added, so what it gave for the other `side` (0 or 1) must stay. NULL: there is none, and no image. */
+typedef const float *(*bm_vector_fn)(void *context, uint32_t index, uint32_t side);
 bm_status bm_set_image_from(bm_state *s, bm_vector_fn source, void *context);
 /* The same from raw uint8 patches [BM_IMAGE_INPUTS][768]; features: scratch of as many floats. */
 bm_status bm_set_image_pixels(bm_state *s, const uint8_t *patches, float *features);

@@ -3,8 +3,6 @@
  */
 #include "bm_internal.h"
 
-#include <string.h>
-
 #if BM_HEAD_T5
 #include "bm_gemv_t5.h"
 
@@ -93,15 +91,20 @@ uint32_t bm_pick(bm_state *s, bm_sampler *sampler)
 }
 
 #ifdef BM_TAPS
-static void keep(void *context, uint32_t first, const int32_t *acc, uint32_t n)
+typedef struct {
+    bm_state *s;
+    uint32_t id;
+} tapped;
+
+static void tap_piece(void *context, uint32_t first, const int32_t *acc, uint32_t n)
 {
-    memcpy((int32_t *)context + first, acc, n * sizeof *acc);
+    const tapped *t = context;
+    BM_TAP_PART(t->s, t->id, acc, 1u, 4u * n, 0u, first + n < BM_VOCAB);
 }
 
 void bm_tap_logits(bm_state *s, uint32_t id)
 {
-    static int32_t all[BM_VOCAB];
-    bm_logits(s, keep, all);
-    BM_TAP(s, id, all, BM_VOCAB);
+    tapped t = {s, id};
+    if (s->tap) bm_logits(s, tap_piece, &t);
 }
 #endif

@@ -40,19 +40,23 @@ void bm_link_init(bm_link *l, const struct bm_port *port)
     l->port = port;
 }
 
-/* COBS (Cheshire and Baker 1999): no zero byte in `to`. Returns its length. */
-static size_t encode(const uint8_t *from, size_t n, uint8_t *to)
+/* COBS (Cheshire and Baker 1999) of bytes that come in pieces; l->frame gets no zero byte between its first and its last. */
+typedef struct {
+    uint8_t *to;
+    size_t code, end;            /* where the length of the current run goes, and the next byte */
+    uint32_t crc;                /* of what came so far */
+} encoder;
+
+static void encode(encoder *e, const uint8_t *from, size_t n)
 {
-    size_t code = 0, end = 1;
     for (size_t i = 0; i < n; i++) {
-        if (from[i]) to[end++] = from[i];
-        if (from[i] == 0 || end - code == 255u) {
-            to[code] = (uint8_t)(end - code);
-            code = end++;
+        if (from[i]) e->to[e->end++] = from[i];
+        if (from[i] == 0 || e->end - e->code == 255u) {
+            e->to[e->code] = (uint8_t)(e->end - e->code);
+            e->code = e->end++;
         }
     }
-    to[code] = (uint8_t)(end - code);
-    return end;
+    e->crc = bm_crc32(e->crc, from, n);
 }
 
 /* In place; returns the length, or 0 if it is no COBS. */
@@ -62,8 +66,7 @@ static size_t decode(uint8_t *p, size_t n)
     for (size_t i = 0; i < n;) {
         const size_t code = p[i];
         if (code == 0 || i + code > n) return 0;
-        memmove(p + out, p + i + 1, code - 1u);
-        out += code - 1u;
+        for (size_t k = 1; k < code; k++) p[out++] = p[i + k];
         i += code;
         if (code < 255u && i < n) p[out++] = 0;
     }
@@ -73,20 +76,27 @@ static size_t decode(uint8_t *p, size_t n)
 /* Send a frame with `length` bytes of our stream from `offset` on, or with `payload`. */
 static void send_frame(bm_link *l, uint8_t kind, uint16_t session, uint16_t offset, const uint8_t *payload, uint16_t length)
 {
-    uint8_t plain[BM_LINK_SEGMENT + BM_LINK_OVERHEAD];
-    plain[0] = kind;
-    put_u16(plain + 1, session);
-    put_u16(plain + 3, offset);
-    put_u16(plain + 5, l->in_taken);
-    put_u16(plain + 7, length);
-    for (uint16_t i = 0; i < length; i++) plain[HEADER + i] = payload ? payload[i] : l->out[(uint16_t)(offset + i) & MASK];
-    const uint32_t crc = bm_crc32(0, plain, HEADER + length);
-    put_u16(plain + HEADER + length, (uint16_t)crc);
-    put_u16(plain + HEADER + length + 2, (uint16_t)(crc >> 16));
+    uint8_t header[HEADER] = {kind}, crc[4];
+    encoder e = {l->frame, 1, 2, 0};
+    put_u16(header + 1, session);
+    put_u16(header + 3, offset);
+    put_u16(header + 5, l->in_taken);
+    put_u16(header + 7, length);
     l->frame[0] = 0;
-    const size_t n = encode(plain, HEADER + (size_t)length + 4u, l->frame + 1);
-    l->frame[n + 1u] = 0;
-    l->port->write(l->port->user, l->frame, n + 2u);
+    encode(&e, header, sizeof header);
+    if (payload) {
+        encode(&e, payload, length);
+    } else {
+        const uint16_t first = offset & MASK, whole = (uint16_t)(BM_LINK_RING - first), n = length < whole ? length : whole;
+        encode(&e, l->out + first, n);
+        encode(&e, l->out, (size_t)(length - n));
+    }
+    put_u16(crc, (uint16_t)e.crc);
+    put_u16(crc + 2, (uint16_t)(e.crc >> 16));
+    encode(&e, crc, sizeof crc);
+    l->frame[e.code] = (uint8_t)(e.end - e.code);
+    l->frame[e.end] = 0;
+    l->port->write(l->port->user, l->frame, e.end + 1u);
     if (kind == BM_FRAME_DATA || kind == BM_FRAME_AGAIN) l->acknowledged = l->in_taken;
     if (kind == l->owes) l->owes = 0;
 }

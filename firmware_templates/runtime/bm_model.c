@@ -228,10 +228,11 @@ static const float *image_vector(bm_state *s, bm_vector_fn source, void *context
 {
 #if BM_IMAGE_POOL == 2
     const uint32_t g = 2u * BM_IMAGE_GRID, first = (j / BM_IMAGE_GRID * g + j % BM_IMAGE_GRID) * 2u;
-    const float *a = source(context, first, 0), *a1 = source(context, first + 1u, 1u);
-    const float *b = source(context, first + g, 2u), *b1 = source(context, first + g + 1u, 3u);
-    if (!a || !a1 || !b || !b1) return NULL;
-    for (uint32_t i = 0; i < BM_VISION; i++) s->out[i] = ((a[i] + a1[i]) + (b[i] + b1[i])) * 0.25f;
+    for (uint32_t row = 0; row < 2u; row++) {
+        const float *a = source(context, first + row * g, 0), *b = source(context, first + row * g + 1u, 1u);
+        if (!a || !b) return NULL;
+        for (uint32_t i = 0; i < BM_VISION; i++) s->out[i] = row ? (s->out[i] + (a[i] + b[i])) * 0.25f : a[i] + b[i];
+    }
     return s->out;
 #else
     (void)s;
@@ -249,7 +250,7 @@ static void tap_image(bm_state *s, const bm_fusion *layer)
     (void)image;
 }
 
-static int finite(const float *v)
+static int is_usable(const float *v)
 {
     for (uint32_t i = 0; i < BM_VISION; i++)
         if (!(v[i] >= -1e18f && v[i] <= 1e18f)) return 0;
@@ -261,7 +262,7 @@ bm_status bm_set_image_from(bm_state *s, bm_vector_fn source, void *context)
     s->has_image = 0;                            /* until all of it is there */
     for (uint32_t j = 0; j < BM_IMAGE_TOKENS; j++) {
         const float *vector = image_vector(s, source, context, j);
-        if (!vector || !finite(vector)) return BM_ERR_IMAGE;
+        if (!vector || !is_usable(vector)) return BM_ERR_IMAGE;
         image_token(s, j, vector);
     }
     for (uint32_t i = 0; i < BM_FUSION_LAYERS; i++) tap_image(s, &bm_fusion_layers[i]);
@@ -269,16 +270,16 @@ bm_status bm_set_image_from(bm_state *s, bm_vector_fn source, void *context)
     return BM_OK;
 }
 
-static const float *from_features(void *context, uint32_t index, uint32_t corner)
+static const float *from_features(void *context, uint32_t index, uint32_t side)
 {
-    (void)corner;
+    (void)side;
     return (const float *)context + index * BM_VISION;
 }
 
 bm_status bm_set_image(bm_state *s, const float *features)
 {
     for (uint32_t i = 0; i < BM_IMAGE_INPUTS; i++)
-        if (!finite(features + i * BM_VISION)) return BM_ERR_IMAGE;   /* before the image of now is given up */
+        if (!is_usable(features + i * BM_VISION)) return BM_ERR_IMAGE;   /* before the image of now is given up */
     return bm_set_image_from(s, from_features, (void *)(uintptr_t)features);
 }
 

@@ -11,7 +11,7 @@
 extern "C" {
 #endif
 
-#define BM_SERVE_PROMPT 512u     /* bytes of a prompt, and its tokens, at most */
+#define BM_SERVE_PROMPT 256u     /* bytes of a prompt, and its tokens, at most */
 #define BM_SECTIONS (BM_ENC_LAYERS + BM_DEC_LAYERS + 4u)
 
 typedef struct {
@@ -31,7 +31,7 @@ typedef struct {
     uint32_t reads, writes;
     uint64_t read_bytes, read_cycles, written_bytes, write_cycles;
     uint8_t pixels[BM_VISION];
-    float vectors[BM_IMAGE_POOL * BM_IMAGE_POOL][BM_VISION];        /* that become one image token */
+    float vectors[BM_IMAGE_POOL][BM_VISION];
 } bm_server;
 
 /* s: a model that started; or NULL, and why it did not. */

@@ -72,11 +72,11 @@ typedef struct {
 } image_source;
 
 /* The host sends the vectors in the order in which bm_set_image_from asks for them. */
-static const float *next_vector(void *context, uint32_t index, uint32_t corner)
+static const float *next_vector(void *context, uint32_t index, uint32_t side)
 {
     image_source *from = context;
     bm_server *v = from->v;
-    float *to = v->vectors[corner];
+    float *to = v->vectors[side];
     (void)index;
     if (from->pixels) {
         if (!from->bad) from->bad = bm_serve_take(v, v->pixels, BM_VISION);

@@ -41,15 +41,15 @@ def test_settings_exist_and_are_taken(idf_project, kconfiglib):
 
 
 def test_menu_of_the_board(idf_project, kconfiglib):
-    menu = idf_project.path / "main" / "Kconfig.projbuild"
-    used = set(re.findall(r"CONFIG_(BITMAR_\w+)", "".join(p.read_text() for p in (idf_project.path / "main").glob("*.c"))))
+    used = set(re.findall(r"CONFIG_(BITMAR_\w+)", "".join(p.read_text() for p in idf_project.path.rglob("*") if p.suffix in (".c", ".txt"))))
+    config = kconfiglib.Kconfig(str(idf_project.path / "main" / "Kconfig.projbuild"))
+    assert config.syms["BITMAR_LINK_UART"].str_value == "y" and config.syms["BITMAR_TAPS"].str_value == "n"
+    missing = {"BITMAR_MEMORY_PARTITION"}               # offered only where the flash has a partition for it
     if idf_project.memory_store is None:
-        assert used <= {"BITMAR_MEMORY_OPTIONAL"} and not menu.read_text().strip(), "nothing to choose"
-        return
-    config = kconfiglib.Kconfig(str(menu))
-    assert config.syms["BITMAR_MEMORY_SDMMC"].str_value == "y" and config.syms["BITMAR_SD_WIDTH"].str_value == "4"
-    asked = used - {"BITMAR_MEMORY_PARTITION"}          # offered only where the flash has a partition for it
-    assert asked and asked <= set(config.syms)
+        missing |= {"BITMAR_MEMORY_OPTIONAL"}
+    else:
+        assert config.syms["BITMAR_MEMORY_SDMMC"].str_value == "y" and config.syms["BITMAR_SD_WIDTH"].str_value == "4"
+    assert len(used) > 3 and used - missing <= set(config.syms)
 
 
 def test_an_unknown_setting_would_be_noticed(tmp_path, kconfiglib):

@@ -8,3 +8,4 @@ typedef uint32_t TickType_t;
 #define pdTRUE ((BaseType_t)1)
 #define pdPASS ((BaseType_t)1)
 #define portMAX_DELAY ((TickType_t)0xffffffffUL)
+#define pdMS_TO_TICKS(ms) ((TickType_t)((uint64_t)(ms) * 100 / 1000))

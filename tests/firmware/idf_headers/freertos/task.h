@@ -9,3 +9,4 @@ UBaseType_t uxTaskPriorityGet(TaskHandle_t task);
 void vTaskDelay(TickType_t ticks);
 BaseType_t xTaskNotifyGive(TaskHandle_t task);
 uint32_t ulTaskNotifyTake(BaseType_t clear_on_exit, TickType_t ticks);
+UBaseType_t uxTaskGetStackHighWaterMark(TaskHandle_t task);
