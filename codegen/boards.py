@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from bitmar_tiny.config import StrictModel
 from bitmar_tiny.errors import ConfigError
@@ -87,6 +87,20 @@ class Speed(StrictModel):
     pick_cycles: float = Field(gt=0, description="one logit that the sampler looks at")
 
 
+class Power(StrictModel):
+    """What the board draws, for the estimate of a token's energy where no meter is at hand. All figures estimated."""
+
+    active_w: float = Field(gt=0, description="while the model runs")
+    idle_w: float | None = Field(None, ge=0, description="while the board waits")
+    source: str = Field(min_length=1, description="where the figures are from, and what they leave out")
+
+    @model_validator(mode="after")
+    def _idle_is_less(self) -> "Power":
+        if self.idle_w is not None and self.idle_w > self.active_w:
+            raise ValueError(f"idle_w={self.idle_w:g} is more than active_w={self.active_w:g}")
+        return self
+
+
 class Compiler(StrictModel):
     """How to compile for the board with one compiler."""
 
@@ -115,6 +129,7 @@ class Board(StrictModel):
     threads: int = Field(4, ge=1, le=16, description="threads that share the head and attention, at most")
     stack_bytes: int = Field(16384, gt=0, description="reserved for the deepest call, all threads together")
     speed: Speed | None = None
+    power: Power | None = None
     serial: Serial | None = None
     flash: Flash | None = None
     notes: str = ""

@@ -130,6 +130,12 @@ def _estimate(recording: Recording, plan: _Plan | None) -> _Estimate | None:
     return min(own, key=lambda e: abs(e.context - middle), default=None)
 
 
+def planned_token_s(recording: Recording) -> float | None:
+    """Seconds of one token as the plan estimates them, or None without a plan or without figures of the board."""
+    estimate = _estimate(recording, _read(recording.plan))
+    return estimate.ms / 1e3 if estimate else None
+
+
 def _time(recording: Recording, estimate: _Estimate | None) -> list[Row]:
     """Means, because the estimate spreads a read of the memory over the tokens between two reads."""
     if not recording.timed:
