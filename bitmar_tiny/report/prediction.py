@@ -161,7 +161,7 @@ def memory_reads(recording: Recording) -> np.ndarray:
 def _memory(recording: Recording, plan: _Plan | None) -> list[Row]:
     rows, reads = [], memory_reads(recording)
     if reads.size and recording.timed:
-        rows.append(Row("a read of the memory (median)", plan and plan.memory.read_ms and plan.memory.read_ms * 1e3,
+        rows.append(Row("read of the memory, median", plan and plan.memory.read_ms and plan.memory.read_ms * 1e3,
                         float(np.median(reads)) / recording.clock_hz * 1e6, "us"))
     if recording.store and reads.size:
         rows.append(Row("  bytes from the store", plan.memory.read_bytes if plan else None, recording.store["bytes"] / reads.size, "bytes"))
