@@ -154,6 +154,8 @@ def write(path: Path, data: bytes) -> Path:
     (("memory", "inspect", "m.bitmar", "--text", "a"), "Add --model"),
     (("memory", "reset", "junk"), "damaged or not a frozen model"),
     (("profile", "m.bitmar", "--board", "xtensa-sim"), "do not run here"),
+    (("compare", "junk", "junk"), "junk: not a profile"),
+    (("compare", "m.bitmar", "missing.json"), "m.bitmar: not a profile"),
     (("features", "junk", "--backbone", "missing.onnx", "-o", "out"), "missing.onnx"),
 ])
 def test_bad_input_is_one_sentence_and_exit_2(tmp_path, arguments, words):

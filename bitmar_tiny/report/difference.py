@@ -50,7 +50,8 @@ class Change:
 
 @dataclass(frozen=True)
 class Comparison:
-    """``unit``: us, or cycles where a profile is of an emulator. ``space``: counts that differ, with both values; they have no noise."""
+    """``unit``: us, or cycles where a profile is of an emulator. ``space``: counts that differ, with both values; they have
+    no noise."""
 
     unit: str
     identities: dict[str, tuple[Any, Any]]
@@ -64,7 +65,8 @@ class Comparison:
 
     def as_dict(self) -> dict[str, Any]:
         return {"schema": "bitmar-tiny/comparison", "schema_version": 1, "changed": self.changed, "unit": self.unit,
-                "confidence": CONFIDENCE, "identities": self.identities, "changes": [c.as_dict() for c in self.changes], "space": self.space, "notes": self.notes}
+                "confidence": CONFIDENCE, "identities": self.identities, "changes": [c.as_dict() for c in self.changes],
+                "space": self.space, "notes": self.notes}
 
 
 def compare(a: Recording, b: Recording, tolerance: float = TOLERANCE) -> Comparison:
@@ -72,16 +74,8 @@ def compare(a: Recording, b: Recording, tolerance: float = TOLERANCE) -> Compari
     if a.identity["model_sha256"] != b.identity["model_sha256"]:
         names = [f"{r.identity['model']} ({r.identity['model_sha256'][:12]})" for r in (a, b)]
         raise DataError(f"These are profiles of two models, {names[0]} and {names[1]}.", "Profile the same model twice.")
-    identities = {k: (a.identity.get(k), b.identity.get(k)) for k in IDENTITIES if a.identity.get(k) != b.identity.get(k)}
-    for key in ("label", "clock_hz"):
-        if getattr(a, key) != getattr(b, key):
-            identities[key] = (getattr(a, key), getattr(b, key))
-    timed, notes, changes = a.timed and b.timed, [], []
+    timed, paired, changes = a.timed and b.timed, a.kinds == b.kinds, []
     shared = [k for k in KINDS if k in a.kinds and k in b.kinds]
-    if not timed:
-        notes.append("At least one profile is of an emulator: these are counts of cycles, and nothing here is about time.")
-    notes += _uneven(a, b)
-    paired = a.kinds == b.kinds
     tests = [(k, what, x, y) for k in shared for what, x, y in _series(a, b, k, timed, paired) if min(len(x), len(y)) >= LEAST_STEPS]
     tail = (1 - CONFIDENCE) / 2 / max(len(tests), 1)
     rng = np.random.default_rng(0)                     # the same answer for the same files
@@ -90,11 +84,19 @@ def compare(a: Recording, b: Recording, tolerance: float = TOLERANCE) -> Compari
         before, after, low, high = float(np.median(x)), float(np.median(y)), difference - width, difference + width
         sure = (low > 0 or high < 0) and abs(difference) > tolerance * before
         changes.append(Change(kind, what, before, after, difference, low, high, sure))
-    return Comparison("us" if timed else "cycles", identities, changes, _space(a, b), notes)
+    return Comparison("us" if timed else "cycles", _identities(a, b), changes, _space(a, b), _notes(a, b))
 
 
-def _uneven(a: Recording, b: Recording) -> list[str]:
+def _identities(a: Recording, b: Recording) -> dict[str, tuple[Any, Any]]:
+    sides = [{k: r.identity.get(k) for k in IDENTITIES} | {"label": r.label, "clock_hz": r.clock_hz} for r in (a, b)]
+    return {k: (v, sides[1][k]) for k, v in sides[0].items() if v != sides[1][k]}
+
+
+def _notes(a: Recording, b: Recording) -> list[str]:
+    """What to know before reading the changes."""
     notes = []
+    if not (a.timed and b.timed):
+        notes.append("At least one profile is of an emulator: these are counts of cycles, and nothing here is about time.")
     for kind in KINDS:
         n, m = (len(r.steps_of(kind)) for r in (a, b))
         if n != m:

@@ -32,7 +32,8 @@ svg { width: 100%; height: auto; display: block; margin: 8px 0; } text { font: 1
 .c5 { fill: var(--c5); } .c6 { fill: var(--c6); } .c7 { fill: var(--c7); } .rest { fill: var(--rest); }
 .grid, .thin { stroke: var(--line); } .thin { stroke-width: 2; } .mark { stroke: var(--ink); stroke-dasharray: 5 4; }
 g .mark { stroke-dasharray: none; stroke-width: 2; }
-.legend { display: flex; flex-wrap: wrap; gap: 4px 16px; font-size: 13px; } .legend svg { width: 12px; height: 12px; display: inline; margin: 0 5px 0 0; vertical-align: -1px; }
+.legend { display: flex; flex-wrap: wrap; gap: 4px 16px; font-size: 13px; }
+.legend svg { width: 12px; height: 12px; display: inline; margin: 0 5px 0 0; vertical-align: -1px; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; } th { text-align: left; font-weight: 600; }
 td, th { padding: 4px 10px 4px 0; border-bottom: 1px solid var(--line); } td + td, th + th { text-align: right; }
 details { margin: 12px 0; } summary { cursor: pointer; } .scroll { overflow-x: auto; }
@@ -161,8 +162,9 @@ def _energy(energy: Energy | None) -> str:
 def _figures(recording: Recording, kinds: dict[str, Kind]) -> str:
     words, text = cycles_in_words(recording), ["<h2>All figures</h2>"]
     for name, kind in kinds.items():
-        named = {"step": kind.total, **kind.parts, **kind.sections, **{f"{s}, {p}": v for (s, p), v in kind.cells.items()}, UNACCOUNTED: kind.unaccounted}
-        rows = [(what, f"{s.share:.1%}", *(words(v) for v in (s.min, s.median, s.p95, s.mean, s.max))) for what, s in named.items() if s.max]
+        named = [("step", kind.total), *((f"part {p}", s) for p, s in kind.parts.items()), *((f"section {n}", s) for n, s in kind.sections.items()),
+                 *((f"{n}, {p}", s) for (n, p), s in kind.cells.items()), (UNACCOUNTED, kind.unaccounted)]
+        rows = [(what, f"{s.share:.1%}", *(words(v) for v in (s.min, s.median, s.p95, s.mean, s.max))) for what, s in named if s.max]
         text.append(f"<details><summary>{name}, {kind.steps:,} steps</summary>"
                     + _table(("", "share", "min", "median", "p95", "mean", "max"), rows) + "</details>")
     return "".join(text)

@@ -58,7 +58,7 @@ def read_log(path: Path | str, voltage: float | None = None) -> PowerLog:
     values = _numbers(rows[1:], header, str(path))
     if (back := np.flatnonzero(np.diff(values["time_s"]) <= 0)).size:
         at = values["time_s"][back[0]:back[0] + 2]
-        raise DataError(f"{path}: time does not go on: {at[1]:g} s comes after {at[0]:g} s.", "Export the log again, in the order of time.")
+        raise DataError(f"{path}: time does not go on: {at[1]:.12g} s comes after {at[0]:.12g} s.", "Export the log again, in the order of time.")
     watts = values["power_w"] if power else values["current_a"] * (values["voltage_v"] if "voltage_v" in values else voltage)
     marker = values.get("marker")
     if marker is not None and not np.isin(marker, (0, 1)).all():
@@ -99,7 +99,8 @@ def _numbers(rows: list[list[str]], header: list[str], where: str) -> dict[str, 
 def windows(log: PowerLog) -> list[Window]:
     """Every stretch with the marker high; the whole log if it has no marker.
 
-    An edge lies between two samples; it is taken to be in their middle, with the power interpolated there.
+    An edge lies between two samples; it is taken to be in their middle, with the power of the one inside, because power and
+    marker jump together.
     ``DataError`` without a rising and a falling edge, for gaps, and for too few samples.
     """
     if log.marker is None:
@@ -117,9 +118,8 @@ def windows(log: PowerLog) -> list[Window]:
 def _cut(log: PowerLog, before: int, last: int) -> Window:
     """From the middle between samples ``before`` and ``before + 1`` to the middle between ``last`` and ``last + 1``."""
     start, end = ((log.time_s[i] + log.time_s[i + 1]) / 2 for i in (before, last))
-    edges = np.interp([start, end], log.time_s, log.power_w)
-    inside = slice(before + 1, last + 1)
-    return Window(np.concatenate(([start], log.time_s[inside], [end])), np.concatenate((edges[:1], log.power_w[inside], edges[1:])))
+    inside = log.power_w[before + 1:last + 1]
+    return Window(np.concatenate(([start], log.time_s[before + 1:last + 1], [end])), np.concatenate((inside[:1], inside, inside[-1:])))
 
 
 def _checked(log: PowerLog, window: Window) -> Window:
@@ -129,6 +129,6 @@ def _checked(log: PowerLog, window: Window) -> Window:
     distance, usual = np.diff(window.time_s), np.median(np.diff(log.time_s))
     if distance.max() > GAP * usual:
         at = int(distance.argmax())
-        raise DataError(f"{log.where}: no samples from {window.time_s[at]:g} s to {window.time_s[at + 1]:g} s, where the board ran "
-                        f"(usual: one in {usual:g} s).", "Log again without gaps.")
+        raise DataError(f"{log.where}: no samples from {window.time_s[at]:.12g} s to {window.time_s[at + 1]:.12g} s, where the "
+                        f"board ran (usual: one in {usual:.3g} s).", "Log again without gaps.")
     return window
