@@ -11,6 +11,7 @@ from rich.table import Table
 
 from ..report.difference import TOLERANCE, Comparison, compare
 from ..report.recording import Recording
+from ..report.tables import figures
 from .app import notes, print_json, results
 from .common import json_option
 
@@ -21,7 +22,7 @@ path = click.Path(path_type=Path)
 @click.argument("before", type=path)
 @click.argument("after", type=path)
 @click.option("--tolerance", type=click.FloatRange(0, 100), default=100 * TOLERANCE, show_default=True, metavar="PERCENT",
-              help="Medians that differ by less are not called changed, however sure the difference is.")
+              help="Medians that differ by less, or by less than 1% of a step, are not called changed; 0: all that is sure is.")
 @json_option
 def command(before: Path, after: Path, tolerance: float, as_json: bool) -> None:
     """Say what changed between two profiles of one model, and leave out what is noise.
@@ -51,7 +52,7 @@ def show(found: Comparison) -> None:
     for c in found.changes:
         share, interval = ("", "") if not c.a else (f"{c.relative:+.1%}", f"{c.low / c.a:+.1%} to {c.high / c.a:+.1%}")
         mark = "" if not c.changed else "[red]more[/]" if c.difference > 0 else "[green]less[/]"
-        table.add_row(c.kind, c.what, f"{c.a:,.1f}", f"{c.b:,.1f}", share, interval, mark)
+        table.add_row(c.kind, c.what, figures(c.a), figures(c.b), share, interval, mark)
     if found.changes:
         results.print(table)
     for what, (a, b) in found.space.items():

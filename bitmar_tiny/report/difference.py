@@ -4,7 +4,7 @@ Runs that took the same steps are compared step by step, by the median of the di
 blur them; others by the difference of the medians. The interval is a bootstrap's standard error under Student's t. Blocks of
 neighbouring steps are drawn, not single ones, because neighbours are alike where a clock drifts. All intervals of a comparison
 hold together (Bonferroni): of a hundred comparisons of equal runs about five at most show a change anywhere. One run of each
-cannot show what differs between runs (placement in memory, temperature); that is what ``tolerance`` is for.
+cannot show what differs between runs (placement in memory, temperature): ``tolerance``, ``MATTERS`` and ``LEAST_MS`` are for that.
 """
 
 from __future__ import annotations
@@ -17,11 +17,16 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError
+from .prediction import memory_tier
 from .recording import KINDS, STORE, Recording
 from .summary import UNACCOUNTED
 
 RESAMPLES, LEAST_STEPS, CONFIDENCE = 1000, 9, 0.95
 TOLERANCE = 0.02
+MATTERS = 0.01                         # of a step: a smaller difference is shown, and not called a change
+LEAST_MS = 10.0                        # that the steps of a kind took together: what disturbs a computer lasts some milliseconds
+CLOCKS = 1e-3                          # clocks are alike: some are measured at the start, not known
+STEP = "step"
 #: Everything that may differ between runs of one model, and should be said.
 IDENTITIES = ("board", "kernels", "head_bits", "build_id", "compiler", "port")
 
@@ -29,7 +34,7 @@ IDENTITIES = ("board", "kernels", "head_bits", "build_id", "compiler", "port")
 @dataclass(frozen=True)
 class Change:
     """One median in both profiles, in ``unit``, over the steps in which it is not 0. ``difference`` lies in ``low`` to ``high``.
-    ``changed``: that leaves out 0, and the difference is larger than the tolerance."""
+    ``changed``: that leaves out 0, and the difference is larger than the tolerance and matters to the step."""
 
     kind: str
     what: str
@@ -70,26 +75,41 @@ class Comparison:
 
 
 def compare(a: Recording, b: Recording, tolerance: float = TOLERANCE) -> Comparison:
-    """``tolerance``: relative difference of a median that is not worth a word. ``DataError`` for profiles of different models."""
+    """``tolerance``: relative difference of a median that is not worth a word; with 0 every sure one is called a change.
+
+    ``DataError`` for profiles of different models.
+    """
     if a.identity["model_sha256"] != b.identity["model_sha256"]:
         names = [f"{r.identity['model']} ({r.identity['model_sha256'][:12]})" for r in (a, b)]
         raise DataError(f"These are profiles of two models, {names[0]} and {names[1]}.", "Profile the same model twice.")
-    timed, paired, changes = a.timed and b.timed, a.kinds == b.kinds, []
-    shared = [k for k in KINDS if k in a.kinds and k in b.kinds]
-    tests = [(k, what, x, y) for k in shared for what, x, y in _series(a, b, k, timed, paired) if min(len(x), len(y)) >= LEAST_STEPS]
-    tail = (1 - CONFIDENCE) / 2 / max(len(tests), 1)
-    rng = np.random.default_rng(0)                     # the same answer for the same files
-    for kind, what, x, y in tests:
+    timed, paired = a.timed and b.timed, a.kinds == b.kinds
+    kinds = [k for k in KINDS if not _too_short(a, k) and not _too_short(b, k)]
+    series = [(k, *one) for k in kinds for one in _series(a, b, k, timed, paired)]
+    series = [(k, what, x, y) for k, what, x, y in series if min(len(x), len(y)) >= LEAST_STEPS]
+    steps = {k: float(np.median(x)) for k, what, x, _ in series if what == STEP}
+    tail, rng, changes = (1 - CONFIDENCE) / 2 / max(len(series), 1), np.random.default_rng(0), []    # the same answer for the same files
+    for kind, what, x, y in series:
         difference, width = _paired(y - x, tail, rng) if paired else _apart(x, y, tail, rng)
         before, after, low, high = float(np.median(x)), float(np.median(y)), difference - width, difference + width
-        sure = (low > 0 or high < 0) and abs(difference) > tolerance * before
-        changes.append(Change(kind, what, before, after, difference, low, high, sure))
-    return Comparison("us" if timed else "cycles", _identities(a, b), changes, _space(a, b), _notes(a, b))
+        worth = max(tolerance * before, MATTERS * steps[kind]) if tolerance else 0.0
+        changes.append(Change(kind, what, before, after, difference, low, high, (low > 0 or high < 0) and abs(difference) > worth))
+    return Comparison("us" if timed else "cycles", _identities(a, b), changes, _space(a, b, tolerance), _notes(a, b))
 
 
 def _identities(a: Recording, b: Recording) -> dict[str, tuple[Any, Any]]:
-    sides = [{k: r.identity.get(k) for k in IDENTITIES} | {"label": r.label, "clock_hz": r.clock_hz} for r in (a, b)]
+    sides = [{k: r.identity.get(k) for k in IDENTITIES} | {"memory": memory_tier(r), "label": r.label, "clock_hz": r.clock_hz} for r in (a, b)]
+    if abs(a.clock_hz - b.clock_hz) < CLOCKS * a.clock_hz:
+        sides[1]["clock_hz"] = a.clock_hz
     return {k: (v, sides[1][k]) for k, v in sides[0].items() if v != sides[1][k]}
+
+
+def _too_short(r: Recording, kind: str) -> str:
+    """Why the steps of a kind cannot be compared, or nothing."""
+    rows = r.steps_of(kind)
+    took = float(r.totals[rows].sum()) / r.clock_hz * 1e3
+    if len(rows) < LEAST_STEPS:
+        return f"{len(rows)} {kind} steps are too few to compare"
+    return f"{len(rows)} {kind} steps took {took:.1f} ms together, too short to compare" if r.timed and took < LEAST_MS else ""
 
 
 def _notes(a: Recording, b: Recording) -> list[str]:
@@ -101,8 +121,8 @@ def _notes(a: Recording, b: Recording) -> list[str]:
         n, m = (len(r.steps_of(kind)) for r in (a, b))
         if n != m:
             notes.append(f"{n} {kind} steps against {m}: a longer stream has a fuller window, so its steps take longer.")
-        elif 0 < n < LEAST_STEPS:
-            notes.append(f"{n} {kind} steps are too few to compare.")
+        if n and m and (why := _too_short(a, kind) or _too_short(b, kind)):
+            notes.append(f"{why}; profile more of them.")
     return notes
 
 
@@ -112,7 +132,7 @@ def _series(a: Recording, b: Recording, kind: str, timed: bool, paired: bool) ->
     for r in (a, b):
         rows, scale = r.steps_of(kind), 1e6 / r.clock_hz if timed else 1.0
         cycles = r.cycles[rows].astype(np.float64) * scale
-        named = {"step": r.totals[rows] * scale, UNACCOUNTED: r.unaccounted[rows] * scale}
+        named = {STEP: r.totals[rows] * scale, UNACCOUNTED: r.unaccounted[rows] * scale}
         named |= {f"part {p}": cycles[:, :, j].sum(axis=1) for j, p in enumerate(r.parts)}
         sides.append(named | {f"section {s}": cycles[:, i].sum(axis=1) for i, s in enumerate(r.sections)})
     found = []
@@ -149,10 +169,11 @@ def _blocks(n: int, rng: np.random.Generator) -> np.ndarray:
     return ((starts[:, :, None] + np.arange(length)) % n).reshape(RESAMPLES, -1)[:, :n]
 
 
-def _space(a: Recording, b: Recording) -> dict[str, tuple[Any, Any]]:
-    """Bytes and counts that differ. How often a store was read depends on the steps, so it is compared for equal steps only."""
+def _space(a: Recording, b: Recording, tolerance: float) -> dict[str, tuple[Any, Any]]:
+    """Bytes and counts that differ. How often a store was read depends on the steps, so it is compared for equal steps only; the
+    stack of a program under an operating system is not the same in every run."""
     pairs = {f"arena in {r}": (a.arenas.get(r), b.arenas.get(r)) for r in {**a.arenas, **b.arenas}}
-    if a.stack_peak is not None and b.stack_peak is not None:
+    if a.stack_peak is not None and b.stack_peak is not None and abs(a.stack_peak - b.stack_peak) > tolerance * a.stack_peak:
         pairs["stack"] = (a.stack_peak, b.stack_peak)
     if a.store and b.store and a.kinds == b.kinds:
         pairs |= {f"store {k}": (a.store[k], b.store[k]) for k in STORE if k != "stall_cycles"}

@@ -5,14 +5,17 @@ from __future__ import annotations
 from html import escape
 from typing import Sequence
 
+import numpy as np
+
 from . import plots
 from .energy import Energy
 from .plots import Segment
 from .prediction import Prediction, Row
-from .recording import Recording
+from .recording import KINDS, Recording
 from .summary import UNACCOUNTED, Kind, Spread, main_kind, summarize
 from .tables import cycles_in_words, size, time, title
 
+STRETCHES = 200                        # of a run whose steps are too many to draw
 COLOURS = 8                            # .c0 to .c7; .rest is what no part claims
 STYLE = """
 :root { color-scheme: light dark; --paper: #fdfdfb; --ink: #22262b; --soft: #6a727c; --line: #dfe2e6; --card: #f3f4f1;
@@ -106,11 +109,25 @@ def _sections(recording: Recording, kind: Kind) -> str:
 
 def _steps(recording: Recording, kinds: dict[str, Kind]) -> str:
     words, colour = cycles_in_words(recording), {"prefill": "c2", "decode": "c1"}
-    points = [(i, float(n), colour[k], f"step {i}, {k}: {words(float(n))}") for i, (k, n) in enumerate(zip(recording.kinds, recording.totals))]
+    totals, names = recording.totals.astype(float), recording.kinds
+    points = [(i, totals[i], colour[names[i]], f"step {i}, {names[i]}: {words(totals[i])}") for i in _shown(recording)]
     lines = [(f"{name} median", k.total.median) for name, k in kinds.items()] + [("p95", main_kind(kinds).total.p95)]
     which = ", ".join(f'<span><svg viewBox="0 0 12 12"><circle class="{colour[n]}" cx="6" cy="6" r="5"/></svg>{n}, {k.steps:,} steps</span>'
                       for n, k in kinds.items())
-    return f'<h2>Step by step</h2><div class="legend">{which}</div>' + plots.steps(points, lines, words)
+    thinned = "" if len(points) == len(names) else f"<p>{len(points):,} of {len(names):,} steps: the least, the middle, the largest of each stretch.</p>"
+    return f'<h2>Step by step</h2><div class="legend">{which}</div>{thinned}' + plots.steps(points, lines, words)
+
+
+def _shown(recording: Recording) -> list[int]:
+    """Steps to draw: all, or of each of ``STRETCHES`` of a long run and each kind the least, the middle and the largest."""
+    count, shown = len(recording.kinds), set()
+    if count <= 3 * STRETCHES:
+        return list(range(count))
+    for rows in (recording.steps_of(kind) for kind in KINDS):
+        for stretch in np.array_split(rows, STRETCHES):
+            order = stretch[np.argsort(recording.totals[stretch])]
+            shown |= {int(order[i]) for i in (0, len(order) // 2, -1)} if len(order) else set()
+    return sorted(shown)
 
 
 def _words(row: Row, value: float | None) -> str:

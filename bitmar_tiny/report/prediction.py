@@ -46,6 +46,7 @@ class _Region(BaseModel):
 
 
 class _Memory(BaseModel):
+    tier: str
     read_bytes: int = Field(ge=0)
     read_ms: float | None
 
@@ -124,10 +125,24 @@ def _read(plan: dict[str, Any] | None) -> _Plan | None:
 
 
 def _estimate(recording: Recording, plan: _Plan | None) -> _Estimate | None:
-    """The plan's own estimate whose window is nearest to that of the middle step: step i has i + 1 tokens, if one stream was profiled."""
+    """The plan's own estimate whose window is nearest to that of the middle step."""
     own = [e for e in plan.estimates if e.what in OWN] if plan else []
-    middle = float(np.median(recording.steps_of(main_kind(summarize(recording)).name))) + 1
+    middle = float(np.median(_window(recording)[recording.steps_of(main_kind(summarize(recording)).name)]))
     return min(own, key=lambda e: abs(e.context - middle), default=None)
+
+
+def memory_tier(recording: Recording) -> str | None:
+    """Where the memory lies (``codegen.lower.MEMORY_TIERS``), or None without a plan."""
+    plan = _read(recording.plan)
+    return plan.memory.tier if plan else None
+
+
+def _window(recording: Recording) -> np.ndarray:
+    """[steps]: tokens so far in the stream of each step. A prefill step after a decode step begins a new stream."""
+    decodes = np.array(recording.kinds) == "decode"
+    begins = np.flatnonzero(np.concatenate(([True], decodes[:-1] & ~decodes[1:])))
+    steps = np.arange(len(decodes))
+    return steps - begins[np.searchsorted(begins, steps, side="right") - 1] + 1
 
 
 def planned_token_s(recording: Recording) -> float | None:

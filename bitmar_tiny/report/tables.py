@@ -20,7 +20,15 @@ def size(n: float) -> str:
 
 def time(us: float) -> str:
     """Microseconds in words."""
-    return f"{us / 1e6:,.3f} s" if us >= 1e6 else f"{us / 1e3:,.3f} ms" if us >= 1e3 else f"{us:,.1f} us" if us else "0"
+    for unit, scale in (("s", 1e6), ("ms", 1e3), ("us", 1.0)):
+        if us >= scale:
+            return f"{figures(us / scale)} {unit}"
+    return f"{us * 1e3:,.0f} ns" if us else "0"
+
+
+def figures(value: float) -> str:
+    """A number below a thousand with three figures, a larger one whole."""
+    return f"{value:,.{2 if value < 10 else 1 if value < 100 else 0}f}"
 
 
 def cycles_in_words(recording: Recording) -> Callable[[float], str]:
@@ -75,7 +83,7 @@ def _cells(recording: Recording, kind: Kind) -> Table:
     for section, spread in kind.sections.items():
         found = [kind.cells.get((section, p)) for p in parts]
         if spread.max:
-            table.add_row(section, *("" if s is None else f"{s.mean * scale:,.1f}" for s in found))
+            table.add_row(section, *("" if s is None else figures(s.mean * scale) for s in found))
     return table
 
 

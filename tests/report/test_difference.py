@@ -62,8 +62,25 @@ def test_a_faster_clock_is_compared_in_time():
 
 def test_sizes_and_counts_have_no_noise():
     store = {"reads": 12, "bytes": 200_000, "stall_cycles": 90_000, "writes": 1, "written_bytes": 4096}
-    a, b = make(store=store), make(store=store | {"bytes": 200_016, "stall_cycles": 7}, stack_peak=3_008, arenas={"ram": 160_576, "psram": 64})
-    assert compare(a, b).space == {"store bytes": (200_000, 200_016), "stack": (3_000, 3_008), "arena in psram": (None, 64)}
+    a, b = make(store=store), make(store=store | {"bytes": 200_016, "stall_cycles": 7}, stack_peak=3_100, arenas={"ram": 160_576, "psram": 64})
+    assert compare(a, b).space == {"store bytes": (200_000, 200_016), "stack": (3_000, 3_100), "arena in psram": (None, 64)}
+    assert not compare(a, make(store=store, stack_peak=3_008)).changed     # the arguments of a program lie on its stack
+
+
+def test_what_does_not_matter_to_a_step_is_not_called_a_change():
+    a, b = make(100, seed=1), make(100, seed=2, part="pick", slower=1.2)      # of 120 us in 3.2 ms
+    found = find(compare(a, b), "decode", "part pick")
+    assert found.low > 0 and not found.changed and find(compare(a, b, 0), "decode", "part pick").changed
+
+
+def test_a_moment_is_too_short_to_compare_and_an_emulator_has_no_moments():
+    fast = compare(make(clock_hz=100 * CLOCK), make(clock_hz=100 * CLOCK, slower=2))
+    assert not fast.changes and any("12 prefill steps took" in n for n in fast.notes)
+    assert compare(make(clock_hz=100 * CLOCK, label="simulated"), make(clock_hz=100 * CLOCK, label="simulated", slower=2)).changed
+
+
+def test_a_clock_that_was_measured_is_not_another_clock():
+    assert compare(make(clock_hz=2_596_117_208 // 20), make(clock_hz=2_596_121_104 // 20)).identities == {}
 
 
 def test_what_cannot_be_compared():

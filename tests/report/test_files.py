@@ -109,6 +109,16 @@ def test_the_page_stands_alone(changes):
         assert page.count(f"{scheme}: #") == 2             # once light, once dark
 
 
+def test_a_long_run_is_thinned_and_its_extremes_stay():
+    recording = make(steps=4000)
+    page = to_html(recording, predict(recording), None)
+    dots = page.count("<circle") - 2                   # of the legend
+    assert dots <= 1200 and len(page) < 400_000
+    for step in (int(recording.totals[12:].argmax()) + 12, int(recording.totals[:12].argmin())):
+        assert f"<title>step {step}, " in page
+    assert (to_html(make(), predict(make()), None).count("<circle") - 2) == 60
+
+
 def test_names_from_a_board_are_text_not_markup(capsys):
     from rich.console import Console
     recording = make(identity=IDENTITY | {"board": "<script>alert(1)</script>", "model": "[red]m[/]", "compiler": '"><b>'})

@@ -76,6 +76,15 @@ def test_predicted_beside_found(plan):
     assert all(t.mb_s == pytest.approx(t.bytes / seconds / 1e6) for t in prediction.traffic)
 
 
+def test_the_window_begins_anew_with_every_stream(plan):
+    """Forty streams of six steps: the short window is the one to compare with, however long the run."""
+    one = plan[0]["estimates"][0]
+    plan = plan[0] | {"estimates": [one | {"what": "this plan", "context": 5}, one | {"what": "this plan, full window", "context": 100}]}
+    kinds = (("prefill",) * 2 + ("decode",) * 4) * 40
+    assert predict(make(steps=240, kinds=kinds, plan=plan)).context == 5
+    assert predict(make(steps=240, kinds=("prefill",) * 40 + ("decode",) * 200, plan=plan)).context == 100
+
+
 def test_a_board_without_figures_has_traffic_and_sizes_only(tiny, tmp_path):
     project = emit(tiny, load_board("host"), tmp_path / "p", "portable")
     found = predict(make(plan=json.loads((project.path / "plan.json").read_text())))
