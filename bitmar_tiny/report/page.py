@@ -108,10 +108,11 @@ def _sections(recording: Recording, kind: Kind) -> str:
 
 
 def _steps(recording: Recording, kinds: dict[str, Kind]) -> str:
-    words, colour = cycles_in_words(recording), {"prefill": "c2", "decode": "c1"}
-    totals, names = recording.totals.astype(float), recording.kinds
+    words, colour = time if recording.timed else cycles_in_words(recording), {"prefill": "c2", "decode": "c1"}
+    scale = 1e6 / recording.clock_hz if recording.timed else 1.0      # so that the marks of the axis are round
+    totals, names = recording.totals * scale, recording.kinds
     points = [(i, totals[i], colour[names[i]], f"step {i}, {names[i]}: {words(totals[i])}") for i in _shown(recording)]
-    lines = [(f"{name} median", k.total.median) for name, k in kinds.items()] + [("p95", main_kind(kinds).total.p95)]
+    lines = [(f"{name} median", k.total.median * scale) for name, k in kinds.items()] + [("p95", main_kind(kinds).total.p95 * scale)]
     which = ", ".join(f'<span><svg viewBox="0 0 12 12"><circle class="{colour[n]}" cx="6" cy="6" r="5"/></svg>{n}, {k.steps:,} steps</span>'
                       for n, k in kinds.items())
     thinned = "" if len(points) == len(names) else f"<p>{len(points):,} of {len(names):,} steps: the least, the middle, the largest of each stretch.</p>"

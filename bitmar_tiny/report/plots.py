@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Callable, Sequence
 
-WIDTH, LABEL, ROW, RIGHT = 900, 190, 26, 160
+WIDTH, LABEL, ROW, RIGHT = 900, 190, 26, 170
 Words = Callable[[float], str]
 
 
