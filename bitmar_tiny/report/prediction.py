@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import BaseModel, Field, ValidationError
@@ -21,16 +21,19 @@ OWN = ("this plan", "this plan, full window")
 ALIGN = 64                             # of everything in an arena, as the plan counts it
 
 
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
 class _Part(BaseModel):
     name: str
-    ms: float = Field(ge=0)
+    ms: Amount
 
 
 class _Estimate(BaseModel):
     what: str
     context: int
-    ms: float = Field(ge=0)
-    bytes: dict[str, float]
+    ms: Amount
+    bytes: dict[str, Amount]
     parts: list[_Part]
 
 
@@ -42,13 +45,12 @@ class _Placement(BaseModel):
 
 class _Region(BaseModel):
     name: str
-    per_token: float = Field(ge=0)
+    per_token: Amount
 
 
 class _Memory(BaseModel):
-    tier: str
     read_bytes: int = Field(ge=0)
-    read_ms: float | None
+    read_ms: Amount | None
 
 
 class _Plan(BaseModel):
@@ -132,9 +134,9 @@ def _estimate(recording: Recording, plan: _Plan | None) -> _Estimate | None:
 
 
 def memory_tier(recording: Recording) -> str | None:
-    """Where the memory lies (``codegen.lower.MEMORY_TIERS``), or None without a plan."""
-    plan = _read(recording.plan)
-    return plan.memory.tier if plan else None
+    """Where the memory lies (``codegen.lower.MEMORY_TIERS``), or None where it is not said."""
+    memory = (recording.plan or {}).get("memory")
+    return memory.get("tier") if isinstance(memory, dict) else None
 
 
 def _window(recording: Recording) -> np.ndarray:

@@ -8,6 +8,8 @@ from typing import Any
 
 from rich.table import Table
 
+from codegen.boards import Power
+
 from ..files import atomic_file
 from .energy import Energy, estimated_energy, measured_energy
 from .export import to_csv, to_trace
@@ -47,8 +49,8 @@ def document(recording: Recording, energy: Energy | None = None) -> str:
     return recording.to_json(derived)
 
 
-def energy_of(recording: Recording, power: Any = None, log: Path | None = None, voltage: float | None = None) -> Energy | None:
-    """From a meter's ``log``, or from the board's figures (``codegen.boards.Power``), or None. ``DataError`` for a bad log."""
+def energy_of(recording: Recording, power: Power | None = None, log: Path | None = None, voltage: float | None = None) -> Energy | None:
+    """From a meter's ``log``, or from the board's figures , or None. ``DataError`` for a bad log."""
     if log is not None:
         return measured_energy(recording, read_log(log, voltage))
     return estimated_energy(recording, power.active_w, power.idle_w, power.source) if power else None

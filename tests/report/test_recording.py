@@ -6,8 +6,14 @@ import numpy as np
 import pytest
 
 from bitmar_tiny.errors import DataError
-from bitmar_tiny.report.profile import document
-from bitmar_tiny.report.recording import Recording
+from bitmar_tiny.report.difference import compare
+from bitmar_tiny.report.export import to_csv, to_trace
+from bitmar_tiny.report.page import to_html
+from bitmar_tiny.report.prediction import predict
+from bitmar_tiny.report.profile import document, report
+from bitmar_tiny.report.recording import STORE, Recording
+from codegen.boards import load_board
+from codegen.emit import emit
 from report.recordings import IDENTITY, PARTS, SECTIONS, changed, make
 
 
@@ -65,6 +71,35 @@ def test_what_is_no_profile_is_refused(change, words):
 def test_what_is_no_json_is_refused(text):
     with pytest.raises(DataError, match="not a profile"):
         Recording.from_json(text, "p.json")
+
+
+def places(value, path=()):
+    """Every place inside a document, by the keys that lead there."""
+    yield path
+    for key, inner in value.items() if isinstance(value, dict) else enumerate(value[:3]) if isinstance(value, list) else ():
+        yield from places(inner, (*path, key))
+
+
+def test_whatever_a_file_says_no_exception_escapes(tiny, tmp_path):
+    """Any one value replaced by anything: the file is refused in a sentence, or every report of it can be made."""
+    plan = json.loads((emit(tiny, load_board("esp32-s3-n16r8"), tmp_path / "p").path / "plan.json").read_text())
+    text = make(steps=12, prefill=3, plan=plan, store=dict.fromkeys(STORE, 3)).to_json()
+    refused, odd = 0, (None, -1, 0, 1.5, 1e300, 1 << 200, True, "", "x[/]<b>", [], [[]], {}, {"a": 1}, [None], [1, "a"])
+    every = sorted({p for p in places(json.loads(text)) if p}, key=str)
+    for i in range(150):
+        path, value = every[i * 7919 % len(every)], odd[i % len(odd)]
+        values = inner = json.loads(text)
+        for key in path[:-1]:
+            inner = inner[key]
+        inner[path[-1]] = value
+        try:
+            recording = Recording.from_json(json.dumps(values), "p.json")
+            assert report(recording) and to_html(recording, predict(recording), None) and to_csv(recording)
+            assert json.loads(to_trace(recording)) and json.loads(document(recording)) and compare(recording, recording)
+        except DataError as error:
+            assert error.message and "\n" not in error.message
+            refused += 1
+    assert 40 < refused < 150
 
 
 def test_every_cut_of_the_file_is_refused():
