@@ -87,7 +87,8 @@ def compare(a: Recording, b: Recording, tolerance: float = TOLERANCE) -> Compari
     series = [(k, *one) for k in kinds for one in _series(a, b, k, timed, paired)]
     series = [(k, what, x, y) for k, what, x, y in series if min(len(x), len(y)) >= LEAST_STEPS]
     steps = {k: float(np.median(x)) for k, what, x, _ in series if what == STEP}
-    tail, rng, changes = (1 - CONFIDENCE) / 2 / max(len(series), 1), np.random.default_rng(0), []    # the same answer for the same files
+    tail, changes = (1 - CONFIDENCE) / 2 / max(len(series), 1), []
+    rng = np.random.default_rng(0)                     # the same answer for the same files
     for kind, what, x, y in series:
         difference, width = _paired(y - x, tail, rng) if paired else _apart(x, y, tail, rng)
         before, after, low, high = float(np.median(x)), float(np.median(y)), difference - width, difference + width
