@@ -124,6 +124,7 @@ class Board(StrictModel):
     emulator: list[str] = Field([], description="command that runs the board's programs elsewhere; {program} is the "
                                 "program's path, which otherwise comes last")
     emulator_package: str = ""
+    emulated: bool = Field(False, description="the board exists in its emulator only, so nothing is said about time")
     regions: list[Region]
     head_rows: int = Field(4096, ge=32, multiple_of=32, description="logits computed at a time")
     threads: int = Field(4, ge=1, le=16, description="threads that share the head and attention, at most")

@@ -44,22 +44,22 @@ memory_option = click.option("--memory", default="auto", show_default=True, meta
 def port_options(command):
     """--port, --baud, --timeout and --record of a command that speaks to a board."""
     for option in (
-        click.option("--record", type=click.Path(path_type=Path, dir_okay=False), help="Write the exchange with the board into this file."),
+        click.option("--record", "record_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the exchange with the board into this file."),
         click.option("--timeout", "work_s", default=60.0, show_default=True, type=click.FloatRange(1, 3600), help="Seconds that the board may compute in silence."),
         click.option("--baud", default=115200, show_default=True, type=click.IntRange(1200, 4_000_000), help="Speed of a serial port; a board that can follow is brought to it."),
-        click.option("--port", metavar="PORT", help="A board: /dev/ttyUSB0, host:[BOARD] or qemu:BOARD (firmware is built and started), "
+        click.option("--port", metavar="PORT", help="A board: /dev/ttyUSB0, host:[BOARD[/KERNELS]] or qemu:BOARD (firmware is built and started), "
                                                    "pty: (waits for one), replay:FILE (a recorded exchange)."),
     ):
         command = option(command)
     return command
 
 
-def optional_model(path: Path, port: str) -> FrozenModel | None:
-    """The frozen model at ``path``; None where nobody named one and a board on ``port`` has its own."""
+def named_model(path: Path, preset_name: str | None, port: str) -> FrozenModel | None:
+    """The model that a command names; None where nobody named one and the board on ``port`` has its own."""
     context = click.get_current_context()
-    named = context.get_parameter_source("model") == click.core.ParameterSource.COMMANDLINE
+    named = preset_name or context.get_parameter_source("model") == click.core.ParameterSource.COMMANDLINE
     needed = named or path.is_file() or port.startswith(("host:", "qemu:"))
-    return FrozenModel.load(path) if needed else None
+    return load_model(path, preset_name) if needed else None
 
 
 def show_log(text: str) -> None:

@@ -19,7 +19,7 @@ from ..frozen import FrozenModel
 from ..golden.model import GoldenModel
 from ..golden.sampler import MAX_TOP_K, Sampler
 from .app import print_json
-from .common import board_picture, json_option, load_picture, model_argument, optional_model, port_options, show_log
+from .common import board_picture, json_option, load_picture, model_argument, named_model, port_options, show_log
 
 
 @click.command()
@@ -36,7 +36,7 @@ from .common import board_picture, json_option, load_picture, model_argument, op
 @port_options
 @json_option
 def command(model: Path, image: Path | None, prompt: str, tokens: int, backend: str, board: str, temperature: float,
-            top_k: int, seed: int, no_memory: bool, port: str | None, baud: int, work_s: float, record: Path | None, as_json: bool) -> None:
+            top_k: int, seed: int, no_memory: bool, port: str | None, baud: int, work_s: float, record_file: Path | None, as_json: bool) -> None:
     """Write text for a picture or a prompt: golden, C and boards give the same tokens.
 
     \b
@@ -45,13 +45,13 @@ def command(model: Path, image: Path | None, prompt: str, tokens: int, backend: 
               bitmar-tiny generate --port /dev/ttyUSB0 --image cat.png
     """
     if port:
-        board = open_board(port, optional_model(model, port), baud=baud, record=record, work_s=work_s, log=show_log)
+        board = open_board(port, named_model(model, None, port), baud=baud, record=record_file, work_s=work_s, log=show_log)
         try:
             _on_board(board, image, prompt, tokens, temperature, top_k, seed, not no_memory, as_json)
         finally:
             board.close()
         return
-    if record:
+    if record_file:
         raise ConfigError("--record is for boards.", "Name one with --port.")
     frozen = FrozenModel.load(model)
     if not frozen.tokenizer:

@@ -11,7 +11,7 @@ from ..device.connect import open_board
 from ..device import linktest
 from ..errors import ConfigError, DeviceError
 from .app import notes, print_json, results
-from .common import json_option, model_argument, optional_model, port_options, show_log
+from .common import json_option, model_argument, named_model, port_options, show_log
 
 
 @click.group()
@@ -30,7 +30,7 @@ def command() -> None:
 @click.option("--control-lines", is_flag=True, help="Pulse DTR and RTS and see what they do. It may restart the board.")
 @port_options
 @json_option
-def test(model: Path, size: int, speeds: str | None, control_lines: bool, port: str | None, baud: int, work_s: float, record: Path | None,
+def test(model: Path, size: int, speeds: str | None, control_lines: bool, port: str | None, baud: int, work_s: float, record_file: Path | None,
          as_json: bool) -> None:
     """Measure round trips, throughput and errors of the line to a board.
 
@@ -38,10 +38,10 @@ def test(model: Path, size: int, speeds: str | None, control_lines: bool, port: 
     Examples: bitmar-tiny link test --port /dev/ttyUSB0
               bitmar-tiny link test --port /dev/ttyUSB0 --speeds 460800,921600,2000000 --control-lines
     """
-    if not port or port.startswith("replay:") or record:
+    if not port or port.startswith("replay:") or record_file:
         raise ConfigError("A line is tested live.", "Name a board with --port, and leave out --record.")
     wanted = _speeds(speeds)
-    board = open_board(port, optional_model(model, port), baud=baud, work_s=work_s, log=show_log)
+    board = open_board(port, named_model(model, None, port), baud=baud, work_s=work_s, log=show_log)
     try:
         with notes.status("") as status:
             tests = [linktest.run(board, size, lambda what: status.update(what))]

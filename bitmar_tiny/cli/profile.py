@@ -2,48 +2,100 @@
 
 from __future__ import annotations
 
-import tempfile
+import json
 from pathlib import Path
+from typing import Any
 
 import click
-from rich.table import Table
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from codegen.boards import load_board
-from codegen.emit import emit
 
-from ..bench.profile import profile_here
+from ..device.board import Board
+from ..device.connect import open_board
+from ..device.profiling import ROUNDS, TOKENS, record
 from ..errors import ConfigError
-from .app import notes, print_json, results
-from .common import head_bits_option, json_option, load_model, memory_option, model_argument, preset_option
+from ..report.profile import Files, document, energy_of, report
+from ..report.recording import Recording
+from .app import notes, results
+from .common import json_option, memory_option, named_model, port_options, model_argument, preset_option, show_log
+
+file = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command()
 @model_argument
-@click.option("--board", default="host", show_default=True, metavar="NAME", help="A Linux board whose programs run on this machine.")
-@click.option("--kernels", help="Kernel family (default: the board's first).")
-@head_bits_option
+@click.option("--tokens", default=TOKENS, show_default=True, type=click.IntRange(2, 10_000), help="To prefill, and to decode, in every stream.")
+@click.option("--rounds", default=ROUNDS, show_default=True, type=click.IntRange(1, 1000), help="Streams.")
+@click.option("--project", type=click.Path(path_type=Path, file_okay=False), help="Project that the board's firmware is of, for what its plan predicted.")
+@click.option("-o", "--out", type=file, help="Write the profile into this JSON file, which 'compare' reads.")
+@click.option("--csv", type=file, help="Write every step, section and part into this file.")
+@click.option("--trace", type=file, help="Write a trace for ui.perfetto.dev or chrome://tracing.")
+@click.option("--html", type=file, help="Write a report with plots.")
+@click.option("--power-log", type=file, help="CSV of a power meter, for the energy of a token (docs/profiling.md).")
+@click.option("--voltage", type=click.FloatRange(0.1, 1000), help="Of a power log that holds only the current.")
 @memory_option
 @preset_option("Profile a preset with random weights instead of MODEL.")
+@port_options
 @json_option
-def command(model: Path, board: str, kernels: str | None, head_bits: str, memory: str, preset_name: str | None, as_json: bool) -> None:
-    """Measure where the time and the memory of the generated program go, beside what the plan predicted.
+def command(model: Path, tokens: int, rounds: int, project: Path | None, out: Path | None, csv: Path | None, trace: Path | None, html: Path | None,
+            power_log: Path | None, voltage: float | None, memory: str, preset_name: str | None, port: str | None, baud: int, work_s: float,
+            record_file: Path | None, as_json: bool) -> None:
+    """Measure where the time of a token goes on a board, layer by layer, beside what the plan predicted.
+
+    Without --port: firmware for this computer, built and started here. The board's memory is afterwards what it was before.
 
     \b
-    Examples: bitmar-tiny profile model.bitmar
-              bitmar-tiny profile --preset paper --board host-avx512 --memory sd
+    Examples: bitmar-tiny profile model.bitmar --html profile.html
+              bitmar-tiny profile --port /dev/ttyUSB0 --project firmware-esp32-s3-n16r8 -o board.json
     """
-    target = load_board(board)
-    if target.os != "linux":
-        raise ConfigError(f"Programs for {target.name} do not run here.", "Choose a Linux board, host for example.")
-    with tempfile.TemporaryDirectory() as folder:
-        project = emit(load_model(model, preset_name), target, Path(folder) / "project", kernels, head_bits, memory)
-        found = profile_here(project)
+    port = port or "host:"
+    board = open_board(port, named_model(model, preset_name, port), baud=baud, record=record_file, flags=("-DBM_PROFILE",), memory=memory,
+                       work_s=work_s, log=show_log)
+    try:
+        recording, overhead = _run(board, tokens, rounds, _plan(project, board), not as_json)
+    finally:
+        board.close()
+    profile = load_board(board.identity.board) if _is_known(board.identity.board) else None
+    energy = energy_of(recording, profile.power if profile else None, power_log, voltage)
+    tables = report(recording, Files(json=out, csv=csv, trace=trace, html=html), energy)
     if as_json:
-        print_json(found.as_dict())
+        click.echo(document(recording, energy), nl=False)
         return
-    if found.label != "measured":
+    results.print(*tables)
+    if recording.label != "measured":
         notes.print("Run under an emulator: its times say nothing about the board.")
-    table = Table("", "predicted (estimated)", found.label, title=f"{project.blob.digest[:12]} on {target.name}, {project.family} kernels")
-    for row in found.rows():
-        table.add_row(*row)
-    results.print(table)
+    elif overhead is not None:
+        notes.print(f"To be measured made a step {overhead - 1:+.1%} longer (measured).")
+
+
+def _run(board: Board, tokens: int, rounds: int, plan: dict[str, Any] | None, show: bool) -> tuple[Recording, float | None]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=notes, transient=True, disable=not show) as bar:
+        task = bar.add_task(f"profile {board.identity.board}/{board.identity.kernels} on {board.name}", total=rounds)
+        return record(board, tokens, rounds, label="simulated" if board.emulated else "measured", plan=plan,
+                      progress=lambda done: bar.update(task, completed=done))
+
+
+def _plan(project: Path | None, board: Board) -> dict[str, Any] | None:
+    """plan.json of the board's project; ``ConfigError`` if it is another's."""
+    if project is None:
+        return board.plan
+    try:
+        manifest = json.loads((project / "manifest.json").read_text())
+        plan = json.loads((project / "plan.json").read_text())
+        build = manifest["build"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ConfigError(f"{project}: not a generated project.", "Make one with 'bitmar-tiny codegen --board BOARD'.") from None
+    if build != board.identity.build:
+        raise ConfigError(f"{project}: the board's firmware is of another build ({board.identity.build}) than this project ({build}).",
+                          "Build and flash the project, or leave out --project.")
+    return plan
+
+
+def _is_known(name: str) -> bool:
+    try:
+        load_board(name)
+    except ConfigError:
+        return False
+    return True

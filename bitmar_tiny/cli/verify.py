@@ -42,7 +42,7 @@ from .common import head_bits_option, json_option, load_model, memory_option, mo
 @json_option
 def command(model: Path, boards: tuple[str, ...], kernels: str | None, compiler: str | None, opt: str, tokens: int,
             seed: int, keep: Path | None, head_bits: str, memory: str, preset_name: str | None, port: str | None, baud: int, work_s: float,
-            record: Path | None, as_json: bool) -> None:
+            record_file: Path | None, as_json: bool) -> None:
     """Prove generated C bit-exact: build it, run it, compare every tensor of every step with the golden model.
 
     With --port the C runs on a board. Its memory is the model's own meanwhile, and afterwards what it was before.
@@ -59,9 +59,9 @@ def command(model: Path, boards: tuple[str, ...], kernels: str | None, compiler:
     if port:
         if boards or kernels or compiler or keep:
             raise ConfigError("--port verifies the firmware that is on the board.", "Leave out --board, --kernels, --compiler and --keep.")
-        _report([_on_board(frozen, port, baud, work_s, record, tokens, seed, memory, not as_json)], [], frozen, as_json)
+        _report([_on_board(frozen, port, baud, work_s, record_file, tokens, seed, memory, not as_json)], [], frozen, as_json)
         return
-    if record:
+    if record_file:
         raise ConfigError("--record is for boards.", "Name one with --port.")
     profiles = [load_board(b) for b in boards or ("host", "rpi-zero2")]
     if kernels and not any(kernels in b.kernels for b in profiles):
@@ -96,8 +96,8 @@ def _report(verdicts: list[Verdict], skipped: list[ProcessorError], frozen: Froz
         raise VerifyError(f"{bad[0].target}: {bad[0].difference.sentence()}.")
 
 
-def _on_board(model: FrozenModel, port: str, baud: int, work_s: float, record: Path | None, tokens: int, seed: int, memory: str, show: bool) -> Verdict:
-    board = open_board(port, model, baud=baud, record=record, flags=("-DBM_TAPS",), memory=memory, work_s=work_s, log=show_log)
+def _on_board(model: FrozenModel, port: str, baud: int, work_s: float, record_file: Path | None, tokens: int, seed: int, memory: str, show: bool) -> Verdict:
+    board = open_board(port, model, baud=baud, record=record_file, flags=("-DBM_TAPS",), memory=memory, work_s=work_s, log=show_log)
     try:
         target = BoardTarget(board, model)
         script = target.possible(standard(model.config, tokens, seed))

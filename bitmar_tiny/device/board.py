@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import Iterable, Iterator
+from typing import Any, Iterable, Iterator
 
 import numpy as np
 
@@ -22,7 +22,8 @@ MORE = 0x80000000
 
 @dataclass(frozen=True)
 class Identity:
-    """Who a board is (message ``identity``). ``flags``: names of what it can do; ``why``: why its model did not start, or empty."""
+    """Who a board is (message ``identity``). ``flags``: names of what it can do; ``arenas``: bytes by
+    region; ``why``: why its model did not start, or empty."""
 
     version: int
     flags: frozenset[str]
@@ -45,15 +46,17 @@ class Identity:
     board: str
     kernels: str
     compiler: str
+    arenas: dict[str, int]
     why: str
 
     @classmethod
     def parse(cls, payload: bytes) -> Identity:
         fields, rest = BY_NAME["identity"].unpack(payload)
-        texts = [t.decode(errors="replace") for t in rest.split(b"\0")[:5]]
+        model, board, kernels, compiler, arenas, why = (t.decode(errors="replace") for t in rest.split(b"\0")[:6])
         fields["flags"] = frozenset(n for n, bit in FLAGS.items() if fields["flags"] & bit)
         fields["model_sha256"], fields["build"] = fields["model_sha256"].hex(), fields["build"].decode(errors="replace")
-        return cls(**fields, **dict(zip(("model", "board", "kernels", "compiler", "why"), texts, strict=True)))
+        sizes = {name: int(size) for name, size in (pair.split("=") for pair in arenas.split())}
+        return cls(**fields, model=model, board=board, kernels=kernels, compiler=compiler, arenas=sizes, why=why)
 
     @property
     def sections(self) -> tuple[str, ...]:
@@ -85,12 +88,14 @@ class Board:
     def __init__(self, channel: Channel, work_s: float = WORK_S) -> None:
         self.channel, self.work_s = channel, work_s
         self.steps: list[StepRecord] = []         # since profiling was switched on
+        self.plan: dict[str, Any] | None = None   # plan.json of its project, where that is at hand
         try:
             answer = dict(self._exchange("hello", limit_s=ANSWER_S))
             self.identity = Identity.parse(answer[BY_NAME["identity"].number])
         except (struct.error, ValueError, TypeError, KeyError):
             raise DeviceError(f"{channel.name}: the board says who it is in a way that this program does not know.",
                               "Flash firmware of the same version of bitmar-tiny.") from None
+        self.emulated = "emulated" in self.identity.flags
 
     @property
     def name(self) -> str:

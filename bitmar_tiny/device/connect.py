@@ -29,7 +29,7 @@ ATTACH_S = 60.0                          # for somebody to open the other end of
 OTHER_S, ROM_S = 0.25, 0.4               # for an answer at another speed; of a boot loader
 SETTLE_S = 0.05                          # between the answer and the change of a speed
 SPEEDS = (921600, 115200, 460800, 230400, 1500000, 57600)
-KINDS = "a device such as /dev/ttyUSB0, host:[BOARD], qemu:BOARD, pty:, or replay:FILE"
+KINDS = "a device such as /dev/ttyUSB0, host:[BOARD[/KERNELS]], qemu:BOARD, pty:, or replay:FILE"
 BOOTING = re.compile(rb"rst:0x|ESP-ROM:|U-Boot|boot:")
 LOADER = re.compile(rb"waiting for download|DOWNLOAD\(|DOWNLOAD_BOOT", re.I)
 CRASHED = re.compile(rb"Guru Meditation|abort\(\) was called|HardFault|hard fault", re.I)
@@ -43,16 +43,18 @@ def silent(text: str) -> None:
 
 
 class FirmwareLine(ProgramLine):
-    """Firmware generated, built and started on this machine. ``plan``: what the project's plan.json says."""
+    """Firmware generated, built and started on this machine. ``plan``: what the project's plan.json says; ``emulated``: it does not
+    run on this processor itself."""
 
-    def __init__(self, port: str, model: FrozenModel, board: Profile, flags: tuple[str, ...], memory: str) -> None:
+    def __init__(self, port: str, model: FrozenModel, board: Profile, family: str | None, flags: tuple[str, ...], memory: str) -> None:
         runner(board)                                  # complain before the work
         if board.os != "linux":
             raise ConfigError(f"{port}: programs for {board.name} have no link on this machine.", "Choose a Linux board, host for example.")
         self.folder = tempfile.TemporaryDirectory(prefix="bitmar-")
-        project = emit(model, board, Path(self.folder.name) / "project", memory=memory)
+        project = emit(model, board, Path(self.folder.name) / "project", family, memory=memory)
         program = build(project.path, board, project.family, extra=flags)
         self.plan: dict[str, Any] = json.loads((project.path / "plan.json").read_text())
+        self.emulated = bool(program.runner)
         store = ["--store", str(project.memory_store)] if project.memory_store else []
         super().__init__(lambda tty: [*program.command, "link", "--port", tty, *store], port)
 
@@ -75,7 +77,8 @@ def open_line(port: str, model: FrozenModel | None, baud: int = BAUD, flags: tup
         raise ConfigError(f"There is no kind of port '{kind}:'.", f"A port is {KINDS}.")
     if model is None:
         raise ConfigError(f"{port}: which model shall it run?", "Name a MODEL.")
-    return FirmwareLine(port, model, load_board(rest or "host"), flags, memory)
+    name, _, family = rest.partition("/")
+    return FirmwareLine(port, model, load_board(name or "host"), family or None, flags, memory)
 
 
 def open_board(port: str, model: FrozenModel | None = None, *, baud: int = BAUD, record: Path | None = None, flags: tuple[str, ...] = (),
@@ -86,6 +89,7 @@ def open_board(port: str, model: FrozenModel | None = None, *, baud: int = BAUD,
     ``ConfigError`` for a name that is none, ``DeviceError`` for a board that is not as it should be.
     """
     channel: Channel
+    line = None
     if port.startswith("replay:"):
         channel = ReplayChannel(Path(port.removeprefix("replay:")))
     else:
@@ -98,6 +102,8 @@ def open_board(port: str, model: FrozenModel | None = None, *, baud: int = BAUD,
     try:
         channel = RecordingChannel(channel, record) if record else channel
         board = Board(channel, work_s)
+        if isinstance(line, FirmwareLine):
+            board.plan, board.emulated = line.plan, board.emulated or line.emulated
         if model:
             board.need(model)
     except BaseException:

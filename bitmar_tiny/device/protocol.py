@@ -64,7 +64,7 @@ MESSAGES = (
     Message("image", 3, ">", (("pixels", "B"),), "vectors of 768 float32, or of 768 uint8 if `pixels`, in the order in which they are pooled",
             "set the image of the episode"),
     Message("tokens", 4, ">", (), "ids u32", "advance by these tokens; `value` of the result: how many were taken"),
-    Message("end", 5, ">", (), "", "end the episode: write it into the memory"),
+    Message("end", 5, ">", (), "", "end the episode: write it into the memory; `value` of the result: cycles that took"),
     Message("memory", 6, ">", (("on", "B"),), "", "read and write the memory, or leave it alone"),
     Message("taps", 7, ">", (("others", "B"),), "pairs of id u16, mode u8", "modes of these taps (0 silent, 1 CRC-32, 2 with data), and of all others"),
     Message("generate", 8, ">", (("limit", "I"), ("top_k", "I"), ("temperature", "f"), ("seed", "Q"), ("ids", "B")),
@@ -82,7 +82,7 @@ MESSAGES = (
         ("version", "H"), ("flags", "H"), ("model_sha256", "32s"), ("build", "12s"), ("cycles_hz", "I"), ("vocab", "I"), ("width", "I"), ("slots", "I"),
         ("context", "I"), ("image_inputs", "I"), ("image_pool", "I"), ("taps", "I"), ("encoder_layers", "I"), ("decoder_layers", "I"),
         ("block_rows", "I"), ("arena_bytes", "I"), ("blob_bytes", "I")),
-        "texts, each ended by a zero byte: model, board, kernels, compiler, and why the model did not start (empty: it did)", "the board, its firmware and its model"),
+        "texts, each ended by a zero byte: model, board, kernels, compiler, arenas (`region=bytes`, separated by spaces), and why the model did not start (empty: it did)", "the board, its firmware and its model"),
     Message("result", 65, "<", (("status", "i"), ("value", "I")), "text of the status", "end of the answer to every request but `hello` and `status`"),
     Message("tap", 66, "<", (("id", "I"), ("crc", "I")), "the tensor, or a piece of it, if asked for",
             "an intermediate tensor; bit 31 of `id`: it goes on with the next; `crc`: of the tensor so far"),
@@ -96,7 +96,7 @@ MESSAGES = (
 )
 
 #: What a board can do: bits of ``flags``.
-FLAGS = {"taps": 1, "profile": 2, "tokenizer": 4, "store": 8, "read_only": 16, "reset": 32, "baud": 64}
+FLAGS = {"taps": 1, "profile": 2, "tokenizer": 4, "store": 8, "read_only": 16, "reset": 32, "baud": 64, "emulated": 128}
 
 #: Statuses of a result beside those of bm_status.h, which are negative.
 STATUSES = {

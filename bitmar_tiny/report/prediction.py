@@ -51,6 +51,10 @@ class _Region(BaseModel):
 class _Memory(BaseModel):
     read_bytes: int = Field(ge=0)
     read_ms: Amount | None
+    write_least: int = Field(ge=0)
+    write_most: int = Field(ge=0)
+    write_ms_least: Amount | None
+    write_ms_most: Amount | None
 
 
 class _Plan(BaseModel):
@@ -181,7 +185,25 @@ def _memory(recording: Recording, plan: _Plan | None) -> list[Row]:
         rows.append(Row("read of the memory, median", plan and plan.memory.read_ms and plan.memory.read_ms * 1e3,
                         float(np.median(reads)) / recording.clock_hz * 1e6, "us"))
     if recording.store and reads.size:
-        rows.append(Row("  bytes from the store", plan.memory.read_bytes if plan else None, recording.store["bytes"] / reads.size, "bytes"))
+        rows.append(Row("  bytes of rows from the store", plan.memory.read_bytes if plan else None, recording.store["bytes"] / reads.size, "bytes"))
+    return rows + _episodes(recording, plan.memory if plan else None)
+
+
+def _episodes(recording: Recording, memory: _Memory | None) -> list[Row]:
+    """Writing an episode: between two bounds, since it depends on how many rows change."""
+    if not recording.episodes:
+        return []
+    rows = []
+    if recording.timed:
+        found = float(np.median(recording.episodes)) / recording.clock_hz * 1e6
+        least, most = (memory.write_ms_least, memory.write_ms_most) if memory else (None, None)
+        if least is not None and most is not None:
+            rows += [Row("write of an episode, no row changed", least * 1e3, found, "us"), Row("write of an episode, all changed", most * 1e3, found, "us")]
+        else:
+            rows.append(Row("write of an episode, median", None, found, "us"))
+    if recording.store:
+        bytes_each = recording.store["written_bytes"] / len(recording.episodes)
+        rows += [Row("  bytes of rows, none changed", memory and memory.write_least, bytes_each, "bytes"), Row("  bytes of rows, all changed", memory and memory.write_most, bytes_each, "bytes")]
     return rows
 
 

@@ -18,7 +18,7 @@ LABELS, KINDS = ("measured", "simulated"), ("prefill", "decode")
 REQUIRED = ("model", "model_sha256", "board", "kernels")
 STORE = ("reads", "bytes", "stall_cycles", "writes", "written_bytes")
 KEYS = ("schema", "schema_version", "label", "identity", "clock_hz", "sections", "parts", "kinds", "starts", "totals", "stack_peak",
-        "arenas", "store", "plan", "cycles")
+        "arenas", "store", "plan", "episodes", "cycles")
 #: Results that a report adds to the file. They follow from the rest, so they are written and never read.
 DERIVED = ("summary", "prediction", "energy")
 #: A step of more cycles than this (17 days at 3 GHz) is a broken counter; with ``MOST_CELLS`` the sums stay exact.
@@ -42,6 +42,7 @@ class Recording:
     arenas: dict[str, int]        # region -> bytes in use
     store: dict[str, Any] | None  # {"reads": n, "bytes": n, "stall_cycles": n, "writes": n, "written_bytes": n}
     plan: dict[str, Any] | None   # plan.json of the project: what was predicted
+    episodes: tuple[int, ...] = ()  # cycles that the writing of each episode into the memory took
 
     def __post_init__(self) -> None:
         problem = _wrong_names(self) or _wrong_counts(self)
@@ -67,7 +68,7 @@ class Recording:
         return {"schema": SCHEMA, "schema_version": VERSION, "label": self.label, "identity": self.identity, "clock_hz": self.clock_hz,
                 "sections": list(self.sections), "parts": list(self.parts), "kinds": list(self.kinds),
                 "starts": self.starts.tolist(), "totals": self.totals.tolist(), "stack_peak": self.stack_peak, "arenas": self.arenas,
-                "store": self.store, "plan": self.plan, "cycles": self.cycles.tolist()}
+                "store": self.store, "plan": self.plan, "episodes": list(self.episodes), "cycles": self.cycles.tolist()}
 
     def to_json(self, derived: dict[str, Any] | None = None) -> str:
         """The file: one line for each key and for each step, so that files can be read and compared. ``derived``: of ``DERIVED``."""
@@ -93,7 +94,7 @@ class Recording:
             plain = {k: values[k] for k in ("identity", "label", "clock_hz", "stack_peak", "arenas", "store", "plan")}
             names = {k: _names(values[k], k) for k in ("sections", "parts", "kinds")}
             arrays = {k: _counts(values[k], k) for k in ("starts", "totals", "cycles")}
-            return cls(**plain, **names, **arrays)
+            return cls(**plain, **names, **arrays, episodes=tuple(values["episodes"]) if isinstance(values["episodes"], list) else None)
         except DataError as error:
             raise DataError(f"{where}: {error.message[0].lower()}{error.message[1:]}", "Profile the board again.") from None
 
@@ -163,6 +164,8 @@ def _wrong_names(r: Recording) -> str | None:
         return "its arenas are not sizes in bytes"
     if r.store is not None and (not isinstance(r.store, dict) or set(r.store) != set(STORE) or not all(_whole(v) for v in r.store.values())):
         return f"its store does not have the counts {', '.join(STORE)}"
+    if not isinstance(r.episodes, tuple) or not all(map(_whole, r.episodes)):
+        return "its episodes are not counts of cycles"
     return None if r.plan is None or isinstance(r.plan, dict) else "its plan is not a table"
 
 

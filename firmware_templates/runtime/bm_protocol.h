@@ -65,6 +65,7 @@ enum { /* flags of the identity */
     BM_FLAG_READ_ONLY = 16,
     BM_FLAG_RESET = 32,
     BM_FLAG_BAUD = 64,
+    BM_FLAG_EMULATED = 128,
 };
 
 enum { /* statuses of a result, beside those of bm_status.h */

@@ -54,6 +54,7 @@ static uint16_t flags(const bm_server *v)
     if (BM_TOKENIZER_BYTES) f |= BM_FLAG_TOKENIZER;
     if (BM_MEMORY_IN_STORE) f |= BM_FLAG_STORE;
     if (v->s && !v->rows.begin) f |= BM_FLAG_READ_ONLY;
+    if (BM_EMULATED) f |= BM_FLAG_EMULATED;
     if (v->port->reset) f |= BM_FLAG_RESET;
     if (v->port->set_baud) f |= BM_FLAG_BAUD;
     return (uint16_t)f;
@@ -65,7 +66,7 @@ static void identity(bm_server *v)
     static const uint32_t numbers[] = {BM_VOCAB, BM_D, BM_SLOTS, BM_CONTEXT, BM_IMAGE_INPUTS, BM_IMAGE_POOL, BM_TAP_COUNT, BM_ENC_LAYERS,
                                        BM_DEC_LAYERS, BM_READ_BLOCK, BM_RAM_TOTAL, BM_BLOB_BYTES};
     static const char build[13] = BM_BUILD_ID;
-    const char *texts[] = {BM_MODEL_NAME, BM_BOARD, BM_KERNELS_NAME, __VERSION__, v->why ? v->why : ""};
+    const char *texts[] = {BM_MODEL_NAME, BM_BOARD, BM_KERNELS_NAME, __VERSION__, BM_RAM_TEXT, v->why ? v->why : ""};
     uint8_t fields[BM_BYTES_IDENTITY] = {BM_PROTOCOL_VERSION, 0, (uint8_t)flags(v), (uint8_t)(flags(v) >> 8)};
     uint32_t all = sizeof fields;
     memcpy(fields + 4, digest, sizeof digest);
@@ -172,12 +173,20 @@ static int serve_board(bm_server *v, uint8_t message)
     }
 }
 
+static void end_episode(bm_server *v)
+{
+    const uint64_t since = v->port->cycles(v->port->user);
+    const bm_status status = bm_end_episode(v->s);
+    const uint64_t took = v->port->cycles(v->port->user) - since;
+    bm_serve_result(v, status, took < UINT32_MAX ? (uint32_t)took : UINT32_MAX);
+}
+
 static void serve_model(bm_server *v, uint8_t message)
 {
     uint8_t on = 0;
     switch (message) {
     case BM_MESSAGE_BEGIN: bm_begin_episode(v->s); bm_serve_result(v, BM_OK, 0); return;
-    case BM_MESSAGE_END: bm_serve_result(v, bm_end_episode(v->s), 0); return;
+    case BM_MESSAGE_END: end_episode(v); return;
     case BM_MESSAGE_IMAGE: bm_serve_image(v); return;
     case BM_MESSAGE_TOKENS: bm_serve_tokens(v); return;
     case BM_MESSAGE_GENERATE: bm_serve_generate(v); return;

@@ -9,7 +9,7 @@ import pytest
 
 from bitmar_tiny.config import ModelConfig
 from bitmar_tiny.frozen import random_model
-from build import SANITIZE
+from firmware.build import SANITIZE
 from codegen.boards import load_board
 from codegen.build import build
 from codegen.emit import emit

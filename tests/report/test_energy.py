@@ -135,7 +135,7 @@ def test_from_the_boards_figures():
     assert energy_of(make(label="simulated"), Power(active_w=2, source="a table")) is None and energy_of(RECORDING) is None
     estimate = {"what": "this plan", "context": 32, "ms": 4.0, "bytes": {}, "parts": []}
     plan = {"schema": "bitmar-tiny/plan", "schema_version": 2, "regions": [], "placements": [], "estimates": [estimate],
-            "memory": {"read_bytes": 1, "read_ms": None}}
+            "memory": {"read_bytes": 1, "read_ms": None, "write_least": 1, "write_most": 2, "write_ms_least": None, "write_ms_most": None}}
     assert energy_of(make(label="simulated", plan=plan), Power(active_w=2, source="a table")).mj_per_token == pytest.approx(8)
 
 

@@ -1,0 +1,56 @@
+"""`profile` over the link: what is predicted is what is built, and nothing of the memory is lost."""
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from bitmar_tiny.cli.profile import command
+from bitmar_tiny.device.connect import open_board
+from bitmar_tiny.device.profiling import record
+from bitmar_tiny.report.prediction import predict
+from support import need
+
+
+@pytest.mark.parametrize("memory", ["auto", "sd", "flash"])
+def test_recording_of_a_program(odd, memory):
+    need("host")
+    board = open_board("host:", odd, flags=("-DBM_PROFILE",), memory=memory)
+    try:
+        before = None if memory == "flash" else board.read_memory()
+        recording, overhead = record(board, 8, 3, label="measured", plan=board.plan)
+        after = None if memory == "flash" else board.read_memory()
+    finally:
+        board.close()
+    assert np.array_equal(recording.cycles.sum(axis=(1, 2)), recording.totals), "every cycle has a section and a part"
+    assert recording.kinds.count("prefill") == 3 * 8 and 0 < recording.kinds.count("decode") <= 3 * 8
+    spent = recording.cycles.sum(axis=0)
+    assert all(spent[i, recording.parts.index("gemv")] for i, name in enumerate(recording.sections) if name.startswith(("enc", "dec")))
+    assert spent[recording.sections.index("memory"), recording.parts.index("memory")] and spent[-1, recording.parts.index("head")]
+    assert recording.arenas == board.plan["arenas"] and 500 < recording.stack_peak < 16384 and overhead > 0
+    assert len(recording.episodes) == (0 if memory == "flash" else 5) and (recording.store is not None) == (memory == "sd")
+    if before:
+        assert np.array_equal(before.codes, after.codes) and np.array_equal(before.usage, after.usage)
+    if memory == "sd":
+        rows = {r.what: r for r in predict(recording).rows}
+        assert 0.5 < rows["  bytes of rows from the store"].ratio <= 1, "the plan counts checksums and fill bytes, too"
+        assert rows["  bytes of rows, none changed"].predicted <= rows["  bytes of rows, all changed"].predicted
+
+
+def test_firmware_without_marks_is_named(odd):
+    need("host")
+    board = open_board("host:", odd)
+    with pytest.raises(Exception, match="built without marks"):
+        record(board, 4, 1, label="measured")
+    board.close()
+
+
+def test_command_writes_every_file(tmp_path):
+    need("host")
+    files = {"-o": "p.json", "--csv": "p.csv", "--trace": "t.json", "--html": "p.html"}
+    done = CliRunner().invoke(command, ["--preset", "demo", "--json", "--rounds", "2", *(w for k, v in files.items() for w in (k, str(tmp_path / v)))])
+    assert done.exit_code == 0, done.output
+    document = json.loads(done.stdout)
+    assert document["schema"] == "bitmar-tiny/profile" and document["label"] == "measured"
+    assert all((tmp_path / name).stat().st_size > 100 for name in files.values())
