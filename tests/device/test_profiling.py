@@ -28,13 +28,13 @@ def test_recording_of_a_program(odd, memory):
     spent = recording.cycles.sum(axis=0)
     assert all(spent[i, recording.parts.index("gemv")] for i, name in enumerate(recording.sections) if name.startswith(("enc", "dec")))
     assert spent[recording.sections.index("memory"), recording.parts.index("memory")] and spent[-1, recording.parts.index("head")]
-    assert recording.arenas == board.plan["arenas"] and 500 < recording.stack_peak < 16384 and overhead > 0
+    assert recording.arenas.keys() == {"ram"} and 500 < recording.stack_peak < 16384 and overhead > 0
     assert len(recording.episodes) == (0 if memory == "flash" else 5) and (recording.store is not None) == (memory == "sd")
     if before:
         assert np.array_equal(before.codes, after.codes) and np.array_equal(before.usage, after.usage)
     if memory == "sd":
         rows = {r.what: r for r in predict(recording).rows}
-        assert 0.5 < rows["  bytes of rows from the store"].ratio <= 1, "the plan counts checksums and fill bytes, too"
+        assert 0.4 < rows["  bytes of rows from the store"].ratio <= 1, "the plan counts checksums and fill bytes, too"
         assert rows["  bytes of rows, none changed"].predicted <= rows["  bytes of rows, all changed"].predicted
 
 
