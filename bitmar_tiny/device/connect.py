@@ -24,10 +24,10 @@ from .protocol import BY_NAME, VERSION
 
 Log = Callable[[str], None]
 BAUD = 115200
-OPEN_S, BOOT_S = 2.0, 4.0                # for an answer; for one of a board that is just starting
+OPEN_S, BOOT_S = 1.5, 4.0                # for an answer; for one of a board that is just starting
 ATTACH_S = 60.0                          # for somebody to open the other end of a terminal
 OTHER_S, ROM_S = 0.25, 0.4               # for an answer at another speed; of a boot loader
-SETTLE_S = 0.05                          # between the answer and the change of a speed
+SETTLE_S, FOLLOW_S = 0.05, 0.6           # between the answer and the change of a speed; for an answer at it
 SPEEDS = (921600, 115200, 460800, 230400, 1500000, 57600)
 KINDS = "a device such as /dev/ttyUSB0, host:[BOARD[/KERNELS]], qemu:BOARD, pty:, or replay:FILE"
 BOOTING = re.compile(rb"rst:0x|ESP-ROM:|U-Boot|boot:")
@@ -140,7 +140,10 @@ def _other_speed(link: Link, line: SerialLine) -> Opened | None:
             raise DeviceError(f"{line.name}: the board speaks {speed} baud, not {asked}.", f"Add --baud {speed}.")
         link.settle(SETTLE_S)
         line.set_baud(asked)
-        return link.open(OPEN_S)
+        opened = link.open(FOLLOW_S)
+        if opened is None:
+            raise DeviceError(f"{line.name}: the board speaks {speed} baud, and {asked} does not work on this line.", f"Add --baud {speed}.")
+        return opened
     line.set_baud(asked)
     return None
 

@@ -74,3 +74,9 @@ class Deframer:
         while len(self._rest) > LONGEST or (self._rest.endswith(b"\n") and Garbage(bytes(self._rest)).is_text):
             yield Garbage(bytes(self._rest[:LONGEST]))          # a whole line of a log need not wait for a frame
             del self._rest[:LONGEST]
+
+    def rest(self) -> Iterator[Garbage]:
+        """What came and is no frame yet: it will be none."""
+        if self._rest:
+            yield Garbage(bytes(self._rest))
+            self._rest.clear()

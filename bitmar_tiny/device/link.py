@@ -81,6 +81,8 @@ class Link:
             again = min(time.monotonic() + OPEN_EVERY_S, until)
             while self.opened is None and time.monotonic() < again:
                 self._receive(max(0.0, again - time.monotonic()))
+        for piece in self._deframer.rest():
+            self._take_garbage(piece)
         return self.opened
 
     def close(self) -> None:

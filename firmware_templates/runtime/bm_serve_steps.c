@@ -95,7 +95,7 @@ void bm_serve_image(bm_server *v)
         return;
     }
     const bm_status status = bm_set_image_from(v->s, next_vector, &from);
-    bm_serve_result(v, from.bad || v->left ? BM_RESULT_MALFORMED : (int32_t)status, 0);
+    bm_serve_result(v, from.bad || (status == BM_OK && v->left) ? BM_RESULT_MALFORMED : (int32_t)status, 0);
 }
 
 /* -- steps ------------------------------------------------------------------------------------ */

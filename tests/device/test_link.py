@@ -1,0 +1,315 @@
+"""The link between a host and firmware on a terminal: exact whatever the line does, and a sentence for everything that goes wrong."""
+
+import os
+import random
+import subprocess
+import sys
+import time
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from device.boards import FakeBoard, of_version
+from device.lines import NoisyLine, SlowLine
+
+from bitmar_tiny.device import connect as connecting
+from bitmar_tiny.device import protocol
+from bitmar_tiny.device.board import Board
+from bitmar_tiny.device.channel import LinkChannel
+from bitmar_tiny.device.connect import FirmwareLine, connect, open_board
+from bitmar_tiny.device.frames import DATA, Deframer, Frame, Garbage
+from bitmar_tiny.errors import ConfigError, DataError, DeviceError
+from bitmar_tiny.frozen import random_model
+from bitmar_tiny.golden.model import GoldenModel
+from bitmar_tiny.golden.sampler import Sampler
+from bitmar_tiny.store import Memory
+from bitmar_tiny.verify.board_target import BoardTarget
+from bitmar_tiny.verify.compare import verify
+from bitmar_tiny.verify.script import standard
+from bitmar_tiny.verify.target import GoldenTarget
+from codegen.boards import load_board
+from support import TINY, need
+
+#: A thousand takes a quarter of a minute.
+EXCHANGES = int(os.environ.get("BITMAR_EXCHANGES", 150))
+FUZZ = int(os.environ.get("BITMAR_FUZZ_FRAMES", 20_000))
+NAMED_WITHIN_S = 5.0
+BAUD = 921600
+
+
+@pytest.fixture(scope="module")
+def program(tiny):
+    """Firmware of the tiny model on a terminal, with taps and marks."""
+    need("host")
+    line = FirmwareLine("host:", tiny, load_board("host"), None, ("-DBM_TAPS", "-DBM_PROFILE"), "auto")
+    yield line
+    line.close()
+
+
+def board_on(line) -> Board:
+    board = Board(LinkChannel(connect(line)))
+    board.taps({}, 0)
+    board.begin()
+    return board
+
+
+# -- frames --------------------------------------------------------------------------------------------
+
+
+def test_frames_come_through_in_any_pieces_between_garbage():
+    rng = random.Random(0)
+    frames = [Frame(DATA, rng.randrange(1 << 16), rng.randrange(1 << 16), rng.randrange(1 << 16), rng.randbytes(rng.choice((0, 1, 253, 254, 255, 1024))))
+              for _ in range(200)]
+    stream = b"".join(f.encode() + (b"I (312) a log line\r\n" if i % 3 == 0 else b"") for i, f in enumerate(frames))
+    deframer, got = Deframer(), []
+    while stream:
+        n = rng.randrange(1, 300)
+        got += deframer.feed(stream[:n])
+        stream = stream[n:]
+    assert [g for g in got if isinstance(g, Frame)] == frames
+    assert all(g.is_text for g in got if isinstance(g, Garbage)) and any(isinstance(g, Garbage) for g in got)
+
+
+def test_the_host_parser_survives_anything():
+    """Random bytes, and frames that were damaged: no exception, no wrong frame, and no memory without bound."""
+    rng, deframer = random.Random(1), Deframer()
+    frames = [Frame(DATA, i, i, i, rng.randbytes(i)) for i in range(60)]
+    good = {f.encode() for f in frames}
+    for _ in range(FUZZ):
+        raw = bytearray(rng.choice(frames).encode() if rng.random() < 0.7 else rng.randbytes(rng.randrange(80)))
+        for _ in range(rng.randrange(3)):
+            if raw:
+                raw[rng.randrange(len(raw))] = rng.randrange(256)
+        for piece in deframer.feed(bytes(raw)):
+            assert isinstance(piece, Garbage) or piece.encode() in good
+    assert sum(len(g.data) for g in deframer.feed(b"x" * 100_000)) > 90_000
+
+
+def test_c_header_and_document_are_those_of_the_table():
+    root = Path(protocol.__file__).resolve().parents[2]
+    assert (root / "firmware_templates" / "runtime" / "bm_protocol.h").read_text() == protocol.c_header()
+    text = (root / "docs" / "serial-protocol.md").read_text()
+    assert text == protocol.documented(text)
+
+
+# -- streams -------------------------------------------------------------------------------------------
+
+
+def test_noise_costs_time_and_nothing_else(program, tiny):
+    """1% of bytes dropped, doubled, flipped or inserted: every answer is right."""
+    line = NoisyLine(program, 0.01, seed=3)
+    board = board_on(line)
+    board.taps({board.identity.taps - 8: 1})                       # logits
+    golden, rng = GoldenModel(tiny.config, tiny.arrays), random.Random(4)
+    for i in range(EXCHANGES):
+        token = rng.randrange(tiny.config.vocab_size)
+        if i % 40 == 0:
+            board.begin(), golden.begin_episode()
+        assert [t.crc for t in board.tokens([token])] == [zlib.crc32(golden.step(token).astype("<i4").tobytes())]
+    assert line.harmed > EXCHANGES // 2 and board.channel.link.counts.damaged > EXCHANGES // 10
+
+
+def test_much_noise_ends_in_a_sentence(program):
+    start = time.monotonic()
+    with pytest.raises(DeviceError, match="no whole frame|too bad to work over"):
+        board_on(NoisyLine(program, 0.2))
+    assert time.monotonic() - start < NAMED_WITHIN_S
+
+
+def test_bulk_data_uses_the_line(program):
+    """At 921600 baud, framing and acknowledgements of both directions counted against the payload."""
+    line, n = SlowLine(program, BAUD), 100_000
+    board = board_on(line)
+    before = board.counters()["resent"]
+    for send in (lambda: board.source(n) == protocol.pattern(n), lambda: board.sink(protocol.pattern(n)) == 0):
+        line.sent = line.received = 0
+        assert send()
+        assert n / (line.sent + line.received) >= 0.9
+    assert board.counters()["resent"] == before and board.channel.link.counts.resent == 0
+
+
+def test_a_new_session_interrupts_the_old_one(program, tiny):
+    board_on(program).channel.link.send(protocol.BY_NAME["generate"].pack(10**6, 1, 0.0, 0, 1))
+    assert board_on(program).identity.model_sha256 == tiny.digest
+
+
+def test_a_host_without_a_session_is_told(program):
+    board = board_on(program)
+    board_on(program)
+    with pytest.raises(DeviceError, match="lost the session"):
+        board.begin()
+
+
+# -- the model over the link ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("memory", ["auto", "sd", "flash"])
+def test_verified_recorded_and_replayed(odd, tmp_path, memory):
+    """Bit-exact with image, episodes and power cuts, for every place of the memory; a record gives the same verdict."""
+    need("host")
+    script = standard(odd.config, 40)
+    for port, record in (("host:", tmp_path / "r"), (f"replay:{tmp_path / 'r'}", None)):
+        board = open_board(port, odd, record=record, flags=("-DBM_TAPS",), memory=memory)
+        target = BoardTarget(board, odd)
+        verdict = verify(odd, target, target.possible(script), golden=GoldenTarget(odd, target.memory))
+        board.close()
+        assert verdict.exact and verdict.steps > 90 and verdict.taps > 2000
+    (tmp_path / "cut").write_text("\n".join((tmp_path / "r").read_text().splitlines()[:50]))
+    with pytest.raises(DataError, match="ends early"):
+        list(BoardTarget(open_board(f"replay:{tmp_path / 'cut'}", odd), odd).run(script, {}))
+    with pytest.raises(DataError, match="asks something else"):
+        open_board(f"replay:{tmp_path / 'r'}", odd).memory_on(False)
+
+
+def test_generation_is_goldens(program, tiny):
+    board, image = board_on(program), np.random.default_rng(0).normal(size=(TINY.image_inputs, 768)).astype(np.float32)
+    board.image(image)
+    golden, sampler, prompt = GoldenModel(tiny.config, tiny.arrays), Sampler(0.9, 5, 7), [3, 1, 4]
+    golden.set_image(image)
+    eos = token = tiny.config.vocab_size - 1
+    want = []
+    for i in range(len(prompt) + 20):
+        acc = golden.step(token)
+        token = prompt[i] if i < len(prompt) else sampler.pick(acc, golden.head_scale * np.float32(tiny.arrays["head.w.scale"]))
+        if i >= len(prompt) and token == eos:
+            break
+        want += [token] * (i >= len(prompt))
+    assert [t for t, _ in board.generate(prompt, 20, 0.9, 5, 7)] == want
+
+
+def test_memory_goes_both_ways_and_on_where_it_was_cut(program, odd):
+    board = board_on(program)
+    before, rng = board.read_memory(), np.random.default_rng(5)
+    other = Memory(rng.integers(-32000, 32000, before.codes.shape).astype(np.int16), rng.random(before.slots).astype(np.float32),
+                   rng.integers(0, 1 << 24, before.slots).astype(np.uint32))
+    first, rest = protocol.BY_NAME["memory_write"], protocol.BY_NAME["memory_write"].number
+    board.channel.link.send(protocol.header(rest, 9000) + first.layout.pack(0) + bytes(500))     # cut in the first block
+    board = board_on(program)
+    board.write_memory(other, resume=True)
+    got = board.read_memory()
+    assert all(np.array_equal(getattr(got, k), getattr(other, k)) for k in ("codes", "scales", "usage"))
+    board.write_memory(before)
+
+
+def test_what_firmware_cannot_do_is_said(tiny):
+    need("host")
+    board = open_board("host:", tiny)
+    with pytest.raises(DeviceError, match="built without taps"):
+        BoardTarget(board, tiny)
+    with pytest.raises(DeviceError, match="refused 'taps': this firmware was built without that"):
+        board.taps({0: 1})
+    with pytest.raises(DeviceError, match="token id outside the vocabulary"):
+        board.tokens([10**6])
+    with pytest.raises(DeviceError, match="NaN or infinity"):
+        board.image(np.full((TINY.image_inputs, 768), np.nan, np.float32))
+    board.close()
+
+
+# -- what goes wrong -----------------------------------------------------------------------------------
+
+
+def refused(words, port, model=None, **options):
+    start = time.monotonic()
+    with pytest.raises(DeviceError, match=words) as caught:
+        open_board(port, model, **options)
+    assert caught.value.hint and time.monotonic() - start < NAMED_WITHIN_S
+
+
+def test_ports_that_are_none(tmp_path):
+    refused("there is no such port", "/dev/ttyNONE7")
+    refused("not a serial port", str(tmp_path))
+    with pytest.raises(ConfigError, match="no kind of port 'usb:'"):
+        open_board("usb:1")
+
+
+def test_a_port_in_use(tmp_path):
+    fake = FakeBoard()
+    code = f"import serial, time; held = serial.Serial({fake.path!r}, exclusive=True); print('x', flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as other:
+        other.stdout.read(1)
+        refused("another program uses the port", fake.path)
+        other.kill()
+    fake.close()
+
+
+@pytest.mark.parametrize("answer, first, words", [
+    (of_version(9), b"", "speaks version 9 of the protocol, this program version 1"),
+    (lambda data: b"", b"rst:0x1 (POWERON),boot:0x0 (DOWNLOAD(USB/UART0))\r\nwaiting for download\r\n", "waits in its boot loader"),
+    (lambda data: b"\xc0\x01\x08\x04\x00\x07\x07\x12\x20\x00\x00\x00\x00\xc0" if b"\x07\x07\x12\x20UUUU" in data else b"", b"", "waits in its boot loader"),
+    (lambda data: b"login: ", b"Debian GNU/Linux\r\n", "prints text there, but no firmware"),
+    (lambda data: bytes(b ^ 0x5A for b in data), b"", "no whole frame"),
+    (lambda data: b"", b"", "nothing answers"),
+    (lambda data: b"", b"Guru Meditation Error: Core 0 panic'ed\r\n", "crashed while it started"),
+], ids=["version", "loader's text", "loader's answer", "other program", "garbage", "silence", "crash"])
+def test_boards_that_are_not_as_they_should_be(answer, first, words):
+    fake = FakeBoard(answer, first)
+    refused(words, fake.path)
+    fake.close()
+
+
+def test_another_speed(program):
+    """The board speaks 460800 baud: bytes at any other speed are garbage in both directions."""
+    from bitmar_tiny.device.lines import SerialLine
+
+    def relay(data):
+        garble = (lambda d: d) if fake.baud == termios_speed(460800) else (lambda d: bytes(b ^ 0x81 for b in d))
+        program.write(garble(data))
+        return garble(program.read(0.05))
+
+    fake = FakeBoard(relay)
+    refused("speaks 460800 baud, and 115200 does not work on this line", fake.path)
+    line = SerialLine(fake.path, 460800)
+    assert connect(line).opened.version == protocol.VERSION
+    line.close()
+    fake.close()
+
+
+def termios_speed(baud):
+    import termios
+    return getattr(termios, f"B{baud}")
+
+
+def test_unplugged_in_the_middle():
+    fake = FakeBoard(of_version(protocol.VERSION))
+    link = connect(connecting.open_line(fake.path, None))
+    fake.close()
+    start = time.monotonic()
+    with pytest.raises(DeviceError, match="connection was lost in the middle"):
+        Board(LinkChannel(link))
+    assert time.monotonic() - start < NAMED_WITHIN_S
+
+
+def test_a_program_that_dies_is_named_and_leaves_nothing(tiny):
+    need("host")
+    board = open_board("host:", tiny)
+    line = board.channel.link.line
+    line.process.kill()
+    with pytest.raises(DeviceError, match="ended with status -9"):
+        board.begin()
+    folder, pid = line.folder.name, line.process.pid
+    board.close()
+    assert not os.path.exists(folder) and not os.path.exists(f"/proc/{pid}")
+
+
+def test_firmware_of_another_model(tiny, odd):
+    need("host")
+    line = FirmwareLine("host:", odd, load_board("host"), None, (), "auto")
+    with pytest.raises(DeviceError, match="holds another model"):
+        Board(LinkChannel(connect(line))).need(tiny)
+    line.close()
+
+
+def test_a_model_that_did_not_start_says_why(tmp_path):
+    """A store that is not there: the firmware answers, and says so."""
+    need("host")
+    model = random_model(TINY, seed=1)
+    line = FirmwareLine("host:", model, load_board("host"), None, (), "sd")
+    os.remove(next(Path(line.folder.name).rglob("memory.store")))
+    line.restart()
+    board = Board(LinkChannel(connect(line)))
+    with pytest.raises(DeviceError, match="did not start on the board: the memory's store"):
+        board.need(model)
+    with pytest.raises(DeviceError, match="the model did not start"):
+        board.begin()
+    line.close()
