@@ -137,23 +137,27 @@ static void unknown(bm_ascii *a, const char *word, size_t n)
     bm_ascii_say(a, "]");
 }
 
+/* The commands that stand alone. */
+static int is_alone(const char *word, size_t n)
+{
+    return bm_words_is(word, n, "name") || bm_words_is(word, n, "profile") || bm_words_is(word, n, "timestamp") ||
+           bm_words_is(word, n, "help") || bm_words_is(word, n, "results");
+}
+
 static void execute(bm_ascii *a, bm_words *w)
 {
     const char *word;
     const size_t n = bm_words_next(w, &word);
     if (n == 0) return;                          /* a lone '%' asks whether the board is ready */
-    if (bm_words_is(word, n, "db")) {
-        db(a, w);
-    } else if (bm_words_is(word, n, "infer")) {
-        bm_ascii_infer(a, w);
-    } else if (bm_words_done(a, w)) {
-        if (bm_words_is(word, n, "name")) name(a);
-        else if (bm_words_is(word, n, "profile")) profile(a);
-        else if (bm_words_is(word, n, "timestamp")) timestamp(a);
-        else if (bm_words_is(word, n, "help")) help(a);
-        else if (bm_words_is(word, n, "results")) bm_ascii_results(a);
-        else unknown(a, word, n);
-    }
+    if (bm_words_is(word, n, "db")) db(a, w);
+    else if (bm_words_is(word, n, "infer")) bm_ascii_infer(a, w);
+    else if (!is_alone(word, n)) unknown(a, word, n);
+    else if (!bm_words_done(a, w)) return;
+    else if (bm_words_is(word, n, "name")) name(a);
+    else if (bm_words_is(word, n, "profile")) profile(a);
+    else if (bm_words_is(word, n, "timestamp")) timestamp(a);
+    else if (bm_words_is(word, n, "help")) help(a);
+    else bm_ascii_results(a);
 }
 
 void bm_ascii_command(bm_ascii *a, const char *line, size_t n)

@@ -1,6 +1,9 @@
 /* The text face of the link on stdin and stdout, in the place of linux_main.c of a generated project.
  *
- *   ascii_driver [MS]     MS: the clock is a pretended one, and each look at it takes so many milliseconds
+ *   ascii_driver [MS [spoil]]
+ *
+ * MS: the clock is a pretended one, and each look at it takes so many milliseconds; 0: the real one. spoil: something writes over
+ * the input after every command.
  */
 #define _POSIX_C_SOURCE 200809L
 #include <stdio.h>
@@ -62,6 +65,7 @@ int main(int argc, char **argv)
             if (bytes[i] == '%') {
                 bm_ascii_command(&a, line, n);
                 n = 0;
+                if (argc > 2) input[3] ^= 1u;
             } else if (n < sizeof line) {
                 line[n++] = bytes[i];
             }
