@@ -17,8 +17,8 @@ from ..errors import BitmarError
 COMMANDS = {
     "train": "train", "freeze": "freeze", "codegen": "codegen", "build": "build", "verify": "verify",
     "generate": "generate", "evaluate": "evaluate", "features": "features", "boards": "boards", "info": "info",
-    "profile": "profile", "compare": "compare", "flash": "flash", "link": "link", "memory": "memory", "bench": "bench",
-    "doctor": "doctor", "demo": "demo",
+    "profile": "profile", "compare": "compare", "flash": "flash", "link": "link", "ports": "ports", "memory": "memory",
+    "bench": "bench", "doctor": "doctor", "demo": "demo",
 }
 
 #: Words for people go to stderr, results to stdout.

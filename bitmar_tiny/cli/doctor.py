@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import glob
 import importlib.util
-import os
 import platform
 import shutil
 
@@ -15,6 +13,7 @@ from codegen.boards import board_files, load_board
 from codegen.build import has_compiler, install_hint
 
 from ..bench.cycles import mca_tool
+from ..device.ports import names, refusal
 from .app import print_json, results
 from .common import json_option
 
@@ -41,9 +40,9 @@ def examine() -> list[dict[str, str]]:
     for package, purpose in PACKAGES.items():
         add(f"python: {package}", importlib.util.find_spec(package) is not None, purpose,
             f"pip install {package.replace('_', '-')}")
-    for port in sorted(glob.glob("/dev/ttyUSB*") + glob.glob("/dev/ttyACM*")):
-        add(f"port: {port}", os.access(port, os.R_OK | os.W_OK), "a board",
-            f"sudo usermod -aG $(stat -c %G {port}) $USER, then log in again")
+    for port in names():
+        refused = refusal(port)
+        add(f"port: {port}", not refused, "a board", refused)
     return rows
 
 

@@ -23,10 +23,10 @@ CONNECT_ATTEMPTS = 3
 #: What esptool prints -> what it means, and what to do. The first that matches counts.
 WORDS: tuple[tuple[str, str, str], ...] = (
     (r"No such file or directory|could not open port .*FileNotFound|does(n't| not) exist.*\(\[Errno 2\]", "there is no such port",
-     "Plug the board in; 'ls /dev/ttyUSB* /dev/ttyACM*' shows what is there."),
-    (r"Permission denied|Errno 13", "you may not use the port", "Add yourself to its group: sudo usermod -aG dialout $USER, then log in again."),
+     "Plug the board in; 'bitmar-tiny ports' shows what is there."),
+    (r"Permission denied|Errno 13", "you may not use the port", "'bitmar-tiny ports' says what to do."),
     (r"Resource busy|Device or resource busy|Errno 16|Could not exclusively lock|Resource temporarily unavailable",
-     "another program uses the port", "Close the serial monitor; 'fuser PORT' names it."),
+     "another program uses the port", "Close the serial monitor; 'bitmar-tiny ports' names it."),
     (r"This chip is ([\w-]+), not ([\w-]+)", r"the chip is a {1}, the board profile is for a {2}", "Choose the board with --board."),
     (r"chip stopped responding|serial exception error|Lost connection|device disconnected|Input/output error|Errno 5\b|Write timeout|The chip stopped",
      "the connection was lost in the middle", "Check cable and power, then run the command again."),

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import stat
-from pathlib import Path
 from typing import Any, Callable
 
 from codegen.boards import Board, Flash
@@ -13,29 +10,13 @@ from codegen.boards import Board, Flash
 from ..errors import DeviceError
 from .esptool import Port, need_esptool, run
 from .pieces import Piece
+from .ports import check
 
 VERIFY_BYTES_PER_S = 200_000            # the chip hashes its own flash; a slow one
 WRITE_MARGIN_S, VERIFY_MARGIN_S = 60.0, 20.0
 WRITE_SLOWNESS = 4.0                    # of the line's own rate: erasing, retries
 
 Report = Callable[[Piece, str, float], None]
-
-
-def check_port(port: str) -> None:
-    """``DeviceError`` if the port is missing, is no serial port, may not be used, or is in use."""
-    import serial
-
-    if not os.path.exists(port):
-        raise DeviceError(f"{port}: there is no such port.", "Plug the board in; 'ls /dev/ttyUSB* /dev/ttyACM*' shows what is there.")
-    if not stat.S_ISCHR(os.stat(port).st_mode):
-        raise DeviceError(f"{port}: not a serial port.", "Name a device such as /dev/ttyUSB0.")
-    if not os.access(port, os.R_OK | os.W_OK):
-        raise DeviceError(f"{port}: you may not use the port.",
-                          "Add yourself to its group: sudo usermod -aG dialout $USER, then log in again.")
-    try:
-        serial.Serial(port, exclusive=True).close()
-    except (serial.SerialException, OSError):
-        raise DeviceError(f"{port}: another program uses the port.", f"Close the serial monitor; 'fuser {port}' names it.") from None
 
 
 def write(pieces: list[Piece], board: Board, port: Port, verify: bool = True,
@@ -45,7 +26,7 @@ def write(pieces: list[Piece], board: Board, port: Port, verify: bool = True,
     ``DeviceError`` says what went wrong, what is on the board now, and that the command can be run again.
     """
     need_esptool()
-    check_port(port.name)
+    check(port.name)
     done: list[dict[str, Any]] = []
     try:
         _check_chip(board.flash, port)

@@ -14,7 +14,7 @@ import pytest
 
 from bitmar_tiny.device import esptool
 from bitmar_tiny.device.esptool import Port, words_for
-from bitmar_tiny.device.flash import check_port, write
+from bitmar_tiny.device.flash import write
 from bitmar_tiny.device.pieces import APP, MODEL, collect
 from bitmar_tiny.errors import ConfigError, DataError, DeviceError
 from codegen.boards import load_board
@@ -139,25 +139,6 @@ def _chatter(master, noise, stop):
                 action()
             except (BlockingIOError, OSError):
                 pass
-
-
-def test_ports_that_cannot_be_used(tmp_path):
-    with pytest.raises(DeviceError, match="no such port"):
-        check_port(str(tmp_path / "ttyUSB7"))
-    (tmp_path / "file").write_text("x")
-    with pytest.raises(DeviceError, match="not a serial port"):
-        check_port(str(tmp_path / "file"))
-    import serial
-    _, slave = pty.openpty()
-    with serial.Serial(os.ttyname(slave), exclusive=True), pytest.raises(DeviceError, match="another program uses the port"):
-        check_port(os.ttyname(slave))
-
-
-def test_no_permission_is_named(monkeypatch):
-    _, slave = pty.openpty()
-    monkeypatch.setattr(os, "access", lambda *a: False)          # root may use every port
-    with pytest.raises(DeviceError, match="may not use the port.*dialout"):
-        check_port(os.ttyname(slave))
 
 
 @pytest.mark.parametrize("text, words", [
