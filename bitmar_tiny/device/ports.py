@@ -121,9 +121,10 @@ def explain(path: str, error: OSError) -> DeviceError:
     except DeviceError as known:
         return known
     if error.errno in (errno.EACCES, errno.EPERM):
-        return DeviceError(f"{path}: you may not use the port.", "Another program may forbid it; run the command as the user who owns the port.")
+        return DeviceError(f"{path}: you may not use the port.", "Run the command as the user who owns the port.")
     if error.errno in (errno.EBUSY, errno.EAGAIN):
-        return DeviceError(f"{path}: a program of another user uses the port.", f"'sudo fuser -v {path}' names it; ModemManager is a usual one.")
+        return DeviceError(f"{path}: a program of another user uses the port.",
+                           f"'sudo fuser -v {path}' names it; ModemManager is a usual one.")
     if error.errno in (errno.ENXIO, errno.ENODEV, errno.EIO):
         return DeviceError(f"{path}: there is no device behind the port.", "Check cable and power, then run the command again.")
     return DeviceError(f"{path}: cannot be used as a serial port ({(error.strerror or str(error)).lower()}).", LIST)
@@ -168,4 +169,5 @@ def refusal(path: str) -> str:
 def _busy(path: str, users: list[Holder]) -> DeviceError:
     first = users[0]
     more = f" and {len(users) - 1} more" if len(users) > 1 else ""
-    return DeviceError(f"{path}: '{first.program}' (process {first.pid}){more} uses the port.", f"Close it, or end it with: kill {first.pid}.")
+    return DeviceError(f"{path}: '{first.program}' (process {first.pid}){more} uses the port.",
+                       f"Close it, or end it with: kill {first.pid}.")

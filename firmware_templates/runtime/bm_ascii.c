@@ -37,10 +37,10 @@ static void db_load(bm_ascii *a, bm_words *w)
 static void db_bytes(bm_ascii *a, bm_words *w, const char *word, size_t n)
 {
     const size_t from = a->loaded;
-    const char *why = a->size == 0        ? "Command 'db load' must come first"
-                      : from == a->size ? "All bytes are loaded"
-                      : n & 1u          ? "Insufficent number of hex digits" /* as it is published */
-                                        : NULL;
+    const char *why = NULL;
+    if (a->size == 0) why = "Command 'db load' must come first";
+    else if (from == a->size) why = "All bytes are loaded";
+    else if (n & 1u) why = "Insufficent number of hex digits"; /* as it is published */
     if (!bm_words_done(a, w)) return;
     if (why) {
         bm_ascii_fail(a, why);

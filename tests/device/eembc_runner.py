@@ -21,7 +21,7 @@ PIECE = 31
 
 class Runner:
     def __init__(self, port: str, baud: int = 115200) -> None:
-        self.serial = serial.Serial(port, baud, timeout=0.1)
+        self.serial = serial.Serial(port, baud, timeout=0.1, exclusive=True)   # numbers of pseudo terminals are soon used again
 
     def close(self) -> None:
         self.serial.close()
@@ -67,11 +67,13 @@ class Runner:
     def infer(self, n: int, warmups: int) -> dict:
         """``results`` and, from the two time stamps, ``us``."""
         found: dict = {}
-        for line in self.command(f"infer {n} {warmups}", INFER_S):
+        lines = self.command(f"infer {n} {warmups}", INFER_S)
+        for line in lines:
             if match := re.match(r"^m-results-\[([^]]+)\]$", line):
                 found["results"] = [float(x) for x in match[1].split(",")]
             elif match := re.match(r"^m-lap-us-([0-9]+)$", line):
                 found["end" if "start" in found else "start"] = int(match[1])
+        assert {"start", "end", "results"} <= set(found), lines
         found["us"] = found["end"] - found["start"]
         return found
 
