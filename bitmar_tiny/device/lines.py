@@ -12,6 +12,7 @@ import tty
 from typing import Callable, Protocol
 
 from ..errors import DeviceError
+from .ports import check, explain
 
 GONE = (errno.EIO, errno.ENXIO, errno.ENODEV, errno.EBADF)
 END_S = 2.0                              # for a program to end before it is killed
@@ -75,16 +76,16 @@ class SerialLine(FdLine):
     def __init__(self, path: str, baud: int) -> None:
         import serial
 
-        from .flash import check_port
-
-        check_port(path)
+        check(path)
         self.serial = serial.Serial()
         self.serial.port, self.serial.baudrate, self.serial.exclusive = path, baud, True
         self.serial.dtr = self.serial.rts = False
         try:
             self.serial.open()
-        except (serial.SerialException, OSError, ValueError) as error:
-            raise DeviceError(f"{path}: the port cannot be opened at {baud} baud: {error}.", "Choose another speed with --baud.") from None
+        except ValueError:
+            raise DeviceError(f"{path}: the port does not know {baud} baud.", "Choose another speed with --baud.") from None
+        except OSError as error:
+            raise explain(path, error) from None
         super().__init__(self.serial.fileno(), path)
 
     @property

@@ -86,7 +86,12 @@ class Link:
         return self.opened
 
     def close(self) -> None:
-        """End the session and free the line."""
+        """End the session, so that the board waits for nothing, and free the line."""
+        try:
+            if self.opened:
+                self._transmit(Frame(CLOSED, self.session).encode())
+        except DeviceError:
+            pass                                 # the line is gone, and the session with it
         self.line.close()
 
     # -- streams -----------------------------------------------------------------------------------

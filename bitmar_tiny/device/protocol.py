@@ -18,7 +18,7 @@ FRAMES = {
     "opened": (2, "device: payload: version u8, bytes that it takes before it acknowledges u16, largest payload u16, milliseconds "
                   "since its start u32"),
     "data": (3, "payload: the next bytes of the sender's stream; without one, an acknowledgement"),
-    "closed": (4, "there is no such session"),
+    "closed": (4, "there is no such session, or it ends here"),
     "again": (5, "something came damaged or too early: send again what is not acknowledged, or an acknowledgement if all is"),
 }
 

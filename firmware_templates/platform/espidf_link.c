@@ -2,6 +2,7 @@
 #include "driver/uart.h"
 #include "driver/usb_serial_jtag.h"
 #include "esp_cpu.h"
+#include "esp_heap_caps.h"
 #include "esp_system.h"
 #include "esp_timer.h"
 #include "espidf.h"
@@ -118,12 +119,18 @@ static void line_idle(void *user, uint32_t ms)
     if (!has_early) has_early = take(&early, 1, ticks ? ticks : 1) == 1;
 }
 
+#if CONFIG_BITMAR_TEXT_MODE
+#define TEXT_INPUT heap_caps_malloc(BM_ASCII_INPUT, MALLOC_CAP_SPIRAM)
+#else
+#define TEXT_INPUT NULL
+#endif
+
 void espidf_link(bm_state *s, const char *why)
 {
     static bm_server server;
     static const struct bm_port port = {NULL, line_read, line_write, line_cycles, line_millis, line_reset,
                                         CONFIG_ESP_DEFAULT_CPU_FREQ_MHZ * 1000000u, line_stack_peak, line_idle, SET_BAUD, NULL};
     if (start() != 0) return;
-    bm_serve_init(&server, why ? NULL : s, why, &port);
+    bm_serve_init(&server, why ? NULL : s, why, &port, TEXT_INPUT);
     for (;;) bm_serve_once(&server);
 }

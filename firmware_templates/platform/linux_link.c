@@ -157,11 +157,12 @@ static int open_line(line *l, const char *path)
 int linux_link(bm_state *s, const char *why, const char *path, uint32_t baud)
 {
     static bm_server server;
+    static uint8_t text[BM_ASCII_INPUT];
     line l = {.baud = baud, .started = nanoseconds()};
     if (open_line(&l, path) != 0) return -1;
     const struct bm_port port = {&l, line_read, line_write, line_cycles, line_millis, NULL, cycles_hz(), line_stack_peak, line_idle,
                                  isatty(l.in) ? line_set_baud : NULL, NULL};
     l.floor = paint();
-    bm_serve_init(&server, s, why, &port);
+    bm_serve_init(&server, s, why, &port, text);
     for (;;) bm_serve_once(&server);
 }

@@ -116,13 +116,13 @@ static void help(bm_ascii *a)
     bm_ascii_say(a, "m-help-[results: of the last inference]");
 }
 
-void bm_ascii_init(bm_ascii *a, bm_state *s, const struct bm_port *port, uint8_t *input, float *features)
+void bm_ascii_init(bm_ascii *a, bm_state *s, const struct bm_port *port, uint8_t *input, float (*vectors)[BM_VISION])
 {
     memset(a, 0, sizeof *a);
     a->s = s;
     a->port = port;
     a->input = input;
-    a->features = features;
+    a->vectors = vectors;
     bm_sampler_init(&a->sampler, 0.0f, 1, 0);
     bm_ascii_say(a, "m-timestamp-mode-performance");
     timestamp(a);

@@ -29,7 +29,7 @@ typedef struct {
     bm_state *s;
     const struct bm_port *port;
     uint8_t *input;                    /* [BM_ASCII_INPUT] */
-    float *features;                   /* [BM_IMAGE_INPUTS * BM_VISION] scratch */
+    float (*vectors)[BM_VISION];       /* [BM_IMAGE_POOL] scratch */
     size_t size, loaded;               /* bytes that 'db load' announced, and that came since */
     uint32_t crc;                      /* of the bytes that came */
     uint32_t results;                  /* of the last inference; 0: there was none */
@@ -41,9 +41,9 @@ typedef struct {
     char text[128];
 } bm_ascii;
 
-/* Prints the start-up lines, up to m-ready. `input` and `features` may be shared with whatever else the board does between two
+/* Prints the start-up lines, up to m-ready. `input` and `vectors` may be shared with whatever else the board does between two
  * commands: an input that was written over is refused. */
-void bm_ascii_init(bm_ascii *a, bm_state *s, const struct bm_port *port, uint8_t *input, float *features);
+void bm_ascii_init(bm_ascii *a, bm_state *s, const struct bm_port *port, uint8_t *input, float (*vectors)[BM_VISION]);
 
 /* Execute one command: n characters without the '%'. Pass the first BM_ASCII_LINE + 1 of a longer one: it is refused.
  * 'infer' forgets the episode that the model was in. */

@@ -89,13 +89,26 @@ static const char *step(bm_ascii *a, uint32_t token, uint32_t since)
     return status == BM_OK ? NULL : bm_status_text(status);
 }
 
+typedef struct {
+    bm_ascii *a;
+    const uint8_t *patches;
+} picture;
+
+static const float *patch(void *context, uint32_t index, uint32_t side)
+{
+    const picture *p = context;
+    bm_pixels(p->patches + index * BM_VISION, BM_VISION, p->a->vectors[side]);
+    return p->a->vectors[side];
+}
+
 /* One inference; NULL, or what went wrong. */
 static const char *infer_once(bm_ascii *a, const episode *e, uint32_t since)
 {
     const char *why = NULL;
     bm_begin_episode(a->s);
     if (e->picture) {
-        const bm_status status = bm_set_image_pixels(a->s, e->picture, a->features);
+        picture shown = {a, e->picture};
+        const bm_status status = bm_set_image_from(a->s, patch, &shown);
         if (status != BM_OK) return bm_status_text(status);
     }
     for (uint32_t i = 0; !why && i <= e->n_prompt; i++) why = step(a, i ? u32_at(e->prompt + 4u * (i - 1u)) : BM_EOS, since);

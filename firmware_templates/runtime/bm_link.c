@@ -219,7 +219,8 @@ static int printable(uint8_t c)
     return (c >= ' ' && c < 127) || c == '\r' || c == '\n' || c == '\t';
 }
 
-/* What came before a '%', if it is a command: no frame is all text, since its second byte is its kind. */
+/* What came before a '%', if it is a command: no frame is all text, since its second byte is its kind, and a '%' right after a zero
+ * may be a frame's first. */
 static int take_text(bm_link *l)
 {
     size_t first = 0;
@@ -229,7 +230,7 @@ static int take_text(bm_link *l)
         if (first == i && l->raw[i] <= ' ') first++;
     }
     const size_t n = l->n - first;
-    if (n == 0) return 0;
+    if (n == 0 && l->framed) return 0;
     l->n = 0;
     l->text(l->text_context, (const char *)l->raw + first, n);
     return 1;
@@ -238,6 +239,7 @@ static int take_text(bm_link *l)
 static void take_byte(bm_link *l, uint8_t c)
 {
     if (c == '%' && take_text(l)) return;
+    l->framed = c == 0;
     if (c != 0) {
         if (l->n < sizeof l->raw) l->raw[l->n] = c;
         l->n += l->n <= sizeof l->raw;

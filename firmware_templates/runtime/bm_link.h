@@ -52,6 +52,7 @@ typedef struct {
     uint32_t answered_ms;        /* when the last of those was sent */
     uint8_t raw[BM_LINK_ENCODED + 1u];
     size_t n;                    /* bytes in raw; more than fit: skip to the next zero */
+    int framed;                  /* the last byte was a zero */
     uint8_t frame[BM_LINK_ENCODED + 2u];
     uint32_t frames, damaged, resent;
 } bm_link;

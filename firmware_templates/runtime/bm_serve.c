@@ -203,7 +203,13 @@ static void serve_model(bm_server *v, uint8_t message)
     }
 }
 
-void bm_serve_init(bm_server *v, bm_state *s, const char *why, const struct bm_port *port)
+static void text_command(void *context, const char *line, size_t n)
+{
+    bm_server *v = context;
+    bm_ascii_command(&v->text, line, n);
+}
+
+void bm_serve_init(bm_server *v, bm_state *s, const char *why, const struct bm_port *port, uint8_t *text)
 {
     memset(v, 0, sizeof *v);
     v->s = s;
@@ -213,6 +219,10 @@ void bm_serve_init(bm_server *v, bm_state *s, const char *why, const struct bm_p
     if (!s) return;
     bm_serve_count(v);
     bm_serve_start_taps(v);
+    if (!text) return;
+    bm_ascii_init(&v->text, s, port, text, v->vectors);
+    v->link.text = text_command;
+    v->link.text_context = v;
 }
 
 void bm_serve_once(bm_server *v)

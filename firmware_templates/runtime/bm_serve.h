@@ -5,6 +5,7 @@
 #define BM_SERVE_H
 
 #include "bitmar.h"
+#include "bm_ascii.h"
 #include "bm_link.h"
 
 #ifdef __cplusplus
@@ -19,6 +20,7 @@ typedef struct {
     const struct bm_port *port;
     const char *why;             /* why it did not */
     bm_link link;
+    bm_ascii text;               /* the text face, on the same line */
     bm_sampler sampler;
     uint32_t left;               /* bytes of the message that nobody read yet */
     uint32_t next_block;         /* of the memory, that memory_write awaits */
@@ -34,8 +36,8 @@ typedef struct {
     float vectors[BM_IMAGE_POOL][BM_VISION];
 } bm_server;
 
-/* s: a model that started; or NULL, and why it did not. */
-void bm_serve_init(bm_server *server, bm_state *s, const char *why, const struct bm_port *port);
+/* s: a model that started; or NULL, and why it did not. text: [BM_ASCII_INPUT] for the commands of bm_ascii.h, or NULL: without them. */
+void bm_serve_init(bm_server *server, bm_state *s, const char *why, const struct bm_port *port, uint8_t *text);
 
 /* Answer one request. Waits for it; returns after it, or when the session ended. */
 void bm_serve_once(bm_server *server);

@@ -16,7 +16,7 @@
 extern const uint8_t bm_blob[], bm_blob_end[];
 
 static uint8_t memory[BM_RAM_TOTAL] __attribute__((aligned(64)));
-static float features[BM_IMAGE_INPUTS * BM_VISION];
+static float vectors[BM_IMAGE_POOL][BM_VISION];
 static uint64_t look_ms, pretended_ms;
 
 static uint64_t nanoseconds(void *user)
@@ -59,7 +59,7 @@ int main(int argc, char **argv)
     look_ms = argc > 1 ? strtoull(argv[1], NULL, 10) : 0;
     bm_ram_slice(memory, ram);
     if (!input || bm_init(&s, bm_blob, (size_t)(bm_blob_end - bm_blob), ram) != BM_OK) return 2;
-    bm_ascii_init(&a, &s, &port, input, features);
+    bm_ascii_init(&a, &s, &port, input, vectors);
     while ((got = read(STDIN_FILENO, bytes, sizeof bytes)) > 0)
         for (ssize_t i = 0; i < got; i++) {
             if (bytes[i] == '%') {

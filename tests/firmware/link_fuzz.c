@@ -14,6 +14,7 @@
 extern const uint8_t bm_blob[], bm_blob_end[];
 
 static uint8_t memory[BM_RAM_TOTAL] __attribute__((aligned(64)));
+static uint8_t text[BM_ASCII_INPUT];
 static bm_server server;
 static bm_state state;
 static uint64_t seed;
@@ -183,6 +184,6 @@ int main(int argc, char **argv)
     seed = argc > 2 ? strtoul(argv[2], NULL, 10) : 0u;
     bm_ram_slice(memory, ram);
     if (bm_init(&state, bm_blob, (size_t)(bm_blob_end - bm_blob), ram) != BM_OK) return 2;
-    bm_serve_init(&server, &state, NULL, &port);
+    bm_serve_init(&server, &state, NULL, &port, text);
     for (;;) bm_serve_once(&server);
 }
