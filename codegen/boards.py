@@ -116,7 +116,7 @@ class Board(StrictModel):
 
     name: str
     title: str
-    os: Literal["linux", "xtensa", "espidf"]
+    os: Literal["linux", "xtensa", "espidf", "bare"]
     machine: str = Field(description="what `uname -m` says on it")
     kernels: list[str] = Field(min_length=1, description="kernel families, the preferred one first")
     kernel_flags: dict[str, list[str]] = {}

@@ -105,7 +105,7 @@ def build(project: Path, board: Board, family: str, *, compiler: str | None = No
         target = out / (source.stem + ".o")
         hot = source.suffix == ".c" and (source.stem in HOT_SOURCES or source.stem.startswith("bm_kernels__"))
         own = [*board.family_flags(family, tool), *(["-O3"] if opt == "-O2" else [])] if hot else []
-        mine = flags if source.suffix == ".c" else [f for f in flags if f.startswith(("-I", "-m"))]
+        mine = flags if source.suffix == ".c" else [f for f in flags if f.startswith(("-D", "-I", "-m"))]
         _run([*command, *mine, *own, "-c", str(source), "-o", str(target)], source.name)
         return target
 

@@ -33,7 +33,8 @@ MEMORY_STORE = "memory.store"
 
 @dataclass(frozen=True)
 class Layout:
-    """Where a project's files go: the model's sources, the platform's (patterns in firmware_templates/platform), templates."""
+    """Where a project's files go: the model's sources, the platform's (patterns in firmware_templates/platform, with fields of the
+    board), templates."""
 
     model: str
     platform: str
@@ -45,6 +46,8 @@ LAYOUTS = {
     "linux": Layout("src", "src", ("linux_*", "trace.*"),
                     {"Makefile.j2": "Makefile", "CMakeLists.txt.j2": "CMakeLists.txt", "README.md.j2": "README.md"}),
     "xtensa": Layout("src", "src", ("xtensa_*", "trace.*", "softfloat.c"), {"Makefile.j2": "Makefile", "README.md.j2": "README.md"}),
+    "bare": Layout("src", "src", ("bare.h", "bare_main.c", "bare_blob.S", "bare_sections.ld", "bare_{machine}*", "bare_{name}.ld"),
+                   {"Makefile.j2": "Makefile", "README.md.j2": "README.md"}),
     "espidf": Layout(espidf.MODEL, espidf.PLATFORM, ("espidf*",), espidf.TEMPLATES),
 }
 
@@ -129,7 +132,7 @@ def _copy_sources(project: Project) -> dict[str, list[str]]:
                *sorted((templates / "kernels").glob(f"bm_kernels__{project.family}*.S"))]
     kernels += [h for h in sorted((templates / "kernels").glob("*.h")) if f'"{h.name}"' in kernels[0].read_text()]
     model = [*sorted((templates / "runtime").glob("bm_*.[ch]")), templates / "runtime" / "bitmar.h", *kernels]
-    platform = [f for pattern in layout.patterns for f in sorted((templates / "platform").glob(pattern))]
+    platform = [f for pattern in layout.patterns for f in sorted((templates / "platform").glob(pattern.format(machine=project.board.machine, name=project.board.name)))]
     if project.blob.memory != "sd":
         model, platform = ([f for f in files if "_store" not in f.name] for files in (model, platform))
     for folder in {layout.model, layout.platform}:

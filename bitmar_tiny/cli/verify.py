@@ -14,7 +14,10 @@ from codegen.build import build, find_compiler, runner
 from codegen.emit import emit
 from codegen.resources import resource_dir
 
-from ..device.connect import open_board
+from ..device.board import Board as DeviceBoard
+from ..device.channel import LinkChannel
+from ..device.connect import connect, open_board
+from ..device.emulator import EmulatorLine
 from ..errors import ConfigError, ProcessorError, VerifyError
 from ..frozen import FrozenModel
 from ..taps import tap_table
@@ -126,9 +129,16 @@ def _one(model: FrozenModel, board: Board, family: str, compiler: str | None, op
         project = emit(model, board, folder / f"{board.name}-{family}", family, head_bits, memory)
         program = build(project.path, board, family, compiler=compiler, opt=opt, taps=True)
         bar.update(task, description=f"verify {label}")
-        target = ProgramTarget(program.command, label, tap_table(model.config), project.memory_store)
-        return verify(model, target, script, project.sources, lambda event: bar.update(task, completed=event + 1),
-                      GoldenTarget(model, project.blob.memory))
+        if board.os != "bare":
+            target = ProgramTarget(program.command, label, tap_table(model.config), project.memory_store)
+            return verify(model, target, script, project.sources, lambda event: bar.update(task, completed=event + 1),
+                          GoldenTarget(model, project.blob.memory))
+        line = EmulatorLine(board, program.path, label)
+        try:
+            target = BoardTarget(DeviceBoard(LinkChannel(connect(line))), model)
+            return verify(model, target, script, project.sources, lambda event: bar.update(task, completed=event + 1), GoldenTarget(model, target.memory))
+        finally:
+            line.close()
 
 
 def _print(verdicts: list[Verdict]) -> None:

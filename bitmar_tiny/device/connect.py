@@ -18,6 +18,7 @@ from ..errors import ConfigError, DeviceError
 from ..frozen import FrozenModel
 from .board import ANSWER_S, WORK_S, Board
 from .channel import Channel, LinkChannel, RecordingChannel, ReplayChannel
+from .emulator import EmulatorLine
 from .lines import Line, ProgramLine, PtyLine, SerialLine
 from .link import Link, Opened
 from .protocol import BY_NAME, VERSION
@@ -29,7 +30,7 @@ ATTACH_S = 60.0                          # for somebody to open the other end of
 OTHER_S, ROM_S = 0.25, 0.4               # for an answer at another speed; of a boot loader
 SETTLE_S, FOLLOW_S = 0.05, 0.6           # between the answer and the change of a speed; for an answer at it
 SPEEDS = (921600, 115200, 460800, 230400, 1500000, 57600)
-KINDS = "a device such as /dev/ttyUSB0, host:[BOARD[/KERNELS]], qemu:BOARD, pty:, or replay:FILE"
+KINDS = "a device such as /dev/ttyUSB0, host:[BOARD[/KERNELS]], qemu:BOARD[/KERNELS], pty:, or replay:FILE"
 BOOTING = re.compile(rb"rst:0x|ESP-ROM:|U-Boot|boot:")
 LOADER = re.compile(rb"waiting for download|DOWNLOAD\(|DOWNLOAD_BOOT", re.I)
 CRASHED = re.compile(rb"Guru Meditation|abort\(\) was called|HardFault|hard fault", re.I)
@@ -42,31 +43,75 @@ def silent(text: str) -> None:
     """Nobody wants to see what the board prints."""
 
 
-class FirmwareLine(ProgramLine):
-    """Firmware generated, built and started on this machine. ``plan``: what the project's plan.json says; ``emulated``: it does not
-    run on this processor itself."""
+class Firmware:
+    """Firmware for ``board`` generated and built on this machine, in a folder of its own until ``close``.
 
-    def __init__(self, port: str, model: FrozenModel, board: Profile, family: str | None, flags: tuple[str, ...], memory: str) -> None:
-        runner(board)                                  # complain before the work
-        if board.os != "linux":
-            raise ConfigError(f"{port}: programs for {board.name} have no link on this machine.", "Choose a Linux board, host for example.")
+    ``plan``: what the project's plan.json says; ``emulated``: it does not run on this processor itself.
+    """
+
+    def __init__(self, model: FrozenModel, board: Profile, family: str | None, flags: tuple[str, ...], memory: str) -> None:
         self.folder = tempfile.TemporaryDirectory(prefix="bitmar-")
-        project = emit(model, board, Path(self.folder.name) / "project", family, memory=memory)
-        program = build(project.path, board, project.family, extra=flags)
-        self.plan: dict[str, Any] = json.loads((project.path / "plan.json").read_text())
-        self.emulated = bool(program.runner)
-        store = ["--store", str(project.memory_store)] if project.memory_store else []
-        super().__init__(lambda tty: [*program.command, "link", "--port", tty, *store], port)
+        try:
+            project = emit(model, board, Path(self.folder.name) / "project", family, memory=memory)
+            self.program = build(project.path, board, project.family, extra=flags)
+            self.plan: dict[str, Any] = json.loads((project.path / "plan.json").read_text())
+        except BaseException:
+            self.folder.cleanup()
+            raise
+        self.store = project.memory_store
+        self.emulated = board.emulated or bool(self.program.runner)
+
+    def close(self) -> None:
+        self.folder.cleanup()
+
+
+class HostLine(ProgramLine):
+    """Firmware as a Linux program at the other end of a terminal."""
+
+    def __init__(self, firmware: Firmware, name: str) -> None:
+        self.firmware = firmware
+        store = ["--store", str(firmware.store)] if firmware.store else []
+        super().__init__(lambda tty: [*firmware.program.command, "link", "--port", tty, *store], name)
 
     def close(self) -> None:
         super().close()
-        self.folder.cleanup()
+        self.firmware.close()
+
+
+class QemuLine(EmulatorLine):
+    """Firmware on an emulated board."""
+
+    def __init__(self, firmware: Firmware, board: Profile, name: str) -> None:
+        self.firmware = firmware
+        super().__init__(board, firmware.program.path, name)
+
+    def close(self) -> None:
+        super().close()
+        self.firmware.close()
+
+
+def firmware_line(port: str, model: FrozenModel, flags: tuple[str, ...] = (), memory: str = "auto") -> HostLine | QemuLine:
+    """``host:[BOARD[/KERNELS]]`` or ``qemu:BOARD[/KERNELS]``: generated, built and started. It ends with the line."""
+    kind, _, rest = port.partition(":")
+    name, _, family = rest.partition("/")
+    board = load_board(name or "host")
+    runs = {"host": "linux", "qemu": "bare"}[kind]
+    if board.os != runs:
+        other = {"linux": f"Use host:{board.name}.", "bare": f"Use qemu:{board.name}."}.get(board.os, f"Name the port that a {board.name} is on.")
+        raise ConfigError(f"{port}: firmware for {board.name} cannot be started so.", other)
+    runner(board)                                  # complain before the work
+    firmware = Firmware(model, board, family or None, flags, memory)
+    try:
+        return HostLine(firmware, port) if kind == "host" else QemuLine(firmware, board, port)
+    except BaseException:
+        firmware.close()
+        raise
 
 
 def open_line(port: str, model: FrozenModel | None, baud: int = BAUD, flags: tuple[str, ...] = (), memory: str = "auto",
               log: Log = silent) -> Line:
     """The line that ``port`` names; nobody has spoken on it yet."""
-    kind, colon, rest = port.partition(":")
+    kind, colon, _ = port.partition(":")
     if not colon or "/" in kind:
         return SerialLine(port, baud)
     if kind == "pty":
@@ -77,8 +122,7 @@ def open_line(port: str, model: FrozenModel | None, baud: int = BAUD, flags: tup
         raise ConfigError(f"There is no kind of port '{kind}:'.", f"A port is {KINDS}.")
     if model is None:
         raise ConfigError(f"{port}: which model shall it run?", "Name a MODEL.")
-    name, _, family = rest.partition("/")
-    return FirmwareLine(port, model, load_board(name or "host"), family or None, flags, memory)
+    return firmware_line(port, model, flags, memory)
 
 
 def open_board(port: str, model: FrozenModel | None = None, *, baud: int = BAUD, record: Path | None = None, flags: tuple[str, ...] = (),
@@ -102,8 +146,8 @@ def open_board(port: str, model: FrozenModel | None = None, *, baud: int = BAUD,
     try:
         channel = RecordingChannel(channel, record) if record else channel
         board = Board(channel, work_s)
-        if isinstance(line, FirmwareLine):
-            board.plan, board.emulated = line.plan, board.emulated or line.emulated
+        if isinstance(line, (HostLine, QemuLine)):
+            board.plan, board.emulated = line.firmware.plan, board.emulated or line.firmware.emulated
         if model:
             board.need(model)
     except BaseException:

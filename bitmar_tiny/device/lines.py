@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import pty
@@ -16,6 +17,14 @@ from .ports import check, explain
 
 GONE = (errno.EIO, errno.ENXIO, errno.ENODEV, errno.EBADF)
 END_S = 2.0                              # for a program to end before it is killed
+
+
+PR_SET_PDEATHSIG = 1                     # linux/prctl.h
+
+
+def end_with_parent() -> None:
+    """In a child: the kernel kills it when its parent dies, however that happens."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class Line(Protocol):
@@ -132,7 +141,7 @@ class ProgramLine(PtyLine):
 
     def _start(self) -> None:
         self.process = subprocess.Popen(self._command(self.other), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                        stderr=subprocess.PIPE, start_new_session=True)
+                                        stderr=subprocess.PIPE, start_new_session=True, preexec_fn=end_with_parent)
 
     def read(self, wait_s: float, writable: bool = False) -> bytes:
         data = super().read(wait_s, writable)

@@ -17,7 +17,7 @@ from bitmar_tiny.device import connect as connecting
 from bitmar_tiny.device import protocol
 from bitmar_tiny.device.board import Board
 from bitmar_tiny.device.channel import LinkChannel
-from bitmar_tiny.device.connect import FirmwareLine, connect, open_board
+from bitmar_tiny.device.connect import connect, firmware_line, open_board
 from bitmar_tiny.device.frames import CLOSED, DATA, Deframer, Frame, Garbage
 from bitmar_tiny.errors import ConfigError, DataError, DeviceError
 from bitmar_tiny.frozen import random_model
@@ -28,7 +28,6 @@ from bitmar_tiny.verify.board_target import BoardTarget
 from bitmar_tiny.verify.compare import verify
 from bitmar_tiny.verify.script import standard
 from bitmar_tiny.verify.target import GoldenTarget
-from codegen.boards import load_board
 from support import TINY, need
 
 #: A thousand takes a quarter of a minute.
@@ -42,7 +41,7 @@ BAUD = 921600
 def program(tiny):
     """Firmware of the tiny model on a terminal, with taps and marks."""
     need("host")
-    line = FirmwareLine("host:", tiny, load_board("host"), None, ("-DBM_TAPS", "-DBM_PROFILE"), "auto")
+    line = firmware_line("host:", tiny, ("-DBM_TAPS", "-DBM_PROFILE"))
     yield line
     line.close()
 
@@ -304,14 +303,14 @@ def test_a_program_that_dies_is_named_and_leaves_nothing(tiny):
     line.process.kill()
     with pytest.raises(DeviceError, match="ended with status -9"):
         board.begin()
-    folder, pid = line.folder.name, line.process.pid
+    folder, pid = line.firmware.folder.name, line.process.pid
     board.close()
     assert not os.path.exists(folder) and not os.path.exists(f"/proc/{pid}")
 
 
 def test_firmware_of_another_model(tiny, odd):
     need("host")
-    line = FirmwareLine("host:", odd, load_board("host"), None, (), "auto")
+    line = firmware_line("host:", odd)
     with pytest.raises(DeviceError, match="holds another model"):
         Board(LinkChannel(connect(line))).need(tiny)
     line.close()
@@ -321,8 +320,8 @@ def test_a_model_that_did_not_start_says_why(tmp_path):
     """A store that is not there: the firmware answers, and says so."""
     need("host")
     model = random_model(TINY, seed=1)
-    line = FirmwareLine("host:", model, load_board("host"), None, (), "sd")
-    os.remove(next(Path(line.folder.name).rglob("memory.store")))
+    line = firmware_line("host:", model, memory="sd")
+    os.remove(next(Path(line.firmware.folder.name).rglob("memory.store")))
     line.restart()
     board = Board(LinkChannel(connect(line)))
     with pytest.raises(DeviceError, match="did not start on the board: the memory's store"):
