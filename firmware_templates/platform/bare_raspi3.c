@@ -8,6 +8,7 @@
 #define REG(address) (*(volatile uint32_t *)(uintptr_t)(address))
 #define IO 0x3F000000u
 #define ENABLE_IRQS_2 REG(IO + 0xB214)
+#define CORE0_TIMERS REG(0x40000040u)
 #define PM_RSTC REG(IO + 0x10001C)
 #define PM_WDOG REG(IO + 0x100024)
 #define PM_PASSWORD 0x5A000000u
@@ -66,6 +67,7 @@ static void line_reset(void *user)
 void bare_receive(void);
 void bare_receive(void)
 {
+    __asm__ volatile("msr cntp_ctl_el0, xzr");   /* the timer only wakes */
     UART_CLEAR = 0x7FFu;                         /* first: a byte that comes while the last ones are taken asks again */
     while (!(UART_FLAGS & UART_EMPTY)) {
         const uint32_t c = UART_DATA;
@@ -112,7 +114,10 @@ static size_t line_read(void *user, void *into, size_t room)
 static void line_idle(void *user, uint32_t limit)
 {
     const uint32_t since = line_millis(user);
-    while (received.first == received.end && line_millis(user) - since < limit) continue;
+    while (received.first == received.end && line_millis(user) - since < limit) {
+        __asm__ volatile("msr cntp_tval_el0, %0\n\tmsr cntp_ctl_el0, %1\n\tisb" ::"r"(frequency() / 1000u), "r"((uint64_t)1) : "memory");
+        __asm__ volatile("wfi");                 /* a millisecond at most */
+    }
 }
 
 static uint32_t line_lost(void *user)
@@ -136,6 +141,7 @@ void bare_start(void)
     UART_LEVEL = 0;                              /* an interrupt from an eighth of the FIFO on, or after a pause */
     UART_MASK = 0x50;
     UART_CONTROL = 0x301;
+    CORE0_TIMERS = 2u;                           /* the interrupt of EL1's physical timer */
     ENABLE_IRQS_2 = 1u << (UART_IRQ - 32u);
     __asm__ volatile("msr daifclr, #2" ::: "memory");
 }

@@ -7,7 +7,7 @@ _start:
     mrs x0, mpidr_el1
     tst x0, #3
     b.eq 1f
-0:  wfe
+0:  wfi
     b 0b
 1:  mrs x0, currentel
     cmp x0, #(2 << 2)
@@ -78,7 +78,7 @@ el2:
 8:  wfi
     b 8b
 
-/* Only the interrupt of the serial port comes back; every register that a function may change is kept. */
+/* Interrupts come back, from serial port and timer; every register that a function may change is kept. */
 interrupt:
     sub sp, sp, #560
     stp x0, x1, [sp]
