@@ -70,6 +70,9 @@ static void line_reset(void *user)
 static size_t line_read(void *user, void *into, size_t room)
 {
     (void)user;
+    __asm__ volatile("cpsid i" ::: "memory");
+    bare_receive();
+    __asm__ volatile("cpsie i" ::: "memory");
     return bare_ring_take(&received, into, room);
 }
 
