@@ -103,7 +103,8 @@ def attend(q: Value, q_scale: Value, k: Value, k_scale: Value, v: Value, v_scale
     """``used`` int32 [1]: slots in use, from 0 on (default: all). q [1, d]; k, v [n, d]; scales [n] -> [1, d]."""
     (n, d), b = k.shape, q.builder
     dh = d // n_heads
-    own = np.repeat(np.eye(n_heads, dtype=F32), dh, axis=1)      # [h, d]: the columns of each head
+    head_of = b.constant(np.arange(d, dtype=np.int32)[None] // dh)
+    own = head_of.eq(np.arange(n_heads)[:, None]).astype("float32")      # [h, d]: the columns of each head
     heads = q.astype("float32") * own                            # one query a head, zero elsewhere: no transpose of k
     dots = matmul(heads, k.astype("float32"), transpose_b=True)  # [h, n]
     v_scale = v_scale.reshape(1, n)

@@ -114,7 +114,7 @@ def onnx_model(frozen: FrozenModel, weights: WeightsFile, name: str, bits: int =
     by_name = {g.name: g for g in graphs(frozen.config)}
     graph = _prefill(builder, frozen, by_name["step"]) if name == "prefill" else _plain(builder, by_name[name])
     opset, ir, _ = TYPES[bits]
-    model = helper.make_model(graph, functions=[f for f, *_ in builder.functions.values()], ir_version=ir,
+    model = helper.make_model(graph, functions=[f for same in builder.variants.values() for f in same.values()], ir_version=ir,
                               opset_imports=[helper.make_opsetid("", opset), helper.make_opsetid(DOMAIN, 1)],
                               producer_name="bitmar-tiny")
     for function in model.functions:

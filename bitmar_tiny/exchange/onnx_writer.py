@@ -31,6 +31,7 @@ class _Scope:
     prefix: str = ""
     inputs: list[Value] = field(default_factory=list)
     nodes: list[NodeProto] = field(default_factory=list)
+    count: int = 0
 
 
 def value_info(port: Port | Value):
@@ -46,14 +47,16 @@ class OnnxBuilder(Builder):
         self.initializers: dict[str, TensorProto] = {}
         self.named: list[Value] = []
         self.functions: dict[Any, tuple[FunctionProto, list[tuple[str, tuple[int, ...]]], bool]] = {}
+        self.variants: dict[str, dict[bytes, FunctionProto]] = {}
         self._constants: dict[Any, Value] = {}
-        self._count = 0
 
     # -- ops -------------------------------------------------------------------------------------
 
     def value(self, dtype: str, shape: Sequence[int], name: str = "", scope: _Scope | None = None) -> Value:
-        self._count += not name
-        return Value(self, name or f"v{self._count}", dtype, tuple(shape), scope or self.scope)
+        scope = scope or self.scope
+        counter = scope if scope.function else self.main      # names of a body must differ from those around it
+        counter.count += not name
+        return Value(self, name or f"v{counter.count}", dtype, tuple(shape), scope)
 
     def node(self, op: str, inputs: Sequence[Value], outputs: Sequence[Value], **attributes: Any) -> None:
         """Append one node; an output may be given another name later."""
@@ -169,11 +172,17 @@ class OnnxBuilder(Builder):
             result = function(*inner)
             single = isinstance(result, Value)
             outs = [self._result(scope, v) for v in ([result] if single else result)]
-        stem = function.__name__.lstrip("_")
-        count = sum(p.name.rstrip("0123456789_") == stem.rstrip("0123456789_") for p, *_ in self.functions.values())
-        proto = FunctionProto(name=stem + (f"_{count + 1}" if count else ""), domain=DOMAIN,
-                              input=[v.name for v in scope.inputs], output=[v.name for v in outs], node=scope.nodes)
-        return proto, [(v.dtype, v.shape) for v in outs], single
+        proto = FunctionProto(domain=DOMAIN, input=[v.name for v in scope.inputs], output=[v.name for v in outs], node=scope.nodes)
+        return self._named(proto, function.__name__.lstrip("_")), [(v.dtype, v.shape) for v in outs], single
+
+    def _named(self, proto: FunctionProto, stem: str) -> FunctionProto:
+        """The function under a name of its own; what another shape of the same primitive needs may be the same function."""
+        content = proto.SerializeToString(deterministic=True)
+        same = self.variants.setdefault(stem, {})
+        if content not in same:
+            proto.name = stem + (f"_{len(same) + 1}" if same else "")
+            same[content] = proto
+        return same[content]
 
     def body(self, name: str, scope: _Scope, outputs: Sequence[Value]) -> GraphProto:
         with self.inside(scope):
