@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Sequence
 
@@ -19,9 +18,10 @@ from ..files import atomic_file
 from ..frozen import FrozenModel
 from .arrays import exported_arrays, pack_signed
 from .builder import Graph, Port, Value
+from .metadata import WEIGHTS_SHA256, metadata
 from .model import PAST, Model, graphs
 from .onnx_writer import DOMAIN, TYPES, OnnxBuilder, _Scope, value_info
-from .seal import BLANK, check_seal, seal
+from .seal import check_seal, seal
 
 WEIGHTS, TOKENIZER = "weights.bin", "tokenizer.bin"
 GRAPHS = ("step", "prefill", "image", "write_episode")
@@ -93,19 +93,10 @@ def read_graph(path: Path) -> tuple[ModelProto, bytes]:
     check_seal(data, path, MADE_BY)
     model = ModelProto.FromString(data)
     props = {p.key: p.value for p in model.metadata_props}
-    if hashlib.sha256(weights).hexdigest() != props["bitmar_tiny.weights_sha256"]:
+    if hashlib.sha256(weights).hexdigest() != props[WEIGHTS_SHA256]:
         raise DataError(f"{path.parent / WEIGHTS}: not the weights that {path.name} was exported with.",
                         f"Copy it again or make it again with '{MADE_BY}'.")
     return model, weights
-
-
-def metadata(frozen: FrozenModel, name: str, bits: int) -> dict[str, str]:
-    """What every exported file says about itself."""
-    return {"bitmar_tiny.graph": name, "bitmar_tiny.model_sha256": frozen.digest, "bitmar_tiny.config": frozen.config.model_dump_json(),
-            "bitmar_tiny.tokenizer_sha256": hashlib.sha256(frozen.tokenizer).hexdigest() if frozen.tokenizer else "",
-            "bitmar_tiny.provenance": json.dumps(frozen.provenance),
-            "bitmar_tiny.weights": f"ternary weights as int{bits}, token and position tables int8, gains and scales float32",
-            "bitmar_tiny.seal": BLANK}
 
 
 def onnx_model(frozen: FrozenModel, weights: WeightsFile, name: str, bits: int = 2) -> ModelProto:
@@ -119,7 +110,7 @@ def onnx_model(frozen: FrozenModel, weights: WeightsFile, name: str, bits: int =
                               producer_name="bitmar-tiny")
     for function in model.functions:
         function.opset_import.extend(model.opset_import)
-    helper.set_model_props(model, metadata(frozen, name, bits) | {"bitmar_tiny.weights_sha256": weights.sha256})
+    helper.set_model_props(model, metadata(frozen, name, bits) | {WEIGHTS_SHA256: weights.sha256})
     return model
 
 

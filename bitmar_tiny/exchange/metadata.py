@@ -1,0 +1,21 @@
+"""What every exported file says about itself."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from ..frozen import FrozenModel
+from .seal import BLANK
+
+CONFIG, MODEL_SHA256, WEIGHTS_SHA256 = "bitmar_tiny.config", "bitmar_tiny.model_sha256", "bitmar_tiny.weights_sha256"
+PROVENANCE, TOKENIZER_SHA256 = "bitmar_tiny.provenance", "bitmar_tiny.tokenizer_sha256"
+
+
+def metadata(frozen: FrozenModel, graph: str, bits: int) -> dict[str, str]:
+    """Names and texts; ``graph``: what the file holds."""
+    return {"bitmar_tiny.graph": graph, MODEL_SHA256: frozen.digest, CONFIG: frozen.config.model_dump_json(),
+            TOKENIZER_SHA256: hashlib.sha256(frozen.tokenizer).hexdigest() if frozen.tokenizer else "",
+            PROVENANCE: json.dumps(frozen.provenance),
+            "bitmar_tiny.weights": f"ternary weights as int{bits}, token and position tables int8, gains and scales float32",
+            "bitmar_tiny.seal": BLANK}
