@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..config import ModelConfig
 from ..errors import FrozenError
 from ..frozen import FrozenModel
 from ..golden import numerics as nm
@@ -12,9 +13,18 @@ from ..golden import numerics as nm
 WEIGHT_BITS = (2, 4, 8)
 
 
+def blocks(cfg: ModelConfig) -> list[str]:
+    """Names of the transformer blocks."""
+    return [*(f"enc.{i}" for i in range(cfg.n_encoder_layers)), *(f"dec.{i}" for i in range(cfg.n_decoder_layers))]
+
+
 def exported_arrays(frozen: FrozenModel) -> dict[str, np.ndarray]:
-    """Every array that graphs refer to: the frozen ones, the memory as planes (``model.memory_ports``)."""
+    """Every array that graphs refer to: the frozen ones, the memory as planes (``model.memory_ports``), and the projections to
+    query, key and value of a block as one matrix ``NAME.wqkv`` [3 d, d] with scales [3, 1]."""
     arrays = {name: a for name, a in frozen.arrays.items() if not name.startswith("memory.m.")}
+    for name in blocks(frozen.config):
+        arrays[f"{name}.wqkv.trits"] = np.concatenate([arrays.pop(f"{name}.w{t}.trits") for t in "qkv"])
+        arrays[f"{name}.wqkv.scale"] = np.array([[arrays.pop(f"{name}.w{t}.scale")] for t in "qkv"], np.float32)
     codes, usage = frozen.arrays["memory.m.codes"], frozen.arrays["memory.m.usage"]
     if usage.max(initial=0) > nm.USAGE_ONE:
         raise FrozenError("The memory holds a usage above 1, which no write makes.", "Freeze the model again.")

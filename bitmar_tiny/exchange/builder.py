@@ -113,8 +113,8 @@ class Builder(ABC):
         """Give ``value`` the name under which it can be looked at (``taps.py``)."""
 
     @abstractmethod
-    def when(self, flag: Value, then: Callable[[], list[Value]], otherwise: list[Value]) -> list[Value]:
-        """``then()`` where ``flag`` (bool [1]) is true, else ``otherwise``: same dtypes and shapes."""
+    def when(self, flag: Value, then: Callable[[], list[Value]], otherwise: Sequence[Value | None]) -> list[Value]:
+        """``then()`` where ``flag`` (bool [1]) is true, else ``otherwise``: same dtypes and shapes, None for what nobody reads then."""
 
     def unfused(self, scale: Value) -> Value:
         """The same scale (never negative), as something that no optimiser merges with the product that it goes into."""

@@ -16,6 +16,7 @@ from ..errors import FitError
 from ..golden.model import POOL_MAX, forget_threshold
 from ..golden import numerics as golden_nm
 from . import numerics as nm
+from .arrays import blocks
 from .builder import Builder, Graph, Port, Value, both, maximum, minimum, where
 
 F32 = np.float32
@@ -25,15 +26,10 @@ MAX_SLOTS = 1 << 16
 Values = dict[str, Value]
 
 
-def layers(cfg: ModelConfig) -> list[str]:
-    """Names of the blocks that keep a ring."""
-    return [*(f"enc.{i}" for i in range(cfg.n_encoder_layers)), *(f"dec.{i}" for i in range(cfg.n_decoder_layers))]
-
-
 def state_ports(cfg: ModelConfig) -> list[Port]:
     """What a step hands to the next: position, rings, pooled query, the conditioning of the last read."""
     n, d = cfg.context, cfg.d_model
-    rings = [Port(f"{name}.cache.{t}{suffix}", dtype, shape) for name in layers(cfg) for t in "kv"
+    rings = [Port(f"{name}.cache.{t}{suffix}", dtype, shape) for name in blocks(cfg) for t in "kv"
              for suffix, dtype, shape in (("", "int8", (n, d)), ("_scale", "float32", (n,)))]
     cond = [Port(f"dec.{i}.cond", "float32", (1, d)) for i in range(cfg.n_decoder_layers)]
     return [Port("position", "int32", (1,)), *rings, Port("pool.sum", "int32", (1, d)), *cond]
@@ -91,29 +87,26 @@ class Model:
             codes, scales = codes.row(i), scales.row(i)
         return codes.astype("float32") * scales.reshape(codes.shape[0], 1)
 
-    def ring(self, b: Builder, name: str, v: Values, new: Values) -> list[Value]:
-        """Store the token's key and value in its slot: the ring's k, k_scale, v, v_scale after that."""
-        cfg, t = self.cfg, v[PAST + "position"]
-        slot = where(t < cfg.n_sinks, t, (t - cfg.n_sinks) % cfg.window + cfg.n_sinks)
+    def ring(self, b: Builder, name: str, v: Values, codes: Value, scales: Value) -> list[Value]:
+        """Store the token's key and value (rows 1 and 2) in its slot: the ring's k, k_scale, v, v_scale after that."""
         out = []
-        for part in ("k", "k_scale", "v", "v_scale"):
-            cache = f"{name}.cache.{part}"
-            row = new[part].reshape(1) if part.endswith("_scale") else new[part]
-            v[cache] = b.name(cache, v[PAST + cache].with_row(slot, row))
-            out.append(v[cache])
+        for i, t in enumerate("kv", 1):
+            for part, row in ((t, codes.rows(i, i + 1)), (f"{t}_scale", scales.rows(i, i + 1).reshape(1))):
+                cache = f"{name}.cache.{part}"
+                v[cache] = b.name(cache, v[PAST + cache].with_row(v["slot"], row))
+                out.append(v[cache])
         return out
 
     def block(self, b: Builder, name: str, v: Values, x: Value) -> Value:
+        """The three projections side by side: rows 0 to 2 are query, key and value."""
         h, s = nm.norm_quantize(x, b.array(f"{name}.attn_norm"))
         b.name(f"{name}.attn.codes", h)
-        parts: Values = {}
-        for t in "qkv":
-            acc = b.name(f"{name}.{t}.acc", nm.gemv(f"{name}.w{t}", h))
-            parts[t], parts[f"{t}_scale"] = nm.quantize(nm.scale_acc(acc, s, b.array(f"{name}.w{t}.scale")))
-            b.name(f"{name}.{t}.codes", parts[t])
-            b.name(f"{name}.{t}.scale", parts[f"{t}_scale"])
-        used = minimum(v[PAST + "position"] + 1, self.cfg.context)
-        o = b.name(f"{name}.attn.out", nm.attend(parts["q"], parts["q_scale"], *self.ring(b, name, v, parts), self.cfg.n_heads, used))
+        acc = b.name(f"{name}.qkv.acc", nm.gemv(f"{name}.wqkv", h))
+        codes, scales = nm.quantize(nm.scale_acc(acc.reshape(3, self.cfg.d_model), s, b.array(f"{name}.wqkv.scale")))
+        b.name(f"{name}.qkv.codes", codes)
+        b.name(f"{name}.qkv.scales", scales)
+        o = nm.attend(codes.rows(0, 1), scales.rows(0, 1), *self.ring(b, name, v, codes, scales), self.cfg.n_heads, v["used"])
+        b.name(f"{name}.attn.out", o)
         x = b.name(f"{name}.attn.x", x + self.linear(f"{name}.wo", *nm.norm_quantize(o)))
         h, _ = nm.norm_quantize(x, b.array(f"{name}.ffn_norm"))
         b.name(f"{name}.ffn.codes", h)
@@ -159,6 +152,8 @@ class Model:
     def hidden(self, b: Builder, v: Values) -> Value:
         """A step without its head: the last decoder state [1, d]; the new state joins ``v``."""
         cfg, t = self.cfg, v[PAST + "position"]
+        v["slot"] = where(t < cfg.n_sinks, t, (t - cfg.n_sinks) % cfg.window + cfg.n_sinks)
+        v["used"] = minimum(t + 1, cfg.context)
         e = self.table(b, "token_table", v["token"])
         x = b.name("embed", e + self.table(b, "position_table", minimum(t, cfg.n_positions - 1)))
         for i in range(cfg.n_encoder_layers):
@@ -193,8 +188,7 @@ class Model:
         cfg = self.cfg
         kept = [v[f"{PAST}dec.{i}.cond"] for i in range(cfg.n_decoder_layers)]
         due = both(v["memory_on"], (v[PAST + "position"] % cfg.read_every).eq(0))
-        nothing = [b.constant(np.zeros((1, cfg.d_model), t)) for t in (np.int8, F32)]
-        query, vector, *cond = b.when(due, lambda: self.read(b, v), [*nothing, *kept])
+        query, vector, *cond = b.when(due, lambda: self.read(b, v), [None, None, *kept])
         b.name("read.query", query)
         b.name("read.vector", vector)
         return cond

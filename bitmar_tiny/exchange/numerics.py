@@ -1,7 +1,7 @@
 """golden/numerics.py over graph values, function by function under the same names; read them side by side.
 
 Differences of form, none of value: vectors are rows [rows, n] with scales [rows, 1]; ``if`` is a choice between
-two computed values; int64 sums are split so that int32, or float32 below 2**24, holds every part exactly.
+two computed values, of which the other may be infinite; int64 sums are split so that int32, or float32 below 2**24, holds every part exactly.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def exp_neg(x: Value) -> Value:
 def _quantize_to(v: Value, full: int) -> tuple[Value, Value]:
     m = absolute(v).max()
     tiny = m < nm.TINY
-    codes = rint(v * where(tiny, 0.0, F32(full) / where(tiny, 1.0, m)))
+    codes = rint(v * where(tiny, 0.0, F32(full) / m))
     return codes, where(tiny, 0.0, m / F32(full))
 
 
@@ -55,8 +55,7 @@ def quantize16(v: Value) -> tuple[Value, Value]:
 def rms_scale(codes: Value) -> Value:
     c = codes.astype("int32")
     total = (c * c).sum()
-    some = maximum(total, 1).astype("float32")
-    return where(total.eq(0), 0.0, 1.0 / sqrt(some / F32(codes.shape[-1])))
+    return where(total.eq(0), 0.0, 1.0 / sqrt(total.astype("float32") / F32(codes.shape[-1])))
 
 
 @primitive
@@ -95,7 +94,7 @@ def _weighted(w: Value, codes: Value) -> Value:
 def _value_weights(v_scale: Value) -> tuple[Value, Value]:
     v_max = v_scale.max()
     tiny = v_max < nm.TINY
-    return where(tiny, 0.0, v_max), v_scale * where(tiny, 0.0, F32(nm.PROB_ONE) / where(tiny, 1.0, v_max))
+    return where(tiny, 0.0, v_max), v_scale * where(tiny, 0.0, F32(nm.PROB_ONE) / v_max)
 
 
 @primitive

@@ -189,11 +189,12 @@ class OnnxBuilder(Builder):
             outputs = [self._result(scope, v) for v in outputs]
         return helper.make_graph(scope.nodes, name, [value_info(v) for v in scope.inputs], [value_info(v) for v in outputs])
 
-    def when(self, flag: Value, then: Callable[[], list[Value]], otherwise: list[Value]) -> list[Value]:
+    def when(self, flag: Value, then: Callable[[], list[Value]], otherwise: Sequence[Value | None]) -> list[Value]:
         yes, no = _Scope(), _Scope()
         with self.inside(yes):
             values = then()
+        others = [self.constant(np.zeros(v.shape, v.dtype)) if o is None else o for v, o in zip(values, otherwise)]
         outs = [self.value(v.dtype, v.shape) for v in values]
-        branches = {"then_branch": self.body("then", yes, values), "else_branch": self.body("else", no, otherwise)}
+        branches = {"then_branch": self.body("then", yes, values), "else_branch": self.body("else", no, others)}
         self.node("If", [flag], outs, **branches)
         return outs

@@ -15,8 +15,6 @@ from ..verify.target import DATA, SILENT, Record
 from .arrays import exported_arrays
 from .model import PAST, graphs, memory_ports, past, state_ports
 
-#: Taps that are several tensors of the graph side by side.
-_PARTS = {"qkv.acc": ("q.acc", "k.acc", "v.acc"), "qkv.scales": ("q.scale", "k.scale", "v.scale")}
 Arrays = dict[str, np.ndarray]
 
 
@@ -28,12 +26,12 @@ class Runtime(Protocol):
     def run(self, graph: str, inputs: Mapping[str, np.ndarray]) -> Arrays: ...
 
 
-def tap_tensors(name: str) -> list[str]:
-    """The tensors of a graph that make up the tap ``name``."""
-    for suffix, parts in _PARTS.items():
-        if name.endswith(suffix):
-            return [name.removesuffix(suffix) + part for part in parts]
-    return [name]
+def tap_tensor(out: Arrays, name: str) -> np.ndarray:
+    """The tensor of a tap: query, key and value codes are the rows of one."""
+    stem, _, codes = name.rpartition(".codes")
+    if stem[-2:] in (".q", ".k", ".v") and not codes and name not in out:
+        return out[stem[:-1] + "qkv.codes"]["qkv".index(stem[-1])]
+    return out[name]
 
 
 class ExportedModel:
@@ -134,7 +132,7 @@ def reported(cfg: ModelConfig, event: Event, model: ExportedModel, out: Arrays) 
         skipped = t.name.startswith("fusion.") and not model.image_on or not read and (t.name.startswith("read.") or t.name.endswith(".cond"))
         if t.event != kind or kind == "step" and skipped:
             continue
-        array = np.concatenate([out[name] for name in tap_tensors(t.name)], axis=None).astype(t.dtype)
+        array = tap_tensor(out, t.name).astype(t.dtype)
         if kind == "image" and t.name.startswith("image."):
             each.append((tap, array.reshape(cfg.image_tokens, *t.shape)))
             continue

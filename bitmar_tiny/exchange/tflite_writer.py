@@ -178,9 +178,9 @@ class TfliteBuilder(Builder):
         t.name = value.name = name
         return value
 
-    def when(self, flag: Value, then: Callable[[], list[Value]], otherwise: list[Value]) -> list[Value]:
+    def when(self, flag: Value, then: Callable[[], list[Value]], otherwise: Sequence[Value | None]) -> list[Value]:
         """Both sides are computed: an If would copy what its branches read into subgraphs of their own."""
-        return [where(flag, a.astype("float32"), b.astype("float32")).astype(a.dtype) for a, b in zip(then(), otherwise)]
+        return [a if b is None else where(flag, a, b) for a, b in zip(then(), otherwise)]
 
 
 def _correct_root(x: Value, root: Value) -> Value:
