@@ -14,6 +14,7 @@ from codegen.build import build, find_compiler, runner
 from codegen.emit import emit
 
 from ..errors import ConfigError, ProcessorError, VerifyError
+from ..exchange.crosscheck import FORMATS, cross_check, export
 from ..frozen import FrozenModel
 from ..taps import tap_table
 from ..verify.compare import Verdict, verify
@@ -32,12 +33,15 @@ from .common import head_bits_option, json_option, load_model, memory_option, mo
 @click.option("--tokens", default=300, show_default=True, type=click.IntRange(8, 1_000_000), help="Steps to compare.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the token and image stream.")
 @click.option("--keep", type=click.Path(path_type=Path), help="Keep the generated projects in this folder.")
+@click.option("--target", "format_name", type=click.Choice(["c", *FORMATS]), default="c", show_default=True,
+              help="Generated C, or the model as ONNX (onnxruntime) or LiteRT (ai-edge-litert).")
+@click.option("--exported", type=click.Path(path_type=Path), help="What 'bitmar-tiny export' wrote (default: exported anew).")
 @head_bits_option
 @memory_option
 @preset_option("Verify a preset with random weights instead of MODEL.")
 @json_option
 def command(model: Path, boards: tuple[str, ...], kernels: str | None, compiler: str | None, opt: str, tokens: int,
-            seed: int, keep: Path | None, head_bits: str, memory: str, preset_name: str | None, as_json: bool) -> None:
+            seed: int, keep: Path | None, format_name: str, exported: Path | None, head_bits: str, memory: str, preset_name: str | None, as_json: bool) -> None:
     """Prove generated C bit-exact: build it, run it, compare every tensor of every step with the golden model.
 
     The stream holds images, episodes with memory writes and reads, eviction and clamped positions.
@@ -46,8 +50,14 @@ def command(model: Path, boards: tuple[str, ...], kernels: str | None, compiler:
     \b
     Examples: bitmar-tiny verify model.bitmar
               bitmar-tiny verify --preset paper --board host --tokens 1100
+              bitmar-tiny verify model.bitmar --target onnx
     """
     frozen = load_model(model, preset_name)
+    if format_name != "c":
+        _exported(frozen, format_name, exported, tokens, seed, as_json)
+        return
+    if exported:
+        raise ConfigError("--exported names ONNX or LiteRT files.", "Add --target onnx or --target tflite.")
     profiles = [load_board(b) for b in boards or ("host", "rpi-zero2")]
     if kernels and not any(kernels in b.kernels for b in profiles):
         raise ConfigError(f"No chosen board has a kernel family '{kernels}'.",
@@ -75,6 +85,32 @@ def command(model: Path, boards: tuple[str, ...], kernels: str | None, compiler:
     bad = [v for v in verdicts if not v.exact]
     if bad:
         raise VerifyError(f"{bad[0].target}: {bad[0].difference.sentence()}.")
+
+
+def _exported(model: FrozenModel, format_name: str, path: Path | None, tokens: int, seed: int, as_json: bool) -> None:
+    """Cross-check exported files, or fresh ones, with golden and tell."""
+    script = standard(model.config, tokens, seed)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with tempfile.TemporaryDirectory() as folder, Progress(*columns, console=notes, transient=True, disable=as_json) as bar:
+        task = bar.add_task(f"verify {format_name}", total=len(script))
+        if path is None:
+            path = Path(folder) / f"model.{format_name}"
+            export(model, format_name, path)
+        verdict, shipped = cross_check(model, format_name, path, script, lambda event: bar.update(task, completed=event + 1))
+    if as_json:
+        print_json({"model_sha256": model.digest, "verdicts": [verdict.as_dict()], "shipped": shipped.as_dict()})
+    else:
+        _print([verdict])
+        prefill = f" {shipped.prefilled:,} tokens also went through prefill." if shipped.prefilled else ""
+        results.print(f"As shipped ({shipped.runtime}): top-1 {shipped.top1:.1%} of {shipped.steps:,}, {shipped.integers_equal:,} of "
+                      f"{shipped.integers:,} integer tensors equal, largest logit difference {shipped.largest_logit_difference:g}.{prefill}",
+                      soft_wrap=True)
+    if not verdict.exact:
+        raise VerifyError(f"{verdict.target}: {verdict.difference.sentence()}.")
+    if not shipped.exact:
+        raise VerifyError(f"{shipped.runtime} as shipped: every tensor is exact when it is looked at, but not otherwise; "
+                          f"the first difference is {shipped.first_difference or 'in the float logits'}.",
+                          "An optimisation of this version of the runtime changes results: use the version of constraints.txt.")
 
 
 def _one(model: FrozenModel, board: Board, family: str, compiler: str | None, opt: str, tokens: int, seed: int,

@@ -10,6 +10,7 @@ from typing import Any, Mapping
 import numpy as np
 
 from ..errors import ToolError
+from .metadata import MODEL_SHA256
 from .target import Arrays
 from .tflite_export import read_tflite
 
@@ -42,7 +43,8 @@ class LiteRt:
         """``DataError`` for a file that is missing, damaged or not ours, ``ToolError`` for a runtime that cannot run it."""
         module, version = find_runtime()
         self.name = version + (", XNNPACK" if xnnpack else ", without XNNPACK") + (", taps" if taps else "")
-        data = read_tflite(path)
+        data, props = read_tflite(path)
+        self.model_sha256 = props[MODEL_SHA256]
         resolver = module.OpResolverType.AUTO if xnnpack else module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
         try:
             self.interpreter = module.Interpreter(model_content=with_taps(data) if taps else data, num_threads=threads,

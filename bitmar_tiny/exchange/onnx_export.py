@@ -92,11 +92,15 @@ def read_graph(path: Path) -> tuple[ModelProto, bytes]:
         raise DataError(f"{error.filename}: cannot be read ({error.strerror}).", f"Make one with '{MADE_BY}'.") from None
     check_seal(data, path, MADE_BY)
     model = ModelProto.FromString(data)
-    props = {p.key: p.value for p in model.metadata_props}
-    if hashlib.sha256(weights).hexdigest() != props[WEIGHTS_SHA256]:
+    if hashlib.sha256(weights).hexdigest() != props(model)[WEIGHTS_SHA256]:
         raise DataError(f"{path.parent / WEIGHTS}: not the weights that {path.name} was exported with.",
                         f"Copy it again or make it again with '{MADE_BY}'.")
     return model, weights
+
+
+def props(model: ModelProto) -> dict[str, str]:
+    """The metadata of a file."""
+    return {p.key: p.value for p in model.metadata_props}
 
 
 def onnx_model(frozen: FrozenModel, weights: WeightsFile, name: str, bits: int = 2) -> ModelProto:

@@ -10,7 +10,8 @@ import onnx
 import onnxruntime
 
 from ..errors import ToolError
-from .onnx_export import GRAPHS, WEIGHTS, read_graph
+from .metadata import MODEL_SHA256
+from .onnx_export import GRAPHS, WEIGHTS, props, read_graph
 from .target import Arrays
 
 
@@ -20,16 +21,17 @@ class OnnxRuntime:
     def __init__(self, folder: Path, taps: bool = False, optimise: bool = True, threads: int = 1) -> None:
         """``DataError`` for a file that is missing, damaged or not ours, ``ToolError`` for one that onnxruntime refuses."""
         self.name = f"onnxruntime {onnxruntime.__version__}" + ("" if optimise else ", no optimisation") + (", taps" if taps else "")
-        self.sessions = {}
+        self.graphs = {}
         for name in GRAPHS:
             model, weights = read_graph(folder / f"{name}.onnx")
+            self.model_sha256 = props(model)[MODEL_SHA256]
             if taps:
                 model.graph.output.extend(v for v in model.graph.value_info)
-            self.sessions[name] = _session(model, weights, optimise, threads, folder / f"{name}.onnx")
-        self.outputs = {name: [o.name for o in s.get_outputs()] for name, s in self.sessions.items()}
+            self.graphs[name] = _session(model, weights, optimise, threads, folder / f"{name}.onnx")
+        self.outputs = {name: [o.name for o in s.get_outputs()] for name, s in self.graphs.items()}
 
     def run(self, graph: str, inputs: Mapping[str, np.ndarray]) -> Arrays:
-        session, names = self.sessions[graph], self.outputs[graph]
+        session, names = self.graphs[graph], self.outputs[graph]
         return dict(zip(names, session.run(names, dict(inputs))))
 
 

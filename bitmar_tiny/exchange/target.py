@@ -22,6 +22,8 @@ class Runtime(Protocol):
     """A loaded file. ``run(graph, inputs)`` gives its outputs by name and, where it was loaded with taps, those too."""
 
     name: str
+    model_sha256: str                             # of the frozen model
+    graphs: Mapping[str, object]                  # by name
 
     def run(self, graph: str, inputs: Mapping[str, np.ndarray]) -> Arrays: ...
 

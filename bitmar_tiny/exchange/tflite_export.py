@@ -17,6 +17,8 @@ from .tflite_writer import IDENTIFIER, TfliteFile, add_graph
 
 MADE_BY = "bitmar-tiny export --format tflite"
 METADATA = "bitmar_tiny"
+MAX_METADATA = 1 << 20
+_OPENING = b'{"bitmar_tiny.graph": '
 
 
 def export_tflite(frozen: FrozenModel, path: Path, bits: int = 2) -> list[Path]:
@@ -39,8 +41,8 @@ def tflite_model(frozen: FrozenModel, bits: int = 2) -> bytes:
     return seal(file.pack())
 
 
-def read_tflite(path: Path) -> bytes:
-    """An exported file exactly as it was written. ``DataError`` for anything else."""
+def read_tflite(path: Path) -> tuple[bytes, dict[str, str]]:
+    """An exported file exactly as it was written, and its metadata. ``DataError`` for anything else."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -48,4 +50,5 @@ def read_tflite(path: Path) -> bytes:
     if data[4:8] != IDENTIFIER:
         raise DataError(f"{path}: not a LiteRT (.tflite) file.", f"Make one with '{MADE_BY}'.")
     check_seal(data, path, MADE_BY)
-    return data
+    start = data.index(_OPENING)                  # the metadata is one JSON object, whose end the decoder finds
+    return data, json.JSONDecoder().raw_decode(data[start:start + MAX_METADATA].decode(errors="replace"))[0]
