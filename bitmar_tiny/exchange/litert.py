@@ -60,17 +60,16 @@ class LiteRt:
 
 def with_taps(data: bytes) -> bytes:
     """The file with every named tensor that an op makes as an output of its graph."""
-    from .tflite_writer import pack, schema
+    from .tflite_pack import pack, schema
 
     model = schema.ModelT.InitFromPackedBuf(data)
     for signature in model.signatureDefs:
         graph = model.subgraphs[signature.subgraphIndex]
         outputs = set(graph.outputs)
         for index in (i for op in graph.operators for i in op.outputs):
-            name = graph.tensors[index].name.decode()
-            if index not in outputs and not name[1:].isdecimal():
+            if index not in outputs and graph.tensors[index].name:
                 entry = schema.TensorMapT()
-                entry.name, entry.tensorIndex = name, index
+                entry.name, entry.tensorIndex = graph.tensors[index].name, index
                 signature.outputs.append(entry)
                 graph.outputs = [*graph.outputs, index]
     return pack(model)

@@ -86,16 +86,26 @@ def check(path: Path) -> None:
 
 def read_graph(path: Path) -> tuple[ModelProto, bytes]:
     """An exported graph and its weights, both exactly as they were written. ``DataError`` for anything else."""
-    try:
-        data, weights = path.read_bytes(), (path.parent / WEIGHTS).read_bytes()
-    except OSError as error:
-        raise DataError(f"{error.filename}: cannot be read ({error.strerror}).", f"Make one with '{MADE_BY}'.") from None
+    data = _read(path)
     check_seal(data, path, MADE_BY)
     model = ModelProto.FromString(data)
-    if hashlib.sha256(weights).hexdigest() != props(model)[WEIGHTS_SHA256]:
-        raise DataError(f"{path.parent / WEIGHTS}: not the weights that {path.name} was exported with.",
+    return model, check_weights(path, props(model)[WEIGHTS_SHA256])
+
+
+def check_weights(path: Path, digest: str) -> bytes:
+    """The weights beside the graph ``path``. ``DataError`` unless they are those that it was exported with."""
+    weights = _read(path.parent / WEIGHTS)
+    if hashlib.sha256(weights).hexdigest() != digest:
+        raise DataError(f"{path.parent / WEIGHTS}: not the weights that {path.name} was exported with, or damaged.",
                         f"Copy it again or make it again with '{MADE_BY}'.")
-    return model, weights
+    return weights
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}).", f"Make one with '{MADE_BY}'.") from None
 
 
 def props(model: ModelProto) -> dict[str, str]:

@@ -13,7 +13,8 @@ from .builder import Graph
 from .metadata import metadata
 from .model import graphs, memory_ports
 from .seal import check_seal, seal
-from .tflite_writer import IDENTIFIER, TfliteFile, add_graph
+from .tflite_pack import IDENTIFIER, pack
+from .tflite_writer import TfliteFile, add_graph
 
 MADE_BY = "bitmar-tiny export --format tflite"
 METADATA = "bitmar_tiny"
@@ -38,7 +39,7 @@ def tflite_model(frozen: FrozenModel, bits: int = 2) -> bytes:
     for graph in (*graphs(frozen.config), start):
         add_graph(file, graph)
     file.add_metadata(METADATA, json.dumps(metadata(frozen, "step, image, write_episode, initial_memory", bits)).encode())
-    return seal(file.pack())
+    return seal(pack(file.model))
 
 
 def read_tflite(path: Path) -> tuple[bytes, dict[str, str]]:

@@ -10,18 +10,10 @@ from typing import Any, Callable, Mapping, Sequence
 
 import numpy as np
 
-from ..errors import ToolError
 from .arrays import pack_signed
 from .builder import Builder, Graph, Port, Value, where
+from .tflite_pack import schema
 
-try:
-    import flatbuffers
-    from ai_edge_litert import schema_py_generated as schema
-except ImportError:
-    raise ToolError("Writing .tflite files needs the package ai-edge-litert, which is not installed.",
-                    "pip install ai-edge-litert") from None
-
-IDENTIFIER = b"TFL3"
 _TYPES = {"float32": schema.TensorType.FLOAT32, "int32": schema.TensorType.INT32, "int8": schema.TensorType.INT8,
           "bool": schema.TensorType.BOOL}
 _WEIGHTS = {2: schema.TensorType.INT2, 4: schema.TensorType.INT4, 8: schema.TensorType.INT8}
@@ -70,16 +62,6 @@ class TfliteFile:
         entry.name, entry.buffer = name, self.buffer(("metadata", name), lambda: np.frombuffer(data, np.uint8))
         self.model.metadata.append(entry)
 
-    def pack(self) -> bytes:
-        return pack(self.model)
-
-
-def pack(model) -> bytes:
-    """A ``schema.ModelT`` as the bytes of a file."""
-    builder = flatbuffers.Builder(1 << 20)
-    builder.Finish(model.Pack(builder), IDENTIFIER)
-    return bytes(builder.Output())
-
 
 class TfliteBuilder(Builder):
     """One subgraph under construction."""
@@ -92,7 +74,7 @@ class TfliteBuilder(Builder):
 
     def tensor(self, dtype: str, shape: Sequence[int], name: str = "", element: int | None = None, buffer: int = 0) -> Value:
         t = schema.TensorT()
-        value = Value(self, name or f"v{len(self.indices)}", dtype, tuple(shape))
+        value = Value(self, name, dtype, tuple(shape))
         t.name, t.shape, t.type, t.buffer = value.name, list(shape), _TYPES[dtype] if element is None else element, buffer
         self.graph.tensors.append(t)
         self.indices[value] = len(self.graph.tensors) - 1
@@ -172,11 +154,26 @@ class TfliteBuilder(Builder):
 
     def name(self, name: str, value: Value) -> Value:
         t = self.graph.tensors[self.indices[value]]
-        if value.name != t.name or not value.name.startswith("v") or not value.name[1:].isdecimal():
+        if value.name:
             value = self.emit("reshape", [value], value.dtype, value.shape)     # an input, or named before
             t = self.graph.tensors[self.indices[value]]
         t.name = value.name = name
         return value
+
+    def prune(self) -> None:
+        """Drop operators whose result nobody reads and that have no name: a second result of a primitive, for example."""
+        needed, kept = set(self.graph.outputs), []
+        for op in reversed(self.graph.operators):
+            if op.outputs[0] in needed or self.graph.tensors[op.outputs[0]].name:
+                needed.update(op.inputs)
+                kept.append(op)
+        self.graph.operators = kept[::-1]
+        used = sorted({*needed, *self.graph.inputs, *(op.outputs[0] for op in kept)} - {-1})
+        place = {-1: -1} | {old: new for new, old in enumerate(used)}
+        self.graph.tensors = [self.graph.tensors[i] for i in used]
+        self.indices = {v: place[i] for v, i in self.indices.items() if i in place}
+        for owner in (self.graph, *kept):
+            owner.inputs, owner.outputs = [place[i] for i in owner.inputs], [place[i] for i in owner.outputs]
 
     def when(self, flag: Value, then: Callable[[], list[Value]], otherwise: Sequence[Value | None]) -> list[Value]:
         """Both sides are computed: an If would copy what its branches read into subgraphs of their own."""
@@ -206,6 +203,7 @@ def add_graph(file: TfliteFile, graph: Graph) -> None:
     outputs = {p.name: _output(builder, p, values[p.name]) for p in graph.outputs}
     sub = builder.graph
     sub.name, sub.inputs, sub.outputs = graph.name, [builder.indices[v] for v in inputs.values()], [builder.indices[v] for v in outputs.values()]
+    builder.prune()
     signature = schema.SignatureDefT()
     signature.signatureKey, signature.subgraphIndex = graph.name, len(file.model.subgraphs)
     signature.inputs, signature.outputs = (_maps(names, builder.indices) for names in (inputs, outputs))
