@@ -2,7 +2,8 @@
 
 Contenders: the plain step (:mod:`.plain`) in ONNX Runtime and LiteRT, float32 and int8, each in a process of its own so that its
 peak memory is its own; our exact exports in the same runtimes; our generated programs. All run the same streams, which golden
-continued greedily: a choice agrees when it is golden's.
+continued greedily: a choice agrees when it is golden's. A runtime's time is that of its call alone, the most favourable one: what
+the loop around it costs in Python is reported beside it and counted for nobody.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from ..frozen import FrozenModel
 from ..taps import tap_table
 from ..verify.script import Event, random_image
 from ..verify.target import DATA, SILENT, ProgramTarget
+from .ours import Run, families_here
 from .plain import golden_stream, image_caches, layers
 
 #: Pictures, and tokens after each of them.
@@ -96,7 +98,8 @@ CONTENDERS = (
 class Streams:
     """What every contender is asked, written once into ``folder``."""
 
-    def __init__(self, model: FrozenModel, folder: Path, images: int = IMAGES, length: int = LENGTH) -> None:
+    def __init__(self, model: FrozenModel, folder: Path, images: int = 0, length: int = LENGTH) -> None:
+        images = images or IMAGES
         rng = np.random.default_rng(0)
         self.images = [random_image(model.config, rng) for _ in range(images)]
         self.tokens, self.picks = golden_stream(model, self.images, length)
@@ -114,8 +117,8 @@ class Streams:
         return float(np.mean(np.array(picks) == np.array(self.picks)))
 
 
-def measure_contender(c: Contender, model: FrozenModel, streams: Streams, folder: Path, contexts: list[int], cpu: int,
-                      seconds: float = SECONDS) -> dict[str, Any]:
+def measure_contender(c: Contender, model: FrozenModel, streams: Streams, folder: Path, contexts: list[int],
+                      cpu: int) -> dict[str, Any]:
     """One row of the comparison; with ``missing`` instead of figures where it cannot run."""
     row: dict[str, Any] = {"label": c.name, "peer": c.module != EXACT}
     if c.missing:
@@ -129,7 +132,7 @@ def measure_contender(c: Contender, model: FrozenModel, streams: Streams, folder
         return row | {"missing": error.message}
     except Exception as error:                    # a library's own complaint is the reason why it is left out
         return row | {"missing": f"{c.package} {metadata.version(c.package)}: {(str(error).splitlines() or [type(error).__name__])[0][:100]}"}
-    order = {"package": c.package, "files": files, "cpu": cpu, "seconds": seconds, "model": str(streams.model), "streams": streams.tokens,
+    order = {"package": c.package, "files": files, "cpu": cpu, "seconds": SECONDS, "model": str(streams.model), "streams": streams.tokens,
              "images": list(map(str, streams.caches)), "features": list(map(str, streams.features)), "sinks": cfg.n_sinks,
              "positions": cfg.n_positions, "read_every": cfg.read_every, "decoder_layers": cfg.n_decoder_layers, "layers": layers(cfg)}
     (folder / "order.json").write_text(json.dumps(order))
@@ -141,7 +144,7 @@ def measure_contender(c: Contender, model: FrozenModel, streams: Streams, folder
     if done.returncode:
         return row | {"missing": f"{c.package} {metadata.version(c.package)}: {(done.stderr.strip().splitlines() or ['died'])[-1][:150]}"}
     found = json.loads(done.stdout)
-    return row | {"version": f"{c.package} {metadata.version(c.package)}", "us": found["us"], "top1": streams.agreement(found["picks"]),
+    return row | {"version": f"{c.package} {metadata.version(c.package)}", "us": found["us"], "loop_us": found["loop_us"], "top1": streams.agreement(found["picks"]),
                   "file_bytes": size_of(first), "peak_kib": found["peak_kib"], "runtime_kib": found["runtime_kib"]}
 
 
@@ -164,12 +167,13 @@ def our_picks(model: FrozenModel, board: Board, family: str, streams: Streams, f
     return np.array(picks).reshape(len(streams.tokens), -1).tolist()
 
 
-def our_rows(runs: list[tuple[Any, Board]], model: FrozenModel, streams: Streams, folder: Path) -> Iterator[dict[str, Any]]:
-    """Rows of the families that were measured as a project's Makefile builds them. runs: (``ours.Run``, its board)."""
-    for run, board in runs:
+def our_rows(runs: list[Run], model: FrozenModel, streams: Streams, folder: Path) -> Iterator[dict[str, Any]]:
+    """Rows of the families that were measured as a project's Makefile builds them. Their steps look at an image, as everyone's here."""
+    boards = {family: board for board, family in families_here()}
+    for run in runs:
         if run.result is not None and run.flags == "plain":
-            picks = our_picks(model, board, run.family, streams, folder / f"taps-{run.family}")
-            yield {"label": f"ours: {run.family}", "peer": False, "us": {str(s["context"]): s["step_ns"] / 1e3 for s in run.result["step"]},
+            picks = our_picks(model, boards[run.family], run.family, streams, folder / f"taps-{run.family}")
+            yield {"label": f"ours: {run.family}", "peer": False, "us": {str(s["context"]): s["image_step_ns"] / 1e3 for s in run.result["step"]},
                    "top1": streams.agreement(picks), "file_bytes": run.program_bytes, "peak_kib": run.result["peak_kib"], "runtime_kib": 0}
 
 

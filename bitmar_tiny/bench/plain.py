@@ -18,9 +18,6 @@ from ..frozen import FrozenModel
 from ..golden.model import GoldenModel
 from ..golden.numerics import pool_2x2
 
-#: What keeps a free slot of a cache out of the softmax.
-HIDDEN = -1e9
-
 
 @dataclass(frozen=True)
 class Value:

@@ -17,13 +17,12 @@ from .tflite_pack import schema
 _TYPES = {"float32": schema.TensorType.FLOAT32, "int32": schema.TensorType.INT32, "int8": schema.TensorType.INT8,
           "bool": schema.TensorType.BOOL}
 _WEIGHTS = {2: schema.TensorType.INT2, 4: schema.TensorType.INT4, 8: schema.TensorType.INT8}
-#: Builtin operator and its options, for ops whose options have no fields that we set.
-_SIMPLE = {"add": ("ADD", "Add"), "sub": ("SUB", "Sub"), "mul": ("MUL", "Mul"), "div": ("DIV", "Div"), "floor_div": ("FLOOR_DIV", "FloorDiv"),
-           "floor_mod": ("FLOOR_MOD", "FloorMod"), "less": ("LESS", "Less"), "equal": ("EQUAL", "Equal"), "and": ("LOGICAL_AND", "LogicalAnd"),
-           "maximum": ("MAXIMUM", "MaximumMinimum"), "minimum": ("MINIMUM", "MaximumMinimum"), "abs": ("ABS", "Abs"),
-           "floor": ("FLOOR", ""), "rint": ("ROUND", ""), "where": ("SELECT_V2", "SelectV2"), "gather": ("GATHER", "Gather")}
+#: Builtin operators that need no options.
+_SIMPLE = {"add": "ADD", "sub": "SUB", "mul": "MUL", "div": "DIV", "floor_div": "FLOOR_DIV", "floor_mod": "FLOOR_MOD", "less": "LESS",
+           "equal": "EQUAL", "and": "LOGICAL_AND", "maximum": "MAXIMUM", "minimum": "MINIMUM", "abs": "ABS", "floor": "FLOOR",
+           "rint": "ROUND", "where": "SELECT_V2", "gather": "GATHER"}
 #: The oldest versions of operators that take our types, where it is not 1.
-_VERSIONS = {"GATHER": 2, "REDUCE_MAX": 1, "DYNAMIC_UPDATE_SLICE": 1}
+_VERSIONS = {"GATHER": 2}
 _DEQUANTIZE_VERSION = {2: 6, 4: 6, 8: 2}
 
 
@@ -92,28 +91,35 @@ class TfliteBuilder(Builder):
         self.graph.operators.append(op)
 
     def emit(self, op: str, inputs: Sequence[Value], dtype: str, shape: Sequence[int], **attributes: Any) -> Value:
+        """One op, or the result of the same one on the same inputs."""
+        key = (op, *inputs, dtype, tuple(shape), *sorted(attributes.items()))
+        if key not in self.shared:
+            self.shared[key] = self._emit(op, inputs, dtype, shape, **attributes)
+        return self.shared[key]
+
+    def _emit(self, op: str, inputs: Sequence[Value], dtype: str, shape: Sequence[int], **attributes: Any) -> Value:
         out, ints = self.tensor(dtype, shape), lambda *values: self.constant(np.array(values, np.int32))
         if op in _SIMPLE:
-            self.operator(_SIMPLE[op][0], inputs, out, _SIMPLE[op][1])
+            self.operator(_SIMPLE[op], inputs, out)
         elif op == "sqrt":
             self.operator("SQRT", inputs, out)
             return _correct_root(inputs[0], out)
         elif op == "cast":
-            self.operator("CAST", inputs, out, "Cast", inDataType=_TYPES[inputs[0].dtype], outDataType=_TYPES[dtype])
+            self.operator("CAST", inputs, out)
         elif op == "reshape":
-            self.operator("RESHAPE", [*inputs, ints(*shape)], out, "Reshape", newShape=list(shape))
+            self.operator("RESHAPE", [*inputs, ints(*shape)], out)
         elif op in ("reduce_max", "reduce_sum"):
             self.operator("REDUCE_MAX" if op == "reduce_max" else "SUM", [*inputs, ints(attributes["axis"])], out, "Reducer", keepDims=True)
         elif op == "rows":
             rest = inputs[0].shape[1:]
-            self.operator("SLICE", [*inputs, ints(attributes["start"], *(0 for _ in rest)), ints(*shape)], out, "Slice")
+            self.operator("SLICE", [*inputs, ints(attributes["start"], *(0 for _ in rest)), ints(*shape)], out)
         elif op == "concat":
             self.operator("CONCATENATION", inputs, out, "Concatenation", axis=attributes["axis"])
         elif op == "with_row":
             data, index, row = inputs
             start = [index, *(ints(0) for _ in data.shape[1:])]
             at = index if len(start) == 1 else self.emit("concat", start, "int32", (len(start),), axis=0)
-            self.operator("DYNAMIC_UPDATE_SLICE", [data, row, at], out, "DynamicUpdateSlice")
+            self.operator("DYNAMIC_UPDATE_SLICE", [data, row, at], out)
         elif op == "matmul":
             self.operator("BATCH_MATMUL", inputs, out, "BatchMatMul", adjY=attributes["transpose_b"])
         else:
@@ -155,7 +161,7 @@ class TfliteBuilder(Builder):
     def name(self, name: str, value: Value) -> Value:
         t = self.graph.tensors[self.indices[value]]
         if value.name:
-            value = self.emit("reshape", [value], value.dtype, value.shape)     # an input, or named before
+            value = self._emit("reshape", [value], value.dtype, value.shape)    # an input, or named before
             t = self.graph.tensors[self.indices[value]]
         t.name = value.name = name
         return value
@@ -181,18 +187,17 @@ class TfliteBuilder(Builder):
 
 
 def _correct_root(x: Value, root: Value) -> Value:
-    """The correctly rounded square root of x from one that is a few units in the last place off, as XNNPACK's is.
+    """The correctly rounded square root of x from one that is a few units in the last place off: XNNPACK's is, by up to two.
 
-    Newton's step with an exact residual: ``high`` and ``low`` are halves of 12 bits (Veltkamp), so every product and every difference
-    below is exact but the last sum. Checked for all sums of squares that a norm can meet (tests/exchange).
+    Heron's step brings it to the nearest value or its neighbour; then Newton's with an exact residual: ``high`` and ``low`` are halves
+    of 12 bits (Veltkamp), so every product and difference is exact but the last sum. ``tests/exchange`` tries every sum of squares.
     """
-    for _ in range(2):
-        scaled = root * 4097.0
-        high = scaled - (scaled - root)
-        low = root - high
-        rest = ((x - high * high) - high * low * 2.0) - low * low
-        root = root + rest / (root + root)
-    return root
+    root = (root + x / root) * 0.5
+    scaled = root * 4097.0
+    high = scaled - (scaled - root)
+    low = root - high
+    rest = ((x - high * high) - high * low * 2.0) - low * low
+    return root + rest / (root + root)
 
 
 def add_graph(file: TfliteFile, graph: Graph) -> None:
