@@ -317,7 +317,7 @@ int main(int argc, char **argv)
 #endif
     if (o.threads > 1u && linux_threads_start(&s, o.threads) != 0) return fail("--threads", "the threads could not be started");
     if (traces) return trace(&s);
-    if (benches || profiles) return linux_bench(&s, benches, written);
+    if (benches || profiles) return linux_bench(&s, benches, features, written);
     if (o.image) {
         const char *why = read_image(o.image, &s);
         if (why) return fail(o.image, why);
