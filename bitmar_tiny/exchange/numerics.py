@@ -53,9 +53,10 @@ def quantize16(v: Value) -> tuple[Value, Value]:
 
 @primitive
 def rms_scale(codes: Value) -> Value:
-    c = codes.astype("int32")
+    n = codes.shape[-1]
+    c = codes.astype("float32" if n * 127 * 127 < 1 << 24 else "int32")
     total = (c * c).sum()
-    return where(total.eq(0), 0.0, 1.0 / sqrt(total.astype("float32") / F32(codes.shape[-1])))
+    return where(total.eq(0), 0.0, 1.0 / sqrt(total.astype("float32") / F32(n)))
 
 
 @primitive

@@ -70,6 +70,7 @@ class TfliteBuilder(Builder):
         self.graph.tensors, self.graph.operators, self.graph.inputs, self.graph.outputs = [], [], [], []
         self.indices: dict[Value, int] = {}
         self.shared: dict[Any, Value] = {}
+        self.rounded: dict[Value, Value] = {}
 
     def tensor(self, dtype: str, shape: Sequence[int], name: str = "", element: int | None = None, buffer: int = 0) -> Value:
         t = schema.TensorT()
@@ -91,10 +92,14 @@ class TfliteBuilder(Builder):
         self.graph.operators.append(op)
 
     def emit(self, op: str, inputs: Sequence[Value], dtype: str, shape: Sequence[int], **attributes: Any) -> Value:
-        """One op, or the result of the same one on the same inputs."""
+        """One op, or the result of the same one on the same inputs; codes back to float32 are the numbers they were made from."""
+        if op == "cast" and dtype == "float32" and inputs[0] in self.rounded:
+            return self.rounded[inputs[0]]
         key = (op, *inputs, dtype, tuple(shape), *sorted(attributes.items()))
         if key not in self.shared:
-            self.shared[key] = self._emit(op, inputs, dtype, shape, **attributes)
+            out = self.shared[key] = self._emit(op, inputs, dtype, shape, **attributes)
+            if op == "cast" and dtype == "int8" and inputs[0].dtype == "float32":
+                self.rounded[out] = inputs[0]
         return self.shared[key]
 
     def _emit(self, op: str, inputs: Sequence[Value], dtype: str, shape: Sequence[int], **attributes: Any) -> Value:
