@@ -105,8 +105,10 @@ def test_width_and_grid():
     assert to_vectors(tokens, True, 64, False).shape == (64, 768)
     with pytest.raises(FrontEndError, match=r"vectors of 384 numbers, the model takes 768.*--project"):
         _raise(lambda: to_vectors(tokens[:1], True, None, False))
-    with pytest.raises(FrontEndError, match="not one grid"):
+    with pytest.raises(FrontEndError, match="no square grid"):
         to_vectors([tokens[0], tokens[1][:9]], True, None, False)
+    with pytest.raises(FrontEndError, match="896 vectors, which is no square grid"):
+        to_vectors([np.zeros((896, 768), np.float32)], True, None, False)
     with pytest.raises(FrontEndError, match="NaN"):
         to_vectors([np.full((4, 768), 1e6)], False, None, False)
 

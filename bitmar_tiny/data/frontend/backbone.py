@@ -79,8 +79,9 @@ class Model:
     def _tokens(self, out: np.ndarray, t: Tensor) -> np.ndarray:
         if t.quantised and out.dtype.kind != "f":
             out = (out.astype(np.float64) - t.quantised[1]) * t.quantised[0]
-        if out.ndim == 4 and self.channels_first:
-            out = out.transpose(0, 2, 3, 1)
+        if out.ndim == 4:                         # a square map; where every extent is the same, laid out as the input is
+            first, last = out.shape[2] == out.shape[3], out.shape[1] == out.shape[2]
+            out = out.transpose(0, 2, 3, 1) if first and (not last or self.channels_first) else out
         square = out.ndim in (2, 3) or out.ndim == 4 and out.shape[1] == out.shape[2]
         if not square or out.shape[0] != 1 or out.size == 0:
             raise FrontEndError(f"{self.path}: '{t.name}' gives {list(out.shape)}; vectors are [1, width], [1, tokens, width] or a square map.",

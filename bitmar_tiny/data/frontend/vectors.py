@@ -11,6 +11,8 @@ import numpy as np
 
 #: Numbers in a vector that a BitMar model takes.
 WIDTH = 768
+#: The most CLS and register tokens that may stand before a grid.
+EXTRA = 16
 
 
 class FrontEndError(Exception):
@@ -78,9 +80,9 @@ def to_vectors(outputs: Sequence[np.ndarray], normalise: bool, vectors: int | No
     features are stored for training. Of the tokens the largest square grid stays, the last ones: CLS and registers stand
     first in every model. ``vectors`` None: the whole grid."""
     grids = {math.isqrt(len(out)) for out in outputs}
-    if len(grids) != 1:
-        raise FrontEndError(f"The backbone's outputs have {' and '.join(str(len(out)) for out in outputs)} tokens, not one grid.",
-                            "Choose outputs of one kind with --blocks.")
+    if len(grids) != 1 or any(len(out) - math.isqrt(len(out)) ** 2 > EXTRA for out in outputs):
+        raise FrontEndError(f"The backbone gives {' and '.join(str(len(out)) for out in outputs)} vectors, which is no square grid.",
+                            "Choose another output, or outputs of one kind, with --blocks.")
     grid = grids.pop() ** 2
     parts = [out[len(out) - grid:] for out in outputs]
     x = np.concatenate([layer_norm(part) if normalise else part.astype(np.float32) for part in parts], -1)
