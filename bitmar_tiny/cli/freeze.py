@@ -10,6 +10,7 @@ from rich.table import Table
 
 from ..config import ModelConfig, preset
 from ..errors import ConfigError
+from ..exchange import need
 from ..frozen import with_small_token_table
 from .app import notes, print_json, results
 from .common import json_option, preset_option
@@ -60,6 +61,7 @@ def command(run: Path | None, onnx_path: Path | None, config_path: Path | None, 
 
 
 def _imported(path: Path, config_path: Path | None, preset_name: str | None):
+    need("onnx")
     from ..exchange.from_onnx import import_onnx
 
     if config_path and preset_name:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass
+from importlib import util
 from pathlib import Path
 from typing import Any, Callable, Iterator, Sequence
 
@@ -14,6 +15,7 @@ from ..frozen import FrozenModel
 from ..golden.model import GoldenModel
 from ..verify.compare import Verdict, verify
 from ..verify.script import Event
+from . import need
 from .model import PAST
 from .target import Arrays, ExportedModel, ExportedTarget, Runtime, play
 
@@ -46,8 +48,10 @@ class Agreement:
 def export(frozen: FrozenModel, format_name: str, out: Path, bits: int = 2) -> list[Path]:
     """Write one of ``FORMATS``: a folder (onnx) or a file (tflite). Returns the files."""
     if format_name == "onnx":
+        need("onnx")
         from .onnx_export import export_onnx
         return export_onnx(frozen, out, bits)
+    need("ai-edge-litert")
     from .tflite_export import export_tflite
     return export_tflite(frozen, out, bits)
 
@@ -55,19 +59,25 @@ def export(frozen: FrozenModel, format_name: str, out: Path, bits: int = 2) -> l
 def open_runtime(format_name: str, path: Path, **options: Any) -> Runtime:
     """``OnnxRuntime`` or ``LiteRt`` over exported files."""
     if format_name == "onnx":
+        need("onnx", "onnxruntime")
         from .onnx_runtime import OnnxRuntime
         return OnnxRuntime(path, **options)
     from .litert import LiteRt
+    if options.get("taps"):
+        need("ai-edge-litert")
     return LiteRt(path, **options)
 
 
 def cross_check(frozen: FrozenModel, format_name: str, path: Path, script: Sequence[Event],
-                progress: Callable[[int], None] = lambda event: None) -> tuple[Verdict, Agreement]:
-    """Every tap of every step, then the file as shipped. ``DataError`` for files that are damaged or another model's."""
+                progress: Callable[[int], None] = lambda event: None) -> tuple[Verdict | None, Agreement]:
+    """Every tap of every step, then the file as shipped; only that on a board whose old runtime cannot show taps. ``DataError`` for
+    files that are damaged or another model's."""
     shipped = open_runtime(format_name, path)
     if shipped.model_sha256 != frozen.digest:
         raise DataError(f"{path}: exported from another model (SHA-256 {shipped.model_sha256[:16]}..., not {frozen.digest[:16]}...).",
                         "Export this model.")
+    if format_name == "tflite" and util.find_spec("ai_edge_litert") is None:
+        return None, agreement(frozen, shipped, script, progress)
     verdict = verify(frozen, ExportedTarget(frozen, open_runtime(format_name, path, taps=True)), script, progress=progress)
     return verdict, agreement(frozen, shipped, script, progress)
 

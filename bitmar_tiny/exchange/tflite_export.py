@@ -12,14 +12,11 @@ from .arrays import exported_arrays
 from .builder import Graph
 from .metadata import metadata
 from .model import graphs, memory_ports
-from .seal import check_seal, seal
-from .tflite_pack import IDENTIFIER, pack
+from .seal import seal
+from .tflite_pack import pack
 from .tflite_writer import TfliteFile, add_graph
 
-MADE_BY = "bitmar-tiny export --format tflite"
 METADATA = "bitmar_tiny"
-MAX_METADATA = 1 << 20
-_OPENING = b'{"bitmar_tiny.graph": '
 
 
 def export_tflite(frozen: FrozenModel, path: Path, bits: int = 2) -> list[Path]:
@@ -40,16 +37,3 @@ def tflite_model(frozen: FrozenModel, bits: int = 2) -> bytes:
         add_graph(file, graph)
     file.add_metadata(METADATA, json.dumps(metadata(frozen, "step, image, write_episode, initial_memory", bits)).encode())
     return seal(pack(file.model))
-
-
-def read_tflite(path: Path) -> tuple[bytes, dict[str, str]]:
-    """An exported file exactly as it was written, and its metadata. ``DataError`` for anything else."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}).", f"Make one with '{MADE_BY}'.") from None
-    if data[4:8] != IDENTIFIER:
-        raise DataError(f"{path}: not a LiteRT (.tflite) file.", f"Make one with '{MADE_BY}'.")
-    check_seal(data, path, MADE_BY)
-    start = data.index(_OPENING)                  # the metadata is one JSON object, whose end the decoder finds
-    return data, json.JSONDecoder().raw_decode(data[start:start + MAX_METADATA].decode(errors="replace"))[0]

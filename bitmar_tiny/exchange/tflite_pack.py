@@ -5,16 +5,9 @@ from __future__ import annotations
 
 from typing import Any, Callable, Sequence
 
+import flatbuffers
 import numpy as np
-
-from ..errors import ToolError
-
-try:
-    import flatbuffers
-    from ai_edge_litert import schema_py_generated as schema
-except ImportError:
-    raise ToolError("Writing .tflite files needs the package ai-edge-litert, which is not installed.",
-                    "pip install ai-edge-litert") from None
+from ai_edge_litert import schema_py_generated as schema
 
 IDENTIFIER = b"TFL3"
 _ALIGN = 16
