@@ -63,7 +63,7 @@ def model_table(report: dict[str, Any]) -> Table:
     contexts = sorted({n for r in report["models"] for n in r.get("us", {})}, key=int)
     table = Table("the whole model", *(f"tokens/s, {n} in the window" for n in contexts), "peak RAM", "of it the model's", "file", "top-1 as golden",
                   title=f"{report['model']}, a process each \\[measured]",
-                  caption="(how many times slower, more or larger than the quickest of our programs; of a runtime: its call alone, not its own file)")
+                  caption="(how many times slower, more or larger than the quickest of our programs; ours: median;\nof a runtime: its call alone at its best, and not its own file)")
     for row in report["models"]:
         if row.get("missing"):
             table.add_row(row["label"], row["missing"])

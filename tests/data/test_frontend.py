@@ -151,6 +151,25 @@ def test_refusals_of_files_and_options(tmp_path, picture, tiny):
     assert "not a TFLite model" in refused("--backbone", str(tmp_path / "foreign.tflite"))
 
 
+def test_an_onnx_file_in_pieces_becomes_one(tmp_path, picture):
+    """As torch.onnx writes large models: weights in a second file, which nobody would copy to the board."""
+    onnx = pytest.importorskip("onnx", reason="pip install onnx onnxruntime")
+    whole = onnx_file(tmp_path / "whole.onnx")
+    onnx.save(onnx.load(str(whole)), str(tmp_path / "pieces.onnx"), save_as_external_data=True, location="pieces.bin", size_threshold=0)
+    found = []
+    for name in ("whole", "pieces"):
+        done = CliRunner().invoke(command, [str(picture), "--backbone", str(tmp_path / f"{name}.onnx"), "-o", str(tmp_path / name)],
+                                  standalone_mode=False)
+        assert done.exception is None, done.exception
+        found.append(np.load(tmp_path / name / "features.npy"))
+        (vectors, _), = extract(file_backbone(tmp_path / name / "backbone.onnx"), [picture])
+        assert np.array_equal(vectors, found[-1][0])
+    assert np.array_equal(*found)
+    (tmp_path / "pieces.bin").unlink()
+    with pytest.raises(DataError, match="not an ONNX model"):
+        file_backbone(tmp_path / "pieces.onnx")
+
+
 def test_refusals_of_codegen(tmp_path, picture, tiny):
     done = CliRunner().invoke(command, [str(picture), "--backbone", str(onnx_file(tmp_path / "a.onnx")), "-o", str(tmp_path / "f")],
                               standalone_mode=False)
