@@ -20,7 +20,8 @@ from .common import json_option, preset_option
 @click.argument("run", type=click.Path(path_type=Path), required=False)
 @click.option("--from-onnx", "onnx_path", type=click.Path(path_type=Path), metavar="PATH",
               help="Instead of RUN: ternary weights of an ONNX file, or of every .onnx in a folder.")
-@click.option("--config", "config_path", type=click.Path(path_type=Path), help="JSON configuration of a model that does not carry one (with --from-onnx).")
+@click.option("--config", "config_path", type=click.Path(path_type=Path),
+              help="JSON configuration of a model that does not carry one (with --from-onnx).")
 @preset_option("Configuration of a model that does not carry one, by name (with --from-onnx).")
 @click.option("-o", "--out", type=click.Path(path_type=Path), default=Path("model.bitmar"), show_default=True)
 @click.option("--token-bits", type=click.Choice(["8", "4"]), default="8", show_default=True,

@@ -193,7 +193,8 @@ def _memory(found: Initializers, spec: TensorSpec):
     codes = high * 256 + low
     if np.abs(codes).max(initial=0) > nm.CODE16_MAX or usage.min(initial=0) < 0:
         raise DataError(f"{found.file(prefix + 'high')}: the memory holds codes or usages out of range.")
-    return {f"{name}.codes": codes.astype(np.int16), f"{name}.scales": scales, f"{name}.usage": usage.astype(np.uint32)}, f"{prefix}high", "16 bits"
+    new = {f"{name}.codes": codes.astype(np.int16), f"{name}.scales": scales, f"{name}.usage": usage.astype(np.uint32)}
+    return new, f"{prefix}high", "16 bits"
 
 
 _KINDS = {"ternary": _ternary, "rows8": _rows8, "gain": _gain, "memory": _memory}

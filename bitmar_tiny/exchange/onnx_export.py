@@ -86,7 +86,7 @@ def check(path: Path) -> None:
 
 def read_graph(path: Path) -> tuple[ModelProto, bytes]:
     """An exported graph and its weights, both exactly as they were written. ``DataError`` for anything else."""
-    data = _read(path)
+    data = read(path)
     check_seal(data, path, MADE_BY)
     model = ModelProto.FromString(data)
     return model, check_weights(path, props(model)[WEIGHTS_SHA256])
@@ -94,14 +94,15 @@ def read_graph(path: Path) -> tuple[ModelProto, bytes]:
 
 def check_weights(path: Path, digest: str) -> bytes:
     """The weights beside the graph ``path``. ``DataError`` unless they are those that it was exported with."""
-    weights = _read(path.parent / WEIGHTS)
+    weights = read(path.parent / WEIGHTS)
     if hashlib.sha256(weights).hexdigest() != digest:
         raise DataError(f"{path.parent / WEIGHTS}: not the weights that {path.name} was exported with, or damaged.",
                         f"Copy it again or make it again with '{MADE_BY}'.")
     return weights
 
 
-def _read(path: Path) -> bytes:
+def read(path: Path) -> bytes:
+    """The bytes of a file, or ``DataError``."""
     try:
         return path.read_bytes()
     except OSError as error:

@@ -16,7 +16,7 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from ..errors import DataError
 from .arrays import unpack_signed
 from .metadata import CANCELLED, CONFIG, PROVENANCE, TOKENIZER_SHA256, WEIGHTS_SHA256
-from .onnx_export import MADE_BY, TOKENIZER, check_weights
+from .onnx_export import MADE_BY, TOKENIZER, check_weights, read
 from .seal import check_seal, is_sealed
 
 _BITS = {TensorProto.INT2: 2, TensorProto.INT4: 4, TensorProto.INT8: 8}
@@ -40,16 +40,16 @@ class Initializers:
     @classmethod
     def load(cls, path: Path) -> "Initializers":
         """Read a file, or every ``*.onnx`` of a folder. ``DataError`` for what is missing, damaged or contradicts itself."""
-        files = sorted(path.glob("*.onnx")) if path.is_dir() else [path]
+        files = [f for f in sorted(path.glob("*.onnx")) if f.is_file()] if path.is_dir() else [path]
         if not files:
             raise DataError(f"{path}: holds no .onnx file.", f"Name a file, or a folder that '{MADE_BY}' wrote.")
-        found = cls(path)
-        for file in files:
-            found._add(file)
+        found, contents = cls(path), {file: read(file) for file in files}
+        ours = any(map(is_sealed, contents.values()))
+        for file, data in contents.items():
+            found._add(file, parse(file, data, ours))
         return found
 
-    def _add(self, file: Path) -> None:
-        model = parse(file)
+    def _add(self, file: Path, model: ModelProto) -> None:
         for p in model.metadata_props:
             if p.key in _SHARED and self.metadata.setdefault(p.key, p.value) != p.value:
                 raise DataError(f"{file}: was exported from another model than its neighbours.", "Keep one model in a folder.")
@@ -100,13 +100,9 @@ class Initializers:
         return _decode(tensor, file)
 
 
-def parse(file: Path) -> ModelProto:
-    """The protobuf message, or ``DataError``; a sealed file must be as it was written."""
-    try:
-        data = file.read_bytes()
-    except OSError as error:
-        raise DataError(f"{file}: cannot be read ({error.strerror}).") from None
-    if is_sealed(data):
+def parse(file: Path, data: bytes, ours: bool) -> ModelProto:
+    """The protobuf message, or ``DataError``; one of ``ours`` must be as it was written."""
+    if ours:
         check_seal(data, file, MADE_BY)
     try:
         model = ModelProto.FromString(data)
