@@ -8,9 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any, Callable, Iterator, Sequence
 
 import numpy as np
+import onnx
 from onnx import FunctionProto, GraphProto, NodeProto, TensorProto, helper, numpy_helper
 
+from ..errors import ToolError
 from .builder import Builder, Port, Value, maximum
+
+if not hasattr(TensorProto, "INT2"):
+    raise ToolError(f"onnx {onnx.__version__} is too old: it has no type of 2 bits.", "Install the version of constraints.txt.")
 
 DOMAIN = "bitmar_tiny"
 #: Weight bits -> (opset, IR version, type): the oldest that have the type. onnxruntime takes int2 from opset 25 on.

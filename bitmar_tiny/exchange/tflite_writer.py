@@ -10,9 +10,13 @@ from typing import Any, Callable, Mapping, Sequence
 
 import numpy as np
 
+from ..errors import ToolError
 from .arrays import pack_signed
 from .builder import Builder, Graph, Port, Value, where
 from .tflite_pack import schema
+
+if not hasattr(schema.TensorType, "INT2"):
+    raise ToolError("The installed ai-edge-litert is too old: it has no type of 2 bits.", "Install the version of constraints.txt.")
 
 _TYPES = {"float32": schema.TensorType.FLOAT32, "int32": schema.TensorType.INT32, "int8": schema.TensorType.INT8,
           "bool": schema.TensorType.BOOL}
