@@ -16,7 +16,7 @@ from bitmar_tiny.files import atomic_file
 from bitmar_tiny.frozen import FrozenModel
 from bitmar_tiny.store import Memory, MemoryStore
 
-from . import espidf
+from . import espidf, frontend
 from . import lower as lowering
 from .boards import Board
 from .context import context
@@ -76,24 +76,27 @@ class Project:
 
 
 def emit(model: FrozenModel, board: Board, out: Path | str, family: str | None = None, head_bits: str = "2",
-         memory: str = "auto") -> Project:
+         memory: str = "auto", features: Path | None = None) -> Project:
     """Lower, plan and write the project into ``out`` (created, or overwritten if it is a project of ours).
 
     ``head_bits``: bits of a weight of the vocabulary head, one of ``pack.HEAD_BITS``; the logits are the same bits.
     ``memory``: ``auto``, ``flash`` (read-only), ``sd`` (a store), or the name of a region that holds arenas.
+    ``features``: a folder that ``bitmar-tiny features`` wrote; its backbone goes into the project of a Linux board.
     Raises ``FitError`` before anything is written if the board cannot hold the model.
     """
     family, out = family or board.kernels[0], Path(out)
     arenas = [r.name for r in board.regions if "arena" in r.holds]
     _check(board, family, head_bits, memory, arenas, out)
+    declared = frontend.check(features, model.config, board, out) if features else None
     blob = lowering.lower(model, family, head_bits, memory if memory in lowering.MEMORY_TIERS[1:] else "ram")
     if board.os == "espidf":
         espidf.check(board, blob)
     plan = make_plan(model.config, blob, board, memory if memory in arenas else None)
     project = Project(out, board, family, plan, blob, estimates(model.config, blob, board, plan),
                       memory_cost(model.config, blob, board, plan))
-    values = context(model, board, family, blob, plan) | {"version": version()}
+    values = context(model, board, family, blob, plan) | {"version": version(), "backbone": declared}
     sources = _copy_sources(project)
+    frontend.copy(features, declared, out)
     values["build_id"] = _build_id(project, sources)
     if board.os == "espidf":
         values |= espidf.context(board, sources)
@@ -108,7 +111,7 @@ def emit(model: FrozenModel, board: Board, out: Path | str, family: str | None =
         "schema": "bitmar-tiny/project", "schema_version": 1, "version": values["version"], "board": board.name,
         "kernels": family, "head_bits": head_bits, "memory": blob.memory, "model": model.config.name, "model_sha256": model.digest,
         "tap_count": values["tap_count"], "build": values["build_id"],
-    }, indent=2) + "\n")
+    } | ({"backbone_sha256": declared.sha256} if declared else {}), indent=2) + "\n")
     return project
 
 

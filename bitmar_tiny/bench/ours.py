@@ -30,6 +30,7 @@ class Run:
     compiler: str
     result: dict[str, Any] | None
     missing: str = ""
+    program_bytes: int = 0                        # size of the program, the model in it
 
     @property
     def label(self) -> str:
@@ -78,5 +79,5 @@ def run_program(command: list[str], family: str, flags: str, compiler: str, cpu:
         return Run(family, flags, compiler, None, words)
     if done.returncode:
         raise ToolError(f"{family} ({flags}): {words}.")
-    return Run(family, flags, compiler, json.loads(done.stdout))
+    return Run(family, flags, compiler, json.loads(done.stdout), program_bytes=Path(command[-1]).stat().st_size)
 

@@ -57,6 +57,26 @@ def part_table(report: dict[str, Any]) -> Table:
     return table
 
 
+def model_table(report: dict[str, Any]) -> Table:
+    """The whole model side by side; in brackets how many times ours, the quickest of our programs."""
+    against = {r["label"]: r for r in report["models_against_ours"]}
+    contexts = sorted({n for r in report["models"] for n in r.get("us", {})}, key=int)
+    table = Table("the whole model", *(f"tokens/s, {n} in the window" for n in contexts), "peak RAM", "of it the model's", "file", "top-1 as golden",
+                  title=f"{report['model']}, a process each \\[measured]",
+                  caption="(how many times slower, more or larger than the quickest of our programs; ours: median;\nof a runtime: its call alone at its best, and not its own file)")
+    for row in report["models"]:
+        if row.get("missing"):
+            table.add_row(row["label"], row["missing"])
+            continue
+        than = against.get(row["label"])
+        times = lambda value: f" ({value:.1f}x)" if value else ""
+        table.add_row(row["label"], *(f"{1e6 / row['us'][n]:,.0f}{times(than and than['time'][n])}" for n in contexts),
+                      f"{row['peak_kib'] / 1e3 * 1.024:.1f} MB{times(than and than['peak_ram'])}",
+                      f"{(row['peak_kib'] - row['runtime_kib']) / 1e3 * 1.024:.1f} MB", f"{row['file_bytes'] / 1e6:.2f} MB{times(than and than['file'])}",
+                      f"{row['top1']:.1%}")
+    return table
+
+
 def cycle_table(cycles: list[dict[str, Any]]) -> Table:
     """Simulated and estimated cycles."""
     table = Table("loop or product", "processor", "cycles", "weights", "weights/cycle", "", title="Processors that are not at hand")

@@ -15,7 +15,7 @@ from ..errors import BitmarError
 
 #: Command name -> module below bitmar_tiny.cli, imported only when asked for.
 COMMANDS = {
-    "train": "train", "freeze": "freeze", "codegen": "codegen", "build": "build", "verify": "verify",
+    "train": "train", "freeze": "freeze", "codegen": "codegen", "export": "export", "build": "build", "verify": "verify",
     "generate": "generate", "evaluate": "evaluate", "features": "features", "boards": "boards", "info": "info",
     "profile": "profile", "compare": "compare", "flash": "flash", "link": "link", "ports": "ports", "memory": "memory",
     "bench": "bench", "doctor": "doctor", "demo": "demo",

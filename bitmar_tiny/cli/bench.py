@@ -25,18 +25,21 @@ from .common import json_option, load_model, preset_option
 @preset_option("Random weights of this preset instead of a model (default: paper).")
 @click.option("--family", "families", multiple=True, metavar="NAME", help="Only this kernel family (repeatable).")
 @click.option("--peers/--no-peers", default=True, show_default=True, help="Also measure what one would pick instead.")
+@click.option("--baseline/--no-baseline", default=None, help="Also the whole model in int8 as one would have made it without us "
+              "(default: as --peers).")
 @click.option("--static", "static_cycles", is_flag=True, help="Also cycles of the Arm loops (llvm-mca) and of the ESP32-S3's kernel (simulator).")
 @click.option("--cpu", type=click.IntRange(0), default=0, show_default=True, help="Processor to pin everything to.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder for bench.json and bench.png.")
 @json_option
-def command(model: Path | None, preset_name: str | None, families: tuple[str, ...], peers: bool, static_cycles: bool,
-            cpu: int, out: Path | None, as_json: bool) -> None:
+def command(model: Path | None, preset_name: str | None, families: tuple[str, ...], peers: bool, baseline: bool | None,
+            static_cycles: bool, cpu: int, out: Path | None, as_json: bool) -> None:
     """Time the kernels by shape and the whole step, side by side with what one would use instead, in one run.
 
     One thread, pinned; medians of many samples. Without MODEL the preset `paper` is measured.
 
     \b
     Example: bitmar-tiny bench -o results
+             bitmar-tiny bench model.bitmar --no-peers --baseline
              bitmar-tiny bench model.bitmar --family avx2 --no-peers --json
     """
     from ..bench import report as reporting
@@ -46,8 +49,8 @@ def command(model: Path | None, preset_name: str | None, families: tuple[str, ..
         raise ToolError("llvm-mca was not found, which --static needs.", "Install it: apt-get install llvm.")
     frozen = load_model(model, None) if model else load_model(Path(), preset_name or "paper")
     report: dict[str, Any] = {"schema": "bitmar-tiny/bench", "schema_version": 1, "label": "measured",
-                              "model": frozen.config.name, "machine": machine(), "cpu": cpu, "kernels": [], "steps": []}
-    measure(report, frozen, families, peers, cpu)
+                              "model": frozen.config.name, "machine": machine(), "cpu": cpu, "kernels": [], "steps": [], "models": []}
+    measure(report, frozen, families, peers, peers if baseline is None else baseline, cpu)
     if static_cycles:
         from ..bench.cycles import estimate_pie, simulate
         report["static"] = [c.as_dict() for c in (*simulate(), *estimate_pie())]
@@ -64,6 +67,8 @@ def command(model: Path | None, preset_name: str | None, families: tuple[str, ..
     results.print(reporting.kernel_table(report))
     results.print(reporting.step_table(report))
     results.print(reporting.part_table(report))
+    if report["models"]:
+        results.print(reporting.model_table(report))
     if static_cycles:
         results.print(reporting.cycle_table(report["static"]))
 
@@ -95,22 +100,41 @@ def machine() -> str:
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
-def measure(report: dict[str, Any], frozen: FrozenModel, families: tuple[str, ...], peers: bool, cpu: int) -> None:
-    """Fill ``kernels`` and ``steps``: ours first, then the peers at the same shapes and contexts."""
+def measure(report: dict[str, Any], frozen: FrozenModel, families: tuple[str, ...], peers: bool, baseline: bool, cpu: int) -> None:
+    """Fill ``kernels``, ``steps`` and ``models``: ours first, then the peers at the same shapes and contexts."""
     from ..bench.ours import measure_ours
 
     with tempfile.TemporaryDirectory() as folder:
+        runs = []
         for run in measure_ours(frozen, Path(folder), cpu, families):
+            runs.append(run)
             notes.print(f"  {run.label}: {run.missing or 'measured'}")
             if run.result is None:
                 report["kernels"].append({"label": run.label, "peer": False, "missing": run.missing, "gemv": {}})
             else:
                 add_ours(report, run.label, run.result)
+        if baseline and any(run.result for run in runs):
+            add_models(report, frozen, runs, Path(folder), cpu)
     report["shapes"] = list(dict.fromkeys(s for row in report["kernels"] for s in row["gemv"]))
     if not report["shapes"]:
         raise ToolError("No kernel family was measured.", "See 'bitmar-tiny boards' for the families and 'bitmar-tiny doctor'.")
     if peers:
         add_peers(report, frozen, cpu)
+
+
+def add_models(report: dict[str, Any], frozen: FrozenModel, runs: list[Any], folder: Path, cpu: int) -> None:
+    """The whole model: our programs, then every contender in a process of its own."""
+    from ..bench import baseline
+
+    streams, rows = baseline.Streams(frozen, folder), report["models"]
+    for row in baseline.our_rows(runs, frozen, streams, folder):
+        rows.append(row)
+    contexts = sorted({s["context"] for s in report["steps"]})
+    for i, contender in enumerate(baseline.CONTENDERS):
+        rows.append(baseline.measure_contender(contender, frozen, streams, folder / f"contender{i}", contexts, cpu))
+        notes.print(f"  {contender.name}: {rows[-1].get('missing', 'measured')}")
+    report["streams"] = {"count": len(streams.tokens), "length": len(streams.tokens[0])}
+    report["models_against_ours"] = baseline.ratios(rows)
 
 
 def add_ours(report: dict[str, Any], label: str, result: dict[str, Any]) -> None:

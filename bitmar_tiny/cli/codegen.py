@@ -24,19 +24,22 @@ from .common import board_option, head_bits_option, json_option, load_model, mem
 @click.option("--kernels", help="Kernel family (default: the board's first).")
 @head_bits_option
 @memory_option
+@click.option("--features", type=click.Path(path_type=Path),
+              help="Folder of 'bitmar-tiny features': take its .tflite or .onnx backbone along (Linux boards).")
 @preset_option("Use random weights of a preset instead of MODEL.")
 @json_option
-def command(model: Path, board: str, out: Path | None, kernels: str | None, head_bits: str, memory: str, preset_name: str | None,
-            as_json: bool) -> None:
+def command(model: Path, board: str, out: Path | None, kernels: str | None, head_bits: str, memory: str, features: Path | None,
+            preset_name: str | None, as_json: bool) -> None:
     """Write a standalone C project for a frozen MODEL and a board.
 
     The memory plan comes first: a model that does not fit is refused before anything is written.
 
     \b
     Example: bitmar-tiny codegen --board rpi-zero2 model.bitmar -o firmware
+             bitmar-tiny codegen --board rpi-zero2 model.bitmar --features features -o firmware
     """
     profile = load_board(board)
-    project = emit(load_model(model, preset_name), profile, out or Path(f"firmware-{profile.name}"), kernels, head_bits, memory)
+    project = emit(load_model(model, preset_name), profile, out or Path(f"firmware-{profile.name}"), kernels, head_bits, memory, features)
     if as_json:
         print_json({"project": str(project.path), "kernels": project.family, "head_bits": head_bits,
                     "plan": project.plan.as_dict(), "estimates": [e.as_dict() for e in project.estimates],

@@ -2,34 +2,69 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
+from rich.table import Table
 
+from ..config import ModelConfig, preset
+from ..errors import ConfigError
+from ..exchange import need
 from ..frozen import with_small_token_table
-from .app import notes, print_json
-from .common import json_option
+from .app import notes, print_json, results
+from .common import json_option, preset_option
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=click.Path(path_type=Path), required=False)
+@click.option("--from-onnx", "onnx_path", type=click.Path(path_type=Path), metavar="PATH",
+              help="Instead of RUN: ternary weights of an ONNX file, or of every .onnx in a folder.")
+@click.option("--config", "config_path", type=click.Path(path_type=Path),
+              help="JSON configuration of a model that does not carry one (with --from-onnx).")
+@preset_option("Configuration of a model that does not carry one, by name (with --from-onnx).")
 @click.option("-o", "--out", type=click.Path(path_type=Path), default=Path("model.bitmar"), show_default=True)
 @click.option("--token-bits", type=click.Choice(["8", "4"]), default="8", show_default=True,
               help="Bits of a value of the token table; 4 halves the largest part of the flash and costs some accuracy.")
 @json_option
-def command(run: Path, out: Path, token_bits: str, as_json: bool) -> None:
-    """Freeze the last checkpoint of a training RUN into one model file.
+def command(run: Path | None, onnx_path: Path | None, config_path: Path | None, preset_name: str | None, out: Path, token_bits: str,
+            as_json: bool) -> None:
+    """Freeze the last checkpoint of a training RUN, or ternary weights that were trained elsewhere, into one model file.
 
     \b
-    Example: bitmar-tiny freeze run -o model.bitmar
+    Examples: bitmar-tiny freeze run -o model.bitmar
+              bitmar-tiny freeze --from-onnx weights.onnx --preset paper -o model.bitmar
     """
-    from ..train.run import freeze_run
-
-    frozen = freeze_run(run)
+    if (run is None) == (onnx_path is None):
+        raise ConfigError("One training run or --from-onnx is needed, not both.", "See 'bitmar-tiny freeze --help'.")
+    if run is not None and (config_path or preset_name):
+        raise ConfigError("--config and --preset are for --from-onnx; a training run has its own configuration.", "Leave them out.")
+    mapped, unused = [], []
+    if onnx_path is not None:
+        frozen, mapped, unused = _imported(onnx_path, config_path, preset_name)
+    else:
+        from ..train.run import freeze_run
+        frozen = freeze_run(run)
     if token_bits == "4":
         frozen = with_small_token_table(frozen)
     digest = frozen.save(out)
     if as_json:
-        print_json({"model": str(out), "sha256": digest, "bytes": out.stat().st_size})
+        print_json({"model": str(out), "sha256": digest, "bytes": out.stat().st_size}
+                   | ({"mapped": [asdict(m) for m in mapped], "unused": unused} if mapped else {}))
         return
+    if mapped:
+        table = Table("tensor", "from", "as")
+        for m in mapped:
+            table.add_row(m.tensor, m.source, m.how)
+        results.print(table)
+        notes.print(f"Not used: {', '.join(unused) or 'nothing'}.", soft_wrap=True)
     notes.print(f"Wrote {out}, {out.stat().st_size:,} bytes, SHA-256 {digest}.")
+
+
+def _imported(path: Path, config_path: Path | None, preset_name: str | None):
+    need("onnx")
+    from ..exchange.from_onnx import import_onnx
+
+    if config_path and preset_name:
+        raise ConfigError("Both --config and --preset were named.", "Leave out one of them.")
+    return import_onnx(path, ModelConfig.load(config_path) if config_path else preset(preset_name) if preset_name else None)

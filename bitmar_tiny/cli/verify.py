@@ -19,6 +19,7 @@ from ..device.channel import LinkChannel
 from ..device.connect import connect, open_board
 from ..device.emulator import EmulatorLine
 from ..errors import ConfigError, ProcessorError, VerifyError
+from ..exchange.crosscheck import FORMATS, cross_check, export
 from ..frozen import FrozenModel
 from ..taps import tap_table
 from ..verify.board_target import BoardTarget
@@ -38,14 +39,17 @@ from .common import head_bits_option, json_option, load_model, memory_option, mo
 @click.option("--tokens", default=300, show_default=True, type=click.IntRange(8, 1_000_000), help="Steps to compare.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the token and image stream.")
 @click.option("--keep", type=click.Path(path_type=Path), help="Keep the generated projects in this folder.")
+@click.option("--target", "format_name", type=click.Choice(["c", *FORMATS]), default="c", show_default=True,
+              help="Generated C, or the model as ONNX (onnxruntime) or LiteRT (ai-edge-litert).")
+@click.option("--exported", type=click.Path(path_type=Path), help="What 'bitmar-tiny export' wrote (default: exported anew).")
 @head_bits_option
 @memory_option
 @preset_option("Verify a preset with random weights instead of MODEL.")
 @port_options
 @json_option
 def command(model: Path, boards: tuple[str, ...], kernels: str | None, compiler: str | None, opt: str, tokens: int,
-            seed: int, keep: Path | None, head_bits: str, memory: str, preset_name: str | None, port: str | None, baud: int, work_s: float,
-            record_file: Path | None, as_json: bool) -> None:
+            seed: int, keep: Path | None, format_name: str, exported: Path | None, head_bits: str, memory: str, preset_name: str | None,
+            port: str | None, baud: int, work_s: float, record_file: Path | None, as_json: bool) -> None:
     """Prove generated C bit-exact: build it, run it, compare every tensor of every step with the golden model.
 
     With --port the C runs on a board. Its memory is the model's own meanwhile, and afterwards what it was before.
@@ -57,15 +61,21 @@ def command(model: Path, boards: tuple[str, ...], kernels: str | None, compiler:
     Examples: bitmar-tiny verify model.bitmar
               bitmar-tiny verify --preset paper --board host --tokens 1100
               bitmar-tiny verify model.bitmar --port /dev/ttyUSB0
+              bitmar-tiny verify model.bitmar --target onnx
     """
     frozen = load_model(model, preset_name)
     if port:
-        if boards or kernels or compiler or keep:
-            raise ConfigError("--port verifies the firmware that is on the board.", "Leave out --board, --kernels, --compiler and --keep.")
+        if boards or kernels or compiler or keep or format_name != "c":
+            raise ConfigError("--port verifies the firmware that is on the board.", "Leave out --board, --kernels, --compiler, --keep and --target.")
         _report([_on_board(frozen, port, baud, work_s, record_file, tokens, seed, memory, not as_json)], [], frozen, as_json)
         return
     if record_file:
         raise ConfigError("--record is for boards.", "Name one with --port.")
+    if format_name != "c":
+        _exported(frozen, format_name, exported, tokens, seed, as_json)
+        return
+    if exported:
+        raise ConfigError("--exported names ONNX or LiteRT files.", "Add --target onnx or --target tflite.")
     profiles = [load_board(b) for b in boards or ("host", "rpi-zero2")]
     if kernels and not any(kernels in b.kernels for b in profiles):
         raise ConfigError(f"No chosen board has a kernel family '{kernels}'.",
@@ -97,6 +107,32 @@ def _report(verdicts: list[Verdict], skipped: list[ProcessorError], frozen: Froz
     bad = [v for v in verdicts if not v.exact]
     if bad:
         raise VerifyError(f"{bad[0].target}: {bad[0].difference.sentence()}.")
+
+
+def _exported(model: FrozenModel, format_name: str, path: Path | None, tokens: int, seed: int, as_json: bool) -> None:
+    """Cross-check exported files, or fresh ones, with golden and tell."""
+    script = standard(model.config, tokens, seed)
+    with tempfile.TemporaryDirectory() as folder, _bar(not as_json) as bar:
+        task = bar.add_task(f"verify {format_name}", total=len(script))
+        if path is None:
+            path = Path(folder) / f"model.{format_name}"
+            export(model, format_name, path)
+        verdict, shipped = cross_check(model, format_name, path, script, lambda event: bar.update(task, completed=event + 1))
+    if as_json:
+        print_json({"model_sha256": model.digest, "verdicts": [v.as_dict() for v in (verdict,) if v], "shipped": shipped.as_dict()})
+    else:
+        if verdict:
+            _print([verdict])
+        prefill = f" {shipped.prefilled:,} tokens also went through prefill." if shipped.prefilled else ""
+        results.print(f"As shipped ({shipped.runtime}): top-1 {shipped.top1:.1%} of {shipped.steps:,}, {shipped.integers_equal:,} of "
+                      f"{shipped.integers:,} integer tensors equal, largest logit difference {shipped.largest_logit_difference:g}.{prefill}",
+                      soft_wrap=True)
+    if verdict and not verdict.exact:
+        raise VerifyError(f"{verdict.target}: {verdict.difference.sentence()}.")
+    if not shipped.exact:
+        raise VerifyError(f"{shipped.runtime} as shipped differs from golden; the first difference is "
+                          f"{shipped.first_difference or 'in the float logits'}.",
+                          "An optimisation of this version of the runtime changes results: use the version of constraints.txt.")
 
 
 def _on_board(model: FrozenModel, port: str, baud: int, work_s: float, record_file: Path | None, tokens: int, seed: int, memory: str, show: bool) -> Verdict:

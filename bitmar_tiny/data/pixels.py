@@ -8,13 +8,13 @@ patch: 16 + 4 + 1 vectors for 64 x 64 pixels.
 
 from __future__ import annotations
 
-import io
 import math
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import DataError
+from .frontend.vectors import FrontEndError, decode
 
 PATCH = 16
 RESVG_PACKAGE = "resvg-py==0.5.0"
@@ -107,16 +107,6 @@ def render_svg(svg: str, size: int) -> bytes:
 def decode_pixels(raw: bytes, size: int, where: str) -> np.ndarray:
     """Decode an encoded picture to uint8 [size, size, 3] on white. ``DataError`` names ``where``."""
     try:
-        from PIL import Image, ImageOps
-    except ImportError:
-        raise DataError("Reading pictures needs the package pillow.", "Run: pip install pillow") from None
-    try:
-        with Image.open(io.BytesIO(raw)) as opened:
-            picture = ImageOps.exif_transpose(opened).convert("RGBA")
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-        raise DataError(f"{where}: not a picture that can be decoded ({error}).", "Give a PNG, JPEG or SVG file.") from None
-    white = Image.new("RGBA", picture.size, "white")
-    flat = Image.alpha_composite(white, picture).convert("RGB")
-    if flat.size != (size, size):
-        flat = ImageOps.pad(flat, (size, size), Image.Resampling.LANCZOS, color="white")
-    return np.asarray(flat, np.uint8).copy()
+        return decode(raw, size, where)
+    except FrontEndError as error:
+        raise DataError(error.message, error.hint) from None

@@ -157,7 +157,7 @@ static void print_parts(stream *at)
 }
 #endif
 
-static void print_step(bm_state *s, uint32_t context, const char *comma)
+static void print_step(bm_state *s, uint32_t context, float *features, const char *comma)
 {
     stream at = {s, context + BM_READ_EVERY};
     bm_begin_episode(s);
@@ -167,6 +167,9 @@ static void print_step(bm_state *s, uint32_t context, const char *comma)
     printf("  {\"context\": %u, \"step_ns\": %.1f, \"step_p95_ns\": %.1f, \"prefill_ns\": %.1f, \"gemvs_ns\": %.1f",
            context, 1e9 * step.median, 1e9 * step.p95, 1e9 * prefill.median, 1e9 * products.median);
     print_parts(&at);
+    for (uint32_t i = 0; i < BM_IMAGE_INPUTS * BM_VISION; i++) features[i] = (float)(i * 37u % 255u) - 127.0f;
+    if (bm_set_image(s, features) == BM_OK)      /* from here on every step looks at it */
+        printf(", \"image_step_ns\": %.1f", 1e9 * measure(run_step, &at, SAMPLES).median);
     printf("}%s\n", comma);
 }
 
@@ -197,14 +200,15 @@ static void print_memory(bm_state *s, const uint64_t *written)
     printf("},\n");
 }
 
-/* Memory of this process that no file stands behind, in KiB: the arena, the stack, the C library. 0 where not known. */
-static long anonymous_memory(void)
+/* A line of this process's status in KiB; 0 where not known. RssAnon: memory that no file stands behind, the arena, the stack,
+ * the C library. VmHWM: the most that was in RAM so far, the mapped weights that were read included. */
+static long status_kib(const char *key)
 {
     char line[128];
     long kib = 0;
     FILE *f = fopen("/proc/self/status", "r");
     while (f && fgets(line, sizeof line, f))
-        if (strncmp(line, "RssAnon:", 8) == 0) kib = strtol(line + 8, NULL, 10);
+        if (strncmp(line, key, strlen(key)) == 0) kib = strtol(line + strlen(key), NULL, 10);
     if (f) fclose(f);
     return kib;
 }
@@ -234,16 +238,16 @@ static int print_gemvs(void)
     return 0;
 }
 
-int linux_bench(bm_state *s, int kernels, const uint64_t *written)
+int linux_bench(bm_state *s, int kernels, float *features, const uint64_t *written)
 {
     printf("{\"family\": \"%s\", \"model\": \"%s\", \"board\": \"%s\",\n \"clock_hz\": %.6g, \"peak_macs_per_s\": %.6g, "
            "\"arena_bytes\": %u,\n \"step\": [\n", BM_KERNELS_NAME, BM_MODEL_NAME, BM_BOARD, linux_clock(), linux_peak_macs(),
            BM_RAM_TOTAL);
-    print_step(s, SHORT_CONTEXT < BM_CONTEXT ? SHORT_CONTEXT : BM_CONTEXT, ",");
-    print_step(s, BM_CONTEXT, "");
+    print_step(s, SHORT_CONTEXT < BM_CONTEXT ? SHORT_CONTEXT : BM_CONTEXT, features, ",");
+    print_step(s, BM_CONTEXT, features, "");
     printf(" ],\n");
     print_memory(s, written);
-    printf(" \"anonymous_kib\": %ld,\n \"gemv\": [\n", anonymous_memory());
+    printf(" \"anonymous_kib\": %ld, \"peak_kib\": %ld,\n \"gemv\": [\n", status_kib("RssAnon:"), status_kib("VmHWM:"));
     const int bad = kernels ? print_gemvs() : 0;
     printf(" ]}\n");
     return bad;

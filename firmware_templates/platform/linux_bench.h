@@ -6,9 +6,9 @@
 
 #include "bitmar.h"
 
-/* Run everything on one thread and print one JSON document. `kernels`: by shape, too. `written`: bytes that the last episode
- * moved, where the memory is in a store; may be NULL. Returns the exit status. */
-int linux_bench(bm_state *s, int kernels, const uint64_t *written);
+/* Run everything on one thread and print one JSON document. `kernels`: by shape, too. `features`: room for those of an image.
+ * `written`: bytes that the last episode moved, where the memory is in a store; may be NULL. Returns the exit status. */
+int linux_bench(bm_state *s, int kernels, float *features, const uint64_t *written);
 
 /* Limits of this machine with the registers of the kernel family (linux_peak.c). */
 double linux_now(void);                                      /* seconds */

@@ -340,7 +340,7 @@ int main(int argc, char **argv)
     written = &store.episode.bytes;
 #endif
     if (traces) return trace(&s);
-    if (benches || profiles) return linux_bench(&s, benches, written);
+    if (benches || profiles) return linux_bench(&s, benches, features, written);
     if (o.image) {
         const char *why = read_image(o.image, &s);
         if (why) return fail(o.image, why);

@@ -5,9 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from bitmar_tiny.data.backbones import Backbone, onnx_backbone, timm_backbone, transformers_backbone
+from bitmar_tiny.data.backbones import Backbone, file_backbone, timm_backbone, transformers_backbone
 from bitmar_tiny.data.corpus import CaptionSet
-from bitmar_tiny.data.features import extract_onnx, layer_norm, pool_grid, write_features
+from bitmar_tiny.data.features import Preparation, extract, write_features
+from bitmar_tiny.data.frontend.vectors import FrontEndError, layer_norm, pool_grid
 from bitmar_tiny.errors import DataError
 
 SIZE, PATCH, WIDTH = 56, 14, 384
@@ -40,9 +41,14 @@ def model(tmp_path_factory):
     return path, {k: v.astype(np.float32) for k, v in weights.items()}
 
 
+def extracted(path, pictures, outputs, **how):
+    """float16 [N, vectors, 768]"""
+    return np.stack([v for v, _ in extract(file_backbone(path, outputs), pictures, Preparation(**how))])
+
+
 def test_features_are_the_patches_of_both_blocks(model):
     path, w = model
-    features = extract_onnx(path, PICTURES, OUTPUTS, size=SIZE)
+    features = extracted(path, PICTURES, OUTPUTS)
     assert features.shape == (11, 16, 768) and features.dtype == np.float16
     mean, deviation = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
     picture = ((PICTURES[9] / 255 - mean) / deviation)
@@ -54,44 +60,49 @@ def test_features_are_the_patches_of_both_blocks(model):
 
 def test_written_features_load_as_a_caption_set(model, tmp_path):
     seen = []
-    backbone = onnx_backbone(model[0], OUTPUTS, name="DINOv2-S", size=SIZE)
-    write_features(tmp_path, backbone, PICTURES, [f"picture {i}" for i in range(11)], pool=True,
+    backbone = file_backbone(model[0], OUTPUTS, name="DINOv2-S", size=SIZE)
+    write_features(tmp_path, backbone, PICTURES, [f"picture {i}" for i in range(11)], Preparation(pool=True),
                    progress=lambda done, total: seen.append((done, total)))
     captions = CaptionSet.load(tmp_path / "captions.json", tmp_path / "features.npy")
-    assert captions.features.shape == (11, 4, 768) and seen == [(8, 11), (11, 11)]
-    full = extract_onnx(model[0], PICTURES[:1], OUTPUTS, size=SIZE).astype(np.float32)
-    assert np.allclose(captions.image(0), pool_grid(full)[0], atol=5e-3)
+    assert captions.features.shape == (11, 4, 768) and seen == [(i, 11) for i in range(1, 12)]
+    full = extracted(model[0], PICTURES[:1], OUTPUTS).astype(np.float32)
+    assert np.allclose(captions.image(0), pool_grid(full[0], 4), atol=5e-3)
     about = json.loads((tmp_path / "features.json").read_text())
     assert about["label"] == "DINOv2-S block 0 + block 1 (2 x 384)"
     assert about["provenance"]["file"] == "tiny.onnx" and len(about["provenance"]["sha256"]) == 64
 
 
 def test_pooling():
-    grid = np.arange(16, dtype=np.float32).reshape(1, 16, 1)
-    assert pool_grid(grid).ravel().tolist() == [2.5, 4.5, 10.5, 12.5]
+    grid = np.arange(16, dtype=np.float32).reshape(16, 1)
+    assert pool_grid(grid, 4).ravel().tolist() == [2.5, 4.5, 10.5, 12.5]
+    assert pool_grid(grid, 1).ravel().tolist() == [7.5]
+    for vectors in (2, 9):
+        with pytest.raises(FrontEndError, match=f"averaged down to {vectors}"):
+            pool_grid(grid, vectors)
+    nine = Backbone(lambda x: [np.ones((9, 768))], "n", ("b",), SIZE)
     with pytest.raises(DataError, match="cannot be pooled"):
-        pool_grid(np.zeros((1, 9, 2)))
+        next(extract(nine, PICTURES, Preparation(pool=True)))
 
 
 def test_refusals(model, tmp_path):
     path = model[0]
     with pytest.raises(DataError, match="no tensor.*Did you mean /encoder/layer.1/out"):
-        onnx_backbone(path, ["/encoder/layer.1/outt"], size=SIZE)
+        file_backbone(path, ["/encoder/layer.1/outt"])
     with pytest.raises(DataError, match="side 224"):
-        onnx_backbone(path, OUTPUTS)
+        file_backbone(path, OUTPUTS, size=224)
     with pytest.raises(DataError, match="one block of a 768-wide"):
-        extract_onnx(path, PICTURES, OUTPUTS[:1], size=SIZE)
+        extracted(path, PICTURES[:1], OUTPUTS[:1])
     with pytest.raises(DataError, match="does not exist"):
-        onnx_backbone(tmp_path / "none.onnx")
+        file_backbone(tmp_path / "none.onnx")
     (tmp_path / "bad.onnx").write_bytes(b"hello, not a model")
     with pytest.raises(DataError, match="not an ONNX model|no tensor"):
-        onnx_backbone(tmp_path / "bad.onnx")
-    with pytest.raises(DataError, match="no pictures"):
-        extract_onnx(path, [], OUTPUTS, size=SIZE)
-    nan = Backbone(lambda x: [np.full((len(x), 16, 768), np.nan)], "n", ("b",), SIZE, PATCH)
+        file_backbone(tmp_path / "bad.onnx")
+    with pytest.raises(DataError, match="0 pictures"):
+        write_features(tmp_path / "none", file_backbone(path, OUTPUTS), [], [])
+    nan = Backbone(lambda x: [np.full((16, 768), np.nan)], "n", ("b",), SIZE)
     with pytest.raises(DataError, match="NaN"):
         write_features(tmp_path / "out", nan, PICTURES, ["x"] * 11)
-    assert not list((tmp_path / "out").iterdir())
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("library, load", [("transformers", lambda p: transformers_backbone(p, [0])),

@@ -1,0 +1,25 @@
+"""What every exported file says about itself."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from ..frozen import FrozenModel
+from .arrays import blocks
+from .seal import BLANK
+
+CONFIG, MODEL_SHA256, WEIGHTS_SHA256 = "bitmar_tiny.config", "bitmar_tiny.model_sha256", "bitmar_tiny.weights_sha256"
+PROVENANCE, TOKENIZER_SHA256 = "bitmar_tiny.provenance", "bitmar_tiny.tokenizer_sha256"
+#: Scales that no graph needs, because the normalisation after them cancels every scale.
+CANCELLED = "bitmar_tiny.cancelled_scales"
+
+
+def metadata(frozen: FrozenModel, graph: str, bits: int) -> dict[str, str]:
+    """Names and texts; ``graph``: what the file holds."""
+    return {"bitmar_tiny.graph": graph, MODEL_SHA256: frozen.digest, CONFIG: frozen.config.model_dump_json(),
+            TOKENIZER_SHA256: hashlib.sha256(frozen.tokenizer).hexdigest() if frozen.tokenizer else "",
+            PROVENANCE: json.dumps(frozen.provenance),
+            CANCELLED: json.dumps({f"{name}.w1.scale": float(frozen.arrays[f"{name}.w1.scale"]) for name in blocks(frozen.config)}),
+            "bitmar_tiny.weights": f"ternary weights as int{bits}, token and position tables int8, gains and scales float32",
+            "bitmar_tiny.seal": BLANK}

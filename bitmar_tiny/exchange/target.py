@@ -1,0 +1,144 @@
+"""An exported model run like the golden one, on any runtime: state kept between calls, taps reported, tokens generated."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Iterator, Mapping, Protocol, Sequence
+
+import numpy as np
+
+from ..config import ModelConfig
+from ..frozen import FrozenModel
+from ..taps import tap_table
+from ..verify.script import Event
+from ..verify.target import DATA, SILENT, Record
+from .arrays import exported_arrays
+from .model import PAST, graphs, memory_ports, past, state_ports
+
+Arrays = dict[str, np.ndarray]
+
+
+class Runtime(Protocol):
+    """A loaded file. ``run(graph, inputs)`` gives its outputs by name and, where it was loaded with taps, those too."""
+
+    name: str
+    model_sha256: str                             # of the frozen model
+    graphs: Mapping[str, object]                  # by name
+
+    def run(self, graph: str, inputs: Mapping[str, np.ndarray]) -> Arrays: ...
+
+
+def tap_tensor(out: Arrays, name: str) -> np.ndarray:
+    """The tensor of a tap: query, key and value codes are the rows of one."""
+    stem, _, codes = name.rpartition(".codes")
+    if stem[-2:] in (".q", ".k", ".v") and not codes and name not in out:
+        return out[stem[:-1] + "qkv.codes"]["qkv".index(stem[-1])]
+    return out[name]
+
+
+class ExportedModel:
+    """``GoldenModel``'s calls over a runtime. ``memory`` holds the four arrays of ``memory_ports``."""
+
+    def __init__(self, frozen: FrozenModel, runtime: Runtime) -> None:
+        self.cfg, self.runtime = frozen.config, runtime
+        self.graphs = {g.name: g for g in graphs(self.cfg)}
+        arrays = exported_arrays(frozen)
+        self.memory = {p.name: arrays[p.name] for p in memory_ports(self.cfg)}
+        self.memory_on = True
+        self.begin_episode()
+
+    def begin_episode(self) -> None:
+        self.state: Arrays = {p.name: np.zeros(p.shape, p.dtype) for p in past(state_ports(self.cfg))}
+        self.image = {p.name: np.zeros(p.shape, p.dtype) for p in self.graphs["image"].outputs}
+        self.image_on = False
+
+    def set_image(self, features: np.ndarray) -> Arrays:
+        """Compress an image, float32 [image_inputs, 768]. Returns all that the runtime reports."""
+        out = self.runtime.run("image", {"features": features})
+        self.image, self.image_on = {name: out[name] for name in self.image}, True
+        return out
+
+    def inputs(self) -> Arrays:
+        """What ``step`` and ``prefill`` take beside their tokens."""
+        return self.state | self.image | {"memory_on": np.array([self.memory_on]), "image_on": np.array([self.image_on]),
+                                          "memory.high": self.memory["memory.high"], "memory.scales": self.memory["memory.scales"]}
+
+    def step(self, token: int) -> Arrays:
+        """Advance by one token: ``logits`` int32 [1, V] and the rest of what the runtime reports."""
+        return self._keep(self.runtime.run("step", self.inputs() | {"token": np.array([token], np.int32)}))
+
+    def prefill(self, tokens: Sequence[int]) -> Arrays:
+        """Advance by all of ``tokens`` in one call; logits are those of the last."""
+        return self._keep(self.runtime.run("prefill", self.inputs() | {"tokens": np.array(tokens, np.int32)}))
+
+    def _keep(self, out: Arrays) -> Arrays:
+        self.state = {name: out[name.removeprefix(PAST)] for name in self.state}
+        return out
+
+    def end_episode(self) -> Arrays:
+        """Write the episode, unless the memory is off."""
+        if not self.memory_on:
+            return {}
+        inputs = {PAST + name: a for name, a in self.memory.items()}
+        out = self.runtime.run("write_episode", inputs | {PAST + "pool.sum": self.state[PAST + "pool.sum"]})
+        self.memory = {name: out[name] for name in self.memory}
+        return out
+
+
+class ExportedTarget:
+    """A ``verify.target.Target``: every tap of a script, from a runtime that was loaded with taps."""
+
+    def __init__(self, frozen: FrozenModel, runtime: Runtime) -> None:
+        self.frozen, self.runtime, self.name = frozen, runtime, runtime.name
+        self.taps = tap_table(frozen.config)
+
+    def run(self, script: Sequence[Event], modes: dict[int, int], start: int = 0) -> Iterator[Record]:
+        model = ExportedModel(self.frozen, self.runtime)
+        for number, event in enumerate(script):
+            model, out = play(self.frozen, model, event)
+            if out and number >= start:
+                yield from self._records(number, event, model, out, modes)
+
+    def _records(self, number: int, event: Event, model: ExportedModel, out: Arrays, modes: dict[int, int]) -> Iterator[Record]:
+        for tap, array in reported(model.cfg, event, model, out):
+            mode = modes.get(tap, SILENT)
+            if mode != SILENT:
+                data = np.ascontiguousarray(array, self.taps[tap].dtype).tobytes()
+                yield Record(number, tap, zlib.crc32(data), data if mode == DATA else b"")
+
+
+def play(frozen: FrozenModel, model: ExportedModel, event: Event) -> tuple[ExportedModel, Arrays]:
+    """One event of a script: the model after it (another one after a power cut), and what it reported."""
+    if event.kind == "token":
+        return model, model.step(event.token)
+    if event.kind == "image":
+        return model, model.set_image(event.image)
+    if event.kind == "write":
+        return model, model.end_episode()
+    if event.kind == "power":
+        return ExportedModel(frozen, model.runtime), {}
+    if event.kind == "memory":
+        model.memory_on = event.on
+    else:
+        model.begin_episode()
+    return model, {}
+
+
+def reported(cfg: ModelConfig, event: Event, model: ExportedModel, out: Arrays) -> Iterator[tuple[int, np.ndarray]]:
+    """(tap number, tensor) in the order in which golden reports them; a graph computes more than golden does, never less."""
+    kind = {"token": "step", "image": "image", "write": "write"}[event.kind]
+    # the position after the step is one further than the one that decided about the read
+    read = model.memory_on and (int(model.state[PAST + "position"][0]) - 1) % cfg.read_every == 0
+    each = []
+    for tap, t in enumerate(tap_table(cfg)):
+        skipped = t.name.startswith("fusion.") and not model.image_on or not read and (t.name.startswith("read.") or t.name.endswith(".cond"))
+        if t.event != kind or kind == "step" and skipped:
+            continue
+        array = tap_tensor(out, t.name).astype(t.dtype)
+        if kind == "image" and t.name.startswith("image."):
+            each.append((tap, array.reshape(cfg.image_tokens, *t.shape)))
+            continue
+        while each and kind == "image":            # golden compresses one vector after the other
+            yield from ((i, rows[j]) for j in range(cfg.image_tokens) for i, rows in each)
+            each.clear()
+        yield tap, array.reshape(t.shape)
