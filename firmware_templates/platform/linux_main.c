@@ -5,6 +5,7 @@
  *   bitmar info
  *   bitmar bench                       (kernels and steps, as JSON; with -DBM_PROFILE by part, too)
  *   bitmar profile                     (the same without the kernels)
+ *   bitmar score [--no-memory] < commands > logits   (linux_score.c)
  *   bitmar trace < script > trace      (builds with -DBM_TAPS; formats in trace.c)
  *
  * A program whose memory is in a store takes [--store FILE] (default: memory.store) and [--optional-memory]: go on without it
@@ -20,6 +21,7 @@
 #include "bitmar.h"
 #include "bm_selftest.h"
 #include "linux_bench.h"
+#include "linux_score.h"
 #if BM_MEMORY_IN_STORE
 #include "bm_store.h"
 #include "linux_store.h"
@@ -204,7 +206,6 @@ static int generate(bm_state *s, const options *o)
     if (o->prompt[0] && bm_tokenizer_encode(&s->tokenizer, (const uint8_t *)o->prompt, strlen(o->prompt), cells, MAX_PROMPT,
                                             prompt, MAX_PROMPT, &count) != BM_TOKENIZER_OK)
         return fail("--prompt", "longer than this program takes");
-    if (o->no_memory) s->memory_on = 0;
     for (size_t i = 0; i < count + o->tokens; i++) {
         const bm_status status = bm_step(s, token);
         if (status == BM_ERR_MEMORY) {
@@ -239,6 +240,12 @@ static int trace(bm_state *s)
     if (bad == TRACE_NO_TAPS) return fail("trace", "this build has no taps; compile with -DBM_TAPS");
     if (bad) return fail("trace", "malformed script");
     return ferror(stdout) ? fail("trace", "the trace could not be written") : 0;
+}
+
+static int score(bm_state *s)
+{
+    const char *why = linux_score(s, memory, features);
+    return why ? fail("score", why) : 0;
 }
 
 static int info(void)
@@ -296,9 +303,9 @@ int main(int argc, char **argv)
     const char *command = argc > 1 ? argv[1] : "";
     if (strcmp(command, "info") == 0) return info();
     const int traces = strcmp(command, "trace") == 0, benches = strcmp(command, "bench") == 0;
-    const int profiles = strcmp(command, "profile") == 0;
-    if (!traces && !benches && !profiles && strcmp(command, "generate") != 0)
-        return fail("usage", "bitmar generate|info|bench|profile|trace [options]");
+    const int profiles = strcmp(command, "profile") == 0, scores = strcmp(command, "score") == 0;
+    if (!traces && !benches && !profiles && !scores && strcmp(command, "generate") != 0)
+        return fail("usage", "bitmar generate|info|bench|profile|score|trace [options]");
     const int bad = parse(argc, argv, &o);
     if (bad) return bad;
     bm_ram_slice(memory, ram);
@@ -316,7 +323,9 @@ int main(int argc, char **argv)
     if (no_store) return no_store;
 #endif
     if (o.threads > 1u && linux_threads_start(&s, o.threads) != 0) return fail("--threads", "the threads could not be started");
+    if (o.no_memory) s.memory_on = 0;
     if (traces) return trace(&s);
+    if (scores) return score(&s);
     if (benches || profiles) return linux_bench(&s, benches, written);
     if (o.image) {
         const char *why = read_image(o.image, &s);
