@@ -52,10 +52,13 @@ class Profile:
                               "estimates": [e.as_dict() for e in self.project.estimates]}}
 
 
-def profile_here(project: Project) -> Profile:
-    """Build the project for profiling and run it on this machine, or under the board's emulator. ``ToolError`` if it cannot."""
+def profile_here(project: Project, memory_on: bool = True) -> Profile:
+    """Build the project for profiling and run it on this machine, or under the board's emulator. ``ToolError`` if it cannot.
+
+    ``memory_on``: False leaves the memory unread.
+    """
     program = build(project.path, project.board, project.family, extra=("-DBM_PROFILE",), out=project.path / "build" / "profile")
-    command = [*program.command, "profile"]
+    command = [*program.command, "profile", *(["--no-memory"] * (not memory_on))]
     if project.memory_store:
         copy = shutil.copyfile(project.memory_store, program.path.parent / project.memory_store.name)
         command += ["--store", str(copy)]

@@ -16,8 +16,9 @@ from ..errors import BitmarError
 #: Command name -> module below bitmar_tiny.cli, imported only when asked for.
 COMMANDS = {
     "train": "train", "freeze": "freeze", "codegen": "codegen", "build": "build", "verify": "verify",
-    "generate": "generate", "evaluate": "evaluate", "features": "features", "boards": "boards", "info": "info",
+    "generate": "generate", "eval": "evaluate", "paper": "paper", "features": "features", "boards": "boards", "info": "info",
     "profile": "profile", "flash": "flash", "memory": "memory", "bench": "bench", "doctor": "doctor", "demo": "demo",
+    "evaluate": "evaluate",                 # what "eval" was called first
 }
 
 #: Words for people go to stderr, results to stdout.

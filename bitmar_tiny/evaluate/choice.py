@@ -19,7 +19,8 @@ class ChoiceResult:
     """Scores of one task, as fractions. accuracy: by the sum of an option's log-probabilities; accuracy_norm: by that sum per byte of
     the option's text; chance: of guessing; majority: of always giving the most frequent answer; error: standard error of accuracy.
 
-    For WUG, ``correlation`` is Spearman's rank correlation with what people prefer. picks: the option chosen by the sum, per item.
+    For WUG, ``correlation`` is Spearman's rank correlation with what people prefer. picks: the option chosen by the sum, per item;
+    gold: the right one.
     """
 
     items: int
@@ -32,14 +33,10 @@ class ChoiceResult:
     cut: int
     correlation: float | None = None
     picks: list[int] = field(default_factory=list)
+    gold: list[int] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
-
-    @property
-    def beats_guessing(self) -> bool:
-        """Two standard errors above chance and above the majority answer."""
-        return self.accuracy - 2 * self.error > max(self.chance, self.majority)
 
 
 def queries(items: Sequence[Item], tokenizer: Tokenizer, longest: int, images: np.ndarray | None = None) -> tuple[list[Query], int]:
@@ -101,7 +98,7 @@ def evaluate_choice(scorer: Scorer, items: Sequence[Item], tokenizer: Tokenizer,
         chance=float(np.mean([1 / len(item.options) for item in items])), majority=max(Counter(gold.tolist()).values()) / len(items),
         error=float(np.sqrt(accuracy * (1 - accuracy) / len(items))),
         groups={name: float(np.mean(hits)) for name, hits in sorted(groups.items())} if len(groups) > 1 else {},
-        cut=cut, correlation=_correlation(items, sums), picks=picks.tolist())
+        cut=cut, correlation=_correlation(items, sums), picks=picks.tolist(), gold=gold.tolist())
 
 
 def _correlation(items: Sequence[Item], sums: Sequence[np.ndarray]) -> float | None:
