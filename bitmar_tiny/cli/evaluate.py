@@ -50,8 +50,8 @@ def command(model: Path, tasks: tuple[str, ...], via: tuple[str, ...], board: st
           retrieval        picture to caption and back
           boolq, piqa, commonsenseqa    from an installed package, or =FILE
           arc-easy=FILE, hellaswag=FILE, winogrande=FILE, mmlu=FOLDER,
-          blimp=FOLDER, ewok=FOLDER, entity-tracking=FOLDER, wug=FILE,
-          vqa=FILE, winoground=FILE     as published: .jsonl, .json, .csv, .parquet
+          blimp=FOLDER, ewok=FOLDER, entity-tracking=FOLDER,
+          wug-adjective=FILE, wug-past=FILE, vqa=FILE, winoground=FILE     as published: .jsonl, .json, .csv, .parquet
           perplexity=FILE  of text, one sample a line
           entity-memory    trains a tiny model: can the memory carry a fact?
     \b
@@ -65,6 +65,9 @@ def command(model: Path, tasks: tuple[str, ...], via: tuple[str, ...], board: st
     subject = open_subject(model)
     if ablate and subject.frozen is None:
         raise ConfigError(f"{model}: a training run cannot be ablated.", "Freeze it first: bitmar-tiny freeze RUN -o model.bitmar")
+    names = [spec.partition("=")[0] for spec in tasks]
+    if len(set(names)) < len(names):
+        raise ConfigError(f"The task {max(names, key=names.count)} was named twice.", "Run it once more for other files.")
     wanted = tasks or ((CAPTIONS,) if not ablate else ())
     text = [text_task(spec, subject, limit, context, features) for spec in wanted if spec not in (CAPTIONS, RETRIEVAL, ENTITY)]
     report: dict[str, Any] = {"schema": "bitmar-tiny/eval", "schema_version": 1, "model": str(model), "via": list(via),

@@ -42,7 +42,7 @@ class Format:
     what: str
     columns: Sequence[str] | None = None     # of a .csv without a header
     metric: str = "accuracy"                 # or "spearman": correlation with what people prefer
-    paper: str = ""                          # column or row in the paper's table
+    paper: str = ""                          # column of the paper's table 1
 
 
 def read_items(task: str, path: Path | str, limit: int | None = None) -> list[Item]:
@@ -170,6 +170,8 @@ def _winoground(row: dict[str, Any]) -> Item:
     return Item(("",), (row["caption_0"], row["caption_1"]), 0, row.get("collapsed_tag", ""), image)
 
 
+_WUG = "sentences with a tab between, ratio (BabyLM)"
+
 FORMATS: dict[str, Format] = {
     "arc-easy": Format(_question, "question with choices and answerKey (AI2 .jsonl or hub)", paper="ARC-Easy"),
     "boolq": Format(_boolq, "question, passage, answer or label", paper="BoolQ"),
@@ -179,10 +181,11 @@ FORMATS: dict[str, Format] = {
     "mmlu": Format(_mmlu, "question, A, B, C, D, answer in a .csv without header per subject, or question, choices, answer",
                    columns=("question", "A", "B", "C", "D", "answer"), paper="MMLU"),
     "piqa": Format(_piqa, "goal, sol1, sol2, label"),
-    "blimp": Format(_blimp, "sentence_good, sentence_bad (BLiMP, BabyLM)", paper="BLiMP"),
-    "ewok": Format(_ewok, "Context1, Target1, Target2, Domain (BabyLM)", paper="EWoK"),
-    "entity-tracking": Format(_entity_tracking, "input_prefix, options (the first is right), numops (BabyLM)", paper="Entity Tracking"),
-    "wug": Format(_wug, "sentences with a tab between, ratio (BabyLM)", metric="spearman", paper="Wug"),
-    "vqa": Format(_vqa, "question, target_ans, distractors, idx_in_hf_dataset (BabyLM)", paper="VQA"),
-    "winoground": Format(_winoground, "caption_0, caption_1, image_idx, image_key (BabyLM)", paper="Winoground"),
+    "blimp": Format(_blimp, "sentence_good, sentence_bad (BLiMP, BabyLM)"),
+    "ewok": Format(_ewok, "Context1, Target1, Target2, Domain (BabyLM)"),
+    "entity-tracking": Format(_entity_tracking, "input_prefix, options (the first is right), numops (BabyLM)"),
+    "wug-adjective": Format(_wug, _WUG, metric="spearman"),
+    "wug-past": Format(_wug, _WUG, metric="spearman"),
+    "vqa": Format(_vqa, "question, target_ans, distractors, idx_in_hf_dataset (BabyLM)"),
+    "winoground": Format(_winoground, "caption_0, caption_1, image_idx, image_key (BabyLM)"),
 }
