@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from codegen.build import build
+from codegen.build import Program, build
 from codegen.emit import Project
 
 from ..errors import ToolError
@@ -52,12 +52,18 @@ class Profile:
                               "estimates": [e.as_dict() for e in self.project.estimates]}}
 
 
-def profile_here(project: Project, memory_on: bool = True) -> Profile:
-    """Build the project for profiling and run it on this machine, or under the board's emulator. ``ToolError`` if it cannot.
+def profile_here(project: Project) -> Profile:
+    """Build the project for profiling and run it on this machine, or under the board's emulator. ``ToolError`` if it cannot."""
+    return run_profile(project, build_profile(project))
 
-    ``memory_on``: False leaves the memory unread.
-    """
-    program = build(project.path, project.board, project.family, extra=("-DBM_PROFILE",), out=project.path / "build" / "profile")
+
+def build_profile(project: Project) -> Program:
+    """The project's program with the marks of a profile. ``ToolError`` if it cannot be built."""
+    return build(project.path, project.board, project.family, extra=("-DBM_PROFILE",), out=project.path / "build" / "profile")
+
+
+def run_profile(project: Project, program: Program, memory_on: bool = True) -> Profile:
+    """Run it once; ``memory_on``: False leaves the memory unread. ``ToolError`` if it fails."""
     command = [*program.command, "profile", *(["--no-memory"] * (not memory_on))]
     if project.memory_store:
         copy = shutil.copyfile(project.memory_store, program.path.parent / project.memory_store.name)

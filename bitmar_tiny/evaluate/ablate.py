@@ -9,7 +9,7 @@ from typing import Any, Callable, Sequence
 from codegen.boards import load_board
 from codegen.emit import emit
 
-from ..bench.profile import Profile, profile_here
+from ..bench.profile import Profile, build_profile, run_profile
 from ..errors import ConfigError
 from .scoring import Progress
 from .suite import MEMORY, Subject, TextTask, open_scorer
@@ -43,7 +43,8 @@ def measure_cost(subject: Subject, board: str, watts: float | None) -> dict[str,
         raise ConfigError(f"Programs for {target.name} do not run here.", "Choose a Linux board, host for example.")
     with tempfile.TemporaryDirectory() as folder:
         project = emit(subject.frozen, target, Path(folder) / "project")
-        rounds = [{condition: profile_here(project, memory_on=condition == "on") for condition in ("on", "off")} for _ in range(ROUNDS)]
+        program = build_profile(project)
+        rounds = [{condition: run_profile(project, program, condition == "on") for condition in ("on", "off")} for _ in range(ROUNDS)]
     best = {condition: min((r[condition] for r in rounds), key=_step_ns) for condition in ("on", "off")}
     slots = sum(p.size for p in project.plan.placements if p.name.startswith("memory"))
     return {"label": best["on"].label, "board": target.name, "kernels": project.family, "watts": watts, "memory_bytes": slots,

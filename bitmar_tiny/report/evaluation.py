@@ -87,7 +87,7 @@ def cost_table(cost: dict[str, Any]) -> Table:
 
 def entity_table(experiments: list[dict[str, Any]]) -> Table:
     """Whether the memory carries a fact to a later episode. ``evaluate/entity.py`` says what is trained."""
-    table = Table("trained on", "memory on", "off", "shuffled", "chance", "questions", "cosine of the queries", title="Entity memory \\[measured, golden model]")
+    table = Table("trained on", "memory on", "off", "shuffled", "chance", "majority", "questions", "cosine of the queries", title="Entity memory \\[measured, golden model]")
     for e in experiments:
-        table.add_row(e["experiment"], *(percent(e[c]) for c in ("on", "off", "shuffled", "chance")), f"{e['questions']}", f"{e['query_cosine']:.3f}")
+        table.add_row(e["experiment"], *(percent(e[c]) for c in ("on", "off", "shuffled", "chance", "majority")), f"{e['questions']}", f"{e['query_cosine']:.3f}")
     return table
