@@ -9,17 +9,13 @@ from typing import Any, Callable, Iterator
 import click
 import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from ..config import MAX_CONTEXT
-from ..data.corpus import CaptionSet
-from ..data.tokenizer import Tokenizer
 from ..errors import ConfigError
-from ..frozen import FrozenModel
+from ..report.evaluation import render
 from .app import notes, print_json, results
 from .common import json_option, model_argument
 
-AGREEMENT_STREAMS = 40
 CAPTIONS, RETRIEVAL, ENTITY = "captions", "retrieval", "entity-memory"
 RETRIEVED = 100
 
@@ -51,7 +47,8 @@ def command(model: Path, tasks: tuple[str, ...], via: tuple[str, ...], board: st
           boolq, piqa, commonsenseqa    from an installed package, or =FILE
           arc-easy=FILE, hellaswag=FILE, winogrande=FILE, mmlu=FOLDER,
           blimp=FOLDER, ewok=FOLDER, entity-tracking=FOLDER,
-          wug-adjective=FILE, wug-past=FILE, vqa=FILE, winoground=FILE     as published: .jsonl, .json, .csv, .parquet
+          wug-adjective=FILE, wug-past=FILE, vqa=FILE, winoground=FILE
+                           as published: .jsonl, .json, .csv or .parquet
           perplexity=FILE  of text, one sample a line
           entity-memory    trains a tiny model: can the memory carry a fact?
     \b
@@ -85,8 +82,9 @@ def command(model: Path, tasks: tuple[str, ...], via: tuple[str, ...], board: st
         report["entity_memory"] = entity_memory(lambda line: notes.print(line))
     if as_json:
         print_json(report)
-    else:
-        _print(report)
+        return
+    for part in render(report):
+        results.print(part)
 
 
 @contextlib.contextmanager
@@ -138,6 +136,8 @@ def _retrieval(subject, data: Path, count: int, via: str, board: str) -> dict[st
 
 def _captions(subject, data: Path, baseline: float | None) -> dict[str, Any]:
     from ..data.openmoji import load_openmoji
+    from ..evaluate.agreement import caption_agreement
+    from ..evaluate.baseline import baseline_scores
     from ..evaluate.captions import evaluate_captions
 
     captions, splits = load_openmoji(data)
@@ -147,73 +147,6 @@ def _captions(subject, data: Path, baseline: float | None) -> dict[str, Any]:
     if subject.frozen:
         report["agreement"] = caption_agreement(subject.frozen, captions, list(chosen), subject.tokenizer)
     if baseline:
+        notes.print(f"Training the plain float captioner for {baseline:g} minutes ...")
         report["baseline"] = baseline_scores(captions, set(chosen.tolist()), baseline)
     return report
-
-
-def _print(report: dict[str, Any]) -> None:
-    from ..report import evaluation as show
-
-    tasks = report.get("tasks", {})
-    choices = {name: r for name, r in tasks.items() if r["kind"] == "choice"}
-    if choices:
-        results.print(show.choice_table(choices, f"{report['model']} via {report['via'][0]} \\[measured]"))
-    for name, r in tasks.items():
-        if r["kind"] == "wug":
-            results.print(show.wug_sentence(name, r))
-        elif r["kind"] == "perplexity":
-            results.print(show.perplexity_sentence(r))
-    for name, others in report.get("agreement_of_picks", {}).items():
-        for way, share in others.items():
-            results.print(f"{name}: {way} picks the same option as {report['via'][0]} for {share:.2%} of the items \\[measured]")
-    if "ablation" in report:
-        if report["ablation"]["tasks"]:
-            results.print(show.ablation_table(report["ablation"]["tasks"], f"The memory of {report['model']} \\[measured]"))
-        results.print(show.cost_table(report["ablation"]["cost"]))
-    if "captions" in report:
-        scores = report["captions"] | ({"plain float captioner": report["baseline"]} if "baseline" in report else {})
-        results.print(caption_table(scores, f"{len(scores['predictions'])} held-out pictures \\[measured]"))
-    if "agreement" in report:
-        results.print(agreement_sentence(report["agreement"]))
-    if "retrieval" in report:
-        results.print(show.retrieval_table(report["retrieval"]))
-    if "entity_memory" in report:
-        results.print(show.entity_table(report["entity_memory"]))
-
-
-def caption_table(scores: dict[str, Any], title: str) -> Table:
-    """Exact-name and word-overlap accuracy by condition."""
-    table = Table("condition", "exact name", "word overlap (IoU)", title=title)
-    for condition, score in scores.items():
-        if isinstance(score, dict) and "exact" in score:
-            table.add_row(condition.replace("_", " "), f"{score['exact']:.1%}", f"{score['iou']:.3f}")
-    return table
-
-
-def caption_agreement(frozen: FrozenModel, captions: CaptionSet, chosen: list[int], tokenizer: Tokenizer) -> dict[str, Any]:
-    """PyTorch against golden on held-out captions with their pictures."""
-    from ..evaluate.agreement import agreement
-
-    some = chosen[:AGREEMENT_STREAMS]
-    streams = [[tokenizer.eos, *tokenizer.encode(captions.captions[i]), tokenizer.eos] for i in some]
-    return agreement(frozen, streams, [captions.image(i) for i in some])
-
-
-def agreement_sentence(a: dict[str, Any]) -> str:
-    return (f"PyTorch against golden over {a['tokens']:,} tokens: top-1 agreement {a['top1_agreement']:.1%}, "
-            f"largest logit difference {a['max_logit_difference']:g}, perplexity {a['perplexity_torch']:.4f} and "
-            f"{a['perplexity_golden']:.4f} \\[measured]")
-
-
-def baseline_scores(captions: CaptionSet, held_out: set[int], minutes: float) -> dict[str, float]:
-    """Train and score the plain float captioner of ``evaluate/baseline.py`` on the same split."""
-    from ..data.pixels import PATCH, picture_side
-    from ..evaluate.baseline import caption, train_baseline
-    from ..evaluate.captions import score
-
-    notes.print(f"Training the plain float captioner for {minutes:g} minutes ...")
-    train = [i for i in range(len(captions)) if i not in held_out]
-    finest = (picture_side(captions.n_vectors)[0] // PATCH) ** 2
-    pixels, hold = np.asarray(captions.features)[:, :finest], sorted(held_out)
-    model, vocabulary, steps = train_baseline([captions.captions[i] for i in train], pixels[train], minutes)
-    return score(caption(model, vocabulary, pixels[hold]), [captions.captions[i] for i in hold]) | {"steps": steps}

@@ -56,7 +56,8 @@ def queries(items: Sequence[Item], tokenizer: Tokenizer, longest: int, images: n
         room = max(longest - max(len(option) for _, option in pairs), 0)
         cut += any(len(context) > room for context, _ in pairs)
         image = None if images is None or item.image is None else _image(images, item.image)
-        found += [Query((tokenizer.eos, *context[max(len(context) - room, 0):]), tuple(option), image) for context, option in pairs]
+        for context, option in pairs:
+            found.append(Query((tokenizer.eos, *context[max(len(context) - room, 0):]), tuple(option), image))
     return found, cut
 
 
@@ -72,7 +73,8 @@ def _pairs(item: Item) -> list[tuple[str, str]]:
 
 def _image(images: np.ndarray, row: int) -> np.ndarray:
     if not 0 <= row < len(images):
-        raise DataError(f"An item names image {row}, the features are of {len(images)} images.", "Give the features that belong to this file.")
+        raise DataError(f"An item names image {row}, the features are of {len(images)} images.",
+                        "Give the features that belong to this file.")
     return images[row]
 
 

@@ -31,8 +31,12 @@ Memory = tuple[np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class Experiment:
-    """One way to train. things: facts at a time; slots: of the memory; gradient: whether it reaches the query that is written (the training loop detaches
-    it: the written episode is of an earlier batch); one_stream: fact and question in one stream, nothing is written; shuffled then means codes in random order."""
+    """One way to train.
+
+    things: facts at a time; slots: of the memory; gradient: whether it reaches the query that is written (the training loop detaches
+    it: the written episode is of an earlier batch); one_stream: fact and question in one stream, nothing is written, and "shuffled"
+    means the memory's codes in random order.
+    """
 
     name: str
     things: int
@@ -53,8 +57,8 @@ EXPERIMENTS = (
 
 def config(slots: int) -> ModelConfig:
     """Small enough to train in seconds; a written slot takes the new episode whole (write_rate 1), nothing is forgotten."""
-    return ModelConfig(name="entity", vocab_size=EOS + 1, d_model=64, n_heads=2, n_encoder_layers=1, n_decoder_layers=1, d_ffn=128, n_sinks=2,
-                       window=14, n_positions=16, vision_hidden=8, image_tokens=1, memory_slots=slots, read_every=1, write_rate=1.0,
+    return ModelConfig(name="entity", vocab_size=EOS + 1, d_model=64, n_heads=2, n_encoder_layers=1, n_decoder_layers=1,
+                       d_ffn=128, n_sinks=2, window=14, n_positions=16, vision_hidden=8, image_tokens=1, memory_slots=slots, read_every=1, write_rate=1.0,
                        forget_rate=0.0)
 
 
@@ -70,7 +74,8 @@ def fact(thing: int, box: int) -> list[int]:
     return [thing, len(THINGS) + int(box)]
 
 
-def entity_memory(say: Callable[[str], Any] = lambda line: None, experiments: Sequence[Experiment] = EXPERIMENTS) -> list[dict[str, Any]]:
+def entity_memory(say: Callable[[str], Any] = lambda line: None,
+                  experiments: Sequence[Experiment] = EXPERIMENTS) -> list[dict[str, Any]]:
     """Train and question a model for every experiment: accuracy by condition, chance, steps and seconds. About a minute."""
     found = []
     for e in experiments:
@@ -78,8 +83,8 @@ def entity_memory(say: Callable[[str], Any] = lambda line: None, experiments: Se
         with _one_thread():
             frozen, spread = train(e)
         seconds = time.monotonic() - start
-        found.append({"experiment": e.name, "steps": e.steps, "seconds": seconds, "questions": ROUNDS * e.things, "chance": 1 / len(BOXES),
-                      "query_cosine": spread, **question(frozen, e)})
+        found.append({"experiment": e.name, "steps": e.steps, "seconds": seconds, "questions": ROUNDS * e.things,
+                      "chance": 1 / len(BOXES), "query_cosine": spread, **question(frozen, e)})
         say(f"{e.name}: {', '.join(f'{c} {found[-1][c]:.0%}' for c in CONDITIONS)} ({seconds:.0f} s of training)")
     return found
 

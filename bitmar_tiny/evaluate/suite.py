@@ -103,9 +103,11 @@ def text_task(spec: str, subject: Subject, limit: int | None = None, longest: in
         if not path:
             raise ConfigError("perplexity needs a text.", "Name it: perplexity=FILE, one sample a line.")
         texts = evenly(list(read_lines(path, ".dev")), limit)
-        return TextTask(name, "perplexity", lambda scorer, progress: evaluate_perplexity(scorer, texts, subject.tokenizer, longest, progress))
+        return TextTask(name, PERPLEXITY, lambda scorer, progress: evaluate_perplexity(scorer, texts, subject.tokenizer, longest,
+                                                                                       progress))
     if name not in FORMATS:
-        raise ConfigError(f"There is no task '{name}'.", f"Choose from: {PERPLEXITY}, captions, retrieval, entity-memory, {', '.join(FORMATS)}.")
+        known = (PERPLEXITY, "captions", "retrieval", "entity-memory", *FORMATS)
+        raise ConfigError(f"There is no task '{name}'.", f"Choose from: {', '.join(known)}.")
     if not path and name not in SETS:
         raise ConfigError(f"The task {name} needs its files.", f"Name the file or folder: {name}=PATH.")
     items = read_items(name, path, limit) if path else labelled_items(name, limit)
