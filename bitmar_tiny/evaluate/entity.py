@@ -76,7 +76,10 @@ def fact(thing: int, box: int) -> list[int]:
 
 def entity_memory(say: Callable[[str], Any] = lambda line: None,
                   experiments: Sequence[Experiment] = EXPERIMENTS) -> list[dict[str, Any]]:
-    """Train and question a model for every experiment: accuracy by condition, chance, steps and seconds. About a minute."""
+    """Train and question a model for every experiment: accuracy by condition, chance, steps and seconds.
+
+    query_cosine: how alike the queries of episodes with different boxes are; at 1 they tell the memory nothing.
+    """
     found = []
     for e in experiments:
         start = time.monotonic()
@@ -103,7 +106,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def train(e: Experiment) -> tuple[FrozenModel, float]:
-    """A model trained for one experiment, and how alike its queries for different boxes are (mean cosine; 1: they tell nothing)."""
+    """A model trained for one experiment, and the mean cosine of its queries for different boxes."""
     import torch
     import torch.nn.functional as F
 
@@ -146,7 +149,10 @@ def train(e: Experiment) -> tuple[FrozenModel, float]:
 
 
 def question(frozen: FrozenModel, e: Experiment) -> dict[str, float]:
-    """Accuracy by condition, and that of the best constant answer, by the golden model: facts are written as on a board, round after round into the same memory."""
+    """Accuracy by condition, and that of the best constant answer ("majority"), by the golden model.
+
+    Facts are written as on a board, round after round into the same memory.
+    """
     golden = GoldenModel(frozen.config, frozen.arrays)
     memory, rng = (golden.m_codes, golden.m_scales), np.random.default_rng(SEED + 1)
     hits, answers, before = dict.fromkeys(CONDITIONS, 0), np.zeros(len(BOXES)), None
