@@ -28,8 +28,8 @@ MAX_NEW_TOKENS = 256
 @register_model("bitmar-tiny")
 class BitmarLM(LM):
     """model: a frozen model or a run's folder; via: torch, golden or c; memory: on or off; longest: most tokens read, the trained
-    positions unless given. Text is cut from the left. Generation is greedy or sampled as asked, by the golden model (or PyTorch
-    for a run). ``ConfigError`` and ``FrozenError`` for a bad argument."""
+    positions unless given. Text is cut from the left. Generation is greedy or sampled as asked, by the golden model, so that a run's
+    folder can be scored but not write. ``ConfigError`` and ``FrozenError`` for a bad argument."""
 
     def __init__(self, model: str, via: str = "torch", memory: str = "on", longest: int | None = None, board: str = "host",
                  **ignored: Any) -> None:
