@@ -160,7 +160,7 @@ def _disk_name(name: str) -> str:
 def with_small_token_table(model: FrozenModel) -> FrozenModel:
     """The model with token embeddings of 4 bits (codes in [-7, 7], a scale per token): a blob stores them in half the bytes.
 
-    Another model with another digest, rounded after training; measure what it costs with ``bitmar-tiny evaluate``.
+    Another model with another digest, rounded after training; measure what it costs with ``bitmar-tiny eval``.
     """
     codes, scales = model.arrays["token_table.codes"], model.arrays["token_table.scales"]
     top = np.abs(codes).max(1).astype(np.float32)

@@ -22,12 +22,12 @@ from ..files import atomic_file
 from ..frozen import FrozenModel
 from ..pipeline import Corpus, demo_corpus
 from ..report.captions import Caption, contact_sheet
+from ..report.evaluation import agreement_sentence, caption_table
 from ..taps import tap_table
 from ..verify.compare import verify
 from ..verify.script import standard
 from ..verify.target import ProgramTarget
 from .app import notes, results
-from .evaluate import agreement_sentence, caption_agreement, caption_table
 
 STEPS = 6
 BOARDS = ("host", "rpi-zero2")
@@ -46,6 +46,7 @@ def command(out: Path, steps: int | None) -> None:
     \b
     Example: bitmar-tiny demo -o demo
     """
+    from ..evaluate.agreement import caption_agreement
     from ..evaluate.captions import evaluate_captions
     from ..model.export import load_frozen
     from ..train.run import freeze_run, settings_for, train_run

@@ -7,9 +7,14 @@ from typing import Any, Sequence
 import numpy as np
 import torch
 
+from ..data.corpus import CaptionSet
+from ..data.tokenizer import Tokenizer
 from ..frozen import FrozenModel
 from ..golden.model import GoldenModel
 from ..model.export import load_frozen
+
+#: Captions that ``caption_agreement`` compares.
+AGREEMENT_STREAMS = 40
 
 
 def agreement(frozen: FrozenModel, streams: Sequence[Sequence[int]], images: Sequence[np.ndarray | None]) -> dict[str, Any]:
@@ -46,3 +51,10 @@ def agreement(frozen: FrozenModel, streams: Sequence[Sequence[int]], images: Seq
     return {"tokens": tokens, "top1_agreement": same / tokens, "max_logit_difference": largest,
             "integer_logits_different": different, "perplexity_torch": float(perplexity[0]),
             "perplexity_golden": float(perplexity[1])}
+
+
+def caption_agreement(frozen: FrozenModel, captions: CaptionSet, chosen: list[int], tokenizer: Tokenizer) -> dict[str, Any]:
+    """PyTorch against golden on held-out captions with their pictures."""
+    some = chosen[:AGREEMENT_STREAMS]
+    streams = [[tokenizer.eos, *tokenizer.encode(captions.captions[i]), tokenizer.eos] for i in some]
+    return agreement(frozen, streams, [captions.image(i) for i in some])

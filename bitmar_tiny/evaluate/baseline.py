@@ -16,6 +16,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..data.corpus import CaptionSet
+from ..data.pixels import PATCH, picture_side
+from .captions import score
+
 END, UNKNOWN = 0, 1
 
 
@@ -82,3 +86,12 @@ def caption(model: PlainCaptioner, vocabulary: Sequence[str], images: np.ndarray
         row = row[:row.index(END)] if END in row else row
         texts.append(" ".join(vocabulary[i] for i in row))
     return texts
+
+
+def baseline_scores(captions: CaptionSet, held_out: set[int], minutes: float) -> dict[str, float]:
+    """Train and score the plain float captioner on the pictures that are not held out."""
+    train = [i for i in range(len(captions)) if i not in held_out]
+    finest = (picture_side(captions.n_vectors)[0] // PATCH) ** 2
+    pixels, hold = np.asarray(captions.features)[:, :finest], sorted(held_out)
+    model, vocabulary, steps = train_baseline([captions.captions[i] for i in train], pixels[train], minutes)
+    return score(caption(model, vocabulary, pixels[hold]), [captions.captions[i] for i in hold]) | {"steps": steps}

@@ -5,6 +5,7 @@
  *   bitmar info
  *   bitmar bench                       (kernels and steps, as JSON; with -DBM_PROFILE by part, too)
  *   bitmar profile                     (the same without the kernels)
+ *   bitmar score [--no-memory] < commands > logits   (linux_score.c)
  *   bitmar trace < script > trace      (builds with -DBM_TAPS; formats in trace.c)
  *   bitmar link [--port TTY] [--baud N]  (answer a host over a serial port, or over standard input and output)
  *
@@ -22,6 +23,7 @@
 #include "bm_selftest.h"
 #include "linux_bench.h"
 #include "linux_link.h"
+#include "linux_score.h"
 #if BM_MEMORY_IN_STORE
 #include "bm_store.h"
 #include "linux_store.h"
@@ -206,7 +208,6 @@ static int generate(bm_state *s, const options *o)
     if (o->prompt[0] && bm_tokenizer_encode(&s->tokenizer, (const uint8_t *)o->prompt, strlen(o->prompt), cells, MAX_PROMPT,
                                             prompt, MAX_PROMPT, &count) != BM_TOKENIZER_OK)
         return fail("--prompt", "longer than this program takes");
-    if (o->no_memory) s->memory_on = 0;
     for (size_t i = 0; i < count + o->tokens; i++) {
         const bm_status status = bm_step(s, token);
         if (status == BM_ERR_MEMORY) {
@@ -241,6 +242,12 @@ static int trace(bm_state *s)
     if (bad == TRACE_NO_TAPS) return fail("trace", "this build has no taps; compile with -DBM_TAPS");
     if (bad) return fail("trace", "malformed script");
     return ferror(stdout) ? fail("trace", "the trace could not be written") : 0;
+}
+
+static int score(bm_state *s)
+{
+    const char *why = linux_score(s, memory, features);
+    return why ? fail("score", why) : 0;
 }
 
 static int info(void)
@@ -309,6 +316,7 @@ static int start(bm_state *s, const options *o)
     if (no_store) return no_store;
 #endif
     if (o->threads > 1u && linux_threads_start(s, o->threads) != 0) return fail("--threads", "the threads could not be started");
+    if (o->no_memory) s->memory_on = 0;
     return 0;
 }
 
@@ -327,9 +335,9 @@ int main(int argc, char **argv)
     const char *command = argc > 1 ? argv[1] : "";
     if (strcmp(command, "info") == 0) return info();
     const int traces = strcmp(command, "trace") == 0, benches = strcmp(command, "bench") == 0;
-    const int profiles = strcmp(command, "profile") == 0, links = strcmp(command, "link") == 0;
-    if (!traces && !benches && !profiles && !links && strcmp(command, "generate") != 0)
-        return fail("usage", "bitmar generate|info|bench|profile|trace|link [options]");
+    const int profiles = strcmp(command, "profile") == 0, links = strcmp(command, "link") == 0, scores = strcmp(command, "score") == 0;
+    if (!traces && !benches && !profiles && !links && !scores && strcmp(command, "generate") != 0)
+        return fail("usage", "bitmar generate|info|bench|profile|score|trace|link [options]");
     const int unusable = parse(argc, argv, &o);
     if (unusable) return unusable;
     const int bad = start(&s, &o);
@@ -340,6 +348,7 @@ int main(int argc, char **argv)
     written = &store.episode.bytes;
 #endif
     if (traces) return trace(&s);
+    if (scores) return score(&s);
     if (benches || profiles) return linux_bench(&s, benches, features, written);
     if (o.image) {
         const char *why = read_image(o.image, &s);

@@ -1,0 +1,80 @@
+"""bitmar-tiny paper"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..data.files import read_json
+from ..errors import ConfigError, DataError
+from .app import notes, results
+
+path = click.Path(path_type=Path)
+
+
+@click.group()
+def command() -> None:
+    """The paper's tables and figures from our own results, beside what was published.
+
+    \b
+    Example: bitmar-tiny paper table 1 results.json
+    """
+
+
+@command.command()
+@click.argument("number", type=click.Choice(["1", "2", "3", "4"]))
+@click.argument("reports", type=path, nargs=-1, metavar="[RESULTS]...")
+def table(number: str, reports: tuple[Path, ...]) -> None:
+    """Table NUMBER of the paper with a column or row for every RESULTS file of 'eval --json' (3 and 4: of 'eval --ablate memory --json').
+
+    \b
+    Examples: bitmar-tiny eval model.bitmar boolq commonsenseqa --json > results.json
+              bitmar-tiny paper table 1 results.json
+    """
+    from ..report.paper import TABLES
+
+    shown, doubts = TABLES[number]([_report(p, number in "34") for p in reports])
+    results.print(shown)
+    results.print("Why the paper's figures are to be read with care:")
+    for doubt in doubts:
+        results.print(f"  - {doubt}")
+
+
+@command.command()
+@click.argument("number", type=click.Choice(["2", "3"]))
+@click.argument("sources", type=path, nargs=-1, required=True)
+@click.option("-o", "--out", type=path, required=True, help="PNG or SVG to write.")
+def figure(number: str, sources: tuple[Path, ...], out: Path) -> None:
+    """Figure 2 (usage of the memory's slots: frozen models or runs, early and late) or 3 (zero fraction E_q over training: runs).
+
+    \b
+    Examples: bitmar-tiny paper figure 2 early.bitmar late.bitmar -o slots.png
+              bitmar-tiny paper figure 3 run -o zeros.svg
+    """
+    if out.suffix not in (".png", ".svg"):
+        raise ConfigError(f"{out}: pictures are written as .png or .svg.")
+    if number == "2":
+        from ..evaluate.inspect import load_source
+        from ..report.memory import heat_map
+        loaded = [load_source(s) for s in sources]
+        heat_map([(s.name, s.memory) for s in loaded], out)
+    else:
+        from ..report.training import read_zero_fraction, zero_fraction_figure
+        runs = [read_zero_fraction(s) for s in sources]
+        zero_fraction_figure(runs, out)
+        for r in runs:
+            results.print(f"{r.name}: E_q {r.values[0]:.1%} at step {r.steps[0]:,}, {r.values[-1]:.1%} at step {r.steps[-1]:,} "
+                          f"\\[measured]; normally distributed weights have {r.baseline:.1%}, the paper ends at 42.8%")
+    notes.print(f"Wrote {out}.")
+
+
+def _report(file: Path, ablation: bool) -> dict[str, Any]:
+    """What 'eval --json' wrote. ``DataError`` for anything else."""
+    report = read_json(file)
+    if not isinstance(report, dict) or report.get("schema") != "bitmar-tiny/eval" or report.get("schema_version") != 1:
+        raise DataError(f"{file}: not a result of 'bitmar-tiny eval --json'.", "Write one with: bitmar-tiny eval MODEL TASK... --json > FILE")
+    if ablation and "ablation" not in report:
+        raise DataError(f"{file}: holds no ablation.", "Write one with: bitmar-tiny eval MODEL TASK... --ablate memory --json > FILE")
+    return report

@@ -1,0 +1,95 @@
+"""Rows of evaluation files: .jsonl, .json (a list), .csv and .parquet, one file or a folder of them."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any, Callable, Iterator, Sequence
+
+from ..data.files import read_json
+from ..errors import DataError
+
+#: (row, where it stands: "file, line 3")
+Row = tuple[dict[str, Any], str]
+
+
+def read_rows(path: Path | str, columns: Sequence[str] | None = None) -> Iterator[Row]:
+    """Every row of a file, or of all such files of a folder (and the folders in it), sorted by name.
+
+    columns: names for a .csv without a header line. A row's file name without suffix is added as ``"file"`` where the row has
+    no such key. ``DataError`` for what is missing, unreadable or not a table of rows.
+    """
+    path = Path(path)
+    if path.is_dir():
+        files = [f for f in sorted(path.rglob("*")) if f.suffix in READERS]
+        if not files:
+            raise DataError(f"{path}: holds no {', '.join(READERS)} file.", "Give the file or folder as it was published.")
+    elif not path.is_file():
+        raise DataError(f"{path}: there is no such file.")
+    elif path.suffix not in READERS:
+        raise DataError(f"{path}: files of this kind are not read.", f"Give one of: {', '.join(READERS)}.")
+    else:
+        files = [path]
+    for file in files:
+        for row, place in READERS[file.suffix](file, columns):
+            where = f"{file}, {place}"
+            if not isinstance(row, dict):
+                raise DataError(f"{where}: not an object with named fields.")
+            yield {"file": file.stem} | row, where
+
+
+def _jsonl(path: Path, columns: Sequence[str] | None) -> Iterator[tuple[Any, str]]:
+    for number, line in enumerate(_text(path), 1):
+        if line.strip():
+            try:
+                yield json.loads(line), f"line {number}"
+            except ValueError as error:
+                raise DataError(f"{path}, line {number}: not JSON ({error}).", "Copy the file again.") from None
+
+
+def _json(path: Path, columns: Sequence[str] | None) -> Iterator[tuple[Any, str]]:
+    rows = read_json(path)
+    if not isinstance(rows, list):
+        raise DataError(f"{path}: expected a JSON list of rows.", "One row a line goes into a .jsonl file.")
+    return ((row, f"row {i}") for i, row in enumerate(rows, 1))
+
+
+def _csv(path: Path, columns: Sequence[str] | None) -> Iterator[tuple[Any, str]]:
+    lines = csv.reader(_text(path))
+    try:
+        names = columns or next(lines, [])
+        for cells in lines:
+            if len(cells) != len(names):
+                raise DataError(f"{path}, line {lines.line_num}: {len(cells)} columns, expected {len(names)} ({', '.join(names)}).")
+            yield dict(zip(names, cells)), f"line {lines.line_num}"
+    except csv.Error as error:
+        raise DataError(f"{path}, line {lines.line_num}: not CSV ({error}).") from None
+
+
+def _parquet(path: Path, columns: Sequence[str] | None) -> Iterator[tuple[Any, str]]:
+    try:
+        from pyarrow import ArrowException, parquet
+    except ImportError:
+        raise DataError(f"{path}: reading Parquet needs the package pyarrow, which is not installed.",
+                        "Run: pip install pyarrow") from None
+    try:
+        table = parquet.read_table(path)
+    except (ArrowException, OSError) as error:
+        raise DataError(f"{path}: not a readable Parquet file ({str(error).splitlines()[0]}).") from None
+    return ((row, f"row {i}") for i, row in enumerate(table.to_pylist(), 1))
+
+
+def _text(path: Path) -> Iterator[str]:
+    try:
+        with open(path, encoding="utf-8", newline="") as lines:
+            yield from lines
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 text ({error.reason}).", "Copy the file again.") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}).") from None
+
+
+READERS: dict[str, Callable[[Path, Sequence[str] | None], Iterator[tuple[Any, str]]]] = {
+    ".jsonl": _jsonl, ".json": _json, ".csv": _csv, ".parquet": _parquet,
+}

@@ -1,0 +1,163 @@
+"""Log-likelihood of given tokens after a context, by PyTorch in batches or by the golden model; ``scoring_c`` asks the C program.
+
+The logits of all three are the same bits, and one function turns logits into log-probabilities (float64), so scores can be
+compared exactly. Contexts begin with EOS, as every stream of training does.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Callable, Iterator, Protocol, Sequence
+
+import numpy as np
+
+from ..frozen import FrozenModel
+from ..golden.model import GoldenModel
+
+#: Positions of one PyTorch batch, and floats of its logits: a few hundred MB at most.
+BATCH_POSITIONS, BATCH_LOGITS = 4096, 1 << 25
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Query:
+    """Score ``continuation`` (token ids, at least one) after ``context`` (token ids, the first is EOS) and an image.
+
+    image: float32 [image_inputs, 768] or None.
+    """
+
+    context: tuple[int, ...]
+    continuation: tuple[int, ...]
+    image: np.ndarray | None = None
+
+    @property
+    def inputs(self) -> tuple[int, ...]:
+        """The tokens that the model reads: all but the last."""
+        return self.context + self.continuation[:-1]
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """log_probs: float64 [n], natural logarithm, one for every token of the continuation; greedy: it is what the model would write."""
+
+    log_probs: np.ndarray
+    greedy: bool
+
+    @property
+    def total(self) -> float:
+        return float(self.log_probs.sum())
+
+
+class Scorer(Protocol):
+    """Anything that scores queries; results in their order. ``progress`` is called with (done, total)."""
+
+    name: str
+
+    def score(self, queries: Sequence[Query], progress: Progress | None = None) -> list[Likelihood]: ...
+
+
+def likelihood(logits: np.ndarray, continuation: Sequence[int]) -> Likelihood:
+    """float32 logits [n, V] at the positions before each of the n tokens -> their log-probabilities."""
+    wide, rows = logits.astype(np.float64), np.arange(len(continuation))
+    wide -= wide.max(1, keepdims=True)
+    return Likelihood(wide[rows, list(continuation)] - np.log(np.exp(wide).sum(1)),
+                      bool((logits.argmax(1) == continuation).all()))
+
+
+def by_context(queries: Sequence[Query]) -> Iterator[tuple[Query, list[int]]]:
+    """Neighbours that share context and image: (the first of them, the indices of all)."""
+    def key(i: int):
+        return queries[i].context, id(queries[i].image)
+
+    for _, same in groupby(range(len(queries)), key):
+        indices = list(same)
+        yield queries[indices[0]], indices
+
+
+class TorchScorer:
+    """PyTorch: streams of like length in batches, inputs that several queries share (one-token options) computed once."""
+
+    name = "torch"
+
+    def __init__(self, model, memory_on: bool = True) -> None:
+        """``model``: a ``model.bitmar.BitMar`` in eval mode."""
+        self.model, self.memory_on = model, memory_on
+
+    def score(self, queries: Sequence[Query], progress: Progress | None = None) -> list[Likelihood]:
+        shared: dict[tuple, list[int]] = {}
+        for i, q in enumerate(queries):
+            shared.setdefault((q.image is None, q.inputs, id(q.image)), []).append(i)
+        results: list[Likelihood | None] = [None] * len(queries)
+        order, done = sorted(shared, key=lambda k: (k[0], len(k[1]))), 0
+        for _, alike in groupby(order, key=lambda k: k[0]):
+            for batch in self._batches(list(alike)):
+                members = [shared[k] for k in batch]
+                for same, logits in zip(members, self._logits([queries[same[0]] for same in members],
+                                                              [max(len(queries[i].continuation) for i in same) for same in members])):
+                    for i in same:
+                        c = queries[i].continuation
+                        results[i] = likelihood(logits[len(logits) - len(c):], c)
+                    done += len(same)
+                if progress:
+                    progress(done, len(queries))
+        return results
+
+    def _batches(self, keys: list[tuple]) -> Iterator[list[tuple]]:
+        """Cut streams sorted by length so that no batch grows too large."""
+        most = min(BATCH_POSITIONS, max(1, BATCH_LOGITS // self.model.cfg.vocab_size))
+        batch: list[tuple] = []
+        for key in keys:
+            if batch and (len(batch) + 1) * len(key[1]) > most:
+                yield batch
+                batch = []
+            batch.append(key)
+        if batch:
+            yield batch
+
+    def _logits(self, queries: list[Query], counts: list[int]) -> list[np.ndarray]:
+        """float32 [counts[i], V]: the last logits of every query's inputs."""
+        import torch
+
+        longest = max(len(q.inputs) for q in queries)
+        tokens = torch.full((len(queries), longest), self.model.cfg.vocab_size - 1)
+        lengths = torch.tensor([len(q.inputs) for q in queries])
+        for row, q in zip(tokens, queries):
+            row[:len(q.inputs)] = torch.tensor(q.inputs)
+        images = None if queries[0].image is None else torch.from_numpy(np.stack([q.image for q in queries]))
+        before, self.model.memory_on = self.model.memory_on, self.memory_on
+        try:
+            with torch.no_grad():
+                out = self.model(tokens, images, None, torch.arange(longest) < lengths[:, None])
+        finally:
+            self.model.memory_on = before
+        ends = lengths.cumsum(0).tolist()
+        return [(out.acc[e - n:e] * out.scale[e - n:e]).numpy() for e, n in zip(ends, counts)]
+
+
+class GoldenScorer:
+    """The NumPy reference, token by token; a context that several queries share is read once."""
+
+    name = "golden"
+
+    def __init__(self, frozen: FrozenModel, memory_on: bool = True) -> None:
+        self.golden = GoldenModel(frozen.config, frozen.arrays, memory_on=memory_on)
+
+    def score(self, queries: Sequence[Query], progress: Progress | None = None) -> list[Likelihood]:
+        golden, results = self.golden, []
+        for first, indices in by_context(queries):
+            golden.begin_episode()
+            if first.image is not None:
+                golden.set_image(first.image)
+            for token in first.context[:-1]:
+                golden.step(token)
+            kept = copy.deepcopy((golden.t, golden.enc, golden.dec, golden.pooled, golden.cond))
+            for i in indices:
+                golden.t, golden.enc, golden.dec, golden.pooled, golden.cond = copy.deepcopy(kept)
+                steps = (first.context[-1], *queries[i].continuation[:-1])
+                results.append(likelihood(np.array([golden.logits(golden.step(t)) for t in steps]), queries[i].continuation))
+            if progress:
+                progress(len(results), len(queries))
+        return results

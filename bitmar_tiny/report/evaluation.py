@@ -1,0 +1,143 @@
+"""Tables of evaluation results, for people."""
+
+from __future__ import annotations
+
+from typing import Any, Iterator
+
+from rich.table import Table
+
+
+def percent(value: float | None) -> str:
+    return "" if value is None else f"{value:.1%}"
+
+
+def choice_table(results: dict[str, dict[str, Any]], title: str) -> Table:
+    """Multiple choice: accuracy with its standard error, chance and majority beside it, and what to make of it."""
+    table = Table("task", "items", "accuracy (sum)", "per byte", "chance", "majority", "", title=title)
+    for name, r in results.items():
+        verdict = "above both" if r["accuracy"] - 2 * r["error"] > max(r["chance"], r["majority"]) else "not above guessing"
+        cut = f", {r['cut']:,} contexts cut" if r["cut"] else ""
+        table.add_row(name, f"{r['items']:,}", f"{percent(r['accuracy'])} ± {percent(r['error'])}", percent(r["accuracy_norm"]),
+                      percent(r["chance"]), percent(r["majority"]), verdict + cut)
+    return table
+
+
+def wug_sentence(name: str, r: dict[str, Any]) -> str:
+    return (f"{name}: Spearman's correlation with what people prefer {r['correlation']:.3f} over {r['items']:,} pairs (chance 0) "
+            "\\[measured]")
+
+
+def perplexity_sentence(r: dict[str, Any]) -> str:
+    return (f"perplexity {r['perplexity']:,.1f} over {r['tokens']:,} tokens, {r['bits_per_byte']:.3f} bits per byte; knowing only how "
+            f"often each token is in this text: {r['unigram']:,.1f} \\[measured]")
+
+
+def retrieval_table(r: dict[str, Any]) -> Table:
+    """Recall and median rank, both directions, by likelihood and cosine."""
+    table = Table("by", "direction", "recall at 1", "recall at 5", "median rank",
+                  title=f"Retrieval among {r['pictures']} held-out pictures \\[measured]")
+    for by in ("likelihood", "cosine"):
+        for direction, s in r.get(by, {}).items():
+            table.add_row(by, direction.replace("_", " "), percent(s["recall_at_1"]), percent(s["recall_at_5"]),
+                          f"{s['median_rank']:g}")
+    c = r["chance"]
+    table.add_row("chance", "", percent(c["recall_at_1"]), percent(c["recall_at_5"]), f"{c['median_rank']:g}")
+    return table
+
+
+def figure_of(r: dict[str, Any]) -> float:
+    """The one figure of a task that conditions are compared by: correlation, perplexity or accuracy."""
+    if "perplexity" in r:
+        return r["perplexity"]
+    return r["accuracy"] if r.get("correlation") is None else r["correlation"]
+
+
+def paired_error(a: dict[str, Any], b: dict[str, Any]) -> float:
+    """Standard error of the difference of two accuracies on the same items."""
+    change = [(p == g) - (q == g) for p, q, g in zip(a["picks"], b["picks"], a["gold"])]
+    mean = sum(change) / len(change)
+    return (sum((c - mean) ** 2 for c in change) / len(change) ** 2) ** 0.5
+
+
+def ablation_table(tasks: dict[str, dict[str, Any]], title: str) -> Table:
+    """One row a task: the figure with the memory on, off and shuffled, and the differences; percentage points for accuracies."""
+    table = Table("task", "items", "on", "off", "shuffled", "on - off", "on - shuffled", "chance", title=title)
+    for name, by in tasks.items():
+        on, off, shuffled = (figure_of(by[c]) for c in ("on", "off", "shuffled"))
+        if "accuracy" in by["on"] and by["on"].get("correlation") is None:
+            errors = [100 * paired_error(by["on"], by[c]) for c in ("off", "shuffled")]
+            cells = [percent(on), percent(off), percent(shuffled), *(f"{100 * (on - x):+.1f} ± {e:.1f} pp" for x, e in zip((off, shuffled), errors)),
+                     percent(by["on"]["chance"])]
+        else:
+            cells = [f"{x:.4g}" for x in (on, off, shuffled)] + [f"{on - x:+.3g}" for x in (off, shuffled)] + [""]
+        table.add_row(name, f"{by['on'].get('items', by['on'].get('streams')):,}", *cells)
+    return table
+
+
+def cost_table(cost: dict[str, Any]) -> Table:
+    """The paper's table 3 from our own measurements."""
+    label, on, off = cost["label"], cost["on"], cost["off"]
+    table = Table("", "memory on", "memory off", "label",
+                  title=f"{cost['board']}, {cost['kernels']} kernels, {on['window']} tokens in the window")
+    table.add_row("throughput (tokens/s)", f"{on['tokens_per_second']:,.0f}", f"{off['tokens_per_second']:,.0f}", label)
+    table.add_row("latency (ms/token)", f"{on['ms_per_token']:.4f}", f"{off['ms_per_token']:.4f}", label)
+    energy = ["", "", "not estimated: name the power with --watts"] if cost["watts"] is None else [
+        *(f"{1e3 * x['joules_per_token']:.4f}" for x in (on, off)), f"estimated: {cost['watts']:g} W while it computes"]
+    table.add_row("energy (mJ/token)", *energy)
+    table.add_row("RAM of the process (kB)", *(f"{x['anonymous_kib'] * 1.024:,.0f}" for x in (on, off)), label)
+    table.add_row("of it the memory (kB)", f"{cost['memory_bytes'] / 1e3:,.0f}", "reserved, unread", "estimated by the plan")
+    return table
+
+
+def entity_table(experiments: list[dict[str, Any]]) -> Table:
+    """Whether the memory carries a fact to a later episode. ``evaluate/entity.py`` says what is trained."""
+    table = Table("trained on", "memory on", "off", "shuffled", "chance", "majority", "questions", "cosine of the queries",
+                  title="Entity memory \\[measured, golden model]")
+    for e in experiments:
+        table.add_row(e["experiment"], *(percent(e[c]) for c in ("on", "off", "shuffled", "chance", "majority")),
+                      f"{e['questions']}", f"{e['query_cosine']:.3f}")
+    return table
+
+
+def caption_table(scores: dict[str, Any], title: str) -> Table:
+    """Exact-name and word-overlap accuracy by condition."""
+    table = Table("condition", "exact name", "word overlap (IoU)", title=title)
+    for condition, score in scores.items():
+        if isinstance(score, dict) and "exact" in score:
+            table.add_row(condition.replace("_", " "), f"{score['exact']:.1%}", f"{score['iou']:.3f}")
+    return table
+
+
+def agreement_sentence(a: dict[str, Any]) -> str:
+    return (f"PyTorch against golden over {a['tokens']:,} tokens: top-1 agreement {a['top1_agreement']:.1%}, "
+            f"largest logit difference {a['max_logit_difference']:g}, perplexity {a['perplexity_torch']:.4f} and "
+            f"{a['perplexity_golden']:.4f} \\[measured]")
+
+
+def render(report: dict[str, Any]) -> Iterator[Table | str]:
+    """Tables and sentences for everything that a report of ``eval`` holds."""
+    tasks = report.get("tasks", {})
+    choices = {name: r for name, r in tasks.items() if r["kind"] == "choice"}
+    if choices:
+        yield choice_table(choices, f"{report['model']} via {report['via'][0]} \\[measured]")
+    for name, r in tasks.items():
+        if r["kind"] == "wug":
+            yield wug_sentence(name, r)
+        elif r["kind"] == "perplexity":
+            yield perplexity_sentence(r)
+    for name, others in report.get("agreement_of_picks", {}).items():
+        for way, share in others.items():
+            yield f"{name}: {way} picks the same option as {report['via'][0]} for {share:.2%} of the items \\[measured]"
+    if "ablation" in report:
+        if report["ablation"]["tasks"]:
+            yield ablation_table(report["ablation"]["tasks"], f"The memory of {report['model']} \\[measured]")
+        yield cost_table(report["ablation"]["cost"])
+    if "captions" in report:
+        scores = report["captions"] | ({"plain float captioner": report["baseline"]} if "baseline" in report else {})
+        yield caption_table(scores, f"{len(scores['predictions'])} held-out pictures \\[measured]")
+    if "agreement" in report:
+        yield agreement_sentence(report["agreement"])
+    if "retrieval" in report:
+        yield retrieval_table(report["retrieval"])
+    if "entity_memory" in report:
+        yield entity_table(report["entity_memory"])

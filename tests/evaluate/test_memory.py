@@ -1,0 +1,71 @@
+"""Does the memory matter: the experiment is what it says, its controls cannot see the answer, and ablation compares like with like."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bitmar_tiny.evaluate import ablate
+from bitmar_tiny.evaluate.ablate import ablate_tasks, measure_cost
+from bitmar_tiny.evaluate.entity import BOXES, CONDITIONS, EOS, Experiment, config, entity_memory, episodes, fact, question
+from bitmar_tiny.evaluate.suite import Subject, text_task
+from bitmar_tiny.frozen import random_model
+from bitmar_tiny.report.evaluation import ablation_table, cost_table, entity_table, paired_error
+from eval_support import byte_model, byte_tokenizer, write_jsonl
+from support import need
+
+
+def test_episodes_are_the_same_for_the_same_seed():
+    a, b, c = (episodes(seed, 3) for seed in (1, 1, 2))
+    rounds = [np.array([next(e) for _ in range(50)]) for e in (a, b, c)]
+    assert (rounds[0] == rounds[1]).all() and (rounds[0] != rounds[2]).any()
+    assert set(rounds[0].ravel()) == set(range(len(BOXES))) and fact(2, 1) == [2, 5] and EOS == config(2).vocab_size - 1
+
+
+def test_without_memory_the_answer_is_always_the_same():
+    """Nothing in the asking stream tells the box: with the memory off a model of one thing has one answer, whatever was written."""
+    e = Experiment("random weights", 1, 0)
+    found = question(random_model(config(2), seed=3), e)
+    assert set(found) == {*CONDITIONS, "majority"} and 0 <= found["off"] <= found["majority"]
+    asked = np.array([boxes[0] for _, boxes in zip(range(200), episodes(1, 1))])
+    shares = [float((asked == box).mean()) for box in range(len(BOXES))]
+    assert found["off"] in shares and found["majority"] == max(shares)
+
+
+def test_a_model_that_sees_the_fact_learns_to_answer():
+    """Fact and question in one stream need no memory: the experiment itself can be learned."""
+    (found,) = entity_memory(experiments=[Experiment("one stream", 1, 80, one_stream=True)])
+    assert found["on"] > 0.9 and found["off"] > 0.9 and found["questions"] == 200
+    assert "one stream" in str(entity_table([found]).columns[0]._cells)
+
+
+@pytest.fixture(scope="module")
+def subject():
+    return Subject("m", byte_model(), None, byte_tokenizer())
+
+
+def test_ablation_runs_every_task_in_every_condition(subject, tmp_path):
+    rows = [{"goal": f"g{i}", "sol1": "ab"[i % 2], "sol2": "cd", "label": i % 2} for i in range(8)]
+    (tmp_path / "text").write_text("some text\nand more\n")
+    tasks = [text_task(f"piqa={write_jsonl(tmp_path / 'p.jsonl', *rows)}", subject), text_task(f"perplexity={tmp_path / 'text'}", subject)]
+    found = ablate_tasks(subject, tasks, "torch", "host", lambda label: None)
+    assert [set(by) for by in found.values()] == [{"on", "off", "shuffled"}] * 2
+    assert len({found["perplexity"][c]["perplexity"] for c in found["perplexity"]}) == 3
+    assert ablation_table(found, "").row_count == 2
+
+
+def test_the_error_of_a_difference_is_that_of_pairs():
+    a = {"picks": [0, 0, 1, 1], "gold": [0, 0, 0, 0]}
+    assert paired_error(a, a) == 0
+    b = {"picks": [1, 0, 1, 1], "gold": [0, 0, 0, 0]}
+    assert paired_error(a, b) == pytest.approx((0.25 * 0.75 / 4) ** 0.5)
+
+
+def test_cost_is_measured_with_the_memory_read_and_unread(subject, monkeypatch):
+    need("host", "gcc")
+    monkeypatch.setattr(ablate, "ROUNDS", 1)
+    found = measure_cost(subject, "host", watts=2.0)
+    assert found["label"] == "measured" and found["memory_bytes"] >= 70 * 64
+    for state in ("on", "off"):
+        assert found[state]["joules_per_token"] == pytest.approx(2.0 / found[state]["tokens_per_second"])
+    assert cost_table(found).row_count == 5 and "estimated" in str(cost_table(found).columns[3]._cells)
