@@ -2,154 +2,202 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-import time
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Callable
 
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from torch import Tensor
-from torch.utils.tensorboard import SummaryWriter
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from ..config import ModelConfig
-from ..data.mixture import Batch
+from ..errors import ConfigError, DataError
 from ..model.bitmar import BitMar
 from ..tensors import tensor_table
 from . import checkpoint
-from .augment import shift_patches
 from .config import TrainConfig
-from .losses import IGNORE, total_loss
+from .controller import Controller
+from .distributed import World
+from .feed import Batches, Feed, Feeder
+from .flops import forward_macs, training_flops
+from .logs import FILE as LOG_FILE, Log
+from .losses import PARTS, Objective
+from .optim import make_optimiser
+from .probe import Codes, look_inside, memory_in_use, sheet
+from .progress import Bar
 from .schedule import learning_rate
 
-LOG_EVERY = 50          # steps
-CODES_EVERY = 200       # steps between looks at the ternary codes
-LINE_EVERY = 200        # steps
-SMOOTHING = 0.98
+LOW = {"float32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+#: Streams that are looked into at every log line.
+PROBED = 8
 
 
-class Batches(Protocol):
-    """Training data: a pure function of the step (``data.mixture.Mixture``)."""
+class Trainer:
+    """Model, optimiser, scaler and controller, and one optimiser step over them. Everything that a checkpoint holds."""
 
-    def batch(self, step: int) -> Batch: ...
+    def __init__(self, cfg: ModelConfig, tcfg: TrainConfig, world: World = World()) -> None:
+        torch.manual_seed(tcfg.seed)                         # the same weights in every process
+        self.cfg, self.world, self.step, self.tokens = tcfg, world, 0, 0
+        self.model = BitMar(cfg, tcfg.float_twin, tcfg.dropout, low=LOW[tcfg.precision], recompute=tcfg.recompute).to(world.device).train()
+        if tcfg.compile:
+            self.model.block = torch.compile(self.model.block, dynamic=True)
+        self.optimiser, self.optimiser_name = make_optimiser(self.model, tcfg)
+        self.scaler = torch.amp.GradScaler(world.device.type, enabled=tcfg.precision == "fp16")
+        self.controller = Controller(tcfg)
+        self.parts = {part: [self.model.latent[s.name.replace(".", "/")] for s in tensor_table(cfg) if s.part == part]
+                      for part in ("encoder", "vision", "memory")}
+        self.objective: nn.Module = Objective(self.model, tcfg, world)
+        if world.size > 1:                                   # text batches leave the vision encoder without gradients
+            self.objective = DistributedDataParallel(self.objective, find_unused_parameters=True, broadcast_buffers=False)
+
+    def advance(self, feeds: list[Feed]) -> dict[str, float | None]:
+        """One optimiser step over ``accumulation`` feeds. Returns the mean loss parts over all processes: lm, memory and, None
+        without pictures, contrastive and alignment. ``ConfigError`` where the loss is no longer a number."""
+        if self.cfg.dropout:                                 # a pure function of the step, so that any step can be resumed
+            torch.manual_seed((self.cfg.seed << 40) + (self.step << 10) + self.world.rank)
+        for group in self.optimiser.param_groups:
+            group["lr"] = learning_rate(self.cfg, self.step)
+        self.optimiser.zero_grad()
+        total = 0.0
+        for i, feed in enumerate(feeds):
+            last = i == len(feeds) - 1
+            with contextlib.nullcontext() if last or self.world.size == 1 else self.objective.no_sync():
+                loss, parts, queries = self.objective(feed, self.controller.boost)
+                self.scaler.scale(loss / len(feeds)).backward()
+            total = total + parts
+        self._update(queries)
+        self.step += 1
+        self.tokens += sum(int(f.size.sum()) for f in feeds) * self.world.size
+        sums = dict(zip(PARTS, self.world.mean(total).tolist()))        # the one place where a step waits for the device
+        if not math.isfinite(sums["lm"]):
+            raise ConfigError(f"The loss is no longer a number at step {self.step}.",
+                              "Lower lr, or set precision to bf16 or float32; the last checkpoint is intact.")
+        pairs = sums["pairs"]
+        return {"lm": sums["lm"] / len(feeds), "memory": sums["memory"] / len(feeds),
+                "contrastive": sums["contrastive"] / pairs if pairs else None, "alignment": sums["cosine"] / pairs if pairs else None}
+
+    def _update(self, queries: Tensor) -> None:
+        """Optimiser step and memory writes, but for what an intervention holds still."""
+        self.scaler.unscale_(self.optimiser)
+        frozen = self.controller.frozen_part
+        for p in self.parts.get(frozen or "", ()):
+            p.grad = None
+        nn.utils.clip_grad_norm_(self.model.parameters(), self.cfg.clip)
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
+        self.model.commit(queries[:0] if frozen == "memory" else queries)
+
+    def state(self) -> dict[str, Any]:
+        return {"step": self.step, "tokens": self.tokens, "model": self.model.state_dict(), "optimiser": self.optimiser.state_dict(),
+                "optimiser_name": self.optimiser_name, "scaler": self.scaler.state_dict(), "controller": self.controller.state()}
+
+    def restore(self, state: dict[str, Any], where: Path) -> None:
+        """Continue from a checkpoint. ``DataError`` for one of another model or optimiser."""
+        name = state.get("optimiser_name", "adamw")
+        if name.split(" (adamw8bit")[0] != self.optimiser_name.split(" (adamw8bit")[0]:
+            raise DataError(f"{where}: the checkpoint's optimiser is {name}, this one is {self.optimiser_name}.",
+                            "Continue where the same library is installed, or --restart.")
+        self.step, self.tokens = checkpoint.restore(self.model, state, where), state.get("tokens", 0)
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.scaler.load_state_dict(state.get("scaler", {}))
+        if "controller" in state:
+            self.controller = Controller.restore(self.cfg, state["controller"])
 
 
-def make_optimiser(model: BitMar, cfg: TrainConfig) -> torch.optim.AdamW:
-    """AdamW; only ternary latents decay (not gains, tables or the memory)."""
-    ternary = {s.name.replace(".", "/") for s in tensor_table(model.cfg) if s.kind == "ternary"}
-    groups = [{"params": [p for n, p in model.latent.items() if (n in ternary) == decays],
-               "weight_decay": cfg.weight_decay if decays else 0.0} for decays in (True, False)]
-    return torch.optim.AdamW(groups, lr=cfg.lr, betas=(0.9, 0.98))
-
-
-def train(cfg: ModelConfig, tcfg: TrainConfig, data: Batches, out: Path, resume: bool = True, progress: bool = True) -> BitMar:
+def train(cfg: ModelConfig, tcfg: TrainConfig, data: Batches, out: Path, resume: bool = True, progress: bool = True,
+          world: World = World(), holdout: Callable[[BitMar], dict[str, Any]] | None = None, epoch_steps: float | None = None,
+          wandb: str | None = None) -> BitMar:
     """Train up to ``tcfg.steps``; returns the model in eval mode. Same seed, same steps: same bits on a CPU,
-    however often the run was interrupted in between. Raises ``DataError`` for an unreadable checkpoint.
+    however often the run was interrupted in between. ``DataError`` for an unreadable checkpoint or a full disk.
+
+    holdout: called every ``holdout_every`` steps in every process; epoch_steps: for the log; wandb: "offline" or "online".
     """
-    torch.manual_seed(tcfg.seed)
-    model = BitMar(cfg, tcfg.float_twin, tcfg.dropout)
-    optimiser, step = make_optimiser(model, tcfg), 0
+    trainer = Trainer(cfg, tcfg, world)
+    if not resume and world.main:
+        for name in (checkpoint.FILE, checkpoint.PREVIOUS, LOG_FILE):
+            (out / name).unlink(missing_ok=True)
+    world.wait()
     state = checkpoint.load(out) if resume else None
     if state is not None:
-        step = checkpoint.restore(model, state, out)
-        optimiser.load_state_dict(state["optimiser"])
-        torch.set_rng_state(state["random"])
-    model.train()
-    log, trits = SummaryWriter(str(out / "logs"), purge_step=step), None
-    with _Bar(tcfg.steps, step, progress) as bar:
-        while step < tcfg.steps:
-            parts, tokens = train_step(model, optimiser, tcfg, data, step)
-            step += 1
-            bar.advance(parts["lm"], tokens)
-            if step % LOG_EVERY == 0:
-                for name, value in parts.items():
-                    log.add_scalar(f"loss/{name}", value, step)
-                log.add_scalar("lr", learning_rate(tcfg, step - 1), step)
-                log.add_scalar("tokens_per_second", bar.rate, step)
-            if step % CODES_EVERY == 0 and not tcfg.float_twin:
-                trits = log_codes(log, model, trits, step)
-            if step % tcfg.checkpoint_every == 0 or step == tcfg.steps:
-                checkpoint.save(out, model, optimiser, step)
-    log.close()
-    return model.eval()
+        trainer.restore(state, out)
+    with contextlib.ExitStack() as stack:
+        feeder = stack.enter_context(Feeder(data, tcfg, world, trainer.step * tcfg.accumulation))
+        reporter = stack.enter_context(Reporter(trainer, data, out, epoch_steps, wandb, progress)) if world.main else None
+        while trainer.step < tcfg.steps:
+            feeds = [feeder.next() for _ in range(tcfg.accumulation)]
+            parts = trainer.advance(feeds)
+            event = trainer.controller.observe(trainer.step, parts["alignment"]) if tcfg.controller else None
+            due = holdout and tcfg.holdout_every and (trainer.step % tcfg.holdout_every == 0 or trainer.step == tcfg.steps)
+            held = holdout(trainer.model) if due else None
+            if reporter:
+                reporter.step(parts, feeds, event, held)
+                if trainer.step % tcfg.checkpoint_every == 0 or trainer.step == tcfg.steps:
+                    checkpoint.save(out, trainer.state())
+    world.wait()
+    return trainer.model.eval()
 
 
-def train_step(model: BitMar, optimiser: torch.optim.Optimizer, cfg: TrainConfig, data: Batches,
-               step: int) -> tuple[dict[str, float], int]:
-    """One optimiser step over ``accumulation`` batches. Returns the mean loss parts and the tokens seen."""
-    for group in optimiser.param_groups:
-        group["lr"] = learning_rate(cfg, step)
-    optimiser.zero_grad()
-    sums: dict[str, float] = {}
-    tokens, queries = 0, None
-    for i in range(cfg.accumulation):
-        number = step * cfg.accumulation + i
-        batch = data.batch(number)
-        images = batch.images
-        if images is not None:
-            images = torch.from_numpy(shift_patches(images, cfg.augment_shift, (cfg.seed, number)))
-        lengths, has_image = torch.from_numpy(batch.lengths), torch.from_numpy(batch.has_image)
-        labels = torch.from_numpy(batch.labels)
-        out = model(torch.from_numpy(batch.tokens), images, None if has_image.all() else has_image, labels != IGNORE)
-        loss, parts = total_loss(cfg, out, labels, lengths, has_image)
-        (loss / cfg.accumulation).backward()
-        sums = {k: sums.get(k, 0.0) + v / cfg.accumulation for k, v in parts.items()}
-        tokens += int(lengths.sum())
-        queries = final_queries(out.pooled, lengths, cfg.writes_per_batch)
-    torch.nn.utils.clip_grad_norm_(model.parameters(), cfg.clip)
-    optimiser.step()
-    model.commit(queries)
-    return sums, tokens
+class Reporter:
+    """What the main process tells about each step: bar, log, looks inside. A context manager."""
 
+    def __init__(self, trainer: Trainer, data: Batches, out: Path, epoch_steps: float | None, wandb: str | None, progress: bool) -> None:
+        cfg = trainer.cfg
+        self.trainer, self.epoch_steps, self.codes = trainer, epoch_steps, Codes()
+        self.bar = Bar(cfg.steps, trainer.step, progress)
+        self.log = Log(out, trainer.step, {"model": trainer.model.cfg.model_dump(), "training": cfg.model_dump()}, wandb)
+        self.probe = Feeder(data, cfg).make(0)
+        self.sums: dict[str, list[float]] = {}
 
-def final_queries(pooled: Tensor, lengths: Tensor, count: int) -> Tensor:
-    """Pooled query at the end of each of the last ``count`` streams: the episodes to be written. [count, d]"""
-    return pooled[torch.arange(len(pooled)), lengths - 1][len(pooled) - count:].detach()
-
-
-@torch.no_grad()
-def log_codes(log: SummaryWriter, model: BitMar, before: dict[str, Tensor] | None, step: int) -> dict[str, Tensor]:
-    """Log E_q (weight-weighted zero fraction) and how many ternary codes changed since the last look."""
-    now = {s.name: model.matrix(s.name)[0].to(torch.int8) for s in tensor_table(model.cfg) if s.kind == "ternary"}
-    size = sum(t.numel() for t in now.values())
-    log.add_scalar("codes/zero_fraction", sum(int((t == 0).sum()) for t in now.values()) / size, step)
-    if before is not None:
-        log.add_scalar("codes/changed_per_1000_steps",
-                       sum(int((now[n] != before[n]).sum()) for n in now) / size * 1000 / CODES_EVERY, step)
-    return now
-
-
-class _Bar:
-    """Progress bar with smoothed loss, perplexity, tokens per second and time left."""
-
-    def __init__(self, steps: int, done: int, show: bool) -> None:
-        columns = (TextColumn("train"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[words]}"),
-                   TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
-        self.progress = Progress(*columns, console=Console(stderr=True), disable=not show)
-        self.task = self.progress.add_task("", total=steps, completed=done, words="")
-        self.lines = show and not self.progress.console.is_terminal      # a log file gets lines instead of a bar
-        self.loss, self.tokens, self.seconds, self.last = None, 0.0, 0.0, time.monotonic()
-
-    def __enter__(self) -> "_Bar":
-        self.progress.start()
+    def __enter__(self) -> "Reporter":
+        t = self.trainer
+        self.log.__enter__()
+        self.bar.__enter__()
+        words = f"{t.optimiser_name}, {t.cfg.precision}, {t.world.size} process{'es' * (t.world.size > 1)} on {t.world.device.type}"
+        self.log.write("note", t.step, text=words)
+        if t.optimiser_name.startswith("adamw ("):
+            self.bar.say(t.optimiser_name)
+        if not t.cfg.float_twin:
+            self.codes.look(t.model, t.step)
         return self
 
-    def __exit__(self, *error) -> None:
-        self.progress.stop()
+    def __exit__(self, *error: Any) -> None:
+        self.bar.__exit__(*error)
+        self.log.__exit__(*error)
 
-    @property
-    def rate(self) -> float:
-        """Tokens per second, over about the last fifty steps."""
-        return self.tokens / max(self.seconds, 1e-9)
+    def step(self, parts: dict[str, float | None], feeds: list[Feed], event: dict[str, Any] | None, held: dict[str, Any] | None) -> None:
+        t = self.trainer
+        self.bar.advance(parts["lm"], sum(int(f.size.sum()) for f in feeds) * t.world.size)
+        for name, value in parts.items():
+            if value is not None:
+                self.sums.setdefault(name, []).append(value)
+        if event:
+            self.log.write("intervention", **event)
+            self.bar.say(f"step {t.step:,}: {event['event']} {event['action']} (alignment {event['average']:.3f}, best {event['best']:.3f})")
+        if held:
+            self.log.write("holdout", t.step, **held)
+        if t.step % t.cfg.log_every == 0 or t.step == t.cfg.steps:
+            self.write(feeds)
 
-    def advance(self, loss: float, tokens: int) -> None:
-        now = time.monotonic()
-        self.loss = loss if self.loss is None else SMOOTHING * self.loss + (1 - SMOOTHING) * loss
-        self.tokens = SMOOTHING * self.tokens + tokens
-        self.seconds, self.last = SMOOTHING * self.seconds + now - self.last, now
-        words = f"loss {self.loss:.3f}  ppl {math.exp(min(self.loss, 30)):.1f}  {self.rate:,.0f} tok/s"
-        self.progress.update(self.task, advance=1, words=words)
-        done = int(self.progress.tasks[0].completed)
-        if self.lines and done % LINE_EVERY == 0:
-            self.progress.console.print(f"  step {done:,}: {words}", soft_wrap=True)
+    def write(self, feeds: list[Feed]) -> None:
+        """The log line of a step: means since the last line, looks inside, cost."""
+        t = self.trainer
+        mean = {name: sum(values) / len(values) for name, values in self.sums.items()}
+        self.sums = {}
+        memory, maps = look_inside(t.model, self._probe())
+        macs = sum(forward_macs(t.model.cfg, f.size, f.images is not None) for f in feeds) * t.world.size
+        self.log.write(
+            "step", t.step, epoch=t.step / self.epoch_steps if self.epoch_steps else None, tokens=t.tokens,
+            loss={k: mean[k] for k in ("lm", "contrastive", "memory") if k in mean}, perplexity=math.exp(min(mean["lm"], 700)),
+            alignment=mean.get("alignment"), alignment_average=t.controller.average, lr=learning_rate(t.cfg, t.step - 1),
+            codes={} if t.cfg.float_twin else self.codes.look(t.model, t.step), memory=memory,
+            flops_per_step=training_flops(macs, t.cfg.recompute), tokens_per_second=self.bar.rate, bytes=memory_in_use(t.world.device))
+        self.log.picture("attention", sheet(maps), t.step)
+
+    def _probe(self) -> Feed:
+        """The first streams of the first batch, on the device."""
+        f, n = self.probe, PROBED
+        wide = f.tokens.shape[1]
+        few = int((f.at < n * wide).sum())
+        return Feed(f.tokens[:n], f.at[:few], f.labels[:few], f.lengths[:n], None if f.images is None else f.images[:n],
+                    None if f.has_image is None else f.has_image[:n], 1.0, f.size[:n]).to(self.trainer.world.device)
