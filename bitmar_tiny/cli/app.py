@@ -15,7 +15,7 @@ from ..errors import BitmarError
 
 #: Command name -> module below bitmar_tiny.cli, imported only when asked for.
 COMMANDS = {
-    "train": "train", "freeze": "freeze", "codegen": "codegen", "build": "build", "verify": "verify",
+    "train": "train", "curves": "curves", "holdout": "holdout", "freeze": "freeze", "codegen": "codegen", "build": "build", "verify": "verify",
     "generate": "generate", "evaluate": "evaluate", "features": "features", "boards": "boards", "info": "info",
     "profile": "profile", "flash": "flash", "memory": "memory", "bench": "bench", "doctor": "doctor", "demo": "demo",
 }
