@@ -32,7 +32,8 @@ class Feed:
 
     tokens: int64 [B, T]; at: int64 [n], positions that count, of the flattened [B*T]; labels: int64 [n]; lengths: int64 [B];
     images: float32 [B, image_inputs, 768] or None; has_image: bool [B], None where all have one;
-    share: what a mean over these labels weighs in the mean over all processes; size: lengths as NumPy sees them.
+    share: what a mean over these labels weighs in the mean over all processes; size: lengths as NumPy sees them; total:
+    labels of the whole batch.
     """
 
     tokens: Tensor
@@ -43,6 +44,7 @@ class Feed:
     has_image: Tensor | None
     share: float
     size: np.ndarray
+    total: int
 
     def to(self, device: torch.device) -> "Feed":
         """The same on ``device``, copied without waiting."""
@@ -61,7 +63,7 @@ def prepare(batch: Batch, world_size: int = 1) -> Feed:
     return Feed(torch.from_numpy(batch.tokens), torch.from_numpy(at), torch.from_numpy(batch.labels.reshape(-1)[at]),
                 torch.from_numpy(batch.lengths), None if batch.images is None else torch.from_numpy(batch.images),
                 None if batch.has_image.all() else torch.from_numpy(batch.has_image),
-                len(at) * world_size / batch.total if world_size > 1 else 1.0, batch.lengths)
+                len(at) * world_size / batch.total if world_size > 1 else 1.0, batch.lengths, batch.total or len(at))
 
 
 class Feeder:

@@ -68,7 +68,7 @@ class Trainer:
             total = total + parts
         self._update(queries)
         self.step += 1
-        self.tokens += sum(int(f.size.sum()) for f in feeds) * self.world.size
+        self.tokens += sum(f.total for f in feeds)
         sums = dict(zip(PARTS, self.world.mean(total).tolist()))        # the one place where a step waits for the device
         if not math.isfinite(sums["lm"]):
             raise ConfigError(f"The loss is no longer a number at step {self.step}.",
@@ -167,7 +167,7 @@ class Reporter:
 
     def step(self, parts: dict[str, float | None], feeds: list[Feed], event: dict[str, Any] | None, held: dict[str, Any] | None) -> None:
         t = self.trainer
-        self.bar.advance(parts["lm"], sum(int(f.size.sum()) for f in feeds) * t.world.size)
+        self.bar.advance(parts["lm"], sum(f.total for f in feeds))
         for name, value in parts.items():
             if value is not None:
                 self.sums.setdefault(name, []).append(value)
@@ -200,4 +200,4 @@ class Reporter:
         wide = f.tokens.shape[1]
         few = int((f.at < n * wide).sum())
         return Feed(f.tokens[:n], f.at[:few], f.labels[:few], f.lengths[:n], None if f.images is None else f.images[:n],
-                    None if f.has_image is None else f.has_image[:n], 1.0, f.size[:n]).to(self.trainer.world.device)
+                    None if f.has_image is None else f.has_image[:n], 1.0, f.size[:n], few).to(self.trainer.world.device)

@@ -31,9 +31,12 @@ import os, sys
 sys.path[:0] = sys.argv[1:]
 from pathlib import Path
 import torch
+import matplotlib
 from torch.utils.tensorboard import SummaryWriter
+from bitmar_tiny.train.loop import Trainer
 from train.test_resume import LONG, MICRO, Toy, train
 torch.set_num_threads(1)
+Trainer(MICRO, LONG)                    # imports what PyTorch imports late
 for line in sys.stdin:
     child = os.fork()
     if not child:
