@@ -59,6 +59,7 @@ class BitMar(nn.Module):
         super().__init__()
         self.cfg, self.dropout, self.memory_on, self.frozen, self.recompute = cfg, dropout, True, frozen, recompute
         self.math = (FloatTwin if float_twin else Quantised)(cfg.ternary_threshold, low)
+        self.attend = attend                                               # training may put a compiled one here
         self.latent = nn.ParameterDict()
         if frozen is None:
             for spec in tensor_table(cfg):
@@ -97,7 +98,7 @@ class BitMar(nn.Module):
         math = self.math
         h = math.norm(x, self.weight(f"{name}.attn_norm"))
         q, k, v = (rows.pad(*math.quantize(self.linear(f"{name}.{w}", *h))) for w in ("wq", "wk", "wv"))
-        o = rows.take(attend(math, q, k, v, self.cfg.n_heads, mask))
+        o = rows.take(self.attend(math, q, k, v, self.cfg.n_heads, mask))
         x = x + self.drop(self.linear(f"{name}.wo", *math.norm(o)))
         codes, scale = math.norm(x, self.weight(f"{name}.ffn_norm"))
         trits, gamma = self.matrix(f"{name}.w1")
@@ -128,7 +129,7 @@ class BitMar(nn.Module):
             k, v = (math.quantize(self.linear(f"fusion.{i}.{w}", *keys)) for w in ("wk", "wv"))
             h = math.norm(z, self.weight(f"fusion.{i}.norm"))
             q = rows.pad(*math.quantize(self.linear(f"fusion.{i}.wq", *h)))
-            o = rows.take(attend(math, q, k, v, self.cfg.n_heads, None))
+            o = rows.take(self.attend(math, q, k, v, self.cfg.n_heads, None))
             y = self.drop(self.linear(f"fusion.{i}.wo", *math.norm(o)))
             z = z + (y if has_image is None else torch.where(has_image[rows.stream, None], y, 0.0))
         return z

@@ -44,7 +44,7 @@ class TrainConfig(StrictModel):
 
     precision: Literal["float32", "bf16", "fp16"] = Field("float32", description="operands of the products (mixed precision)")
     recompute: bool = Field(False, description="gradient checkpointing: blocks, and the head in pieces")
-    compile: bool = Field(False, description="torch.compile of the transformer blocks")
+    compile: bool = Field(False, description="torch.compile of attention, a long chain of element-wise operations")
 
     controller: bool = Field(False, description="the adaptive controller (paper 3.4.2, 4.3)")
     controller_span: int = Field(200, ge=1, description="steps of the moving average of the cross-modal cosine")

@@ -54,7 +54,7 @@ class Log:
         with atomic_file(folder / FILE) as f:
             f.write("".join(json.dumps(r) + "\n" for r in before).encode())
         try:
-            self.board = SummaryWriter(str(folder / "logs"), purge_step=step)
+            self.board = SummaryWriter(str(folder / "logs"), purge_step=step + 1 if step else None)
             self.lines = open(folder / FILE, "a", buffering=1)
         except OSError as error:
             raise self._refused(error) from None

@@ -13,6 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ..config import ModelConfig
 from ..errors import ConfigError, DataError
+from ..model.attention import attend
 from ..model.bitmar import BitMar
 from ..tensors import tensor_table
 from . import checkpoint
@@ -41,7 +42,7 @@ class Trainer:
         self.cfg, self.world, self.step, self.tokens = tcfg, world, 0, 0
         self.model = BitMar(cfg, tcfg.float_twin, tcfg.dropout, low=LOW[tcfg.precision], recompute=tcfg.recompute).to(world.device).train()
         if tcfg.compile:
-            self.model.block = torch.compile(self.model.block, dynamic=True)
+            self.model.attend = torch.compile(attend, dynamic=True)
         self.optimiser, self.optimiser_name = make_optimiser(self.model, tcfg)
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=tcfg.precision == "fp16")
         self.controller = Controller(tcfg)
