@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import warnings
 from pathlib import Path
 from typing import Any, Callable
 
@@ -50,7 +51,9 @@ class Trainer:
                       for part in ("encoder", "vision", "memory")}
         self.objective: nn.Module = Objective(self.model, tcfg, world)
         if world.size > 1:                                   # text batches leave the vision encoder without gradients
-            self.objective = DistributedDataParallel(self.objective, find_unused_parameters=True, broadcast_buffers=False)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", FutureWarning)   # newer versions call broadcast_buffers something else
+                self.objective = DistributedDataParallel(self.objective, find_unused_parameters=True, broadcast_buffers=False)
 
     def advance(self, feeds: list[Feed]) -> dict[str, float | None]:
         """One optimiser step over ``accumulation`` feeds. Returns the mean loss parts over all processes: lm, memory and, None
