@@ -13,8 +13,8 @@ from .config import TrainConfig
 from .distributed import World
 from .feed import Batches, Feeder
 from .flops import forward_macs, training_flops
-from .loop import Trainer
 from .probe import memory_in_use
+from .trainer import Trainer
 
 #: Optimiser steps of the input pipeline alone; it is quick.
 INPUT_STEPS = 10

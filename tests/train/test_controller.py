@@ -9,7 +9,8 @@ from bitmar_tiny.train.config import TrainConfig
 from bitmar_tiny.train.controller import FROZEN_PARTS, Controller
 from bitmar_tiny.train.feed import prepare
 from bitmar_tiny.train.logs import read_log
-from bitmar_tiny.train.loop import Trainer, train
+from bitmar_tiny.train.loop import train
+from bitmar_tiny.train.trainer import Trainer
 from train.toy import MICRO, SETTINGS, Toy
 
 PAPER = TrainConfig(controller=True)

@@ -20,7 +20,8 @@ from bitmar_tiny.train.feed import prepare
 from bitmar_tiny.train.flops import forward_macs
 from bitmar_tiny.train.holdout import look_at_holdout
 from bitmar_tiny.train.logs import FILE, Log, read_log
-from bitmar_tiny.train.loop import Trainer, train
+from bitmar_tiny.train.loop import train
+from bitmar_tiny.train.trainer import Trainer
 from bitmar_tiny.train.probe import effective_slots, gaussian_baseline, look_inside
 from support import TINY
 from train.toy import MICRO, SETTINGS, Toy

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bitmar_tiny.train.feed import prepare
-from bitmar_tiny.train.loop import Trainer
+from bitmar_tiny.train.trainer import Trainer
 from bitmar_tiny.train.optim import make_optimiser
 from support import TINY
 from train.toy import SETTINGS, Toy

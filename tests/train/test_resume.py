@@ -33,7 +33,7 @@ from pathlib import Path
 import torch
 import matplotlib
 from torch.utils.tensorboard import SummaryWriter
-from bitmar_tiny.train.loop import Trainer
+from bitmar_tiny.train.trainer import Trainer
 from train.test_resume import LONG, MICRO, Toy, train
 torch.set_num_threads(1)
 Trainer(MICRO, LONG)                    # imports what PyTorch imports late

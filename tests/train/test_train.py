@@ -13,7 +13,8 @@ from bitmar_tiny.train import checkpoint
 from bitmar_tiny.train.augment import shift_patches
 from bitmar_tiny.train.config import TrainConfig
 from bitmar_tiny.train.feed import Feeder, prepare
-from bitmar_tiny.train.loop import Trainer, train
+from bitmar_tiny.train.loop import train
+from bitmar_tiny.train.trainer import Trainer
 from bitmar_tiny.train.probe import Codes
 from bitmar_tiny.train.schedule import learning_rate
 from bitmar_tiny.verify.script import random_image
