@@ -36,12 +36,13 @@ def _overview(log: Sequence[dict[str, Any]], steps: list[dict[str, Any]], path: 
     _line(memory, steps, lambda r: r["memory"].get("written_slots"), "written")
     _line(memory, steps, lambda r: r["memory"].get("read_slots"), "read")
     memory.set_title("effective memory slots")
-    _line(codes, steps, lambda r: r["codes"].get("changed_per_1000_steps"), "")
-    codes.set_title("ternary codes changed per 1,000 steps")
+    _line(codes, steps, lambda r: r["codes"].get("changed"), "since the last line")
+    _line(codes, steps, lambda r: r["codes"].get("changed_per_1000_steps"), "in 1,000 steps")
+    codes.set_title("fraction of ternary codes changed")
     for begin, end, action in interventions(log):
         for axis in (loss, alignment, memory, codes):
             axis.axvspan(begin, end, color=COLOURS.get(action, "grey"), alpha=0.2, label=action if axis is alignment else None)
-    for axis in (loss, alignment, memory):
+    for axis in (loss, alignment, memory, codes):
         axis.legend(*_once(axis), fontsize=7)
     for axis in (memory, codes):
         axis.set_xlabel("step")

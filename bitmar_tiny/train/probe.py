@@ -18,6 +18,8 @@ from .feed import Feed
 
 #: Most tokens of an attention map.
 SHOWN = 48
+#: Steps over which changed codes are counted: codes that flip back and forth make shorter windows incomparable.
+WINDOW = 1000
 
 
 def gaussian_baseline(threshold: float) -> float:
@@ -27,23 +29,31 @@ def gaussian_baseline(threshold: float) -> float:
 
 @dataclass
 class Codes:
-    """Ternary codes as last seen, to count how many have changed."""
+    """Ternary codes as last seen and as seen ``WINDOW`` steps before, to count how many have changed."""
 
-    trits: dict[str, Tensor] | None = None
-    step: int = 0
+    last: dict[str, Tensor] | None = None
+    mark: dict[str, Tensor] | None = None
+    mark_step: int = 0
 
     @torch.no_grad()
     def look(self, model: BitMar, step: int) -> dict[str, float | None]:
-        """E_q, the zero fraction of all ternary weights together, its Gaussian baseline, and the fraction of codes that changed
-        per 1,000 steps since the last look (None at the first)."""
+        """E_q, the zero fraction of all ternary weights together, its Gaussian baseline, and the fraction of codes that differ
+        from the last look and, once in ``WINDOW`` steps, from those so many steps ago (None between and at first)."""
         now = {s.name: model.matrix(s.name)[0].to(torch.int8) for s in tensor_table(model.cfg) if s.kind == "ternary"}
         size = sum(t.numel() for t in now.values())
-        changed = None
-        if self.trits is not None and step > self.step:
-            changed = sum(int((now[n] != self.trits[n]).sum()) for n in now) / size * 1000 / (step - self.step)
-        self.trits, self.step = now, step
-        return {"zero_fraction": sum(int((t == 0).sum()) for t in now.values()) / size,
-                "gaussian_baseline": gaussian_baseline(model.cfg.ternary_threshold), "changed_per_1000_steps": changed}
+
+        def differ(then: dict[str, Tensor] | None) -> float | None:
+            return None if then is None else sum(int((now[n] != then[n]).sum()) for n in now) / size
+
+        due = self.mark is None or step - self.mark_step >= WINDOW
+        window = differ(self.mark) if due else None
+        report = {"zero_fraction": sum(int((t == 0).sum()) for t in now.values()) / size,
+                  "gaussian_baseline": gaussian_baseline(model.cfg.ternary_threshold), "changed": differ(self.last),
+                  "changed_per_1000_steps": None if window is None else window * WINDOW / (step - self.mark_step)}
+        if due:
+            self.mark, self.mark_step = now, step
+        self.last = now
+        return report
 
 
 def effective_slots(weights: np.ndarray) -> float:

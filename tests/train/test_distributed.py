@@ -13,7 +13,7 @@ import pytest
 
 from bitmar_tiny.errors import ConfigError
 from bitmar_tiny.train import checkpoint
-from bitmar_tiny.train.distributed import World
+from bitmar_tiny.train.distributed import World, join
 from bitmar_tiny.train.logs import read_log
 from bitmar_tiny.train.loop import train
 from train.toy import MICRO, SETTINGS, Toy
@@ -80,3 +80,10 @@ def test_rows_are_shared_out_or_refused():
     assert [World(rank, 4).rows(8) for rank in range(4)] == [slice(0, 2), slice(2, 4), slice(4, 6), slice(6, 8)]
     with pytest.raises(ConfigError, match="cannot be shared out among 3"):
         World(0, 3).rows(64)
+
+
+def test_a_gpu_that_is_not_there_is_one_sentence(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(ConfigError, match="finds no CUDA device.*--device cpu"):
+        join("cuda")
+    assert join("auto").device.type == "cpu" and join("cpu").size == 1

@@ -22,7 +22,7 @@ from bitmar_tiny.train.holdout import look_at_holdout
 from bitmar_tiny.train.logs import FILE, Log, read_log
 from bitmar_tiny.train.loop import train
 from bitmar_tiny.train.trainer import Trainer
-from bitmar_tiny.train.probe import effective_slots, gaussian_baseline, look_inside
+from bitmar_tiny.train.probe import Codes, effective_slots, gaussian_baseline, look_inside
 from support import TINY
 from train.toy import MICRO, SETTINGS, Toy
 
@@ -99,6 +99,20 @@ def test_looking_changes_nothing():
         assert np.allclose(m[:, :rows].sum(-1), 1, atol=1e-5) and (name.startswith("fusion") or (np.triu(m[0], 1) == 0).all())
     assert trainer.model.training and trainer.model.math.maps is None and torch.equal(random, torch.get_rng_state())
     assert all(torch.equal(v, before[k]) for k, v in trainer.model.state_dict().items())
+
+
+def test_changed_codes_are_counted_over_a_thousand_steps():
+    trainer, codes = Trainer(MICRO, SETTINGS), Codes()
+    size = sum(s.parameters for s in tensor_table(MICRO) if s.kind == "ternary")
+    latent = trainer.model.latent["vision/w1"].data.view(-1)
+    latent[:] = 1.0
+    latent[:4] = 0.0                                         # codes 0 that become 1, one after the other
+    assert codes.look(trainer.model, 0)["changed"] is None
+    for i, step in enumerate((400, 800, 1200, 1600)):
+        latent[i] = 1.0
+        report = codes.look(trainer.model, step)
+        assert report["changed"] == pytest.approx(1 / size)
+        assert report["changed_per_1000_steps"] == (pytest.approx(3 / size / 1.2) if step == 1200 else None)
 
 
 def test_figures_that_can_be_worked_out():

@@ -97,7 +97,7 @@ def test_every_parameter_learns_ternary_codes_change_and_loss_falls():
             seen |= {n for n, p in trainer.model.latent.items() if p.grad is not None and p.grad.abs().max() > 0}
     assert seen == set(trainer.model.latent.keys())
     assert np.mean(losses[-6:]) < 0.6 * np.mean(losses[:6])
-    assert codes.look(trainer.model, 50)["changed_per_1000_steps"] > 0.01 * 20
+    assert codes.look(trainer.model, 50)["changed"] > 0.01
     for name, trits in before.items():
         assert (trainer.model.matrix(name)[0] != trits).float().mean() > 0.01, name
 
