@@ -24,7 +24,7 @@ from typing import Callable, Sequence
 import numpy as np
 
 from ..errors import DataError
-from ..files import atomic_file
+from ..files import atomic_file, sweep
 from .corpus import read_captions, text_files
 from .files import write_npy
 from .tokenizer import Tokenizer
@@ -77,6 +77,7 @@ def build_tokens(tokenizer: Tokenizer, paths: Sequence[Path | str], folder: Path
         return Tokens.of(np.load(where / "tokens.npy", mmap_mode="r"), np.load(where / "sizes.npy"))
     except (OSError, ValueError):
         pass
+    sweep(where)
     pieces = _pieces(files, captions)
     todo = [piece for piece in pieces if not _file(where, piece, "sizes").exists()]
     done = len(pieces) - len(todo)

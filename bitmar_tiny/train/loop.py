@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 from ..config import ModelConfig
+from ..files import sweep
 from ..model.bitmar import BitMar
 from . import checkpoint
 from .config import TrainConfig
@@ -26,8 +27,9 @@ def train(cfg: ModelConfig, tcfg: TrainConfig, data: Batches, out: Path, resume:
     holdout: called every ``holdout_every`` steps in every process; epoch_steps: for the log; wandb: "offline" or "online".
     """
     trainer = Trainer(cfg, tcfg, world)
-    if not resume and world.main:
-        for name in (checkpoint.FILE, checkpoint.PREVIOUS, LOG_FILE):
+    if world.main:
+        sweep(out)
+        for name in () if resume else (checkpoint.FILE, checkpoint.PREVIOUS, LOG_FILE):
             (out / name).unlink(missing_ok=True)
     world.wait()
     state = checkpoint.load(out) if resume else None

@@ -100,7 +100,7 @@ def test_killed_at_twenty_random_moments(tmp_path):
         forker.kill()
         forker.wait()
     whole, run = (checkpoint.load(tmp_path / name) for name in ("whole", "run"))
-    assert whole["controller"]["count"] > 0 and run["step"] == STEPS
+    assert whole["controller"]["count"] > 0 and run["step"] == STEPS and not list((tmp_path / "run").glob(".*.tmp"))
     same_state(whole, run)
     whole, run = ([{k: r.get(k) for k in ("kind", "step", "action", "lr", "tokens")} for r in read_log(tmp_path / name)
                    if r["kind"] != "note"] for name in ("whole", "run"))
