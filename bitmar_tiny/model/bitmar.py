@@ -147,9 +147,10 @@ class BitMar(nn.Module):
                 at: Tensor | None = None, logits: bool = True) -> Output:
         """tokens int64 [B, T]; images float32 [B, image_inputs, 768]; has_image bool [B] (None: all).
 
-        at bool [B, T], or int64 [n] into the flattened [B*T]: compute these positions alone, a prefix of each stream,
-        and give their logits [n, V] in row order: short captions do not pay for the longest one of their batch. Rows that many tokens share are looked up as
-        embeddings: the gradient of plain indexing adds them up in the order in which threads come.
+        at bool [B, T], or int64 [n] into the flattened [B*T]: compute these positions alone, a prefix of each stream, and
+        give their logits [n, V] in row order: short captions do not pay for the longest one of their batch. logits: False
+        leaves the head to the caller. Rows that many tokens share are looked up as embeddings: the gradient of plain
+        indexing adds them up in the order in which threads come.
         """
         cfg, length = self.cfg, tokens.shape[1]
         rows, mask = Rows(tokens, at), visible(cfg, length, tokens.device)
