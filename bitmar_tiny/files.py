@@ -34,3 +34,10 @@ def atomic_file(path: Path | str, error: type[BitmarError] = DataError) -> Itera
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+def sweep(folder: Path | str) -> None:
+    """Remove what :func:`atomic_file` left unfinished in ``folder`` when its process was killed. Nobody else may be writing there."""
+    for path in Path(folder).glob(".*.tmp"):
+        with contextlib.suppress(OSError):
+            path.unlink()

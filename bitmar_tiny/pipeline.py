@@ -9,32 +9,49 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Sequence
 
+import numpy as np
+
 from .config import ModelConfig
 from .data.corpus import CaptionSet, read_lines
 from .data.mixture import Mixture
 from .data.openmoji import load_openmoji, prepare_openmoji
+from .data.shards import build_tokens
 from .data.text import prepare_text
 from .data.tokenizer import Tokenizer
+from .data.tokens import Tokens, split
 from .errors import ConfigError
 
 #: The demo draws this much text beside its captions; more would not be seen in its few minutes.
 DEMO_TEXT_BYTES = 1_000_000
+#: Without a hold-out in tokens, every so-manieth picture is kept out of training.
+HELD_OUT_EVERY = 20
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Everything that training reads. ``held_out`` pictures are never trained on."""
+    """Everything that training reads. ``held_out`` pictures and ``held_out_texts`` are never trained on.
+
+    caption_tokens: of all captions, in their order; texts: samples to train on.
+    """
 
     tokenizer: Tokenizer
     captions: CaptionSet | None
-    train: list[int]
-    held_out: list[int]
-    texts: list[str]
+    caption_tokens: Tokens
+    train: Sequence[int]
+    held_out: Sequence[int]
+    texts: Tokens
+    held_out_texts: Tokens
 
     def mixture(self, *, batch_size: int, max_len: int, text_every: int, seed: int) -> Mixture:
         """The training batches."""
         return Mixture(self.tokenizer, self.captions, self.train, self.texts, batch_size=batch_size, max_len=max_len,
-                       text_every=text_every, seed=seed)
+                       text_every=text_every, seed=seed, caption_tokens=self.caption_tokens)
+
+    def held_out_batches(self, *, batch_size: int, max_len: int) -> list[Mixture]:
+        """What was held out, captions and text apart, each to be read for one epoch."""
+        return [Mixture(self.tokenizer, self.captions, self.held_out, self.held_out_texts, batch_size=min(batch_size, n), max_len=max_len,
+                        text_every=every, caption_tokens=self.caption_tokens)
+                for every, n in ((0, len(self.held_out)), (1, len(self.held_out_texts))) if n]
 
 
 def demo_corpus(folder: Path, cfg: ModelConfig, progress: Callable[[int, int], None] | None = None) -> Corpus:
@@ -44,27 +61,46 @@ def demo_corpus(folder: Path, cfg: ModelConfig, progress: Callable[[int, int], N
     texts = list(read_lines(prepare_text(folder, max_bytes=DEMO_TEXT_BYTES)))
     train = [i for i in range(len(captions.captions)) if i not in held_out]
     tokenizer = Tokenizer.gpt2().prune(texts, cfg.vocab_size, keep_text=[captions.captions[i] for i in train])
-    return Corpus(tokenizer, captions, train, sorted(held_out), texts)
+    return Corpus(tokenizer, captions, Tokens.encode(tokenizer, captions.captions), train, sorted(held_out),
+                  Tokens.encode(tokenizer, texts), Tokens.encode(tokenizer, read_lines(folder, ".dev")))
 
 
-def file_corpus(cfg: ModelConfig, pairs: Sequence[tuple[Path, Path]], texts: Sequence[Path],
-                held_out_every: int = 20) -> Corpus:
-    """The paper's formats: captions as a JSON list with .npy features beside it, BabyLM text files.
+def file_corpus(cfg: ModelConfig, captions: Sequence[Path], features: Sequence[Path], texts: Sequence[Path], folder: Path, *,
+                caption_budget: int = 0, text_budget: int = 0, hold_out: int = 0,
+                progress: Callable[[int, int], None] | None = None) -> Corpus:
+    """The paper's formats: captions as JSON lists with .npy features, BabyLM text files, tokenised once into ``folder``.
 
-    Every ``held_out_every``-th picture is kept out of training. GPT-2's whole vocabulary is used
-    unless the configuration asks for fewer tokens.
+    hold_out: tokens kept out of training, half of them captions where there are both (0: every 20th picture, no text);
+    caption_budget, text_budget: then train on so many tokens (0: on all the rest). GPT-2's whole vocabulary is used unless
+    the configuration asks for fewer tokens.
     """
-    if len(pairs) > 1:
-        raise ConfigError("Several caption files were given.", "Concatenate them, and their features, into one pair.")
-    captions = CaptionSet.load(*pairs[0]) if pairs else None
-    lines = [line for path in texts for line in read_lines(path)]
-    n = len(captions.captions) if captions else 0
-    held_out = list(range(0, n, held_out_every))
-    train = sorted(set(range(n)) - set(held_out))
+    pictures = CaptionSet.load_all(captions, features) if captions else None
+    if pictures is not None and pictures.n_vectors != cfg.image_inputs:
+        raise ConfigError(f"{features[0]}: {pictures.n_vectors} vectors per image, the model takes {cfg.image_inputs}.",
+                          f"Set image_tokens={pictures.n_vectors // cfg.image_pool**2}.")
     tokenizer = Tokenizer.gpt2()
     if cfg.vocab_size != tokenizer.vocab_size:
-        tokenizer = tokenizer.prune(lines, cfg.vocab_size, keep_text=[captions.captions[i] for i in train] if captions else None)
-    if captions is not None and captions.n_vectors != cfg.image_inputs:
-        raise ConfigError(f"{pairs[0][1]}: {captions.n_vectors} vectors per image, the model takes {cfg.image_inputs}.",
-                          f"Set image_tokens={captions.n_vectors // cfg.image_pool**2}.")
-    return Corpus(tokenizer, captions, train, held_out, lines)
+        lines = (line for path in texts for line in read_lines(path))
+        tokenizer = tokenizer.prune(lines, cfg.vocab_size, keep_text=_spelled(pictures))
+    caption_tokens = build_tokens(tokenizer, captions, folder, captions=True, progress=progress)
+    text_tokens = build_tokens(tokenizer, texts, folder, progress=progress)
+    both = bool(len(caption_tokens) and len(text_tokens))
+    share = hold_out // (1 + both)
+    if hold_out:
+        train, held = split(caption_tokens, share, caption_budget)
+    else:
+        rows = np.arange(len(caption_tokens))
+        train, held = rows[rows % HELD_OUT_EVERY > 0], rows[::HELD_OUT_EVERY]
+    text_train, text_held = split(text_tokens, share, text_budget)
+    for what, left in (("captions", len(train) or not len(caption_tokens)), ("text", len(text_train) or not len(text_tokens))):
+        if not left:
+            raise ConfigError(f"A hold-out of {hold_out:,} tokens leaves no {what} to train on.", "Set a smaller holdout_tokens.")
+    return Corpus(tokenizer, pictures, caption_tokens, train, held, text_tokens.take(text_train),
+                  text_tokens.take(text_held))
+
+
+def _spelled(pictures: CaptionSet | None) -> list[str] | None:
+    """Captions that a pruned vocabulary has to spell whole: those outside the plain every-20th hold-out."""
+    if pictures is None:
+        return None
+    return [caption for i, caption in enumerate(pictures.captions) if i % HELD_OUT_EVERY]

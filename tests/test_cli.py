@@ -99,6 +99,24 @@ def test_training_again_resumes_and_other_settings_are_refused(frozen, corpus):
     assert "training.seed" in refused.stderr and "--restart" in refused.stderr
 
 
+def test_a_run_says_what_it_held_out_and_draws_its_curves(frozen, corpus, tmp_path):
+    run = corpus / "run"
+    assert (run / "training.svg").exists() and (run / "zero_fraction.svg").exists()
+    report = json.loads(cli("holdout", run, "--json").stdout)
+    assert report["steps"] == 4 and report["quantised"]["captions"]["tokens"] > 6 and abs(report["ratio"]["captions"] - 1) < 0.03
+    assert "quantised / float" in cli("holdout", run).stdout
+    cli("curves", run, "--png", "-o", tmp_path)
+    assert (tmp_path / "training.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_what_a_step_costs(frozen, corpus):
+    arguments = ("train", "--config", corpus / "model.json", "--settings", corpus / "settings.json", "--captions", corpus / "captions.json",
+                 "--features", corpus / "features.npy", "--text", corpus, "--measure", 2, "--json", "-o", corpus / "measured")
+    cost = json.loads(cli(*arguments).stdout)
+    assert cost["step_s"] > cost["waiting_s"] >= 0 and cost["tokens_per_second"] > 0 and cost["input_s"] > 0
+    assert not (corpus / "measured" / "checkpoint.pt").exists()
+
+
 def test_the_generated_project_builds_by_itself(frozen, tmp_path):
     """make and the program itself, as its README says."""
     need("host", "gcc")
@@ -126,6 +144,8 @@ def write(path: Path, data: bytes) -> Path:
 
 
 @pytest.mark.parametrize("arguments, words", [
+    (("curves", "missing"), "there is no training log"),
+    (("holdout", "missing"), "there is no training run"),
     (("info", "missing.bitmar"), "there is no such file"),
     (("info", "junk"), "damaged or not a frozen model"),
     (("verify", "junk"), "damaged or not a frozen model"),

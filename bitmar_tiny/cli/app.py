@@ -15,10 +15,10 @@ from ..errors import BitmarError
 
 #: Command name -> module below bitmar_tiny.cli, imported only when asked for.
 COMMANDS = {
-    "train": "train", "freeze": "freeze", "codegen": "codegen", "export": "export", "build": "build", "verify": "verify",
-    "generate": "generate", "eval": "evaluate", "paper": "paper", "features": "features", "boards": "boards", "info": "info",
-    "profile": "profile", "compare": "compare", "flash": "flash", "link": "link", "ports": "ports", "memory": "memory",
-    "bench": "bench", "doctor": "doctor", "demo": "demo",
+    "train": "train", "curves": "curves", "holdout": "holdout", "freeze": "freeze", "codegen": "codegen", "export": "export",
+    "build": "build", "verify": "verify", "generate": "generate", "eval": "evaluate", "paper": "paper", "features": "features",
+    "boards": "boards", "info": "info", "profile": "profile", "compare": "compare", "flash": "flash", "link": "link",
+    "ports": "ports", "memory": "memory", "bench": "bench", "doctor": "doctor", "demo": "demo",
     "evaluate": "evaluate",                 # what "eval" was called first
 }
 

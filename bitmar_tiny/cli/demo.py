@@ -61,7 +61,7 @@ def command(out: Path, steps: int | None) -> None:
 
     _say(2, "Train: ternary weights, int8 activations, episodic memory")
     tcfg = settings_for(cfg, None, {"steps": steps} if steps else {})
-    train_run(cfg, tcfg, corpus, out / "run")
+    train_run(cfg, tcfg, corpus, out / "run", data={"folder": str((out / "data").absolute())})
 
     _say(3, "Freeze")
     frozen = freeze_run(out / "run")

@@ -61,7 +61,7 @@ def figure(number: str, sources: tuple[Path, ...], out: Path) -> None:
         loaded = [load_source(s) for s in sources]
         heat_map([(s.name, s.memory) for s in loaded], out)
     else:
-        from ..report.training import read_zero_fraction, zero_fraction_figure
+        from ..report.zero_fraction import read_zero_fraction, zero_fraction_figure
         runs = [read_zero_fraction(s) for s in sources]
         zero_fraction_figure(runs, out)
         for r in runs:

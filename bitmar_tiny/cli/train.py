@@ -2,49 +2,94 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import click
+from rich.progress import Progress
 
 from ..config import ModelConfig, preset
 from ..errors import ConfigError
-from .app import notes
+from .app import notes, print_json, results
+from .common import json_option
 
 
 @click.command()
 @click.option("--preset", "preset_name", default="demo", show_default=True, help="Model preset: demo, pocket or paper.")
 @click.option("--config", type=click.Path(path_type=Path), help="Model configuration as JSON, instead of a preset.")
 @click.option("--settings", type=click.Path(path_type=Path), help="Training settings as JSON (see docs/training.md).")
-@click.option("--captions", type=click.Path(path_type=Path), help="Captions, a JSON list of strings.")
-@click.option("--features", type=click.Path(path_type=Path), help="Features of the pictures, .npy [N,768] or [N,P,768].")
+@click.option("--captions", multiple=True, type=click.Path(path_type=Path), help="Captions, a JSON list of strings; repeatable.")
+@click.option("--features", multiple=True, type=click.Path(path_type=Path),
+              help="Features of the pictures, .npy [N,768] or [N,P,768]; repeatable, in the order of the captions.")
 @click.option("--text", multiple=True, type=click.Path(path_type=Path), help="BabyLM *.train file or folder; repeatable.")
-@click.option("--steps", type=click.IntRange(1), help="Training steps.")
+@click.option("--steps", type=click.IntRange(1), help="Training steps (instead of epochs).")
 @click.option("--seed", type=click.IntRange(0), help="Seed of weights and data order.")
 @click.option("--float-twin", is_flag=True, help="Same architecture in float, for comparison; cannot be frozen.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option("--wandb", type=click.Choice(["offline", "online"]), help="Log to Weights & Biases as well.")
+@click.option("--measure", type=click.IntRange(1), metavar="STEPS", help="Only measure so many steps, and the input pipeline alone.")
 @click.option("--restart", is_flag=True, help="Start over instead of resuming the run in OUT.")
+@json_option
 @click.option("-o", "--out", type=click.Path(path_type=Path), default=Path("run"), show_default=True, help="Folder of the run.")
-def command(preset_name: str, config: Path | None, settings: Path | None, captions: Path | None, features: Path | None,
-            text: tuple[Path, ...], steps: int | None, seed: int | None, float_twin: bool, restart: bool, out: Path) -> None:
+def command(preset_name: str, config: Path | None, settings: Path | None, captions: tuple[Path, ...], features: tuple[Path, ...],
+            text: tuple[Path, ...], steps: int | None, seed: int | None, float_twin: bool, device: str, wandb: str | None,
+            measure: int | None, restart: bool, as_json: bool, out: Path) -> None:
     """Train a model, quantisation-aware. Without data of your own: OpenMoji pictures and simple text from pip.
 
-    A run that was interrupted, even by kill -9, continues exactly where its last checkpoint left it.
+    A run that was interrupted, even by kill -9, continues exactly where its last checkpoint left it. Under torchrun every
+    process takes its share of each batch.
 
     \b
     Examples: bitmar-tiny train -o run
               bitmar-tiny train --preset paper --captions cc.json --features cc.npy --text babylm/ -o run
+              torchrun --nproc-per-node 4 --no-python bitmar-tiny train --preset paper ... -o run
+              bitmar-tiny train --preset paper --measure 3
     """
-    from ..pipeline import demo_corpus, file_corpus
-    from ..train.run import settings_for, train_run
+    from ..train.distributed import join, leave
+    from ..train.run import run_corpus, settings_for, train_run
 
     cfg = ModelConfig.load(config) if config else preset(preset_name)
     if bool(captions) != bool(features):
         raise ConfigError("--captions and --features belong together.", "Give both or neither.")
     changes = {"steps": steps, "seed": seed, "float_twin": float_twin or None}
     tcfg = settings_for(cfg, settings, {k: v for k, v in changes.items() if v is not None})
-    if captions or text:
-        corpus = file_corpus(cfg, [(captions, features)] if captions else [], text)
-    else:
-        notes.print("Preparing the demo data (pictures and text that ship inside pip packages) ...")
-        corpus = demo_corpus(out / "data", cfg)
-    train_run(cfg, tcfg, corpus, out, resume=not restart)
-    notes.print(f"Next: bitmar-tiny freeze {out} -o model.bitmar")
+    data: dict[str, Any] = {"folder": str((out / "data").absolute())}
+    data |= {k: [str(p.absolute()) for p in v] for k, v in (("captions", captions), ("features", features), ("text", text))}
+    world = join(device)
+    try:
+        if world.main and not captions and not text:
+            notes.print("Preparing the demo data (pictures and text that ship inside pip packages) ...")
+        if not world.main:
+            world.wait()                                     # the main process prepares, the others find it done
+        with Progress(console=notes, transient=True) if world.main else nullcontext() as bar:
+            task = bar.add_task("preparing data") if bar else None
+            corpus = run_corpus(cfg, tcfg, data, (lambda done, total: bar.update(task, completed=done, total=total)) if bar else None)
+        if world.main:
+            world.wait()
+        if measure:
+            show_cost(cfg, tcfg, corpus, measure, world, as_json)
+            return
+        train_run(cfg, tcfg, corpus, out, not restart, True, world, wandb, data)
+        if world.main:
+            notes.print(f"Next: bitmar-tiny freeze {out} -o model.bitmar")
+    finally:
+        leave()
+
+
+def show_cost(cfg: ModelConfig, tcfg: Any, corpus: Any, steps: int, world: Any, as_json: bool) -> None:
+    """Measure and print what a step costs."""
+    from ..train.measure import measure
+
+    mixture = corpus.mixture(batch_size=tcfg.batch_size, max_len=tcfg.max_len, text_every=tcfg.text_every, seed=tcfg.seed)
+    cost = measure(cfg, tcfg, mixture, steps, world)
+    if not world.main:
+        return
+    if as_json:
+        print_json(cost.as_dict())
+        return
+    results.print(f"One optimiser step of {cfg.name} on {cost.device}, {tcfg.precision} \\[measured, median of {steps}]: {cost.step_s:.3g} s, "
+                  f"{cost.tokens_per_second:,.0f} tokens/s, {cost.flops_per_step:.3g} FLOPs \\[estimated from the shapes], "
+                  f"at most {cost.bytes / 2**20:,.0f} MiB.", soft_wrap=True)
+    results.print(f"Its batches take {cost.input_s * 1000:.3g} ms to make: {cost.input_times_faster:.0f} times faster than the step; "
+                  f"it waited {cost.waiting_s * 1000:.3g} ms for them.", soft_wrap=True)

@@ -106,24 +106,63 @@ def _check(features: np.ndarray, where: str) -> None:
                             "Compute the features again.")
 
 
+class Stacked:
+    """Several arrays [N_i, n, 768] of one type, one behind the other: rows by index, nothing copied before."""
+
+    def __init__(self, parts: Sequence[np.ndarray]) -> None:
+        self.parts, self.ends = list(parts), np.cumsum([len(p) for p in parts])
+        self.shape, self.dtype, self.ndim = (int(self.ends[-1]), *parts[0].shape[1:]), parts[0].dtype, parts[0].ndim
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, index):
+        """Row ``index`` (int), or the rows of an int array."""
+        wanted = np.asarray(index)
+        part = np.searchsorted(self.ends, wanted, side="right")
+        if not wanted.ndim:
+            return self.parts[part][wanted - self.ends[part]]
+        out = np.empty((len(wanted), *self.shape[1:]), self.dtype)
+        for i in np.unique(part):
+            here = part == i
+            out[here] = self.parts[i][wanted[here] - self.ends[i]]          # negative: counted from the part's end
+        return out
+
+
 class CaptionSet:
     """Pictures (as features) with their captions, one to one.
 
     captions: N strings; features: [N, 768] or [N, n, 768], float16, float32 or uint8 pixels.
     """
 
-    def __init__(self, captions: Sequence[str], features: np.ndarray, where: str = "captions") -> None:
+    def __init__(self, captions: Sequence[str], features: np.ndarray | Stacked, where: str = "captions") -> None:
         if len(captions) != len(features):
             raise DataError(f"{where}: {len(captions)} captions but features for {len(features)} pictures.",
                             "Both files must list the same pictures in the same order.")
-        _check(features, where)
+        if isinstance(features, np.ndarray):
+            _check(features, where)
         self.captions = list(captions)
         self.features = features if features.ndim == 3 else features[:, None, :]
 
     @classmethod
     def load(cls, captions_json: Path | str, features_npy: Path | str) -> "CaptionSet":
         """Open a captions JSON and its features (memory-mapped). ``DataError`` on any fault."""
-        return cls(read_captions(captions_json), _map(features_npy), str(features_npy))
+        return cls.load_all([captions_json], [features_npy])
+
+    @classmethod
+    def load_all(cls, captions_json: Sequence[Path | str], features_npy: Sequence[Path | str]) -> "CaptionSet":
+        """All captions files, and all features files, each read as one (CC3M's features come in two halves).
+
+        ``DataError`` on any fault.
+        """
+        parts = [open_features(path) for path in features_npy]
+        parts = [p if p.ndim == 3 else p[:, None, :] for p in parts]
+        for path, part in zip(features_npy, parts):
+            if part.shape[1:] != parts[0].shape[1:] or part.dtype != parts[0].dtype:
+                raise DataError(f"{path}: rows of {list(part.shape[1:])} {part.dtype}, those of {features_npy[0]} are "
+                                f"{list(parts[0].shape[1:])} {parts[0].dtype}.", "Give all features the same shape and type.")
+        captions = [caption for path in captions_json for caption in read_captions(path)]
+        return cls(captions, parts[0] if len(parts) == 1 else Stacked(parts), ", ".join(map(str, features_npy)))
 
     def __len__(self) -> int:
         return len(self.captions)

@@ -16,6 +16,7 @@ import numpy as np
 from ..errors import ConfigError, DataError
 from .corpus import CaptionSet
 from .tokenizer import Tokenizer
+from .tokens import Tokens
 
 #: Label of a position that does not count.
 IGNORE = -100
@@ -28,7 +29,8 @@ class Batch:
 
     tokens: int64 [B, T], EOS first, EOS as padding; labels: int64 [B, T], the next token, -100 on
     padding; lengths: int64 [B], positions that count; images: float32 [B, n, 768] or None;
-    has_image: bool [B]; source: int64 [B], index of the caption, or of the text stream.
+    has_image: bool [B]; source: int64 [B], index of the caption, or of the text stream; total: labels that count in the
+    whole batch, where these are some rows of it.
     """
 
     tokens: np.ndarray
@@ -37,6 +39,7 @@ class Batch:
     images: np.ndarray | None
     has_image: np.ndarray
     source: np.ndarray
+    total: int = 0
 
     @property
     def n_tokens(self) -> int:
@@ -51,25 +54,18 @@ class _Streams:
         self.flat, self.starts, self.counts, self.eos = flat, starts, counts, eos
 
     @classmethod
-    def build(cls, tokenizer: Tokenizer, texts: Iterable[str], max_len: int, whole: bool, pack: bool) -> "_Streams":
-        """Tokenise; cut every text and its EOS into parts of max_len labels (``whole``: keep the first part)."""
-        eos = np.array([tokenizer.eos], np.uint16)
-        parts: list[np.ndarray] = []
-        sizes: list[int] = []
-        for ids in tokenizer.encode_batch(texts):
-            ids = ids[:max_len] if whole else ids
-            if not whole or len(ids) < max_len:
-                ids = np.concatenate([ids, eos])
-            parts.append(ids)
-            sizes.append(len(ids))
-        flat = np.concatenate(parts) if parts else np.zeros(0, np.uint16)
-        lengths = np.array([len(flat)] if pack and sizes else sizes, np.int64)
-        n_parts = -(-lengths // max_len)
-        first = np.repeat(np.cumsum(lengths) - lengths, n_parts)
-        end = np.repeat(np.cumsum(lengths), n_parts)
+    def cut(cls, tokens: Tokens, max_len: int, whole: bool, pack: bool, eos: int) -> "_Streams":
+        """Cut every sample into parts of max_len labels (``whole``: keep the first part; ``pack``: cut all as one)."""
+        if whole:
+            return cls(tokens.flat, tokens.starts, np.minimum(tokens.sizes, max_len), eos)
+        if pack:
+            flat = tokens.joined()
+            tokens = Tokens.of(flat, np.array([len(flat)] if len(flat) else [], np.int64))
+        n_parts = -(-tokens.sizes // max_len)
         within = np.arange(n_parts.sum()) - np.repeat(np.cumsum(n_parts) - n_parts, n_parts)
-        starts = first + within * max_len
-        return cls(flat, starts, np.minimum(max_len, end - starts), tokenizer.eos)
+        starts = np.repeat(tokens.starts, n_parts) + within * max_len
+        end = np.repeat(tokens.starts + tokens.sizes, n_parts)
+        return cls(tokens.flat, starts, np.minimum(max_len, end - starts), eos)
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -90,8 +86,9 @@ class Mixture:
     """Caption and text batches in a reproducible order.
 
     captions: pictures with captions; indices: which of them to use (the training side of a split;
-    None = all); texts: samples, one string each (``corpus.read_lines``); batch_size: streams per
-    batch; max_len: most tokens per stream, EOS included (labels per stream, too).
+    None = all); texts: samples, one string each (``corpus.read_lines``) or tokenised; caption_tokens: all
+    captions, where they are tokenised already; batch_size: streams per batch; max_len: most tokens
+    per stream, EOS included (labels per stream, too).
     text_every: every how many steps one is text: 2 = 50:50 (odd steps), 0 = captions only,
     1 = text only. pack: cut the text as one long stream (for corpora of very short lines); each
     stream still begins with EOS. A text longer than max_len becomes several streams, a caption
@@ -99,17 +96,24 @@ class Mixture:
     """
 
     def __init__(self, tokenizer: Tokenizer, captions: CaptionSet | None = None,
-                 indices: Sequence[int] | np.ndarray | None = None, texts: Iterable[str] | None = None, *,
-                 batch_size: int, max_len: int, text_every: int = 2, seed: int = 0, pack: bool = False) -> None:
+                 indices: Sequence[int] | np.ndarray | None = None, texts: Iterable[str] | Tokens | None = None, *,
+                 batch_size: int, max_len: int, text_every: int = 2, seed: int = 0, pack: bool = False,
+                 caption_tokens: Tokens | None = None) -> None:
         if batch_size < 1 or max_len < 2 or text_every < 0:
             raise ConfigError(f"A mixture of batch_size={batch_size}, max_len={max_len}, text_every={text_every} "
                               "is not possible.", "They start at 1, 2 and 0.")
         self.batch_size, self.max_len, self.text_every, self.seed = batch_size, max_len, text_every, seed
         self.captions = captions
         self.indices = self._caption_indices(captions, indices)
-        chosen = [captions.captions[i] for i in self.indices] if captions is not None else []
-        self._streams = (_Streams.build(tokenizer, chosen, max_len, True, False),
-                         _Streams.build(tokenizer, texts if texts is not None else (), max_len, False, pack))
+        if caption_tokens is None:
+            chosen = Tokens.encode(tokenizer, [captions.captions[i] for i in self.indices] if captions is not None else ())
+        else:
+            chosen = caption_tokens.take(self.indices)
+        if not isinstance(texts, Tokens):
+            texts = Tokens.encode(tokenizer, texts if texts is not None else ())
+        self.n_text_tokens = texts.n_tokens
+        self._streams = (_Streams.cut(chosen, max_len, True, False, tokenizer.eos),
+                         _Streams.cut(texts, max_len, False, pack, tokenizer.eos))
         for kind, needed, what in ((_CAPTION, text_every != 1, "captions"), (_TEXT, text_every != 0, "text")):
             if needed and not len(self._streams[kind]):
                 raise DataError(f"There is no {what} to train on.",
@@ -135,26 +139,28 @@ class Mixture:
     def n_text_streams(self) -> int:
         return len(self._streams[_TEXT])
 
-    @property
-    def n_text_tokens(self) -> int:
-        """Tokens of text, the EOS at the end of each sample included."""
-        return len(self._streams[_TEXT].flat)
-
     def is_text(self, step: int) -> bool:
         """Whether ``batch(step)`` is text."""
         return self.text_every > 0 and step % self.text_every == self.text_every - 1
 
-    def batch(self, step: int) -> Batch:
-        """The batch of ``step`` >= 0. The same arrays on every call, whatever was asked before."""
+    @property
+    def batches_per_epoch(self) -> int:
+        """Batches that hold as many streams as the kinds that are drawn from hold together."""
+        drawn = (self.text_every != 1) * self.n_captions + (self.text_every != 0) * self.n_text_streams
+        return -(-drawn // self.batch_size)
+
+    def batch(self, step: int, rows: slice = slice(None)) -> Batch:
+        """The batch of ``step`` >= 0, or some rows of it. The same arrays on every call, whatever was asked before."""
         kind = _TEXT if self.is_text(step) else _CAPTION
         texts_before = step // self.text_every if self.text_every else 0
         nth = texts_before if kind == _TEXT else step - texts_before
         chosen = self._draw(kind, nth)
+        total, chosen = int(self._streams[kind].counts[chosen].sum()), chosen[rows]
         tokens, labels, lengths = self._streams[kind].gather(chosen)
         if kind == _TEXT:
-            return Batch(tokens, labels, lengths, None, np.zeros(len(chosen), bool), chosen)
+            return Batch(tokens, labels, lengths, None, np.zeros(len(chosen), bool), chosen, total)
         source = self.indices[chosen]
-        return Batch(tokens, labels, lengths, self.captions.images(source), np.ones(len(chosen), bool), source)
+        return Batch(tokens, labels, lengths, self.captions.images(source), np.ones(len(chosen), bool), source, total)
 
     def _draw(self, kind: int, nth: int) -> np.ndarray:
         """Stream indices of the nth batch of a kind: epochs are independent shuffles, laid end to end."""

@@ -9,6 +9,7 @@ rounded on every CPU.
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..golden import numerics as nm
@@ -73,7 +74,7 @@ def round_ste(x: Tensor) -> Tensor:
 
 def divide(numerator: float, x: Tensor) -> Tensor:
     """numerator / x with one rounding."""
-    return torch.div(torch.full((), numerator), x)
+    return torch.div(torch.full((), numerator, device=x.device), x)
 
 
 def exp_neg(x: Tensor) -> Tensor:
@@ -90,10 +91,32 @@ def exp_neg(x: Tensor) -> Tensor:
 
 
 class Quantised:
-    """What the board computes. ``exact`` selects golden's exp and wide sums (eval); training uses the fast ones."""
+    """What the board computes. ``exact`` selects golden's exp and wide sums (eval); training uses the fast ones.
 
-    def __init__(self, threshold: float) -> None:
-        self.threshold, self.exact = threshold, False
+    low: bfloat16 or float16 for the operands of training's products (mixed precision), None for float32. Codes and trits
+    are exact in both; codes enter as multiples of ``unit``, so that a sum of 127 * 127 * 512 stays far below float16's
+    65504. Everything else (norms, softmax, residual stream, master weights) stays float32.
+    maps: a list to which every attention and memory read appends its weights, None for none.
+    """
+
+    unit = 1 / 128
+
+    def __init__(self, threshold: float, low: torch.dtype | None = None) -> None:
+        self.threshold, self.low, self.exact = threshold, low, False
+        self.maps: list[Tensor] | None = None
+
+    def linear(self, codes: Tensor, trits: Tensor) -> Tensor:
+        """codes [..., K], trits [N, K] -> codes @ trits^T, float32 [..., N]."""
+        if self.low is None or self.exact:
+            return F.linear(codes, trits)
+        return F.linear((codes * self.unit).to(self.low), trits.to(self.low)).float() / self.unit
+
+    def matmul(self, a: Tensor, b: Tensor, top: float | None = None) -> Tensor:
+        """a @ b in float32; ``top``: largest value of ``a`` where it is not codes."""
+        if self.low is None or self.exact:
+            return a @ b
+        unit = self.unit if top is None else 1 / top
+        return ((a * unit).to(self.low) @ (b * self.unit).to(self.low)).float() / (unit * self.unit)
 
     def ternary(self, w: Tensor) -> tuple[Tensor, Tensor]:
         """Latent [N, K] -> (trits [N, K], gamma = mean |W| [])."""
@@ -126,7 +149,7 @@ class Quantised:
 
     def weighted(self, w: Tensor, v: Tensor) -> Tensor:
         """Integer-weighted sum of codes, ``w @ v``; up to 2**31, so exact only in float64."""
-        return (w.double() @ v.double()).float() if self.exact else w @ v
+        return (w.double() @ v.double()).float() if self.exact else self.matmul(w, v, PROB_ONE)
 
     def fold(self, v_scale: Tensor, top: Tensor) -> tuple[Tensor, Tensor]:
         """(top or 0, value scales as multiples of PROB_ONE / top): ``numerics._value_weights``."""
@@ -144,6 +167,8 @@ class Quantised:
 
 class FloatTwin(Quantised):
     """The same architecture in float32, nothing rounded: what quantisation costs is measured against it."""
+
+    unit = 1.0
 
     def ternary(self, w: Tensor) -> tuple[Tensor, Tensor]:
         gamma = w.detach().abs().mean().clamp_min(1e-6)
@@ -165,3 +190,17 @@ class FloatTwin(Quantised):
 
     def memory(self, m: Tensor) -> tuple[Tensor, Tensor]:
         return m, torch.ones_like(m[:, 0])
+
+
+class FloatActivations(FloatTwin):
+    """The quantised model's own weights, tables and memory with float activations: what int8 activations cost alone."""
+
+    def ternary(self, w: Tensor) -> tuple[Tensor, Tensor]:
+        return Quantised.ternary(self, w)
+
+    def table(self, w: Tensor) -> Tensor:
+        codes, scale = Quantised.quantize(self, w)
+        return codes * scale
+
+    def memory(self, m: Tensor) -> tuple[Tensor, Tensor]:
+        return Quantised.memory(self, m)

@@ -13,9 +13,9 @@ from .arithmetic import PROB_ONE, FloatTwin, Quantised, round_ste
 Codes = tuple[Tensor, Tensor]
 
 
-def visible(cfg: ModelConfig, length: int) -> Tensor:
+def visible(cfg: ModelConfig, length: int, device: torch.device | None = None) -> Tensor:
     """Which token j query i sees: bool [T, T]. Sinks always, else the last W tokens, never the future (paper 3.1)."""
-    i, j = torch.arange(length)[:, None], torch.arange(length)[None]
+    i, j = torch.arange(length, device=device)[:, None], torch.arange(length, device=device)[None]
     return (j <= i) & ((j < cfg.n_sinks) | (i - j < cfg.window))
 
 
@@ -25,7 +25,7 @@ def attend(math: Quantised, q: Codes, k: Codes, v: Codes, n_heads: int, mask: Te
     Mirrors ``numerics.attend``: integer weights ``rne(e * r)`` with the value scales folded in, integer denominator.
     """
     (qc, qs), (kc, ks), (vc, vs) = q, k, v
-    dots = _heads(qc, n_heads) @ _heads(kc, n_heads).transpose(-1, -2)                    # [B, h, T, N]
+    dots = math.matmul(_heads(qc, n_heads), _heads(kc, n_heads).transpose(-1, -2))        # [B, h, T, N]
     per_unit = ks.transpose(1, 2) * (qs * float(nm.inv_sqrt(qc.shape[-1] // n_heads)))    # [B, T, N]
     scores = dots * per_unit[:, None]
     if mask is not None:
@@ -33,8 +33,10 @@ def attend(math: Quantised, q: Codes, k: Codes, v: Codes, n_heads: int, mask: Te
     e = math.exp(scores - scores.detach().amax(-1, keepdim=True))
     if mask is not None:
         e = e * mask                                      # exp clamps at -80: hidden slots weigh nothing, not 1e-35
+    if math.maps is not None:
+        math.maps.append(e / e.sum(-1, keepdim=True))
     if isinstance(math, FloatTwin):
-        return _merge((e / e.sum(-1, keepdim=True)) @ _heads(vc, n_heads))
+        return _merge(math.matmul(e / e.sum(-1, keepdim=True), _heads(vc, n_heads)))
     v_scale = vs.transpose(1, 2)                                                          # [B, 1, N]
     seen = v_scale if mask is None else v_scale.masked_fill(~mask, 0.0)
     top, fold = math.fold(v_scale, seen.detach().amax(-1, keepdim=True))                  # [B, T, 1], [B, T, N]

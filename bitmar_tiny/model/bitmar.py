@@ -6,11 +6,12 @@ Parallel training and streaming inference give the same numbers: in ``eval()`` e
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Mapping
+from typing import Any, Callable, Mapping
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from ..config import ModelConfig
 from ..tensors import tensor_table
@@ -26,12 +27,14 @@ INIT = {"ternary": 0.02, "rows8": 0.1, "memory": 0.5}
 class Output:
     """What a forward pass gives.
 
-    acc: integer logits [B, T, V] as float32 and their scale [B, T, 1] (or [n, V] and [n, 1]); text [B, T, d]: encoder states before fusion;
+    acc: integer logits [B, T, V] as float32 and their scale [B, T, 1] (or [n, V] and [n, 1]), None where they were not
+    asked for; head: what the head takes, codes [n, d] and scale [n, 1]; text [B, T, d]: encoder states before fusion;
     image [B, n, d] or None; pooled [B, T, d]: running query; memory_change: mean squared change of the last write.
     """
 
-    acc: Tensor
-    scale: Tensor
+    acc: Tensor | None
+    scale: Tensor | None
+    head: tuple[Tensor, Tensor]
     text: Tensor
     image: Tensor | None
     pooled: Tensor
@@ -46,14 +49,17 @@ class Output:
 class BitMar(nn.Module):
     """The model. ``float_twin`` rounds nothing; ``frozen`` runs the arrays of a frozen model instead of latent weights.
 
-    Parameters carry the names of ``tensors.tensor_table`` (dots as slashes). ``memory_on`` as in golden.
+    Parameters carry the names of ``tensors.tensor_table`` (dots as slashes). ``memory_on`` as in golden. ``low``: see
+    :class:`Quantised`. ``recompute``: gradient checkpointing, blocks are computed again on the way back.
     """
 
     def __init__(self, cfg: ModelConfig, float_twin: bool = False, dropout: float = 0.0,
-                 frozen: Mapping[str, Tensor | tuple[Tensor, Tensor]] | None = None) -> None:
+                 frozen: Mapping[str, Tensor | tuple[Tensor, Tensor]] | None = None, low: torch.dtype | None = None,
+                 recompute: bool = False) -> None:
         super().__init__()
-        self.cfg, self.dropout, self.memory_on, self.frozen = cfg, dropout, True, frozen
-        self.math = (FloatTwin if float_twin else Quantised)(cfg.ternary_threshold)
+        self.cfg, self.dropout, self.memory_on, self.frozen, self.recompute = cfg, dropout, True, frozen, recompute
+        self.math = (FloatTwin if float_twin else Quantised)(cfg.ternary_threshold, low)
+        self.attend = attend                                               # training may put a compiled one here
         self.latent = nn.ParameterDict()
         if frozen is None:
             for spec in tensor_table(cfg):
@@ -83,7 +89,7 @@ class BitMar(nn.Module):
     def linear(self, name: str, codes: Tensor, scale: Tensor) -> Tensor:
         """BitLinear: ``(codes @ trits^T) * (scale * gamma)``."""
         trits, gamma = self.matrix(name)
-        return F.linear(codes, trits) * (scale * gamma)
+        return self.math.linear(codes, trits) * (scale * gamma)
 
     # -- parts -------------------------------------------------------------------------------
 
@@ -92,13 +98,19 @@ class BitMar(nn.Module):
         math = self.math
         h = math.norm(x, self.weight(f"{name}.attn_norm"))
         q, k, v = (rows.pad(*math.quantize(self.linear(f"{name}.{w}", *h))) for w in ("wq", "wk", "wv"))
-        o = rows.take(attend(math, q, k, v, self.cfg.n_heads, mask))
+        o = rows.take(self.attend(math, q, k, v, self.cfg.n_heads, mask))
         x = x + self.drop(self.linear(f"{name}.wo", *math.norm(o)))
         codes, scale = math.norm(x, self.weight(f"{name}.ffn_norm"))
         trits, gamma = self.matrix(f"{name}.w1")
-        a = torch.relu(math.hidden(F.linear(codes, trits), scale * gamma))
+        a = torch.relu(math.hidden(math.linear(codes, trits), scale * gamma))
         a = a * a if self.cfg.ffn_activation == "relu2" else a
         return x + self.drop(self.linear(f"{name}.w2", *math.norm(a)))
+
+    def save_memory(self, part: Callable[..., Tensor], *inputs: Any) -> Tensor:
+        """``part(*inputs)``; its inner values are computed again on the way back where ``recompute`` says so."""
+        if self.recompute and torch.is_grad_enabled():
+            return checkpoint(part, *inputs, use_reentrant=False)
+        return part(*inputs)
 
     def drop(self, x: Tensor) -> Tensor:
         return F.dropout(x, self.dropout, self.training) if self.dropout else x
@@ -117,7 +129,7 @@ class BitMar(nn.Module):
             k, v = (math.quantize(self.linear(f"fusion.{i}.{w}", *keys)) for w in ("wk", "wv"))
             h = math.norm(z, self.weight(f"fusion.{i}.norm"))
             q = rows.pad(*math.quantize(self.linear(f"fusion.{i}.wq", *h)))
-            o = rows.take(attend(math, q, k, v, self.cfg.n_heads, None))
+            o = rows.take(self.attend(math, q, k, v, self.cfg.n_heads, None))
             y = self.drop(self.linear(f"fusion.{i}.wo", *math.norm(o)))
             z = z + (y if has_image is None else torch.where(has_image[rows.stream, None], y, 0.0))
         return z
@@ -125,44 +137,50 @@ class BitMar(nn.Module):
     def recall(self, pooled: Tensor) -> tuple[tuple[Tensor, Tensor], Tensor]:
         """Memory read at every ``read_every``-th token: (normalised M_r [B, reads, d], memory change)."""
         if self.frozen is not None:
-            return self.math.norm(memory.read(self.math, pooled, *self.frozen["memory.m"])), torch.zeros(())
+            return self.math.norm(memory.read(self.math, pooled, *self.frozen["memory.m"])), pooled.new_zeros(())
         before = self.weight("memory.m")
         m = self.written() if len(self.pending) else before
         change = (m - before.detach()).square().mean()
         return self.math.norm(memory.read(self.math, pooled, *self.math.memory(m))), change
 
     def forward(self, tokens: Tensor, images: Tensor | None = None, has_image: Tensor | None = None,
-                at: Tensor | None = None) -> Output:
+                at: Tensor | None = None, logits: bool = True) -> Output:
         """tokens int64 [B, T]; images float32 [B, image_inputs, 768]; has_image bool [B] (None: all).
 
-        at bool [B, T]: compute these positions alone, a prefix of each stream, and give their logits [n, V] in row
-        order: short captions do not pay for the longest one of their batch. Rows that many tokens share are looked up as
-        embeddings: the gradient of plain indexing adds them up in the order in which threads come.
+        at bool [B, T], or int64 [n] into the flattened [B*T]: compute these positions alone, a prefix of each stream, and
+        give their logits [n, V] in row order: short captions do not pay for the longest one of their batch. logits: False
+        leaves the head to the caller. Rows that many tokens share are looked up as embeddings: the gradient of plain
+        indexing adds them up in the order in which threads come.
         """
         cfg, length = self.cfg, tokens.shape[1]
-        rows, mask = Rows(tokens, at), visible(cfg, length)
+        rows, mask = Rows(tokens, at), visible(cfg, length, tokens.device)
         e = F.embedding(rows.take(tokens), self.table("token_table"))
         x = e + F.embedding(rows.time.clamp_max(cfg.n_positions - 1), self.table("position_table"))
         for i in range(cfg.n_encoder_layers):
-            x = self.block(f"enc.{i}", x, rows, mask)
+            x = self.save_memory(self.block, f"enc.{i}", x, rows, mask)
         image = None if images is None else self.compress(images)
         f = x if image is None else self.fuse(x, rows, image, has_image)
         codes, scale = self.math.norm(f, self.weight("memory.norm"))
         pooled = rows.pad(codes * scale if isinstance(self.math, FloatTwin) else codes)[0].cumsum(1)
-        text, x, change, r = x, e + f, torch.zeros(()), None
+        text, x, change, r = x, e + f, x.new_zeros(()), None
         if self.memory_on:
             r, change = self.recall(pooled[:, ::cfg.read_every])
         reads = rows.stream * -(-length // cfg.read_every) + rows.time // cfg.read_every
         for i in range(cfg.n_decoder_layers):
             if r is not None:
                 x = x + F.embedding(reads, self.linear(f"dec.{i}.wm", *r).flatten(0, 1))
-            x = self.block(f"dec.{i}", x, rows, mask)
-        codes, scale = self.math.norm(x, self.weight("head.norm"))
+            x = self.save_memory(self.block, f"dec.{i}", x, rows, mask)
+        head, acc, scale = self.math.norm(x, self.weight("head.norm")), None, None
+        if logits:
+            acc, scale = self.head(*head)
+            if at is None:
+                (acc,), (scale,) = rows.pad(acc), rows.pad(scale)
+        return Output(acc, scale, head, rows.pad(text)[0], image, pooled, change)
+
+    def head(self, codes: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+        """Integer logits [n, V] as float32 and their scale [n, 1] of normalised states."""
         trits, gamma = self.matrix("head.w")
-        acc, scale = F.linear(codes, trits), scale * gamma
-        if at is None:
-            (acc,), (scale,) = rows.pad(acc), rows.pad(scale)
-        return Output(acc, scale, rows.pad(text)[0], image, pooled, change)
+        return self.math.linear(codes, trits), scale * gamma
 
     # -- writing during training -------------------------------------------------------------
 
@@ -184,19 +202,22 @@ class BitMar(nn.Module):
             for w in weights:
                 self.usage += (w - self.usage) / 32
             stale = self.usage < self.cfg.forget_below / self.cfg.memory_slots
-            m[stale] *= 1 - self.cfg.forget_rate
+            m.mul_(torch.where(stale, 1 - self.cfg.forget_rate, 1.0)[:, None])
         self.pending = queries.detach().clone()
 
 
 class Rows:
-    """The positions of a batch [B, T] that are computed, as n flat rows: those that ``at`` selects, or all.
+    """The positions of a batch [B, T] that are computed, as n flat rows: those that ``at`` (mask or index) selects, or all.
 
     stream, time: int64 [n], where each row stands.
     """
 
     def __init__(self, tokens: Tensor, at: Tensor | None) -> None:
         self.shape = tokens.shape
-        flat = torch.arange(tokens.numel()) if at is None else at.flatten().nonzero()[:, 0]
+        if at is None:
+            flat = torch.arange(tokens.numel(), device=tokens.device)
+        else:
+            flat = at.flatten().nonzero()[:, 0] if at.dtype == torch.bool else at
         self.at = None if at is None else flat
         self.stream, self.time = flat // self.shape[1], flat % self.shape[1]
 

@@ -16,10 +16,13 @@ def read(math: Quantised, query: Tensor, codes: Tensor, scales: Tensor) -> Tenso
     """
     q, q_scale = math.norm(query)
     per_unit = q_scale * float(nm.inv_sqrt(query.shape[-1]))
+    if math.maps is not None:
+        math.maps.append(torch.softmax((q @ codes.T) * (scales * per_unit), -1))
     if isinstance(math, FloatTwin):
-        return torch.softmax((q @ codes.T) * per_unit, -1) @ codes
+        rows = codes * scales[:, None]
+        return torch.softmax((q @ rows.T) * per_unit, -1) @ rows
     block = nm.READ_BLOCK if math.exact else len(codes)
-    top, total, out = None, torch.zeros(()), torch.zeros(())
+    top, total, out = None, q.new_zeros(()), q.new_zeros(())
     for start in range(0, len(codes), block):
         rows, s = codes[start:start + block], scales[start:start + block]
         scores = (q @ rows.T) * (s * per_unit)

@@ -1,101 +1,96 @@
-"""Figures from a training run's log: the paper's figure 3, the zero fraction E_q over training."""
+"""Pictures of a training run, from its log: losses, alignment with the controller's interventions, memory, E_q (figure 3)."""
 
 from __future__ import annotations
 
-import json
-import math
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Callable, Sequence
 
-from ..errors import DataError
-
-#: Where the E_q of the paper ends (section 5.1).
-PAPER_END = 0.428
+COLOURS = {"freeze_text": "tab:blue", "freeze_vision": "tab:green", "freeze_memory": "tab:purple", "boost_alignment": "tab:orange"}
 
 
-def gaussian_zero_fraction(threshold: float) -> float:
-    """E_q of weights that are normally distributed, for a threshold in units of mean |W|: what no training at all gives."""
-    return math.erf(threshold / math.sqrt(math.pi))
+def plot_training(log: Sequence[dict[str, Any]], folder: Path, suffix: str = "svg") -> list[Path]:
+    """Write ``training.SUFFIX`` and, for a ternary model, ``zero_fraction.SUFFIX``; returns their paths. Needs one log line."""
+    steps = [r for r in log if r["kind"] == "step"]
+    if not steps:
+        return []
+    paths = [_overview(log, steps, folder / f"training.{suffix}")]
+    if steps[-1].get("codes"):
+        paths.append(_zero_fraction(steps, folder / f"zero_fraction.{suffix}"))
+    return paths
 
 
-@dataclass(frozen=True)
-class ZeroFraction:
-    """E_q of one run: steps and weight-weighted zero fractions, the Gaussian baseline, and steps per epoch if the log tells."""
-
-    name: str
-    steps: list[int]
-    values: list[float]
-    baseline: float
-    steps_per_epoch: float | None
-
-
-def read_zero_fraction(run: Path) -> ZeroFraction:
-    """E_q by step from a run's folder: its JSONL log (key ``zero_fraction``), else its TensorBoard log, else its last checkpoint alone.
-
-    ``DataError`` if there is no run.
-    """
-    from ..train.run import load_run
-    from ..tensors import tensor_table
-
-    model, _, record = load_run(run)
-    points, per_epoch = _from_jsonl(run)
-    points = points or _from_tensorboard(run)
-    if not points:
-        trits = [model.matrix(s.name)[0] for s in tensor_table(model.cfg) if s.kind == "ternary"]
-        points = {record["steps"]: sum(int((t == 0).sum()) for t in trits) / sum(t.numel() for t in trits)}
-    steps = sorted(points)
-    return ZeroFraction(str(run), steps, [points[s] for s in steps], gaussian_zero_fraction(model.cfg.ternary_threshold), per_epoch)
-
-
-def _from_jsonl(run: Path) -> tuple[dict[int, float], float | None]:
-    """Every line {"step", "zero_fraction", maybe "epoch"} of the run's .jsonl files; other lines, and a last one cut short, do not matter."""
-    points: dict[int, float] = {}
-    per_epoch = None
-    for path in sorted(run.rglob("*.jsonl")):
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            try:
-                row = json.loads(line)
-            except ValueError:
-                continue
-            value = row.get("zero_fraction") if isinstance(row, dict) else None
-            if isinstance(value, dict):
-                value = value.get("value")
-            if isinstance(value, (int, float)) and isinstance(row.get("step"), int):
-                points[row["step"]] = float(value)
-                if row.get("epoch"):
-                    per_epoch = row["step"] / row["epoch"]
-    return points, per_epoch
-
-
-def _from_tensorboard(run: Path) -> dict[int, float]:
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    if not (run / "logs").is_dir():
-        return {}
-    events = EventAccumulator(str(run / "logs"), size_guidance={"scalars": 0}).Reload()
-    tag = "codes/zero_fraction"
-    return {e.step: e.value for e in events.Scalars(tag)} if tag in events.Tags()["scalars"] else {}
-
-
-def zero_fraction_figure(runs: list[ZeroFraction], path: Path) -> None:
-    """E_q over training, each run with its Gaussian baseline, and the paper's final 42.8%. PNG or SVG by the name."""
-    import matplotlib
-    matplotlib.use("Agg")
+def _overview(log: Sequence[dict[str, Any]], steps: list[dict[str, Any]], path: Path) -> Path:
     from matplotlib import pyplot
 
-    by_epoch = all(r.steps_per_epoch for r in runs)
-    figure, axis = pyplot.subplots(figsize=(6.4, 3.8), layout="constrained")
-    for r in runs:
-        x = [s / r.steps_per_epoch if by_epoch else s for s in r.steps]
-        line, = axis.plot(x, [100 * v for v in r.values], marker="o", markersize=3, label=f"{r.name} (measured)")
-        axis.axhline(100 * r.baseline, linestyle=":", color=line.get_color(), label=f"normally distributed weights: {r.baseline:.1%}")
-    axis.axhline(100 * PAPER_END, linestyle="--", color="grey", label="the paper's end: 42.8%")
-    axis.set_xlabel("epoch" if by_epoch else "step")
-    axis.set_ylabel("zero fraction E_q (%), by weights")
+    pyplot.switch_backend("Agg")
+    figure, ((loss, alignment), (memory, codes)) = pyplot.subplots(2, 2, figsize=(11, 7), layout="constrained", sharex=True)
+    for name in ("lm", "contrastive", "memory"):
+        _line(loss, steps, lambda r: r["loss"].get(name), name)
+    loss.set_yscale("log")
+    loss.set_title("losses")
+    _line(alignment, steps, lambda r: r["alignment"], "of the batches")
+    _line(alignment, steps, lambda r: r["alignment_average"], "average the controller sees")
+    held = [r for r in log if r["kind"] == "holdout"]
+    _line(alignment, held, lambda r: r.get("alignment"), "held out")
+    alignment.set_title("cross-modal cosine, and interventions")
+    _line(memory, steps, lambda r: r["memory"].get("written_slots"), "written")
+    _line(memory, steps, lambda r: r["memory"].get("read_slots"), "read")
+    memory.set_title("effective memory slots")
+    _line(codes, steps, lambda r: r["codes"].get("changed"), "since the last line")
+    _line(codes, steps, lambda r: r["codes"].get("changed_per_1000_steps"), "in 1,000 steps")
+    codes.set_title("fraction of ternary codes changed")
+    for begin, end, action in interventions(log):
+        for axis in (loss, alignment, memory, codes):
+            axis.axvspan(begin, end, color=COLOURS.get(action, "grey"), alpha=0.2, label=action if axis is alignment else None)
+    for axis in (loss, alignment, memory, codes):
+        axis.legend(*_once(axis), fontsize=7)
+    for axis in (memory, codes):
+        axis.set_xlabel("step")
+    return _save(figure, path)
+
+
+def _zero_fraction(steps: list[dict[str, Any]], path: Path) -> Path:
+    """Figure 3: E_q over the epochs, beside what Gaussian weights give at the same threshold without any learning."""
+    from matplotlib import pyplot
+
+    pyplot.switch_backend("Agg")
+    figure, axis = pyplot.subplots(figsize=(6, 4), layout="constrained")
+    epochs = all(r["epoch"] is not None for r in steps)
+    _line(axis, steps, lambda r: 100 * r["codes"]["zero_fraction"], "zero fraction $E_q$, weight-weighted", "epoch" if epochs else "step")
+    axis.axhline(100 * steps[-1]["codes"]["gaussian_baseline"], color="grey", linestyle=":", label="Gaussian weights")
+    axis.set_xlabel("epoch" if epochs else "step")
+    axis.set_ylabel("% of ternary weights")
     axis.legend(fontsize=8)
-    try:
-        figure.savefig(path, dpi=120)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written ({error.strerror}).") from None
-    finally:
-        pyplot.close(figure)
+    return _save(figure, path)
+
+
+def interventions(log: Sequence[dict[str, Any]]) -> list[tuple[int, int, str]]:
+    """(first step, last step, action) of each; one still running ends at the last line."""
+    spans, begun = [], None
+    for r in log:
+        if r["kind"] == "intervention" and r["event"] == "begin":
+            begun = r
+        elif r["kind"] == "intervention" and begun:
+            spans.append((begun["step"], r["step"], r["action"]))
+            begun = None
+    return spans + ([(begun["step"], max(r["step"] for r in log), begun["action"])] if begun else [])
+
+
+def _line(axis: Any, records: Sequence[dict[str, Any]], value: Callable[[dict[str, Any]], float | None], label: str, x: str = "step") -> None:
+    points = [(r[x], v) for r in records if (v := value(r)) is not None]
+    if points:
+        axis.plot(*zip(*points), label=label, marker="." if len(points) < 30 else None)
+
+
+def _once(axis: Any) -> tuple[list[Any], list[str]]:
+    """Legend entries, each label once."""
+    entries = dict(zip(*reversed(axis.get_legend_handles_labels())))
+    return list(entries.values()), list(entries)
+
+
+def _save(figure: Any, path: Path) -> Path:
+    from matplotlib import pyplot
+
+    figure.savefig(path, dpi=120)
+    pyplot.close(figure)
+    return path

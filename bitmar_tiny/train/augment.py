@@ -7,11 +7,11 @@ import numpy as np
 from ..data.pixels import PATCH, picture_side
 
 
-def shift_patches(images: np.ndarray, limit: int, seed: tuple[int, ...]) -> np.ndarray:
+def shift_patches(images: np.ndarray, limit: int, seed: tuple[int, ...], rows: slice = slice(None), total: int = 0) -> np.ndarray:
     """Shift each picture by up to ``limit`` pixels in both directions, its border repeated at the edge.
 
     images: float32 [B, n, 768], a grid or pyramid of raw patches (``data.pixels``), coarser levels averaged anew.
-    A pure function of ``seed``.
+    A pure function of ``seed``. rows: which rows of a batch of ``total`` these are, where they are not all (0: they are).
     """
     if not limit:
         return images
@@ -19,7 +19,7 @@ def shift_patches(images: np.ndarray, limit: int, seed: tuple[int, ...]) -> np.n
     size, pyramid = picture_side(n)
     g = size // PATCH
     pixels = images[:, :g * g].reshape(b, g, g, PATCH, PATCH, 3).transpose(0, 1, 3, 2, 4, 5).reshape(b, size, size, 3)
-    shift = np.random.default_rng(seed).integers(-limit, limit + 1, (b, 2, 1))
+    shift = np.random.default_rng(seed).integers(-limit, limit + 1, (total or b, 2, 1))[rows]
     at = np.clip(np.arange(size) + shift, 0, size - 1)                  # [B, 2, size]
     pixels = pixels[np.arange(b)[:, None, None], at[:, 0, :, None], at[:, 1, None, :]]
     levels = [_patches(pixels)]

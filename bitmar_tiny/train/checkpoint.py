@@ -1,7 +1,15 @@
-"""Checkpoints: written atomically, read without pickle's powers, complete enough to continue bit for bit."""
+"""Checkpoints: written atomically, read without pickle's powers, complete enough to continue bit for bit.
+
+A new one is written beside the old one, synced, and takes its place; the old one stays as ``previous.pt`` and is read where
+the newest cannot be. A kill at any moment, or a full disk, leaves at least one that is whole.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import io
+import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -13,33 +21,55 @@ from ..errors import DataError
 from ..files import atomic_file
 from ..model.bitmar import BitMar
 
-FILE = "checkpoint.pt"
+FILE, PREVIOUS = "checkpoint.pt", "previous.pt"
 
 
-def save(folder: Path, model: BitMar, optimiser: torch.optim.Optimizer, step: int) -> None:
-    """Everything that the next step depends on: weights, moments, pending writes, random state, step."""
-    with atomic_file(folder / FILE) as f:
-        torch.save({"step": step, "model": model.state_dict(), "optimiser": optimiser.state_dict(),
-                    "random": torch.get_rng_state()}, f)
+def save(folder: Path, state: dict[str, Any]) -> None:
+    """Write ``state``: tensors and plain values. ``DataError`` where the disk refuses; what was there is then untouched."""
+    stream = io.BytesIO()
+    torch.save(state, stream)
+    path = folder / FILE
+    with atomic_file(path) as f:
+        f.write(stream.getbuffer())
+        f.flush()
+        os.fsync(f.fileno())
+        with contextlib.suppress(FileNotFoundError):
+            os.replace(path, folder / PREVIOUS)
 
 
 def load(folder: Path) -> dict[str, Any] | None:
-    """The last checkpoint, None if there is none; ``DataError`` if it cannot be read."""
-    path = folder / FILE
-    if not path.is_file():
-        return None
+    """The last checkpoint that is whole, None if there is none; ``DataError`` if there are some and none can be read."""
+    damaged = None
+    for name in (FILE, PREVIOUS):
+        try:
+            return _read(folder / name)
+        except FileNotFoundError:
+            continue
+        except (RuntimeError, EOFError, ValueError, KeyError, TypeError, OSError, pickle.UnpicklingError) as error:
+            damaged = damaged or f"{folder / name}: damaged or not a checkpoint ({type(error).__name__})."
+    if damaged:
+        raise DataError(damaged, "Delete it, or start over with --restart.")
+    return None
+
+
+def _read(path: Path) -> dict[str, Any]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        state["step"], state["model"], state["optimiser"], state["random"]
-        return state
-    except (RuntimeError, EOFError, ValueError, KeyError, TypeError, OSError, pickle.UnpicklingError) as error:
-        raise DataError(f"{path}: damaged or not a checkpoint ({type(error).__name__}).",
-                        "Delete it, or start over with --restart.") from None
+    except pickle.UnpicklingError as error:
+        if "torchao" not in str(error):
+            raise
+        try:
+            importlib.import_module("torchao.optim")             # makes its 8-bit moments known to the safe reader
+        except ImportError:
+            raise DataError(f"{path}: holds 8-bit moments of torchao, which is not installed.", "Run: pip install torchao") from None
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    state["step"], state["model"], state["optimiser"]
+    return state
 
 
 def restore(model: BitMar, state: dict[str, Any], where: Path) -> int:
     """Put a checkpoint's weights into ``model``; returns the step. ``DataError`` for a checkpoint of another model."""
-    model.pending = state["model"]["pending"].clone()      # its length varies
+    model.pending = state["model"]["pending"].clone().to(model.usage.device)      # its length varies
     try:
         model.load_state_dict(state["model"])
     except (RuntimeError, KeyError):

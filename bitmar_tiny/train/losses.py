@@ -4,38 +4,88 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
-from ..model.bitmar import Output
+from ..model.bitmar import BitMar, Output
 from .config import TrainConfig
+from .distributed import World
+from .feed import Feed
 
-IGNORE = -100
+#: Rows whose logits exist at a time where memory is saved: 2,048 rows of 50,257 are 412 MB.
+ROWS = 2048
+#: What ``Objective`` reports, by position.
+PARTS = ("lm", "memory", "contrastive", "cosine", "pairs")
 
 
-def language_loss(out: Output, labels: Tensor) -> Tensor:
-    """Mean next-token cross-entropy. labels int64 [B, T]; ``out`` was computed at the labels that are not IGNORE."""
-    return F.cross_entropy(out.logits, labels[labels != IGNORE])
+def language_loss(model: BitMar, out: Output, labels: Tensor) -> Tensor:
+    """Mean next-token cross-entropy. labels int64 [n], of the positions at which ``out`` was computed."""
+    if out.acc is not None:
+        return F.cross_entropy(out.logits, labels)
+    return summed_loss(model, out, labels) / len(labels)
 
 
-def contrastive_loss(out: Output, lengths: Tensor, has_image: Tensor, temperature: float) -> Tensor:
-    """Symmetric InfoNCE between mean pre-fusion text states and mean image tokens of the same sample.
+def summed_loss(model: BitMar, out: Output, labels: Tensor) -> Tensor:
+    """Sum of the next-token cross-entropies, with the logits of ``ROWS`` rows at a time, computed again on the way back."""
+    codes, scale = out.head
+    trits, gamma = model.matrix("head.w")
 
-    Only samples with an image take part; 0 where fewer than two have one. lengths int64 [B], has_image bool [B].
-    """
-    if out.image is None or int(has_image.sum()) < 2:
-        return torch.zeros(())
-    valid = (torch.arange(out.text.shape[1]) < lengths[:, None])[..., None]
-    text = (out.text * valid).sum(1) / lengths[:, None]
-    text, image = (F.normalize(x[has_image], dim=-1) for x in (text, out.image.mean(1)))
+    def part(codes: Tensor, scale: Tensor, labels: Tensor, trits: Tensor) -> Tensor:
+        return F.cross_entropy(model.math.linear(codes, trits) * (scale * gamma), labels, reduction="sum")
+
+    parts = [(codes[i:i + ROWS], scale[i:i + ROWS], labels[i:i + ROWS], trits) for i in range(0, len(labels), ROWS)]
+    save = torch.is_grad_enabled()
+    return torch.stack([checkpoint(part, *p, use_reentrant=False) if save else part(*p) for p in parts]).sum()
+
+
+def pair_features(out: Output, feed: Feed) -> tuple[Tensor, Tensor]:
+    """Unit vectors [B, d] of the text (mean of the states before fusion) and of the picture (mean of its tokens)."""
+    valid = (torch.arange(out.text.shape[1], device=out.text.device) < feed.lengths[:, None])[..., None]
+    text = (out.text * valid).sum(1) / feed.lengths[:, None]
+    return F.normalize(text, dim=-1), F.normalize(out.image.mean(1), dim=-1)
+
+
+def contrastive_loss(text: Tensor, image: Tensor, temperature: float) -> Tensor:
+    """Symmetric InfoNCE of unit vectors [n, d], row i of one belonging to row i of the other; 0 where n < 2."""
+    if len(text) < 2:
+        return text.new_zeros(())
     similarity = text @ image.T / temperature
-    target = torch.arange(len(similarity))
+    target = torch.arange(len(similarity), device=text.device)
     return (F.cross_entropy(similarity, target) + F.cross_entropy(similarity.T, target)) / 2
 
 
-def total_loss(cfg: TrainConfig, out: Output, labels: Tensor, lengths: Tensor,
-               has_image: Tensor) -> tuple[Tensor, dict[str, float]]:
-    """The weighted sum and its parts, for the log."""
-    lm = language_loss(out, labels)
-    cm = contrastive_loss(out, lengths, has_image, cfg.contrastive_temperature) if cfg.contrastive_weight else torch.zeros(())
-    loss = lm + cfg.contrastive_weight * cm + cfg.memory_weight * out.memory_change
-    return loss, {"lm": lm.item(), "contrastive": cm.item(), "memory": out.memory_change.item()}
+class Objective(nn.Module):
+    """Model and losses in one module, so that what is wrapped for several processes is all that has gradients.
+
+    forward: a feed and the factor of the cross-modal loss -> (loss, parts float32 [5] as ``PARTS`` names them, final queries
+    [writes, d] of the whole batch). ``cosine`` and ``contrastive`` are 0 where the batch has no ``pairs``.
+    """
+
+    def __init__(self, model: BitMar, cfg: TrainConfig, world: World = World()) -> None:
+        super().__init__()
+        self.model, self.cfg, self.world = model, cfg, world
+
+    def forward(self, feed: Feed, boost: float = 1.0) -> tuple[Tensor, Tensor, Tensor]:
+        cfg, model = self.cfg, self.model
+        out = model(feed.tokens, feed.images, feed.has_image, feed.at, logits=not model.recompute)
+        lm = language_loss(model, out, feed.labels)
+        cm, cosine, pairs = lm.new_zeros(()), lm.new_zeros(()), 0
+        if out.image is not None:
+            text, image = (self.world.gather(x) for x in pair_features(out, feed))
+            if feed.has_image is not None:
+                both = self.world.gather(feed.has_image)
+                text, image = text[both], image[both]
+            pairs = len(text)
+            if cfg.contrastive_weight:
+                cm = contrastive_loss(text, image, cfg.contrastive_temperature)
+            if pairs:
+                cosine = (text * image).sum(-1).mean()
+        loss = lm * feed.share + (cfg.contrastive_weight * boost) * cm + cfg.memory_weight * out.memory_change
+        parts = torch.stack([lm * feed.share, out.memory_change, cm, cosine, cosine.new_tensor(float(pairs > 0))]).detach()
+        return loss, parts, self.final_queries(out.pooled, feed.lengths)
+
+    def final_queries(self, pooled: Tensor, lengths: Tensor) -> Tensor:
+        """Pooled query at the end of each of the last streams of the whole batch: the episodes to be written. [writes, d]"""
+        last = pooled[torch.arange(len(pooled), device=pooled.device), lengths - 1].detach()
+        last = self.world.gather(last)
+        return last[len(last) - min(self.cfg.writes_per_batch, len(last)):]

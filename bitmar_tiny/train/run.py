@@ -2,14 +2,18 @@
 
     RUN/run.json         model configuration, training settings, data and tokenizer identity
     RUN/tokenizer.bin    the tokenizer, as it goes into the frozen model
-    RUN/checkpoint...    see checkpoint.py;   RUN/logs   TensorBoard
+    RUN/checkpoint.pt, previous.pt    see checkpoint.py
+    RUN/log.jsonl, logs/    see logs.py;   RUN/training.svg, zero_fraction.svg    drawn from it at the end
+    RUN/data/            what was prepared from the data: drawings, tokens
 """
 
 from __future__ import annotations
 
 import json
+import math
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 from ..config import ModelConfig
 from ..data.tokenizer import Tokenizer
@@ -18,44 +22,75 @@ from ..files import atomic_file
 from ..frozen import FrozenModel
 from ..model.bitmar import BitMar
 from ..model.export import freeze
-from ..pipeline import Corpus
+from ..pipeline import Corpus, demo_corpus, file_corpus
+from ..report.training import plot_training
 from .checkpoint import load_model
 from .config import TrainConfig
+from .distributed import World
+from .holdout import look_at_holdout
+from .logs import read_log
 from .loop import train
 
 RUN_FILE, TOKENIZER_FILE = "run.json", "tokenizer.bin"
 
 
 def settings_for(cfg: ModelConfig, path: Path | None, changes: dict[str, Any]) -> TrainConfig:
-    """Training settings: the file's or the preset's, with the command line's on top."""
+    """Training settings: the file's or the preset's, with the command line's on top. ``steps`` given there silence epochs."""
     base = TrainConfig.load(path) if path else TrainConfig.for_preset(cfg.name)
+    if "steps" in changes:
+        changes = {"epochs": 0} | changes
     return TrainConfig.parse(base.model_dump() | changes, str(path or "settings"))
 
 
-def train_run(cfg: ModelConfig, tcfg: TrainConfig, corpus: Corpus, out: Path, resume: bool = True, progress: bool = True) -> BitMar:
+def train_run(cfg: ModelConfig, tcfg: TrainConfig, corpus: Corpus, out: Path, resume: bool = True, progress: bool = True,
+              world: World = World(), wandb: str | None = None, data: dict[str, Any] | None = None) -> BitMar:
     """Train in ``out``, resuming what is there. ``ConfigError`` if the run there is of other settings.
 
-    Returns the trained model (eval mode).
+    data: where the corpus was read from, for the record. Returns the trained model (eval mode).
     """
     if corpus.tokenizer.vocab_size != cfg.vocab_size:
         raise ConfigError(f"The tokenizer has {corpus.tokenizer.vocab_size} tokens, the model {cfg.vocab_size}.",
                           f"Set vocab_size={corpus.tokenizer.vocab_size}.")
-    record = {"model": cfg.model_dump(), "training": tcfg.model_dump(), "tokenizer": corpus.tokenizer.identity,
-              "pictures": len(corpus.train), "text_samples": len(corpus.texts)}
-    path = out / RUN_FILE
-    if resume and path.is_file():
-        there = _read(path)
-        different = [f"{part}.{key}" for part in ("model", "training") for key in record[part]
-                     if there.get(part, {}).get(key) != record[part][key]]
-        if different or any(there.get(k) != record[k] for k in ("tokenizer", "pictures", "text_samples")):
-            raise ConfigError(f"{out}: holds a run of other settings ({', '.join(different) or 'other data'}).",
-                              "Choose another folder with -o, or pass --restart to start over.")
-    with atomic_file(path) as f:
-        f.write((json.dumps(record, indent=1) + "\n").encode())
-    with atomic_file(out / TOKENIZER_FILE) as f:
-        f.write(corpus.tokenizer.to_bytes())
+    world.rows(tcfg.batch_size)
+    record = {"model": cfg.model_dump(), "training": tcfg.model_dump(mode="json"), "tokenizer": corpus.tokenizer.identity,
+              "pictures": len(corpus.train), "text_samples": len(corpus.texts), "data": data or {}}
+    if resume and (out / RUN_FILE).is_file():
+        _same_run(_read(out / RUN_FILE), record, out)
+    if world.main:
+        with atomic_file(out / RUN_FILE) as f:
+            f.write((json.dumps(record, indent=1) + "\n").encode())
+        with atomic_file(out / TOKENIZER_FILE) as f:
+            f.write(corpus.tokenizer.to_bytes())
     mixture = corpus.mixture(batch_size=tcfg.batch_size, max_len=tcfg.max_len, text_every=tcfg.text_every, seed=tcfg.seed)
-    return train(cfg, tcfg, mixture, out, resume=resume, progress=progress)
+    held = corpus.held_out_batches(batch_size=tcfg.batch_size, max_len=tcfg.max_len) if tcfg.holdout_every else []
+    epoch_steps = mixture.batches_per_epoch / tcfg.accumulation
+    if tcfg.epochs:
+        tcfg = tcfg.model_copy(update={"steps": math.ceil(tcfg.epochs * epoch_steps)})
+    model = train(cfg, tcfg, mixture, out, resume, progress, world, partial(look_at_holdout, mixtures=held, world=world) if held else None,
+                  epoch_steps, wandb)
+    if world.main:
+        plot_training(read_log(out), out)
+    return model
+
+
+def _same_run(there: dict[str, Any], record: dict[str, Any], out: Path) -> None:
+    """``ConfigError`` where a run's record differs; settings that it does not name had their defaults then."""
+    defaults = {"model": {}, "training": TrainConfig().model_dump(mode="json") | {"log_every": record["training"]["log_every"]}}
+    different = [f"{part}.{key}" for part in defaults for key in record[part]
+                 if (defaults[part] | there.get(part, {})).get(key) != record[part][key]]
+    if different or any(there.get(k) != record[k] for k in ("tokenizer", "pictures", "text_samples")):
+        raise ConfigError(f"{out}: holds a run of other settings ({', '.join(different) or 'other data'}).",
+                          "Choose another folder with -o, or pass --restart to start over.")
+
+
+def run_corpus(cfg: ModelConfig, tcfg: TrainConfig, data: dict[str, Any], progress: Callable[[int, int], None] | None = None) -> Corpus:
+    """The corpus that ``data`` names: {folder, captions, features, text}, the last three lists of paths, all empty for the demo's."""
+    folder = Path(data["folder"])
+    captions, features, texts = (list(map(Path, data.get(k, ()))) for k in ("captions", "features", "text"))
+    if not captions and not texts:
+        return demo_corpus(folder, cfg, progress)
+    return file_corpus(cfg, captions, features, texts, folder, caption_budget=tcfg.caption_tokens, text_budget=tcfg.text_tokens,
+                       hold_out=tcfg.holdout_tokens, progress=progress)
 
 
 def load_run(out: Path) -> tuple[BitMar, Tokenizer, dict[str, Any]]:

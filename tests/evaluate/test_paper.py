@@ -9,7 +9,7 @@ from rich.console import Console
 
 from bitmar_tiny.model.bitmar import BitMar
 from bitmar_tiny.report.paper import CHANCE_1, TABLE_1, TABLES
-from bitmar_tiny.report.training import ZeroFraction, _from_jsonl, gaussian_zero_fraction, zero_fraction_figure
+from bitmar_tiny.report.zero_fraction import ZeroFraction, _from_jsonl, gaussian_zero_fraction, zero_fraction_figure
 from support import TINY
 
 

@@ -2,13 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -19,26 +12,16 @@ from bitmar_tiny.model.bitmar import BitMar
 from bitmar_tiny.train import checkpoint
 from bitmar_tiny.train.augment import shift_patches
 from bitmar_tiny.train.config import TrainConfig
-from bitmar_tiny.train.loop import make_optimiser, train, train_step
+from bitmar_tiny.train.feed import Feeder, prepare
+from bitmar_tiny.train.loop import train
+from bitmar_tiny.train.trainer import Trainer
+from bitmar_tiny.train.probe import Codes
 from bitmar_tiny.train.schedule import learning_rate
 from bitmar_tiny.verify.script import random_image
 from support import TINY
+from train.toy import SETTINGS, Toy
 
-SETTINGS = TrainConfig(steps=6, batch_size=4, accumulation=1, lr=3e-3, warmup=2, restart_steps=6, checkpoint_every=1,
-                       dropout=0.1, augment_shift=1)
-
-
-class Toy:
-    """Batches that are a pure function of the step: captions on even steps, text on odd ones."""
-
-    def batch(self, step: int) -> Batch:
-        rng = np.random.default_rng(step)
-        lengths = rng.integers(3, 9, 4)
-        tokens = rng.integers(0, 257, (4, 8))
-        labels = np.where(np.arange(8) < lengths[:, None], np.roll(tokens, -1, 1), -100)
-        pictures = step % 2 == 0
-        images = np.stack([random_image(TINY, rng) for _ in range(4)]) if pictures else None
-        return Batch(tokens, labels, lengths, images, np.full(4, pictures), np.arange(4))
+SMALL = SETTINGS.model_copy(update={"augment_shift": 1})
 
 
 def state_of(model: BitMar) -> dict[str, np.ndarray]:
@@ -52,10 +35,10 @@ def assert_same(a, b):
 
 
 def test_resuming_continues_bit_identically(tmp_path):
-    whole = state_of(train(TINY, SETTINGS, Toy(), tmp_path / "a", progress=False))
-    half = SETTINGS.model_copy(update={"steps": 3})
-    train(TINY, half, Toy(), tmp_path / "b", progress=False)
-    assert_same(whole, state_of(train(TINY, SETTINGS, Toy(), tmp_path / "b", progress=False)))
+    whole = state_of(train(TINY, SMALL, Toy(TINY), tmp_path / "a", progress=False))
+    half = SMALL.model_copy(update={"steps": 3})
+    train(TINY, half, Toy(TINY), tmp_path / "b", progress=False)
+    assert_same(whole, state_of(train(TINY, SMALL, Toy(TINY), tmp_path / "b", progress=False)))
 
 
 def test_threads_do_not_change_a_bit():
@@ -72,12 +55,10 @@ def test_threads_do_not_change_a_bit():
             return batch
 
     def few_steps() -> dict[str, np.ndarray]:
-        torch.manual_seed(0)
-        model = BitMar(cfg).train()
-        optimiser = make_optimiser(model, SETTINGS)
-        for step in range(4):
-            train_step(model, optimiser, SETTINGS, Same(), step)
-        return state_of(model)
+        trainer = Trainer(cfg, SETTINGS.model_copy(update={"dropout": 0.0}))
+        for _ in range(4):
+            trainer.advance([prepare(Same().batch(0))])
+        return state_of(trainer.model)
 
     torch.set_num_threads(4)
     try:
@@ -88,60 +69,37 @@ def test_threads_do_not_change_a_bit():
         torch.set_num_threads(threads)
 
 
-def test_kill_nine_in_the_middle(tmp_path):
-    """A process killed while it trains and saves leaves a checkpoint that continues to the same bits."""
-    long = SETTINGS.model_copy(update={"steps": 40, "restart_steps": 40})
-    code = ("import sys; sys.path[:0] = sys.argv[2:]\n"
-            "from test_train import *\nfrom pathlib import Path\n"
-            "train(TINY, SETTINGS.model_copy(update={'steps': 40, 'restart_steps': 40}), Toy(), Path(sys.argv[1]), progress=False)")
-    here = Path(__file__).parent
-    for attempt in range(3):
-        process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "run"), str(here), str(here.parent), str(here.parents[1])])
-        deadline = time.monotonic() + 60
-        seen = checkpoint.load(tmp_path / "run")["step"] if attempt else 0
-        while process.poll() is None and time.monotonic() < deadline:
-            state = checkpoint.load(tmp_path / "run")     # readable at every moment
-            if state is not None and state["step"] >= seen + 3:
-                break
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    assert checkpoint.load(tmp_path / "run")["step"] < 40
-    resumed = train(TINY, long, Toy(), tmp_path / "run", progress=False)
-    assert_same(state_of(train(TINY, long, Toy(), tmp_path / "whole", progress=False)), state_of(resumed))
-    assert not [n for n in os.listdir(tmp_path / "whole") if n.endswith(".tmp")]
-
-
 @pytest.mark.parametrize("damage", [lambda d: d[:len(d) // 2], lambda d: b"", lambda d: b"not a checkpoint" * 9])
 def test_a_damaged_checkpoint_is_one_sentence(tmp_path, damage):
-    train(TINY, SETTINGS.model_copy(update={"steps": 1}), Toy(), tmp_path, progress=False)
+    train(TINY, SETTINGS.model_copy(update={"steps": 1}), Toy(TINY), tmp_path, progress=False)
     path = tmp_path / checkpoint.FILE
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(DataError, match="damaged or not a checkpoint"):
-        train(TINY, SETTINGS, Toy(), tmp_path, progress=False)
+        train(TINY, SETTINGS, Toy(TINY), tmp_path, progress=False)
 
 
 def test_a_checkpoint_of_another_model(tmp_path):
-    train(TINY, SETTINGS.model_copy(update={"steps": 1}), Toy(), tmp_path, progress=False)
+    train(TINY, SETTINGS.model_copy(update={"steps": 1}), Toy(TINY), tmp_path, progress=False)
     other = TINY.model_copy(update={"d_ffn": 64})
     with pytest.raises(DataError, match="another model"):
-        train(other, SETTINGS, Toy(), tmp_path, progress=False)
+        train(other, SETTINGS, Toy(TINY), tmp_path, progress=False)
 
 
-def test_ternary_codes_really_change_and_loss_falls():
-    torch.manual_seed(0)
-    cfg = SETTINGS.model_copy(update={"steps": 60, "restart_steps": 60, "dropout": 0.0})
-    model = BitMar(TINY).train()
-    optimiser = make_optimiser(model, cfg)
-    before = {n: model.matrix(n)[0].clone() for n in ("enc.0.wq", "dec.1.w2", "vision.w1", "head.w")}
-
-    class Same(Toy):
-        def batch(self, step):
-            return super().batch(step % 2)
-
-    losses = [train_step(model, optimiser, cfg, Same(), step)[0]["lm"] for step in range(60)]
+def test_every_parameter_learns_ternary_codes_change_and_loss_falls():
+    """In the loop itself, with its losses, memory writes and both kinds of batches: within 50 steps."""
+    cfg = SETTINGS.model_copy(update={"steps": 50, "restart_steps": 50, "dropout": 0.0})
+    trainer, codes, seen, losses = Trainer(TINY, cfg), Codes(), set(), []
+    codes.look(trainer.model, 0)
+    before = {n: trainer.model.matrix(n)[0].clone() for n in ("enc.0.wq", "dec.1.w2", "vision.w1", "head.w")}
+    with Feeder(Toy(TINY, repeat=2), cfg) as feeder:
+        for _ in range(50):
+            losses.append(trainer.advance([feeder.next()])["lm"])
+            seen |= {n for n, p in trainer.model.latent.items() if p.grad is not None and p.grad.abs().max() > 0}
+    assert seen == set(trainer.model.latent.keys())
     assert np.mean(losses[-6:]) < 0.6 * np.mean(losses[:6])
+    assert codes.look(trainer.model, 50)["changed"] > 0.01
     for name, trits in before.items():
-        assert (model.matrix(name)[0] != trits).float().mean() > 0.01, name
+        assert (trainer.model.matrix(name)[0] != trits).float().mean() > 0.01, name
 
 
 def test_cosine_restarts():

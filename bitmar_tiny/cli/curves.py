@@ -1,0 +1,32 @@
+"""bitmar-tiny curves"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ..errors import DataError
+from .app import results
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--png", is_flag=True, help="PNG instead of SVG.")
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder of the pictures (default: the run's).")
+def command(run: Path, png: bool, out: Path | None) -> None:
+    """Draw a training run, finished or not: losses, alignment with interventions, memory slots, and E_q by epoch (figure 3).
+
+    \b
+    Example: bitmar-tiny curves run -o figures
+    """
+    from ..report.training import plot_training
+    from ..train.logs import read_log
+
+    log, out = read_log(run), out or run
+    out.mkdir(parents=True, exist_ok=True)
+    paths = plot_training(log, out, "png" if png else "svg")
+    if not paths:
+        raise DataError(f"{run}: its log has no line yet.", "Wait for the first log_every steps.")
+    for path in paths:
+        results.print(str(path), soft_wrap=True)

@@ -1,0 +1,157 @@
+"""Text tokenised once, in parallel, into memory-mapped files; a build that was killed goes on where it was.
+
+    FOLDER/DIGEST/00012.tokens.npy   uint16, one piece of a source (removed when all are joined)
+    FOLDER/DIGEST/00012.sizes.npy    int32, tokens of each of its samples, EOS included
+    FOLDER/DIGEST/tokens.npy, sizes.npy   all pieces, in order; ``sizes.npy`` is written last
+
+DIGEST depends on the tokenizer and on name, size and time of every source file, so that what lies there is right as soon
+as it is whole, and every file appears whole (``files.atomic_file``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Callable, Sequence
+
+import numpy as np
+
+from ..errors import DataError
+from ..files import atomic_file, sweep
+from .corpus import read_captions, text_files
+from .files import write_npy
+from .tokenizer import Tokenizer
+from .tokens import Tokens
+
+#: Bytes of text, or captions, in one piece: about a second of work.
+PIECE_BYTES, PIECE_CAPTIONS = 4 << 20, 50_000
+FORMAT = 1
+_COPY = 1 << 24
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Part of a source: bytes [start, end) of a text file, every line that begins there, or elements of a captions file."""
+
+    number: int
+    path: Path
+    captions: bool
+    start: int
+    end: int
+
+    def samples(self) -> list[str]:
+        """The samples of this piece: lines as ``corpus.read_lines`` gives them, or captions."""
+        if self.captions:
+            return _captions(self.path)[self.start:self.end]
+        with open(self.path, "rb") as stream:
+            stream.seek(max(self.start - 1, 0))
+            if self.start:
+                stream.readline()                    # the line that began before, if there is one
+            data = stream.read(max(self.end - stream.tell(), 0))
+            if data and not data.endswith(b"\n"):
+                data += stream.readline()
+        lines = (line.strip() for line in data.decode("utf-8", errors="replace").split("\n"))
+        return [line for line in lines if line]
+
+
+_captions = lru_cache(maxsize=1)(read_captions)      # pieces of one file come one after the other
+
+
+def build_tokens(tokenizer: Tokenizer, paths: Sequence[Path | str], folder: Path, captions: bool = False,
+                 workers: int | None = None, progress: Callable[[int, int], None] | None = None) -> Tokens:
+    """Tokens of all samples of ``paths``: ``*.train`` files or folders, or captions files (JSON lists).
+
+    workers: processes (default: one for each processor); progress: called with (pieces done, pieces). ``DataError`` for
+    a source that cannot be read and for a full disk; what was finished by then is kept and not done again.
+    """
+    files = [Path(p) for p in paths] if captions else [f for p in paths for f in text_files(p)]
+    where = folder / _digest(tokenizer, files)
+    try:
+        return Tokens.of(np.load(where / "tokens.npy", mmap_mode="r"), np.load(where / "sizes.npy"))
+    except (OSError, ValueError):
+        pass
+    sweep(where)
+    pieces = _pieces(files, captions)
+    todo = [piece for piece in pieces if not _file(where, piece, "sizes").exists()]
+    done = len(pieces) - len(todo)
+    for _ in _work(tokenizer, todo, where, workers):
+        done += 1
+        if progress:
+            progress(done, len(pieces))
+    return _join(where, pieces)
+
+
+def _digest(tokenizer: Tokenizer, files: Sequence[Path]) -> str:
+    try:
+        seen = [(f.name, (stat := f.stat()).st_size, stat.st_mtime_ns) for f in files]
+    except OSError as error:
+        raise DataError(f"{error.filename}: cannot be read ({error.strerror}).") from None
+    return hashlib.sha256(json.dumps([FORMAT, tokenizer.identity, PIECE_BYTES, PIECE_CAPTIONS, seen]).encode()).hexdigest()[:16]
+
+
+def _pieces(files: Sequence[Path], captions: bool) -> list[Piece]:
+    spans = []
+    for path in files:
+        size, step = (len(_captions(path)), PIECE_CAPTIONS) if captions else (path.stat().st_size, PIECE_BYTES)
+        spans += [(path, start, min(start + step, size)) for start in range(0, size, step)]
+    return [Piece(i, path, captions, start, end) for i, (path, start, end) in enumerate(spans)]
+
+
+def _file(where: Path, piece: Piece, part: str) -> Path:
+    return where / f"{piece.number:05}.{part}.npy"
+
+
+def _work(tokenizer: Tokenizer, todo: list[Piece], where: Path, workers: int | None):
+    """Do the pieces, in as many processes as they are worth; yields once for each."""
+    workers = min(workers or os.cpu_count() or 1, len(todo))
+    if workers < 2:
+        for piece in todo:
+            yield _tokenise(tokenizer, piece, where)
+        return
+    with ProcessPoolExecutor(workers, get_context("spawn"), _begin, (tokenizer.to_bytes(), where)) as pool:
+        yield from pool.map(_one, todo)
+
+
+def _begin(tokenizer: bytes, where: Path) -> None:
+    global _here                                     # one tokenizer for each process: unpacking it takes a moment
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"   # the processes are the parallelism
+    _here = (Tokenizer.from_bytes(tokenizer), where)
+
+
+def _one(piece: Piece) -> None:
+    _tokenise(_here[0], piece, _here[1])
+
+
+def _tokenise(tokenizer: Tokenizer, piece: Piece, where: Path) -> None:
+    try:
+        samples = piece.samples()
+    except OSError as error:
+        raise DataError(f"{piece.path}: cannot be read ({error.strerror}).") from None
+    tokens = Tokens.encode(tokenizer, samples)
+    write_npy(_file(where, piece, "tokens"), tokens.flat)
+    write_npy(_file(where, piece, "sizes"), tokens.sizes)
+
+
+def _join(where: Path, pieces: list[Piece]) -> Tokens:
+    """One memory-mapped file of all pieces, copied a part at a time."""
+    sizes = np.concatenate([np.load(_file(where, p, "sizes")) for p in pieces]) if pieces else np.zeros(0, np.int32)
+    with atomic_file(where / "tokens.npy") as stream:
+        header = {"descr": "<u2", "fortran_order": False, "shape": (int(sizes.sum(dtype=np.int64)),)}
+        np.lib.format.write_array_header_1_0(stream, header)
+        for piece in pieces:
+            flat = np.load(_file(where, piece, "tokens"), mmap_mode="r")
+            for start in range(0, len(flat), _COPY):
+                stream.write(flat[start:start + _COPY].tobytes())
+    write_npy(where / "sizes.npy", sizes)
+    for piece in pieces:
+        for part in ("tokens", "sizes"):
+            with contextlib.suppress(OSError):
+                _file(where, piece, part).unlink()
+    return Tokens.of(np.load(where / "tokens.npy", mmap_mode="r"), sizes)
