@@ -97,7 +97,7 @@ def firmware_line(port: str, model: FrozenModel, flags: tuple[str, ...] = (), me
     board = load_board(name or "host")
     runs = {"host": "linux", "qemu": "bare"}[kind]
     if board.os != runs:
-        other = {"linux": f"Use host:{board.name}.", "bare": f"Use qemu:{board.name}."}.get(board.os, f"Name the port that a {board.name} is on.")
+        other = {"linux": f"Use host:{board.name}.", "bare": f"Use qemu:{board.name}."}.get(board.os, f"Name the port that the {board.name} is on.")
         raise ConfigError(f"{port}: firmware for {board.name} cannot be started so.", other)
     runner(board)                                  # complain before the work
     firmware = Firmware(model, board, family or None, flags, memory)
