@@ -8,7 +8,7 @@ cycles.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from bitmar_tiny.config import ModelConfig
