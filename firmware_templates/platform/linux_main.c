@@ -183,7 +183,6 @@ static int memory_failed(const options *o)
 
 static int remember(bm_state *s, const options *o)
 {
-    if (s->memory_on && !s->memory.rows.begin) return fail("--remember", "this memory is read-only");
     if (bm_end_episode(s) != BM_OK) return memory_failed(o);
 #if BM_MEMORY_IN_STORE
     if (s->memory_on)
@@ -207,6 +206,7 @@ static int generate(bm_state *s, const options *o)
                                             prompt, MAX_PROMPT, &count) != BM_TOKENIZER_OK)
         return fail("--prompt", "longer than this program takes");
     if (o->no_memory) s->memory_on = 0;
+    if (o->remember && s->memory_on && !s->memory.rows.begin) return fail("--remember", "this memory is read-only");
     for (size_t i = 0; i < count + o->tokens; i++) {
         const bm_status status = bm_step(s, token);
         if (status == BM_ERR_MEMORY) {
