@@ -11,15 +11,21 @@ from .errors import BitmarError, DataError
 
 
 @contextlib.contextmanager
-def atomic_file(path: Path | str, error: type[BitmarError] = DataError) -> Iterator[BinaryIO]:
+def atomic_file(path: Path | str, error: type[BitmarError] = DataError, make_folder: bool = True) -> Iterator[BinaryIO]:
     """Open a temporary neighbour for writing bytes; it becomes ``path`` only if the block succeeds.
 
-    The file and its folder are synced. ``error`` is raised, in one sentence, when the disk refuses.
+    The file and its folder are synced. ``error`` is raised, in one sentence, when the disk refuses or ``path`` is anything
+    but a file: a device must not be replaced by one. ``make_folder=False``: where a card may not be mounted, its folder is not made.
     """
     path = Path(path)
+    if path.exists() and not path.is_file():
+        raise error(f"{path}: is a {'folder' if path.is_dir() else 'device or a pipe'}, not a file.", "Choose another name.")
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if make_folder:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        elif not path.parent.is_dir():
+            raise error(f"{path}: there is no folder {path.parent}.", "Mount the card, or make the folder.")
         with open(temporary, "wb") as stream:
             yield stream
             stream.flush()
@@ -41,3 +47,20 @@ def sweep(folder: Path | str) -> None:
     for path in Path(folder).glob(".*.tmp"):
         with contextlib.suppress(OSError):
             path.unlink()
+
+
+def write_device(path: Path, data: bytes, error: type[BitmarError] = DataError) -> None:
+    """Write ``data`` to the start of a block device and sync it. ``error``, in one sentence, if it is too small, mounted or refuses."""
+    try:
+        device = os.open(path, os.O_RDWR | os.O_EXCL)       # of a block device: not while it is mounted
+        with open(device, "r+b") as stream:
+            size = stream.seek(0, os.SEEK_END)
+            if size < len(data):
+                raise error(f"{path}: has {size:,} bytes, {len(data):,} are needed.", "Choose a larger card or partition.")
+            stream.seek(0)
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError as problem:
+        raise error(f"{path}: cannot be written ({problem.strerror or problem}).",
+                    "Check that it is not mounted, not write-protected, and that you may write to it.") from None

@@ -16,7 +16,7 @@ from typing import BinaryIO
 import numpy as np
 
 from .errors import StoreError
-from .files import atomic_file
+from .files import atomic_file, write_device
 from .golden import numerics as nm
 
 VERSION, UNIT, GROUP = 1, 4096, 7
@@ -25,6 +25,7 @@ SEAL = UNIT - 4                                                    # CRC-32 of w
 HOMES, HIGH_CRC, LOW_CRC, SCALES, USAGE = 16, 20, 48, 128, 1920    # in a unit of state
 ROWS = nm.READ_BLOCK
 REMAKE = "Make a new one with 'bitmar-tiny memory reset', or restore a copy with 'bitmar-tiny memory import'."
+SALVAGE = "'bitmar-tiny memory export --salvage' keeps the rest; 'bitmar-tiny memory reset' starts anew."
 
 
 @dataclass(frozen=True)
@@ -119,9 +120,13 @@ class MemoryStore:
 
     @classmethod
     def create(cls, path: Path | str, memory: Memory, digest: str) -> "MemoryStore":
-        """Write a new store, atomically; what was at ``path`` is replaced. ``StoreError`` if the disk refuses."""
+        """Write a new store, atomically; what was at ``path`` is replaced. On a block device (a card's raw blocks) it is written in
+        place. ``StoreError`` if the disk refuses, has no such folder or too little room."""
         store = cls(Path(path), Layout(memory.slots, memory.width), digest, 1)
-        with atomic_file(store.path, StoreError) as f:
+        if store.path.is_block_device():
+            write_device(store.path, store._image(memory), StoreError)
+            return store
+        with atomic_file(store.path, StoreError, make_folder=False) as f:
             f.write(store._image(memory))
         return store
 
@@ -149,7 +154,8 @@ class MemoryStore:
         """The live memory. ``StoreError`` names the first damaged piece of it."""
         memory, damaged = self.check()
         if damaged:
-            raise StoreError(f"{self.path}: {damaged[0]} {'is' if len(damaged) == 1 else f'and {len(damaged) - 1} more are'} damaged.", REMAKE)
+            more = f" and {len(damaged) - 1} more" if len(damaged) > 1 else ""
+            raise StoreError(f"{self.path}: damaged: {damaged[0]}{more}.", SALVAGE)
         return memory
 
     def check(self) -> tuple[Memory, list[str]]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from bitmar_tiny.frozen import FrozenModel
 from bitmar_tiny.golden.model import forget_threshold
+from bitmar_tiny.store import Layout
 from bitmar_tiny.taps import tap_table
 
 from . import lower as lowering
@@ -33,7 +34,7 @@ def _shapes(model: FrozenModel, board: Board) -> dict[str, Any]:
     return {"digest_bytes": bytes.fromhex(model.digest), "image_grid": math.isqrt(cfg.image_tokens), "c_float": c_float,
             "forget_threshold": forget_threshold(cfg), "eos": cfg.vocab_size - 1, "token_bits": lowering.token_bits(model),
             "head_rows": head_rows(cfg, board), "candidates_bytes": CANDIDATES, "scores": scores(cfg), "kv_bytes": kv_bytes(cfg),
-            "memory_bytes": memory_bytes(cfg)}
+            "memory_bytes": memory_bytes(cfg), "store_bytes": Layout(cfg.memory_slots, cfg.d_model).size}
 
 
 def _blob(blob: lowering.Blob, plan: Plan) -> dict[str, Any]:

@@ -91,8 +91,9 @@ def emit(model: FrozenModel, board: Board, out: Path | str, family: str | None =
     blob = lowering.lower(model, family, head_bits, memory if memory in lowering.MEMORY_TIERS[1:] else "ram")
     if board.os == "espidf":
         espidf.check(board, blob)
-    plan = make_plan(model.config, blob, board, memory if memory in arenas else None)
-    project = Project(out, board, family, plan, blob, estimates(model.config, blob, board, plan),
+    pinned = memory if memory in arenas else None
+    plan = make_plan(model.config, blob, board, pinned)
+    project = Project(out, board, family, plan, blob, estimates(model.config, blob, board, plan, pinned),
                       memory_cost(model.config, blob, board, plan))
     values = context(model, board, family, blob, plan) | {"version": version(), "backbone": declared}
     sources = _copy_sources(project)

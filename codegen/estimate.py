@@ -2,20 +2,22 @@
 
 Memory behind a cache (a region with ``cache_line``) hangs on one bus, which serves one core at a time. Work that is split
 over the cores takes max(bus, (bus + compute) / cores): while one core waits for its line, the others compute. Work of one
-core takes bus + compute. Prefetching would hide the smaller of the two. Reads of other memory are part of the kernels'
-cycles.
+core takes bus + compute. Prefetching would hide the smaller of the two. A memory in a store is read ahead while one core
+computes on what came before: max(store, compute). Reads of other memory are part of the kernels' cycles.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from bitmar_tiny.config import ModelConfig
+from bitmar_tiny.errors import FitError
 
 from .boards import Board, Speed
 from .buffers import buffer_traffic
 from .lower import Blob
+from .memory_cost import store_read_bytes
 from .pack import packed5_size
 from .plan import SHORT_CONTEXT, Plan, make_plan
 
@@ -25,10 +27,12 @@ SPLIT_KEYS = 8192           # BM_SPLIT_KEYS: shorter attention stays on one core
 
 @dataclass(frozen=True)
 class Part:
-    """One part of a token: compute time of one core doing all of it, time on the bus, and what passes; milliseconds."""
+    """One part of a token: compute time of one core doing all of it, and of the cores that it is split over; time on the bus
+    (or of the store), and what passes. Milliseconds."""
 
     name: str
     compute_ms: float
+    shared_ms: float
     bus_ms: float
     ms: float
     bytes: dict[str, float]
@@ -64,10 +68,10 @@ class Estimate:
 
     @property
     def bottleneck(self) -> str:
-        """The part that takes longest, and what it waits for."""
+        """The part that takes longest, and the larger of its two times: reading, or computing on its cores."""
         worst = max(self.parts, key=lambda p: p.ms)
         where = max(worst.bytes, key=worst.bytes.get, default="memory")
-        waits = f"reading {where}" if worst.bus_ms > worst.ms / 2 else "computing"
+        waits = f"reading {where}" if worst.bus_ms > worst.shared_ms else "computing" + " on one core" * (worst.shared_ms == worst.compute_ms)
         return f"{worst.name}, {waits}: {worst.ms:.1f} of {self.ms:.1f} ms"
 
     def as_dict(self) -> dict[str, Any]:
@@ -75,41 +79,50 @@ class Estimate:
                 "bound_per_s": self.bound_per_s, "bottleneck": self.bottleneck, "bytes": self.bytes, "parts": [asdict(p) for p in self.parts]}
 
 
-def estimates(cfg: ModelConfig, blob: Blob, board: Board, plan: Plan) -> list[Estimate]:
-    """The plan at a short and at a full window, then what the other head and prefetching would give. [] without figures."""
+def estimates(cfg: ModelConfig, blob: Blob, board: Board, plan: Plan, memory_region: str | None = None) -> list[Estimate]:
+    """The plan at a short and at a full window, then what the other head (if it fits) and prefetching would give. [] without
+    figures. ``memory_region``: as the plan was made with."""
     if board.speed is None or board.speed.family != blob.family:
         return []
     found = [estimate(cfg, blob, board, plan, "this plan", SHORT_CONTEXT)]
     if cfg.context > SHORT_CONTEXT:
         found.append(estimate(cfg, blob, board, plan, "this plan, full window", cfg.context))
-    other = blob if blob.head_bits == "1.6" else _smaller_head(cfg, blob)
-    if other is not blob:
-        found.append(estimate(cfg, other, board, make_plan(cfg, other, board), "with --head-bits 1.6", SHORT_CONTEXT))
+    other = None if blob.head_bits == "1.6" else _smaller_head(cfg, blob, board, memory_region)
+    if other:
+        found.append(estimate(cfg, other[0], board, other[1], "with --head-bits 1.6", SHORT_CONTEXT))
     found.append(estimate(cfg, blob, board, plan, "if prefetching hid the latency", SHORT_CONTEXT, prefetch=True))
-    if other is not blob:
-        found.append(estimate(cfg, other, board, make_plan(cfg, other, board), "both", SHORT_CONTEXT, prefetch=True))
+    if other:
+        found.append(estimate(cfg, other[0], board, other[1], "both", SHORT_CONTEXT, prefetch=True))
     return found
 
 
-def _smaller_head(cfg: ModelConfig, blob: Blob) -> Blob:
-    """The blob's sections with a 1.6-bit head of zeros: its size is all that a plan needs."""
-    smaller = Blob(blob.family, blob.digest, "1.6")
+def _smaller_head(cfg: ModelConfig, blob: Blob, board: Board, memory_region: str | None) -> tuple[Blob, Plan] | None:
+    """The blob's sections with a 1.6-bit head of zeros (its size is all that a plan needs), and their plan; None if they do not fit."""
+    smaller = Blob(blob.family, blob.digest, "1.6", blob.memory)
     for s in blob.sections:
         smaller.add(s.name, bytes(packed5_size(cfg.vocab_size, cfg.d_model)) if s.name == "head_w" else s.data, s.what, *s.source)
-    return smaller
+    try:
+        return smaller, make_plan(cfg, smaller, board, memory_region)
+    except FitError:                            # the head's table takes room that a smaller arena may not have
+        return None
 
 
 def estimate(cfg: ModelConfig, blob: Blob, board: Board, plan: Plan, what: str, context: int, prefetch: bool = False) -> Estimate:
     """One token. ``prefetch``: memory at ``prefetch_mb_s``, hidden behind the computing as far as it goes."""
     work = _compute(cfg, board.speed, blob.head_bits, min(context, cfg.context))
     bytes_of = _traffic(cfg, plan, context)
+    store = next((r for r in plan.regions if "store" in r.holds), None) if blob.memory == "sd" else None
+    if store:
+        bytes_of["memory"] = {store.name: store_read_bytes(cfg) / cfg.read_every}
     rate = {r.name: (r.prefetch_mb_s if prefetch and r.prefetch_mb_s else r.read_mb_s) for r in plan.regions if r.cache_line and r.read_mb_s}
+    rate |= {store.name: store.read_mb_s} if store and store.read_mb_s else {}
     parts = []
     for name, (alone, split) in work.items():
         moved = bytes_of.get(name, {})
         bus = sum(size / rate[region] / 1e3 for region, size in moved.items() if region in rate)
         one, many = (cycles / board.speed.clock_mhz / 1e3 for cycles in (alone, split))
-        parts.append(Part(name, one + many, bus, _time(one, many, bus, board.speed.cores, prefetch), moved))
+        ahead = prefetch or store is not None and name == "memory"
+        parts.append(Part(name, one + many, one + many / board.speed.cores, bus, _time(one, many, bus, board.speed.cores, ahead), moved))
     return Estimate(what, context, parts)
 
 

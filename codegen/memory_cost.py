@@ -52,7 +52,7 @@ def memory_cost(cfg: ModelConfig, blob: Blob, board: Board, plan: Plan) -> Memor
     region = _region(blob, board, plan)
     if blob.memory == "sd":
         at = Layout(cfg.memory_slots, cfg.d_model)
-        read, rows = at.blocks * at.plane + at.groups * UNIT, 2 * at.blocks * at.plane
+        read, rows = store_read_bytes(cfg), 2 * at.blocks * at.plane
         least = at.groups * UNIT + RECORDS
     else:
         read, rows, least = memory_read_bytes(cfg), cfg.memory_slots * 2 * pad(cfg.d_model), 8 * cfg.memory_slots
@@ -67,6 +67,12 @@ def memory_cost(cfg: ModelConfig, blob: Blob, board: Board, plan: Plan) -> Memor
     wrote = [_ms(n, region.write_mb_s or region.read_mb_s) for n in (least, most)]
     times = [None if w is None or taken is None or most == 0 else w + taken for w in wrote]
     return MemoryCost(blob.memory, region.name, cfg.memory_slots, read, read_ms, least, most, *times)
+
+
+def store_read_bytes(cfg: ModelConfig) -> int:
+    """Bytes that one read of a memory in a store moves: the high planes and the state of every group."""
+    at = Layout(cfg.memory_slots, cfg.d_model)
+    return at.blocks * at.plane + at.groups * UNIT
 
 
 def _region(blob: Blob, board: Board, plan: Plan) -> Region:

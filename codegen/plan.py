@@ -14,7 +14,7 @@ from bitmar_tiny.config import ModelConfig
 from bitmar_tiny.errors import FitError
 
 from .boards import Board, Region
-from .buffers import arena_buffers, buffer_traffic, layers, pad, section_traffic, slot_bytes
+from .buffers import Buffer, arena_buffers, buffer_traffic, layers, pad, section_traffic, slot_bytes
 from .lower import Blob
 from .pack import packed5_size
 
@@ -23,6 +23,8 @@ PLACE_BITS = 28      # bitmar.h: region above, offset below
 SHORT_CONTEXT = 32
 #: A section is copied if one token reads this share of it; below, room and time at boot are worth more.
 COPY_WORTH = 1 / 64
+#: Heat of what is placed before all that a token reads once (at most 1): what has only one region to be in comes after scratch.
+SCRATCH, PINNED = 3.0, 2.0
 
 
 @dataclass(frozen=True)
@@ -139,9 +141,13 @@ def make_plan(cfg: ModelConfig, blob: Blob, board: Board, memory_region: str | N
 
 
 def _buffers(cfg: ModelConfig, blob: Blob, board: Board, memory_region: str | None = None) -> list[_Item]:
-    return [_Item(b.name, "arena", b.size, b.what, 0 if b.scratch else (reads := buffer_traffic(cfg, b.name, b.size, SHORT_CONTEXT)),
-                  True, 2.0 if b.scratch else reads / b.size, memory_region if b.name == "memory" else None)
-            for b in arena_buffers(cfg, board, blob.head_bits, blob.memory)]
+    def item(b: Buffer) -> _Item:
+        only = memory_region if b.name == "memory" else None
+        reads = 0 if b.scratch else buffer_traffic(cfg, b.name, b.size, SHORT_CONTEXT)
+        heat = SCRATCH if b.scratch else PINNED if only else reads / b.size
+        return _Item(b.name, "arena", b.size, b.what, reads, True, heat, only)
+
+    return [item(b) for b in arena_buffers(cfg, board, blob.head_bits, blob.memory)]
 
 
 def _fill(board: Board, items: list[_Item]) -> _Arenas | None:

@@ -14,7 +14,7 @@ from ..errors import ConfigError, StoreError
 from ..evaluate.inspect import Near, Summary, load_source, memory_of, nearest, summarise
 from ..files import atomic_file
 from ..frozen import FrozenModel
-from ..store import Memory, MemoryStore
+from ..store import SALVAGE, Memory, MemoryStore
 from .app import notes, print_json, results
 from .common import json_option, load_picture
 
@@ -108,8 +108,7 @@ def verify(store: Path, model: Path | None, as_json: bool) -> None:
     for piece in [] if as_json else opened.damaged:
         notes.print(f"{store}: {piece} is damaged; its other copy is whole, and the next episode mends it.")
     if lost:
-        error = StoreError(f"{store}: {'; '.join(lost)}: damaged.", "'bitmar-tiny memory export --salvage' keeps the rest; "
-                           "'memory reset' starts anew.")
+        error = StoreError(f"{store}: damaged: {'; '.join(lost)}.", SALVAGE)
         error.exit_code = 1
         raise error
     if not as_json:
@@ -131,7 +130,7 @@ def export(store: Path, out: Path, salvage: bool, force: bool) -> None:
     opened = MemoryStore.open(store)
     memory = opened.check()[0] if salvage else opened.read()
     meta = {"format": SNAPSHOT, "version": "1", "model_sha256": opened.digest, "commit": str(opened.sequence)}
-    with atomic_file(out, StoreError) as f:
+    with atomic_file(out, StoreError, make_folder=False) as f:
         f.write(safetensors_save({"codes": memory.codes, "scales": memory.scales, "usage": memory.usage}, meta))
     notes.print(f"Wrote {out}: {memory.slots} slots, commit {opened.sequence}.")
 

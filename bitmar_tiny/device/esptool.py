@@ -20,6 +20,8 @@ CONNECT_S = 40.0            # reset, sync, upload of esptool's helper program
 IDLE_S = 30.0               # without a line of output
 CONNECT_ATTEMPTS = 3
 
+LOST = (r"chip stopped responding|serial exception error|Lost connection|device disconnected|Input/output error|Errno 5\b|Write timeout|The chip stopped",
+        "the connection was lost in the middle", "Check cable and power, then run the command again.")
 #: What esptool prints -> what it means, and what to do. The first that matches counts.
 WORDS: tuple[tuple[str, str, str], ...] = (
     (r"No such file or directory|could not open port .*FileNotFound|does(n't| not) exist.*\(\[Errno 2\]", "there is no such port",
@@ -28,8 +30,7 @@ WORDS: tuple[tuple[str, str, str], ...] = (
     (r"Resource busy|Device or resource busy|Errno 16|Could not exclusively lock|Resource temporarily unavailable",
      "another program uses the port", "Close the serial monitor; 'bitmar-tiny ports' names it."),
     (r"This chip is ([\w-]+), not ([\w-]+)", r"the chip is a {1}, the board profile is for a {2}", "Choose the board with --board."),
-    (r"chip stopped responding|serial exception error|Lost connection|device disconnected|Input/output error|Errno 5\b|Write timeout|The chip stopped",
-     "the connection was lost in the middle", "Check cable and power, then run the command again."),
+    LOST,
     (r"No serial data received|Wrong boot mode|Failed to connect|Invalid head of packet|Timed out waiting for packet",
      "the chip does not answer as a boot loader",
      "Hold BOOT, press RESET, release BOOT, and run the command again; check that the cable carries data."),
@@ -113,7 +114,9 @@ def _end(process: subprocess.Popen) -> None:
 
 
 def words_for(text: str, port: Port) -> DeviceError:
-    """The error that esptool's output stands for."""
+    """The error that esptool's output stands for. A port that is gone was there when the command began (``ports.check``)."""
+    if port.name.startswith("/") and not Path(port.name).exists():
+        return DeviceError(f"{port.name}: {LOST[1]}.", LOST[2])
     errors = text[max(text.lower().find("error"), 0):]
     for pattern, meaning, hint in WORDS:
         found = re.search(pattern, errors)

@@ -36,6 +36,8 @@ def write(pieces: list[Piece], board: Board, port: Port, verify: bool = True,
         there = ", ".join(d["name"] for d in done) or "nothing of this project that is known to be whole"
         rest = ", ".join(p.name for p in pieces[len(done):])
         raise DeviceError(error.message, f"{error.hint} On the board now: {there}; not yet: {rest}.") from None
+    if done and done[-1]["state"] == "already there":       # so the last call was not one that starts the program
+        _start(port)
     return done
 
 
@@ -47,6 +49,11 @@ def _check_chip(flash: Flash, port: Port) -> None:
     if size is not None and size < flash.size:
         raise DeviceError(f"{port.name}: the chip has {size >> 20} MB of flash, the board profile says {flash.size >> 20} MB.",
                           "Choose the board that you have with --board.")
+
+
+def _start(port: Port) -> None:
+    """Leave the boot loader: esptool resets the chip after a command that only asks."""
+    run(port, ["flash-id"], limit_s=20, last=True)
 
 
 def _one(piece: Piece, port: Port, verify: bool, report: Report, last: bool) -> dict[str, Any]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
 import os
 import pty
 import select
 import signal
+import struct
 import subprocess
+import termios
 import tty
 from typing import Callable, Protocol
 
@@ -37,6 +40,9 @@ class Line(Protocol):
 
     def write(self, data: bytes) -> int:
         """How many bytes were taken; never waits."""
+
+    def unsent(self) -> int:
+        """Bytes that were taken and have not left yet."""
 
     def close(self) -> None: ...
 
@@ -67,6 +73,12 @@ class FdLine:
             return 0
         except OSError as error:
             raise self._gone(error) from None
+
+    def unsent(self) -> int:
+        try:
+            return struct.unpack("i", fcntl.ioctl(self.fd, termios.TIOCOUTQ, b"\0\0\0\0"))[0]
+        except OSError:                        # the line does not tell
+            return 0
 
     def close(self) -> None:
         if self.fd >= 0:

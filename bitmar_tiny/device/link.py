@@ -226,7 +226,9 @@ class Link:
         now = time.monotonic()
         if self._out and now - self._progress > STALL_S:
             raise self._stalled()
-        if self._sent != self._head and now - self._since >= self._wait:
+        if self._wire or self.line.unsent():
+            self._since = now                  # it is not on its way yet: a slow line must not be filled with repetitions
+        elif self._sent != self._head and now - self._since >= self._wait:
             self._repeat()
             self._wait = min(2 * self._wait, WAIT_MOST_S)
         elif self._again and now - self._repeated >= HASTE_S + 2 * self._round:

@@ -88,7 +88,9 @@ def rest(usage: np.ndarray) -> np.ndarray:
 
 
 def summarise(source: Source, model: FrozenModel | None = None) -> Summary:
-    """Figures of one memory."""
+    """Figures of one memory. ``StoreError`` if it is not the model's."""
+    if model is not None:
+        _check_owner(source, model)
     m = source.memory
     share = m.usage / max(int(m.usage.sum(dtype=np.int64)), 1)
     entropy = -float(np.sum(share[share > 0] * np.log(share[share > 0])))
@@ -99,9 +101,7 @@ def summarise(source: Source, model: FrozenModel | None = None) -> Summary:
 
 def nearest(source: Source, model: FrozenModel, tokens: Sequence[int], picture: np.ndarray | None, count: int) -> list[Near]:
     """The slots that answer the query which the model forms from a picture (float32 [image_inputs, 768]) and ``tokens``."""
-    if source.digest != model.digest:
-        raise StoreError(f"{source.name}: the memory belongs to another model (SHA-256 {source.digest[:12]}...).",
-                         "Name the model that it belongs to with --model.")
+    _check_owner(source, model)
     golden = GoldenModel(model.config, model.arrays, memory_on=False)
     if picture is not None:
         golden.set_image(picture)
@@ -117,3 +117,9 @@ def nearest(source: Source, model: FrozenModel, tokens: Sequence[int], picture: 
     cosine = np.divide(rows @ query, length, out=np.zeros(len(rows), np.float32), where=length > 0)
     return [Near(int(i), float(share[i]), float(cosine[i]), float(m.usage[i] * len(rows) / nm.USAGE_ONE), float(still[i]))
             for i in np.argsort(-share, kind="stable")[:count]]
+
+
+def _check_owner(source: Source, model: FrozenModel) -> None:
+    if source.digest != model.digest:
+        raise StoreError(f"{source.name}: the memory belongs to another model (SHA-256 {source.digest[:12]}...).",
+                         "Name the model that it belongs to with --model.")

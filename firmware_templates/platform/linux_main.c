@@ -185,7 +185,6 @@ static int memory_failed(const options *o)
 
 static int remember(bm_state *s, const options *o)
 {
-    if (s->memory_on && !s->memory.rows.begin) return fail("--remember", "this memory is read-only");
     if (bm_end_episode(s) != BM_OK) return memory_failed(o);
 #if BM_MEMORY_IN_STORE
     if (s->memory_on)
@@ -208,6 +207,7 @@ static int generate(bm_state *s, const options *o)
     if (o->prompt[0] && bm_tokenizer_encode(&s->tokenizer, (const uint8_t *)o->prompt, strlen(o->prompt), cells, MAX_PROMPT,
                                             prompt, MAX_PROMPT, &count) != BM_TOKENIZER_OK)
         return fail("--prompt", "longer than this program takes");
+    if (o->remember && s->memory_on && !s->memory.rows.begin) return fail("--remember", "this memory is read-only");
     for (size_t i = 0; i < count + o->tokens; i++) {
         const bm_status status = bm_step(s, token);
         if (status == BM_ERR_MEMORY) {

@@ -40,6 +40,27 @@ def test_settings_exist_and_are_taken(idf_project, kconfiglib):
     assert config.syms["SPIRAM_MODE_OCT"].str_value == ("y" if octal else "n") and octal == ("r8" in idf_project.board.name)
 
 
+def test_files_on_a_card_that_are_no_8_3_names_come_with_long_names(idf_project, kconfiglib):
+    config = kconfiglib.Kconfig(str(KCONFIG))
+    assert config.syms["FATFS_LFN_NONE"].str_value == "y", "FatFs alone finds 8.3 names only"
+    for i, path in enumerate(settings_of(idf_project)):
+        config.load_config(str(path), replace=i == 0)
+    names = re.findall(r'#define STORE CARD "/([^"]+)"', "".join(p.read_text() for p in (idf_project.path / "main").glob("*.c")))
+    assert len(names) == (idf_project.memory_store is not None)
+    long = [n for n in names if not re.fullmatch(r"[A-Za-z0-9_-]{1,8}(\.[A-Za-z0-9_-]{1,3})?", n)]
+    assert config.syms["FATFS_LFN_HEAP"].str_value == ("y" if long else "n")
+
+
+def test_readme_says_how_the_store_gets_to_the_board(idf_project):
+    text, partition = (idf_project.path / "README.md").read_text(), idf_project.board.flash.partition("memory")
+    if idf_project.memory_store is None:
+        assert "memory.store" not in text
+        return
+    fits = partition and idf_project.memory_store.stat().st_size <= partition.size
+    assert "cp memory.store" in text and "menuconfig" in text
+    assert ("write-flash" in text) == bool(fits) and (not fits or f"write-flash {partition.offset:#x} memory.store" in text)
+
+
 def test_menu_of_the_board(idf_project, kconfiglib):
     used = set(re.findall(r"CONFIG_(BITMAR_\w+)", "".join(p.read_text() for p in idf_project.path.rglob("*") if p.suffix in (".c", ".txt"))))
     config = kconfiglib.Kconfig(str(idf_project.path / "main" / "Kconfig.projbuild"))

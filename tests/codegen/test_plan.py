@@ -10,8 +10,9 @@ from bitmar_tiny.errors import ConfigError, FitError
 from bitmar_tiny.frozen import random_model
 from codegen.boards import Board, load_board
 from codegen.buffers import arena_buffers
-from codegen.estimate import estimates
+from codegen.estimate import Estimate, Part, estimates
 from codegen.lower import lower
+from codegen.memory_cost import memory_cost
 from codegen.plan import make_plan
 
 from support import TINY
@@ -133,6 +134,37 @@ def test_estimates_are_what_bytes_and_cycles_make(paper):
     assert head.bytes["psram"] == pytest.approx(paper.config.vocab_size * 32, rel=1e-3)     # 128 weights of 2 bits a row
     assert head.bus_ms == pytest.approx(head.bytes["psram"] / 84e3)
     assert full.ms > first.ms > fetched.ms and small.bytes["psram"] < first.bytes["psram"]
+
+
+def test_a_pinned_memory_leaves_the_copies_what_is_left(paper):
+    board, blob = load_board("esp32-s3-n16r8"), lower(paper, "pie")
+    free, pinned = make_plan(paper.config, blob, board), make_plan(paper.config, blob, board, "sram")
+    assert [p.region for p in pinned.of_kind("arena") if p.name == "memory"] == ["sram"]
+    assert {p.name for p in pinned.of_kind("copy")} == {p.name for p in free.of_kind("copy")}
+    with pytest.raises(FitError, match="'sram' has no room for the memory"):
+        huge = random_model(paper.config.model_copy(update={"memory_slots": 2048}))
+        make_plan(huge.config, lower(huge, "pie"), board, "sram")
+
+
+def test_estimates_know_where_the_memory_is(paper):
+    board, cfg = load_board("esp32-s3-n16r8"), paper.config
+    for blob, region, where in ((lower(paper, "pie"), "sram", "sram"), (lower(paper, "pie", memory="sd"), None, "sd")):
+        found = estimates(cfg, blob, board, make_plan(cfg, blob, board, region), region)
+        assert len(found) == 5
+        for e in found:
+            memory = next(p for p in e.parts if p.name == "memory")
+            assert set(memory.bytes) == {where} and e.bytes[where] >= memory.bytes[where] > 0
+    cost = memory_cost(cfg, blob, board, make_plan(cfg, blob, board))
+    assert memory.bytes["sd"] == cost.read_bytes / cfg.read_every and memory.ms == pytest.approx(cost.read_ms / cfg.read_every)
+
+
+def test_the_bottleneck_is_the_larger_of_the_two_times():
+    def name(**times):
+        return Estimate("", 32, [Part("head", ms=9, bytes={"psram": 1}, **times), Part("layers", 1, 1, 1, 1, {})]).bottleneck
+
+    assert name(compute_ms=8, shared_ms=4, bus_ms=5) == "head, reading psram: 9.0 of 10.0 ms"
+    assert name(compute_ms=8, shared_ms=4, bus_ms=3) == "head, computing: 9.0 of 10.0 ms"
+    assert name(compute_ms=6, shared_ms=6, bus_ms=3) == "head, computing on one core: 9.0 of 10.0 ms"
 
 
 def test_figures_of_the_profile_are_the_simulators():

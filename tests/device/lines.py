@@ -20,6 +20,9 @@ class NoisyLine:
         self._rest = self._rest[self.inner.write(self._rest):]
         return len(data)
 
+    def unsent(self):
+        return self.inner.unsent()
+
     def close(self):
         self.inner.close()
 
@@ -50,6 +53,9 @@ class SlowLine:
         self.out, self.incoming = [], []          # (when, bytes)
         self.out_free = self.in_free = 0.0
         self.sent = self.received = 0
+
+    def unsent(self):
+        return sum(len(data) for _, data in self.out)
 
     def _schedule(self, queue, free, data):
         now = time.monotonic()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bitmar_tiny.device import esptool
+from bitmar_tiny.device import esptool, flash
 from bitmar_tiny.device.esptool import Port, words_for
 from bitmar_tiny.device.flash import write
 from bitmar_tiny.device.pieces import APP, MODEL, collect
@@ -151,7 +151,34 @@ def _chatter(master, noise, stop):
     ("something new", "esptool failed"),
 ])
 def test_words(text, words, tmp_path):
-    assert words in words_for(text, Port("/dev/ttyUSB0", "esp32s3", 115200, tmp_path / "log")).message
+    (tmp_path / "port").touch()
+    assert words in words_for(text, Port(str(tmp_path / "port"), "esp32s3", 115200, tmp_path / "log")).message
+
+
+def test_a_port_that_is_gone_was_lost_whatever_esptool_says(tmp_path):
+    for text in ("A fatal error occurred: Could not open port, [Errno 2] No such file or directory", "something new"):
+        assert "lost in the middle" in words_for(text, Port(str(tmp_path / "port"), "esp32s3", 115200, tmp_path / "log")).message
+
+
+@pytest.mark.parametrize("there", [(), ("model",), ("program",), ("model", "bootloader", "partition table", "program")], ids=str)
+@pytest.mark.parametrize("verify", [True, False])
+def test_the_program_is_started_at_the_end_and_only_then(project, monkeypatch, there, verify):
+    pieces, calls = collect(project, BOARD, (MODEL, APP)), []
+
+    def run(port, arguments, limit_s, *, last=False, progress=None):
+        calls.append(last)
+        piece = next((p for p in pieces if str(p.path) in arguments), None)
+        if arguments[0] == "verify-flash" and piece.name not in there and piece.name not in written:
+            raise DeviceError("the flash does not hold what was written.")
+        written.update({piece.name} if arguments[0] == "write-flash" else ())
+        return ""
+
+    written = set()
+    monkeypatch.setattr(flash, "run", run)
+    monkeypatch.setattr(flash, "need_esptool", lambda: None)
+    monkeypatch.setattr(flash, "check", lambda name: None)
+    write(pieces, BOARD, Port("/dev/ttyUSB0", "esp32s3", 921600, project / "flash.log"), verify)
+    assert calls[-1] and not any(calls[:-1]) and written == {p.name for p in pieces} - set(there)
 
 
 def spoil(path: Path, at: int) -> None:

@@ -1,6 +1,8 @@
 """`bitmar-tiny memory`, and the Python side of the store: what it says of damage, other models and other files."""
 
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from click.testing import CliRunner
 from bitmar_tiny.cli.memory import command
 from bitmar_tiny.errors import BitmarError, ConfigError, StoreError
 from bitmar_tiny.evaluate.inspect import load_source, memory_of, nearest, rest, summarise
-from bitmar_tiny.frozen import FrozenModel
+from bitmar_tiny.frozen import FrozenModel, random_model
 from bitmar_tiny.golden import numerics as nm
 from bitmar_tiny.golden.model import GoldenModel
 from bitmar_tiny.store import UNIT, Layout, Memory, MemoryStore, seal
@@ -115,7 +117,7 @@ def test_verify_names_lost_rows_and_salvage_keeps_the_rest(tiny, saved):
     failed = run("verify", saved / "a.store", code=1)
     assert isinstance(failed.exception, StoreError) and "high bytes of rows 64 to 69" in str(failed.exception)
     assert failed.exception.exit_code == 1
-    with pytest.raises(StoreError, match="is damaged"):
+    with pytest.raises(StoreError, match="damaged: the high bytes of rows 64 to 69[.].*--salvage"):
         run("export", saved / "a.store", "-o", saved / "s.safetensors")
     run("export", saved / "a.store", "-o", saved / "s.safetensors", "--salvage")
     run("import", saved / "s.safetensors", "-o", saved / "b.store")
@@ -137,6 +139,46 @@ def test_inspect_in_numbers_and_pictures(tiny, saved):
                              (("--text", "a", "--model", saved / "m.bitmar"), "no tokenizer")):
         with pytest.raises(ConfigError, match=words):
             run("inspect", saved / "a.store", *arguments)
+
+
+def test_inspect_refuses_the_memory_of_another_model(tiny, saved):
+    run("reset", saved / "m.bitmar", "-o", saved / "a.store")
+    random_model(tiny.config, seed=5).save(saved / "other.bitmar")
+    with pytest.raises(StoreError, match="a.store: the memory belongs to another model"):
+        run("inspect", saved / "a.store", "--model", saved / "other.bitmar")
+
+
+def test_a_card_that_is_not_mounted_is_not_made_up(saved):
+    run("reset", saved / "m.bitmar", "-o", saved / "a.store")
+    for arguments in (("reset", saved / "m.bitmar"), ("export", saved / "a.store")):
+        with pytest.raises(StoreError, match="there is no folder .*card"):
+            run(*arguments, "-o", saved / "card" / "x")
+    assert not (saved / "card").exists()
+
+
+def test_devices_and_pipes_are_never_replaced(tiny, saved):
+    os.mkfifo(saved / "pipe")
+    run("reset", saved / "m.bitmar", "-o", saved / "a.store")
+    for arguments in (("reset", saved / "m.bitmar"), ("export", saved / "a.store")):
+        with pytest.raises(StoreError, match="is a device or a pipe, not a file"):
+            run(*arguments, "-o", saved / "pipe", "--force")
+    assert (saved / "pipe").is_fifo()
+
+
+def test_a_block_device_is_written_in_place(tiny, saved, monkeypatch):
+    """A file stands in for the device: as large as it was, the same node, the store at its start."""
+    size = Layout(tiny.config.memory_slots, tiny.config.d_model).size
+    device, small = saved / "card", saved / "small"
+    device.write_bytes(b"\x55" * (size + 4096))
+    small.write_bytes(b"\x55" * (size - 1))
+    node = device.stat().st_ino
+    monkeypatch.setattr(Path, "is_block_device", lambda path: path in (device, small))
+    run("reset", saved / "m.bitmar", "-o", device, "--force")
+    assert device.stat().st_ino == node and device.read_bytes()[size:] == b"\x55" * 4096
+    assert equal(MemoryStore.open(device, tiny.digest).read(), memory_of(tiny))
+    with pytest.raises(StoreError, match=f"has {size - 1:,} bytes, {size:,} are needed"):
+        run("reset", saved / "m.bitmar", "-o", small, "--force")
+    assert small.read_bytes() == b"\x55" * (size - 1)
 
 
 def test_the_nearest_slot_is_the_one_that_was_written(tiny):
