@@ -1,0 +1,85 @@
+"""Real firmware on emulated boards, over the serial port that QEMU gives them."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from bitmar_tiny.config import preset
+from bitmar_tiny.device.connect import open_board
+from bitmar_tiny.device.protocol import pattern
+from bitmar_tiny.errors import ConfigError, ToolError
+from bitmar_tiny.frozen import random_model
+from bitmar_tiny.verify.board_target import BoardTarget
+from bitmar_tiny.verify.compare import verify
+from bitmar_tiny.verify.script import standard
+from bitmar_tiny.verify.target import GoldenTarget
+from codegen.boards import load_board
+from codegen.emit import emit
+from support import need
+
+BOARDS = ("mps2-an500", "mps3-an547", "raspi3b")
+#: The demo model, 300 tokens: a minute and a half.
+SOAK = bool(os.environ.get("BITMAR_SOAK"))
+GONE_S = 5.0
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_bit_exact_over_the_serial_port(tiny, name):
+    """Image, episodes, eviction, and a power cut that is a real reset; and 64 KB at once arrive whole."""
+    need(name)
+    model = random_model(preset("demo")) if SOAK else tiny
+    board = open_board(f"qemu:{name}", model, flags=("-DBM_TAPS",))
+    try:
+        target = BoardTarget(board, model)
+        script = target.possible(standard(model.config, 300 if SOAK else 40))
+        assert any(e.kind == "power" for e in script) and board.emulated and board.identity.board == name
+        assert verify(model, target, script, golden=GoldenTarget(model, target.memory)).exact
+        assert board.sink(pattern(1 << 16)) == 0
+        counters = board.counters()
+        assert counters["lost"] == 0 and 500 < counters["stack_peak"] < load_board(name).stack_bytes
+    finally:
+        board.close()
+
+
+def test_a_killed_command_leaves_no_emulator(tiny, tmp_path):
+    need("mps2-an500")
+    tiny.save(tmp_path / "m.bitmar")
+    code = (f"from bitmar_tiny.frozen import FrozenModel\nfrom bitmar_tiny.device.connect import open_line\n"
+            f"line = open_line('qemu:mps2-an500', FrozenModel.load({str(tmp_path / 'm.bitmar')!r}))\nprint(line.process.pid, flush=True)\ninput()")
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as command:
+        pid = int(command.stdout.readline())
+        command.send_signal(signal.SIGKILL)
+    until = time.monotonic() + GONE_S
+    while alive(pid) and time.monotonic() < until:
+        time.sleep(0.02)
+    assert not alive(pid)
+
+
+def alive(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat") as f:
+            return f.read().rsplit(") ", 1)[1][0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_what_cannot_be_started_is_said(tiny, monkeypatch):
+    with pytest.raises(ConfigError, match="firmware for host cannot be started so"):
+        open_board("qemu:host", tiny)
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(ToolError, match="qemu-system-arm"):
+        open_board("qemu:mps2-an500", tiny)
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_a_bare_project_has_only_its_own_boards_files(tiny, tmp_path, name):
+    project = emit(tiny, load_board(name), tmp_path / "p")
+    bare = {p.name for p in project.sources.glob("bare*")}
+    machine = load_board(name).machine
+    assert {f"bare_{name}.ld", f"bare_{machine}.c", f"bare_{machine}_start.S", "bare_main.c", "bare_blob.S", "bare_sections.ld", "bare.h"} <= bare
+    assert all(machine in p or name in p or p in ("bare.h", "bare_main.c", "bare_blob.S", "bare_sections.ld") for p in bare)
