@@ -16,8 +16,8 @@ from codegen.emit import emit
 from support import TINY, need
 
 HARNESS = Path(__file__).parents[1] / "firmware" / "link_fuzz.c"
-#: A million takes minutes.
-FRAMES = int(os.environ.get("BITMAR_FUZZ_FRAMES", 40_000))
+#: Of both seeds together.
+FRAMES = int(os.environ.get("BITMAR_FUZZ_FRAMES", 1_000_000))
 #: As small as can be, since the frames are what is tested; with pooled image vectors.
 SMALL = TINY.model_copy(update={"name": "small", "d_model": 32, "n_heads": 1, "d_ffn": 64, "n_decoder_layers": 1, "image_tokens": 4, "image_pool": 2,
                                 "vision_hidden": 32})

@@ -32,7 +32,7 @@ from support import TINY, need
 
 #: A thousand takes a quarter of a minute.
 EXCHANGES = int(os.environ.get("BITMAR_EXCHANGES", 150))
-FUZZ = int(os.environ.get("BITMAR_FUZZ_FRAMES", 20_000))
+FUZZ = 100_000
 NAMED_WITHIN_S = 5.0
 BAUD = 921600
 
