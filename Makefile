@@ -8,7 +8,7 @@ demo: install tools
 	$(BIN)/bitmar-tiny demo -o demo
 
 test: install tools test-tools
-	$(BIN)/python -m pytest tests
+	$(BIN)/python -m pytest tests -n auto --dist loadfile
 
 install: $(VENV)/.installed
 
