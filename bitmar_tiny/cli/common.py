@@ -66,7 +66,7 @@ def show_log(text: str) -> None:
     """A line that the board printed beside its answers."""
     from .app import notes
 
-    if text.strip():
+    if text.strip() and not text.startswith(("m-", "e-[")):       # the text mode is for benchmark runners
         notes.print(f"[dim]board: {text.replace('[', chr(92) + '[')}[/]")
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Iterator
 
 import click
 import numpy as np
@@ -10,13 +12,15 @@ from rich.table import Table
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as safetensors_save
 
+from ..device.board import Board
+from ..device.connect import open_board
 from ..errors import ConfigError, StoreError
 from ..evaluate.inspect import Near, Summary, load_source, memory_of, nearest, summarise
 from ..files import atomic_file
 from ..frozen import FrozenModel
 from ..store import SALVAGE, Memory, MemoryStore
 from .app import notes, print_json, results
-from .common import json_option, load_picture
+from .common import json_option, load_picture, port_options, show_log
 
 SNAPSHOT = "bitmar-tiny/memory"
 path = click.Path(path_type=Path)
@@ -116,38 +120,68 @@ def verify(store: Path, model: Path | None, as_json: bool) -> None:
 
 
 @command.command()
-@click.argument("store", type=path)
+@click.argument("store", type=path, required=False)
 @click.option("-o", "--out", type=path, default=Path("memory.safetensors"), show_default=True)
 @click.option("--salvage", is_flag=True, help="Write zeros for the rows of damaged blocks, instead of refusing.")
+@model_option
 @force_option
-def export(store: Path, out: Path, salvage: bool, force: bool) -> None:
-    """Copy the memory of a STORE into a snapshot: codes, scales, usage (safetensors).
+@port_options
+def export(store: Path | None, out: Path, salvage: bool, model: Path | None, force: bool, port: str | None, baud: int, work_s: float,
+           record_file: Path | None) -> None:
+    """Copy the memory of a STORE, or of a board (--port), into a snapshot: codes, scales, usage (safetensors).
 
     \b
-    Example: bitmar-tiny memory export memory.store -o monday.safetensors
+    Examples: bitmar-tiny memory export memory.store -o monday.safetensors
+              bitmar-tiny memory export --port /dev/ttyUSB0 -o board.safetensors
     """
     _free(out, force)
-    opened = MemoryStore.open(store)
-    memory = opened.check()[0] if salvage else opened.read()
-    meta = {"format": SNAPSHOT, "version": "1", "model_sha256": opened.digest, "commit": str(opened.sequence)}
+    if (store is None) == (port is None):
+        raise ConfigError("Whose memory shall be copied?", "Name a STORE, or a board with --port.")
+    if port:
+        with _board(port, model, baud, work_s, record_file) as board:
+            memory, digest, commit = board.read_memory(), board.identity.model_sha256, "0"
+    else:
+        opened = MemoryStore.open(store)
+        memory, digest, commit = opened.check()[0] if salvage else opened.read(), opened.digest, str(opened.sequence)
+    meta = {"format": SNAPSHOT, "version": "1", "model_sha256": digest, "commit": commit}
     with atomic_file(out, StoreError, make_folder=False) as f:
         f.write(safetensors_save({"codes": memory.codes, "scales": memory.scales, "usage": memory.usage}, meta))
-    notes.print(f"Wrote {out}: {memory.slots} slots, commit {opened.sequence}.")
+    notes.print(f"Wrote {out}: {memory.slots} slots" + (f", commit {commit}." if store else f" of {port}."))
+
+
+@contextmanager
+def _board(port: str, model: Path | None, baud: int, work_s: float, record_file: Path | None) -> Iterator[Board]:
+    board = open_board(port, FrozenModel.load(model) if model else None, baud=baud, record=record_file, work_s=work_s, log=show_log)
+    try:
+        yield board
+    finally:
+        board.close()
 
 
 @command.command(name="import")
 @click.argument("snapshot", type=path)
 @click.option("-o", "--out", type=path, default=Path("memory.store"), show_default=True)
+@click.option("--resume", is_flag=True, help="Go on with the same SNAPSHOT where a lost connection to the board stopped.")
 @model_option
 @force_option
-def import_(snapshot: Path, out: Path, model: Path | None, force: bool) -> None:
-    """Make a store from a SNAPSHOT.
+@port_options
+def import_(snapshot: Path, out: Path, resume: bool, model: Path | None, force: bool, port: str | None, baud: int, work_s: float,
+            record_file: Path | None) -> None:
+    """Make a store from a SNAPSHOT, or replace the memory of a board (--port) by it.
 
     \b
-    Example: bitmar-tiny memory import monday.safetensors -o /media/card/memory.store
+    Examples: bitmar-tiny memory import monday.safetensors -o /media/card/memory.store
+              bitmar-tiny memory import monday.safetensors --port /dev/ttyUSB0
     """
-    _free(out, force)
     memory, digest = _read_snapshot(snapshot)
+    if port:
+        with _board(port, model, baud, work_s, record_file) as board:
+            if board.identity.model_sha256 != digest:
+                raise StoreError(f"{snapshot}: the memory belongs to another model than the board's ({board.identity.model}).", "Flash the model that it belongs to.")
+            board.write_memory(memory, resume)
+        notes.print(f"Wrote {memory.slots} slots to {port}.")
+        return
+    _free(out, force)
     if model and FrozenModel.load(model).digest != digest:
         raise StoreError(f"{snapshot}: the memory belongs to another model than {model}.", "Name the model that it belongs to.")
     MemoryStore.create(out, memory, digest)

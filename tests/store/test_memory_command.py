@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from safetensors.numpy import load_file
 
 from bitmar_tiny.cli.memory import command
 from bitmar_tiny.errors import BitmarError, ConfigError, StoreError
@@ -15,6 +16,7 @@ from bitmar_tiny.frozen import FrozenModel, random_model
 from bitmar_tiny.golden import numerics as nm
 from bitmar_tiny.golden.model import GoldenModel
 from bitmar_tiny.store import UNIT, Layout, Memory, MemoryStore, seal
+from support import need
 
 
 @pytest.fixture
@@ -219,3 +221,17 @@ def test_a_full_disk_leaves_nothing_behind(tiny, saved, monkeypatch):
         MemoryStore.create(saved / "a.store", memory_of(tiny), tiny.digest)
     assert sorted(p.name for p in saved.iterdir()) == ["m.bitmar"]
     assert summarise(load_source(saved / "m.bitmar")).slots == 70
+
+
+def test_memory_of_a_board_goes_both_ways(tiny, odd, tmp_path):
+    """Over the link: out of a board into a snapshot, and back; another model's is refused."""
+    need("host")
+    tiny.save(tmp_path / "m.bitmar")
+    odd.save(tmp_path / "other.bitmar")
+    on_board = ["--port", "host:", "--model", str(tmp_path / "m.bitmar")]
+    assert CliRunner().invoke(command, ["export", "-o", str(tmp_path / "s"), *on_board]).exit_code == 0
+    assert np.array_equal(load_file(tmp_path / "s")["codes"], tiny.arrays["memory.m.codes"])
+    assert CliRunner().invoke(command, ["import", str(tmp_path / "s"), *on_board]).exit_code == 0
+    refused = CliRunner().invoke(command, ["import", str(tmp_path / "s"), "--port", "host:", "--model", str(tmp_path / "other.bitmar")])
+    assert isinstance(refused.exception, StoreError) and "another model" in str(refused.exception)
+    assert "STORE" in str(CliRunner().invoke(command, ["export", "-o", str(tmp_path / "t")]).exception)
