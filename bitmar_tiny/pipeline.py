@@ -21,8 +21,10 @@ from .data.tokenizer import Tokenizer
 from .data.tokens import Tokens, split
 from .errors import ConfigError
 
-#: The demo draws this much text beside its captions; more would not be seen in its few minutes.
+#: The demo draws this much of either text beside its captions; more would not be seen in its few minutes.
 DEMO_TEXT_BYTES = 1_000_000
+#: The same for a longer run with several styles: as much of the articles as there is of the recipes.
+LONG_TEXT_BYTES = 2_500_000
 #: Without a hold-out in tokens, every so-manieth picture is kept out of training.
 HELD_OUT_EVERY = 20
 
@@ -54,11 +56,15 @@ class Corpus:
                 for every, n in ((0, len(self.held_out)), (1, len(self.held_out_texts))) if n]
 
 
-def demo_corpus(folder: Path, cfg: ModelConfig, progress: Callable[[int, int], None] | None = None) -> Corpus:
-    """The data that installs from pip: OpenMoji pictures with their names, Wikipedia and Wikibooks text."""
-    captions, splits = load_openmoji(prepare_openmoji(folder, cfg.image_inputs, progress=progress))
+def demo_corpus(folder: Path, cfg: ModelConfig, progress: Callable[[int, int], None] | None = None,
+                styles: Sequence[Path] = ()) -> Corpus:
+    """The data that installs from pip: OpenMoji pictures with their names, Wikipedia and Wikibooks text.
+
+    styles: folders of further emoji styles (``data.iconify``), for a longer run, which reads more text, too.
+    """
+    captions, splits = load_openmoji(prepare_openmoji(folder, cfg.image_inputs, progress=progress, styles=styles))
     held_out = set(splits["holdout"])
-    texts = list(read_lines(prepare_text(folder, max_bytes=DEMO_TEXT_BYTES)))
+    texts = list(read_lines(prepare_text(folder, max_bytes=LONG_TEXT_BYTES if styles else DEMO_TEXT_BYTES)))
     train = [i for i in range(len(captions.captions)) if i not in held_out]
     tokenizer = Tokenizer.gpt2().prune(texts, cfg.vocab_size, keep_text=[captions.captions[i] for i in train])
     return Corpus(tokenizer, captions, Tokens.encode(tokenizer, captions.captions), train, sorted(held_out),

@@ -23,6 +23,8 @@ from .common import json_option
 @click.option("--features", multiple=True, type=click.Path(path_type=Path),
               help="Features of the pictures, .npy [N,768] or [N,P,768]; repeatable, in the order of the captions.")
 @click.option("--text", multiple=True, type=click.Path(path_type=Path), help="BabyLM *.train file or folder; repeatable.")
+@click.option("--style", "styles", multiple=True, type=click.Path(path_type=Path),
+              help="Folder of an Iconify emoji set, more pictures for the demo data; repeatable (see DATA_LICENSES.md).")
 @click.option("--steps", type=click.IntRange(1), help="Training steps (instead of epochs).")
 @click.option("--seed", type=click.IntRange(0), help="Seed of weights and data order.")
 @click.option("--float-twin", is_flag=True, help="Same architecture in float, for comparison; cannot be frozen.")
@@ -33,7 +35,7 @@ from .common import json_option
 @json_option
 @click.option("-o", "--out", type=click.Path(path_type=Path), default=Path("run"), show_default=True, help="Folder of the run.")
 def command(preset_name: str, config: Path | None, settings: Path | None, captions: tuple[Path, ...], features: tuple[Path, ...],
-            text: tuple[Path, ...], steps: int | None, seed: int | None, float_twin: bool, device: str, wandb: str | None,
+            text: tuple[Path, ...], styles: tuple[Path, ...], steps: int | None, seed: int | None, float_twin: bool, device: str, wandb: str | None,
             measure: int | None, restart: bool, as_json: bool, out: Path) -> None:
     """Train a model, quantisation-aware. Without data of your own: OpenMoji pictures and simple text from pip.
 
@@ -52,10 +54,12 @@ def command(preset_name: str, config: Path | None, settings: Path | None, captio
     cfg = ModelConfig.load(config) if config else preset(preset_name)
     if bool(captions) != bool(features):
         raise ConfigError("--captions and --features belong together.", "Give both or neither.")
+    if styles and (captions or text):
+        raise ConfigError("--style adds pictures to the demo data, which --captions and --text take the place of.", "Leave out one of them.")
     changes = {"steps": steps, "seed": seed, "float_twin": float_twin or None}
     tcfg = settings_for(cfg, settings, {k: v for k, v in changes.items() if v is not None})
     data: dict[str, Any] = {"folder": str((out / "data").absolute())}
-    data |= {k: [str(p.absolute()) for p in v] for k, v in (("captions", captions), ("features", features), ("text", text))}
+    data |= {k: [str(p.absolute()) for p in v] for k, v in (("captions", captions), ("features", features), ("text", text), ("styles", styles))}
     world = join(device)
     try:
         if world.main and not captions and not text:
