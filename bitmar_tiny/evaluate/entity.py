@@ -8,7 +8,6 @@ it was after other facts. As a control the fact and the question also stand in o
 from __future__ import annotations
 
 import contextlib
-import math
 import time
 from dataclasses import dataclass
 from typing import Any, Callable, Iterator, Sequence
@@ -16,6 +15,7 @@ from typing import Any, Callable, Iterator, Sequence
 import numpy as np
 
 from ..config import ModelConfig
+from ..data.mixture import IGNORE, Batch
 from ..frozen import FrozenModel
 from ..golden.model import GoldenModel
 
@@ -33,26 +33,52 @@ Memory = tuple[np.ndarray, np.ndarray]
 class Experiment:
     """One way to train.
 
-    things: facts at a time; slots: of the memory; gradient: whether it reaches the query that is written (the training loop detaches
-    it: the written episode is of an earlier batch); one_stream: fact and question in one stream, nothing is written, and "shuffled"
-    means the memory's codes in random order.
+    things: facts at a time; slots: of the memory; gradient: whether it reaches the queries that are written
+    (``TrainConfig.write_gradient``); one_stream: fact and question in one stream, nothing is written, and "shuffled" means the
+    memory's codes in random order.
     """
 
     name: str
     things: int
     steps: int
     slots: int = 2
-    gradient: bool = False
+    gradient: bool = True
     one_stream: bool = False
 
 
 EXPERIMENTS = (
     Experiment("fact and question in one stream", 1, 300, one_stream=True),
-    Experiment("one fact across episodes, as training does", 1, 600),
-    Experiment("one fact across episodes, gradient to the query", 1, 600, gradient=True),
-    Experiment("the same with eight slots", 1, 600, slots=8, gradient=True),
-    Experiment("two facts across episodes, four slots, gradient", 2, 600, slots=4, gradient=True),
+    Experiment("one fact across episodes, queries kept as they were", 1, 600, gradient=False),
+    Experiment("one fact across episodes", 1, 600),
+    Experiment("the same with eight slots", 1, 600, slots=8),
+    Experiment("two facts across episodes, four slots", 2, 600, slots=4),
 )
+
+
+class Rounds:
+    """Training batches (``train.feed.Batches``): ``BATCH`` questions about the facts of this round, and, as the last streams, which
+    are written, the facts of the next. Or facts with their question in one stream."""
+
+    def __init__(self, e: Experiment, seed: int) -> None:
+        self.e, self.seed = e, seed
+
+    def boxes(self, number: int) -> np.ndarray:
+        """The box of every thing in one round, int [things]."""
+        return np.random.default_rng([self.seed, self.e.things, number]).integers(0, len(BOXES), self.e.things)
+
+    def batch(self, number: int, rows: slice = slice(None)) -> Batch:
+        rng = np.random.default_rng([self.seed, 0, number])
+        if self.e.one_stream:
+            labels = [fact(0, box) * 2 for box in rng.integers(0, len(BOXES), BATCH)]
+        else:
+            now, then = self.boxes(number), self.boxes(number + 1)
+            labels = [fact(t, now[t]) for t in rng.integers(0, self.e.things, BATCH)]
+            labels += [[*fact(t, then[t]), EOS] for t in rng.permutation(self.e.things)]
+        lengths, wide = np.array([len(row) for row in labels]), max(map(len, labels))
+        padded = np.array([row + [IGNORE] * (wide - len(row)) for row in labels])
+        tokens = np.concatenate([np.full((len(labels), 1), EOS), np.where(padded < 0, EOS, padded)[:, :-1]], 1)
+        return Batch(tokens[rows], padded[rows], lengths[rows], None, np.zeros(len(labels), bool)[rows],
+                     np.arange(len(labels))[rows], int(lengths.sum()))
 
 
 def config(slots: int) -> ModelConfig:
@@ -75,16 +101,16 @@ def fact(thing: int, box: int) -> list[int]:
 
 
 def entity_memory(say: Callable[[str], Any] = lambda line: None,
-                  experiments: Sequence[Experiment] = EXPERIMENTS) -> list[dict[str, Any]]:
+                  experiments: Sequence[Experiment] = EXPERIMENTS, seed: int = SEED) -> list[dict[str, Any]]:
     """Train and question a model for every experiment: accuracy by condition, chance, steps and seconds.
 
-    query_cosine: how alike the queries of episodes with different boxes are; at 1 they tell the memory nothing.
+    seed: of weights and rounds; query_cosine: how alike the queries of episodes with different boxes are; at 1 they tell the memory nothing.
     """
     found = []
     for e in experiments:
         start = time.monotonic()
         with _one_thread():
-            frozen, spread = train(e)
+            frozen, spread = train(e, seed)
         seconds = time.monotonic() - start
         found.append({"experiment": e.name, "steps": e.steps, "seconds": seconds, "questions": ROUNDS * e.things,
                       "chance": 1 / len(BOXES), "query_cosine": spread, **question(frozen, e)})
@@ -105,47 +131,29 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def train(e: Experiment) -> tuple[FrozenModel, float]:
-    """A model trained for one experiment, and the mean cosine of its queries for different boxes."""
+def train(e: Experiment, seed: int = SEED) -> tuple[FrozenModel, float]:
+    """A model trained for one experiment by the training loop's own steps, and the mean cosine of its queries for different boxes."""
     import torch
     import torch.nn.functional as F
 
-    from ..model.bitmar import BitMar
     from ..model.export import freeze
+    from ..train.config import TrainConfig
+    from ..train.feed import Feeder
+    from ..train.trainer import Trainer
 
-    with torch.random.fork_rng():
-        torch.manual_seed(SEED)
-        model = BitMar(config(e.slots)).train()
-        optimiser = torch.optim.AdamW(model.parameters(), lr=LR, betas=(0.9, 0.98), weight_decay=0.0)
-        rng, rounds = np.random.default_rng(SEED), episodes(SEED, e.things)
-
-        def loss_of(labels: list[list[int]]) -> tuple[Any, Any]:
-            tokens = torch.tensor([[EOS, *row[:-1]] for row in labels])
-            out = model(tokens)
-            return F.cross_entropy(out.logits.flatten(0, 1), torch.tensor(labels).flatten()), out
-
-        for step in range(e.steps):
-            for group in optimiser.param_groups:
-                group["lr"] = LR * min(1, (step + 1) / 50) * (0.02 + 0.98 * (1 + math.cos(math.pi * step / e.steps)) / 2)
-            if e.one_stream:
-                boxes = rng.integers(0, len(BOXES), BATCH)
-                loss, _ = loss_of([fact(0, box) * 2 for box in boxes])
-            else:
-                boxes, asked = next(rounds), rng.integers(0, e.things, BATCH)
-                told, out = loss_of([[*fact(t, boxes[t]), EOS] for t in rng.permutation(e.things)])
-                model.pending = out.pooled[:, -1] if e.gradient else out.pooled[:, -1].detach()
-                answered, _ = loss_of([fact(t, boxes[t]) for t in asked])
-                loss = answered + told / 2
-            optimiser.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimiser.step()
-            model.pending = model.pending.detach()
-            model.commit(model.pending[:0])
-        with torch.no_grad():
-            queries = F.normalize(loss_of([[*fact(0, box), EOS] for box in range(len(BOXES))])[1].pooled[:, -1], dim=-1)
-        alike = (queries @ queries.T)[~torch.eye(len(BOXES), dtype=torch.bool)].mean()
-        return freeze(model.eval()), float(alike)
+    writes = 0 if e.one_stream else e.things
+    tcfg = TrainConfig(seed=seed, steps=e.steps, batch_size=BATCH + writes, accumulation=1, lr=LR, weight_decay=0, warmup=50,
+                       restart_steps=e.steps, min_lr=0.02, writes_per_batch=writes, write_gradient=e.gradient)
+    with torch.random.fork_rng(), Feeder(Rounds(e, seed), tcfg) as feeder:
+        trainer = Trainer(config(e.slots), tcfg)
+        while trainer.step < e.steps:
+            trainer.advance([feeder.next()])
+    model = trainer.model.eval()
+    with torch.no_grad():
+        ends = model.query(torch.tensor([[EOS, *fact(0, box)] for box in range(len(BOXES))]))[:, -1]
+    queries = F.normalize(ends, dim=-1)
+    alike = (queries @ queries.T)[~torch.eye(len(BOXES), dtype=torch.bool)].mean()
+    return freeze(model), float(alike)
 
 
 def question(frozen: FrozenModel, e: Experiment) -> dict[str, float]:

@@ -154,15 +154,9 @@ class BitMar(nn.Module):
         """
         cfg, length = self.cfg, tokens.shape[1]
         rows, mask = Rows(tokens, at), visible(cfg, length, tokens.device)
-        e = F.embedding(rows.take(tokens), self.table("token_table"))
-        x = e + F.embedding(rows.time.clamp_max(cfg.n_positions - 1), self.table("position_table"))
-        for i in range(cfg.n_encoder_layers):
-            x = self.save_memory(self.block, f"enc.{i}", x, rows, mask)
-        image = None if images is None else self.compress(images)
-        f = x if image is None else self.fuse(x, rows, image, has_image)
-        codes, scale = self.math.norm(f, self.weight("memory.norm"))
-        pooled = rows.pad(codes * scale if isinstance(self.math, FloatTwin) else codes)[0].cumsum(1)
-        text, x, change, r = x, e + f, x.new_zeros(()), None
+        e, text, f, image = self.encode(tokens, images, has_image, rows, mask)
+        pooled = self.pool(f, rows)
+        x, change, r = e + f, e.new_zeros(()), None
         if self.memory_on:
             r, change = self.recall(pooled[:, ::cfg.read_every])
         reads = rows.stream * -(-length // cfg.read_every) + rows.time // cfg.read_every
@@ -176,6 +170,27 @@ class BitMar(nn.Module):
             if at is None:
                 (acc,), (scale,) = rows.pad(acc), rows.pad(scale)
         return Output(acc, scale, head, rows.pad(text)[0], image, pooled, change)
+
+    def encode(self, tokens: Tensor, images: Tensor | None, has_image: Tensor | None, rows: "Rows",
+               mask: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+        """Embeddings, encoder states and fused states [n, d] of the rows, and the image tokens [B, n, d]."""
+        cfg = self.cfg
+        e = F.embedding(rows.take(tokens), self.table("token_table"))
+        x = e + F.embedding(rows.time.clamp_max(cfg.n_positions - 1), self.table("position_table"))
+        for i in range(cfg.n_encoder_layers):
+            x = self.save_memory(self.block, f"enc.{i}", x, rows, mask)
+        image = None if images is None else self.compress(images)
+        return e, x, x if image is None else self.fuse(x, rows, image, has_image), image
+
+    def pool(self, f: Tensor, rows: "Rows") -> Tensor:
+        """Running query [B, T, d] of fused states [n, d]."""
+        codes, scale = self.math.norm(f, self.weight("memory.norm"))
+        return rows.pad(codes * scale if isinstance(self.math, FloatTwin) else codes)[0].cumsum(1)
+
+    def query(self, tokens: Tensor, images: Tensor | None = None, has_image: Tensor | None = None, at: Tensor | None = None) -> Tensor:
+        """The running query [B, T, d] alone, inputs as in :meth:`forward`: neither memory nor decoder."""
+        rows = Rows(tokens, at)
+        return self.pool(self.encode(tokens, images, has_image, rows, visible(self.cfg, tokens.shape[1], tokens.device))[2], rows)
 
     def head(self, codes: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
         """Integer logits [n, V] as float32 and their scale [n, 1] of normalised states."""

@@ -32,6 +32,8 @@ class TrainConfig(StrictModel):
     contrastive_temperature: float = Field(0.07, gt=0)
     memory_weight: float = Field(0.1, ge=0, description="lambda of memory consistency")
     writes_per_batch: int = Field(2, ge=0, description="episodes of a batch that are written to the memory")
+    write_gradient: bool = Field(True, description="encode written episodes again in the step that reads them, with the gradient, so "
+                                 "that queries learn to hold what later episodes ask; False: keep their queries as they were")
     text_every: int = Field(2, ge=0, description="2: every second batch is text (50:50); 0: captions only")
     max_len: int = Field(256, ge=2, description="most tokens per training stream")
     augment_shift: int = Field(0, ge=0, le=15, description="shift raw pictures by up to so many pixels")

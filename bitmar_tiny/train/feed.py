@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Callable, Protocol
 
 import numpy as np
 import torch
@@ -33,7 +33,8 @@ class Feed:
     tokens: int64 [B, T]; at: int64 [n], positions that count, of the flattened [B*T]; labels: int64 [n]; lengths: int64 [B];
     images: float32 [B, image_inputs, 768] or None; has_image: bool [B], None where all have one;
     share: what a mean over these labels weighs in the mean over all processes; size: lengths as NumPy sees them; total:
-    labels of the whole batch.
+    labels of the whole batch; episodes: what is written to the memory before this feed reads it, the last streams of the optimiser
+    step before, the same in every process; None where its queries are kept instead.
     """
 
     tokens: Tensor
@@ -45,15 +46,19 @@ class Feed:
     share: float
     size: np.ndarray
     total: int
+    episodes: "Feed | None" = None
 
     def to(self, device: torch.device) -> "Feed":
         """The same on ``device``, copied without waiting."""
-        if device.type == "cpu":
-            return self
-        return replace(self, **{k: v.to(device, non_blocking=True) for k, v in vars(self).items() if isinstance(v, Tensor)})
+        return self if device.type == "cpu" else self._each(lambda x: x.to(device, non_blocking=True))
 
     def pinned(self) -> "Feed":
-        return replace(self, **{k: v.pin_memory() for k, v in vars(self).items() if isinstance(v, Tensor)})
+        return self._each(Tensor.pin_memory)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "Feed":
+        """Every tensor changed, those of the episodes, too."""
+        changed = {k: change(v) for k, v in vars(self).items() if isinstance(v, Tensor)}
+        return replace(self, **changed, episodes=self.episodes and self.episodes._each(change))
 
 
 def prepare(batch: Batch, world_size: int = 1) -> Feed:
@@ -83,14 +88,20 @@ class Feeder:
 
     def make(self, number: int) -> Feed:
         """The feed of one batch, on the host. Pure."""
-        some = () if self.world.size == 1 else (self.rows,)
-        batch = self.data.batch(number, *some)
-        if batch.images is not None and self.cfg.augment_shift:
-            images = shift_patches(batch.images, self.cfg.augment_shift, (self.cfg.seed, number), *some,
-                                   total=self.cfg.batch_size if some else 0)
-            batch = replace(batch, images=images)
-        feed = prepare(batch, self.world.size)
+        feed = prepare(self._batch(number, () if self.world.size == 1 else (self.rows,)), self.world.size)
+        written, writes = number - number % self.cfg.accumulation - 1, min(self.cfg.writes_per_batch, self.cfg.batch_size)
+        if self.cfg.write_gradient and writes and written >= 0:
+            last = slice(self.cfg.batch_size - writes, self.cfg.batch_size)
+            feed = replace(feed, episodes=prepare(self._batch(written, (last,))))
         return feed.pinned() if self.world.device.type == "cuda" else feed
+
+    def _batch(self, number: int, some: tuple[slice, ...]) -> Batch:
+        """One batch, or some rows of it, with its pictures shifted."""
+        batch = self.data.batch(number, *some)
+        if batch.images is None or not self.cfg.augment_shift:
+            return batch
+        return replace(batch, images=shift_patches(batch.images, self.cfg.augment_shift, (self.cfg.seed, number), *some,
+                                                   total=self.cfg.batch_size if some else 0))
 
     def next(self) -> Feed:
         """The next feed, on the device."""

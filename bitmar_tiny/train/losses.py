@@ -54,6 +54,11 @@ def contrastive_loss(text: Tensor, image: Tensor, temperature: float) -> Tensor:
     return (F.cross_entropy(similarity, target) + F.cross_entropy(similarity.T, target)) / 2
 
 
+def last_queries(pooled: Tensor, lengths: Tensor) -> Tensor:
+    """Pooled query [B, d] at the end of each stream, from those [B, T, d] at every position."""
+    return pooled[torch.arange(len(pooled), device=pooled.device), lengths - 1]
+
+
 class Objective(nn.Module):
     """Model and losses in one module, so that what is wrapped for several processes is all that has gradients.
 
@@ -67,6 +72,9 @@ class Objective(nn.Module):
 
     def forward(self, feed: Feed, boost: float = 1.0) -> tuple[Tensor, Tensor, Tensor]:
         cfg, model = self.cfg, self.model
+        e = feed.episodes
+        if e is not None and len(model.pending):                        # nothing is pending where the memory was frozen
+            model.pending = last_queries(model.query(e.tokens, e.images, e.has_image, e.at), e.lengths)
         out = model(feed.tokens, feed.images, feed.has_image, feed.at, logits=not model.recompute)
         lm = language_loss(model, out, feed.labels)
         cm, cosine, pairs = lm.new_zeros(()), lm.new_zeros(()), 0
@@ -86,6 +94,5 @@ class Objective(nn.Module):
 
     def final_queries(self, pooled: Tensor, lengths: Tensor) -> Tensor:
         """Pooled query at the end of each of the last streams of the whole batch: the episodes to be written. [writes, d]"""
-        last = pooled[torch.arange(len(pooled), device=pooled.device), lengths - 1].detach()
-        last = self.world.gather(last)
+        last = self.world.gather(last_queries(pooled, lengths).detach())
         return last[len(last) - min(self.cfg.writes_per_batch, len(last)):]

@@ -74,8 +74,10 @@ def train_run(cfg: ModelConfig, tcfg: TrainConfig, corpus: Corpus, out: Path, re
 
 
 def _same_run(there: dict[str, Any], record: dict[str, Any], out: Path) -> None:
-    """``ConfigError`` where a run's record differs; settings that it does not name had their defaults then."""
-    defaults = {"model": {}, "training": TrainConfig().model_dump(mode="json") | {"log_every": record["training"]["log_every"]}}
+    """``ConfigError`` where a run's record differs; settings that it does not name did not exist then, and had their defaults or,
+    where those would change the run, what it did."""
+    then = {"log_every": record["training"]["log_every"], "write_gradient": False}
+    defaults = {"model": {}, "training": TrainConfig().model_dump(mode="json") | then}
     different = [f"{part}.{key}" for part in defaults for key in record[part]
                  if (defaults[part] | there.get(part, {})).get(key) != record[part][key]]
     if different or any(there.get(k) != record[k] for k in ("tokenizer", "pictures", "text_samples")):
@@ -84,11 +86,14 @@ def _same_run(there: dict[str, Any], record: dict[str, Any], out: Path) -> None:
 
 
 def run_corpus(cfg: ModelConfig, tcfg: TrainConfig, data: dict[str, Any], progress: Callable[[int, int], None] | None = None) -> Corpus:
-    """The corpus that ``data`` names: {folder, captions, features, text}, the last three lists of paths, all empty for the demo's."""
+    """The corpus that ``data`` names: {folder, captions, features, text, styles}, all but the first lists of paths.
+
+    Without captions and text it is the demo's, with further styles of pictures.
+    """
     folder = Path(data["folder"])
-    captions, features, texts = (list(map(Path, data.get(k, ()))) for k in ("captions", "features", "text"))
+    captions, features, texts, styles = (list(map(Path, data.get(k, ()))) for k in ("captions", "features", "text", "styles"))
     if not captions and not texts:
-        return demo_corpus(folder, cfg, progress)
+        return demo_corpus(folder, cfg, progress, styles)
     return file_corpus(cfg, captions, features, texts, folder, caption_budget=tcfg.caption_tokens, text_budget=tcfg.text_tokens,
                        hold_out=tcfg.holdout_tokens, progress=progress)
 
