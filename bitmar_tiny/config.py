@@ -118,6 +118,10 @@ PRESETS: dict[str, ModelConfig] = {
         name="demo", vocab_size=4096, n_heads=8, n_encoder_layers=1, n_fusion_layers=4, n_decoder_layers=2,
         window=60, n_positions=64, image_tokens=21, memory_slots=128, read_every=16,
     ),
+    "recall": ModelConfig(
+        name="recall", vocab_size=384, d_model=64, n_heads=2, n_encoder_layers=1, n_decoder_layers=1, d_ffn=128, n_sinks=2, window=30,
+        n_positions=32, vision_hidden=8, image_tokens=1, memory_slots=16, read_every=1, write_rate=1.0,
+    ),
 }
 
 

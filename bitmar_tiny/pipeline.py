@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Sequence
@@ -15,6 +16,7 @@ from .config import ModelConfig
 from .data.corpus import CaptionSet, read_lines
 from .data.mixture import Mixture
 from .data.openmoji import load_openmoji, prepare_openmoji
+from .data.sessions import Sessions, read_sessions, write_places
 from .data.shards import build_tokens
 from .data.text import prepare_text
 from .data.tokenizer import Tokenizer
@@ -25,6 +27,8 @@ from .errors import ConfigError
 DEMO_TEXT_BYTES = 1_000_000
 #: The same for a longer run with several styles: as much of the articles as there is of the recipes.
 LONG_TEXT_BYTES = 2_500_000
+#: Made-up sessions of the preset ``recall``: a third of what it sees, so that each is seen three times.
+PLACES_SESSIONS = 32_000
 #: Without a hold-out in tokens, every so-manieth picture is kept out of training.
 HELD_OUT_EVERY = 20
 
@@ -43,11 +47,13 @@ class Corpus:
     held_out: Sequence[int]
     texts: Tokens
     held_out_texts: Tokens
+    sessions: Sessions | None = None
 
-    def mixture(self, *, batch_size: int, max_len: int, text_every: int, seed: int) -> Mixture:
+    def mixture(self, *, batch_size: int, max_len: int, text_every: int, session_every: int, seed: int) -> Mixture:
         """The training batches."""
         return Mixture(self.tokenizer, self.captions, self.train, self.texts, batch_size=batch_size, max_len=max_len,
-                       text_every=text_every, seed=seed, caption_tokens=self.caption_tokens)
+                       text_every=text_every, seed=seed, caption_tokens=self.caption_tokens, sessions=self.sessions,
+                       session_every=session_every)
 
     def held_out_batches(self, *, batch_size: int, max_len: int) -> list[Mixture]:
         """What was held out, captions and text apart, each to be read for one epoch."""
@@ -71,10 +77,17 @@ def demo_corpus(folder: Path, cfg: ModelConfig, progress: Callable[[int, int], N
                   Tokens.encode(tokenizer, texts), Tokens.encode(tokenizer, read_lines(folder, ".dev")))
 
 
+def recall_corpus(folder: Path, cfg: ModelConfig) -> Corpus:
+    """Made-up sessions about where things are, written to ``folder``: what the preset ``recall`` learns from."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_places(folder / "places.jsonl", PLACES_SESSIONS)
+    return file_corpus(cfg, (), (), (), folder, sessions=(folder / "places.jsonl",))
+
+
 def file_corpus(cfg: ModelConfig, captions: Sequence[Path], features: Sequence[Path], texts: Sequence[Path], folder: Path, *,
-                caption_budget: int = 0, text_budget: int = 0, hold_out: int = 0,
+                sessions: Sequence[Path] = (), caption_budget: int = 0, text_budget: int = 0, hold_out: int = 0,
                 progress: Callable[[int, int], None] | None = None) -> Corpus:
-    """The paper's formats: captions as JSON lists with .npy features, BabyLM text files, tokenised once into ``folder``.
+    """The paper's formats: captions as JSON lists with .npy features, BabyLM text files, tokenised once into ``folder``; and sessions.
 
     hold_out: tokens kept out of training, half of them captions where there are both (0: every 20th picture, no text);
     caption_budget, text_budget: then train on so many tokens (0: on all the rest). GPT-2's whole vocabulary is used unless
@@ -84,9 +97,10 @@ def file_corpus(cfg: ModelConfig, captions: Sequence[Path], features: Sequence[P
     if pictures is not None and pictures.n_vectors != cfg.image_inputs:
         raise ConfigError(f"{features[0]}: {pictures.n_vectors} vectors per image, the model takes {cfg.image_inputs}.",
                           f"Set image_tokens={pictures.n_vectors // cfg.image_pool**2}.")
+    told = [session for path in sessions for session in read_sessions(path)]
     tokenizer = Tokenizer.gpt2()
     if cfg.vocab_size != tokenizer.vocab_size:
-        lines = (line for path in texts for line in read_lines(path))
+        lines = itertools.chain((line for path in texts for line in read_lines(path)), (text for session in told for text in session))
         tokenizer = tokenizer.prune(lines, cfg.vocab_size, keep_text=_spelled(pictures))
     caption_tokens = build_tokens(tokenizer, captions, folder, captions=True, progress=progress)
     text_tokens = build_tokens(tokenizer, texts, folder, progress=progress)
@@ -102,7 +116,7 @@ def file_corpus(cfg: ModelConfig, captions: Sequence[Path], features: Sequence[P
         if not left:
             raise ConfigError(f"A hold-out of {hold_out:,} tokens leaves no {what} to train on.", "Set a smaller holdout_tokens.")
     return Corpus(tokenizer, pictures, caption_tokens, train, held, text_tokens.take(text_train),
-                  text_tokens.take(text_held))
+                  text_tokens.take(text_held), Sessions.encode(tokenizer, told) if told else None)
 
 
 def _spelled(pictures: CaptionSet | None) -> list[str] | None:

@@ -23,6 +23,8 @@ from .common import json_option
 @click.option("--features", multiple=True, type=click.Path(path_type=Path),
               help="Features of the pictures, .npy [N,768] or [N,P,768]; repeatable, in the order of the captions.")
 @click.option("--text", multiple=True, type=click.Path(path_type=Path), help="BabyLM *.train file or folder; repeatable.")
+@click.option("--sessions", multiple=True, type=click.Path(path_type=Path),
+              help="Sessions for the memory, one JSON list of texts a line: all but the last are told before; repeatable.")
 @click.option("--style", "styles", multiple=True, type=click.Path(path_type=Path),
               help="Folder of an Iconify emoji set, more pictures for the demo data; repeatable (see DATA_LICENSES.md).")
 @click.option("--steps", type=click.IntRange(1), help="Training steps (instead of epochs).")
@@ -35,9 +37,10 @@ from .common import json_option
 @json_option
 @click.option("-o", "--out", type=click.Path(path_type=Path), default=Path("run"), show_default=True, help="Folder of the run.")
 def command(preset_name: str, config: Path | None, settings: Path | None, captions: tuple[Path, ...], features: tuple[Path, ...],
-            text: tuple[Path, ...], styles: tuple[Path, ...], steps: int | None, seed: int | None, float_twin: bool, device: str, wandb: str | None,
-            measure: int | None, restart: bool, as_json: bool, out: Path) -> None:
-    """Train a model, quantisation-aware. Without data of your own: OpenMoji pictures and simple text from pip.
+            text: tuple[Path, ...], sessions: tuple[Path, ...], styles: tuple[Path, ...], steps: int | None, seed: int | None,
+            float_twin: bool, device: str, wandb: str | None, measure: int | None, restart: bool, as_json: bool, out: Path) -> None:
+    """Train a model, quantisation-aware. Without data of your own: OpenMoji pictures and simple text from pip; for the preset
+    recall, sessions in which it is told where things are and asked later.
 
     A run that was interrupted, even by kill -9, continues exactly where its last checkpoint left it. Under torchrun every
     process takes its share of each batch.
@@ -47,6 +50,7 @@ def command(preset_name: str, config: Path | None, settings: Path | None, captio
               bitmar-tiny train --preset paper --captions cc.json --features cc.npy --text babylm/ -o run
               torchrun --nproc-per-node 4 --no-python bitmar-tiny train --preset paper ... -o run
               bitmar-tiny train --preset paper --measure 3
+              bitmar-tiny train --preset recall -o recall
     """
     from ..train.distributed import join, leave
     from ..train.run import run_corpus, settings_for, train_run
@@ -54,16 +58,18 @@ def command(preset_name: str, config: Path | None, settings: Path | None, captio
     cfg = ModelConfig.load(config) if config else preset(preset_name)
     if bool(captions) != bool(features):
         raise ConfigError("--captions and --features belong together.", "Give both or neither.")
-    if styles and (captions or text):
-        raise ConfigError("--style adds pictures to the demo data, which --captions and --text take the place of.", "Leave out one of them.")
+    if styles and (captions or text or sessions):
+        raise ConfigError("--style adds pictures to the demo data, which data of your own takes the place of.", "Leave out one of them.")
     changes = {"steps": steps, "seed": seed, "float_twin": float_twin or None}
     tcfg = settings_for(cfg, settings, {k: v for k, v in changes.items() if v is not None})
     data: dict[str, Any] = {"folder": str((out / "data").absolute())}
-    data |= {k: [str(p.absolute()) for p in v] for k, v in (("captions", captions), ("features", features), ("text", text), ("styles", styles))}
+    own = {"captions": captions, "features": features, "text": text, "sessions": sessions, "styles": styles}
+    data |= {k: [str(p.absolute()) for p in v] for k, v in own.items()}
     world = join(device)
     try:
-        if world.main and not captions and not text:
-            notes.print("Preparing the demo data (pictures and text that ship inside pip packages) ...")
+        if world.main and not captions and not text and not sessions:
+            notes.print("Preparing made-up sessions ..." if cfg.name == "recall" else
+                        "Preparing the demo data (pictures and text that ship inside pip packages) ...")
         if not world.main:
             world.wait()                                     # the main process prepares, the others find it done
         with Progress(console=notes, transient=True) if world.main else nullcontext() as bar:
@@ -85,7 +91,8 @@ def show_cost(cfg: ModelConfig, tcfg: Any, corpus: Any, steps: int, world: Any, 
     """Measure and print what a step costs."""
     from ..train.measure import measure
 
-    mixture = corpus.mixture(batch_size=tcfg.batch_size, max_len=tcfg.max_len, text_every=tcfg.text_every, seed=tcfg.seed)
+    mixture = corpus.mixture(batch_size=tcfg.batch_size, max_len=tcfg.max_len, text_every=tcfg.text_every, session_every=tcfg.session_every,
+                             seed=tcfg.seed)
     cost = measure(cfg, tcfg, mixture, steps, world)
     if not world.main:
         return

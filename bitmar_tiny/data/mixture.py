@@ -1,7 +1,7 @@
-"""Batches of captions and text in a fixed, seekable order.
+"""Batches of captions, text and sessions in a fixed, seekable order.
 
 ``batch(step)`` is a pure function of the seed and the step, so training that is killed and resumed
-sees the same batches, and evaluation can look at any of them. Caption batches and text batches
+sees the same batches, and evaluation can look at any of them. Batches of each kind
 alternate: short captions do not pay for the length of text.
 """
 
@@ -15,12 +15,13 @@ import numpy as np
 
 from ..errors import ConfigError, DataError
 from .corpus import CaptionSet
+from .sessions import Sessions
 from .tokenizer import Tokenizer
 from .tokens import Tokens
 
 #: Label of a position that does not count.
 IGNORE = -100
-_CAPTION, _TEXT = 0, 1
+_CAPTION, _TEXT, _SESSION = 0, 1, 2
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,8 @@ class Batch:
     tokens: int64 [B, T], EOS first, EOS as padding; labels: int64 [B, T], the next token, -100 on
     padding; lengths: int64 [B], positions that count; images: float32 [B, n, 768] or None;
     has_image: bool [B]; source: int64 [B], index of the caption, or of the text stream; total: labels that count in the
-    whole batch, where these are some rows of it.
+    whole batch, where these are some rows of it; before: earlier episodes of the streams of a session [B*E, T'], those that are not
+    there of length 0, or None.
     """
 
     tokens: np.ndarray
@@ -40,6 +42,7 @@ class Batch:
     has_image: np.ndarray
     source: np.ndarray
     total: int = 0
+    before: "Batch | None" = None
 
     @property
     def n_tokens(self) -> int:
@@ -83,7 +86,7 @@ class _Streams:
 
 
 class Mixture:
-    """Caption and text batches in a reproducible order.
+    """Batches of captions, text and sessions in a reproducible order.
 
     captions: pictures with captions; indices: which of them to use (the training side of a split;
     None = all); texts: samples, one string each (``corpus.read_lines``) or tokenised; caption_tokens: all
@@ -92,13 +95,14 @@ class Mixture:
     text_every: every how many steps one is text: 2 = 50:50 (odd steps), 0 = captions only,
     1 = text only. pack: cut the text as one long stream (for corpora of very short lines); each
     stream still begins with EOS. A text longer than max_len becomes several streams, a caption
-    longer than that is cut. Raises ``ConfigError`` or ``DataError`` when there is nothing to draw.
+    longer than that is cut. sessions, session_every: every how many steps a batch is of sessions, the other steps being as
+    if there were none; 1 = sessions only. Raises ``ConfigError`` or ``DataError`` when there is nothing to draw.
     """
 
     def __init__(self, tokenizer: Tokenizer, captions: CaptionSet | None = None,
                  indices: Sequence[int] | np.ndarray | None = None, texts: Iterable[str] | Tokens | None = None, *,
                  batch_size: int, max_len: int, text_every: int = 2, seed: int = 0, pack: bool = False,
-                 caption_tokens: Tokens | None = None) -> None:
+                 caption_tokens: Tokens | None = None, sessions: Sessions | None = None, session_every: int = 0) -> None:
         if batch_size < 1 or max_len < 2 or text_every < 0:
             raise ConfigError(f"A mixture of batch_size={batch_size}, max_len={max_len}, text_every={text_every} "
                               "is not possible.", "They start at 1, 2 and 0.")
@@ -112,12 +116,16 @@ class Mixture:
         if not isinstance(texts, Tokens):
             texts = Tokens.encode(tokenizer, texts if texts is not None else ())
         self.n_text_tokens = texts.n_tokens
+        self.sessions, self.session_every = sessions, session_every
+        last = Tokens.encode(tokenizer, ()) if sessions is None else sessions.last()
         self._streams = (_Streams.cut(chosen, max_len, True, False, tokenizer.eos),
-                         _Streams.cut(texts, max_len, False, pack, tokenizer.eos))
-        for kind, needed, what in ((_CAPTION, text_every != 1, "captions"), (_TEXT, text_every != 0, "text")):
-            if needed and not len(self._streams[kind]):
-                raise DataError(f"There is no {what} to train on.",
-                                "Give some, or set text_every=0 (captions only) or 1 (text only).")
+                         _Streams.cut(texts, max_len, False, pack, tokenizer.eos),
+                         _Streams.cut(last, max_len, True, False, tokenizer.eos))
+        self._episodes = None if sessions is None else _Streams.cut(sessions.texts, max_len, True, False, tokenizer.eos)
+        for kind, what in ((_CAPTION, "captions"), (_TEXT, "text"), (_SESSION, "sessions")):
+            if self._drawn(kind) and not len(self._streams[kind]):
+                raise DataError(f"There is no {what} to train on.", "Give some, or set text_every (0 captions only, 1 text only) and "
+                                "session_every (0 none, 1 sessions only) to what there is.")
         # Two epochs of each kind: a batch may straddle the border between epochs.
         self._order = lru_cache(maxsize=4)(self._permutation)
 
@@ -139,28 +147,48 @@ class Mixture:
     def n_text_streams(self) -> int:
         return len(self._streams[_TEXT])
 
+    def _drawn(self, kind: int) -> bool:
+        """Whether there are batches of a kind."""
+        if kind == _SESSION:
+            return self.session_every > 0
+        return self.session_every != 1 and (self.text_every != 1 if kind == _CAPTION else self.text_every != 0)
+
+    def kind_of(self, step: int) -> tuple[int, int]:
+        """Kind of ``batch(step)``, and how many of that kind there were before it."""
+        for kind, every in ((_SESSION, self.session_every), (_TEXT, self.text_every)):
+            before = step // every if every else 0
+            if every and step % every == every - 1:
+                return kind, before
+            step -= before
+        return _CAPTION, step
+
     def is_text(self, step: int) -> bool:
         """Whether ``batch(step)`` is text."""
-        return self.text_every > 0 and step % self.text_every == self.text_every - 1
+        return self.kind_of(step)[0] == _TEXT
 
     @property
     def batches_per_epoch(self) -> int:
         """Batches that hold as many streams as the kinds that are drawn from hold together."""
-        drawn = (self.text_every != 1) * self.n_captions + (self.text_every != 0) * self.n_text_streams
-        return -(-drawn // self.batch_size)
+        return -(-sum(len(streams) for kind, streams in enumerate(self._streams) if self._drawn(kind)) // self.batch_size)
 
     def batch(self, step: int, rows: slice = slice(None)) -> Batch:
         """The batch of ``step`` >= 0, or some rows of it. The same arrays on every call, whatever was asked before."""
-        kind = _TEXT if self.is_text(step) else _CAPTION
-        texts_before = step // self.text_every if self.text_every else 0
-        nth = texts_before if kind == _TEXT else step - texts_before
+        kind, nth = self.kind_of(step)
         chosen = self._draw(kind, nth)
         total, chosen = int(self._streams[kind].counts[chosen].sum()), chosen[rows]
         tokens, labels, lengths = self._streams[kind].gather(chosen)
-        if kind == _TEXT:
-            return Batch(tokens, labels, lengths, None, np.zeros(len(chosen), bool), chosen, total)
+        if kind != _CAPTION:
+            before = self._before(chosen) if kind == _SESSION else None
+            return Batch(tokens, labels, lengths, None, np.zeros(len(chosen), bool), chosen, total, before)
         source = self.indices[chosen]
         return Batch(tokens, labels, lengths, self.captions.images(source), np.ones(len(chosen), bool), source, total)
+
+    def _before(self, chosen: np.ndarray) -> Batch:
+        """The earlier episodes of some sessions, as many rows for each."""
+        texts, there = self.sessions.before(chosen)
+        tokens, labels, lengths = self._episodes.gather(texts.ravel())
+        labels[~there.ravel()] = IGNORE
+        return Batch(tokens, labels, lengths * there.ravel(), None, np.zeros(len(tokens), bool), texts.ravel())
 
     def _draw(self, kind: int, nth: int) -> np.ndarray:
         """Stream indices of the nth batch of a kind: epochs are independent shuffles, laid end to end."""

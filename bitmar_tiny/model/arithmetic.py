@@ -158,11 +158,11 @@ class Quantised:
                 torch.where(full, v_scale * divide(PROB_ONE, top.clamp_min(TINY)), 0.0))
 
     def memory(self, m: Tensor) -> tuple[Tensor, Tensor]:
-        """Latent memory [K, C] -> (int8 codes as reads see them [K, C], their scale [K])."""
+        """Latent memory [..., K, C] -> (int8 codes as reads see them [..., K, C], their scale [..., K])."""
         top = m.detach().abs().amax(-1, keepdim=True).clamp_min(TINY)
         codes16 = round_ste(m * divide(CODE16_MAX, top))
         high = torch.floor((codes16.detach() + 128) / 256)
-        return high + (codes16 - codes16.detach()) / 256, (top / CODE16_MAX * 256.0)[:, 0]
+        return high + (codes16 - codes16.detach()) / 256, (top / CODE16_MAX * 256.0)[..., 0]
 
 
 class FloatTwin(Quantised):
@@ -189,7 +189,7 @@ class FloatTwin(Quantised):
         return w
 
     def memory(self, m: Tensor) -> tuple[Tensor, Tensor]:
-        return m, torch.ones_like(m[:, 0])
+        return m, torch.ones_like(m[..., 0])
 
 
 class FloatActivations(FloatTwin):

@@ -21,6 +21,9 @@ from .attention import attend, visible
 
 #: Standard deviation of fresh latent values by kind of tensor; small enough that ternary codes really move.
 INIT = {"ternary": 0.02, "rows8": 0.1, "memory": 0.5}
+#: The write weights begin large enough that an episode reaches some slots more than others: were all reached alike, all slots would
+#: hold the same, and no gradient would tell them apart.
+INIT_WRITE = 0.3
 
 
 @dataclass
@@ -63,7 +66,8 @@ class BitMar(nn.Module):
         self.latent = nn.ParameterDict()
         if frozen is None:
             for spec in tensor_table(cfg):
-                value = torch.ones(spec.shape) if spec.kind == "gain" else torch.randn(spec.shape) * INIT[spec.kind]
+                size = INIT_WRITE if spec.name == "memory.ww" else INIT.get(spec.kind)
+                value = torch.ones(spec.shape) if spec.kind == "gain" else torch.randn(spec.shape) * size
                 self.latent[spec.name.replace(".", "/")] = nn.Parameter(value)
         self.register_buffer("pending", torch.zeros(0, cfg.d_model))       # queries whose write is still differentiable
         self.register_buffer("usage", torch.full((cfg.memory_slots,), 1.0 / cfg.memory_slots))
@@ -134,22 +138,22 @@ class BitMar(nn.Module):
             z = z + (y if has_image is None else torch.where(has_image[rows.stream, None], y, 0.0))
         return z
 
-    def recall(self, pooled: Tensor) -> tuple[tuple[Tensor, Tensor], Tensor]:
-        """Memory read at every ``read_every``-th token: (normalised M_r [B, reads, d], memory change)."""
+    def recall(self, pooled: Tensor, own: Tensor | None = None) -> tuple[tuple[Tensor, Tensor], Tensor]:
+        """Memory read at every ``read_every``-th token: (normalised M_r [B, reads, d], memory change). own: see :meth:`forward`."""
         if self.frozen is not None:
             return self.math.norm(memory.read(self.math, pooled, *self.frozen["memory.m"])), pooled.new_zeros(())
         before = self.weight("memory.m")
         m = self.written() if len(self.pending) else before
         change = (m - before.detach()).square().mean()
-        return self.math.norm(memory.read(self.math, pooled, *self.math.memory(m))), change
+        return self.math.norm(memory.read(self.math, pooled, *self.math.memory(m if own is None else own))), change
 
     def forward(self, tokens: Tensor, images: Tensor | None = None, has_image: Tensor | None = None,
-                at: Tensor | None = None, logits: bool = True) -> Output:
+                at: Tensor | None = None, logits: bool = True, own: Tensor | None = None) -> Output:
         """tokens int64 [B, T]; images float32 [B, image_inputs, 768]; has_image bool [B] (None: all).
 
         at bool [B, T], or int64 [n] into the flattened [B*T]: compute these positions alone, a prefix of each stream, and
         give their logits [n, V] in row order: short captions do not pay for the longest one of their batch. logits: False
-        leaves the head to the caller. Rows that many tokens share are looked up as embeddings: the gradient of plain
+        leaves the head to the caller. own: latent memory of each stream [B, K, d] (:meth:`remember`), None: all read one. Rows that many tokens share are looked up as embeddings: the gradient of plain
         indexing adds them up in the order in which threads come.
         """
         cfg, length = self.cfg, tokens.shape[1]
@@ -158,7 +162,7 @@ class BitMar(nn.Module):
         pooled = self.pool(f, rows)
         x, change, r = e + f, e.new_zeros(()), None
         if self.memory_on:
-            r, change = self.recall(pooled[:, ::cfg.read_every])
+            r, change = self.recall(pooled[:, ::cfg.read_every], own)
         reads = rows.stream * -(-length // cfg.read_every) + rows.time // cfg.read_every
         for i in range(cfg.n_decoder_layers):
             if r is not None:
@@ -199,21 +203,36 @@ class BitMar(nn.Module):
 
     # -- writing during training -------------------------------------------------------------
 
+    def address(self, queries: Tensor) -> tuple[Tensor, Tensor]:
+        """What is written and where: (normalised queries [..., E, d], weights of the slots [..., E, K])."""
+        codes, scale = self.math.norm(queries)
+        return codes * scale, torch.softmax(self.linear("memory.ww", codes, scale), -1)
+
+    def write(self, m: Tensor, queries: Tensor, weights: Tensor) -> Tensor:
+        """Latent memory [..., K, d] after episodes [..., E, d] with slot weights [..., E, K], by the rule of the configuration."""
+        return memory.write(m, queries, weights, self.cfg.write_rate, self.cfg.write_rule == "bounded")
+
     def written(self) -> Tensor:
         """The memory after the pending episodes, differentiable in the write weights (design section 3)."""
-        codes, scale = self.math.norm(self.pending)
-        weights = torch.softmax(self.linear("memory.ww", codes, scale), -1)
-        return memory.write(self.weight("memory.m"), codes * scale, weights, self.cfg.write_rate,
-                            self.cfg.write_rule == "bounded")
+        return self.write(self.weight("memory.m"), *self.address(self.pending))
+
+    def remember(self, queries: Tensor, there: Tensor) -> Tensor:
+        """A memory for every stream: the common one after the stream's own earlier episodes. Differentiable in all.
+
+        queries: running query at the end of each episode [B, E, d], in order; there: bool [B, E], False where a stream has
+        fewer. Returns latent [B, K, d].
+        """
+        m = self.written() if len(self.pending) else self.weight("memory.m")
+        q, weights = self.address(queries)
+        return self.write(m.expand(len(queries), -1, -1), q, weights * there[..., None])
 
     @torch.no_grad()
     def commit(self, queries: Tensor) -> None:
         """After an optimiser step: make the pending writes real, forget stale slots, and queue ``queries`` [E, d]."""
         if len(self.pending):
-            codes, scale = self.math.norm(self.pending)
-            weights = torch.softmax(self.linear("memory.ww", codes, scale), -1)
+            queries, weights = self.address(self.pending)
             m = self.weight("memory.m")
-            m.copy_(self.written())
+            m.copy_(self.write(m, queries, weights))
             for w in weights:
                 self.usage += (w - self.usage) / 32
             stale = self.usage < self.cfg.forget_below / self.cfg.memory_slots

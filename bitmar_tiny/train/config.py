@@ -35,6 +35,8 @@ class TrainConfig(StrictModel):
     write_gradient: bool = Field(True, description="encode written episodes again in the step that reads them, with the gradient, so "
                                  "that queries learn to hold what later episodes ask; False: keep their queries as they were")
     text_every: int = Field(2, ge=0, description="2: every second batch is text (50:50); 0: captions only")
+    session_every: int = Field(0, ge=0, description="so-manieth batch is of sessions: earlier episodes are in a memory of each "
+                               "stream's own (data/sessions.py); 1: sessions only")
     max_len: int = Field(256, ge=2, description="most tokens per training stream")
     augment_shift: int = Field(0, ge=0, le=15, description="shift raw pictures by up to so many pixels")
     float_twin: bool = False
@@ -67,12 +69,15 @@ class TrainConfig(StrictModel):
 
 
 #: ``paper``: sections 3.4.2 and 4.1 to 4.3. ``demo`` learns in minutes on two cores: one cosine cycle at a higher rate,
-#: captions mostly.
+#: captions mostly. ``recall`` learns to remember, from sessions alone.
 PRESETS: dict[str, dict[str, Any]] = {
     "paper": {"epochs": 10, "optimizer": "adamw8bit", "precision": "fp16", "recompute": True, "controller": True,
               "caption_tokens": 50_000_000, "text_tokens": 50_000_000, "holdout_tokens": 1_000_000, "holdout_every": 5000},
     "demo": {"steps": 3600, "restart_steps": 3600, "accumulation": 1, "lr": 3e-3, "min_lr": 0.02, "warmup": 50,
              "weight_decay": 0.02, "text_every": 16, "max_len": 24, "augment_shift": 2,
              "contrastive_weight": 0.2, "checkpoint_every": 200, "log_every": 50},
+    "recall": {"steps": 3000, "restart_steps": 3000, "accumulation": 1, "batch_size": 32, "lr": 3e-3, "min_lr": 0.02, "warmup": 50,
+               "weight_decay": 0.0, "contrastive_weight": 0.0, "writes_per_batch": 0, "session_every": 1, "max_len": 24,
+               "checkpoint_every": 200, "log_every": 100},
     "pocket": {"lr": 1e-3, "log_every": 50},
 }

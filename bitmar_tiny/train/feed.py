@@ -34,7 +34,8 @@ class Feed:
     images: float32 [B, image_inputs, 768] or None; has_image: bool [B], None where all have one;
     share: what a mean over these labels weighs in the mean over all processes; size: lengths as NumPy sees them; total:
     labels of the whole batch; episodes: what is written to the memory before this feed reads it, the last streams of the optimiser
-    step before, the same in every process; None where its queries are kept instead.
+    step before, the same in every process; None where its queries are kept instead; before: E earlier episodes of each stream [B*E],
+    which its own memory holds, or None.
     """
 
     tokens: Tensor
@@ -47,6 +48,7 @@ class Feed:
     size: np.ndarray
     total: int
     episodes: "Feed | None" = None
+    before: "Feed | None" = None
 
     def to(self, device: torch.device) -> "Feed":
         """The same on ``device``, copied without waiting."""
@@ -57,8 +59,8 @@ class Feed:
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> "Feed":
         """Every tensor changed, those of the episodes, too."""
-        changed = {k: change(v) for k, v in vars(self).items() if isinstance(v, Tensor)}
-        return replace(self, **changed, episodes=self.episodes and self.episodes._each(change))
+        return replace(self, **{k: change(v) if isinstance(v, Tensor) else v._each(change)
+                                for k, v in vars(self).items() if isinstance(v, (Tensor, Feed))})
 
 
 def prepare(batch: Batch, world_size: int = 1) -> Feed:
@@ -68,7 +70,8 @@ def prepare(batch: Batch, world_size: int = 1) -> Feed:
     return Feed(torch.from_numpy(batch.tokens), torch.from_numpy(at), torch.from_numpy(batch.labels.reshape(-1)[at]),
                 torch.from_numpy(batch.lengths), None if batch.images is None else torch.from_numpy(batch.images),
                 None if batch.has_image.all() else torch.from_numpy(batch.has_image),
-                len(at) * world_size / batch.total if world_size > 1 else 1.0, batch.lengths, batch.total or len(at))
+                len(at) * world_size / batch.total if world_size > 1 else 1.0, batch.lengths, batch.total or len(at),
+                before=None if batch.before is None else prepare(batch.before))
 
 
 class Feeder:

@@ -75,7 +75,8 @@ class Objective(nn.Module):
         e = feed.episodes
         if e is not None and len(model.pending):                        # nothing is pending where the memory was frozen
             model.pending = last_queries(model.query(e.tokens, e.images, e.has_image, e.at), e.lengths)
-        out = model(feed.tokens, feed.images, feed.has_image, feed.at, logits=not model.recompute)
+        own = None if feed.before is None else self.memories(feed.before, len(feed.tokens))
+        out = model(feed.tokens, feed.images, feed.has_image, feed.at, logits=not model.recompute, own=own)
         lm = language_loss(model, out, feed.labels)
         cm, cosine, pairs = lm.new_zeros(()), lm.new_zeros(()), 0
         if out.image is not None:
@@ -91,6 +92,11 @@ class Objective(nn.Module):
         loss = lm * feed.share + (cfg.contrastive_weight * boost) * cm + cfg.memory_weight * out.memory_change
         parts = torch.stack([lm * feed.share, out.memory_change, cm, cosine, cosine.new_tensor(float(pairs > 0))]).detach()
         return loss, parts, self.final_queries(out.pooled, feed.lengths)
+
+    def memories(self, before: Feed, streams: int) -> Tensor:
+        """The memory [streams, K, d] that each stream's own earlier episodes leave it, gradient included."""
+        queries = last_queries(self.model.query(before.tokens, before.images, before.has_image, before.at), before.lengths)
+        return self.model.remember(queries.unflatten(0, (streams, -1)), (before.lengths > 0).unflatten(0, (streams, -1)))
 
     def final_queries(self, pooled: Tensor, lengths: Tensor) -> Tensor:
         """Pooled query at the end of each of the last streams of the whole batch: the episodes to be written. [writes, d]"""

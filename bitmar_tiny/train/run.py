@@ -22,7 +22,7 @@ from ..files import atomic_file
 from ..frozen import FrozenModel
 from ..model.bitmar import BitMar
 from ..model.export import freeze
-from ..pipeline import Corpus, demo_corpus, file_corpus
+from ..pipeline import Corpus, demo_corpus, file_corpus, recall_corpus
 from ..report.training import plot_training
 from .checkpoint import load_model
 from .config import TrainConfig
@@ -61,7 +61,8 @@ def train_run(cfg: ModelConfig, tcfg: TrainConfig, corpus: Corpus, out: Path, re
             f.write((json.dumps(record, indent=1) + "\n").encode())
         with atomic_file(out / TOKENIZER_FILE) as f:
             f.write(corpus.tokenizer.to_bytes())
-    mixture = corpus.mixture(batch_size=tcfg.batch_size, max_len=tcfg.max_len, text_every=tcfg.text_every, seed=tcfg.seed)
+    mixture = corpus.mixture(batch_size=tcfg.batch_size, max_len=tcfg.max_len, text_every=tcfg.text_every, session_every=tcfg.session_every,
+                             seed=tcfg.seed)
     held = corpus.held_out_batches(batch_size=tcfg.batch_size, max_len=tcfg.max_len) if tcfg.holdout_every else []
     epoch_steps = mixture.batches_per_epoch / tcfg.accumulation
     if tcfg.epochs:
@@ -86,15 +87,16 @@ def _same_run(there: dict[str, Any], record: dict[str, Any], out: Path) -> None:
 
 
 def run_corpus(cfg: ModelConfig, tcfg: TrainConfig, data: dict[str, Any], progress: Callable[[int, int], None] | None = None) -> Corpus:
-    """The corpus that ``data`` names: {folder, captions, features, text, styles}, all but the first lists of paths.
+    """The corpus that ``data`` names: {folder, captions, features, text, sessions, styles}, all but the first lists of paths.
 
-    Without captions and text it is the demo's, with further styles of pictures.
+    Without captions, text and sessions it is the demo's, with further styles of pictures, or that of the preset ``recall``.
     """
     folder = Path(data["folder"])
-    captions, features, texts, styles = (list(map(Path, data.get(k, ()))) for k in ("captions", "features", "text", "styles"))
-    if not captions and not texts:
-        return demo_corpus(folder, cfg, progress, styles)
-    return file_corpus(cfg, captions, features, texts, folder, caption_budget=tcfg.caption_tokens, text_budget=tcfg.text_tokens,
+    captions, features, texts, sessions, styles = (list(map(Path, data.get(k, ())))
+                                                   for k in ("captions", "features", "text", "sessions", "styles"))
+    if not captions and not texts and not sessions:
+        return recall_corpus(folder, cfg) if cfg.name == "recall" else demo_corpus(folder, cfg, progress, styles)
+    return file_corpus(cfg, captions, features, texts, folder, sessions=sessions, caption_budget=tcfg.caption_tokens, text_budget=tcfg.text_tokens,
                        hold_out=tcfg.holdout_tokens, progress=progress)
 
 

@@ -1,0 +1,106 @@
+"""Sessions: texts that come one after the other, each an episode of its own, the last of which can need what the earlier ones told.
+
+A file has one session a line, a JSON list of strings, two at least:
+
+    ["The key is in the drawer.", "The pen is on the shelf.", "The key is in the drawer."]
+
+The last text is what a model learns to write; the others are read and written to the memory before, each stream having a memory of
+its own. So what the last text asks can only be answered out of the memory, and training teaches what to put there and where.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Sequence
+
+import numpy as np
+
+from ..errors import DataError
+from .tokenizer import Tokenizer
+from .tokens import Tokens
+
+#: Most episodes of a session: each is one more row of a batch.
+LONGEST = 64
+
+#: What ``write_places`` tells of.
+THINGS = ("key", "pen", "coin", "ring", "map", "phone", "cup", "book")
+PLACES = ("in the drawer", "on the shelf", "under the bed", "in the box", "on the desk", "behind the door", "in the car", "by the window")
+MOST_TOLD = 11
+
+
+def read_sessions(path: Path | str) -> list[list[str]]:
+    """The sessions of a file, blank lines left out. ``DataError`` names the file and the line of the first that is none."""
+    try:
+        lines = Path(path).read_text(encoding="utf-8").split("\n")
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({(error.strerror or 'unknown error').lower()}).") from None
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: not UTF-8 text.", "Give a file with one JSON list of strings a line.") from None
+    found = []
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            found.append(_session(line, f"{path}:{number}"))
+    if not found:
+        raise DataError(f"{path}: holds no session.", "Give one JSON list of two strings or more a line.")
+    return found
+
+
+def _session(line: str, where: str) -> list[str]:
+    try:
+        texts = json.loads(line)
+    except ValueError:
+        texts = None
+    if not isinstance(texts, list) or not all(isinstance(t, str) and t.strip() for t in texts) or not 2 <= len(texts) <= LONGEST:
+        raise DataError(f"{where}: not a session.", f"A session is a JSON list of 2 to {LONGEST} texts, none of them blank.")
+    return texts
+
+
+@dataclass(frozen=True)
+class Sessions:
+    """Tokenised sessions. texts: all of them, one behind the other; first, count: int64 [n], where each session's texts are in them."""
+
+    texts: Tokens
+    first: np.ndarray
+    count: np.ndarray
+
+    @classmethod
+    def encode(cls, tokenizer: Tokenizer, sessions: Sequence[Sequence[str]]) -> "Sessions":
+        """Tokenise in memory."""
+        count = np.array([len(s) for s in sessions], np.int64)
+        return cls(Tokens.encode(tokenizer, [text for s in sessions for text in s]), np.cumsum(count) - count, count)
+
+    def __len__(self) -> int:
+        return len(self.count)
+
+    def last(self) -> Tokens:
+        """The text that each session ends with."""
+        return self.texts.take(self.first + self.count - 1)
+
+    def before(self, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Indices into ``texts`` of the earlier texts of some sessions, int64 [B, E] with E the most of them, and which are there, bool [B, E]."""
+        earlier = self.count[chosen] - 1
+        column = np.arange(earlier.max())
+        there = column < earlier[:, None]
+        return np.where(there, self.first[chosen][:, None] + column, 0), there
+
+
+def write_places(path: Path, count: int, seed: int = 0) -> None:
+    """A file of ``count`` made-up sessions: where things are is told, some of them moved, one is asked for. The same for the same seed.
+
+    Up to ``MOST_TOLD`` things are told, in any order, some of them several times; what holds is what was told last.
+    """
+    rng = np.random.default_rng(seed)
+    with open(path, "w", encoding="utf-8") as f:
+        for n in rng.integers(1, MOST_TOLD + 1, count):
+            things, places = rng.integers(0, len(THINGS), n), rng.integers(0, len(PLACES), n)
+            now = dict(zip(things.tolist(), places.tolist()))
+            asked = list(now)[rng.integers(len(now))]
+            texts = [sentence(*pair) for pair in (*zip(things, places), (asked, now[asked]))]
+            f.write(json.dumps(texts) + "\n")
+
+
+def sentence(thing: int, place: int) -> str:
+    """"The key is in the drawer." """
+    return f"The {THINGS[thing]} is {PLACES[place]}."
