@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from device.boards import FakeBoard, of_version
-from device.lines import NoisyLine, SlowLine
+from device.lines import NoisyLine, RestartingLine, SlowLine
 
 from bitmar_tiny.device import connect as connecting
 from bitmar_tiny.device import protocol
@@ -19,6 +19,7 @@ from bitmar_tiny.device.board import Board
 from bitmar_tiny.device.channel import LinkChannel
 from bitmar_tiny.device.connect import connect, firmware_line, open_board
 from bitmar_tiny.device.frames import CLOSED, DATA, Deframer, Frame, Garbage
+from bitmar_tiny.device.link import Link
 from bitmar_tiny.errors import ConfigError, DataError, DeviceError
 from bitmar_tiny.frozen import random_model
 from bitmar_tiny.golden.model import GoldenModel
@@ -157,6 +158,16 @@ def test_text_commands_share_the_line(program):
     assert ask(b"\r\n%").endswith(b"m-ready\r\n")
 
 
+@pytest.mark.parametrize("board", [{}, {"busy_s": 0.3}, {"boot_s": 1.2}, {"mute": True}, {"busy_s": 0.3, "boot_s": 0.7, "mute": True}], ids=str)
+def test_a_board_restarts_once_however_slow_it_is(board):
+    """The request is not forgotten for the next session, a clock that began long ago is no sign of an old one, and without an
+    acknowledgement the lost session tells."""
+    link = Link(RestartingLine(**board))
+    link.open(2.0)
+    LinkChannel(link).restart(protocol.BY_NAME["reset"].pack())
+    assert link.opened and link.line.restarts == 1 and link.line.session == link.session
+
+
 # -- the model over the link ---------------------------------------------------------------------------
 
 
@@ -254,7 +265,7 @@ def test_a_port_in_use(tmp_path):
     (lambda data: b"", b"rst:0x1 (POWERON),boot:0x0 (DOWNLOAD(USB/UART0))\r\nwaiting for download\r\n", "waits in its boot loader"),
     (lambda data: b"\xc0\x01\x08\x04\x00\x07\x07\x12\x20\x00\x00\x00\x00\xc0" if b"\x07\x07\x12\x20UUUU" in data else b"", b"", "waits in its boot loader"),
     (lambda data: b"login: ", b"Debian GNU/Linux\r\n", "prints text there, but no firmware"),
-    (lambda data: bytes(b ^ 0x5A for b in data), b"", "no whole frame"),
+    (lambda data: bytes(b ^ 0xA5 for b in data), b"", "no whole frame"),
     (lambda data: b"", b"", "nothing answers"),
     (lambda data: b"", b"Guru Meditation Error: Core 0 panic'ed\r\n", "crashed while it started"),
 ], ids=["version", "loader's text", "loader's answer", "other program", "garbage", "silence", "crash"])
