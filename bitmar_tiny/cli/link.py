@@ -57,9 +57,9 @@ def test(model: Path, size: int, speeds: str | None, control_lines: bool, port: 
     finally:
         board.close()
     if as_json:
-        print_json({"port": port, "tests": [t.as_dict() for t in tests], "failed": failed, "control_lines": control})
+        print_json({"port": board.name, "tests": [t.as_dict() for t in tests], "failed": failed, "control_lines": control})
         return
-    _print(port, tests)
+    _print(board.name, tests)
     for speed, why in failed.items():
         notes.print(f"{speed} baud: {why}")
     for name, what in control.items():

@@ -139,15 +139,16 @@ def export(store: Path | None, out: Path, salvage: bool, model: Path | None, for
         raise ConfigError("Whose memory shall be copied?", "Name a STORE, or a board with --port.")
     if port:
         with _board(port, model, baud, patience_s, record_file) as board:
-            memory, digest, commit = board.read_memory(), board.identity.model_sha256, "0"
+            memory, digest, commit, source = board.read_memory(), board.identity.model_sha256, "0", f" of {board.name}."
     else:
         leave_out_port_options()
         opened = MemoryStore.open(store)
         memory, digest, commit = opened.check()[0] if salvage else opened.read(), opened.digest, str(opened.sequence)
+        source = f", commit {commit}."
     meta = {"format": SNAPSHOT, "version": "1", "model_sha256": digest, "commit": commit}
     with atomic_file(out, StoreError, make_folder=False) as f:
         f.write(safetensors_save({"codes": memory.codes, "scales": memory.scales, "usage": memory.usage}, meta))
-    notes.print(f"Wrote {out}: {memory.slots} slots" + (f", commit {commit}." if store else f" of {port}."))
+    notes.print(f"Wrote {out}: {memory.slots} slots{source}")
 
 
 @contextmanager
@@ -180,7 +181,7 @@ def import_(snapshot: Path, out: Path, resume: bool, model: Path | None, force: 
             if board.identity.model_sha256 != digest:
                 raise StoreError(f"{snapshot}: the memory belongs to another model than the board's ({board.identity.model}).", "Flash the model that it belongs to.")
             board.write_memory(memory, resume)
-        notes.print(f"Wrote {memory.slots} slots to {port}.")
+        notes.print(f"Wrote {memory.slots} slots to {board.name}.")
         return
     leave_out_port_options()
     _free(out, force)

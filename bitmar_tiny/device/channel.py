@@ -48,8 +48,8 @@ class Channel(Protocol):
     def pulse(self, name: str) -> str:
         """Pulse the control line ``dtr`` or ``rts``; returns what that does to the board: ``restarts it``, ``nothing`` or ``silences it``."""
 
-    def observe(self, look: Callable[[], Any]) -> Any:
-        """What ``look`` says of this machine's end, its clock for example: a JSON value."""
+    def observe(self, look: Callable[[LinkChannel], Any]) -> Any:
+        """What ``look`` sees at this machine's end of a live board, its clock for example: a JSON value."""
 
     def close(self) -> None: ...
 
@@ -108,8 +108,8 @@ class LinkChannel:
             return "silences it"
         return "restarts it" if self.link.opened.uptime_ms <= 1000 * (time.monotonic() - pulsed) else "nothing"
 
-    def observe(self, look: Callable[[], Any]) -> Any:
-        return look()
+    def observe(self, look: Callable[[LinkChannel], Any]) -> Any:
+        return look(self)
 
     def close(self) -> None:
         self.link.close()

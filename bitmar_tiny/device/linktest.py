@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import DeviceError
 from .board import Board
+from .channel import LinkChannel
 from .protocol import pattern
 
 ROUND_TRIPS = 50
@@ -76,15 +77,15 @@ def control_lines(board: Board) -> dict[str, str]:
 
 def _ours(board: Board) -> dict[str, int | None]:
     """Counters of this end, and the speed of the line, if it has one."""
-    channel = board.channel
-
-    def look() -> dict[str, int | None]:
-        link = channel.link
-        return {"baud": getattr(link.line, "baud", None), "damaged": link.counts.damaged, "resent": link.counts.resent}
-    return channel.observe(look)
+    return board.channel.observe(lambda live: {"baud": getattr(live.link.line, "baud", None), "damaged": live.link.counts.damaged,
+                                               "resent": live.link.counts.resent})
 
 
 def _timed(board: Board, call: Callable[[], Any]) -> tuple[float, Any]:
-    start = board.channel.observe(time.perf_counter)
+    start = board.channel.observe(_now)
     result = call()
-    return board.channel.observe(time.perf_counter) - start, result
+    return board.channel.observe(_now) - start, result
+
+
+def _now(live: LinkChannel) -> float:
+    return time.perf_counter()

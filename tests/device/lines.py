@@ -4,7 +4,7 @@ import random
 import struct
 import time
 
-from bitmar_tiny.device.frames import CLOSED, DATA, OPEN, OPENED, Deframer, Frame
+from bitmar_tiny.device.frames import AGAIN, CLOSED, DATA, OPEN, OPENED, Deframer, Frame
 from bitmar_tiny.device.protocol import BY_NAME, VERSION
 
 
@@ -146,3 +146,25 @@ class RestartingLine:
 
     def close(self):
         pass
+
+
+class ThinkingLine(RestartingLine):
+    """A board that answers any request after ``think_s``, or never, and shows meanwhile that it lives."""
+
+    def __init__(self, think_s: float | None) -> None:
+        super().__init__()
+        self.think_s, self.since = think_s, None
+
+    def read(self, wait_s, writable=False):
+        out = super().read(wait_s, writable)
+        if self.since and self.think_s and time.monotonic() - self.since > self.think_s:
+            self.since = None
+            out += Frame(DATA, self.session, 0, len(self.asked), BY_NAME["result"].pack(0, 7)).encode()
+        return out
+
+    def _take(self, frame, now):
+        out = super()._take(frame, now)
+        if frame.kind in (DATA, AGAIN) and frame.session == self.session:
+            self.since = self.since or now
+            out += Frame(DATA, self.session, 0, len(self.asked)).encode()
+        return out
