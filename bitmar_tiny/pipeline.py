@@ -100,7 +100,7 @@ def file_corpus(cfg: ModelConfig, captions: Sequence[Path], features: Sequence[P
     told = [session for path in sessions for session in read_sessions(path)]
     tokenizer = Tokenizer.gpt2()
     if cfg.vocab_size != tokenizer.vocab_size:
-        lines = itertools.chain((line for path in texts for line in read_lines(path)), (text for session in told for text in session))
+        lines = itertools.chain((line for path in texts for line in read_lines(path)), (text for session in told for text in session.texts))
         tokenizer = tokenizer.prune(lines, cfg.vocab_size, keep_text=_spelled(pictures))
     caption_tokens = build_tokens(tokenizer, captions, folder, captions=True, progress=progress)
     text_tokens = build_tokens(tokenizer, texts, folder, progress=progress)

@@ -24,7 +24,7 @@ from .common import json_option
               help="Features of the pictures, .npy [N,768] or [N,P,768]; repeatable, in the order of the captions.")
 @click.option("--text", multiple=True, type=click.Path(path_type=Path), help="BabyLM *.train file or folder; repeatable.")
 @click.option("--sessions", multiple=True, type=click.Path(path_type=Path),
-              help="Sessions for the memory, one JSON list of texts a line: all but the last are told before; repeatable.")
+              help="Sessions for the memory, one JSON list a line: what is told, then what is asked (docs/training.md); repeatable.")
 @click.option("--style", "styles", multiple=True, type=click.Path(path_type=Path),
               help="Folder of an Iconify emoji set, more pictures for the demo data; repeatable (see DATA_LICENSES.md).")
 @click.option("--steps", type=click.IntRange(1), help="Training steps (instead of epochs).")

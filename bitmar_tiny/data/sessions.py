@@ -1,11 +1,11 @@
 """Sessions: texts that come one after the other, each an episode of its own, the last of which can need what the earlier ones told.
 
-A file has one session a line, a JSON list of strings, two at least:
+A file has one session a line, a JSON list: what is told, one text or more, and last what is asked, [prompt, answer]:
 
-    ["The key is in the drawer.", "The pen is on the shelf.", "The key is in the drawer."]
+    ["The key is in the drawer.", "The pen is on the shelf.", ["The key is", " in the drawer."]]
 
-The last text is what a model learns to write; the others are read and written to the memory before, each stream having a memory of
-its own. So what the last text asks can only be answered out of the memory, and training teaches what to put there and where.
+A model learns to write the last text, prompt and answer joined; the others are read and written to the memory before, each stream
+having a memory of its own. So the answer can only come out of the memory, and training teaches what to put there and where.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from ..errors import DataError
 from .tokenizer import Tokenizer
 from .tokens import Tokens
 
-#: Most episodes of a session: each is one more row of a batch.
+#: Most episodes that are told in a session: each is one more row of a batch.
 LONGEST = 64
+HINT = f'Give one JSON list a line: 1 to {LONGEST} texts that are told, then ["prompt", "answer"].'
 
 #: What ``write_places`` tells of.
 THINGS = ("key", "pen", "coin", "ring", "map", "phone", "cup", "book")
@@ -30,31 +31,43 @@ PLACES = ("in the drawer", "on the shelf", "under the bed", "in the box", "on th
 MOST_TOLD = 11
 
 
-def read_sessions(path: Path | str) -> list[list[str]]:
+@dataclass(frozen=True)
+class Session:
+    """What is told, one episode a text, then asked, and the answer that the model should give."""
+
+    told: tuple[str, ...]
+    prompt: str
+    answer: str
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """All episodes, the last with its answer."""
+        return (*self.told, self.prompt + self.answer)
+
+
+def read_sessions(path: Path | str) -> list[Session]:
     """The sessions of a file, blank lines left out. ``DataError`` names the file and the line of the first that is none."""
     try:
         lines = Path(path).read_text(encoding="utf-8").split("\n")
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({(error.strerror or 'unknown error').lower()}).") from None
     except UnicodeDecodeError:
-        raise DataError(f"{path}: not UTF-8 text.", "Give a file with one JSON list of strings a line.") from None
-    found = []
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            found.append(_session(line, f"{path}:{number}"))
+        raise DataError(f"{path}: not UTF-8 text.", HINT) from None
+    found = [_session(line, f"{path}:{number}") for number, line in enumerate(lines, 1) if line.strip()]
     if not found:
-        raise DataError(f"{path}: holds no session.", "Give one JSON list of two strings or more a line.")
+        raise DataError(f"{path}: holds no session.", HINT)
     return found
 
 
-def _session(line: str, where: str) -> list[str]:
+def _session(line: str, where: str) -> Session:
     try:
-        texts = json.loads(line)
-    except ValueError:
-        texts = None
-    if not isinstance(texts, list) or not all(isinstance(t, str) and t.strip() for t in texts) or not 2 <= len(texts) <= LONGEST:
-        raise DataError(f"{where}: not a session.", f"A session is a JSON list of 2 to {LONGEST} texts, none of them blank.")
-    return texts
+        *told, asked = json.loads(line)
+        prompt, answer = asked if isinstance(asked, list) else ()
+    except (ValueError, TypeError, RecursionError):
+        raise DataError(f"{where}: not a session.", HINT) from None
+    if not 1 <= len(told) <= LONGEST or not all(isinstance(t, str) and t.strip() for t in (*told, answer)) or not isinstance(prompt, str):
+        raise DataError(f"{where}: not a session.", HINT)
+    return Session(tuple(told), prompt, answer)
 
 
 @dataclass(frozen=True)
@@ -66,10 +79,10 @@ class Sessions:
     count: np.ndarray
 
     @classmethod
-    def encode(cls, tokenizer: Tokenizer, sessions: Sequence[Sequence[str]]) -> "Sessions":
+    def encode(cls, tokenizer: Tokenizer, sessions: Sequence[Session]) -> "Sessions":
         """Tokenise in memory."""
-        count = np.array([len(s) for s in sessions], np.int64)
-        return cls(Tokens.encode(tokenizer, [text for s in sessions for text in s]), np.cumsum(count) - count, count)
+        count = np.array([len(s.texts) for s in sessions], np.int64)
+        return cls(Tokens.encode(tokenizer, [text for s in sessions for text in s.texts]), np.cumsum(count) - count, count)
 
     def __len__(self) -> int:
         return len(self.count)
@@ -97,10 +110,5 @@ def write_places(path: Path, count: int, seed: int = 0) -> None:
             things, places = rng.integers(0, len(THINGS), n), rng.integers(0, len(PLACES), n)
             now = dict(zip(things.tolist(), places.tolist()))
             asked = list(now)[rng.integers(len(now))]
-            texts = [sentence(*pair) for pair in (*zip(things, places), (asked, now[asked]))]
-            f.write(json.dumps(texts) + "\n")
-
-
-def sentence(thing: int, place: int) -> str:
-    """"The key is in the drawer." """
-    return f"The {THINGS[thing]} is {PLACES[place]}."
+            told = [f"The {THINGS[t]} is {PLACES[p]}." for t, p in zip(things, places)]
+            f.write(json.dumps([*told, [f"The {THINGS[asked]} is", f" {PLACES[now[asked]]}."]]) + "\n")

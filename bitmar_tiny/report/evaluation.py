@@ -99,6 +99,16 @@ def entity_table(experiments: list[dict[str, Any]]) -> Table:
     return table
 
 
+def recall_table(r: dict[str, Any], title: str) -> Table:
+    """Answers that a model gave out of its memory: by condition, and by how many episodes were told since."""
+    table = Table("the memory", "exact answers", "of", title=title)
+    for condition in ("on", "off", "shuffled"):
+        table.add_row(condition, percent(r[condition]), f"{r['items']}")
+    for age, (right, asked) in r["by_age"].items():
+        table.add_row("on, never told" if int(age) < 0 else f"on, told {int(age) + 1} episode{'s' * (int(age) > 0)} ago", percent(right / asked), f"{asked}")
+    return table
+
+
 def caption_table(scores: dict[str, Any], title: str) -> Table:
     """Exact-name and word-overlap accuracy by condition."""
     table = Table("condition", "exact name", "word overlap (IoU)", title=title)
@@ -139,5 +149,7 @@ def render(report: dict[str, Any]) -> Iterator[Table | str]:
         yield agreement_sentence(report["agreement"])
     if "retrieval" in report:
         yield retrieval_table(report["retrieval"])
+    if "recall" in report:
+        yield recall_table(report["recall"], f"Told in earlier episodes, asked of {report['model']} \\[measured, golden model]")
     if "entity_memory" in report:
         yield entity_table(report["entity_memory"])
