@@ -19,7 +19,7 @@ from ..frozen import FrozenModel
 from ..golden.model import GoldenModel
 from ..golden.sampler import MAX_TOP_K, Sampler
 from .app import print_json
-from .common import board_picture, json_option, load_picture, model_argument, named_model, port_options, show_log
+from .common import board_picture, json_option, load_model, load_picture, model_argument, named_model, port_options, show_log
 
 
 @click.command()
@@ -40,7 +40,7 @@ def command(model: Path, image: Path | None, prompt: str, tokens: int, backend: 
     """Write text for a picture or a prompt: golden, C and boards give the same tokens.
 
     \b
-    Examples: bitmar-tiny generate model.bitmar --image cat.png
+    Examples: bitmar-tiny generate --image cat.png
               bitmar-tiny generate model.bitmar --prompt "The " --backend c --temperature 0.8
               bitmar-tiny generate --port /dev/ttyUSB0 --image cat.png
     """
@@ -53,7 +53,7 @@ def command(model: Path, image: Path | None, prompt: str, tokens: int, backend: 
         return
     if record_file:
         raise ConfigError("--record is for boards.", "Name one with --port.")
-    frozen = FrozenModel.load(model)
+    frozen = load_model(model, None)
     if not frozen.tokenizer:
         raise ConfigError(f"{model}: this model was frozen without a tokenizer.", "Freeze it with one to generate text.")
     tokenizer = Tokenizer.from_bytes(frozen.tokenizer)
