@@ -10,8 +10,10 @@ import numpy as np
 from ..config import ModelConfig, preset
 from ..errors import ConfigError, DataError
 from ..frozen import FrozenModel, random_model
+from ..shipped import HERE, SHIPPED, default_model
 
-model_argument = click.argument("model", type=click.Path(path_type=Path), default=Path("model.bitmar"))
+#: MODEL, by default model.bitmar of this folder, else the one that comes with the package.
+model_argument = click.argument("model", type=click.Path(path_type=Path), default=default_model)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of a table.")
 
 
@@ -20,7 +22,18 @@ def load_model(path: Path, preset_name: str | None) -> FrozenModel:
     context = click.get_current_context(silent=True)
     if preset_name and context and context.get_parameter_source("model") == click.core.ParameterSource.COMMANDLINE:
         raise ConfigError(f"Both a model ({path}) and --preset {preset_name} were named.", "Leave out one of them.")
-    return random_model(preset(preset_name)) if preset_name else FrozenModel.load(path)
+    if preset_name:
+        return random_model(preset(preset_name))
+    if path == SHIPPED:
+        say_shipped()
+    return FrozenModel.load(path)
+
+
+def say_shipped() -> None:
+    """That nobody named a model."""
+    from .app import notes
+
+    notes.print("No MODEL named: the one that comes with bitmar-tiny is used.")
 
 
 def board_option(**kwargs):
@@ -81,7 +94,7 @@ def named_model(path: Path, preset_name: str | None, port: str) -> FrozenModel |
     """The model that a command names; None where nobody named one and the board on ``port`` has its own."""
     context = click.get_current_context()
     named = preset_name or context.get_parameter_source("model") == click.core.ParameterSource.COMMANDLINE
-    needed = named or path.is_file() or port.startswith(("host:", "qemu:"))
+    needed = named or HERE.is_file() or port.startswith(("host:", "qemu:"))
     return load_model(path, preset_name) if needed else None
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import time
 from pathlib import Path
 
@@ -74,7 +73,7 @@ def command(out: Path, steps: int | None) -> None:
         _verify(frozen, project, corpus)
 
     _say(5, "The C program writes captions for pictures it was not trained on")
-    captions = c_captions(projects["host"], corpus, out)
+    captions = _c_captions(projects["host"], corpus, out)
     picture = out / "captions.png"
     shown = captions[::max(1, len(captions) // SHOWN)][:SHOWN]      # evenly spread: neighbours are alike
     contact_sheet(shown, corpus.captions, picture)
@@ -118,15 +117,10 @@ def _verify(frozen: FrozenModel, project: Project, corpus: Corpus) -> None:
     notes.print(f"  {label}: bit-exact, {verdict.steps} steps, {verdict.taps:,} tensors ({verdict.seconds:.1f} s)")
 
 
-def c_captions(project: Project, corpus: Corpus, out: Path) -> list[Caption]:
+def _c_captions(project: Project, corpus: Corpus, out: Path) -> list[Caption]:
     """Caption every held-out picture with the generated program."""
+    from ..evaluate.captions import c_captions
+
     program = build(project.path, project.board, project.family)
-    path, captions = out / "picture.f32", []
-    for i in corpus.held_out:
-        path.write_bytes(corpus.captions.image(i).astype("<f4").tobytes())
-        done = subprocess.run([*program.command, "generate", "--image", str(path)], capture_output=True)
-        if done.returncode:
-            raise ToolError(f"{program.path}: {done.stderr.decode(errors='replace').strip()}")
-        captions.append(Caption(i, corpus.captions.captions[i], done.stdout.decode(errors="replace").strip()))
-    path.unlink()
-    return captions
+    texts = c_captions(program.command, (corpus.captions.image(i) for i in corpus.held_out), out)
+    return [Caption(i, corpus.captions.captions[i], text) for i, text in zip(corpus.held_out, texts)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import tempfile
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
@@ -13,10 +14,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from ..config import MAX_CONTEXT
 from ..errors import ConfigError
 from ..report.evaluation import render
+from ..shipped import SHIPPED, default_model
 from .app import notes, print_json, results
-from .common import json_option, model_argument
+from .common import json_option, model_argument, say_shipped
 
-CAPTIONS, RETRIEVAL, ENTITY = "captions", "retrieval", "entity-memory"
+CAPTIONS, RETRIEVAL, RECALL, ENTITY = "captions", "retrieval", "recall", "entity-memory"
 RETRIEVED = 100
 
 
@@ -34,15 +36,17 @@ RETRIEVED = 100
 @click.option("--watts", type=click.FloatRange(0, min_open=True), help="Power while computing, to estimate energy with --ablate.")
 @click.option("--data", type=click.Path(path_type=Path), default=Path("demo/data"), show_default=True,
               help="Prepared pictures (captions.json, features.npy, split.json) of captions and retrieval.")
+@click.option("--style", "styles", multiple=True, type=click.Path(path_type=Path), metavar="FOLDER",
+              help="With captions: also the pictures of an Iconify emoji set that training never saw; repeatable.")
 @click.option("--baseline", type=click.FloatRange(0.01), metavar="MINUTES",
               help="Also train the plain float captioner for so long, on the same pictures.")
 @json_option
 def command(model: Path, tasks: tuple[str, ...], via: tuple[str, ...], board: str, limit: int | None, context: int | None,
-            features: Path | None, ablate: str | None, watts: float | None, data: Path, baseline: float | None, as_json: bool) -> None:
+            features: Path | None, ablate: str | None, watts: float | None, data: Path, styles: tuple[Path, ...], baseline: float | None, as_json: bool) -> None:
     """Score MODEL, a frozen model or the folder of a training run (a float twin, say). Chance and majority stand beside every score.
 
     \b
-    TASK  captions         names held-out pictures (without any TASK: this)
+    TASK  captions         names held-out pictures (without any TASK: this), --via c: by the C program, too
           retrieval        picture to caption and back
           boolq, piqa, commonsenseqa    from an installed package, or =FILE
           arc-easy=FILE, hellaswag=FILE, winogrande=FILE, mmlu=FOLDER,
@@ -50,15 +54,22 @@ def command(model: Path, tasks: tuple[str, ...], via: tuple[str, ...], board: st
           wug-adjective=FILE, wug-past=FILE, vqa=FILE, winoground=FILE
                            as published: .jsonl, .json, .csv or .parquet
           perplexity=FILE  of text, one sample a line
+          recall           answers out of the memory: things told in earlier episodes, or
+                           =FILE of sessions (docs/training.md)
           entity-memory    trains a tiny model: can the memory carry a fact?
     \b
-    Examples: bitmar-tiny eval model.bitmar --data demo/data
+    Examples: bitmar-tiny eval boolq piqa
+              bitmar-tiny eval model.bitmar --data demo/data
               bitmar-tiny eval model.bitmar boolq piqa --via c --via golden --limit 200
               bitmar-tiny eval model.bitmar hellaswag=hellaswag_val.jsonl perplexity=demo/data/wiki.dev
               bitmar-tiny eval model.bitmar boolq commonsenseqa --ablate memory
     """
-    from ..evaluate.suite import open_subject, text_task
+    from ..evaluate.suite import is_task, open_subject, text_task
 
+    if model != SHIPPED and not model.exists() and is_task(str(model)):     # the first word is a task already
+        model, tasks = default_model(), (str(model), *tasks)
+    if model == SHIPPED:
+        say_shipped()
     subject = open_subject(model)
     if ablate and subject.frozen is None:
         raise ConfigError(f"{model}: a training run cannot be ablated.", "Freeze it first: bitmar-tiny freeze RUN -o model.bitmar")
@@ -66,7 +77,7 @@ def command(model: Path, tasks: tuple[str, ...], via: tuple[str, ...], board: st
     if len(set(names)) < len(names):
         raise ConfigError(f"The task {max(names, key=names.count)} was named twice.", "Run it once more for other files.")
     wanted = tasks or ((CAPTIONS,) if not ablate else ())
-    text = [text_task(spec, subject, limit, context, features) for spec in wanted if spec not in (CAPTIONS, RETRIEVAL, ENTITY)]
+    text = [text_task(spec, subject, limit, context, features) for spec in wanted if spec.partition("=")[0] not in (CAPTIONS, RETRIEVAL, RECALL, ENTITY)]
     report: dict[str, Any] = {"schema": "bitmar-tiny/eval", "schema_version": 1, "model": str(model), "via": list(via),
                               "model_sha256": subject.frozen.digest if subject.frozen else None, "limit": limit}
     if ablate:
@@ -74,9 +85,12 @@ def command(model: Path, tasks: tuple[str, ...], via: tuple[str, ...], board: st
     elif text:
         report["tasks"], report["agreement_of_picks"] = _score(subject, text, via, board)
     if CAPTIONS in wanted:
-        report |= _captions(subject, data, baseline)
+        report |= _captions(subject, data, styles, baseline, board if "c" in via else None)
     if RETRIEVAL in wanted:
         report["retrieval"] = _retrieval(subject, data, limit or RETRIEVED, via[0], board)
+    for spec in wanted:
+        if spec.partition("=")[0] == RECALL:
+            report["recall"] = _recall(subject, spec.partition("=")[2], limit)
     if ENTITY in wanted:
         from ..evaluate.entity import entity_memory
         report["entity_memory"] = entity_memory(lambda line: notes.print(line))
@@ -134,16 +148,49 @@ def _retrieval(subject, data: Path, count: int, via: str, board: str) -> dict[st
         return evaluate_retrieval(scorer, [captions.captions[i] for i in chosen], captions.images(chosen), subject.tokenizer, bar("retrieval"))
 
 
-def _captions(subject, data: Path, baseline: float | None) -> dict[str, Any]:
+def _by_c(subject, names: list[str], images: np.ndarray, board: str) -> dict[str, float]:
+    """Score of the program for a board, built here."""
+    from codegen.build import build
+    from codegen.emit import emit
+    from codegen.boards import load_board
+    from ..evaluate.captions import c_captions, score
+
+    if subject.frozen is None:
+        raise ConfigError(f"{subject.name}: there is no C program for a training run.", "Freeze it first: bitmar-tiny freeze RUN -o model.bitmar")
+    with tempfile.TemporaryDirectory() as folder:
+        project = emit(subject.frozen, load_board(board), Path(folder) / "project")
+        program = build(project.path, project.board, project.family)
+        return score(c_captions(program.command, images, Path(folder)), names)
+
+
+def _recall(subject, file: str, limit: int | None) -> dict[str, Any]:
+    from ..data.sessions import read_sessions
+    from ..evaluate.formats import evenly
+    from ..evaluate.recall import evaluate_recall, held_out_places
+
+    if subject.frozen is None:
+        raise ConfigError("Sessions are asked of a frozen model, as it runs on a board.", "Freeze it first: bitmar-tiny freeze RUN -o model.bitmar")
+    sessions = read_sessions(file) if file else held_out_places()
+    with _bars() as bar:
+        return evaluate_recall(subject.frozen, evenly(sessions, limit) if limit else sessions, bar("recall"))
+
+
+def _captions(subject, data: Path, styles: tuple[Path, ...], baseline: float | None, board: str | None) -> dict[str, Any]:
+    """Scores of the held-out pictures; styles: of further styles; board: and what the C program for it writes."""
     from ..data.openmoji import load_openmoji
     from ..evaluate.agreement import caption_agreement
     from ..evaluate.baseline import baseline_scores
     from ..evaluate.captions import evaluate_captions
+    from ..evaluate.styles import score_styles
 
     captions, splits = load_openmoji(data)
     chosen = np.array(splits["holdout"])
     names = [captions.captions[i] for i in chosen]
     report: dict[str, Any] = {"captions": evaluate_captions(subject.torch(), names, captions.images(chosen), subject.tokenizer)}
+    if board:
+        report["captions"] |= {"c_program": _by_c(subject, names, captions.images(chosen), board)}
+    if styles or "styles" in splits:
+        report["styles"] = score_styles(subject.torch(), captions, splits, subject.tokenizer, styles)
     if subject.frozen:
         report["agreement"] = caption_agreement(subject.frozen, captions, list(chosen), subject.tokenizer)
     if baseline:

@@ -11,11 +11,10 @@ from ..data.tokenizer import Tokenizer
 from ..device.board import Board
 from ..device.connect import open_board
 from ..errors import ConfigError
-from ..frozen import FrozenModel
 from ..generation import Request, by_c, by_golden, by_torch
 from ..golden.sampler import MAX_TOP_K
 from .app import print_json
-from .common import board_picture, json_option, leave_out, leave_out_port_options, load_picture, model_argument, named_model, port_options, show_log
+from .common import board_picture, json_option, leave_out, leave_out_port_options, load_model, load_picture, model_argument, named_model, port_options, show_log
 
 
 @click.command()
@@ -39,7 +38,7 @@ def command(model: Path, image: Path | None, prompt: str, tokens: int, backend: 
     """Write text for a picture or a prompt: golden, C and boards give the same tokens.
 
     \b
-    Examples: bitmar-tiny generate model.bitmar --image cat.png
+    Examples: bitmar-tiny generate --image cat.png
               bitmar-tiny generate model.bitmar --prompt "The " --backend c --temperature 0.8
               bitmar-tiny generate --port /dev/ttyUSB0 --image cat.png
               bitmar-tiny generate model.bitmar --store memory.store --remember --prompt "The key is in the box."
@@ -56,7 +55,7 @@ def command(model: Path, image: Path | None, prompt: str, tokens: int, backend: 
             connection.close()
         return
     leave_out_port_options()
-    frozen = FrozenModel.load(model)
+    frozen = load_model(model, None)
     if not frozen.tokenizer:
         raise ConfigError(f"{model}: this model was frozen without a tokenizer.", "Freeze it with one to generate text.")
     if remember and store is None:

@@ -141,6 +141,13 @@ def prepare_openmoji(out_dir: Path | str, vectors: int = 21, limit: int | None =
     return out_dir
 
 
+def draw_style(folder: Path | str, vectors: int) -> tuple[str, list[str], np.ndarray]:
+    """A style alone: its name, the pictures' names, and their patches, uint8 [N, vectors, 768]. ``DataError`` as in ``read_style``."""
+    style = read_style(folder, emoji_names())
+    drawn, _ = _draw([(name, f"{style.prefix}: {name}", svg) for name, svg in style.drawings], vectors, picture_side(vectors)[0], None)
+    return style.prefix, [name for name, _ in style.drawings], drawn
+
+
 def _draw(pictures: list[tuple[str, str, Path | str]], vectors: int, size: int,
           progress: Callable[[int, int], None] | None) -> tuple[np.ndarray, str]:
     """Draw (name, what to call it in an error, SVG file or text): uint8 [N, vectors, 768], and the SHA-256 of all of them."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Sequence
+import subprocess
+from pathlib import Path
+from typing import Any, Iterable, Sequence
 
 import numpy as np
 import torch
 
 from ..data.tokenizer import Tokenizer
+from ..errors import ToolError
 from ..model.bitmar import BitMar
 from ..model.streaming import greedy
 
@@ -34,6 +37,19 @@ def predict(model: BitMar, images: np.ndarray | None, count: int, tokenizer: Tok
         n = min(BATCH, count - start)
         batch = None if images is None else torch.from_numpy(images[start:start + n])
         texts += [tokenizer.decode(ids).strip() for ids in greedy(model, batch, n)]
+    return texts
+
+
+def c_captions(command: Sequence[str], images: Iterable[np.ndarray], folder: Path) -> list[str]:
+    """Captions by the generated program ``command`` for pictures float32 [n, 768], one after the other; ``ToolError`` if it fails."""
+    texts, path = [], folder / "picture.f32"
+    for image in images:
+        path.write_bytes(np.ascontiguousarray(image, "<f4").tobytes())
+        done = subprocess.run([*command, "generate", "--image", str(path)], capture_output=True)
+        if done.returncode:
+            raise ToolError(f"{command[-1]}: {done.stderr.decode(errors='replace').strip()}")
+        texts.append(done.stdout.decode(errors="replace").strip())
+    path.unlink(missing_ok=True)
     return texts
 
 

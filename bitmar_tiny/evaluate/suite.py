@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 VIA = ("torch", "golden", "c")
 MEMORY = ("on", "off", "shuffled")
 PERPLEXITY = "perplexity"
+#: Tasks besides those of ``FORMATS``; all but the first are the command's own.
+OTHER_TASKS = (PERPLEXITY, "captions", "retrieval", "entity-memory")
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,11 @@ class TextTask:
     run: Callable[[Scorer, Progress | None], dict[str, Any]]
 
 
+def is_task(spec: str) -> bool:
+    """Whether TASK or TASK=PATH names a task."""
+    return spec.partition("=")[0] in (*OTHER_TASKS, *FORMATS)
+
+
 def text_task(spec: str, subject: Subject, limit: int | None = None, longest: int | None = None,
               features: Path | None = None) -> TextTask:
     """TASK or TASK=PATH -> what to run. longest: most tokens that the model reads (its trained positions).
@@ -106,7 +113,7 @@ def text_task(spec: str, subject: Subject, limit: int | None = None, longest: in
         return TextTask(name, PERPLEXITY, lambda scorer, progress: evaluate_perplexity(scorer, texts, subject.tokenizer, longest,
                                                                                        progress))
     if name not in FORMATS:
-        known = (PERPLEXITY, "captions", "retrieval", "entity-memory", *FORMATS)
+        known = (*OTHER_TASKS, *FORMATS)
         raise ConfigError(f"There is no task '{name}'.", f"Choose from: {', '.join(known)}.")
     if not path and name not in SETS:
         raise ConfigError(f"The task {name} needs its files.", f"Name the file or folder: {name}=PATH.")

@@ -118,6 +118,15 @@ def caption_table(scores: dict[str, Any], title: str) -> Table:
     return table
 
 
+def style_table(rows: list[dict[str, Any]]) -> Table:
+    """Captions by style and by what training knew of the name (``evaluate/styles.py``)."""
+    table = Table("style", "trained on others of it", "of the name, training knew", "pictures", "exact name", "word overlap (IoU)",
+                  title="by style \\[measured]")
+    for r in rows:
+        table.add_row(r["style"], "yes" if r["seen"] else "no", r["known"], f"{r['pictures']:,}", f"{r['exact']:.1%}", f"{r['iou']:.3f}")
+    return table
+
+
 def agreement_sentence(a: dict[str, Any]) -> str:
     return (f"PyTorch against golden over {a['tokens']:,} tokens: top-1 agreement {a['top1_agreement']:.1%}, "
             f"largest logit difference {a['max_logit_difference']:g}, perplexity {a['perplexity_torch']:.4f} and "
@@ -145,6 +154,8 @@ def render(report: dict[str, Any]) -> Iterator[Table | str]:
     if "captions" in report:
         scores = report["captions"] | ({"plain float captioner": report["baseline"]} if "baseline" in report else {})
         yield caption_table(scores, f"{len(scores['predictions'])} held-out pictures \\[measured]")
+    if "styles" in report:
+        yield style_table(report["styles"])
     if "agreement" in report:
         yield agreement_sentence(report["agreement"])
     if "retrieval" in report:

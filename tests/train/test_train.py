@@ -12,6 +12,7 @@ from bitmar_tiny.model.bitmar import BitMar
 from bitmar_tiny.train import checkpoint
 from bitmar_tiny.train.augment import shift_patches
 from bitmar_tiny.train.config import TrainConfig
+from bitmar_tiny.train.distributed import World
 from bitmar_tiny.train.feed import Feeder, prepare
 from bitmar_tiny.train.loop import train
 from bitmar_tiny.train.trainer import Trainer
@@ -119,3 +120,33 @@ def test_shifting_is_pure_and_keeps_pixels():
 def test_unknown_settings_are_named():
     with pytest.raises(ConfigError, match="Did you mean 'batch_size'"):
         TrainConfig.parse({"batchsize": 3}, "settings.json")
+
+
+def test_written_episodes_are_the_last_streams_of_the_step_before():
+    """The same in every process, whatever the accumulation, none before the first step; nothing where their queries are kept."""
+    cfg = SETTINGS.model_copy(update={"accumulation": 2, "writes_per_batch": 3, "augment_shift": 0})
+    data = Toy(TINY)
+    for rank in range(2):
+        feeder = Feeder(data, cfg, World(rank, 2))
+        assert feeder.make(0).episodes is None and feeder.make(1).episodes is None
+        for number, before in ((2, 1), (3, 1), (4, 3)):
+            e, want = feeder.make(number).episodes, data.batch(before)
+            assert np.array_equal(e.tokens, want.tokens[1:]) and np.array_equal(e.lengths, want.lengths[1:])
+            assert (e.images is None) == (want.images is None) and (e.images is None or np.array_equal(e.images, want.images[1:]))
+    assert Feeder(data, cfg.model_copy(update={"write_gradient": False})).make(2).episodes is None
+
+
+@pytest.mark.parametrize("reaches", [True, False])
+def test_the_gradient_reaches_what_was_written(reaches):
+    """Encoder and vision learn from what a later step reads, if asked to; the values written are the same either way."""
+    cfg = SETTINGS.model_copy(update={"dropout": 0.0, "write_gradient": reaches, "lr": 1e-9, "warmup": 0})
+    trainer = Trainer(TINY, cfg)
+    feeder = Feeder(Toy(TINY), cfg)
+    trainer.advance([feeder.make(0)])                                       # pictures; its last streams are written next
+    kept = trainer.model.pending.clone()
+    trainer.optimiser.zero_grad()
+    feed = feeder.make(1)                                                   # text: no gradient of its own for vision
+    trainer.objective(feed)[0].backward()
+    seen = trainer.model.latent["vision/w1"].grad
+    assert (seen is not None and float(seen.abs().max()) > 0) == reaches
+    assert torch.allclose(trainer.model.pending.detach(), kept, atol=1e-3)
