@@ -172,7 +172,7 @@ def _recall(subject, file: str, limit: int | None) -> dict[str, Any]:
         raise ConfigError("Sessions are asked of a frozen model, as it runs on a board.", "Freeze it first: bitmar-tiny freeze RUN -o model.bitmar")
     sessions = read_sessions(file) if file else held_out_places()
     with _bars() as bar:
-        return evaluate_recall(subject.frozen, evenly(sessions, limit) if limit else sessions, bar("recall"))
+        return evaluate_recall(subject.frozen, evenly(sessions, limit), bar("recall"))
 
 
 def _captions(subject, data: Path, styles: tuple[Path, ...], baseline: float | None, board: str | None) -> dict[str, Any]:

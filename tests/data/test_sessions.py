@@ -1,0 +1,81 @@
+"""Sessions: files are checked line by line, batches hold each stream's own earlier episodes, order is pure."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from bitmar_tiny.data.mixture import IGNORE, Mixture
+from bitmar_tiny.data.sessions import LONGEST, MOST_TOLD, Session, Sessions, read_sessions, write_places
+from bitmar_tiny.data.tokenizer import EOS_TEXT, Tokenizer
+from bitmar_tiny.errors import DataError
+
+BYTES = Tokenizer([*(bytes([b]) for b in range(256)), EOS_TEXT], [])
+SESSIONS = [Session(tuple(f"told {i} {j}" for j in range(1 + i % 4)), f"ask {i}", f" {i}") for i in range(11)]
+
+
+def mixture(**options):
+    return Mixture(BYTES, texts=["some text"] * 9, sessions=Sessions.encode(BYTES, SESSIONS),
+                   **({"batch_size": 4, "max_len": 32, "text_every": 1, "session_every": 2, "seed": 3} | options))
+
+
+def text_of(tokens: np.ndarray, length: int) -> str:
+    return BYTES.decode_bytes(tokens[1:length].tolist()).decode()
+
+
+def test_every_stream_comes_with_its_own_earlier_episodes():
+    for step in range(1, 40, 2):
+        b = mixture().batch(step)
+        episodes = len(b.before.tokens) // 4
+        for row, source in enumerate(b.source):
+            session = SESSIONS[source]
+            assert text_of(b.tokens[row], b.lengths[row]) == session.prompt + session.answer
+            there = [slice_ for slice_ in range(row * episodes, (row + 1) * episodes) if b.before.lengths[slice_]]
+            assert [text_of(b.before.tokens[i], b.before.lengths[i]) for i in there] == list(session.told)
+            assert there == list(range(row * episodes, row * episodes + len(session.told)))
+        absent = b.before.lengths == 0
+        assert (b.before.labels[absent] == IGNORE).all() and episodes == max(len(SESSIONS[s].told) for s in b.source)
+
+
+def test_kinds_alternate_and_rows_are_rows_of_the_whole_batch():
+    m = mixture()
+    assert [m.kind_of(s)[0] for s in range(6)] == [1, 2, 1, 2, 1, 2] and m.batch(0).before is None
+    whole, part = m.batch(7), m.batch(7, slice(1, 3))
+    assert np.array_equal(part.source, whole.source[1:3]) and part.total == whole.lengths.sum()
+    order = np.concatenate([m.batch(s).source for s in range(1, 66, 2)])
+    assert sorted(order[:11]) == list(range(11)) and not np.array_equal(order[:11], order[11:22])
+    three = mixture(session_every=3)
+    assert [three.kind_of(s) for s in range(5)] == [(1, 0), (1, 1), (2, 0), (1, 2), (1, 3)]
+
+
+def test_made_up_sessions_can_be_answered_by_what_was_told_last(tmp_path):
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        write_places(tmp_path / name, 200, seed)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes() != (tmp_path / "c").read_bytes()
+    sessions = read_sessions(tmp_path / "a")
+    assert len(sessions) == 200 and {len(s.told) for s in sessions} == set(range(1, MOST_TOLD + 1))
+    for s in sessions:
+        assert [t for t in s.told if t.startswith(s.prompt + " ")][-1] == s.prompt + s.answer
+
+
+BAD = [b"", b"\n\n", b"[]", b'["told"]', b'["told", "asked"]', b'[["ask", "answer"]]', b'["told", ["ask", " "]]', b'["told", ["ask"]]',
+       b'[3, ["ask", "answer"]]', b'[" ", ["ask", "answer"]]', b'{"told": 1}', b"told", b'["told", [3, "answer"]]', b"\xff\xfe", b"[" * 5000,
+       json.dumps([*["told"] * (LONGEST + 1), ["ask", "answer"]]).encode(), b"null", b"3"]
+
+
+@pytest.mark.parametrize("content", BAD, ids=range(len(BAD)))
+def test_what_is_no_session_is_named(tmp_path, content):
+    path = tmp_path / "s.jsonl"
+    path.write_bytes((b'["told", ["ask", " answer"]]\n' if content.strip() else b"") + content)
+    with pytest.raises(DataError) as error:
+        read_sessions(path)
+    assert str(path) in str(error.value) and error.value.hint
+
+
+def test_missing_files_and_missing_sessions():
+    with pytest.raises(DataError, match="no such file"):
+        read_sessions("nowhere.jsonl")
+    with pytest.raises(DataError, match="no sessions"):
+        Mixture(BYTES, texts=["text"], batch_size=2, max_len=8, text_every=1, session_every=2)
