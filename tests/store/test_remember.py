@@ -1,0 +1,60 @@
+"""generate --store --remember: golden and the C program leave the same memory behind, and what cannot be written is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from bitmar_tiny.cli.generate import command
+from bitmar_tiny.evaluate.inspect import memory_of
+from bitmar_tiny.errors import ConfigError, StoreError
+from bitmar_tiny.generation import Request, by_c, by_golden, by_torch
+from bitmar_tiny.store import MemoryStore
+from eval_support import byte_model
+from support import need
+
+
+@pytest.fixture
+def model():
+    return byte_model()
+
+
+def store_of(model, path):
+    MemoryStore.create(path, memory_of(model), model.digest)
+    return path
+
+
+def test_golden_and_c_remember_the_same(model, tmp_path):
+    need("host", "gcc")
+    one, other = (store_of(model, tmp_path / name) for name in ("golden", "c"))
+    for prompt in ("told", "told again"):
+        request = Request(prompt, limit=7, store=one, remember=True)
+        said = list(by_golden(model, request))
+        assert said == list(by_c(model, Request(prompt, limit=7, store=other, remember=True), "host")) and said
+    a, b = (MemoryStore.open(path, model.digest) for path in (one, other))
+    assert a.sequence == b.sequence == 3
+    for part in ("codes", "scales", "usage"):
+        assert np.array_equal(getattr(a.read(), part), getattr(b.read(), part))
+    assert not np.array_equal(a.read().codes, memory_of(model).codes)
+
+
+def test_reading_changes_nothing_and_an_unfinished_answer_is_not_written(model, tmp_path):
+    path = store_of(model, tmp_path / "m.store")
+    before = path.read_bytes()
+    list(by_golden(model, Request("asked", limit=3, store=path)))
+    next(by_golden(model, Request("asked", limit=3, store=path, remember=True)))
+    assert path.read_bytes() == before
+
+
+def test_what_cannot_be_remembered_is_refused(model, tmp_path):
+    file = tmp_path / "m.bitmar"
+    model.save(file)
+    path = store_of(byte_model(2), tmp_path / "other.store")
+    with pytest.raises(StoreError, match="another model"):
+        list(by_golden(model, Request(store=path)))
+    with pytest.raises(ConfigError, match="no store"):
+        list(by_torch(model, Request(store=path)))
+    for options, words in ((["--remember"], "needs a store"), (["--remember", "--no-memory", "--store", str(path)], "leaves alone")):
+        error = CliRunner().invoke(command, [str(file), *options]).exception
+        assert isinstance(error, ConfigError) and words in str(error) + (error.hint or "")
