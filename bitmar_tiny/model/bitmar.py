@@ -18,6 +18,7 @@ from ..tensors import tensor_table
 from . import memory
 from .arithmetic import FloatTwin, Quantised
 from .attention import attend, visible
+from .rows import Rows
 
 #: Standard deviation of fresh latent values by kind of tensor; small enough that ternary codes really move.
 INIT = {"ternary": 0.02, "rows8": 0.1, "memory": 0.5}
@@ -97,7 +98,7 @@ class BitMar(nn.Module):
 
     # -- parts -------------------------------------------------------------------------------
 
-    def block(self, name: str, x: Tensor, rows: "Rows", mask: Tensor) -> Tensor:
+    def block(self, name: str, x: Tensor, rows: Rows, mask: Tensor) -> Tensor:
         """Pre-norm transformer block on the rows [n, d] of a batch."""
         math = self.math
         h = math.norm(x, self.weight(f"{name}.attn_norm"))
@@ -125,7 +126,7 @@ class BitMar(nn.Module):
         hidden = torch.relu(self.linear("vision.w1", *self.math.quantize(x)))
         return self.linear("vision.w2", *self.math.quantize(hidden)) + self.table("vision.positions")
 
-    def fuse(self, z: Tensor, rows: "Rows", image: Tensor, has_image: Tensor | None) -> Tensor:
+    def fuse(self, z: Tensor, rows: Rows, image: Tensor, has_image: Tensor | None) -> Tensor:
         """Cross-modal fusion: text queries [n, d], image keys and values (paper 3.3)."""
         math = self.math
         keys = math.norm(image, self.weight("fusion.image_norm"))
@@ -175,7 +176,7 @@ class BitMar(nn.Module):
                 (acc,), (scale,) = rows.pad(acc), rows.pad(scale)
         return Output(acc, scale, head, rows.pad(text)[0], image, pooled, change)
 
-    def encode(self, tokens: Tensor, images: Tensor | None, has_image: Tensor | None, rows: "Rows",
+    def encode(self, tokens: Tensor, images: Tensor | None, has_image: Tensor | None, rows: Rows,
                mask: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
         """Embeddings, encoder states and fused states [n, d] of the rows, and the image tokens [B, n, d]."""
         cfg = self.cfg
@@ -186,7 +187,7 @@ class BitMar(nn.Module):
         image = None if images is None else self.compress(images)
         return e, x, x if image is None else self.fuse(x, rows, image, has_image), image
 
-    def pool(self, f: Tensor, rows: "Rows") -> Tensor:
+    def pool(self, f: Tensor, rows: Rows) -> Tensor:
         """Running query [B, T, d] of fused states [n, d]."""
         codes, scale = self.math.norm(f, self.weight("memory.norm"))
         return rows.pad(codes * scale if isinstance(self.math, FloatTwin) else codes)[0].cumsum(1)
@@ -238,33 +239,6 @@ class BitMar(nn.Module):
             stale = self.usage < self.cfg.forget_below / self.cfg.memory_slots
             m.mul_(torch.where(stale, 1 - self.cfg.forget_rate, 1.0)[:, None])
         self.pending = queries.detach().clone()
-
-
-class Rows:
-    """The positions of a batch [B, T] that are computed, as n flat rows: those that ``at`` (mask or index) selects, or all.
-
-    stream, time: int64 [n], where each row stands.
-    """
-
-    def __init__(self, tokens: Tensor, at: Tensor | None) -> None:
-        self.shape = tokens.shape
-        if at is None:
-            flat = torch.arange(tokens.numel(), device=tokens.device)
-        else:
-            flat = at.flatten().nonzero()[:, 0] if at.dtype == torch.bool else at
-        self.at = None if at is None else flat
-        self.stream, self.time = flat // self.shape[1], flat % self.shape[1]
-
-    def take(self, x: Tensor) -> Tensor:
-        """[B, T, ...] -> [n, ...]"""
-        x = x.flatten(0, 1)
-        return x if self.at is None else x[self.at]
-
-    def pad(self, *parts: Tensor) -> tuple[Tensor, ...]:
-        """[n, m] each -> [B, T, m] each, 0 at the positions left out."""
-        if self.at is not None:
-            parts = tuple(x.new_zeros(self.shape.numel(), x.shape[1]).index_copy(0, self.at, x) for x in parts)
-        return tuple(x.unflatten(0, self.shape) for x in parts)
 
 
 def pool_2x2(x: Tensor) -> Tensor:
