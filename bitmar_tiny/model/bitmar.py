@@ -154,8 +154,9 @@ class BitMar(nn.Module):
 
         at bool [B, T], or int64 [n] into the flattened [B*T]: compute these positions alone, a prefix of each stream, and
         give their logits [n, V] in row order: short captions do not pay for the longest one of their batch. logits: False
-        leaves the head to the caller. own: latent memory of each stream [B, K, d] (:meth:`remember`), None: all read one. Rows that many tokens share are looked up as embeddings: the gradient of plain
-        indexing adds them up in the order in which threads come.
+        leaves the head to the caller. own: latent memory of each stream [B, K, d] (:meth:`remember`), None: all read one.
+        Rows that many tokens share are looked up as embeddings: the gradient of plain indexing adds them up in the order in
+        which threads come.
         """
         cfg, length = self.cfg, tokens.shape[1]
         rows, mask = Rows(tokens, at), visible(cfg, length, tokens.device)
@@ -231,9 +232,9 @@ class BitMar(nn.Module):
     def commit(self, queries: Tensor) -> None:
         """After an optimiser step: make the pending writes real, forget stale slots, and queue ``queries`` [E, d]."""
         if len(self.pending):
-            queries, weights = self.address(self.pending)
+            written, weights = self.address(self.pending)
             m = self.weight("memory.m")
-            m.copy_(self.write(m, queries, weights))
+            m.copy_(self.write(m, written, weights))
             for w in weights:
                 self.usage += (w - self.usage) / 32
             stale = self.usage < self.cfg.forget_below / self.cfg.memory_slots
