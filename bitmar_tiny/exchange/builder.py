@@ -207,10 +207,11 @@ class Port:
 
 @dataclass(frozen=True)
 class Graph:
-    """One entry point: ``body(builder, inputs by name) -> outputs by name``, in the order of ``outputs``."""
+    """One entry point: ``body(builder, inputs by name) -> outputs by name``, in the order of ``outputs``. ``about``: for who looks at it."""
 
     name: str
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     body: Callable[[Builder, dict[str, Value]], dict[str, Value]]
+    about: str = ""
 

@@ -15,11 +15,21 @@ PROVENANCE, TOKENIZER_SHA256 = "bitmar_tiny.provenance", "bitmar_tiny.tokenizer_
 CANCELLED = "bitmar_tiny.cancelled_scales"
 
 
+def about(frozen: FrozenModel, bits: int) -> str:
+    """What a viewer shows first of a file."""
+    return f"BitMar model {frozen.config.name}, SHA-256 {frozen.digest[:16]}...; {weights_in_words(bits)}"
+
+
+def weights_in_words(bits: int) -> str:
+    """The types that arrays are stored in."""
+    return f"ternary weights as int{bits}, token and position tables int8, gains and scales float32"
+
+
 def metadata(frozen: FrozenModel, graph: str, bits: int) -> dict[str, str]:
     """Names and texts; ``graph``: what the file holds."""
     return {"bitmar_tiny.graph": graph, MODEL_SHA256: frozen.digest, CONFIG: frozen.config.model_dump_json(),
             TOKENIZER_SHA256: hashlib.sha256(frozen.tokenizer).hexdigest() if frozen.tokenizer else "",
             PROVENANCE: json.dumps(frozen.provenance),
             CANCELLED: json.dumps({f"{name}.w1.scale": float(frozen.arrays[f"{name}.w1.scale"]) for name in blocks(frozen.config)}),
-            "bitmar_tiny.weights": f"ternary weights as int{bits}, token and position tables int8, gains and scales float32",
+            "bitmar_tiny.weights": weights_in_words(bits),
             "bitmar_tiny.seal": BLANK}

@@ -65,9 +65,12 @@ def graphs(cfg: ModelConfig) -> tuple[Graph, Graph, Graph]:
     step = Graph("step", (Port("token", "int32", (1,)), flag("memory_on"), flag("image_on"), *past(state_ports(cfg)),
                           *image_ports(cfg), memory[0], memory[2]),
                  (Port("logits", "int32", (1, v)), Port("logits.float", "float32", (1, v)),
-                  Port("logits.scale", "float32", (1, 1)), *state_ports(cfg)), model.step)
-    image = Graph("image", (Port("features", "float32", (cfg.image_inputs, VISION_DIM)),), tuple(image_ports(cfg)), model.image)
-    write = Graph("write_episode", (Port(PAST + "pool.sum", "int32", (1, d)), *past(memory)), tuple(memory), model.write_episode)
+                  Port("logits.scale", "float32", (1, 1)), *state_ports(cfg)), model.step,
+                 "One token. Hand every output NAME to the next call as past.NAME; a new episode starts with zeros in all of them.")
+    image = Graph("image", (Port("features", "float32", (cfg.image_inputs, VISION_DIM)),), tuple(image_ports(cfg)), model.image,
+                  "The vectors of a picture into the keys and values that step looks at.")
+    write = Graph("write_episode", (Port(PAST + "pool.sum", "int32", (1, d)), *past(memory)), tuple(memory), model.write_episode,
+                  "At the end of an episode: the pooled query into the memory that later calls get.")
     return step, image, write
 
 

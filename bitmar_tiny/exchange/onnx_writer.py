@@ -12,6 +12,7 @@ import onnx
 from onnx import FunctionProto, GraphProto, NodeProto, TensorProto, helper, numpy_helper
 
 from ..errors import ToolError
+from ..golden import numerics as golden_nm
 from .builder import Builder, Port, Value, maximum
 
 if not hasattr(TensorProto, "INT2"):
@@ -37,6 +38,12 @@ class _Scope:
     inputs: list[Value] = field(default_factory=list)
     nodes: list[NodeProto] = field(default_factory=list)
     count: int = 0
+
+
+def _about(function: Callable) -> str:
+    """What a viewer shows of a primitive: what golden says of the one of the same name."""
+    stem = function.__name__.lstrip("_")
+    return (getattr(golden_nm, stem, function).__doc__ or "").partition("\n")[0]
 
 
 def value_info(port: Port | Value):
@@ -177,7 +184,7 @@ class OnnxBuilder(Builder):
             result = function(*inner)
             single = isinstance(result, Value)
             outs = [self._result(scope, v) for v in ([result] if single else result)]
-        proto = FunctionProto(domain=DOMAIN, input=[v.name for v in scope.inputs], output=[v.name for v in outs], node=scope.nodes)
+        proto = FunctionProto(domain=DOMAIN, doc_string=_about(function), input=[v.name for v in scope.inputs], output=[v.name for v in outs], node=scope.nodes)
         return self._named(proto, function.__name__.lstrip("_")), [(v.dtype, v.shape) for v in outs], single
 
     def _named(self, proto: FunctionProto, stem: str) -> FunctionProto:

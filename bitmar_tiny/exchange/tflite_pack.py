@@ -1,5 +1,5 @@
-"""A LiteRT model as the bytes of a file, smaller than the schema module packs it: equal vectors, options and quantisations once,
-nameless tensors without a name, constants aligned to 16 bytes as the schema asks."""
+"""A LiteRT model as the bytes of a file, smaller than the schema module packs it: equal vectors, options, quantisations and
+descriptions of tensors once, nameless tensors without a name, constants aligned to 16 bytes as the schema asks."""
 
 from __future__ import annotations
 
@@ -51,9 +51,15 @@ class _Packer:
         return schema.BufferEnd(self.builder)
 
     def tensor(self, tensor) -> int:
-        shape, name = self.ints(tensor.shape), self.text(tensor.name) if tensor.name else None
+        """The description of one tensor; intermediate ones of a type and shape share it, for it says nothing else about them."""
         q = tensor.quantization
-        quantization = None if q is None or q.scale is None else self.once(("scale", tuple(q.scale)), lambda: q.Pack(self.builder))
+        scale = None if q is None or q.scale is None else tuple(q.scale)
+        key = ("tensor", tensor.type, tuple(tensor.shape), tensor.buffer, tensor.name, scale)
+        return self.once(key, lambda: self.new_tensor(tensor, scale))
+
+    def new_tensor(self, tensor, scale: tuple[float, ...] | None) -> int:
+        shape, name = self.ints(tensor.shape), self.text(tensor.name) if tensor.name else None
+        quantization = None if scale is None else self.once(("scale", scale), lambda: tensor.quantization.Pack(self.builder))
         schema.TensorStart(self.builder)
         schema.TensorAddShape(self.builder, shape)
         schema.TensorAddType(self.builder, tensor.type)

@@ -33,14 +33,15 @@ _DEQUANTIZE_VERSION = {2: 6, 4: 6, 8: 2}
 class TfliteFile:
     """One flatbuffer under construction: buffers and operator codes that its graphs share."""
 
-    def __init__(self, arrays: Mapping[str, np.ndarray], bits: int) -> None:
+    def __init__(self, arrays: Mapping[str, np.ndarray], bits: int, description: str = "") -> None:
         self.arrays, self.bits = arrays, bits
         self.model = schema.ModelT()
-        self.model.version, self.model.description = 3, "bitmar-tiny"
+        self.model.version, self.model.description = 3, description
         self.model.buffers, self.model.operatorCodes, self.model.subgraphs = [schema.BufferT()], [], []
         self.model.signatureDefs, self.model.metadata = [], []
         self._buffers: dict[Any, int] = {}
         self._codes: dict[tuple[str, int], int] = {}
+        self.code("MUL", 1)                       # the most frequent: index 0, the default, takes no bytes
 
     def buffer(self, key: Any, data: Callable[[], np.ndarray]) -> int:
         """Index of the buffer for ``key``, filled with the bytes of ``data()`` when it is new."""
@@ -96,13 +97,13 @@ class TfliteBuilder(Builder):
         self.graph.operators.append(op)
 
     def emit(self, op: str, inputs: Sequence[Value], dtype: str, shape: Sequence[int], **attributes: Any) -> Value:
-        """One op, or the result of the same one on the same inputs; codes back to float32 are the numbers they were made from."""
+        """One op, or the result of the same one on the same inputs; integers back to float32 are the numbers they were made from."""
         if op == "cast" and dtype == "float32" and inputs[0] in self.rounded:
             return self.rounded[inputs[0]]
         key = (op, *inputs, dtype, tuple(shape), *sorted(attributes.items()))
         if key not in self.shared:
             out = self.shared[key] = self._emit(op, inputs, dtype, shape, **attributes)
-            if op == "cast" and dtype == "int8" and inputs[0].dtype == "float32":
+            if op == "cast" and inputs[0].dtype == "float32":
                 self.rounded[out] = inputs[0]
         return self.shared[key]
 

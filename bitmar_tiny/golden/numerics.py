@@ -54,7 +54,8 @@ def exp_neg(x: np.ndarray) -> np.ndarray:
     for c in _EXP_POLY[1:]:
         p = p * r + c
     p = (p * (r * r) + r) + F32(1.0)
-    return p * ((n.astype(np.int32) + 127) << 23).view(F32)
+    bits = (n.astype(np.int32) + np.int32(127)) << np.int32(23)        # NumPy 1 would widen a 0-d value
+    return p * bits.view(F32)
 
 
 def _quantize_to(v: np.ndarray, full: int) -> tuple[np.ndarray, np.float32]:
