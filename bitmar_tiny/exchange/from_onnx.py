@@ -21,8 +21,8 @@ from ..frozen import FrozenModel
 from ..golden import numerics as nm
 from ..tensors import TensorSpec, tensor_table
 from .metadata import CANCELLED, CONFIG, PROVENANCE, TOKENIZER_SHA256
-from .model import PAST
 from .onnx_read import Initializers
+from .ports import PAST
 
 _SCALAR = ((), (1,), (1, 1))
 

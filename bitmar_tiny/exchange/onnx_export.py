@@ -17,18 +17,19 @@ from onnx import ModelProto, TensorProto, helper
 from ..errors import DataError, ToolError
 from ..files import atomic_file
 from ..frozen import FrozenModel
-from .arrays import exported_arrays, pack_signed
-from .builder import Graph, Port, Value
+from .arrays import exported_arrays, pack_signed, stored_bits
+from .builder import Value
 from .metadata import WEIGHTS_SHA256, about, metadata
-from .model import PAST, Model, graphs
+from .model import Model, graphs
 from .onnx_writer import DOMAIN, TYPES, OnnxBuilder, _Scope, value_info
+from .ports import PAST, Graph, Port
 from .seal import check_seal, seal
 
 WEIGHTS, TOKENIZER = "weights.bin", "tokenizer.bin"
 GRAPHS = ("step", "prefill", "image", "write_episode")
 MADE_BY = "bitmar-tiny export --format onnx"
 _ALIGN = 64
-_ELEMENTS = {"float32": TensorProto.FLOAT, "int32": TensorProto.INT32, "int8": TensorProto.INT8}
+_ELEMENTS = {"float32": TensorProto.FLOAT, "int32": TensorProto.INT32}
 
 
 class WeightsFile:
@@ -37,9 +38,9 @@ class WeightsFile:
     def __init__(self, frozen: FrozenModel, bits: int) -> None:
         self.data, self.tensors = bytearray(), {}
         for name, a in exported_arrays(frozen).items():
-            ternary = name.endswith(".trits")
-            raw = pack_signed(np.ascontiguousarray(a.T), bits) if ternary else np.array(a, order="C")
-            self._add(name, a.shape[::-1] if ternary else a.shape, TYPES[bits][2] if ternary else _ELEMENTS[a.dtype.name], raw.tobytes())
+            a, stored = np.ascontiguousarray(a.T if name.endswith(".trits") else a), stored_bits(name, a, bits)
+            raw = pack_signed(a, stored) if a.dtype == np.int8 else a
+            self._add(name, a.shape, TYPES[stored][2] if a.dtype == np.int8 else _ELEMENTS[a.dtype.name], raw.tobytes())
         self.sha256 = hashlib.sha256(self.data).hexdigest()
 
     def _add(self, name: str, shape: Sequence[int], element: int, raw: bytes) -> None:

@@ -9,12 +9,12 @@ from ..errors import DataError
 from ..files import atomic_file
 from ..frozen import FrozenModel
 from .arrays import exported_arrays
-from .builder import Graph
 from .metadata import about, metadata
-from .model import graphs, memory_ports
+from .model import graphs
+from .ports import Graph, memory_ports
 from .seal import seal
-from .tflite_pack import pack
-from .tflite_writer import TfliteFile, add_graph
+from .tflite_pack import TfliteFile, pack
+from .tflite_writer import add_graph
 
 METADATA = "bitmar_tiny"
 
