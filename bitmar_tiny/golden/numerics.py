@@ -21,8 +21,9 @@ F32 = np.float32
 PROB_ONE = 1 << 14
 #: Below this magnitude a vector counts as zero (keeps 127/max finite and scales normal).
 TINY = F32(2.0**-60)
+#: Full scale of a code of a token table of 4 bits.
+CODE4_MAX = 7
 #: Rows per block of the memory read, the unit in which a store is streamed.
-CODE4_MAX = 7                   # of a token table of 4 bits
 READ_BLOCK = 64
 #: Full scale of a 16-bit memory code: its rounded high byte stays in [-127, 127].
 CODE16_MAX = 127 * 256
