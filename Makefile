@@ -34,7 +34,8 @@ endef
 
 # A compiler, and the Zero 2's with its emulator.
 tools:
-	$(call ensure,cc=gcc cc=libc6-dev aarch64-linux-gnu-gcc=gcc-aarch64-linux-gnu qemu-aarch64=qemu-user)
+	$(call ensure,cc=gcc /usr/include/stdio.h=libc6-dev aarch64-linux-gnu-gcc=gcc-aarch64-linux-gnu \
+		/usr/aarch64-linux-gnu/include/stdio.h=libc6-dev-arm64-cross qemu-aarch64=qemu-user)
 
 # The simulated Xtensa board, the emulated Arm boards, and CMake to configure projects for ESP-IDF.
 test-tools:

@@ -45,13 +45,36 @@ def port_options(command):
     """--port, --baud, --timeout and --record of a command that speaks to a board."""
     for option in (
         click.option("--record", "record_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the exchange with the board into this file."),
-        click.option("--timeout", "work_s", default=60.0, show_default=True, type=click.FloatRange(1, 3600), help="Seconds that the board may compute in silence."),
+        click.option("--timeout", "patience_s", type=click.FloatRange(1, 3600),
+                     help="Seconds that the board may be silent, while it computes a token for example (default: 4; 60 for firmware that is started here)."),
         click.option("--baud", default=115200, show_default=True, type=click.IntRange(1200, 4_000_000), help="Speed of a serial port; a board that can follow is brought to it."),
         click.option("--port", metavar="PORT", help="A board: /dev/ttyUSB0, host:[BOARD[/KERNELS]] or qemu:BOARD (firmware is built and started), "
                                                    "pty: (waits for one), replay:FILE (a recorded exchange)."),
     ):
         command = option(command)
     return command
+
+
+def leave_out(names: dict[str, str], why: str) -> None:
+    """``ConfigError`` if one of these options, parameter: as it is written, was given, since it would do nothing."""
+    context = click.get_current_context()
+    given = [option for name, option in names.items() if context.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE]
+    if given:
+        raise ConfigError(why, f"Leave out {' and '.join(given)}.")
+
+
+PORT_ALONE = {"record_file": "--record", "baud": "--baud", "patience_s": "--timeout"}
+
+
+def leave_out_port_options() -> None:
+    """``ConfigError`` for options of a board's port, where none is named."""
+    leave_out(PORT_ALONE, "No board was named with --port.")
+
+
+def leave_out_memory(port: str) -> None:
+    """--memory is for firmware that the command builds, or built when the exchange was recorded."""
+    if not port.startswith(("host:", "qemu:", "replay:")):
+        leave_out({"memory": "--memory"}, "The memory of a board lies where its firmware has it.")
 
 
 def named_model(path: Path, preset_name: str | None, port: str) -> FrozenModel | None:

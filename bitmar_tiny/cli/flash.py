@@ -14,6 +14,7 @@ from codegen.plan import human
 from ..device.esptool import Port
 from ..device.flash import write
 from ..device.pieces import APP, MODEL, Piece, collect
+from ..device.record import Playback, Record
 from ..errors import ConfigError
 from .app import notes, print_json, results
 from .common import board_option, json_option
@@ -22,7 +23,8 @@ from .common import board_option, json_option
 @click.command()
 @click.argument("project", type=click.Path(path_type=Path), required=False)
 @board_option(required=True)
-@click.option("--port", help="Serial port, /dev/ttyUSB0 for example. Not needed with --dry-run.")
+@click.option("--port", help="Serial port, /dev/ttyUSB0 for example, or replay:FILE. Not needed with --dry-run.")
+@click.option("--record", "record_file", type=click.Path(path_type=Path, dir_okay=False), help="Write what esptool is asked and says into this file.")
 @click.option("--model", "parts", flag_value=MODEL, help="The model alone.")
 @click.option("--app", "parts", flag_value=APP, help="The program alone (boot loader, partition table, app).")
 @click.option("--all", "parts", flag_value="all", default="all", help="Both (the default).")
@@ -31,7 +33,7 @@ from .common import board_option, json_option
 @click.option("--no-verify", is_flag=True, help="Trust the write, do not read back.")
 @click.option("--dry-run", is_flag=True, help="Show what would be written, and stop.")
 @json_option
-def command(project: Path | None, board: str, port: str | None, parts: str, baud: int | None, no_reset: bool, no_verify: bool, dry_run: bool,
+def command(project: Path | None, board: str, port: str | None, record_file: Path | None, parts: str, baud: int | None, no_reset: bool, no_verify: bool, dry_run: bool,
             as_json: bool) -> None:
     """Write the model and the program of a PROJECT (default: firmware-BOARD) into a board's flash.
 
@@ -53,13 +55,24 @@ def command(project: Path | None, board: str, port: str | None, parts: str, baud
         return
     if port is None:
         raise ConfigError("No port was named.", "Add --port /dev/ttyUSB0, or --dry-run to see what would be written.")
-    line = Port(port, profile.flash.chip, speed, project / "flash.log", "no-reset" if no_reset else "default-reset")
+    record, replay = _tape(port, record_file)
+    port = replay.head.get("port", port) if replay else port
+    line = Port(port, profile.flash.chip, speed, project / "flash.log", "no-reset" if no_reset else "default-reset", record, replay)
     done = _write(pieces, profile, line, not no_verify, show=not as_json)
     if as_json:
         print_json({"board": profile.name, "port": port, "pieces": done})
         return
-    for record in done:
-        notes.print(f"{record['name']}: {record['state']}{', read back' if record['state'] == 'written' and not no_verify else ''}.")
+    for piece in done:
+        notes.print(f"{piece['name']}: {piece['state']}{', read back' if piece['state'] == 'written' and not no_verify else ''}.")
+
+
+def _tape(port: str, record_file: Path | None) -> tuple[Record | None, Playback | None]:
+    """What is written of this command, and the record that it is played back from."""
+    replay = Playback(Path(port.removeprefix("replay:"))) if port.startswith("replay:") else None
+    record = Record(record_file) if record_file else None
+    if record:
+        record.begin({"port": port})
+    return record, replay
 
 
 def _print_plan(pieces: list[Piece], board: str, baud: int) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Iterator
@@ -19,7 +18,7 @@ from ..frozen import FrozenModel
 from ..golden.model import GoldenModel
 from ..golden.sampler import MAX_TOP_K, Sampler
 from .app import print_json
-from .common import board_picture, json_option, load_picture, model_argument, named_model, port_options, show_log
+from .common import board_picture, json_option, leave_out, leave_out_port_options, load_picture, model_argument, named_model, port_options, show_log
 
 
 @click.command()
@@ -36,7 +35,7 @@ from .common import board_picture, json_option, load_picture, model_argument, na
 @port_options
 @json_option
 def command(model: Path, image: Path | None, prompt: str, tokens: int, backend: str, board: str, temperature: float,
-            top_k: int, seed: int, no_memory: bool, port: str | None, baud: int, work_s: float, record_file: Path | None, as_json: bool) -> None:
+            top_k: int, seed: int, no_memory: bool, port: str | None, baud: int, patience_s: float | None, record_file: Path | None, as_json: bool) -> None:
     """Write text for a picture or a prompt: golden, C and boards give the same tokens.
 
     \b
@@ -45,14 +44,14 @@ def command(model: Path, image: Path | None, prompt: str, tokens: int, backend: 
               bitmar-tiny generate --port /dev/ttyUSB0 --image cat.png
     """
     if port:
-        board = open_board(port, named_model(model, None, port), baud=baud, record=record_file, work_s=work_s, log=show_log)
+        leave_out({"backend": "--backend", "board": "--board"}, "--port lets the firmware on the board write.")
+        board = open_board(port, named_model(model, None, port), baud=baud, record=record_file, patience_s=patience_s, log=show_log)
         try:
             _on_board(board, image, prompt, tokens, temperature, top_k, seed, not no_memory, as_json)
         finally:
             board.close()
         return
-    if record_file:
-        raise ConfigError("--record is for boards.", "Name one with --port.")
+    leave_out_port_options()
     frozen = FrozenModel.load(model)
     if not frozen.tokenizer:
         raise ConfigError(f"{model}: this model was frozen without a tokenizer.", "Freeze it with one to generate text.")
@@ -81,11 +80,13 @@ def _on_board(board: Board, image: Path | None, prompt: str, limit: int, tempera
     board.memory_on(memory_on)
     if image:
         board.image(board_picture(board.identity.image_inputs, image))
-    new, text = [], b""
+    new, text, show = [], b"", click.get_binary_stream("stdout")
+    if not as_json:
+        click.echo(prompt, nl=False)
     for token, piece in board.generate(prompt, limit, temperature, top_k, seed):
         if not as_json:
-            sys.stdout.buffer.write(piece if new else prompt.encode() + piece)
-            sys.stdout.flush()
+            show.write(piece)
+            show.flush()
         new.append(token)
         text += piece
     if as_json:

@@ -30,7 +30,7 @@ def command() -> None:
 @click.option("--control-lines", is_flag=True, help="Pulse DTR and RTS and see what they do. It may restart the board.")
 @port_options
 @json_option
-def test(model: Path, size: int, speeds: str | None, control_lines: bool, port: str | None, baud: int, work_s: float, record_file: Path | None,
+def test(model: Path, size: int, speeds: str | None, control_lines: bool, port: str | None, baud: int, patience_s: float | None, record_file: Path | None,
          as_json: bool) -> None:
     """Measure round trips, throughput and errors of the line to a board.
 
@@ -38,10 +38,10 @@ def test(model: Path, size: int, speeds: str | None, control_lines: bool, port: 
     Examples: bitmar-tiny link test --port /dev/ttyUSB0
               bitmar-tiny link test --port /dev/ttyUSB0 --speeds 460800,921600,2000000 --control-lines
     """
-    if not port or port.startswith("replay:") or record_file:
-        raise ConfigError("A line is tested live.", "Name a board with --port, and leave out --record.")
+    if not port:
+        raise ConfigError("No port was named.", "Name a board with --port; 'bitmar-tiny ports' shows what is there.")
     wanted = _speeds(speeds)
-    board = open_board(port, named_model(model, None, port), baud=baud, work_s=work_s, log=show_log)
+    board = open_board(port, named_model(model, None, port), baud=baud, record=record_file, patience_s=patience_s, log=show_log)
     try:
         with notes.status("") as status:
             tests = [linktest.run(board, size, lambda what: status.update(what))]
@@ -57,9 +57,9 @@ def test(model: Path, size: int, speeds: str | None, control_lines: bool, port: 
     finally:
         board.close()
     if as_json:
-        print_json({"port": port, "tests": [t.as_dict() for t in tests], "failed": failed, "control_lines": control})
+        print_json({"port": board.name, "tests": [t.as_dict() for t in tests], "failed": failed, "control_lines": control})
         return
-    _print(port, tests)
+    _print(board.name, tests)
     for speed, why in failed.items():
         notes.print(f"{speed} baud: {why}")
     for name, what in control.items():

@@ -20,7 +20,7 @@ from ..files import atomic_file
 from ..frozen import FrozenModel
 from ..store import SALVAGE, Memory, MemoryStore
 from .app import notes, print_json, results
-from .common import json_option, load_picture, port_options, show_log
+from .common import json_option, leave_out_port_options, load_picture, port_options, show_log
 
 SNAPSHOT = "bitmar-tiny/memory"
 path = click.Path(path_type=Path)
@@ -126,7 +126,7 @@ def verify(store: Path, model: Path | None, as_json: bool) -> None:
 @model_option
 @force_option
 @port_options
-def export(store: Path | None, out: Path, salvage: bool, model: Path | None, force: bool, port: str | None, baud: int, work_s: float,
+def export(store: Path | None, out: Path, salvage: bool, model: Path | None, force: bool, port: str | None, baud: int, patience_s: float | None,
            record_file: Path | None) -> None:
     """Copy the memory of a STORE, or of a board (--port), into a snapshot: codes, scales, usage (safetensors).
 
@@ -138,20 +138,22 @@ def export(store: Path | None, out: Path, salvage: bool, model: Path | None, for
     if (store is None) == (port is None):
         raise ConfigError("Whose memory shall be copied?", "Name a STORE, or a board with --port.")
     if port:
-        with _board(port, model, baud, work_s, record_file) as board:
-            memory, digest, commit = board.read_memory(), board.identity.model_sha256, "0"
+        with _board(port, model, baud, patience_s, record_file) as board:
+            memory, digest, commit, source = board.read_memory(), board.identity.model_sha256, "0", f" of {board.name}."
     else:
+        leave_out_port_options()
         opened = MemoryStore.open(store)
         memory, digest, commit = opened.check()[0] if salvage else opened.read(), opened.digest, str(opened.sequence)
+        source = f", commit {commit}."
     meta = {"format": SNAPSHOT, "version": "1", "model_sha256": digest, "commit": commit}
     with atomic_file(out, StoreError, make_folder=False) as f:
         f.write(safetensors_save({"codes": memory.codes, "scales": memory.scales, "usage": memory.usage}, meta))
-    notes.print(f"Wrote {out}: {memory.slots} slots" + (f", commit {commit}." if store else f" of {port}."))
+    notes.print(f"Wrote {out}: {memory.slots} slots{source}")
 
 
 @contextmanager
-def _board(port: str, model: Path | None, baud: int, work_s: float, record_file: Path | None) -> Iterator[Board]:
-    board = open_board(port, FrozenModel.load(model) if model else None, baud=baud, record=record_file, work_s=work_s, log=show_log)
+def _board(port: str, model: Path | None, baud: int, patience_s: float | None, record_file: Path | None) -> Iterator[Board]:
+    board = open_board(port, FrozenModel.load(model) if model else None, baud=baud, record=record_file, patience_s=patience_s, log=show_log)
     try:
         yield board
     finally:
@@ -165,7 +167,7 @@ def _board(port: str, model: Path | None, baud: int, work_s: float, record_file:
 @model_option
 @force_option
 @port_options
-def import_(snapshot: Path, out: Path, resume: bool, model: Path | None, force: bool, port: str | None, baud: int, work_s: float,
+def import_(snapshot: Path, out: Path, resume: bool, model: Path | None, force: bool, port: str | None, baud: int, patience_s: float | None,
             record_file: Path | None) -> None:
     """Make a store from a SNAPSHOT, or replace the memory of a board (--port) by it.
 
@@ -175,12 +177,13 @@ def import_(snapshot: Path, out: Path, resume: bool, model: Path | None, force: 
     """
     memory, digest = _read_snapshot(snapshot)
     if port:
-        with _board(port, model, baud, work_s, record_file) as board:
+        with _board(port, model, baud, patience_s, record_file) as board:
             if board.identity.model_sha256 != digest:
                 raise StoreError(f"{snapshot}: the memory belongs to another model than the board's ({board.identity.model}).", "Flash the model that it belongs to.")
             board.write_memory(memory, resume)
-        notes.print(f"Wrote {memory.slots} slots to {port}.")
+        notes.print(f"Wrote {memory.slots} slots to {board.name}.")
         return
+    leave_out_port_options()
     _free(out, force)
     if model and FrozenModel.load(model).digest != digest:
         raise StoreError(f"{snapshot}: the memory belongs to another model than {model}.", "Name the model that it belongs to.")

@@ -18,7 +18,7 @@ from ..errors import ConfigError
 from ..report.profile import Files, document, energy_of, report
 from ..report.recording import Recording
 from .app import notes, results
-from .common import json_option, memory_option, named_model, port_options, model_argument, preset_option, show_log
+from .common import json_option, leave_out_memory, memory_option, named_model, port_options, model_argument, preset_option, show_log
 
 file = click.Path(path_type=Path, dir_okay=False)
 
@@ -39,7 +39,7 @@ file = click.Path(path_type=Path, dir_okay=False)
 @port_options
 @json_option
 def command(model: Path, tokens: int, rounds: int, project: Path | None, out: Path | None, csv: Path | None, trace: Path | None, html: Path | None,
-            power_log: Path | None, voltage: float | None, memory: str, preset_name: str | None, port: str | None, baud: int, work_s: float,
+            power_log: Path | None, voltage: float | None, memory: str, preset_name: str | None, port: str | None, baud: int, patience_s: float | None,
             record_file: Path | None, as_json: bool) -> None:
     """Measure where the time of a token goes on a board, layer by layer, beside what the plan predicted.
 
@@ -50,8 +50,9 @@ def command(model: Path, tokens: int, rounds: int, project: Path | None, out: Pa
               bitmar-tiny profile --port /dev/ttyUSB0 --project firmware-esp32-s3-n16r8 -o board.json
     """
     port = port or "host:"
+    leave_out_memory(port)
     board = open_board(port, named_model(model, preset_name, port), baud=baud, record=record_file, flags=("-DBM_PROFILE",), memory=memory,
-                       work_s=work_s, log=show_log)
+                       patience_s=patience_s, log=show_log)
     try:
         recording, overhead = _run(board, tokens, rounds, _plan(project, board), not as_json)
     finally:

@@ -27,7 +27,8 @@ from ..verify.compare import Verdict, verify
 from ..verify.script import standard
 from ..verify.target import GoldenTarget, ProgramTarget
 from .app import notes, print_json, results
-from .common import head_bits_option, json_option, load_model, memory_option, model_argument, port_options, preset_option, show_log
+from .common import (head_bits_option, json_option, leave_out, leave_out_memory, leave_out_port_options, load_model, memory_option, model_argument, port_options,
+                     preset_option, show_log)
 
 
 @click.command()
@@ -49,7 +50,7 @@ from .common import head_bits_option, json_option, load_model, memory_option, mo
 @json_option
 def command(model: Path, boards: tuple[str, ...], kernels: str | None, compiler: str | None, opt: str, tokens: int,
             seed: int, keep: Path | None, format_name: str, exported: Path | None, head_bits: str, memory: str, preset_name: str | None,
-            port: str | None, baud: int, work_s: float, record_file: Path | None, as_json: bool) -> None:
+            port: str | None, baud: int, patience_s: float | None, record_file: Path | None, as_json: bool) -> None:
     """Prove generated C bit-exact: build it, run it, compare every tensor of every step with the golden model.
 
     With --port the C runs on a board. Its memory is the model's own meanwhile, and afterwards what it was before.
@@ -65,12 +66,12 @@ def command(model: Path, boards: tuple[str, ...], kernels: str | None, compiler:
     """
     frozen = load_model(model, preset_name)
     if port:
-        if boards or kernels or compiler or keep or format_name != "c":
-            raise ConfigError("--port verifies the firmware that is on the board.", "Leave out --board, --kernels, --compiler, --keep and --target.")
-        _report([_on_board(frozen, port, baud, work_s, record_file, tokens, seed, memory, not as_json)], [], frozen, as_json)
+        leave_out({"boards": "--board", "kernels": "--kernels", "compiler": "--compiler", "opt": "--opt", "keep": "--keep", "format_name": "--target",
+                   "exported": "--exported", "head_bits": "--head-bits"}, "--port verifies the firmware that is on the board.")
+        leave_out_memory(port)
+        _report([_on_board(frozen, port, baud, patience_s, record_file, tokens, seed, memory, not as_json)], [], frozen, as_json)
         return
-    if record_file:
-        raise ConfigError("--record is for boards.", "Name one with --port.")
+    leave_out_port_options()
     if format_name != "c":
         if boards or kernels or compiler or keep:
             raise ConfigError(f"--target {format_name} verifies no generated C.", "Leave out --board, --kernels, --compiler and --keep.")
@@ -137,8 +138,8 @@ def _exported(model: FrozenModel, format_name: str, path: Path | None, tokens: i
                           "An optimisation of this version of the runtime changes results: use the version of constraints.txt.")
 
 
-def _on_board(model: FrozenModel, port: str, baud: int, work_s: float, record_file: Path | None, tokens: int, seed: int, memory: str, show: bool) -> Verdict:
-    board = open_board(port, model, baud=baud, record=record_file, flags=("-DBM_TAPS",), memory=memory, work_s=work_s, log=show_log)
+def _on_board(model: FrozenModel, port: str, baud: int, patience_s: float | None, record_file: Path | None, tokens: int, seed: int, memory: str, show: bool) -> Verdict:
+    board = open_board(port, model, baud=baud, record=record_file, flags=("-DBM_TAPS",), memory=memory, patience_s=patience_s, log=show_log)
     try:
         target = BoardTarget(board, model)
         script = target.possible(standard(model.config, tokens, seed))

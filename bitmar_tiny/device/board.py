@@ -15,9 +15,8 @@ from ..store import Memory
 from .channel import Channel
 from .protocol import BY_NAME, BY_NUMBER, FLAGS, PARTS, sections
 
-ANSWER_S = 5.0                           # for what needs no model
-WORK_S = 60.0                            # for a token of the slowest board
 MORE = 0x80000000
+MOST_LAYERS = 1024
 
 
 @dataclass(frozen=True)
@@ -55,6 +54,8 @@ class Identity:
         model, board, kernels, compiler, arenas, why = (t.decode(errors="replace") for t in rest.split(b"\0")[:6])
         fields["flags"] = frozenset(n for n, bit in FLAGS.items() if fields["flags"] & bit)
         fields["model_sha256"], fields["build"] = fields["model_sha256"].hex(), fields["build"].decode(errors="replace")
+        if not fields["cycles_hz"] or not fields["block_rows"] or max(fields["encoder_layers"], fields["decoder_layers"]) > MOST_LAYERS:
+            raise ValueError("no such board")
         sizes = {name: int(size) for name, size in (pair.split("=") for pair in arenas.split())}
         return cls(**fields, model=model, board=board, kernels=kernels, compiler=compiler, arenas=sizes, why=why)
 
@@ -85,21 +86,28 @@ class StepRecord:
 class Board:
     """A board behind ``channel``. ``DeviceError`` for whatever it refuses, in the words of its firmware."""
 
-    def __init__(self, channel: Channel, work_s: float = WORK_S) -> None:
-        self.channel, self.work_s = channel, work_s
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
         self.steps: list[StepRecord] = []         # since profiling was switched on
-        self.plan: dict[str, Any] | None = None   # plan.json of its project, where that is at hand
+        answer = dict(self._exchange("hello"))
         try:
-            answer = dict(self._exchange("hello", limit_s=ANSWER_S))
             self.identity = Identity.parse(answer[BY_NAME["identity"].number])
         except (struct.error, ValueError, TypeError, KeyError):
-            raise DeviceError(f"{channel.name}: the board says who it is in a way that this program does not know.",
+            raise DeviceError(f"{self.name}: the board says who it is in a way that this program does not know.",
                               "Flash firmware of the same version of bitmar-tiny.") from None
-        self.emulated = "emulated" in self.identity.flags
 
     @property
     def name(self) -> str:
-        return self.channel.name
+        return self.channel.about.port
+
+    @property
+    def emulated(self) -> bool:
+        return self.channel.about.emulated or "emulated" in self.identity.flags
+
+    @property
+    def plan(self) -> dict[str, Any] | None:
+        """plan.json of its project, where that is at hand."""
+        return self.channel.about.plan
 
     def need(self, model: FrozenModel) -> None:
         """``DeviceError`` unless the board runs ``model``, and runs."""
@@ -145,7 +153,7 @@ class Board:
         """Tokens as they come: id and bytes of text. ``prompt``: text for the board's tokenizer, or ids."""
         as_ids = not isinstance(prompt, str)
         rest = np.asarray(prompt, "<u4").tobytes() if as_ids else prompt.encode()
-        for number, payload in self._exchange("generate", limit, top_k, temperature, seed, int(as_ids), rest=rest, limit_s=self.work_s):
+        for number, payload in self._exchange("generate", limit, top_k, temperature, seed, int(as_ids), rest=rest):
             if number == BY_NAME["token"].number:
                 fields, text = BY_NAME["token"].unpack(payload)
                 yield fields["id"], text
@@ -160,9 +168,11 @@ class Board:
     def read_memory(self) -> Memory:
         """The memory as the board has it now."""
         who, blocks = self.identity, []
-        for number, payload in self._exchange("memory_read", limit_s=self.work_s):
+        for number, payload in self._exchange("memory_read"):
             if number == BY_NAME["rows"].number:
                 fields, rest = BY_NAME["rows"].unpack(payload)
+                if len(rest) != fields["count"] * (2 * who.width + 8):
+                    raise self._strange("rows")
                 blocks.append(_parse_rows(rest, fields["count"], who.width))
         try:
             codes, scales, usage = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
@@ -185,7 +195,7 @@ class Board:
 
     @property
     def can_restart(self) -> bool:
-        return self.channel.powers or "reset" in self.identity.flags
+        return self.channel.about.powers or "reset" in self.identity.flags
 
     def restart(self) -> None:
         """Off and on: what is in RAM is lost."""
@@ -195,8 +205,10 @@ class Board:
 
     def counters(self) -> dict[str, int]:
         """Counters of the link, the stack and the memory's rows, since the board's start."""
-        (_, payload), = self._exchange("status", limit_s=ANSWER_S)
-        return BY_NAME["counters"].unpack(payload)[0]
+        answer = dict(self._exchange("status"))
+        if (number := BY_NAME["counters"].number) not in answer:
+            raise self._strange("counters")
+        return BY_NAME["counters"].unpack(answer[number])[0]
 
     def sink(self, data: bytes) -> int:
         """Send the test pattern; how many bytes came wrong."""
@@ -204,7 +216,7 @@ class Board:
 
     def source(self, n: int) -> bytes:
         """``n`` bytes of the test pattern."""
-        return b"".join(payload for number, payload in self._exchange("source", n, limit_s=ANSWER_S) if number == BY_NAME["pattern"].number)
+        return b"".join(payload for number, payload in self._exchange("source", n) if number == BY_NAME["pattern"].number)
 
     def close(self) -> None:
         self.channel.close()
@@ -213,7 +225,7 @@ class Board:
 
     def _work(self, name: str, *values, rest: bytes = b"") -> list[TapRecord]:
         found, begun = [], b""
-        for number, payload in self._exchange(name, *values, rest=rest, limit_s=self.work_s):
+        for number, payload in self._exchange(name, *values, rest=rest):
             if number == BY_NAME["tap"].number:
                 fields, data = BY_NAME["tap"].unpack(payload)
                 begun += data
@@ -224,16 +236,20 @@ class Board:
 
     def _step(self, payload: bytes) -> StepRecord:
         fields, rest = BY_NAME["step"].unpack(payload)
+        if len(rest) != 4 * len(self.identity.sections) * len(PARTS):
+            raise self._strange("step")
         cycles = np.frombuffer(rest, "<u4").reshape(len(self.identity.sections), len(PARTS))
         return StepRecord(bool(fields["decode"]), fields["start"], fields["total"], cycles)
 
     def request(self, name: str, *values, rest: bytes = b"") -> int:
         """One message of the table; returns ``value`` of its result."""
-        *_, (_, payload) = self._exchange(name, *values, rest=rest, limit_s=self.work_s)
+        *_, (_, payload) = self._exchange(name, *values, rest=rest)
         return BY_NAME["result"].unpack(payload)[0]["value"]
 
-    def _exchange(self, name: str, *values, rest: bytes = b"", limit_s: float) -> Iterator[tuple[int, bytes]]:
-        for number, payload in self.channel.exchange(BY_NAME[name].pack(*values, rest=rest), limit_s):
+    def _exchange(self, name: str, *values, rest: bytes = b"") -> Iterator[tuple[int, bytes]]:
+        for number, payload in self.channel.exchange(BY_NAME[name].pack(*values, rest=rest)):
+            if len(payload) < BY_NUMBER[number].layout.size:
+                raise self._strange(BY_NUMBER[number].name)
             if number == BY_NAME["result"].number:
                 fields, text = BY_NAME["result"].unpack(payload)
                 if fields["status"]:
@@ -243,6 +259,10 @@ class Board:
                 self.steps.append(self._step(payload))
             else:
                 yield number, payload
+
+    def _strange(self, name: str) -> DeviceError:
+        return DeviceError(f"{self.name}: the board's message '{name}' has a size that this program does not know.",
+                           "Flash firmware of the same version of bitmar-tiny.")
 
 
 def _pack_rows(codes: np.ndarray, scales: np.ndarray, usage: np.ndarray) -> bytes:

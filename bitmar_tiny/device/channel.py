@@ -1,141 +1,115 @@
-"""Requests and their answers: over a link, recorded, or replayed from a record."""
+"""Requests to a board and their answers, and what else a command does with the line: over a link, or out of a record (record.py)."""
 
 from __future__ import annotations
 
-import base64
-import json
 import time
+from dataclasses import dataclass
 from datetime import datetime, timezone
-from pathlib import Path
-from typing import Any, Iterator, Protocol
+from typing import Any, Callable, Iterator, Protocol
 
-from ..errors import DataError, DeviceError
-from .link import Link
+from ..errors import DeviceError
+from .link import Link, SessionLost
 from .protocol import BY_NAME, BY_NUMBER, HEADER
 
-SCHEMA, SCHEMA_VERSION = "bitmar-tiny/exchange", 1
 #: Messages that end the answer to a request.
 LAST = {BY_NAME[name].number for name in ("result", "identity", "counters")}
-RESTART_S, OPEN_S = 10.0, 0.5
+RESTART_S = 20.0
+SETTLE_S = 0.05                          # between an answer and the change of a speed
+HOLD_S = 0.1                             # a control line is held
 LARGEST = 1 << 28                        # bytes of a message that can be meant
+
+
+@dataclass(frozen=True)
+class About:
+    """What a command knows of a board beside its answers. ``port``: its name; ``when``: ISO 8601; ``powers``: it can be switched
+    off and on; ``emulated``: it does not run on its own processor; ``plan``: plan.json of its project, where that is at hand."""
+
+    port: str
+    when: str
+    powers: bool = False
+    emulated: bool = False
+    plan: dict[str, Any] | None = None
 
 
 class Channel(Protocol):
     """What a board is asked through."""
 
-    name: str
-    powers: bool                         # it can switch the board off and on
+    about: About
 
-    def exchange(self, request: bytes, limit_s: float) -> Iterator[tuple[int, bytes]]:
+    def exchange(self, request: bytes) -> Iterator[tuple[int, bytes]]:
         """Send a request; yields the messages of its answer, number and payload, up to the last."""
 
     def restart(self, request: bytes) -> None:
-        """Off and on; by ``request``, which asks the board for it, where ``powers`` is false."""
+        """Off and on; by ``request``, which asks the board for it, where nothing else can."""
+
+    def set_speed(self, baud: int) -> None:
+        """Meet the board, which was told, at another speed."""
+
+    def pulse(self, name: str) -> str:
+        """Pulse the control line ``dtr`` or ``rts``; returns what that does to the board: ``restarts it``, ``nothing`` or ``silences it``."""
+
+    def observe(self, look: Callable[[LinkChannel], Any]) -> Any:
+        """What ``look`` sees at this machine's end of a live board, its clock for example: a JSON value."""
 
     def close(self) -> None: ...
 
 
 class LinkChannel:
-    """A live board."""
+    """A live board. ``reconnect`` begins a session anew, or says what is wrong."""
 
-    def __init__(self, link: Link) -> None:
-        self.link, self.name, self.powers = link, link.line.name, hasattr(link.line, "restart")
+    def __init__(self, link: Link, reconnect: Callable[[], Link] | None = None, emulated: bool = False, plan: dict[str, Any] | None = None) -> None:
+        self.link, self._reconnect = link, reconnect
+        self.about = About(link.line.name, datetime.now(timezone.utc).isoformat(timespec="seconds"), hasattr(link.line, "restart"), emulated, plan)
 
-    def exchange(self, request: bytes, limit_s: float) -> Iterator[tuple[int, bytes]]:
+    def exchange(self, request: bytes) -> Iterator[tuple[int, bytes]]:
         self.link.send(request)
         number = None
         while number not in LAST:
-            number, size = HEADER.unpack(self.link.receive(HEADER.size, limit_s))
+            number, size = HEADER.unpack(self.link.receive(HEADER.size))
             if number not in BY_NUMBER or size > LARGEST:
-                raise DeviceError(f"{self.name}: the board answered with message {number} of {size} bytes, which this program does not know.",
+                raise DeviceError(f"{self.about.port}: the board answered with message {number} of {size} bytes, which this program does not know.",
                                   "Flash firmware of the same version of bitmar-tiny.")
-            yield number, self.link.receive(size, limit_s)
+            yield number, self.link.receive(size)
 
     def restart(self, request: bytes) -> None:
-        up = 0 if self.powers else self.link.opened.uptime_ms
-        if self.powers:
+        if self.about.powers:
             self.link.line.restart()
         else:
+            self._ask_for_restart(request)
+        if self.link.open(RESTART_S) is None:
+            raise DeviceError(f"{self.about.port}: the board did not come back within {RESTART_S:.0f} s of its restart.",
+                              "Reset it by hand and run the command again.")
+
+    def _ask_for_restart(self, request: bytes) -> None:
+        """Returns when the board has taken the request: before that a new session would make it forget it. Afterwards only the
+        restarted board answers."""
+        try:
             self.link.send(request)
-        until = time.monotonic() + RESTART_S
-        while time.monotonic() < until:
-            opened = self.link.open(OPEN_S)
-            if opened and (self.powers or opened.uptime_ms <= up + 1000 * OPEN_S):
-                return
-        raise DeviceError(f"{self.name}: the board did not come back within {RESTART_S:.0f} s of its restart.", "Reset it by hand and run the command again.")
+            self.link.drain()
+        except SessionLost:                       # the acknowledgement was lost, but the board has restarted
+            pass
+
+    def set_speed(self, baud: int) -> None:
+        self.link.settle(SETTLE_S)
+        self.link.line.set_baud(baud)
+        self.link = self._reconnect()
+
+    def pulse(self, name: str) -> str:
+        line, pulsed = self.link.line, time.monotonic()
+        try:
+            line.set_control(**{"dtr": False, "rts": False, name: True})
+            time.sleep(HOLD_S)
+            line.set_control(dtr=False, rts=False)
+        except OSError:
+            raise DeviceError(f"{self.about.port}: this port has no control lines.", "Leave out --control-lines.") from None
+        try:
+            self.link = self._reconnect()
+        except DeviceError:
+            return "silences it"
+        return "restarts it" if self.link.opened.uptime_ms <= 1000 * (time.monotonic() - pulsed) else "nothing"
+
+    def observe(self, look: Callable[[LinkChannel], Any]) -> Any:
+        return look(self)
 
     def close(self) -> None:
         self.link.close()
-
-
-class RecordingChannel:
-    """Passes everything on and writes it to a file, a line for every message."""
-
-    def __init__(self, inner: Channel, path: Path) -> None:
-        self.inner, self.name, self.powers = inner, inner.name, inner.powers
-        try:
-            self._file = open(path, "w")
-        except OSError as error:
-            raise DataError(f"{path}: cannot be written: {error.strerror}.", "Choose another file for --record.") from None
-        self._write({"schema": SCHEMA, "schema_version": SCHEMA_VERSION, "port": inner.name, "powers": inner.powers,
-                     "when": datetime.now(timezone.utc).isoformat(timespec="seconds")})
-
-    def exchange(self, request: bytes, limit_s: float) -> Iterator[tuple[int, bytes]]:
-        self._write({"request": base64.b64encode(request).decode()})
-        for number, payload in self.inner.exchange(request, limit_s):
-            self._write({"answer": number, "payload": base64.b64encode(payload).decode()})
-            yield number, payload
-
-    def restart(self, request: bytes) -> None:
-        self.inner.restart(request)
-        self._write({"restart": True})
-
-    def close(self) -> None:
-        self._file.close()
-        self.inner.close()
-
-    def _write(self, record: dict[str, Any]) -> None:
-        self._file.write(json.dumps(record) + "\n")
-        self._file.flush()
-
-
-class ReplayChannel:
-    """A recorded exchange in place of a board: the same questions get the same answers."""
-
-    def __init__(self, path: Path) -> None:
-        self.path, self.name = path, f"replay:{path}"
-        try:
-            records = [json.loads(line) for line in path.read_text().splitlines()]
-            head, self._records = records[0], records[1:]
-            if (head["schema"], head["schema_version"]) != (SCHEMA, SCHEMA_VERSION):
-                raise KeyError
-            self.port, self.powers = str(head["port"]), bool(head["powers"])
-        except OSError as error:
-            raise DataError(f"{path}: cannot be read: {error.strerror}.", "Record an exchange with --record FILE.") from None
-        except (ValueError, LookupError, TypeError):
-            raise DataError(f"{path}: not a recorded exchange of this version.", "Record one with --record FILE.") from None
-        self._next = 0
-
-    def exchange(self, request: bytes, limit_s: float) -> Iterator[tuple[int, bytes]]:
-        if base64.b64encode(request).decode() != self._take("request"):
-            name = BY_NUMBER[request[0]].name
-            raise DataError(f"{self.path}: this command asks something else ('{name}') than what was recorded as exchange {self._next}.",
-                            "Replay a record with the command, the options and the model that made it.")
-        number = None
-        while number not in LAST:
-            number = self._take("answer")
-            yield number, base64.b64decode(self._records[self._next - 1]["payload"])
-
-    def restart(self, request: bytes) -> None:
-        self._take("restart")
-
-    def close(self) -> None:
-        pass
-
-    def _take(self, key: str) -> Any:
-        try:
-            self._next += 1
-            return self._records[self._next - 1][key]
-        except (LookupError, TypeError):
-            raise DataError(f"{self.path}: the record ends early, at line {self._next + 1}.",
-                            "Replay a record with the command, the options and the model that made it.") from None

@@ -16,19 +16,22 @@ from codegen.emit import emit
 
 from ..errors import ConfigError, DeviceError
 from ..frozen import FrozenModel
-from .board import ANSWER_S, WORK_S, Board
-from .channel import Channel, LinkChannel, RecordingChannel, ReplayChannel
+from .board import Board
+from .channel import SETTLE_S, Channel, LinkChannel
 from .emulator import EmulatorLine
 from .lines import Line, ProgramLine, PtyLine, SerialLine
-from .link import Link, Opened
+from .link import PATIENCE_S, Link, Opened
 from .protocol import BY_NAME, VERSION
+from .record import Record, RecordingChannel, ReplayChannel
 
 Log = Callable[[str], None]
 BAUD = 115200
 OPEN_S, BOOT_S = 1.5, 4.0                # for an answer; for one of a board that is just starting
 ATTACH_S = 60.0                          # for somebody to open the other end of a terminal
 OTHER_S, ROM_S = 0.25, 0.4               # for an answer at another speed; of a boot loader
-SETTLE_S, FOLLOW_S = 0.05, 0.6           # between the answer and the change of a speed; for an answer at it
+FOLLOW_S = 0.6                           # for an answer at a changed speed
+STARTS, START_S = 6, 5.0                 # for firmware that is started here to answer, however busy this machine is
+LOCAL_S = 60.0                           # the same for a token; its end is noticed at once
 SPEEDS = (921600, 115200, 460800, 230400, 1500000, 57600)
 KINDS = "a device such as /dev/ttyUSB0, host:[BOARD[/KERNELS]], qemu:BOARD[/KERNELS], pty:, or replay:FILE"
 BOOTING = re.compile(rb"rst:0x|ESP-ROM:|U-Boot|boot:")
@@ -126,28 +129,23 @@ def open_line(port: str, model: FrozenModel | None, baud: int = BAUD, flags: tup
 
 
 def open_board(port: str, model: FrozenModel | None = None, *, baud: int = BAUD, record: Path | None = None, flags: tuple[str, ...] = (),
-               memory: str = "auto", work_s: float = WORK_S, log: Log = silent) -> Board:
+               memory: str = "auto", patience_s: float | None = None, log: Log = silent) -> Board:
     """The board on ``port``, which runs ``model`` if one is given.
 
-    ``flags``: of the compiler, where firmware is built for a program or an emulator; ``memory``: where it keeps its memory.
+    ``record``: file for what is exchanged; ``flags``: of the compiler, where firmware is built for a program or an emulator;
+    ``memory``: where it keeps its memory; ``patience_s``: how long the board may be silent (default: 4; 60 for what runs here).
     ``ConfigError`` for a name that is none, ``DeviceError`` for a board that is not as it should be.
     """
-    channel: Channel
-    line = None
-    if port.startswith("replay:"):
-        channel = ReplayChannel(Path(port.removeprefix("replay:")))
-    else:
-        line = open_line(port, model, baud, flags, memory, log)
-        try:
-            channel = LinkChannel(connect(line, log))
-        except BaseException:
-            line.close()
-            raise
+    file = Record(record) if record else None
     try:
-        channel = RecordingChannel(channel, record) if record else channel
-        board = Board(channel, work_s)
-        if isinstance(line, (HostLine, QemuLine)):
-            board.plan, board.emulated = line.firmware.plan, board.emulated or line.firmware.emulated
+        channel: Channel = ReplayChannel(Path(port.removeprefix("replay:"))) if port.startswith("replay:") else \
+            _live(port, model, baud, flags, memory, patience_s, log)
+    except DeviceError as error:
+        if file:
+            file.begin({"error": error.message, "hint": error.hint})
+        raise
+    try:
+        board = Board(RecordingChannel(channel, file) if file else channel)
         if model:
             board.need(model)
     except BaseException:
@@ -156,17 +154,38 @@ def open_board(port: str, model: FrozenModel | None = None, *, baud: int = BAUD,
     return board
 
 
-def connect(line: Line, log: Log = silent) -> Link:
-    """A session on ``line``; ``DeviceError`` says why there is none, within 5 s (a terminal waits longer for its other end)."""
-    link = Link(line, log)
-    opened = link.open(ATTACH_S if type(line) is PtyLine else OPEN_S)
-    if opened is None and BOOTING.search(link.counts.text) and not LOADER.search(link.counts.text):
+def _live(port: str, model: FrozenModel | None, baud: int, flags: tuple[str, ...], memory: str, patience_s: float | None, log: Log) -> LinkChannel:
+    line = open_line(port, model, baud, flags, memory, log)
+    try:
+        link = connect(line, log, patience_s)
+    except BaseException:
+        line.close()
+        raise
+    firmware = line.firmware if isinstance(line, (HostLine, QemuLine)) else None
+    return LinkChannel(link, lambda: connect(line, log, patience_s), bool(firmware and firmware.emulated), firmware and firmware.plan)
+
+
+def connect(line: Line, log: Log = silent, patience_s: float | None = None) -> Link:
+    """A session on ``line``; ``DeviceError`` says why there is none, within 5 s (a terminal waits longer for its other end, firmware
+    that is started here may take its time)."""
+    local = isinstance(line, (ProgramLine, EmulatorLine))
+    link = Link(line, log, patience_s or (LOCAL_S if local else PATIENCE_S))
+    opened = _started(link) if local else link.open(ATTACH_S if type(line) is PtyLine else OPEN_S)
+    booting = BOOTING.search(link.counts.text)
+    if opened is None and not local and booting and not LOADER.search(link.counts.text):
         opened = link.open(BOOT_S - OPEN_S)
-    if opened is None and isinstance(line, SerialLine) and not LOADER.search(link.counts.text):
+    if opened is None and isinstance(line, SerialLine) and not booting and not LOADER.search(link.counts.text):
         opened = _other_speed(link, line)
     if opened is not None and opened.version == VERSION:
         return link
     raise _diagnosis(link)
+
+
+def _started(link: Link) -> Opened | None:
+    opened = None
+    for _ in range(STARTS):
+        opened = opened or (None if CRASHED.search(link.counts.text) else link.open(START_S))
+    return opened
 
 
 def _other_speed(link: Link, line: SerialLine) -> Opened | None:
@@ -179,7 +198,7 @@ def _other_speed(link: Link, line: SerialLine) -> Opened | None:
             continue
         if opened.version != VERSION:
             return opened
-        *_, (_, payload) = LinkChannel(link).exchange(BY_NAME["baud"].pack(asked), ANSWER_S)
+        *_, (_, payload) = LinkChannel(link).exchange(BY_NAME["baud"].pack(asked))
         if BY_NAME["result"].unpack(payload)[0]["status"]:
             raise DeviceError(f"{line.name}: the board speaks {speed} baud, not {asked}.", f"Add --baud {speed}.")
         link.settle(SETTLE_S)

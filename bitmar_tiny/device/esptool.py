@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Callable
 
 from ..errors import DeviceError, ToolError
+from .lines import end_with_parent
+from .record import Playback, Record
 
 CONNECT_S = 40.0            # reset, sync, upload of esptool's helper program
 IDLE_S = 30.0               # without a line of output
@@ -43,13 +45,16 @@ UNKNOWN = ("esptool failed", "Its own words are in the log.")
 
 @dataclass(frozen=True)
 class Port:
-    """A serial port with a chip's boot loader on it; ``log`` collects what esptool prints."""
+    """A serial port with a chip's boot loader on it; ``log`` collects what esptool prints. ``record``: it is written down, too;
+    ``replay``: a record stands in place of the chip."""
 
     name: str
     chip: str
     baud: int
     log: Path
     reset: str = "default-reset"
+    record: Record | None = None
+    replay: Playback | None = None
 
 
 def need_esptool() -> None:
@@ -65,13 +70,24 @@ def run(port: Port, arguments: list[str], limit_s: float, *, last: bool = False,
     ``limit_s``: seconds for the work itself. ``last``: start the program afterwards instead of staying in the boot loader.
     ``progress`` is told the share of a write that is done.
     """
+    if port.replay:
+        if port.replay.take("esptool") != arguments:
+            raise port.replay.other()
+        return port.replay.take("said")
+    if not port.record:
+        return _run(port, arguments, limit_s, last, progress)
+    port.record.write({"esptool": arguments})
+    return port.record.act("said", lambda: _run(port, arguments, limit_s, last, progress))
+
+
+def _run(port: Port, arguments: list[str], limit_s: float, last: bool, progress: Callable[[float], None]) -> str:
     command = [sys.executable, "-m", "esptool", "--chip", port.chip, "--port", port.name, "--baud", str(port.baud),
                "--before", port.reset, "--after", "hard-reset" if last and port.reset != "no-reset" else "no-reset",
                "--connect-attempts", str(CONNECT_ATTEMPTS), *arguments]
     with open(port.log, "ab") as log:
         log.write(f"$ esptool {' '.join(command[3:])}\n".encode())
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                   start_new_session=True)
+                                   start_new_session=True, preexec_fn=end_with_parent)
         try:
             text = _follow(process, log, CONNECT_S + limit_s, progress)
         finally:

@@ -25,8 +25,7 @@ def write(pieces: list[Piece], board: Board, port: Port, verify: bool = True,
 
     ``DeviceError`` says what went wrong, what is on the board now, and that the command can be run again.
     """
-    need_esptool()
-    check(port.name)
+    _check_port(port)
     done: list[dict[str, Any]] = []
     try:
         _check_chip(board.flash, port)
@@ -39,6 +38,17 @@ def write(pieces: list[Piece], board: Board, port: Port, verify: bool = True,
     if done and done[-1]["state"] == "already there":       # so the last call was not one that starts the program
         _start(port)
     return done
+
+
+def _check_port(port: Port) -> None:
+    if port.replay:
+        port.replay.take("port")
+        return
+    need_esptool()
+    if port.record:
+        port.record.act("port", lambda: check(port.name))
+    else:
+        check(port.name)
 
 
 def _check_chip(flash: Flash, port: Port) -> None:

@@ -19,7 +19,9 @@ from .protocol import VERSION
 OPEN_EVERY_S = 0.05
 WAIT_S, WAIT_MOST_S = 0.05, 0.4          # for an acknowledgement, beside four round trips
 HASTE_S = 0.004                          # between two repetitions because of a gap, and two answers to garbage
-STALL_S = 6.0                            # without progress of what was sent: the line or the board is gone
+PATIENCE_S = 4.0                         # without progress of what was sent, or without a sign of life: the line or the board is gone
+ASK_S = 1.0                              # of silence, before the board is asked for a sign of life
+STUCK_S = 600.0                          # it lives, but does not answer
 LEAST = 16                               # smallest segment
 ACKNOWLEDGE = 1024                       # bytes received before they are acknowledged, at most
 OPENED_LAYOUT = struct.Struct("<BHHI")
@@ -51,12 +53,18 @@ class Counts:
         return self.damaged / max(1, self.damaged + self.frames)
 
 
-class Link:
-    """A session on ``line``. ``log`` gets lines of text that the board prints beside the frames."""
+class SessionLost(DeviceError):
+    """The board knows nothing of the session: it restarted, or another host began one."""
 
-    def __init__(self, line: Line, log: Callable[[str], None] = lambda text: None) -> None:
-        self.line, self.log, self.counts = line, log, Counts()
+
+class Link:
+    """A session on ``line``. ``log`` gets lines of text that the board prints beside the frames; ``patience_s``: how long the
+    board may compute, or the line be silent. What failed once fails again at once."""
+
+    def __init__(self, line: Line, log: Callable[[str], None] = lambda text: None, patience_s: float = PATIENCE_S) -> None:
+        self.line, self.log, self.patience_s, self.counts = line, log, patience_s, Counts()
         self.opened: Opened | None = None
+        self._failed: DeviceError | None = None
         self.session = 0
         self._deframer, self._tail = Deframer(), bytearray()
         self._wire = bytearray()              # encoded, not yet taken by the operating system
@@ -66,13 +74,13 @@ class Link:
     def open(self, limit_s: float) -> Opened | None:
         """Begin a session; None if no firmware of this protocol answers in time. Another version is answered, but not opened."""
         self.session = secrets.randbelow(0xFFFF) + 1
-        self.opened = None
+        self.opened = self._failed = None
         self._out, self._head, self._sent = bytearray(), 0, 0     # of the stream: from its byte _head on
         self._in, self._received, self._acknowledged = bytearray(), 0, 0
         self._segment, self._clean = 1024, 0
         self._wait, self._round = WAIT_S, 0.0
         self._timed: tuple[int, float] | None = None
-        self._since = self._progress = self._answered = time.monotonic()
+        self._since = self._progress = self._answered = self._heard = self._asked = time.monotonic()
         self._again, self._repeated = False, self._since
         self._owes: int | None = None         # kind of the frame that the device should get soon
         until = time.monotonic() + limit_s
@@ -104,16 +112,23 @@ class Link:
         while len(self._out) > self.opened.room:
             self._pump(0.05)
 
-    def receive(self, n: int, limit_s: float) -> bytes:
-        """The next ``n`` bytes from the device. ``DeviceError`` if they do not come within ``limit_s`` of the last ones."""
-        until, seen = time.monotonic() + limit_s, len(self._in)
+    def drain(self) -> None:
+        """Returns when the device's program has taken everything that was sent. ``SessionLost``: it may have, or not."""
+        while self._out:
+            self._pump(0.05)
+
+    def receive(self, n: int) -> bytes:
+        """The next ``n`` bytes from the device. ``DeviceError`` if it shows no sign of life for ``patience_s``."""
+        begun, seen = time.monotonic(), len(self._in)
         while len(self._in) < n:
             self._pump(0.05)
+            now = time.monotonic()
             if len(self._in) != seen:
-                until, seen = time.monotonic() + limit_s, len(self._in)
-            elif time.monotonic() > until:
-                raise DeviceError(f"{self.line.name}: the board gave no answer for {limit_s:.0f} s.",
-                                  "Reset it and run the command again; if it computes for longer, name a longer --timeout.")
+                begun, seen = now, len(self._in)
+            elif now - max(self._heard, begun) > self.patience_s or now - begun > STUCK_S:
+                raise self._fail(self._stalled(now - begun))
+            elif now - max(self._heard, self._asked, begun) > ASK_S:
+                self._asked, self._owes = now, AGAIN
         data = bytes(self._in[:n])
         del self._in[:n]
         return data
@@ -128,6 +143,8 @@ class Link:
 
     def _pump(self, wait_s: float) -> None:
         """Take what has arrived and send what is due; waits for something to arrive, at most so long."""
+        if self._failed:
+            raise self._failed
         if self._received != self._acknowledged:
             self._receive(0.0)                  # more may be there already, and one acknowledgement do for it
             if self._received != self._acknowledged:
@@ -165,11 +182,12 @@ class Link:
     def _take_frame(self, frame: Frame) -> None:
         if frame.session != self.session:
             return
+        self._heard = time.monotonic()
         if frame.kind == OPENED and self.opened is None and len(frame.payload) >= OPENED_LAYOUT.size:
             self.opened = Opened(*OPENED_LAYOUT.unpack_from(frame.payload))
         elif frame.kind == CLOSED and self.opened:
-            raise DeviceError(f"{self.line.name}: the board lost the session: it restarted, or another program spoke to it.",
-                              "Run the command again; check its supply if that happens often.")
+            raise self._fail(SessionLost(f"{self.line.name}: the board lost the session: it restarted, or another program spoke to it.",
+                                         "Run the command again; check its supply if that happens often."))
         elif frame.kind in (DATA, AGAIN) and self.opened:
             self._take_acknowledgement(frame)
             self._take_data(frame)
@@ -224,8 +242,8 @@ class Link:
 
     def _send_due(self) -> None:
         now = time.monotonic()
-        if self._out and now - self._progress > STALL_S:
-            raise self._stalled()
+        if self._out and now - self._progress > self.patience_s:
+            raise self._fail(self._stalled(now - self._progress))
         if self._wire or self.line.unsent():
             self._since = now                  # it is not on its way yet: a slow line must not be filled with repetitions
         elif self._sent != self._head and now - self._since >= self._wait:
@@ -263,8 +281,13 @@ class Link:
         if self._wire:
             del self._wire[:self.line.write(bytes(self._wire))]
 
-    def _stalled(self) -> DeviceError:
+    def _fail(self, error: DeviceError) -> DeviceError:
+        self._failed = error
+        return error
+
+    def _stalled(self, seconds: float) -> DeviceError:
         if self.counts.noise() > 0.05:
             return DeviceError(f"{self.line.name}: the line is too bad to work over: {self.counts.noise():.0%} of what came was damaged.",
                                "Use a shorter cable or a lower speed with --baud; check the ground wire.")
-        return DeviceError(f"{self.line.name}: the board stopped answering.", "Check cable and power, reset it, and run the command again.")
+        return DeviceError(f"{self.line.name}: the board stopped answering: nothing came for {seconds:.0f} s.",
+                           "Check cable and power, reset it, and run the command again; if it computes for longer, name a longer --timeout.")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import contextmanager
-from datetime import date
 from typing import Any, Callable, Iterator
 
 import numpy as np
@@ -89,7 +88,7 @@ def _recording(board: Board, steps: list[StepRecord], episodes: tuple[int, ...],
                plan: dict[str, Any] | None) -> Recording:
     who = board.identity
     identity = {"model": who.model, "model_sha256": who.model_sha256, "board": who.board, "kernels": who.kernels, "build_id": who.build,
-                "compiler": who.compiler, "port": board.name, "when": date.today().isoformat()}
+                "compiler": who.compiler, "port": board.name, "when": board.channel.about.when[:10]}
     return Recording(identity, label, who.cycles_hz, who.sections, PARTS, tuple("decode" if s.decode else "prefill" for s in steps),
                      np.array([s.start for s in steps], np.uint64), np.array([s.total for s in steps], np.uint64),
                      np.stack([s.cycles for s in steps]).astype(np.uint64), board.counters()["stack_peak"] or None, who.arenas, store, plan,

@@ -1,7 +1,11 @@
 """Lines that do harm, between a link and a real one."""
 
 import random
+import struct
 import time
+
+from bitmar_tiny.device.frames import AGAIN, CLOSED, DATA, OPEN, OPENED, Deframer, Frame
+from bitmar_tiny.device.protocol import BY_NAME, VERSION
 
 
 class NoisyLine:
@@ -98,3 +102,69 @@ class SlowLine:
 
     def close(self):
         self.inner.close()
+
+
+class RestartingLine:
+    """A board that can only restart. It looks at what it was sent every ``busy_s``, all at once; starting takes ``boot_s``, while its
+    clock runs; ``mute``: its acknowledgement of the request is lost."""
+
+    def __init__(self, busy_s: float = 0.0, boot_s: float = 0.0, mute: bool = False) -> None:
+        self.busy_s, self.boot_s, self.mute, self.name, self.restarts = busy_s, boot_s, mute, "restarting", 0
+        self.deframer, self.inbox, self.session, self.asked = Deframer(), b"", 0, b""
+        self.started = self.next = time.monotonic()
+
+    def write(self, data):
+        self.inbox += data
+        return len(data)
+
+    def unsent(self):
+        return 0
+
+    def read(self, wait_s, writable=False):
+        time.sleep(min(wait_s, 0.005))
+        now = time.monotonic()
+        if now < self.next:
+            return b""
+        self.next, data, self.inbox = now + self.busy_s, self.inbox, b""
+        out = b"".join(self._take(frame, now) for frame in self.deframer.feed(data))
+        if self.asked == BY_NAME["reset"].pack():
+            out = b"" if self.mute else out + Frame(DATA, self.session, 0, len(self.asked)).encode()
+            self.started, self.next, self.session, self.asked = now, now + self.boot_s, 0, b""
+            self.restarts += 1
+        return out
+
+    def _take(self, frame, now):
+        if frame.kind == OPEN:
+            if frame.session != self.session:
+                self.session, self.asked = frame.session, b""
+            return Frame(OPENED, self.session, payload=struct.pack("<BHHI", VERSION, 4096, 1024, int(1000 * (now - self.started)))).encode()
+        if frame.session != self.session:
+            return Frame(CLOSED, frame.session).encode()
+        if frame.offset == len(self.asked):
+            self.asked += frame.payload
+        return b""
+
+    def close(self):
+        pass
+
+
+class ThinkingLine(RestartingLine):
+    """A board that answers any request after ``think_s``, or never, and shows meanwhile that it lives."""
+
+    def __init__(self, think_s: float | None) -> None:
+        super().__init__()
+        self.think_s, self.since = think_s, None
+
+    def read(self, wait_s, writable=False):
+        out = super().read(wait_s, writable)
+        if self.since and self.think_s and time.monotonic() - self.since > self.think_s:
+            self.since = None
+            out += Frame(DATA, self.session, 0, len(self.asked), BY_NAME["result"].pack(0, 7)).encode()
+        return out
+
+    def _take(self, frame, now):
+        out = super()._take(frame, now)
+        if frame.kind in (DATA, AGAIN) and frame.session == self.session:
+            self.since = self.since or now
+            out += Frame(DATA, self.session, 0, len(self.asked)).encode()
+        return out
