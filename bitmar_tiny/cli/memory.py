@@ -15,7 +15,7 @@ from safetensors.numpy import save as safetensors_save
 from ..device.board import Board
 from ..device.connect import open_board
 from ..errors import ConfigError, StoreError
-from ..evaluate.inspect import Near, Summary, load_source, memory_of, nearest, summarise
+from ..evaluate.inspect import Near, Summary, layout_of, load_source, memory_of, nearest, summarise
 from ..files import atomic_file
 from ..frozen import FrozenModel
 from ..store import SALVAGE, Memory, MemoryStore
@@ -58,7 +58,7 @@ def inspect(sources: tuple[Path, ...], model: Path | None, text: str | None, ima
     if figure is not None and figure.suffix not in (".png", ".svg"):
         raise ConfigError(f"{figure}: pictures are written as .png or .svg.")
     frozen = FrozenModel.load(model) if model else None
-    loaded = [load_source(s) for s in sources]
+    loaded = [load_source(s, frozen) for s in sources]
     summaries = [summarise(s, frozen) for s in loaded]
     near = _near(loaded[-1], frozen, text, image, top) if text is not None or image is not None else []
     if figure is not None:
@@ -104,7 +104,7 @@ def verify(store: Path, model: Path | None, as_json: bool) -> None:
     \b
     Example: bitmar-tiny memory verify /media/card/memory.store
     """
-    opened = MemoryStore.open(store, FrozenModel.load(model).digest if model else None)
+    opened = _open(store, model)
     memory, lost = opened.check()
     if as_json:
         print_json({"store": str(store), "slots": memory.slots, "width": memory.width, "commit": opened.sequence, "model_sha256": opened.digest,
@@ -117,6 +117,14 @@ def verify(store: Path, model: Path | None, as_json: bool) -> None:
         raise error
     if not as_json:
         notes.print(f"{store}: whole, {memory.slots} slots of {memory.width}, commit {opened.sequence}.")
+
+
+def _open(store: Path, model: Path | None) -> MemoryStore:
+    """A store, of ``model`` if one is named."""
+    if model is None:
+        return MemoryStore.open(store)
+    frozen = FrozenModel.load(model)
+    return MemoryStore.open(store, frozen.digest, layout_of(frozen))
 
 
 @command.command()
@@ -141,7 +149,7 @@ def export(store: Path | None, out: Path, salvage: bool, model: Path | None, for
         with _board(port, model, baud, work_s, record_file) as board:
             memory, digest, commit = board.read_memory(), board.identity.model_sha256, "0"
     else:
-        opened = MemoryStore.open(store)
+        opened = _open(store, model)
         memory, digest, commit = opened.check()[0] if salvage else opened.read(), opened.digest, str(opened.sequence)
     meta = {"format": SNAPSHOT, "version": "1", "model_sha256": digest, "commit": commit}
     with atomic_file(out, StoreError, make_folder=False) as f:

@@ -14,6 +14,7 @@ from ..frozen import FrozenModel
 from ..golden import numerics as nm
 from ..golden.model import GoldenModel, forget_threshold
 from ..store import Memory, MemoryStore
+from ..store_format import Layout
 
 #: Usage keeps 31/32 of itself with every episode that does not reach the slot (numerics.md).
 DECAY = 31 / 32
@@ -60,8 +61,9 @@ class Near:
     rest: float
 
 
-def load_source(path: Path) -> Source:
-    """A store file, a frozen model (.bitmar), or the last checkpoint of a training run's folder. ``StoreError`` and ``FrozenError``."""
+def load_source(path: Path, owner: FrozenModel | None = None) -> Source:
+    """A store, a frozen model (.bitmar), or the last checkpoint of a training run's folder. ``owner``: whose shape a store is taken to
+    have if its first header is lost. ``StoreError`` and ``FrozenError``."""
     if path.is_dir():
         from ..train.run import freeze_run
         model = freeze_run(path)
@@ -69,8 +71,13 @@ def load_source(path: Path) -> Source:
     if path.suffix == ".bitmar":
         model = FrozenModel.load(path)
         return Source(str(path), memory_of(model), model.digest)
-    store = MemoryStore.open(path)
+    store = MemoryStore.open(path, layout=owner and layout_of(owner))
     return Source(str(path), store.read(), store.digest, store.sequence)
+
+
+def layout_of(model: FrozenModel) -> Layout:
+    """Layout of a store of the model."""
+    return Layout(model.config.memory_slots, model.config.d_model)
 
 
 def memory_of(model: FrozenModel, empty: bool = False) -> Memory:

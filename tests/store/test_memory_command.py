@@ -15,7 +15,8 @@ from bitmar_tiny.evaluate.inspect import load_source, memory_of, nearest, rest, 
 from bitmar_tiny.frozen import FrozenModel, random_model
 from bitmar_tiny.golden import numerics as nm
 from bitmar_tiny.golden.model import GoldenModel
-from bitmar_tiny.store import UNIT, Layout, Memory, MemoryStore, seal
+from bitmar_tiny.store import Memory, MemoryStore
+from bitmar_tiny.store_format import UNIT, Layout, seal
 from support import need
 
 
