@@ -11,8 +11,10 @@ from safetensors.numpy import save
 from .errors import StoreError
 from .files import atomic_file
 from .store import Memory
+from .store_format import HEADER
 
 FORMAT, VERSION = "bitmar-tiny/memory", "1"
+STORE = HEADER.to_bytes(4, "little")               # how a store begins
 SHAPES = {"codes": ("int16", 2), "scales": ("float32", 1), "usage": ("uint32", 1)}
 
 
@@ -30,6 +32,9 @@ def read_snapshot(path: Path) -> tuple[Memory, str]:
     """The memory and the SHA-256 of its model. ``StoreError`` for a missing or damaged file, and for another kind of file."""
     if not path.is_file():
         raise StoreError(f"{path}: there is no such file.", "Make one with 'bitmar-tiny memory export'.")
+    with open(path, "rb") as f:
+        if f.read(4) == STORE:
+            raise StoreError(f"{path}: a memory store, not a snapshot of one.", "Copy it with 'bitmar-tiny memory export', or name the copy.")
     try:
         with safe_open(path, framework="numpy") as f:
             meta = f.metadata() or {}

@@ -80,13 +80,15 @@ def _near(source, frozen: FrozenModel, text: str | None, image: Path | None, top
 
 
 def _print(summaries: list[Summary], near: list[Near]) -> None:
-    table = Table("memory", "slots", "width", "commit", "empty", "effective slots", "being forgotten", "rest, median / most (estimated)")
+    last = Path(summaries[-1].name).name
+    table = Table("memory", "slots", "width", "commit", "empty", "effective", "fading", "rest",
+                  caption="effective: slots that share the usage; fading: being forgotten; rest: episodes since a slot was reached, median / most (estimated)")
     for s in summaries:
         table.add_row(s.name, str(s.slots), str(s.width), "-" if s.sequence is None else str(s.sequence), str(s.empty), f"{s.effective_slots:.0f}",
-                      "-" if s.stale is None else str(s.stale), f"{s.rest_median:.0f} / {s.rest_max:.0f} episodes")
+                      "-" if s.stale is None else str(s.stale), f"{s.rest_median:.0f} / {s.rest_max:.0f}")
     results.print(table)
     if near:
-        table = Table("slot", "share of the read", "cosine", "usage (1 = uniform)", "rest (estimated)", title="Slots that answer")
+        table = Table("slot", "share of the read", "cosine", "usage (1 = uniform)", "rest (estimated)", title=f"Slots of {last} that answer")
         for n in near:
             table.add_row(str(n.slot), f"{n.share:.1%}", f"{n.cosine:+.3f}", f"{n.usage:.2f}", f"{n.rest:.0f} episodes")
         results.print(table)

@@ -41,10 +41,16 @@ const char *bm_store_kind_text(bm_store_kind kind)
     return "unknown piece";
 }
 
+static bm_store_status read_device(bm_store *s, bm_store_buffer *b, uint64_t offset)
+{
+    s->traffic.read += b->n;
+    return s->device.read(s->device.context, offset, b->bytes, b->n);
+}
+
 /* What was begun is finished first, even if it is of no use any more: the device still writes into the buffer. */
 static void forget(bm_store *s, bm_store_buffer *b)
 {
-    if (b->pending) (void)s->device.read(s->device.context, b->offset, b->bytes, b->n);
+    if (b->pending) (void)read_device(s, b, b->offset);
     b->pending = 0;
     b->index = BM_STORE_NONE;
 }
@@ -90,7 +96,7 @@ static bm_store_status finish_read(bm_store *s, bm_store_buffer *b, uint64_t off
     if (b->pending && b->offset != offset) forget(s, b);
     b->pending = 0;
     b->index = BM_STORE_NONE;
-    const bm_store_status status = s->device.read(s->device.context, offset, b->bytes, b->n);
+    const bm_store_status status = read_device(s, b, offset);
     return status == BM_STORE_OK ? BM_STORE_OK : bm_store_fail(s, status);
 }
 

@@ -8,6 +8,7 @@ static bm_store_status put_bytes(bm_store *s, uint64_t offset, const void *from,
 {
     const bm_store_status status = s->device.write(s->device.context, offset, from, n);
     s->episode.bytes += n;
+    s->traffic.written += n;
     s->episode.writes++;
     return status == BM_STORE_OK ? BM_STORE_OK : bm_store_fail(s, status);
 }
@@ -167,6 +168,6 @@ static bm_status tier_commit(void *context)
 bm_tier bm_store_tier(bm_store *s)
 {
     const int read_only = s->device.write == NULL;
-    const bm_tier tier = {tier_get, tier_put, read_only ? NULL : tier_begin, read_only ? NULL : tier_commit, s};
+    const bm_tier tier = {tier_get, tier_put, read_only ? NULL : tier_begin, read_only ? NULL : tier_commit, s, &s->traffic};
     return tier;
 }

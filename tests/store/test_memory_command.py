@@ -246,7 +246,9 @@ def test_a_boards_dump_is_looked_at_like_a_store(tiny, saved):
     out = json.loads(run("inspect", saved / "a.store", saved / "s.safetensors", "--model", saved / "m.bitmar", "--json").output)["memories"]
     same = [{k: v for k, v in m.items() if k not in ("name", "sequence")} for m in out]
     assert same[0] == same[1] and [m["sequence"] for m in out] == [1, None]
-    with pytest.raises(StoreError, match="not a snapshot|damaged"):
+    with pytest.raises(StoreError, match="a memory store, not a snapshot"):
+        run("import", saved / "a.store", "-o", saved / "b.store")
+    with pytest.raises(StoreError, match="damaged or not a snapshot"):
         (saved / "t.safetensors").write_bytes(b"not one at all")
         run("inspect", saved / "t.safetensors")
 
