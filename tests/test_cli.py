@@ -69,6 +69,15 @@ def test_golden_torch_and_c_write_the_same(frozen, corpus):
         assert texts[0]["tokens"] == texts[1]["tokens"] == texts[2]["tokens"], options
 
 
+def test_a_model_frozen_smaller_generates_the_same_in_golden_and_c(frozen, corpus):
+    need("host", "gcc")
+    small = corpus / "small.bitmar"
+    cli("freeze", corpus / "run", "--window", 5, "--vocab", 300, "--token-bits", 4, "-o", small)
+    texts = [json.loads(cli("generate", small, "--prompt", "the cat", "--tokens", 12, "--backend", b, "--json").stdout) for b in ("golden", "c")]
+    assert texts[0]["tokens"] == texts[1]["tokens"] and max(texts[0]["tokens"]) < 300
+    assert "small-pruned300" in cli("info", small).stdout
+
+
 def test_verify_and_info(frozen):
     need("host", "gcc")
     report = json.loads(cli("verify", frozen, "--board", "host", "--tokens", 40, "--json").stdout)
