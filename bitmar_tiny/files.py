@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from pathlib import Path
-from typing import BinaryIO, Iterator
+from typing import BinaryIO, Iterable, Iterator, Sequence
 
 from .errors import BitmarError, DataError
 
@@ -49,18 +49,23 @@ def sweep(folder: Path | str) -> None:
             path.unlink()
 
 
-def write_device(path: Path, data: bytes, error: type[BitmarError] = DataError) -> None:
-    """Write ``data`` to the start of a block device and sync it. ``error``, in one sentence, if it is too small, mounted or refuses."""
+def write_device(path: Path, stages: Iterable[Sequence[tuple[int, bytes]]], error: type[BitmarError] = DataError) -> None:
+    """Write bytes at offsets of a block device, in stages: all of one lasts before the next begins. ``error``, in one sentence, if the
+    device is too small, mounted or refuses; too small, nothing is written."""
+    stages = [list(stage) for stage in stages]
+    needed = max(offset + len(data) for stage in stages for offset, data in stage)
     try:
         device = os.open(path, os.O_RDWR | os.O_EXCL)       # of a block device: not while it is mounted
         with open(device, "r+b") as stream:
             size = stream.seek(0, os.SEEK_END)
-            if size < len(data):
-                raise error(f"{path}: has {size:,} bytes, {len(data):,} are needed.", "Choose a larger card or partition.")
-            stream.seek(0)
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
+            if size < needed:
+                raise error(f"{path}: has {size:,} bytes, {needed:,} are needed.", "Choose a larger card or partition.")
+            for stage in stages:
+                for offset, data in stage:
+                    stream.seek(offset)
+                    stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
     except OSError as problem:
         raise error(f"{path}: cannot be written ({problem.strerror or problem}).",
                     "Check that it is not mounted, not write-protected, and that you may write to it.") from None

@@ -157,18 +157,6 @@ def _disk_name(name: str) -> str:
     return name + "2" if name.endswith(".trits") else name
 
 
-def with_small_token_table(model: FrozenModel) -> FrozenModel:
-    """The model with token embeddings of 4 bits (codes in [-7, 7], a scale per token): a blob stores them in half the bytes.
-
-    Another model with another digest, rounded after training; measure what it costs with ``bitmar-tiny eval``.
-    """
-    codes, scales = model.arrays["token_table.codes"], model.arrays["token_table.scales"]
-    top = np.abs(codes).max(1).astype(np.float32)
-    small = nm.rne(codes * (nm.CODE4_MAX / np.maximum(top, 1))[:, None].astype(np.float32)).astype(np.int8)
-    arrays = model.arrays | {"token_table.codes": small, "token_table.scales": scales * top / np.float32(nm.CODE4_MAX)}
-    return FrozenModel(model.config, arrays, model.tokenizer, model.provenance | {"token_bits": 4})
-
-
 def pack_trits(trits: np.ndarray) -> np.ndarray:
     """int8 [N, K] in {-1,0,1} -> uint8 [N, ceil(K/4)] of 2-bit codes w+1 (padding is code 1)."""
     n, k = trits.shape

@@ -6,7 +6,6 @@ import hashlib
 import json
 import shutil
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
 import jinja2
@@ -24,7 +23,7 @@ from .estimate import Estimate, estimates
 from .memory_cost import MemoryCost, memory_cost
 from .pack import HEAD_BITS
 from .plan import Plan, make_plan
-from .resources import resource_dir
+from .resources import resource_dir, version
 
 MANIFEST = "manifest.json"
 #: The memory that a model starts with, as a store, in a project whose memory is in one.
@@ -168,11 +167,3 @@ def _render(project: Project, values: dict) -> None:
     for template, target in (own | layout.templates).items():
         (project.path / target).parent.mkdir(parents=True, exist_ok=True)
         (project.path / target).write_text(environment.get_template(template).render(values))
-
-
-def version() -> str:
-    """Version of this package, or 'unknown' in an uninstalled checkout."""
-    try:
-        return metadata.version("bitmar-tiny")
-    except metadata.PackageNotFoundError:
-        return "unknown"

@@ -10,6 +10,7 @@ from bitmar_tiny.errors import ConfigError
 from .boards import Board, Region
 from .build import HOT_SOURCES
 from .lower import Blob
+from .resources import version
 
 #: The one that the templates have settings for.
 CHIP = "esp32s3"
@@ -70,5 +71,4 @@ def _psram(board: Board) -> Region | None:
 
 def _version() -> str:
     """A version that ESP-IDF's component manager accepts: three numbers."""
-    from .emit import version
     return ".".join((re.findall(r"\d+", version()) + ["0", "0", "0"])[:3])

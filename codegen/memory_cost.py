@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bitmar_tiny.config import ModelConfig
-from bitmar_tiny.store import UNIT, Layout
+from bitmar_tiny.store_format import UNIT, Layout
 
 from .boards import Board, Region
 from .buffers import memory_read_bytes, pad
@@ -70,9 +70,9 @@ def memory_cost(cfg: ModelConfig, blob: Blob, board: Board, plan: Plan) -> Memor
 
 
 def store_read_bytes(cfg: ModelConfig) -> int:
-    """Bytes that one read of a memory in a store moves: the high planes and the state of every group."""
+    """Bytes that one read of a memory in a store moves: the high planes, and the state of every group; that of a single one stays in RAM."""
     at = Layout(cfg.memory_slots, cfg.d_model)
-    return at.blocks * at.plane + at.groups * UNIT
+    return at.blocks * at.plane + (at.groups * UNIT if at.groups > 1 else 0)
 
 
 def _region(blob: Blob, board: Board, plan: Plan) -> Region:

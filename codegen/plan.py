@@ -6,17 +6,16 @@ bytes of them that one token reads. Weights lie where the blob is stored; the ho
 
 from __future__ import annotations
 
-import bisect
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from bitmar_tiny.config import ModelConfig
 from bitmar_tiny.errors import FitError
 
+from .advice import human, smaller_blob, smaller_window
 from .boards import Board, Region
-from .buffers import Buffer, arena_buffers, buffer_traffic, layers, pad, section_traffic, slot_bytes
+from .buffers import Buffer, arena_buffers, buffer_traffic, pad, section_traffic
 from .lower import Blob
-from .pack import packed5_size
 
 PLACE_BITS = 28      # bitmar.h: region above, offset below
 #: Tokens in the window when the plan weighs caches against weights: most answers are short.
@@ -188,51 +187,15 @@ def _refuse(cfg: ModelConfig, blob: Blob, board: Board, items: list[_Item]) -> N
     else:
         big = max(items, key=lambda i: i.size)
         why = f"its buffers cannot be shared out between {' and '.join(r.name for r in holders)}: '{big.name}' is {human(big.size)} in one piece."
-    raise FitError(f"Model {cfg.name} does not fit {board.name}: {why}", _smaller_window(cfg, blob, board))
+
+    def fits(window: int) -> bool:
+        return _fill(board, _buffers(cfg.model_copy(update={"window": window}), blob, board)) is not None
+
+    raise FitError(f"Model {cfg.name} does not fit {board.name}: {why}", smaller_window(cfg, fits))
 
 
 def _check_blob(cfg: ModelConfig, blob: Blob, board: Board, home: Region) -> None:
     room = min(home.size, home.largest_block, 1 << PLACE_BITS)
     if blob.size > room:
         raise FitError(f"Model {cfg.name} does not fit {board.name}: region '{home.name}' has {human(room)} in one piece, the model blob "
-                       f"needs {human(blob.size)}, {human(blob.size - room)} too much.", _smaller_blob(cfg, blob, blob.size - room))
-
-
-def _smaller_blob(cfg: ModelConfig, blob: Blob, over: int) -> str:
-    """The mildest change that helps: the head's bits (the same logits), the token table's, then the vocabulary."""
-    size = {s.name: len(s.data) for s in blob.sections}
-    head = pad(size["head_w"]) - pad(packed5_size(cfg.vocab_size, cfg.d_model))
-    table = size["token_codes"] // 2 if size["token_codes"] > cfg.vocab_size * cfg.d_model // 2 else 0
-    if head >= over:
-        return f"Store the head in 1.6 bits a weight (--head-bits 1.6), which saves {human(head)}."
-    if table >= over:
-        return f"Store the token table in 4 bits (bitmar-tiny freeze --token-bits 4), which saves {human(table)} and costs some accuracy."
-    if head > 0 and head + table >= over:
-        return (f"Store the head in 1.6 bits a weight (--head-bits 1.6) and the token table in 4 bits (bitmar-tiny freeze --token-bits 4), "
-                f"which saves {human(head + table)}.")
-    row = size["head_w"] // cfg.vocab_size + size["token_codes"] // cfg.vocab_size + 4
-    tokens = cfg.vocab_size - -(-over // row)
-    if tokens > 256:
-        return f"Train with a vocabulary of {tokens} tokens or fewer (vocab_size={cfg.vocab_size}; {row} B for each token)."
-    return f"Train with a smaller vocabulary (vocab_size={cfg.vocab_size}) and fewer layers."
-
-
-def _smaller_window(cfg: ModelConfig, blob: Blob, board: Board) -> str:
-    """The largest window that fits, by bisection."""
-    def fits(window: int) -> bool:
-        return _fill(board, _buffers(cfg.model_copy(update={"window": window}), blob, board)) is not None
-
-    per_slot = layers(cfg) * slot_bytes(cfg)
-    if cfg.window > 1 and fits(1):
-        window = bisect.bisect_left(range(1, cfg.window), True, key=lambda w: not fits(w))
-        return f"Reduce window from {cfg.window} to {window} or less ({human(per_slot)} for each slot)."
-    return (f"Reduce window ({human(per_slot)} for each of its {cfg.window} slots), memory_slots="
-            f"{cfg.memory_slots} and vocab_size={cfg.vocab_size} together.")
-
-
-def human(n: int) -> str:
-    """Bytes in words: 1536 -> '1.5 KiB'."""
-    for unit, size in (("MiB", 1 << 20), ("KiB", 1 << 10)):
-        if n >= size:
-            return f"{n / size:.1f} {unit}"
-    return f"{n} B"
+                       f"needs {human(blob.size)}, {human(blob.size - room)} too much.", smaller_blob(cfg, blob, blob.size - room))

@@ -1,7 +1,8 @@
-"""Find the templates and profiles, in a checkout and in an installed wheel alike."""
+"""What ships with the package: its templates, its board profiles and its version, in a checkout and in an installed wheel alike."""
 
 from __future__ import annotations
 
+from importlib import metadata
 from pathlib import Path
 
 from bitmar_tiny.errors import ToolError
@@ -15,3 +16,11 @@ def resource_dir(name: str) -> Path:
     if not path.is_dir():
         raise ToolError(f"The folder '{name}' that ships with bitmar-tiny is missing.", "Install bitmar-tiny again.")
     return path
+
+
+def version() -> str:
+    """Version of this package, or 'unknown' in an uninstalled checkout."""
+    try:
+        return metadata.version("bitmar-tiny")
+    except metadata.PackageNotFoundError:
+        return "unknown"

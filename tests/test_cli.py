@@ -69,12 +69,22 @@ def test_golden_torch_and_c_write_the_same(frozen, corpus):
         assert texts[0]["tokens"] == texts[1]["tokens"] == texts[2]["tokens"], options
 
 
+def test_a_model_frozen_smaller_generates_the_same_in_golden_and_c(frozen, corpus):
+    need("host", "gcc")
+    small = corpus / "small.bitmar"
+    cli("freeze", corpus / "run", "--window", 5, "--vocab", 300, "--token-bits", 4, "-o", small)
+    texts = [json.loads(cli("generate", small, "--prompt", "the cat", "--tokens", 12, "--backend", b, "--json").stdout) for b in ("golden", "c")]
+    assert texts[0]["tokens"] == texts[1]["tokens"] and max(texts[0]["tokens"]) < 300
+    assert "small-pruned300" in cli("info", small).stdout
+
+
 def test_verify_and_info(frozen):
     need("host", "gcc")
     report = json.loads(cli("verify", frozen, "--board", "host", "--tokens", 40, "--json").stdout)
     assert [v["exact"] for v in report["verdicts"]] == [True] * len(report["verdicts"]) and len(report["verdicts"]) >= 2
     info = json.loads(cli("info", frozen, "--json").stdout)[0]
     assert info["sha256"] == report["model_sha256"] and info["provenance"]["steps"] == 4
+    assert {"name": "vision.w1", "kind": "ternary", "shape": [384, 768]} in info["tensors"]
 
 
 def test_a_head_of_five_weights_a_byte(tmp_path):

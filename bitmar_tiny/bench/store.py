@@ -22,7 +22,8 @@ from codegen.resources import resource_dir
 
 from ..errors import BitmarError, DataError, ToolError
 from ..golden import numerics as nm
-from ..store import ROWS, Memory, MemoryStore
+from ..store import Memory, MemoryStore
+from ..store_format import ROWS
 
 #: What ``store_read.c`` opens: the store of no model.
 DIGEST = "00" * 32

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import json
+import signal
 import sys
 from typing import Any
 
@@ -67,6 +68,9 @@ def print_json(value: Any) -> None:
 def main() -> None:
     """Entry point. Exit codes: 0 done, 1 verification found a difference, 2 a problem of input or tools."""
     debug = "--debug" in sys.argv[1:2]
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_DFL:       # so that whatever a command started or made is cleared away
+            signal.signal(number, lambda number, frame: sys.exit(128 + number))
     try:
         app(standalone_mode=False)
     except click.exceptions.Exit as stop:

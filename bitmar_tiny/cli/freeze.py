@@ -11,7 +11,7 @@ from rich.table import Table
 from ..config import ModelConfig, preset
 from ..errors import ConfigError
 from ..exchange import need
-from ..frozen import with_small_token_table
+from ..smaller import with_small_token_table, with_vocabulary, with_window
 from .app import notes, print_json, results
 from .common import json_option, preset_option
 
@@ -26,13 +26,17 @@ from .common import json_option, preset_option
 @click.option("-o", "--out", type=click.Path(path_type=Path), default=Path("model.bitmar"), show_default=True)
 @click.option("--token-bits", type=click.Choice(["8", "4"]), default="8", show_default=True,
               help="Bits of a value of the token table; 4 halves the largest part of the flash and costs some accuracy.")
+@click.option("--window", type=click.IntRange(min=1), help="A shorter attention window than the model's: less RAM, the same weights.")
+@click.option("--vocab", type=click.IntRange(min=1), metavar="TOKENS",
+              help="Prune the vocabulary to so many tokens: another model, which spells rarer words in more tokens.")
 @json_option
 def command(run: Path | None, onnx_path: Path | None, config_path: Path | None, preset_name: str | None, out: Path, token_bits: str,
-            as_json: bool) -> None:
+            window: int | None, vocab: int | None, as_json: bool) -> None:
     """Freeze the last checkpoint of a training RUN, or ternary weights that were trained elsewhere, into one model file.
 
     \b
     Examples: bitmar-tiny freeze run -o model.bitmar
+              bitmar-tiny freeze run --window 252 --vocab 16384 -o small.bitmar
               bitmar-tiny freeze --from-onnx weights.onnx --preset paper -o model.bitmar
     """
     if (run is None) == (onnx_path is None):
@@ -45,8 +49,9 @@ def command(run: Path | None, onnx_path: Path | None, config_path: Path | None, 
     else:
         from ..train.run import freeze_run
         frozen = freeze_run(run)
-    if token_bits == "4":
-        frozen = with_small_token_table(frozen)
+    frozen = with_window(frozen, window) if window else frozen
+    frozen = with_vocabulary(frozen, vocab) if vocab else frozen
+    frozen = with_small_token_table(frozen) if token_bits == "4" else frozen
     digest = frozen.save(out)
     if as_json:
         print_json({"model": str(out), "sha256": digest, "bytes": out.stat().st_size}

@@ -42,7 +42,8 @@ def command(model: Path | None, preset_name: str | None, as_json: bool) -> None:
     frozen = FrozenModel.load(model) if model else None
     configs = [frozen.config] if frozen else [preset(preset_name)] if preset_name else list(PRESETS.values())
     if as_json:
-        print_json([{"config": c.model_dump(), "parts": count(c)} |
+        print_json([{"config": c.model_dump(), "parts": count(c),
+                     "tensors": [{"name": s.name, "kind": s.kind, "shape": s.shape} for s in tensor_table(c)]} |
                     ({"sha256": frozen.digest, "provenance": frozen.provenance} if frozen else {}) for c in configs])
         return
     for cfg in configs:

@@ -7,22 +7,18 @@ from pathlib import Path
 from typing import Iterator
 
 import click
-import numpy as np
 from rich.table import Table
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save as safetensors_save
 
 from ..device.board import Board
 from ..device.connect import open_board
 from ..errors import ConfigError, StoreError
-from ..evaluate.inspect import Near, Summary, load_source, memory_of, nearest, summarise
-from ..files import atomic_file
+from ..evaluate.inspect import Near, Summary, layout_of, load_source, memory_of, nearest, summarise
 from ..frozen import FrozenModel
-from ..store import SALVAGE, Memory, MemoryStore
+from ..snapshot import read_snapshot, write_snapshot
+from ..store import SALVAGE, MemoryStore
 from .app import notes, print_json, results
 from .common import json_option, leave_out_port_options, load_picture, port_options, show_log
 
-SNAPSHOT = "bitmar-tiny/memory"
 path = click.Path(path_type=Path)
 model_option = click.option("--model", type=path, help="The frozen model that the memory belongs to.")
 force_option = click.option("--force", is_flag=True, help="Replace a file that is there.")
@@ -43,27 +39,29 @@ def command() -> None:
 @click.option("--text", help="Show the slots that answer this text (needs --model).")
 @click.option("--image", type=path, help="Show the slots that answer this picture (needs --model).")
 @click.option("--top", default=8, show_default=True, type=click.IntRange(1, 1000), help="How many slots to show.")
-@click.option("--figure", type=path, help="Draw usage and length of every slot into this PNG or SVG.")
+@click.option("--figure", type=path, help="Draw every slot into this PNG or SVG: usage and length of its row, or how a run's reads used it.")
 @json_option
 def inspect(sources: tuple[Path, ...], model: Path | None, text: str | None, image: Path | None, top: int, figure: Path | None,
             as_json: bool) -> None:
-    """Show how the slots of stores, frozen models (.bitmar) or training runs (folders) are used, and which answer a text or a picture.
+    """Show how the slots of stores, snapshots (.safetensors), frozen models (.bitmar) or training runs (folders) are used, and which
+    answer a text or a picture: of the last of them. The figure of one run is drawn from its log, early and late.
 
     \b
     Examples: bitmar-tiny memory inspect memory.store --model model.bitmar --text "a red apple"
               bitmar-tiny memory inspect early.bitmar late.bitmar memory.store --figure slots.png
+              bitmar-tiny memory inspect run --figure training.png
     """
     if (text is not None or image is not None) and model is None:
         raise ConfigError("A text or a picture needs the model that turns it into a query.", "Add --model model.bitmar.")
     if figure is not None and figure.suffix not in (".png", ".svg"):
         raise ConfigError(f"{figure}: pictures are written as .png or .svg.")
     frozen = FrozenModel.load(model) if model else None
-    loaded = [load_source(s) for s in sources]
+    loaded = [load_source(s, frozen) for s in sources]
     summaries = [summarise(s, frozen) for s in loaded]
     near = _near(loaded[-1], frozen, text, image, top) if text is not None or image is not None else []
     if figure is not None:
-        from ..report.memory import heat_map
-        heat_map([(Path(s.name).name, s.memory) for s in loaded], figure)
+        from ..report.memory import draw
+        draw(loaded, figure)
     if as_json:
         print_json({"memories": [s.as_dict() for s in summaries], "nearest": [n.__dict__ for n in near]})
         return
@@ -82,13 +80,15 @@ def _near(source, frozen: FrozenModel, text: str | None, image: Path | None, top
 
 
 def _print(summaries: list[Summary], near: list[Near]) -> None:
-    table = Table("memory", "slots", "width", "commit", "empty", "effective slots", "being forgotten", "rest, median / most (estimated)")
+    last = Path(summaries[-1].name).name
+    table = Table("memory", "slots", "width", "commit", "empty", "effective", "fading", "rest",
+                  caption="effective: slots that share the usage; fading: being forgotten; rest: episodes since a slot was reached, median / most (estimated)")
     for s in summaries:
         table.add_row(s.name, str(s.slots), str(s.width), "-" if s.sequence is None else str(s.sequence), str(s.empty), f"{s.effective_slots:.0f}",
-                      "-" if s.stale is None else str(s.stale), f"{s.rest_median:.0f} / {s.rest_max:.0f} episodes")
+                      "-" if s.stale is None else str(s.stale), f"{s.rest_median:.0f} / {s.rest_max:.0f}")
     results.print(table)
     if near:
-        table = Table("slot", "share of the read", "cosine", "usage (1 = uniform)", "rest (estimated)", title="Slots that answer")
+        table = Table("slot", "share of the read", "cosine", "usage (1 = uniform)", "rest (estimated)", title=f"Slots of {last} that answer")
         for n in near:
             table.add_row(str(n.slot), f"{n.share:.1%}", f"{n.cosine:+.3f}", f"{n.usage:.2f}", f"{n.rest:.0f} episodes")
         results.print(table)
@@ -104,7 +104,7 @@ def verify(store: Path, model: Path | None, as_json: bool) -> None:
     \b
     Example: bitmar-tiny memory verify /media/card/memory.store
     """
-    opened = MemoryStore.open(store, FrozenModel.load(model).digest if model else None)
+    opened = _open(store, model)
     memory, lost = opened.check()
     if as_json:
         print_json({"store": str(store), "slots": memory.slots, "width": memory.width, "commit": opened.sequence, "model_sha256": opened.digest,
@@ -117,6 +117,14 @@ def verify(store: Path, model: Path | None, as_json: bool) -> None:
         raise error
     if not as_json:
         notes.print(f"{store}: whole, {memory.slots} slots of {memory.width}, commit {opened.sequence}.")
+
+
+def _open(store: Path, model: Path | None) -> MemoryStore:
+    """A store, of ``model`` if one is named."""
+    if model is None:
+        return MemoryStore.open(store)
+    frozen = FrozenModel.load(model)
+    return MemoryStore.open(store, frozen.digest, layout_of(frozen))
 
 
 @command.command()
@@ -139,15 +147,13 @@ def export(store: Path | None, out: Path, salvage: bool, model: Path | None, for
         raise ConfigError("Whose memory shall be copied?", "Name a STORE, or a board with --port.")
     if port:
         with _board(port, model, baud, patience_s, record_file) as board:
-            memory, digest, commit, source = board.read_memory(), board.identity.model_sha256, "0", f" of {board.name}."
+            memory, digest, commit, source = board.read_memory(), board.identity.model_sha256, 0, f" of {board.name}."
     else:
         leave_out_port_options()
-        opened = MemoryStore.open(store)
-        memory, digest, commit = opened.check()[0] if salvage else opened.read(), opened.digest, str(opened.sequence)
+        opened = _open(store, model)
+        memory, digest, commit = opened.check()[0] if salvage else opened.read(), opened.digest, opened.sequence
         source = f", commit {commit}."
-    meta = {"format": SNAPSHOT, "version": "1", "model_sha256": digest, "commit": commit}
-    with atomic_file(out, StoreError, make_folder=False) as f:
-        f.write(safetensors_save({"codes": memory.codes, "scales": memory.scales, "usage": memory.usage}, meta))
+    write_snapshot(out, memory, digest, commit)
     notes.print(f"Wrote {out}: {memory.slots} slots{source}")
 
 
@@ -175,7 +181,7 @@ def import_(snapshot: Path, out: Path, resume: bool, model: Path | None, force: 
     Examples: bitmar-tiny memory import monday.safetensors -o /media/card/memory.store
               bitmar-tiny memory import monday.safetensors --port /dev/ttyUSB0
     """
-    memory, digest = _read_snapshot(snapshot)
+    memory, digest = read_snapshot(snapshot)
     if port:
         with _board(port, model, baud, patience_s, record_file) as board:
             if board.identity.model_sha256 != digest:
@@ -211,21 +217,3 @@ def reset(model: Path, out: Path, empty: bool, force: bool) -> None:
 def _free(out: Path, force: bool) -> None:
     if out.exists() and not force:
         raise ConfigError(f"{out}: is there already.", "Choose another name with -o, or replace it with --force.")
-
-
-def _read_snapshot(snapshot: Path) -> tuple[Memory, str]:
-    if not snapshot.is_file():
-        raise StoreError(f"{snapshot}: there is no such file.", "Make one with 'bitmar-tiny memory export'.")
-    try:
-        with safe_open(snapshot, framework="numpy") as f:
-            meta = f.metadata() or {}
-            arrays = {name: f.get_tensor(name) for name in f.keys()}
-    except (SafetensorError, OSError, ValueError, TypeError) as error:
-        raise StoreError(f"{snapshot}: damaged or not a snapshot ({str(error).splitlines()[0]}).", "Export it again.") from None
-    shapes = {name: (a.dtype.name, a.ndim) for name, a in arrays.items()}
-    expected = {"codes": ("int16", 2), "scales": ("float32", 1), "usage": ("uint32", 1)}
-    if meta.get("format") != SNAPSHOT or meta.get("version") != "1" or shapes != expected or len({len(a) for a in arrays.values()}) != 1:
-        raise StoreError(f"{snapshot}: not a snapshot of a memory.", "Make one with 'bitmar-tiny memory export'.")
-    if not np.isfinite(arrays["scales"]).all():
-        raise StoreError(f"{snapshot}: holds scales that are not finite.", "Export it again.")
-    return Memory(**arrays), meta.get("model_sha256", "0" * 64)

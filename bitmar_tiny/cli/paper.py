@@ -47,19 +47,19 @@ def table(number: str, reports: tuple[Path, ...]) -> None:
 @click.argument("sources", type=path, nargs=-1, required=True)
 @click.option("-o", "--out", type=path, required=True, help="PNG or SVG to write.")
 def figure(number: str, sources: tuple[Path, ...], out: Path) -> None:
-    """Figure 2 (usage of the memory's slots: frozen models or runs, early and late) or 3 (zero fraction E_q over training: runs).
+    """Figure 2 (activation of the memory's slots: one run, early and late, from its log; or usage in frozen models, runs, stores) or 3 (zero fraction E_q over training: runs).
 
     \b
-    Examples: bitmar-tiny paper figure 2 early.bitmar late.bitmar -o slots.png
+    Examples: bitmar-tiny paper figure 2 run -o slots.png
+              bitmar-tiny paper figure 2 early.bitmar late.bitmar -o slots.png
               bitmar-tiny paper figure 3 run -o zeros.svg
     """
     if out.suffix not in (".png", ".svg"):
         raise ConfigError(f"{out}: pictures are written as .png or .svg.")
     if number == "2":
         from ..evaluate.inspect import load_source
-        from ..report.memory import heat_map
-        loaded = [load_source(s) for s in sources]
-        heat_map([(s.name, s.memory) for s in loaded], out)
+        from ..report.memory import draw
+        draw([load_source(s) for s in sources], out)
     else:
         from ..report.zero_fraction import read_zero_fraction, zero_fraction_figure
         runs = [read_zero_fraction(s) for s in sources]

@@ -73,6 +73,8 @@ def command(model: Path, boards: tuple[str, ...], kernels: str | None, compiler:
         return
     leave_out_port_options()
     if format_name != "c":
+        if boards or kernels or compiler or keep:
+            raise ConfigError(f"--target {format_name} verifies no generated C.", "Leave out --board, --kernels, --compiler and --keep.")
         _exported(frozen, format_name, exported, tokens, seed, as_json)
         return
     if exported:

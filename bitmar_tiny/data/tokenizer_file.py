@@ -34,11 +34,13 @@ from typing import NoReturn, Sequence
 import numpy as np
 
 from ..errors import FrozenError
-from .tokenizer import EOS_TEXT, MIN_VOCAB
 
 MAGIC = b"BMTK"
 VERSION = 1
 HEADER = struct.Struct("<4s7I")
+EOS_TEXT = b"<|endoftext|>"
+#: 256 bytes and EOS: the smallest vocabulary that can spell any text.
+MIN_VOCAB = 257
 MAX_VOCAB = 65536
 
 

@@ -16,6 +16,7 @@ from .channel import Channel
 from .protocol import BY_NAME, BY_NUMBER, FLAGS, PARTS, sections
 
 MORE = 0x80000000
+MOST_LAYERS = 1024
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,8 @@ class Identity:
         model, board, kernels, compiler, arenas, why = (t.decode(errors="replace") for t in rest.split(b"\0")[:6])
         fields["flags"] = frozenset(n for n, bit in FLAGS.items() if fields["flags"] & bit)
         fields["model_sha256"], fields["build"] = fields["model_sha256"].hex(), fields["build"].decode(errors="replace")
+        if not fields["cycles_hz"] or not fields["block_rows"] or max(fields["encoder_layers"], fields["decoder_layers"]) > MOST_LAYERS:
+            raise ValueError("no such board")
         sizes = {name: int(size) for name, size in (pair.split("=") for pair in arenas.split())}
         return cls(**fields, model=model, board=board, kernels=kernels, compiler=compiler, arenas=sizes, why=why)
 

@@ -34,6 +34,14 @@ def exported_arrays(frozen: FrozenModel) -> dict[str, np.ndarray]:
                      "memory.scales": frozen.arrays["memory.m.scales"]}
 
 
+def stored_bits(name: str, a: np.ndarray, weight_bits: int) -> int:
+    """Bits of a value of an array in a file. A token table that was frozen to 4 bits keeps them, where the runtime knows narrow types."""
+    if name.endswith(".trits"):
+        return weight_bits
+    narrow = name == "token_table.codes" and weight_bits < 8 and np.abs(a).max(initial=0) <= nm.CODE4_MAX
+    return 4 if narrow else 8 * a.itemsize
+
+
 def pack_signed(a: np.ndarray, bits: int) -> np.ndarray:
     """int8 values as ``bits``-bit two's complement, first value in the lowest bits of a byte: uint8 [ceil(n * bits / 8)]."""
     if bits == 8:

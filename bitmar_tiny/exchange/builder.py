@@ -193,24 +193,3 @@ def matmul(a: Value, b: Value, transpose_b: bool = False) -> Value:
     n = b.shape[-2] if transpose_b else b.shape[-1]
     assert a.shape[-1] == b.shape[-1 if transpose_b else -2] and a.dtype == b.dtype == "float32"
     return a.builder.emit("matmul", [a, b], "float32", (*a.shape[:-1], n), transpose_b=transpose_b)
-
-
-@dataclass(frozen=True)
-class Port:
-    """One input or output of a graph. ``default``: the frozen array an input stands for when it is not fed."""
-
-    name: str
-    dtype: str
-    shape: tuple[int, ...]
-    default: str = ""
-
-
-@dataclass(frozen=True)
-class Graph:
-    """One entry point: ``body(builder, inputs by name) -> outputs by name``, in the order of ``outputs``."""
-
-    name: str
-    inputs: tuple[Port, ...]
-    outputs: tuple[Port, ...]
-    body: Callable[[Builder, dict[str, Value]], dict[str, Value]]
-

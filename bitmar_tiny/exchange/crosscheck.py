@@ -16,7 +16,7 @@ from ..golden.model import GoldenModel
 from ..verify.compare import Verdict, verify
 from ..verify.script import Event
 from . import need
-from .model import PAST
+from .ports import PAST
 from .target import Arrays, ExportedModel, ExportedTarget, Runtime, play
 
 FORMATS = ("onnx", "tflite")

@@ -1,7 +1,8 @@
 """``freeze --from-onnx``: ternary weights that were trained elsewhere, mapped by name, nothing guessed (docs/onnx-and-litert.md).
 
-A ternary matrix NAME is [in, out], as MatMul takes it, and one of: ``NAME.trits`` with ``NAME.scale``; a DequantizeLinear whose output
-is ``NAME.weight``; a float ``NAME.weight`` that holds one magnitude and zero.
+A ternary matrix NAME is one of: ``NAME.trits`` with ``NAME.scale``; a DequantizeLinear whose output is ``NAME.weight``; a float
+``NAME.weight`` that holds one magnitude and zero. It is [in, out], as MatMul takes it, unless the graph turns a ``NAME.weight``
+before it multiplies, as PyTorch's exporter does (Gemm with transB).
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from ..frozen import FrozenModel
 from ..golden import numerics as nm
 from ..tensors import TensorSpec, tensor_table
 from .metadata import CANCELLED, CONFIG, PROVENANCE, TOKENIZER_SHA256
-from .model import PAST
 from .onnx_read import Initializers
+from .ports import PAST
 
 _SCALAR = ((), (1,), (1, 1))
 
@@ -110,16 +111,13 @@ def _ternary(found: Initializers, spec: TensorSpec):
         source, scales = f"{stacked}.trits", found.floats(f"{stacked}.scale", (3, 1), (3,))
         values = found.integers(source, (k, 3 * n))[:, part * n:(part + 1) * n]
         scale = None if scales is None else scales.ravel()[part]
-    elif weight in found.dequantized:
-        values, scale, source = _dequantized(found, weight, (k, n))
     else:
-        values, scale, source = found.floats(weight, (k, n)), np.float32(1), weight
-        if values is None:
-            raise _missing(found, spec, trits, weight)
+        values, scale, source = _weight(found, spec, weight)
     if scale is None:
         raise DataError(f"{found.where}: '{source}' has no scale.", f"Add the float32 initializer '{source.removesuffix('trits')}scale'.")
     codes, scale = _one_magnitude(found, source, values, scale)
-    return {trits: np.ascontiguousarray(codes.T), f"{name}.scale": scale}, source, f"ternary, {np.mean(codes != 0):.0%} not zero"
+    how = f"ternary, {np.mean(codes != 0):.0%} not zero" + ", [out, in] in the graph" * (source != trits and weight in found.turned)
+    return {trits: np.ascontiguousarray(codes.T), f"{name}.scale": scale}, source, how
 
 
 def _one_magnitude(found: Initializers, source: str, values: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -136,14 +134,28 @@ def _one_magnitude(found: Initializers, source: str, values: np.ndarray, scale: 
 def _dequantized(found: Initializers, output: str, shape: tuple[int, int]):
     """The integers (zero point taken off) and scale of a DequantizeLinear of an initializer."""
     node = found.dequantized[output]
-    source, scale_name, zero_name = (*node.input, "")[:3]
+    source, scale_name, zero_name = (*node.input, "", "", "")[:3]
     if source not in found.tensors:
-        raise DataError(f"{found.where}: '{output}' is dequantised from '{source}', which is not an initializer.")
+        raise DataError(f"{found.where}: '{output}' is dequantised from '{source}', which is not an initializer.",
+                        "Store the integers themselves, without a QuantizeLinear.")
     values, scale = found.integers(source, shape), found.floats(scale_name, *_SCALAR, (shape[0],), (shape[1],))
     if scale is None or np.unique(scale).size != 1:
         raise DataError(f"{found.file(source)}: '{source}' needs one scale for the whole matrix.", "Quantise it per tensor.")
     zero = found.integers(zero_name, *_SCALAR) if zero_name else None
     return values if zero is None else values - zero.ravel()[0], scale, source
+
+
+def _weight(found: Initializers, spec: TensorSpec, weight: str):
+    """``NAME.weight`` as [in, out] float32 or integers, its scale and where it came from."""
+    turned = found.is_turned(weight)
+    shape = spec.shape if turned else spec.shape[::-1]
+    if weight in found.dequantized:
+        values, scale, source = _dequantized(found, weight, shape)
+    else:
+        values, scale, source = found.floats(weight, shape), np.float32(1), weight
+    if values is None:
+        raise _missing(found, spec, f"{spec.name}.trits", weight)
+    return values.T if turned else values, scale, source
 
 
 # -- tables, gains, memory -----------------------------------------------------------------------

@@ -17,41 +17,13 @@ from ..golden.model import POOL_MAX, forget_threshold
 from ..golden import numerics as golden_nm
 from . import numerics as nm
 from .arrays import blocks
-from .builder import Builder, Graph, Port, Value, both, maximum, minimum, where
+from .builder import Builder, Value, both, maximum, minimum, where
+from .ports import PAST, Graph, Port, image_ports, memory_ports, past, state_ports
 
 F32 = np.float32
-PAST = "past."
 #: The rescaling of a memory read is unrolled, one block after the other.
 MAX_SLOTS = 1 << 16
 Values = dict[str, Value]
-
-
-def state_ports(cfg: ModelConfig) -> list[Port]:
-    """What a step hands to the next: position, rings, pooled query, the conditioning of the last read."""
-    n, d = cfg.context, cfg.d_model
-    rings = [Port(f"{name}.cache.{t}{suffix}", dtype, shape) for name in blocks(cfg) for t in "kv"
-             for suffix, dtype, shape in (("", "int8", (n, d)), ("_scale", "float32", (n,)))]
-    cond = [Port(f"dec.{i}.cond", "float32", (1, d)) for i in range(cfg.n_decoder_layers)]
-    return [Port("position", "int32", (1,)), *rings, Port("pool.sum", "int32", (1, d)), *cond]
-
-
-def image_ports(cfg: ModelConfig) -> list[Port]:
-    """Keys and values of an image, as fusion attends to them."""
-    n, d = cfg.image_tokens, cfg.d_model
-    return [Port(f"fusion.{i}.image.{t}{suffix}", dtype, shape) for i in range(cfg.n_fusion_layers) for t in "kv"
-            for suffix, dtype, shape in (("", "int8", (n, d)), ("_scale", "float32", (n,)))]
-
-
-def memory_ports(cfg: ModelConfig) -> list[Port]:
-    """The memory: high and low bytes of its 16-bit codes, a scale and a usage (Q24) for every slot."""
-    k, d = cfg.memory_slots, cfg.d_model
-    return [Port(f"memory.{name}", dtype, shape, f"memory.{name}") for name, dtype, shape in (
-        ("high", "int8", (k, d)), ("low", "int8", (k, d)), ("scales", "float32", (k,)), ("usage", "int32", (k,)))]
-
-
-def past(ports: list[Port]) -> tuple[Port, ...]:
-    """The inputs that carry these outputs of the call before."""
-    return tuple(Port(PAST + p.name, p.dtype, p.shape, p.default) for p in ports)
 
 
 def graphs(cfg: ModelConfig) -> tuple[Graph, Graph, Graph]:
@@ -65,9 +37,12 @@ def graphs(cfg: ModelConfig) -> tuple[Graph, Graph, Graph]:
     step = Graph("step", (Port("token", "int32", (1,)), flag("memory_on"), flag("image_on"), *past(state_ports(cfg)),
                           *image_ports(cfg), memory[0], memory[2]),
                  (Port("logits", "int32", (1, v)), Port("logits.float", "float32", (1, v)),
-                  Port("logits.scale", "float32", (1, 1)), *state_ports(cfg)), model.step)
-    image = Graph("image", (Port("features", "float32", (cfg.image_inputs, VISION_DIM)),), tuple(image_ports(cfg)), model.image)
-    write = Graph("write_episode", (Port(PAST + "pool.sum", "int32", (1, d)), *past(memory)), tuple(memory), model.write_episode)
+                  Port("logits.scale", "float32", (1, 1)), *state_ports(cfg)), model.step,
+                 "One token. Hand every output NAME to the next call as past.NAME; a new episode starts with zeros in all of them.")
+    image = Graph("image", (Port("features", "float32", (cfg.image_inputs, VISION_DIM)),), tuple(image_ports(cfg)), model.image,
+                  "The vectors of a picture into the keys and values that step looks at.")
+    write = Graph("write_episode", (Port(PAST + "pool.sum", "int32", (1, d)), *past(memory)), tuple(memory), model.write_episode,
+                  "At the end of an episode: the pooled query into the memory that later calls get.")
     return step, image, write
 
 

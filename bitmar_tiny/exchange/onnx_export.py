@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from pathlib import Path
 from typing import Sequence
@@ -16,18 +17,19 @@ from onnx import ModelProto, TensorProto, helper
 from ..errors import DataError, ToolError
 from ..files import atomic_file
 from ..frozen import FrozenModel
-from .arrays import exported_arrays, pack_signed
-from .builder import Graph, Port, Value
-from .metadata import WEIGHTS_SHA256, metadata
-from .model import PAST, Model, graphs
+from .arrays import exported_arrays, pack_signed, stored_bits
+from .builder import Value
+from .metadata import WEIGHTS_SHA256, about, metadata
+from .model import Model, graphs
 from .onnx_writer import DOMAIN, TYPES, OnnxBuilder, _Scope, value_info
+from .ports import PAST, Graph, Port
 from .seal import check_seal, seal
 
 WEIGHTS, TOKENIZER = "weights.bin", "tokenizer.bin"
 GRAPHS = ("step", "prefill", "image", "write_episode")
 MADE_BY = "bitmar-tiny export --format onnx"
 _ALIGN = 64
-_ELEMENTS = {"float32": TensorProto.FLOAT, "int32": TensorProto.INT32, "int8": TensorProto.INT8}
+_ELEMENTS = {"float32": TensorProto.FLOAT, "int32": TensorProto.INT32}
 
 
 class WeightsFile:
@@ -36,9 +38,9 @@ class WeightsFile:
     def __init__(self, frozen: FrozenModel, bits: int) -> None:
         self.data, self.tensors = bytearray(), {}
         for name, a in exported_arrays(frozen).items():
-            ternary = name.endswith(".trits")
-            raw = pack_signed(np.ascontiguousarray(a.T), bits) if ternary else np.array(a, order="C")
-            self._add(name, a.shape[::-1] if ternary else a.shape, TYPES[bits][2] if ternary else _ELEMENTS[a.dtype.name], raw.tobytes())
+            a, stored = np.ascontiguousarray(a.T if name.endswith(".trits") else a), stored_bits(name, a, bits)
+            raw = pack_signed(a, stored) if a.dtype == np.int8 else a
+            self._add(name, a.shape, TYPES[stored][2] if a.dtype == np.int8 else _ELEMENTS[a.dtype.name], raw.tobytes())
         self.sha256 = hashlib.sha256(self.data).hexdigest()
 
     def _add(self, name: str, shape: Sequence[int], element: int, raw: bytes) -> None:
@@ -122,7 +124,7 @@ def onnx_model(frozen: FrozenModel, weights: WeightsFile, name: str, bits: int =
     opset, ir, _ = TYPES[bits]
     model = helper.make_model(graph, functions=[f for same in builder.variants.values() for f in same.values()], ir_version=ir,
                               opset_imports=[helper.make_opsetid("", opset), helper.make_opsetid(DOMAIN, 1)],
-                              producer_name="bitmar-tiny")
+                              producer_name="bitmar-tiny", doc_string=about(frozen, bits))
     for function in model.functions:
         function.opset_import.extend(model.opset_import)
     helper.set_model_props(model, metadata(frozen, name, bits) | {WEIGHTS_SHA256: weights.sha256})
@@ -135,25 +137,23 @@ def _inputs(builder: OnnxBuilder, ports: Sequence[Port]) -> dict[str, Value]:
     return values
 
 
-def _finish(builder: OnnxBuilder, name: str, inputs: Sequence, outputs: Sequence[Port], values: dict[str, Value],
-            defaults: Sequence[Port]) -> onnx.GraphProto:
+def _finish(builder: OnnxBuilder, graph: Graph, inputs: Sequence, values: dict[str, Value]) -> onnx.GraphProto:
     """Outputs under their names; an input with a default may be left out and is then the frozen memory."""
-    for port in outputs:
+    for port in graph.outputs:
         if values[port.name].name != port.name:
             builder.name(port.name, values[port.name])
-    for port in defaults:
+    for port in (p for p in graph.inputs if p.default):
         builder.initializers[port.name] = tensor = builder.stored(port.default)
         tensor.name = port.name
-    made = {p.name for p in outputs}
+    made = {p.name for p in graph.outputs}
     infos = [value_info(v) for v in builder.named if v.scope is builder.main and v.name not in made]
-    return helper.make_graph(builder.main.nodes, name, inputs, [value_info(p) for p in outputs], list(builder.initializers.values()),
-                             value_info=infos)
+    return helper.make_graph(builder.main.nodes, graph.name, inputs, [value_info(p) for p in graph.outputs],
+                             list(builder.initializers.values()), value_info=infos, doc_string=graph.about)
 
 
 def _plain(builder: OnnxBuilder, graph: Graph) -> onnx.GraphProto:
     values = graph.body(builder, _inputs(builder, graph.inputs))
-    return _finish(builder, graph.name, [value_info(p) for p in graph.inputs], graph.outputs, values,
-                   [p for p in graph.inputs if p.default])
+    return _finish(builder, graph, [value_info(p) for p in graph.inputs], values)
 
 
 def _prefill(builder: OnnxBuilder, frozen: FrozenModel, step: Graph) -> onnx.GraphProto:
@@ -177,5 +177,5 @@ def _prefill(builder: OnnxBuilder, frozen: FrozenModel, step: Graph) -> onnx.Gra
     builder.node("Scan", [*(outer[name] for name in state), start, tokens], outs, body=graph, num_scan_inputs=1)
     values = dict(zip((name.removeprefix(PAST) for name in state), outs))
     values = model.logits(builder, values, outs[-1])
-    return _finish(builder, "prefill", [value_info(tokens), *map(value_info, step.inputs[1:])], step.outputs, values,
-                   [p for p in step.inputs if p.default])
+    prefill = dataclasses.replace(step, name="prefill", about="step over all tokens [T] of a prompt; the logits are those after the last one.")
+    return _finish(builder, prefill, [value_info(tokens), *map(value_info, step.inputs[1:])], values)

@@ -8,10 +8,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
+from typing import Iterator
 
 import numpy as np
 from google.protobuf.message import DecodeError
-from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from ..errors import DataError
 from .arrays import unpack_signed
@@ -36,6 +37,8 @@ class Initializers:
     metadata: dict[str, str] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
     conflicts: dict[str, Path] = field(default_factory=dict)
+    as_is: set[str] = field(default_factory=set)
+    turned: set[str] = field(default_factory=set)
 
     @classmethod
     def load(cls, path: Path) -> "Initializers":
@@ -57,11 +60,20 @@ class Initializers:
             if self.tensors.setdefault(tensor.name, (tensor, file))[0] != tensor:
                 self.conflicts[tensor.name] = file
         self.dequantized |= {n.output[0]: n for n in model.graph.node if n.op_type == "DequantizeLinear" and len(n.output) == 1}
+        for name, turned in (use for node in nodes(model.graph) for use in _uses(node)):
+            (self.turned if turned else self.as_is).add(name)
 
     @property
     def unused(self) -> list[str]:
         """Names that were not asked for; the constants of an exported graph have none of their own."""
         return sorted(n for n in self.tensors.keys() - self.used if n and not (n[0] == "v" and n[1:].isdecimal()))
+
+    def is_turned(self, name: str) -> bool:
+        """Whether the graph says that a matrix is [out, in]: it is turned before it multiplies, or stands on the left. ``DataError``
+        where it is used both ways."""
+        if name in self.turned & self.as_is:
+            raise DataError(f"{self.where}: the graph uses '{name}' both as [in, out] and as [out, in].", "Store it once for each use.")
+        return name in self.turned
 
     def file(self, name: str) -> str:
         return self.tensors[name][1].name
@@ -98,6 +110,24 @@ class Initializers:
                             f"{' or '.join(str(list(s)) for s in shapes)} of {'float' if kinds is _FLOATS else 'integers'}.")
         self.used.add(name)
         return _decode(tensor, file)
+
+
+def nodes(graph: GraphProto) -> Iterator[NodeProto]:
+    """The nodes of a graph and of the bodies inside it."""
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            for body in (attribute.g, *attribute.graphs):
+                yield from nodes(body)
+
+
+def _uses(node: NodeProto) -> Iterator[tuple[str, bool]]:
+    """The matrices that a node takes, and whether that makes them [out, in] if they are weights."""
+    if node.op_type == "Transpose":
+        yield from ((name, not any(list(a.ints) == [0, 1] for a in node.attribute)) for name in node.input)
+    elif node.op_type in ("MatMul", "Gemm"):
+        flags = {a.name: bool(a.i) for a in node.attribute}
+        yield from zip(node.input, (not flags.get("transA", False), flags.get("transB", False)))
 
 
 def parse(file: Path, data: bytes, ours: bool) -> ModelProto:

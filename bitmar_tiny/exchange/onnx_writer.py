@@ -12,7 +12,9 @@ import onnx
 from onnx import FunctionProto, GraphProto, NodeProto, TensorProto, helper, numpy_helper
 
 from ..errors import ToolError
-from .builder import Builder, Port, Value, maximum
+from ..golden import numerics as golden_nm
+from .builder import Builder, Value, maximum
+from .ports import Port
 
 if not hasattr(TensorProto, "INT2"):
     raise ToolError(f"onnx {onnx.__version__} is too old: it has no type of 2 bits.", "Install the version of constraints.txt.")
@@ -20,6 +22,7 @@ if not hasattr(TensorProto, "INT2"):
 DOMAIN = "bitmar_tiny"
 #: Weight bits -> (opset, IR version, type): the oldest that have the type. onnxruntime takes int2 from opset 25 on.
 TYPES = {2: (25, 12, TensorProto.INT2), 4: (21, 10, TensorProto.INT4), 8: (21, 10, TensorProto.INT8)}
+_NARROW = (TensorProto.INT2, TensorProto.INT4)
 
 _SIMPLE = {"add": "Add", "sub": "Sub", "mul": "Mul", "div": "Div", "floor_div": "Div", "floor_mod": "Mod", "less": "Less",
            "equal": "Equal", "and": "And", "maximum": "Max", "minimum": "Min", "abs": "Abs", "sqrt": "Sqrt", "floor": "Floor",
@@ -37,6 +40,12 @@ class _Scope:
     inputs: list[Value] = field(default_factory=list)
     nodes: list[NodeProto] = field(default_factory=list)
     count: int = 0
+
+
+def _about(function: Callable) -> str:
+    """What a viewer shows of a primitive: what golden says of the one of the same name."""
+    stem = function.__name__.lstrip("_")
+    return (getattr(golden_nm, stem, function).__doc__ or "").partition("\n")[0]
 
 
 def value_info(port: Port | Value):
@@ -106,17 +115,18 @@ class OnnxBuilder(Builder):
         return self._constants[key]
 
     def array(self, name: str) -> Value:
+        """The frozen array; one of less than 8 bits widened to int8, once and outside every body: runtimes fold that when they load it."""
         tensor = self.initializers.setdefault(name, self.stored(name))
-        return Value(self, name, helper.tensor_dtype_to_np_dtype(tensor.data_type).name, tuple(tensor.dims), self.main)
+        shape = tuple(tensor.dims)
+        if tensor.data_type not in _NARROW:
+            return Value(self, name, helper.tensor_dtype_to_np_dtype(tensor.data_type).name, shape, self.main)
+        if ("int8", name) not in self._constants:
+            wide = self._constants["int8", name] = self.value("int8", shape, f"{name}.int8", self.main)
+            self.main.nodes.append(helper.make_node("Cast", [name], [wide.name], to=TensorProto.INT8))
+        return self._constants["int8", name]
 
     def gemv(self, name: str, codes: Value) -> Value:
         trits = self.array(f"{name}.trits")
-        if trits.dtype != "int8":                  # once, outside every body: runtimes fold it when they load the file
-            wide = self._constants.get(("int8", name))
-            if wide is None:
-                wide = self._constants["int8", name] = self.value("int8", trits.shape, f"{name}.int8", self.main)
-                self.main.nodes.append(helper.make_node("Cast", [trits.name], [wide.name], to=TensorProto.INT8))
-            trits = wide
         out = self.value("int32", (codes.shape[0], trits.shape[1]))
         self.node("MatMulInteger", [codes, trits], [out])
         return out
@@ -177,7 +187,7 @@ class OnnxBuilder(Builder):
             result = function(*inner)
             single = isinstance(result, Value)
             outs = [self._result(scope, v) for v in ([result] if single else result)]
-        proto = FunctionProto(domain=DOMAIN, input=[v.name for v in scope.inputs], output=[v.name for v in outs], node=scope.nodes)
+        proto = FunctionProto(domain=DOMAIN, doc_string=_about(function), input=[v.name for v in scope.inputs], output=[v.name for v in outs], node=scope.nodes)
         return self._named(proto, function.__name__.lstrip("_")), [(v.dtype, v.shape) for v in outs], single
 
     def _named(self, proto: FunctionProto, stem: str) -> FunctionProto:

@@ -13,7 +13,8 @@ from ..taps import tap_table
 from ..verify.script import Event
 from ..verify.target import DATA, SILENT, Record
 from .arrays import exported_arrays
-from .model import PAST, graphs, memory_ports, past, state_ports
+from .model import graphs
+from .ports import PAST, memory_ports, past, state_ports
 
 Arrays = dict[str, np.ndarray]
 

@@ -9,12 +9,12 @@ from ..errors import DataError
 from ..files import atomic_file
 from ..frozen import FrozenModel
 from .arrays import exported_arrays
-from .builder import Graph
-from .metadata import metadata
-from .model import graphs, memory_ports
+from .metadata import about, metadata
+from .model import graphs
+from .ports import Graph, memory_ports
 from .seal import seal
-from .tflite_pack import pack
-from .tflite_writer import TfliteFile, add_graph
+from .tflite_pack import TfliteFile, pack
+from .tflite_writer import add_graph
 
 METADATA = "bitmar_tiny"
 
@@ -29,7 +29,7 @@ def export_tflite(frozen: FrozenModel, path: Path, bits: int = 2) -> list[Path]:
 
 def tflite_model(frozen: FrozenModel, bits: int = 2) -> bytes:
     """The sealed bytes of the file."""
-    file = TfliteFile(exported_arrays(frozen), bits)
+    file = TfliteFile(exported_arrays(frozen), bits, about(frozen, bits))
     memory = tuple(memory_ports(frozen.config))
     # LiteRT has no default values of inputs: the frozen memory is what a call without inputs returns
     start = Graph("initial_memory", (), memory, lambda b, v: {p.name: b.array(p.name).reshape(1, *p.shape).reshape(*p.shape) for p in memory})

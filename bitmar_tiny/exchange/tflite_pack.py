@@ -1,9 +1,9 @@
-"""A LiteRT model as the bytes of a file, smaller than the schema module packs it: equal vectors, options and quantisations once,
-nameless tensors without a name, constants aligned to 16 bytes as the schema asks."""
+"""A LiteRT file under construction, and its bytes: smaller than the schema module packs it: equal vectors, options, quantisations and
+descriptions of tensors once, nameless tensors without a name, constants aligned to 16 bytes as the schema asks."""
 
 from __future__ import annotations
 
-from typing import Any, Callable, Sequence
+from typing import Any, Callable, Mapping, Sequence
 
 import flatbuffers
 import numpy as np
@@ -51,9 +51,15 @@ class _Packer:
         return schema.BufferEnd(self.builder)
 
     def tensor(self, tensor) -> int:
-        shape, name = self.ints(tensor.shape), self.text(tensor.name) if tensor.name else None
+        """The description of one tensor; intermediate ones of a type and shape share it, for it says nothing else about them."""
         q = tensor.quantization
-        quantization = None if q is None or q.scale is None else self.once(("scale", tuple(q.scale)), lambda: q.Pack(self.builder))
+        scale = None if q is None or q.scale is None else tuple(q.scale)
+        key = ("tensor", tensor.type, tuple(tensor.shape), tensor.buffer, tensor.name, scale)
+        return self.once(key, lambda: self.new_tensor(tensor, scale))
+
+    def new_tensor(self, tensor, scale: tuple[float, ...] | None) -> int:
+        shape, name = self.ints(tensor.shape), self.text(tensor.name) if tensor.name else None
+        quantization = None if scale is None else self.once(("scale", scale), lambda: tensor.quantization.Pack(self.builder))
         schema.TensorStart(self.builder)
         schema.TensorAddShape(self.builder, shape)
         schema.TensorAddType(self.builder, tensor.type)
@@ -103,3 +109,40 @@ def pack(model) -> bytes:
         add(p.builder, value)
     p.builder.Finish(schema.ModelEnd(p.builder), IDENTIFIER)
     return bytes(p.builder.Output())
+
+
+class TfliteFile:
+    """One flatbuffer under construction: buffers and operator codes that its graphs share."""
+
+    def __init__(self, arrays: Mapping[str, np.ndarray], bits: int, description: str = "") -> None:
+        self.arrays, self.bits = arrays, bits
+        self.model = schema.ModelT()
+        self.model.version, self.model.description = 3, description
+        self.model.buffers, self.model.operatorCodes, self.model.subgraphs = [schema.BufferT()], [], []
+        self.model.signatureDefs, self.model.metadata = [], []
+        self._buffers: dict[Any, int] = {}
+        self._codes: dict[tuple[str, int], int] = {}
+        self.code("MUL", 1)                       # the most frequent: index 0, the default, takes no bytes
+
+    def buffer(self, key: Any, data: Callable[[], np.ndarray]) -> int:
+        """Index of the buffer for ``key``, filled with the bytes of ``data()`` when it is new."""
+        if key not in self._buffers:
+            buffer = schema.BufferT()
+            buffer.data = np.frombuffer(data().tobytes(), np.uint8)
+            self.model.buffers.append(buffer)
+            self._buffers[key] = len(self.model.buffers) - 1
+        return self._buffers[key]
+
+    def code(self, operator: str, version: int) -> int:
+        if (operator, version) not in self._codes:
+            code = schema.OperatorCodeT()
+            code.builtinCode, code.version = getattr(schema.BuiltinOperator, operator), version
+            code.deprecatedBuiltinCode = min(code.builtinCode, 127)
+            self.model.operatorCodes.append(code)
+            self._codes[operator, version] = len(self.model.operatorCodes) - 1
+        return self._codes[operator, version]
+
+    def add_metadata(self, name: str, data: bytes) -> None:
+        entry = schema.MetadataT()
+        entry.name, entry.buffer = name, self.buffer(("metadata", name), lambda: np.frombuffer(data, np.uint8))
+        self.model.metadata.append(entry)

@@ -11,9 +11,10 @@ from typing import Any, Callable, Mapping, Sequence
 import numpy as np
 
 from ..errors import ToolError
-from .arrays import pack_signed
-from .builder import Builder, Graph, Port, Value, where
-from .tflite_pack import schema
+from .arrays import pack_signed, stored_bits
+from .builder import Builder, Value, where
+from .ports import Graph, Port
+from .tflite_pack import TfliteFile, schema
 
 if not hasattr(schema.TensorType, "INT2"):
     raise ToolError("The installed ai-edge-litert is too old: it has no type of 2 bits.", "Install the version of constraints.txt.")
@@ -24,46 +25,8 @@ _WEIGHTS = {2: schema.TensorType.INT2, 4: schema.TensorType.INT4, 8: schema.Tens
 #: Builtin operators that need no options.
 _SIMPLE = {"add": "ADD", "sub": "SUB", "mul": "MUL", "div": "DIV", "floor_div": "FLOOR_DIV", "floor_mod": "FLOOR_MOD", "less": "LESS",
            "equal": "EQUAL", "and": "LOGICAL_AND", "maximum": "MAXIMUM", "minimum": "MINIMUM", "abs": "ABS", "floor": "FLOOR",
-           "rint": "ROUND", "where": "SELECT_V2", "gather": "GATHER"}
-#: The oldest versions of operators that take our types, where it is not 1.
-_VERSIONS = {"GATHER": 2}
+           "rint": "ROUND", "where": "SELECT_V2"}
 _DEQUANTIZE_VERSION = {2: 6, 4: 6, 8: 2}
-
-
-class TfliteFile:
-    """One flatbuffer under construction: buffers and operator codes that its graphs share."""
-
-    def __init__(self, arrays: Mapping[str, np.ndarray], bits: int) -> None:
-        self.arrays, self.bits = arrays, bits
-        self.model = schema.ModelT()
-        self.model.version, self.model.description = 3, "bitmar-tiny"
-        self.model.buffers, self.model.operatorCodes, self.model.subgraphs = [schema.BufferT()], [], []
-        self.model.signatureDefs, self.model.metadata = [], []
-        self._buffers: dict[Any, int] = {}
-        self._codes: dict[tuple[str, int], int] = {}
-
-    def buffer(self, key: Any, data: Callable[[], np.ndarray]) -> int:
-        """Index of the buffer for ``key``, filled with the bytes of ``data()`` when it is new."""
-        if key not in self._buffers:
-            buffer = schema.BufferT()
-            buffer.data = np.frombuffer(data().tobytes(), np.uint8)
-            self.model.buffers.append(buffer)
-            self._buffers[key] = len(self.model.buffers) - 1
-        return self._buffers[key]
-
-    def code(self, operator: str, version: int) -> int:
-        if (operator, version) not in self._codes:
-            code = schema.OperatorCodeT()
-            code.builtinCode, code.version = getattr(schema.BuiltinOperator, operator), version
-            code.deprecatedBuiltinCode = min(code.builtinCode, 127)
-            self.model.operatorCodes.append(code)
-            self._codes[operator, version] = len(self.model.operatorCodes) - 1
-        return self._codes[operator, version]
-
-    def add_metadata(self, name: str, data: bytes) -> None:
-        entry = schema.MetadataT()
-        entry.name, entry.buffer = name, self.buffer(("metadata", name), lambda: np.frombuffer(data, np.uint8))
-        self.model.metadata.append(entry)
 
 
 class TfliteBuilder(Builder):
@@ -84,9 +47,9 @@ class TfliteBuilder(Builder):
         self.indices[value] = len(self.graph.tensors) - 1
         return value
 
-    def operator(self, name: str, inputs: Sequence[Value | None], out: Value, options: str = "", version: int = 0, **fields: Any) -> None:
+    def operator(self, name: str, inputs: Sequence[Value | None], out: Value, options: str = "", version: int = 1, **fields: Any) -> None:
         op = schema.OperatorT()
-        op.opcodeIndex = self.file.code(name, version or _VERSIONS.get(name, 1))
+        op.opcodeIndex = self.file.code(name, version)
         op.inputs, op.outputs = [-1 if v is None else self.indices[v] for v in inputs], [self.indices[out]]
         if options:
             op.builtinOptionsType = getattr(schema.BuiltinOptions, options + "Options")
@@ -96,25 +59,28 @@ class TfliteBuilder(Builder):
         self.graph.operators.append(op)
 
     def emit(self, op: str, inputs: Sequence[Value], dtype: str, shape: Sequence[int], **attributes: Any) -> Value:
-        """One op, or the result of the same one on the same inputs; codes back to float32 are the numbers they were made from."""
+        """One op, or the result of the same one on the same inputs; integers back to float32 are the numbers they were made from."""
         if op == "cast" and dtype == "float32" and inputs[0] in self.rounded:
             return self.rounded[inputs[0]]
         key = (op, *inputs, dtype, tuple(shape), *sorted(attributes.items()))
         if key not in self.shared:
             out = self.shared[key] = self._emit(op, inputs, dtype, shape, **attributes)
-            if op == "cast" and dtype == "int8" and inputs[0].dtype == "float32":
+            if op == "cast" and inputs[0].dtype == "float32":
                 self.rounded[out] = inputs[0]
         return self.shared[key]
 
     def _emit(self, op: str, inputs: Sequence[Value], dtype: str, shape: Sequence[int], **attributes: Any) -> Value:
         out, ints = self.tensor(dtype, shape), lambda *values: self.constant(np.array(values, np.int32))
-        if op in _SIMPLE:
+        if op == "gather":
+            self._gather(inputs, out)
+        elif op in _SIMPLE:
             self.operator(_SIMPLE[op], inputs, out)
         elif op == "sqrt":
             self.operator("SQRT", inputs, out)
             return _correct_root(inputs[0], out)
         elif op == "cast":
-            self.operator("CAST", inputs, out)
+            narrow = self.graph.tensors[self.indices[inputs[0]]].type == schema.TensorType.INT4
+            self.operator("CAST", inputs, out, version=6 if narrow else 1)
         elif op == "reshape":
             self.operator("RESHAPE", [*inputs, ints(*shape)], out)
         elif op in ("reduce_max", "reduce_sum"):
@@ -135,6 +101,12 @@ class TfliteBuilder(Builder):
             raise NotImplementedError(op)
         return out
 
+    def _gather(self, inputs: Sequence[Value], out: Value) -> None:
+        """Rows of a table, which stay as narrow as it is: the CAST after it widens them."""
+        data, row = (self.graph.tensors[self.indices[v]] for v in (inputs[0], out))
+        row.type = data.type
+        self.operator("GATHER", inputs, out, version=7 if data.type == schema.TensorType.INT4 else 2)
+
     def constant(self, array: np.ndarray) -> Value:
         key = (array.dtype.str, array.shape, array.tobytes())
         if key not in self.shared:
@@ -143,8 +115,9 @@ class TfliteBuilder(Builder):
 
     def array(self, name: str) -> Value:
         if name not in self.shared:
-            a = self.file.arrays[name]
-            self.shared[name] = self.tensor(a.dtype.name, a.shape, name, buffer=self.file.buffer(name, lambda: np.array(a, order="C")))
+            a, bits = self.file.arrays[name], stored_bits(name, self.file.arrays[name], self.file.bits)
+            buffer = self.file.buffer(name, lambda: pack_signed(a, bits) if bits < 8 else np.array(a, order="C"))
+            self.shared[name] = self.tensor(a.dtype.name, a.shape, name, _WEIGHTS[bits] if bits < 8 else None, buffer)
         return self.shared[name]
 
     def _weights(self, name: str) -> Value:

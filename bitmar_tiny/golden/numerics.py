@@ -21,8 +21,9 @@ F32 = np.float32
 PROB_ONE = 1 << 14
 #: Below this magnitude a vector counts as zero (keeps 127/max finite and scales normal).
 TINY = F32(2.0**-60)
+#: Full scale of a code of a token table of 4 bits.
+CODE4_MAX = 7
 #: Rows per block of the memory read, the unit in which a store is streamed.
-CODE4_MAX = 7                   # of a token table of 4 bits
 READ_BLOCK = 64
 #: Full scale of a 16-bit memory code: its rounded high byte stays in [-127, 127].
 CODE16_MAX = 127 * 256
@@ -54,7 +55,8 @@ def exp_neg(x: np.ndarray) -> np.ndarray:
     for c in _EXP_POLY[1:]:
         p = p * r + c
     p = (p * (r * r) + r) + F32(1.0)
-    return p * ((n.astype(np.int32) + 127) << 23).view(F32)
+    bits = (n.astype(np.int32) + np.int32(127)) << np.int32(23)        # NumPy 1 would widen a 0-d value
+    return p * bits.view(F32)
 
 
 def _quantize_to(v: np.ndarray, full: int) -> tuple[np.ndarray, np.float32]:

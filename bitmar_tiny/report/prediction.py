@@ -185,7 +185,7 @@ def _memory(recording: Recording, plan: _Plan | None) -> list[Row]:
         rows.append(Row("read of the memory, median", plan and plan.memory.read_ms and plan.memory.read_ms * 1e3,
                         float(np.median(reads)) / recording.clock_hz * 1e6, "us"))
     if recording.store and reads.size:
-        rows.append(Row("  bytes of rows from the store", plan.memory.read_bytes if plan else None, recording.store["bytes"] / reads.size, "bytes"))
+        rows.append(Row("  bytes from the store", plan.memory.read_bytes if plan else None, recording.store["bytes"] / reads.size, "bytes"))
     return rows + _episodes(recording, plan.memory if plan else None)
 
 
@@ -203,7 +203,7 @@ def _episodes(recording: Recording, memory: _Memory | None) -> list[Row]:
             rows.append(Row("write of an episode, median", None, found, "us"))
     if recording.store:
         bytes_each = recording.store["written_bytes"] / len(recording.episodes)
-        rows += [Row("  bytes of rows, none changed", memory and memory.write_least, bytes_each, "bytes"), Row("  bytes of rows, all changed", memory and memory.write_most, bytes_each, "bytes")]
+        rows += [Row("  bytes to the store, no row changed", memory and memory.write_least, bytes_each, "bytes"), Row("  bytes to the store, all changed", memory and memory.write_most, bytes_each, "bytes")]
     return rows
 
 

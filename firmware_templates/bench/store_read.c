@@ -22,6 +22,8 @@
 #define MAX_WIDTH 4096u
 #define MAX_REPEATS 1000
 #define PIECE (1u << 20)                     /* of a plain read */
+#define DROP_TRIES 20
+#define DROP_PAUSE_NS 20000000
 #define RESIDENT_MOST 100                    /* one page in so many may still be in the cache after it was dropped */
 
 static uint8_t buffers[BM_STORE_BUFFERS(MAX_WIDTH)] __attribute__((aligned(64))), piece[PIECE];
@@ -42,7 +44,7 @@ static double seconds(void)
 }
 
 /* Whether the file has left the page cache. */
-static int drop(int fd, size_t size)
+static int drop_once(int fd, size_t size)
 {
     const size_t page = (size_t)sysconf(_SC_PAGESIZE), pages = (size + page - 1u) / page;
     unsigned char *resident = malloc(pages);
@@ -57,6 +59,17 @@ static int drop(int fd, size_t size)
     if (map != MAP_FAILED) munmap(map, size);
     free(resident);
     return there * RESIDENT_MOST <= pages;
+}
+
+/* Pages that the system still reads ahead cannot be dropped: wait for them. */
+static int drop(int fd, size_t size)
+{
+    const struct timespec pause = {0, DROP_PAUSE_NS};
+    for (int i = 0; i < DROP_TRIES; i++) {
+        if (drop_once(fd, size)) return 1;
+        nanosleep(&pause, NULL);
+    }
+    return 0;
 }
 
 static double plain(int fd, uint64_t bytes)

@@ -8,6 +8,7 @@
 
 #include "bm_store.h"
 #include "freertos/FreeRTOS.h"
+#include "freertos/semphr.h"
 #include "freertos/task.h"
 
 #if CONFIG_BITMAR_MEMORY_PARTITION
@@ -67,6 +68,7 @@ enum { IDLE, WANTED, THERE };
 static struct {
     int file;
     TaskHandle_t reader;
+    SemaphoreHandle_t done;  /* given after every job */
     struct {
         uint64_t offset;
         void *to;
@@ -93,11 +95,12 @@ static int job_of(const void *to)
     return -1;
 }
 
-/* The file has one position: nobody else uses it while the reader does. */
+/* The file has one position: nobody else uses it while the reader does. Waiting for ticks instead would round every block up to
+ * a millisecond, which is longer than a card takes for it. */
 static void finish(void)
 {
     for (int i = 0; i < JOBS; i++)
-        while (state_of(i) == WANTED) vTaskDelay(1);
+        while (state_of(i) == WANTED) xSemaphoreTake(card.done, portMAX_DELAY);
 }
 
 static bm_store_status read_at(uint64_t offset, void *to, uint32_t n)
@@ -117,9 +120,11 @@ static void read_ahead(void *unused)
     (void)unused;
     for (;;) {
         ulTaskNotifyTake(pdTRUE, portMAX_DELAY);
-        for (int i = 0; i < JOBS; i++)
-            if (state_of(i) == WANTED)
-                set_state(i, read_at(card.job[i].offset, card.job[i].to, card.job[i].n) == BM_STORE_OK ? THERE : IDLE);
+        for (int i = 0; i < JOBS; i++) {
+            if (state_of(i) != WANTED) continue;
+            set_state(i, read_at(card.job[i].offset, card.job[i].to, card.job[i].n) == BM_STORE_OK ? THERE : IDLE);
+            xSemaphoreGive(card.done);
+        }
     }
 }
 
@@ -198,7 +203,9 @@ static esp_err_t mount_card(void)
 
 static const char *open_device(bm_store_device *device)
 {
+    static StaticSemaphore_t semaphore;
     struct stat info;
+    card.done = xSemaphoreCreateBinaryStatic(&semaphore);
     if (mount_card() != ESP_OK) return "there is no SD card, or none with a FAT file system";
     card.file = open(STORE, O_RDWR);
     const int read_only = card.file < 0;

@@ -238,6 +238,6 @@ static bm_status rows_nothing(void *context)
 
 bm_tier bm_tier_of_rows(bm_memory_rows *rows, int read_only)
 {
-    const bm_tier tier = {rows_get, rows_put, read_only ? NULL : rows_nothing, read_only ? NULL : rows_nothing, rows};
+    const bm_tier tier = {rows_get, rows_put, read_only ? NULL : rows_nothing, read_only ? NULL : rows_nothing, rows, NULL};
     return tier;
 }

@@ -11,48 +11,69 @@ static uint64_t clock_of(const bm_server *v)
     return v->port->cycles(v->port->user);
 }
 
+/* What a call moves: bytes of the device, or else of the rows that it is for. */
+static bm_traffic before_call(const bm_server *v)
+{
+    const bm_traffic none = {0, 0};
+    return v->rows.traffic ? *v->rows.traffic : none;
+}
+
+static void after_call(bm_server *v, bm_traffic before, uint64_t rows_read, uint64_t rows_written)
+{
+    const bm_traffic *now = v->rows.traffic;
+    v->read_bytes += now ? now->read - before.read : rows_read;
+    v->written_bytes += now ? now->written - before.written : rows_written;
+}
+
 static bm_status count_get(void *context, uint32_t block, int how, bm_block_rows *rows)
 {
     bm_server *v = context;
+    const bm_traffic before = before_call(v);
     const uint64_t since = clock_of(v);
     const bm_status status = v->rows.get(v->rows.context, block, how, rows);
     v->read_cycles += clock_of(v) - since;
     v->reads++;
-    if (status == BM_OK) v->read_bytes += (uint64_t)rows->n * (how == BM_TIER_READ ? PLANE(v) + 4u : ROW_BYTES(v));
+    after_call(v, before, status == BM_OK ? (uint64_t)rows->n * (how == BM_TIER_READ ? PLANE(v) + 4u : ROW_BYTES(v)) : 0u, 0);
     return status;
 }
 
 static bm_status count_put(void *context, uint32_t block, int rows_changed)
 {
     bm_server *v = context;
+    const bm_traffic before = before_call(v);
     const uint32_t first = block * BM_READ_BLOCK, n = BM_SLOTS - first < BM_READ_BLOCK ? BM_SLOTS - first : BM_READ_BLOCK;
     const uint64_t since = clock_of(v);
     const bm_status status = v->rows.put(v->rows.context, block, rows_changed);
     v->write_cycles += clock_of(v) - since;
     v->writes++;
-    v->written_bytes += (uint64_t)n * (rows_changed ? ROW_BYTES(v) : 8u);
+    after_call(v, before, 0, (uint64_t)n * (rows_changed ? ROW_BYTES(v) : 8u));
     return status;
 }
 
 static bm_status count_begin(void *context)
 {
-    const bm_server *v = context;
-    return v->rows.begin(v->rows.context);
+    bm_server *v = context;
+    const bm_traffic before = before_call(v);
+    const bm_status status = v->rows.begin(v->rows.context);
+    after_call(v, before, 0, 0);
+    return status;
 }
 
 static bm_status count_commit(void *context)
 {
     bm_server *v = context;
+    const bm_traffic before = before_call(v);
     const uint64_t since = clock_of(v);
     const bm_status status = v->rows.commit(v->rows.context);
     v->write_cycles += clock_of(v) - since;
+    after_call(v, before, 0, 0);
     return status;
 }
 
 void bm_serve_count(bm_server *v)
 {
     const bm_tier counting = {count_get, count_put, v->s->memory.rows.begin ? count_begin : NULL,
-                              v->s->memory.rows.commit ? count_commit : NULL, v};
+                              v->s->memory.rows.commit ? count_commit : NULL, v, NULL};
     v->rows = v->s->memory.rows;
     if (v->rows.get) v->s->memory.rows = counting;
 }

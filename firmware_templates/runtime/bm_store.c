@@ -41,10 +41,16 @@ const char *bm_store_kind_text(bm_store_kind kind)
     return "unknown piece";
 }
 
+static bm_store_status read_device(bm_store *s, bm_store_buffer *b, uint64_t offset)
+{
+    s->traffic.read += b->n;
+    return s->device.read(s->device.context, offset, b->bytes, b->n);
+}
+
 /* What was begun is finished first, even if it is of no use any more: the device still writes into the buffer. */
 static void forget(bm_store *s, bm_store_buffer *b)
 {
-    if (b->pending) (void)s->device.read(s->device.context, b->offset, b->bytes, b->n);
+    if (b->pending) (void)read_device(s, b, b->offset);
     b->pending = 0;
     b->index = BM_STORE_NONE;
 }
@@ -90,7 +96,7 @@ static bm_store_status finish_read(bm_store *s, bm_store_buffer *b, uint64_t off
     if (b->pending && b->offset != offset) forget(s, b);
     b->pending = 0;
     b->index = BM_STORE_NONE;
-    const bm_store_status status = s->device.read(s->device.context, offset, b->bytes, b->n);
+    const bm_store_status status = read_device(s, b, offset);
     return status == BM_STORE_OK ? BM_STORE_OK : bm_store_fail(s, status);
 }
 
@@ -209,26 +215,33 @@ static bm_store_status check_header(bm_store *s, const uint8_t *digest)
     return s->device.size < s->at.size ? bm_store_fail(s, BM_STORE_SHORT) : BM_STORE_OK;
 }
 
-/* The newest whole record names the live memory. A record cut off in both copies was never committed. */
+/* The newest whole record names the live memory. A record cut off in both copies was never committed; one that cannot be read may
+ * be the newest, and without it an older memory would be taken for the live one. */
 bm_store_status bm_store_find_record(bm_store *s)
 {
     const uint8_t *unit = s->state[0].bytes;
-    bm_store_status read = BM_STORE_OK;
     int found = 0;
+    s->mounted = 0;
     s->bad_records = 3u;
-    for (uint32_t i = 0; i < 4u; i++) {
-        const uint32_t parity = i >> 1, copy = i & 1u;
-        const bm_store_status status = bm_store_read_unit(s, bm_store_at_copy(&s->at, 1u + parity, copy));
-        if (status != BM_STORE_OK) read = status;
-        if (status != BM_STORE_OK || !bm_store_sealed(unit, BM_STORE_RECORD, 0)) continue;
-        const uint64_t sequence = bm_store_sequence(unit);
-        if ((sequence & 1u) != parity || (found && sequence < s->sequence)) continue;
-        if (!found || sequence > s->sequence) s->bad_records = 3u;
-        s->sequence = sequence;
-        s->bad_records &= ~(1u << copy);
-        found = 1;
+    for (uint32_t parity = 0; parity < 2u; parity++) {
+        bm_store_status read = BM_STORE_OK;
+        int whole = 0;
+        for (uint32_t copy = 0; copy < 2u; copy++) {
+            const bm_store_status status = bm_store_read_unit(s, bm_store_at_copy(&s->at, 1u + parity, copy));
+            if (status != BM_STORE_OK) read = status;
+            if (status != BM_STORE_OK || !bm_store_sealed(unit, BM_STORE_RECORD, 0)) continue;
+            const uint64_t sequence = bm_store_sequence(unit);
+            if ((sequence & 1u) != parity) continue;
+            whole = 1;
+            if (found && sequence < s->sequence) continue;
+            if (!found || sequence > s->sequence) s->bad_records = 3u;
+            s->sequence = sequence;
+            s->bad_records &= ~(1u << copy);
+            found = 1;
+        }
+        if (!whole && read != BM_STORE_OK) return bm_store_fail(s, read);
     }
-    if (!found) return read != BM_STORE_OK ? bm_store_fail(s, read) : bm_store_damaged(s, BM_PIECE_RECORD, 0);
+    if (!found) return bm_store_damaged(s, BM_PIECE_RECORD, 0);
     s->mounted = 1;
     s->settled = 0;
     return BM_STORE_OK;

@@ -92,6 +92,7 @@ typedef struct {
     bm_store_status status;    /* why the last call failed */
     bm_store_piece piece;      /* what is damaged, if that is why */
     bm_store_counters episode;
+    bm_traffic traffic;
     uint32_t bad_headers, bad_records; /* bit: copy that is damaged or behind; mended when the next episode begins */
     uint32_t next_group, next_block; /* of the episode: those below are done */
     uint32_t changing;     /* block that was got last to be changed */

@@ -8,6 +8,7 @@ static bm_store_status put_bytes(bm_store *s, uint64_t offset, const void *from,
 {
     const bm_store_status status = s->device.write(s->device.context, offset, from, n);
     s->episode.bytes += n;
+    s->traffic.written += n;
     s->episode.writes++;
     return status == BM_STORE_OK ? BM_STORE_OK : bm_store_fail(s, status);
 }
@@ -30,8 +31,9 @@ static bm_store_status write_record(bm_store *s, uint64_t sequence, uint32_t cop
     return BM_STORE_OK;
 }
 
-/* Before the first change after opening: mend what has one good copy, and make durable what was found. Without that, a
- * record that a failed commit left in the device's cache could vanish after its homes were written over. */
+/* Before the first change after opening: mend what has one good copy, and make durable what was found. A record that a failed
+ * commit left may be seen though only the device's cache holds it, and a sync that failed once need not write it again
+ * (Linux drops such pages): so both copies are written anew, one after the other, the one that was not whole first. */
 static bm_store_status settle(bm_store *s)
 {
     if (s->bad_headers) {
@@ -41,10 +43,14 @@ static bm_store_status settle(bm_store *s)
         if (put_bytes(s, bm_store_at_copy(&s->at, 0, bad), s->state[0].bytes, BM_STORE_UNIT) != BM_STORE_OK) return s->status;
         s->bad_headers = 0;
     }
-    if (s->bad_records && write_record(s, s->sequence, s->bad_records) != BM_STORE_OK) return s->status;
+    uint32_t copies = s->bad_records ? s->bad_records : 1u;
+    for (int i = 0; i < 2; i++, copies ^= 3u) {
+        s->bad_records = copies;             /* until it is written: then the other one is known to last */
+        if (write_record(s, s->sequence, copies) != BM_STORE_OK || sync_all(s) != BM_STORE_OK) return s->status;
+    }
     s->bad_records = 0;
-    s->settled = sync_all(s) == BM_STORE_OK;
-    return s->settled ? BM_STORE_OK : s->status;
+    s->settled = 1;
+    return BM_STORE_OK;
 }
 
 static bm_store_status begin(bm_store *s)
@@ -162,6 +168,6 @@ static bm_status tier_commit(void *context)
 bm_tier bm_store_tier(bm_store *s)
 {
     const int read_only = s->device.write == NULL;
-    const bm_tier tier = {tier_get, tier_put, read_only ? NULL : tier_begin, read_only ? NULL : tier_commit, s};
+    const bm_tier tier = {tier_get, tier_put, read_only ? NULL : tier_begin, read_only ? NULL : tier_commit, s, &s->traffic};
     return tier;
 }

@@ -25,6 +25,11 @@ enum {
     BM_TIER_CHANGE        /* all are valid and may be changed in place, between begin and commit */
 };
 
+/* Bytes that went over a device since it was opened. */
+typedef struct {
+    uint64_t read, written;
+} bm_traffic;
+
 typedef struct {
     /* The rows of a block, valid until the next get. */
     bm_status (*get)(void *context, uint32_t block, int how, bm_block_rows *rows);
@@ -34,6 +39,7 @@ typedef struct {
     bm_status (*begin)(void *context);
     bm_status (*commit)(void *context);
     void *context;
+    const bm_traffic *traffic;   /* NULL: the processor addresses the rows */
 } bm_tier;
 
 #ifdef __cplusplus

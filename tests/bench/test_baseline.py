@@ -4,6 +4,7 @@ positions are golden's. How fast it is, is nobody's test."""
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -55,6 +56,20 @@ def test_the_plain_step_is_the_model(name, model, tmp_path):
         want = twin(torch.tensor([tokens]), torch.from_numpy(image)[None]).acc[0].argmax(-1).tolist()
     same = np.mean(np.array(picks) == np.array(want))
     assert same == 1 if "float32" in name else same >= 0.6, same
+
+
+@pytest.mark.parametrize("machine, flags, largest", [("x86_64", "avx2", 64), ("x86_64", "avx2 avx512_vnni", 127), ("x86_64", "avx_vnni", 127),
+                                                     ("aarch64", "", 127)])
+def test_weights_do_not_saturate_where_there_is_no_vnni(machine, flags, largest, tmp_path, monkeypatch, tiny):
+    onnx = pytest.importorskip("onnx", reason="pip install onnx onnxruntime")
+    pytest.importorskip("onnxruntime", reason="pip install onnx onnxruntime")
+    from bitmar_tiny.bench import plain_onnx
+    read = Path.read_text
+    monkeypatch.setattr(plain_onnx.platform, "machine", lambda: machine)
+    monkeypatch.setattr(Path, "read_text", lambda path, *a, **k: f"flags: {flags}" if str(path) == "/proc/cpuinfo" else read(path, *a, **k))
+    plain_onnx.write_int8(tiny, tmp_path / "step.onnx", 16)
+    weights = [onnx.numpy_helper.to_array(t) for t in onnx.load(tmp_path / "step.onnx").graph.initializer if t.data_type == onnx.TensorProto.INT8]
+    assert max(np.abs(w.astype(int)).max() for w in weights if w.size > 1) == largest
 
 
 @pytest.mark.parametrize("name", [n for n in PLAIN if "float32" in n])

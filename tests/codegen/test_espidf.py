@@ -27,6 +27,10 @@ CHOICES = {"espidf_store": ("CONFIG_BITMAR_MEMORY_SDSPI", "CONFIG_BITMAR_MEMORY_
 #: ESP-IDF's tool chain has uint32_t = unsigned long, which matters to printf (its documentation, Migration to 5.0, GCC).
 INTEGERS = ["-U__INT32_TYPE__", "-D__INT32_TYPE__=long int", "-U__UINT32_TYPE__", "-D__UINT32_TYPE__=long unsigned int"]
 
+#: Bytes of D/IRAM that the linker script gives to code and variables (the least of ESP-IDF 5.0 to 5.5, esp_system/ld/esp32s3/memory.ld.in), and
+#: what ESP-IDF takes of them: an estimate from the sizes that its builds print, with 32 KB of instruction cache and PSRAM.
+LINKED, OF_IDF = 341_760, 80 << 10
+
 #: What our sources take from the C library.
 LIBC = {"memcpy", "memset", "memcmp", "strlen", "strcmp", "strcspn", "strtol", "printf", "snprintf", "fwrite", "fflush", "putchar",
         "puts", "stdout", "fputc", "open", "read", "write", "lseek", "fstat", "fsync"}
@@ -115,6 +119,7 @@ def test_sections_hold_what_the_plan_says(idf_project, objects):
     assert idf_project.plan.arenas["sram"] <= static["espidf_arenas"] <= idf_project.plan.arenas["sram"] + reason + 64
     rest = sum(static.values()) - static["espidf_arenas"]
     assert rest < 34 << 10
+    assert static["espidf_arenas"] + rest + OF_IDF <= LINKED, "what the linker script of ESP-IDF has room for"
     need = idf_project.plan.bytes_in("sram") + rest
     assert need < 320 << 10, "internal memory, both stacks and all variables included"
     text = sum(int(r[0]) for r in rows)

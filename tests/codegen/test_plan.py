@@ -8,6 +8,7 @@ from bitmar_tiny.bench.cycles import estimate_pie
 from bitmar_tiny.config import preset
 from bitmar_tiny.errors import ConfigError, FitError
 from bitmar_tiny.frozen import random_model
+from bitmar_tiny.smaller import with_small_token_table, with_vocabulary, with_window
 from codegen.boards import Board, load_board
 from codegen.buffers import arena_buffers
 from codegen.estimate import Estimate, Part, estimates
@@ -59,6 +60,24 @@ def test_weights_that_do_not_fit_flash():
         make_plan(model.config, lower(model, "portable"), board(1 << 30, weights=20_000))
 
 
+@pytest.mark.parametrize("over", [1, 200_000, 400_000, 3_300_000, 6_000_000])
+def test_what_the_refusal_says_to_turn_makes_the_blob_fit(paper, over):
+    """Each knob by the option that the sentence names: the head's bits, the token table's, both, the vocabulary."""
+    blob = lower(paper, "pie")
+    room = board(1 << 30, weights=blob.size - over)
+    with pytest.raises(FitError, match="region 'flash'") as caught:
+        make_plan(paper.config, blob, room)
+    hint, model = caught.value.hint, paper
+    if size := re.search(r"freeze --vocab (\d+)", hint):
+        assert "another model" in hint
+        model = with_vocabulary(model, int(size[1]))
+    model = with_small_token_table(model) if "freeze --token-bits 4" in hint else model
+    make_plan(model.config, lower(model, "pie", "1.6" if "--head-bits 1.6" in hint else "2"), room)
+    assert ("--head-bits" in hint, "--token-bits" in hint, "--vocab" in hint) == {
+        1: (True, False, False), 200_000: (True, False, False), 400_000: (False, True, False), 3_300_000: (True, True, False)}.get(
+            over, (False, False, True))
+
+
 def test_paper_needs_less_than_six_megabytes_of_ram_and_pocket_less_than_one():
     for name, limit in (("paper", 6 << 20), ("pocket", 1 << 20)):
         cfg = preset(name)
@@ -103,7 +122,8 @@ def test_pocket_fits_the_smaller_module_and_paper_is_refused_with_a_window_that_
     with pytest.raises(FitError, match="region 'psram'") as caught:
         make_plan(paper.config, lower(paper, "pie"), board)
     window = int(re.search(r"to (\d+) or less", str(caught.value))[1])
-    smaller = random_model(paper.config.model_copy(update={"window": window}))
+    assert f"bitmar-tiny freeze --window {window}" in str(caught.value)
+    smaller = with_window(paper, window)
     make_plan(smaller.config, lower(smaller, "pie"), board)
     larger = random_model(paper.config.model_copy(update={"window": window + 1}))
     with pytest.raises(FitError):

@@ -60,6 +60,22 @@ def test_a_killed_command_leaves_no_emulator(tiny, tmp_path):
     assert not alive(pid)
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_command_that_is_told_to_end_clears_away(tmp_path, number):
+    """What it generated, built and started."""
+    need("host")
+    made = tmp_path / "tmp"
+    made.mkdir()
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\nfrom bitmar_tiny.cli.app import main; main()"
+    with subprocess.Popen([sys.executable, "-c", code, "verify", "--preset", "demo", "--port", "host:", "--tokens", "100000"], stderr=subprocess.DEVNULL,
+                          env=os.environ | {"TMPDIR": str(made)}) as command:
+        while not list(made.glob("bitmar-*")) and command.poll() is None:
+            time.sleep(0.02)
+        command.send_signal(number)
+        assert command.wait(GONE_S) == 128 + number
+    assert not list(made.iterdir())
+
+
 def alive(pid: int) -> bool:
     try:
         with open(f"/proc/{pid}/stat") as f:

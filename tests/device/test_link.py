@@ -1,5 +1,7 @@
 """The link between a host and firmware on a terminal: exact whatever the line does, and a sentence for everything that goes wrong."""
 
+import base64
+import json
 import os
 import random
 import signal
@@ -24,7 +26,8 @@ from bitmar_tiny.device.channel import LinkChannel
 from bitmar_tiny.device.connect import connect, firmware_line, open_board
 from bitmar_tiny.device.frames import CLOSED, DATA, Deframer, Frame, Garbage
 from bitmar_tiny.device.link import PATIENCE_S, Link
-from bitmar_tiny.errors import ConfigError, DataError, DeviceError
+from bitmar_tiny.device.record import Record, RecordingChannel, ReplayChannel
+from bitmar_tiny.errors import BitmarError, ConfigError, DataError, DeviceError
 from bitmar_tiny.frozen import random_model
 from bitmar_tiny.golden.model import GoldenModel
 from bitmar_tiny.golden.sampler import Sampler
@@ -89,6 +92,35 @@ def test_the_host_parser_survives_anything():
         for piece in deframer.feed(bytes(raw)):
             assert isinstance(piece, Garbage) or piece.encode() in good
     assert sum(len(g.data) for g in deframer.feed(b"x" * 100_000)) > 90_000
+
+
+def test_damaged_answers_end_in_a_sentence(program, tmp_path):
+    """A record whose answers were flipped, cut, lengthened, swapped or left out: a result or one of our errors, nothing else."""
+    def use(board):
+        board.taps({}, 1), board.begin(), board.tokens([1, 2]), board.counters(), board.read_memory(), board.source(50), board.profile(1)
+        return list(board.generate([3], 4)), len(board.steps)
+
+    record = Record(tmp_path / "r")
+    assert use(Board(RecordingChannel(LinkChannel(connect(program)), record)))[1] > 1
+    record.close()
+    whole, rng, refused = [json.loads(line) for line in (tmp_path / "r").read_text().splitlines()], random.Random(6), 0
+    answers = [i for i, line in enumerate(whole) if "answer" in line]
+    for _ in range(300):
+        lines = [dict(line) for line in whole]
+        line = lines[rng.choice(answers)]
+        payload = bytearray(base64.b64decode(line["payload"]))
+        for _ in range(rng.randrange(3)):
+            if payload:
+                payload[rng.randrange(len(payload))] ^= 1 << rng.randrange(8)
+        del payload[rng.choice((len(payload), rng.randrange(len(payload) + 1))):]
+        line["payload"] = base64.b64encode(payload + rng.randbytes(rng.choice((0, 0, 3)))).decode()
+        line["answer"] = rng.choice((line["answer"], line["answer"], rng.choice([m.number for m in protocol.MESSAGES])))
+        (tmp_path / "d").write_text("\n".join(json.dumps(line) for line in lines))
+        try:
+            use(Board(ReplayChannel(tmp_path / "d")))
+        except BitmarError:
+            refused += 1
+    assert refused > 60
 
 
 def test_c_header_and_document_are_those_of_the_table():

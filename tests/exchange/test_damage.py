@@ -123,6 +123,7 @@ def test_export_verify_and_freeze_back(tiny, tmp_path):
     (("verify", "m.bitmar", "--target", "tflite", "--exported", "m.bitmar"), "not a LiteRT (.tflite) file"),
     (("verify", "m.bitmar", "--target", "onnx", "--exported", "none"), "cannot be read"),
     (("verify", "m.bitmar", "--exported", "m.bitmar"), "--exported names ONNX or LiteRT files"),
+    (("verify", "m.bitmar", "--target", "onnx", "--board", "host"), "verifies no generated C"),
     (("freeze", "--from-onnx", "m.bitmar"), "not an ONNX model"),
     (("freeze", "--from-onnx", "."), "holds no .onnx file"),
     (("freeze", "run", "--from-onnx", "x"), "not both"),

@@ -98,6 +98,33 @@ def test_qdq_weights(tiny, tmp_path, kind):
     assert back.arrays["enc.0.w2.scale"] == pytest.approx(float(scale), rel=1e-6)
 
 
+def used(name, array, *uses):
+    """``array`` as initializer ``name``, as a graph that computes with it has it."""
+    nodes = [helper.make_node(op, [name] if op == "Transpose" else ["x", name], [f"{name}.{i}"], **attributes) for i, (op, attributes) in enumerate(uses)]
+    return [numpy_helper.from_array(np.ascontiguousarray(array), name)], nodes
+
+
+@pytest.mark.parametrize("use", [("Gemm", {"transB": 1}), ("Transpose", {"perm": [1, 0]})])
+@pytest.mark.parametrize("name", ["dec.0.wq", "dec.0.w1"])
+def test_weights_that_the_graph_turns(tiny, tmp_path, name, use):
+    """PyTorch's exporter stores [out, in]; of a square matrix only the graph tells."""
+    replace = lambda n, a: used(n, a.T, use) if n == f"{name}.weight" else used(n, a, ("MatMul", {})) if n.endswith(".w2.weight") else None
+    back, report, _ = import_onnx(write(tiny, tmp_path, replace=replace), tiny.config)
+    assert (back.arrays[f"{name}.trits"] == tiny.arrays[f"{name}.trits"]).all()
+    assert (back.arrays["dec.0.w2.trits"] == tiny.arrays["dec.0.w2.trits"]).all()
+    assert {m.tensor for m in report if "[out, in]" in m.how} == {name}
+
+
+def test_qdq_weights_that_the_graph_turns(tiny, tmp_path):
+    def replace(name, array):
+        if name == "dec.0.wq.weight":
+            tensors, nodes = qdq(name, np.sign(array.T).astype(np.int8), np.abs(array).max())
+            return tensors, [*nodes, helper.make_node("Gemm", ["x", name], ["y"], transB=1)]
+
+    back, _, _ = import_onnx(write(tiny, tmp_path, replace=replace), tiny.config)
+    assert (back.arrays["dec.0.wq.trits"] == tiny.arrays["dec.0.wq.trits"]).all()
+
+
 def one(target, make):
     return lambda name, array: make(name, array) if name == target else None
 
@@ -114,6 +141,9 @@ def initializer(name, array):
      "tensor 'dec.0.wq' is missing.*nearest name in it is 'dec.0.wq.wieght'"),
     (one("head.norm", lambda n, a: initializer(n, np.full_like(a, np.nan))), "holds NaN"),
     (one("head.norm", lambda n, a: initializer(n, a.astype(np.int32))), "is int32"),
+    (one("dec.0.wq.weight", lambda n, a: used(n, a, ("MatMul", {}), ("Gemm", {"transB": 1}))), r"both as \[in, out\] and as \[out, in\]"),
+    (one("dec.0.w1.weight", lambda n, a: used(n, a, ("Gemm", {"transB": 1}))), r"is float\[64, 128\], this model needs \[128, 64\]"),
+    (one("enc.0.wo.weight", lambda n, a: ([], [helper.make_node("DequantizeLinear", ["nowhere"], [n])])), "which is not an initializer"),
     (one("enc.0.wo.weight", lambda n, a: qdq(n, np.sign(a).astype(np.int8), np.full(64, 0.1) + np.arange(64))),
      "one scale for the whole matrix"),
     (one("enc.0.wo.weight", lambda n, a: qdq(n, np.sign(a).astype(np.int8), np.nan)), "holds NaN"),

@@ -70,7 +70,7 @@ def test_predicted_beside_found(plan):
     assert prediction.context == near["context"] and rows["one token (decode, mean)"].predicted == pytest.approx(1e3 * near["ms"])
     assert rows["layers"].found == pytest.approx(summarize(recording)["decode"].parts["gemv"].mean / 100)
     assert sum(rows[p["name"]].predicted for p in near["parts"]) == pytest.approx(rows["one token (decode, mean)"].predicted)
-    assert rows["bytes of rows from the store"].ratio == 1 and rows["stack (reserved, peak)"].predicted == 16384
+    assert rows["bytes from the store"].ratio == 1 and rows["stack (reserved, peak)"].predicted == 16384
     seconds = summarize(recording)["decode"].total.mean / CLOCK
     assert {t.region: t.bytes for t in prediction.traffic} == {k: v for k, v in near["bytes"].items() if v}
     assert all(t.mb_s == pytest.approx(t.bytes / seconds / 1e6) for t in prediction.traffic)

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from bitmar_tiny.golden import numerics as nm
-from bitmar_tiny.store import ROWS, Layout, Memory, MemoryStore
+from bitmar_tiny.store import Memory, MemoryStore
+from bitmar_tiny.store_format import ROWS, Layout
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "firmware"))
 from build import KERNELS, ROOT, RUNTIME, Case, compile  # noqa: E402

@@ -11,11 +11,13 @@ from safetensors.numpy import load_file
 
 from bitmar_tiny.cli.memory import command
 from bitmar_tiny.errors import BitmarError, ConfigError, StoreError
-from bitmar_tiny.evaluate.inspect import load_source, memory_of, nearest, rest, summarise
+from bitmar_tiny.evaluate.inspect import Source, load_source, logged_reads, memory_of, nearest, rest, summarise
 from bitmar_tiny.frozen import FrozenModel, random_model
 from bitmar_tiny.golden import numerics as nm
 from bitmar_tiny.golden.model import GoldenModel
-from bitmar_tiny.store import UNIT, Layout, Memory, MemoryStore, seal
+from bitmar_tiny.report.memory import draw
+from bitmar_tiny.store import Memory, MemoryStore
+from bitmar_tiny.store_format import UNIT, Layout, seal
 from support import need
 
 
@@ -202,7 +204,7 @@ def test_the_nearest_slot_is_the_one_that_was_written(tiny):
 
 
 def load_of(model):
-    from bitmar_tiny.evaluate.inspect import Source
+
     return Source("memory", memory_of(model), model.digest)
 
 
@@ -235,3 +237,40 @@ def test_memory_of_a_board_goes_both_ways(tiny, odd, tmp_path):
     refused = CliRunner().invoke(command, ["import", str(tmp_path / "s"), "--port", "host:", "--model", str(tmp_path / "other.bitmar")])
     assert isinstance(refused.exception, StoreError) and "another model" in str(refused.exception)
     assert "STORE" in str(CliRunner().invoke(command, ["export", "-o", str(tmp_path / "t")]).exception)
+
+
+def test_a_boards_dump_is_looked_at_like_a_store(tiny, saved):
+    """A snapshot has no store around it; the picture of both is of the same memory."""
+    run("reset", saved / "m.bitmar", "-o", saved / "a.store")
+    run("export", saved / "a.store", "-o", saved / "s.safetensors", "--model", saved / "m.bitmar")
+    out = json.loads(run("inspect", saved / "a.store", saved / "s.safetensors", "--model", saved / "m.bitmar", "--json").output)["memories"]
+    same = [{k: v for k, v in m.items() if k not in ("name", "sequence")} for m in out]
+    assert same[0] == same[1] and [m["sequence"] for m in out] == [1, None]
+    with pytest.raises(StoreError, match="a memory store, not a snapshot"):
+        run("import", saved / "a.store", "-o", saved / "b.store")
+    with pytest.raises(StoreError, match="damaged or not a snapshot"):
+        (saved / "t.safetensors").write_bytes(b"not one at all")
+        run("inspect", saved / "t.safetensors")
+
+
+def test_the_figure_of_a_run_is_drawn_from_its_log(tiny, tmp_path):
+    reads = {step: np.roll(np.linspace(0, 2 / 70, 70), step) for step in (10, 20, 40)}
+    log = [{"kind": "step", "step": s, "memory": {"reads": r.tolist()}} for s, r in reads.items()]
+    log += [{"kind": "step", "step": 50, "memory": {}}, {"kind": "step", "step": 60, "memory": {"reads": [1.0]}}, {"kind": "note", "step": 60, "text": ""}]
+    (tmp_path / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in log))
+    found = logged_reads(tmp_path, 70)
+    assert list(found) == [10, 20, 40] and all(np.array_equal(found[s], reads[s]) for s in reads)
+    assert logged_reads(tmp_path / "none", 70) == {}
+    pictures = []
+    for source in (Source("run", memory_of(tiny), tiny.digest, reads=found), Source("run", memory_of(tiny), tiny.digest)):
+        draw([source], tmp_path / "f.svg")
+        pictures.append((tmp_path / "f.svg").read_text())
+    assert pictures[0].count("<image") == 4 and pictures[1].count("<image") == 4 and pictures[0] != pictures[1]
+
+
+def test_a_named_model_has_to_be_the_stores(tiny, saved):
+    run("reset", saved / "m.bitmar", "-o", saved / "a.store")
+    random_model(tiny.config, seed=5).save(saved / "other.bitmar")
+    for arguments in (("verify",), ("export", "-o", saved / "s.safetensors")):
+        with pytest.raises(StoreError, match="belongs to another model"):
+            run(arguments[0], saved / "a.store", *arguments[1:], "--model", saved / "other.bitmar")

@@ -11,7 +11,7 @@ import pytest
 
 from bitmar_tiny.bench.store import measure_store
 from bitmar_tiny.errors import ToolError
-from bitmar_tiny.store import UNIT, Layout
+from bitmar_tiny.store_format import UNIT, Layout
 from support import need
 
 

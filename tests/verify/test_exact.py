@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from bitmar_tiny.config import preset
-from bitmar_tiny.frozen import random_model, with_small_token_table
+from bitmar_tiny.frozen import random_model
+from bitmar_tiny.smaller import with_small_token_table, with_vocabulary, with_window
 from bitmar_tiny.taps import tap_table
 from bitmar_tiny.verify.compare import verify
 from bitmar_tiny.verify.script import standard
@@ -68,6 +69,13 @@ def test_token_table_of_four_bits(odd, tmp_path, board, family):
     check(small, tmp_path / "p", 40, board, family)
     saved = lower(odd, family).size - lower(small, family).size
     assert saved == pytest.approx(odd.config.vocab_size * odd.config.d_model / 2, abs=128)
+
+
+@pytest.mark.parametrize("board, family", [("host", "portable"), ("rpi-zero2", "neon")])
+def test_every_knob_that_makes_a_model_smaller(odd, tmp_path, board, family):
+    small = with_small_token_table(with_vocabulary(with_window(odd, 5), 333))
+    check(small, tmp_path / "p", 40, board, family, head_bits="1.6")
+    assert len({odd.digest, small.digest}) == 2 and lower(small, family).size < lower(odd, family).size
 
 
 @pytest.mark.parametrize("board, memory", [("host", "flash"), ("host", "ram"), ("host", "sd"), ("rpi-zero2", "flash"), ("rpi-zero2", "sd")])
