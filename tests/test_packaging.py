@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from bitmar_tiny.config import preset
-from bitmar_tiny.frozen import random_model
+from bitmar_tiny.frozen import FrozenModel
+from bitmar_tiny.shipped import SHIPPED
 from codegen.boards import load_board
 from codegen.emit import emit
 
@@ -35,9 +35,9 @@ def test_wheel_generates_a_project_outside_the_checkout(tmp_path):
         assert not [n for n in z.namelist() if n.startswith("tests")]
         z.extractall(site)
     code = f"import sys; sys.path.insert(0, {str(site)!r}); from bitmar_tiny.cli.app import main; main()"
-    done = subprocess.run([sys.executable, "-P", "-c", code, "codegen", "--board", "rpi-zero2", "--preset", "demo", "-o", "fw"],
+    done = subprocess.run([sys.executable, "-P", "-c", code, "codegen", "--board", "rpi-zero2", "-o", "fw"],   # the shipped model
                           capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    here = emit(random_model(preset("demo")), load_board("rpi-zero2"), tmp_path / "here")
+    here = emit(FrozenModel.load(SHIPPED), load_board("rpi-zero2"), tmp_path / "here")
     files = {p.relative_to(here.path) for p in here.path.rglob("*") if p.is_file()}
     assert len(files) > 20 and files == {p.relative_to(tmp_path / "fw") for p in (tmp_path / "fw").rglob("*") if p.is_file()}
