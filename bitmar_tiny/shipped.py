@@ -1,14 +1,17 @@
-"""The model that comes with the package, so that every command has one right after installation.
+"""The models that come with the package, so that every command has one right after installation.
 
     models/demo.bitmar    the ``demo`` preset, trained for about an hour on two cores; CC BY-SA 4.0, credits in DATA_LICENSES.md
     models/demo.json      its training record: data, settings, curve, scores, SHA-256
+    models/recall.bitmar  the ``recall`` preset: a small model that remembers what it was told; ours, no foreign data in it
+    models/recall.json    its training record
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-SHIPPED = Path(__file__).parent / "models" / "demo.bitmar"
+MODELS = Path(__file__).parent / "models"
+SHIPPED = MODELS / "demo.bitmar"
 SHIPPED_RECORD = SHIPPED.with_suffix(".json")
 #: What commands read where no MODEL is named, if it is there.
 HERE = Path("model.bitmar")
@@ -17,3 +20,9 @@ HERE = Path("model.bitmar")
 def default_model() -> Path:
     """``model.bitmar`` of this folder, else the shipped one."""
     return HERE if HERE.is_file() else SHIPPED
+
+
+def by_name(path: Path) -> Path:
+    """A path as it is, or, where nothing is there, the shipped model of that name ("demo", "recall")."""
+    named = MODELS / f"{path}.bitmar"
+    return named if path.name == str(path) and not path.exists() and named.is_file() else path

@@ -17,11 +17,11 @@ from ..errors import ConfigError, DataError, ToolError
 from ..files import atomic_file
 from ..frozen import FrozenModel
 from .app import notes, print_json, results
-from .common import json_option, load_model, preset_option
+from .common import json_option, load_model, model_path, preset_option
 
 
 @click.command()
-@click.argument("model", type=click.Path(path_type=Path), required=False)
+@click.argument("model", type=model_path, required=False)
 @preset_option("Random weights of this preset instead of a model (default: paper).")
 @click.option("--family", "families", multiple=True, metavar="NAME", help="Only this kernel family (repeatable).")
 @click.option("--peers/--no-peers", default=True, show_default=True, help="Also measure what one would pick instead.")

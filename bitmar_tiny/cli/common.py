@@ -10,10 +10,19 @@ import numpy as np
 from ..config import ModelConfig, preset
 from ..errors import ConfigError, DataError
 from ..frozen import FrozenModel, random_model
-from ..shipped import HERE, SHIPPED, default_model
+from ..shipped import HERE, SHIPPED, by_name, default_model
 
+
+class ModelPath(click.Path):
+    """A file, or the name of a model that comes with the package."""
+
+    def convert(self, value, param, ctx) -> Path:
+        return by_name(super().convert(value, param, ctx))
+
+
+model_path = ModelPath(path_type=Path)
 #: MODEL, by default model.bitmar of this folder, else the one that comes with the package.
-model_argument = click.argument("model", type=click.Path(path_type=Path), default=default_model)
+model_argument = click.argument("model", type=model_path, default=default_model)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of a table.")
 
 

@@ -18,7 +18,7 @@ from ..shipped import SHIPPED, default_model
 from .app import notes, print_json, results
 from .common import json_option, model_argument, say_shipped
 
-CAPTIONS, RETRIEVAL, RECALL, ENTITY = "captions", "retrieval", "recall", "entity-memory"
+CAPTIONS, RETRIEVAL, SESSIONS, ENTITY = "captions", "retrieval", "sessions", "entity-memory"
 RETRIEVED = 100
 
 
@@ -54,8 +54,7 @@ def command(model: Path, tasks: tuple[str, ...], via: tuple[str, ...], board: st
           wug-adjective=FILE, wug-past=FILE, vqa=FILE, winoground=FILE
                            as published: .jsonl, .json, .csv or .parquet
           perplexity=FILE  of text, one sample a line
-          recall           answers out of the memory: things told in earlier episodes, or
-                           =FILE of sessions (docs/training.md)
+          sessions[=FILE]  told in earlier episodes, answered out of the memory
           entity-memory    trains a tiny model: can the memory carry a fact?
     \b
     Examples: bitmar-tiny eval boolq piqa
@@ -63,6 +62,7 @@ def command(model: Path, tasks: tuple[str, ...], via: tuple[str, ...], board: st
               bitmar-tiny eval model.bitmar boolq piqa --via c --via golden --limit 200
               bitmar-tiny eval model.bitmar hellaswag=hellaswag_val.jsonl perplexity=demo/data/wiki.dev
               bitmar-tiny eval model.bitmar boolq commonsenseqa --ablate memory
+              bitmar-tiny eval recall sessions
     """
     from ..evaluate.suite import is_task, open_subject, text_task
 
@@ -77,7 +77,7 @@ def command(model: Path, tasks: tuple[str, ...], via: tuple[str, ...], board: st
     if len(set(names)) < len(names):
         raise ConfigError(f"The task {max(names, key=names.count)} was named twice.", "Run it once more for other files.")
     wanted = tasks or ((CAPTIONS,) if not ablate else ())
-    text = [text_task(spec, subject, limit, context, features) for spec in wanted if spec.partition("=")[0] not in (CAPTIONS, RETRIEVAL, RECALL, ENTITY)]
+    text = [text_task(spec, subject, limit, context, features) for spec in wanted if spec.partition("=")[0] not in (CAPTIONS, RETRIEVAL, SESSIONS, ENTITY)]
     report: dict[str, Any] = {"schema": "bitmar-tiny/eval", "schema_version": 1, "model": str(model), "via": list(via),
                               "model_sha256": subject.frozen.digest if subject.frozen else None, "limit": limit}
     if ablate:
@@ -89,8 +89,8 @@ def command(model: Path, tasks: tuple[str, ...], via: tuple[str, ...], board: st
     if RETRIEVAL in wanted:
         report["retrieval"] = _retrieval(subject, data, limit or RETRIEVED, via[0], board)
     for spec in wanted:
-        if spec.partition("=")[0] == RECALL:
-            report["recall"] = _recall(subject, spec.partition("=")[2], limit)
+        if spec.partition("=")[0] == SESSIONS:
+            report["sessions"] = _sessions(subject, spec.partition("=")[2], limit)
     if ENTITY in wanted:
         from ..evaluate.entity import entity_memory
         report["entity_memory"] = entity_memory(lambda line: notes.print(line))
@@ -163,16 +163,16 @@ def _by_c(subject, names: list[str], images: np.ndarray, board: str) -> dict[str
         return score(c_captions(program.command, images, Path(folder)), names)
 
 
-def _recall(subject, file: str, limit: int | None) -> dict[str, Any]:
+def _sessions(subject, file: str, limit: int | None) -> dict[str, Any]:
     from ..data.sessions import read_sessions
     from ..evaluate.formats import evenly
-    from ..evaluate.recall import evaluate_recall, held_out_places
+    from ..evaluate.sessions import evaluate_sessions, held_out_places
 
     if subject.frozen is None:
         raise ConfigError("Sessions are asked of a frozen model, as it runs on a board.", "Freeze it first: bitmar-tiny freeze RUN -o model.bitmar")
     sessions = read_sessions(file) if file else held_out_places()
     with _bars() as bar:
-        return evaluate_recall(subject.frozen, evenly(sessions, limit), bar("recall"))
+        return evaluate_sessions(subject.frozen, evenly(sessions, limit), bar("sessions"))
 
 
 def _captions(subject, data: Path, styles: tuple[Path, ...], baseline: float | None, board: str | None) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from ..config import PRESETS, ModelConfig, preset
 from ..frozen import FrozenModel
 from ..tensors import tensor_table
 from .app import print_json, results
-from .common import json_option, preset_option
+from .common import json_option, model_path, preset_option
 
 
 def count(cfg: ModelConfig) -> dict[str, dict[str, int]]:
@@ -30,7 +30,7 @@ def count(cfg: ModelConfig) -> dict[str, dict[str, int]]:
 
 
 @click.command()
-@click.argument("model", type=click.Path(path_type=Path), required=False)
+@click.argument("model", type=model_path, required=False)
 @preset_option("Show a preset instead of a file; without either, all presets.")
 @json_option
 def command(model: Path | None, preset_name: str | None, as_json: bool) -> None:

@@ -17,10 +17,10 @@ from ..frozen import FrozenModel
 from ..snapshot import read_snapshot, write_snapshot
 from ..store import SALVAGE, MemoryStore
 from .app import notes, print_json, results
-from .common import json_option, leave_out_port_options, load_picture, port_options, show_log
+from .common import json_option, leave_out_port_options, load_picture, model_path, port_options, show_log
 
 path = click.Path(path_type=Path)
-model_option = click.option("--model", type=path, help="The frozen model that the memory belongs to.")
+model_option = click.option("--model", type=model_path, help="The frozen model that the memory belongs to.")
 force_option = click.option("--force", is_flag=True, help="Replace a file that is there.")
 
 
@@ -29,7 +29,7 @@ def command() -> None:
     """Look at, copy, check and renew the episodic memory of a model: a store on a card or in a file.
 
     \b
-    Example: bitmar-tiny memory reset model.bitmar -o memory.store
+    Example: bitmar-tiny memory reset recall -o memory.store
     """
 
 
@@ -198,7 +198,7 @@ def import_(snapshot: Path, out: Path, resume: bool, model: Path | None, force: 
 
 
 @command.command()
-@click.argument("model", type=path)
+@click.argument("model", type=model_path)
 @click.option("-o", "--out", type=path, default=Path("memory.store"), show_default=True)
 @click.option("--empty", is_flag=True, help="All rows zero, instead of what the model was trained to.")
 @force_option
@@ -206,7 +206,7 @@ def reset(model: Path, out: Path, empty: bool, force: bool) -> None:
     """Make a new store for a frozen MODEL, with the memory that it was trained to.
 
     \b
-    Example: bitmar-tiny memory reset model.bitmar -o memory.store
+    Example: bitmar-tiny memory reset recall -o memory.store
     """
     _free(out, force)
     frozen = FrozenModel.load(model)

@@ -26,7 +26,7 @@ VIA = ("torch", "golden", "c")
 MEMORY = ("on", "off", "shuffled")
 PERPLEXITY = "perplexity"
 #: Tasks besides those of ``FORMATS``; all but the first are the command's own.
-OTHER_TASKS = (PERPLEXITY, "captions", "retrieval", "recall", "entity-memory")
+OTHER_TASKS = (PERPLEXITY, "captions", "retrieval", "sessions", "entity-memory")
 
 
 @dataclass(frozen=True)

@@ -99,7 +99,7 @@ def entity_table(experiments: list[dict[str, Any]]) -> Table:
     return table
 
 
-def recall_table(r: dict[str, Any], title: str) -> Table:
+def sessions_table(r: dict[str, Any], title: str) -> Table:
     """Answers that a model gave out of its memory: by condition, and by how many episodes were told since."""
     table = Table("the memory", "exact answers", "of", title=title)
     for condition in ("on", "off", "shuffled"):
@@ -160,7 +160,7 @@ def render(report: dict[str, Any]) -> Iterator[Table | str]:
         yield agreement_sentence(report["agreement"])
     if "retrieval" in report:
         yield retrieval_table(report["retrieval"])
-    if "recall" in report:
-        yield recall_table(report["recall"], f"Told in earlier episodes, asked of {report['model']} \\[measured, golden model]")
+    if "sessions" in report:
+        yield sessions_table(report["sessions"], f"Told in earlier episodes, asked of {report['model']} \\[measured, golden model]")
     if "entity_memory" in report:
         yield entity_table(report["entity_memory"])

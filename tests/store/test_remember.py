@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -10,6 +12,7 @@ from bitmar_tiny.cli.generate import command
 from bitmar_tiny.evaluate.inspect import memory_of
 from bitmar_tiny.errors import ConfigError, StoreError
 from bitmar_tiny.generation import Request, by_c, by_golden, by_torch
+from bitmar_tiny.shipped import SHIPPED, by_name
 from bitmar_tiny.store import MemoryStore
 from eval_support import byte_model
 from support import need
@@ -58,3 +61,11 @@ def test_what_cannot_be_remembered_is_refused(model, tmp_path):
     for options, words in ((["--remember"], "needs a store"), (["--remember", "--no-memory", "--store", str(path)], "leaves alone")):
         error = CliRunner().invoke(command, [str(file), *options]).exception
         assert isinstance(error, ConfigError) and words in str(error) + (error.hint or "")
+
+
+def test_shipped_models_have_names(tmp_path, monkeypatch):
+    """A bare name that is nothing here is a model of the package; what is here comes first."""
+    monkeypatch.chdir(tmp_path)
+    assert by_name(Path("demo")) == SHIPPED and by_name(Path("nothing")) == Path("nothing") and by_name(Path("x/demo")) == Path("x/demo")
+    (tmp_path / "demo").mkdir()
+    assert by_name(Path("demo")) == Path("demo")

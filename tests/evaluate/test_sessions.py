@@ -8,9 +8,9 @@ import torch
 
 from bitmar_tiny.config import ModelConfig
 from bitmar_tiny.data.sessions import Session, read_sessions
-from bitmar_tiny.evaluate.recall import evaluate_recall
+from bitmar_tiny.evaluate.sessions import evaluate_sessions
 from bitmar_tiny.pipeline import file_corpus
-from bitmar_tiny.report.evaluation import recall_table
+from bitmar_tiny.report.evaluation import sessions_table
 from bitmar_tiny.train.config import TrainConfig
 from bitmar_tiny.train.run import freeze_run, train_run
 from eval_support import byte_model
@@ -27,14 +27,14 @@ def test_a_fact_is_carried_over_episodes(tmp_path):
     path.write_text("".join(json.dumps([letter, ["", letter]]) + "\n" for letter in "abcd" for _ in range(16)))
     torch.set_num_threads(1)
     train_run(CFG, SETTINGS, file_corpus(CFG, (), (), (), tmp_path, sessions=(path,)), tmp_path / "run", progress=False)
-    found = evaluate_recall(freeze_run(tmp_path / "run"), read_sessions(path)[::4])
+    found = evaluate_sessions(freeze_run(tmp_path / "run"), read_sessions(path)[::4])
     assert found["on"] > 0.9 and found["off"] <= 0.25 and found["on"] - found["shuffled"] > 0.2
     assert found["by_age"] == {0: [round(found["on"] * 16), 16]}
 
 
 def test_ages_and_conditions_of_any_model():
     sessions = [Session(("a is b", "x"), "a is", " b"), Session(("never",), "a is", " c"), Session(("a is d", "a is e", "e"), "a is", " e")]
-    found = evaluate_recall(byte_model(), sessions)
+    found = evaluate_sessions(byte_model(), sessions)
     assert found["items"] == 3 and {age: n for age, (_, n) in found["by_age"].items()} == {-1: 1, 1: 2}
-    cells = list(recall_table(found, "").columns[0].cells)
+    cells = list(sessions_table(found, "").columns[0].cells)
     assert cells == ["on", "off", "shuffled", "on, never told", "on, told 2 episodes ago"]

@@ -25,7 +25,7 @@ def held_out_places(count: int = ITEMS) -> list[Session]:
         return read_sessions(Path(folder) / "places.jsonl")
 
 
-def evaluate_recall(frozen: FrozenModel, sessions: Sequence[Session], progress: Callable[[int, int], None] = lambda done, total: None) -> dict[str, Any]:
+def evaluate_sessions(frozen: FrozenModel, sessions: Sequence[Session], progress: Callable[[int, int], None] = lambda done, total: None) -> dict[str, Any]:
     """Exact answers: share of the sessions by condition, and with the memory on by how long ago the answer was told.
 
     Each session begins with the memory that the model was trained to; what is told is written to it, episode by episode, as on a
