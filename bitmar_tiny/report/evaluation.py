@@ -99,13 +99,21 @@ def entity_table(experiments: list[dict[str, Any]]) -> Table:
     return table
 
 
+#: Rows of ``sessions_table``: how many episodes ago an answer was told, from, to, in words.
+AGES = ((0, 0, "never told"), (1, 1, "told in the last episode"), (2, 4, "2 to 4 episodes ago"), (5, 11, "5 to 11 episodes ago"),
+        (12, 1 << 30, "longer ago"))
+
+
 def sessions_table(r: dict[str, Any], title: str) -> Table:
     """Answers that a model gave out of its memory: by condition, and by how many episodes were told since."""
     table = Table("the memory", "exact answers", "of", title=title)
     for condition in ("on", "off", "shuffled"):
         table.add_row(condition, percent(r[condition]), f"{r['items']}")
-    for age, (right, asked) in r["by_age"].items():
-        table.add_row("on, never told" if int(age) < 0 else f"on, told {int(age) + 1} episode{'s' * (int(age) > 0)} ago", percent(right / asked), f"{asked}")
+    for first, last, name in AGES:
+        counts = [count for age, count in r["by_age"].items() if first <= int(age) + 1 <= last]
+        if counts:
+            right, asked = map(sum, zip(*counts))
+            table.add_row(f"on, {name}", percent(right / asked), f"{asked}")
     return table
 
 

@@ -37,4 +37,4 @@ def test_ages_and_conditions_of_any_model():
     found = evaluate_sessions(byte_model(), sessions)
     assert found["items"] == 3 and {age: n for age, (_, n) in found["by_age"].items()} == {-1: 1, 1: 2}
     cells = list(sessions_table(found, "").columns[0].cells)
-    assert cells == ["on", "off", "shuffled", "on, never told", "on, told 2 episodes ago"]
+    assert cells == ["on", "off", "shuffled", "on, never told", "on, 2 to 4 episodes ago"]
