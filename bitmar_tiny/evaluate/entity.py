@@ -7,7 +7,6 @@ it was after other facts. As a control the fact and the question also stand in o
 
 from __future__ import annotations
 
-import contextlib
 import time
 from dataclasses import dataclass
 from typing import Any, Callable, Iterator, Sequence
@@ -18,6 +17,7 @@ from ..config import ModelConfig
 from ..data.mixture import IGNORE, Batch
 from ..frozen import FrozenModel
 from ..golden.model import GoldenModel
+from ..train.threads import threads
 
 THINGS = ("apple", "pen", "key", "coin")
 BOXES = ("A", "B", "C", "D")
@@ -109,26 +109,13 @@ def entity_memory(say: Callable[[str], Any] = lambda line: None,
     found = []
     for e in experiments:
         start = time.monotonic()
-        with _one_thread():
+        with threads(1):
             frozen, spread = train(e, seed)
         seconds = time.monotonic() - start
         found.append({"experiment": e.name, "steps": e.steps, "seconds": seconds, "questions": ROUNDS * e.things,
                       "chance": 1 / len(BOXES), "query_cosine": spread, **question(frozen, e)})
         say(f"{e.name}: {', '.join(f'{c} {found[-1][c]:.0%}' for c in CONDITIONS)} ({seconds:.0f} s of training)")
     return found
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """PyTorch on one thread: products as small as these only wait for a second one."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def train(e: Experiment, seed: int = SEED) -> tuple[FrozenModel, float]:

@@ -48,6 +48,7 @@ class TrainConfig(StrictModel):
 
     precision: Literal["float32", "bf16", "fp16"] = Field("float32", description="operands of the products (mixed precision)")
     recompute: bool = Field(False, description="gradient checkpointing: blocks, and the head in pieces")
+    threads: int = Field(0, ge=0, description="of PyTorch on the CPU; a run is the same to the bit for as many; 0: as it likes")
     compile: bool = Field(False, description="torch.compile of attention, a long chain of element-wise operations")
 
     controller: bool = Field(False, description="the adaptive controller (paper 3.4.2, 4.3)")
@@ -77,7 +78,7 @@ PRESETS: dict[str, dict[str, Any]] = {
              "weight_decay": 0.02, "text_every": 16, "max_len": 24, "augment_shift": 2,
              "contrastive_weight": 0.2, "checkpoint_every": 200, "log_every": 50},
     "recall": {"steps": 3000, "restart_steps": 3000, "accumulation": 1, "batch_size": 32, "lr": 3e-3, "min_lr": 0.02, "warmup": 50,
-               "weight_decay": 0.0, "contrastive_weight": 0.0, "writes_per_batch": 0, "session_every": 1, "max_len": 24,
+               "weight_decay": 0.0, "contrastive_weight": 0.0, "writes_per_batch": 0, "session_every": 1, "max_len": 24, "threads": 1,
                "checkpoint_every": 200, "log_every": 100},
     "pocket": {"lr": 1e-3, "log_every": 50},
 }

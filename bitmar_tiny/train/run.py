@@ -30,6 +30,7 @@ from .distributed import World
 from .holdout import look_at_holdout
 from .logs import read_log
 from .loop import train
+from .threads import threads
 
 RUN_FILE, TOKENIZER_FILE = "run.json", "tokenizer.bin"
 
@@ -67,8 +68,9 @@ def train_run(cfg: ModelConfig, tcfg: TrainConfig, corpus: Corpus, out: Path, re
     epoch_steps = mixture.batches_per_epoch / tcfg.accumulation
     if tcfg.epochs:
         tcfg = tcfg.model_copy(update={"steps": math.ceil(tcfg.epochs * epoch_steps)})
-    model = train(cfg, tcfg, mixture, out, resume, progress, world, partial(look_at_holdout, mixtures=held, world=world) if held else None,
-                  epoch_steps, wandb)
+    look = partial(look_at_holdout, mixtures=held, world=world) if held else None
+    with threads(tcfg.threads):
+        model = train(cfg, tcfg, mixture, out, resume, progress, world, look, epoch_steps, wandb)
     if world.main:
         plot_training(read_log(out), out)
     return model
