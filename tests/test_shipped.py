@@ -17,10 +17,11 @@ from bitmar_tiny.data.openmoji import load_openmoji, prepare_openmoji
 from bitmar_tiny.data.tokenizer import Tokenizer
 from bitmar_tiny.errors import DataError
 from bitmar_tiny.evaluate.captions import predict, score
+from bitmar_tiny.evaluate.sessions import evaluate_sessions, held_out_places
 from bitmar_tiny.evaluate.styles import KNOWN
 from bitmar_tiny.frozen import FrozenModel, random_model
 from bitmar_tiny.model.export import load_frozen
-from bitmar_tiny.shipped import SHIPPED, SHIPPED_RECORD
+from bitmar_tiny.shipped import MODELS, SHIPPED, SHIPPED_RECORD
 from bitmar_tiny.taps import tap_table
 from bitmar_tiny.train.config import TrainConfig
 from bitmar_tiny.verify.compare import verify
@@ -56,6 +57,18 @@ def test_the_record_is_of_this_model(model, record):
     credited = (ROOT / "DATA_LICENSES.md").read_text()
     for name in [*(s["package"].rpartition("@")[0] for s in record["data"]["npm"]), *record["data"]["pip"]]:
         assert name in credited, name
+
+
+def test_the_model_that_remembers_does():
+    """The record is of this model; told in earlier episodes it answers, and without its memory it cannot."""
+    path = MODELS / "recall.bitmar"
+    model, record = FrozenModel.load(path), json.loads(path.with_suffix(".json").read_text())
+    assert record["sha256"] == model.digest and record["file_sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert model.config == preset("recall") and TrainConfig.parse(record["settings"], "record") == TrainConfig.for_preset("recall")
+    found = evaluate_sessions(model, held_out_places(40))
+    assert found["on"] > 0.95 and found["off"] < 0.4 and found["shuffled"] < 0.4
+    right, asked = zip(*record["scores"]["sessions"]["by_age"].values())
+    assert sum(right) == 200 * record["scores"]["sessions"]["on"] and sum(asked) == 200
 
 
 def test_its_scores_agree_with_each_other(record):

@@ -41,7 +41,7 @@ def test_a_model_that_sees_the_fact_learns_to_answer():
 
 def test_training_carries_a_fact_to_a_later_episode():
     """By the training loop's own steps: with the gradient the queries of different facts come apart and the fact is found; without, not."""
-    kept, learned = entity_memory(experiments=[Experiment("queries kept", 1, 100, gradient=False), Experiment("one fact", 1, 250)])
+    kept, learned = entity_memory(experiments=[Experiment("queries kept", 1, 100, gradient=False), Experiment("one fact", 1, 450, slots=8)])
     assert kept["query_cosine"] > 0.9 and kept["on"] < 0.5
     assert learned["query_cosine"] < 0.8 and learned["on"] > 0.7 and max(learned["off"], learned["shuffled"]) < 0.5
 
