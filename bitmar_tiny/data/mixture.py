@@ -95,17 +95,19 @@ class Mixture:
     text_every: every how many steps one is text: 2 = 50:50 (odd steps), 0 = captions only,
     1 = text only. pack: cut the text as one long stream (for corpora of very short lines); each
     stream still begins with EOS. A text longer than max_len becomes several streams, a caption
-    longer than that is cut. sessions, session_every: every how many steps a batch is of sessions, the other steps being as
-    if there were none; 1 = sessions only. Raises ``ConfigError`` or ``DataError`` when there is nothing to draw.
+    longer than that is cut, a session refused: its end is the answer. sessions, session_every: every how many steps a batch is of
+    sessions, the other steps being as if there were none; 1 = sessions only. Raises ``ConfigError`` or ``DataError`` when there is nothing to draw.
     """
 
     def __init__(self, tokenizer: Tokenizer, captions: CaptionSet | None = None,
                  indices: Sequence[int] | np.ndarray | None = None, texts: Iterable[str] | Tokens | None = None, *,
                  batch_size: int, max_len: int, text_every: int = 2, seed: int = 0, pack: bool = False,
                  caption_tokens: Tokens | None = None, sessions: Sessions | None = None, session_every: int = 0) -> None:
-        if batch_size < 1 or max_len < 2 or text_every < 0:
-            raise ConfigError(f"A mixture of batch_size={batch_size}, max_len={max_len}, text_every={text_every} "
-                              "is not possible.", "They start at 1, 2 and 0.")
+        if batch_size < 1 or max_len < 2 or text_every < 0 or session_every < 0:
+            raise ConfigError(f"A mixture of batch_size={batch_size}, max_len={max_len}, text_every={text_every}, "
+                              f"session_every={session_every} is not possible.", "They start at 1, 2, 0 and 0.")
+        if sessions is not None:
+            sessions.check(session_every, max_len)
         self.batch_size, self.max_len, self.text_every, self.seed = batch_size, max_len, text_every, seed
         self.captions = captions
         self.indices = self._caption_indices(captions, indices)

@@ -10,7 +10,7 @@ import pytest
 from bitmar_tiny.data.mixture import IGNORE, Mixture
 from bitmar_tiny.data.sessions import LONGEST, MOST_TOLD, Session, Sessions, read_sessions, write_places
 from bitmar_tiny.data.tokenizer import EOS_TEXT, Tokenizer
-from bitmar_tiny.errors import DataError
+from bitmar_tiny.errors import ConfigError, DataError
 
 BYTES = Tokenizer([*(bytes([b]) for b in range(256)), EOS_TEXT], [])
 SESSIONS = [Session(tuple(f"told {i} {j}" for j in range(1 + i % 4)), f"ask {i}", f" {i}") for i in range(11)]
@@ -48,6 +48,24 @@ def test_kinds_alternate_and_rows_are_rows_of_the_whole_batch():
     assert sorted(order[:11]) == list(range(11)) and not np.array_equal(order[:11], order[11:22])
     three = mixture(session_every=3)
     assert [three.kind_of(s) for s in range(5)] == [(1, 0), (1, 1), (2, 0), (1, 2), (1, 3)]
+
+
+def test_an_answer_begins_behind_the_tokens_of_its_prompt():
+    """Whatever merges across the two: a board reads the prompt alone."""
+    merging = Tokenizer([*(bytes([b]) for b in range(256)), b"ab", b"bc", EOS_TEXT], [(97, 98), (98, 99)])
+    encoded = Sessions.encode(merging, [Session(("abc", "a"), "a", "b"), Session(("b",), "", "abc")])
+    texts = [encoded.texts.flat[a:a + n].tolist() for a, n in zip(encoded.texts.starts, encoded.texts.sizes)]
+    end = merging.eos
+    assert texts == [[256, 99, end], [97, end], [97, 98, end], [98, end], [256, 99, end]]
+    assert encoded.first.tolist() == [0, 3] and encoded.count.tolist() == [3, 2]
+
+
+def test_sessions_that_would_be_cut_or_not_be_seen_are_refused():
+    with pytest.raises(ConfigError, match="session 11 has 10 tokens"):
+        mixture(max_len=9)
+    assert mixture(max_len=10)
+    with pytest.raises(ConfigError, match="session_every=0"):
+        mixture(session_every=0)
 
 
 def test_made_up_sessions_can_be_answered_by_what_was_told_last(tmp_path):
