@@ -29,11 +29,12 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 def load_model(path: Path, preset_name: str | None) -> FrozenModel:
     """The frozen model at ``path``, or random weights of a preset (for size studies and verification), not both."""
     context = click.get_current_context(silent=True)
-    if preset_name and context and context.get_parameter_source("model") == click.core.ParameterSource.COMMANDLINE:
+    named = context is not None and context.get_parameter_source("model") == click.core.ParameterSource.COMMANDLINE
+    if preset_name and named:
         raise ConfigError(f"Both a model ({path}) and --preset {preset_name} were named.", "Leave out one of them.")
     if preset_name:
         return random_model(preset(preset_name))
-    if path == SHIPPED:
+    if path == SHIPPED and not named:
         say_shipped()
     return FrozenModel.load(path)
 

@@ -66,9 +66,10 @@ def command(model: Path, tasks: tuple[str, ...], via: tuple[str, ...], board: st
     """
     from ..evaluate.suite import is_task, open_subject, text_task
 
+    named = click.get_current_context().get_parameter_source("model") == click.core.ParameterSource.COMMANDLINE
     if model != SHIPPED and not model.exists() and is_task(str(model)):     # the first word is a task already
-        model, tasks = default_model(), (str(model), *tasks)
-    if model == SHIPPED:
+        model, tasks, named = default_model(), (str(model), *tasks), False
+    if model == SHIPPED and not named:
         say_shipped()
     subject = open_subject(model)
     if ablate and subject.frozen is None:

@@ -16,7 +16,7 @@ from .common import json_option
 
 
 @click.command()
-@click.option("--preset", "preset_name", default="demo", show_default=True, help="Model preset: demo, pocket or paper.")
+@click.option("--preset", "preset_name", default="demo", show_default=True, help="Model preset: demo, recall, pocket or paper.")
 @click.option("--config", type=click.Path(path_type=Path), help="Model configuration as JSON, instead of a preset.")
 @click.option("--settings", type=click.Path(path_type=Path), help="Training settings as JSON (see docs/training.md).")
 @click.option("--captions", multiple=True, type=click.Path(path_type=Path), help="Captions, a JSON list of strings; repeatable.")
@@ -90,10 +90,12 @@ def command(preset_name: str, config: Path | None, settings: Path | None, captio
 def show_cost(cfg: ModelConfig, tcfg: Any, corpus: Any, steps: int, world: Any, as_json: bool) -> None:
     """Measure and print what a step costs."""
     from ..train.measure import measure
+    from ..train.threads import threads
 
     mixture = corpus.mixture(batch_size=tcfg.batch_size, max_len=tcfg.max_len, text_every=tcfg.text_every, session_every=tcfg.session_every,
                              seed=tcfg.seed)
-    cost = measure(cfg, tcfg, mixture, steps, world)
+    with threads(tcfg.threads):
+        cost = measure(cfg, tcfg, mixture, steps, world)
     if not world.main:
         return
     if as_json:

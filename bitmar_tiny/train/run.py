@@ -54,7 +54,10 @@ def train_run(cfg: ModelConfig, tcfg: TrainConfig, corpus: Corpus, out: Path, re
                           f"Set vocab_size={corpus.tokenizer.vocab_size}.")
     world.rows(tcfg.batch_size)
     record = {"model": cfg.model_dump(), "training": tcfg.model_dump(mode="json"), "tokenizer": corpus.tokenizer.identity,
-              "pictures": len(corpus.train), "text_samples": len(corpus.texts), "data": data or {}}
+              "pictures": len(corpus.train), "text_samples": len(corpus.texts), "sessions": len(corpus.sessions or ()), "data": data or {}}
+    mixture = corpus.mixture(batch_size=tcfg.batch_size, max_len=tcfg.max_len, text_every=tcfg.text_every, session_every=tcfg.session_every,
+                             seed=tcfg.seed)
+    held = corpus.held_out_batches(batch_size=tcfg.batch_size, max_len=tcfg.max_len) if tcfg.holdout_every else []
     if resume and (out / RUN_FILE).is_file():
         _same_run(_read(out / RUN_FILE), record, out)
     if world.main:
@@ -62,9 +65,6 @@ def train_run(cfg: ModelConfig, tcfg: TrainConfig, corpus: Corpus, out: Path, re
             f.write((json.dumps(record, indent=1) + "\n").encode())
         with atomic_file(out / TOKENIZER_FILE) as f:
             f.write(corpus.tokenizer.to_bytes())
-    mixture = corpus.mixture(batch_size=tcfg.batch_size, max_len=tcfg.max_len, text_every=tcfg.text_every, session_every=tcfg.session_every,
-                             seed=tcfg.seed)
-    held = corpus.held_out_batches(batch_size=tcfg.batch_size, max_len=tcfg.max_len) if tcfg.holdout_every else []
     epoch_steps = mixture.batches_per_epoch / tcfg.accumulation
     if tcfg.epochs:
         tcfg = tcfg.model_copy(update={"steps": math.ceil(tcfg.epochs * epoch_steps)})
@@ -83,7 +83,8 @@ def _same_run(there: dict[str, Any], record: dict[str, Any], out: Path) -> None:
     defaults = {"model": {}, "training": TrainConfig().model_dump(mode="json") | then}
     different = [f"{part}.{key}" for part in defaults for key in record[part]
                  if (defaults[part] | there.get(part, {})).get(key) != record[part][key]]
-    if different or any(there.get(k) != record[k] for k in ("tokenizer", "pictures", "text_samples")):
+    there = {"sessions": record["sessions"]} | there                                # runs did not always record how many
+    if different or any(there.get(k) != record[k] for k in ("tokenizer", "pictures", "text_samples", "sessions")):
         raise ConfigError(f"{out}: holds a run of other settings ({', '.join(different) or 'other data'}).",
                           "Choose another folder with -o, or pass --restart to start over.")
 

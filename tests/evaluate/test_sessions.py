@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 
+import pytest
 import torch
 
 from bitmar_tiny.config import ModelConfig
 from bitmar_tiny.data.sessions import Session, read_sessions
+from bitmar_tiny.errors import ConfigError
 from bitmar_tiny.evaluate.sessions import evaluate_sessions
 from bitmar_tiny.pipeline import file_corpus
 from bitmar_tiny.report.evaluation import sessions_table
@@ -30,6 +32,21 @@ def test_a_fact_is_carried_over_episodes(tmp_path):
     found = evaluate_sessions(freeze_run(tmp_path / "run"), read_sessions(path)[::4])
     assert found["on"] > 0.9 and found["off"] <= 0.25 and found["on"] - found["shuffled"] > 0.2
     assert found["by_age"] == {0: [round(found["on"] * 16), 16]}
+
+
+def test_a_run_that_is_refused_leaves_nothing_and_other_sessions_are_another_run(tmp_path):
+    path, out, few = tmp_path / "s.jsonl", tmp_path / "run", SETTINGS.model_copy(update={"steps": 1})
+
+    def start(lines: int, settings: TrainConfig) -> None:
+        path.write_text('["a", ["", "a"]]\n' * lines)
+        train_run(CFG, settings, file_corpus(CFG, (), (), (), tmp_path, sessions=(path,)), out, progress=False)
+
+    with pytest.raises(ConfigError, match="session_every=0"):
+        start(4, few.model_copy(update={"session_every": 0}))
+    start(4, few)
+    start(4, few)
+    with pytest.raises(ConfigError, match="other data"):
+        start(5, few)
 
 
 def test_ages_and_conditions_of_any_model():
