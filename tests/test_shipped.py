@@ -124,6 +124,7 @@ def test_commands_use_it_where_no_model_is_named(tmp_path):
     words = done.stdout.split()
     assert done.returncode == 0 and words[:2] == ["Preheat", "the"] and len(words) > 3
     assert "comes with bitmar-tiny" in done.stderr
+    assert "No MODEL named" not in cli(tmp_path, "generate", "demo", "--prompt", "Preheat the", "--tokens", "1").stderr
     random_model(TINY, 3).save(tmp_path / "model.bitmar")                   # one's own comes first, and this one cannot speak
     done = cli(tmp_path, "generate", "--prompt", "Preheat the")
     assert done.returncode == 2 and "model.bitmar" in done.stderr and "without a tokenizer" in done.stderr

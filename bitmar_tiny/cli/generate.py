@@ -45,6 +45,9 @@ def command(model: Path, image: Path | None, prompt: str, tokens: int, backend: 
     """
     if remember and no_memory:
         raise ConfigError("--remember writes the memory that --no-memory leaves alone.", "Leave out one of them.")
+    if remember and port and port.startswith(("host:", "qemu:")):
+        raise ConfigError("Firmware that is started here ends with this command, and its memory with it.",
+                          "Leave out --remember, or give --store instead of --port.")
     if port:
         leave_out({"backend": "--backend", "board": "--board", "store": "--store"}, "--port lets the firmware on the board write.")
         connection = open_board(port, named_model(model, None, port), baud=baud, record=record_file, patience_s=patience_s, log=show_log)
@@ -98,13 +101,14 @@ def _on_board(board: Board, request: Request, image: Path | None, as_json: bool)
 
 def _print_stream(tokenizer: Tokenizer, prompt: str, stream: Iterator[int]) -> None:
     """Print as tokens come; bytes of an unfinished character wait for the rest."""
-    click.echo(prompt, nl=False)
     new, shown = [], ""
     for token in stream:
+        if not new:
+            click.echo(prompt, nl=False)                     # not before: what cannot begin says so alone
         new.append(token)
         text = tokenizer.decode(new)
         ready = text.rstrip("\N{REPLACEMENT CHARACTER}")
         click.echo(ready[len(shown):], nl=False)
         shown = ready
-    click.echo()
+    click.echo("" if new else prompt)
 

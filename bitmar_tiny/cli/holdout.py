@@ -38,6 +38,8 @@ def command(run: Path, data: Path | None, as_json: bool) -> None:
         raise DataError(f"{run}: the run does not say where its data is.", "Name the folder of the demo data with --data.")
     corpus = run_corpus(ModelConfig.parse(record["model"], str(run)), tcfg, source)
     mixtures = corpus.held_out_batches(batch_size=tcfg.batch_size, max_len=tcfg.max_len)
+    if not mixtures:
+        raise DataError(f"{run}: nothing was held out of this run.", "Sessions are asked with: bitmar-tiny eval MODEL sessions=FILE")
     report = compare_activations(model, mixtures) | {"steps": record["steps"]}
     if as_json:
         print_json(report)

@@ -126,7 +126,7 @@ class Mixture:
         self._episodes = None if sessions is None else _Streams.cut(sessions.texts, max_len, True, False, tokenizer.eos)
         for kind, what in ((_CAPTION, "captions"), (_TEXT, "text"), (_SESSION, "sessions")):
             if self._drawn(kind) and not len(self._streams[kind]):
-                raise DataError(f"There is no {what} to train on.", "Give some, or set text_every (0 captions only, 1 text only) and "
+                raise DataError(f"There is nothing to train on: no {what}.", "Give some, or set text_every (0 captions only, 1 text only) and "
                                 "session_every (0 none, 1 sessions only) to what there is.")
         # Two epochs of each kind: a batch may straddle the border between epochs.
         self._order = lru_cache(maxsize=4)(self._permutation)

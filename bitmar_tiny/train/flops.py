@@ -1,4 +1,4 @@
-"""Floating-point operations of a training step, from the shapes: what the model needs, padding not counted."""
+"""Floating-point operations of a training step, from the shapes: what the streams need; padding and episodes for the memory are not counted."""
 
 from __future__ import annotations
 

@@ -58,9 +58,16 @@ def test_what_cannot_be_remembered_is_refused(model, tmp_path):
         list(by_golden(model, Request(store=path)))
     with pytest.raises(ConfigError, match="no store"):
         list(by_torch(model, Request(store=path)))
-    for options, words in ((["--remember"], "needs a store"), (["--remember", "--no-memory", "--store", str(path)], "leaves alone")):
+    for options, words in ((["--remember"], "needs a store"), (["--remember", "--no-memory", "--store", str(path)], "leaves alone"),
+                           (["--remember", "--port", "host:"], "ends with this command")):
         error = CliRunner().invoke(command, [str(file), *options]).exception
         assert isinstance(error, ConfigError) and words in str(error) + (error.hint or "")
+
+
+def test_a_store_that_cannot_be_used_is_all_that_is_said(model, tmp_path):
+    model.save(tmp_path / "m.bitmar")
+    done = CliRunner().invoke(command, [str(tmp_path / "m.bitmar"), "--store", str(tmp_path / "none"), "--prompt", "asked"])
+    assert isinstance(done.exception, StoreError) and "asked" not in done.output
 
 
 def test_shipped_models_have_names(tmp_path, monkeypatch):
