@@ -74,6 +74,7 @@ def test_runs_from_before_a_setting_existed_go_on(tmp_path):
            "contrastive_weight", "contrastive_temperature", "memory_weight", "writes_per_batch", "text_every", "max_len", "augment_shift",
            "checkpoint_every", "float_twin"}
     there = record | {"training": {k: v for k, v in record["training"].items() if k in old}}
-    _same_run(there, record, tmp_path)
+    now = record | {"sessions": 0}
+    _same_run(there, now, tmp_path)
     with pytest.raises(ConfigError, match="training.controller"):
-        _same_run(there, record | {"training": record["training"] | {"controller": True}}, tmp_path)
+        _same_run(there, now | {"training": record["training"] | {"controller": True}}, tmp_path)
