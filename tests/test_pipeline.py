@@ -68,8 +68,9 @@ def test_the_papers_recipe():
 
 
 def test_runs_from_before_a_setting_existed_go_on(tmp_path):
-    """What a run's record does not name had its default."""
-    record = {"model": {"a": 1}, "training": TrainConfig.for_preset("demo").model_dump(mode="json"), "tokenizer": "x", "pictures": 1, "text_samples": 1}
+    """What a run's record does not name had its default, or what runs did then."""
+    settings = TrainConfig.for_preset("demo").model_dump(mode="json") | {"write_gradient": False}         # what runs did before it existed
+    record = {"model": {"a": 1}, "training": settings, "tokenizer": "x", "pictures": 1, "text_samples": 1}
     old = {"seed", "steps", "batch_size", "accumulation", "lr", "weight_decay", "warmup", "restart_steps", "restart_mult", "min_lr", "clip", "dropout",
            "contrastive_weight", "contrastive_temperature", "memory_weight", "writes_per_batch", "text_every", "max_len", "augment_shift",
            "checkpoint_every", "float_twin"}
