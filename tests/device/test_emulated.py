@@ -66,13 +66,17 @@ def test_a_command_that_is_told_to_end_clears_away(tmp_path, number):
     need("host")
     made = tmp_path / "tmp"
     made.mkdir()
-    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\nfrom bitmar_tiny.cli.app import main; main()"
+    code = ("import signal; signal.signal(signal.SIGINT, signal.default_int_handler); signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
+            "from bitmar_tiny.cli.app import main; main()")                     # whoever started the tests may ignore them (nohup)
     with subprocess.Popen([sys.executable, "-c", code, "verify", "--preset", "demo", "--port", "host:", "--tokens", "100000"], stderr=subprocess.DEVNULL,
                           env=os.environ | {"TMPDIR": str(made)}) as command:
-        while not list(made.glob("bitmar-*")) and command.poll() is None:
-            time.sleep(0.02)
-        command.send_signal(number)
-        assert command.wait(GONE_S) == 128 + number
+        try:
+            while not list(made.glob("bitmar-*")) and command.poll() is None:
+                time.sleep(0.02)
+            command.send_signal(number)
+            assert command.wait(GONE_S) == 128 + number
+        finally:
+            command.kill()
     assert not list(made.iterdir())
 
 
