@@ -84,7 +84,7 @@ def test_verify_and_info(frozen):
     assert [v["exact"] for v in report["verdicts"]] == [True] * len(report["verdicts"]) and len(report["verdicts"]) >= 2
     info = json.loads(cli("info", frozen, "--json").stdout)[0]
     assert info["sha256"] == report["model_sha256"] and info["provenance"]["steps"] == 4
-    assert {"name": "vision.w1", "kind": "ternary", "shape": [384, 768]} in info["tensors"]
+    assert {"name": "vision.w1", "kind": "ternary", "shape": [TINY.vision_hidden, 768]} in info["tensors"]
 
 
 def test_a_head_of_five_weights_a_byte(tmp_path):

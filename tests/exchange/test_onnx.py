@@ -20,7 +20,8 @@ from bitmar_tiny.exchange.model import graphs
 from bitmar_tiny.exchange.onnx_export import GRAPHS, WEIGHTS, props
 from bitmar_tiny.exchange.onnx_writer import DOMAIN
 from bitmar_tiny.exchange.seal import BLANK, seal
-from bitmar_tiny.frozen import random_model, with_small_token_table
+from bitmar_tiny.frozen import random_model
+from bitmar_tiny.smaller import with_small_token_table
 from bitmar_tiny.verify.script import standard
 from exchange.exchange_support import check_shipped, check_taps, exported, short_script
 

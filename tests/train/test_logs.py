@@ -152,8 +152,8 @@ def test_holdout_is_the_whole_of_it_and_exact_equals_golden_arithmetic():
 
 def test_a_loss_that_is_no_number_stops_with_a_sentence(tmp_path):
     class Bad(Toy):
-        def batch(self, step):
-            b = super().batch(step)
+        def batch(self, step, rows=slice(None)):
+            b = super().batch(step, rows)
             if b.images is not None and step == 4:
                 b.images[0, 0, 0] = np.nan
             return b
