@@ -55,11 +55,11 @@ def train_run(cfg: ModelConfig, tcfg: TrainConfig, corpus: Corpus, out: Path, re
     world.rows(tcfg.batch_size)
     record = {"model": cfg.model_dump(), "training": tcfg.model_dump(mode="json"), "tokenizer": corpus.tokenizer.identity,
               "pictures": len(corpus.train), "text_samples": len(corpus.texts), "sessions": len(corpus.sessions or ()), "data": data or {}}
+    if resume and (out / RUN_FILE).is_file():
+        _same_run(_read(out / RUN_FILE), record, out)
     mixture = corpus.mixture(batch_size=tcfg.batch_size, max_len=tcfg.max_len, text_every=tcfg.text_every, session_every=tcfg.session_every,
                              seed=tcfg.seed)
     held = corpus.held_out_batches(batch_size=tcfg.batch_size, max_len=tcfg.max_len) if tcfg.holdout_every else []
-    if resume and (out / RUN_FILE).is_file():
-        _same_run(_read(out / RUN_FILE), record, out)
     if world.main:
         with atomic_file(out / RUN_FILE) as f:
             f.write((json.dumps(record, indent=1) + "\n").encode())
