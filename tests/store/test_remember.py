@@ -74,5 +74,8 @@ def test_shipped_models_have_names(tmp_path, monkeypatch):
     """A bare name that is nothing here is a model of the package; what is here comes first."""
     monkeypatch.chdir(tmp_path)
     assert by_name(Path("demo")) == SHIPPED and by_name(Path("nothing")) == Path("nothing") and by_name(Path("x/demo")) == Path("x/demo")
-    (tmp_path / "demo").mkdir()
-    assert by_name(Path("demo")) == Path("demo")
+    (tmp_path / "demo").mkdir()                              # what `make demo` leaves behind is no model
+    assert by_name(Path("demo")) == SHIPPED
+    (tmp_path / "demo" / "run.json").touch()
+    (tmp_path / "recall").touch()
+    assert by_name(Path("demo")) == Path("demo") and by_name(Path("recall")) == Path("recall")
