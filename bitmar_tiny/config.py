@@ -37,7 +37,9 @@ class StrictModel(BaseModel):
         try:
             return cls(**values)
         except ValidationError as error:
-            first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")   # a typo explains the rest
+            first = min(
+                error.errors(), key=lambda e: e["type"] != "extra_forbidden"
+            )  # a typo explains the rest
             key = ".".join(str(part) for part in first["loc"])
             if first["type"] == "extra_forbidden":
                 near = difflib.get_close_matches(key, cls.model_fields, n=1)
@@ -64,8 +66,13 @@ class ModelConfig(StrictModel):
     d_model: int = Field(128, ge=4, le=MAX_REDUCTION)
     n_heads: int = Field(4, ge=1)
     n_encoder_layers: int = Field(4, ge=1, le=64)
-    n_fusion_layers: int = Field(1, ge=1, le=16, description="cross-attention layers; from the second on, what the "
-                                 "model looks for depends on what it has seen")
+    n_fusion_layers: int = Field(
+        1,
+        ge=1,
+        le=16,
+        description="cross-attention layers; from the second on, what the "
+        "model looks for depends on what it has seen",
+    )
     n_decoder_layers: int = Field(4, ge=1, le=64)
     d_ffn: int = Field(512, ge=4, le=MAX_REDUCTION)
     ffn_activation: Literal["relu", "relu2"] = "relu2"
@@ -84,7 +91,7 @@ class ModelConfig(StrictModel):
     ternary_threshold: float = Field(0.5, gt=0, lt=2, description="in units of mean |W|")
 
     @model_validator(mode="after")
-    def _shapes_agree(self) -> "ModelConfig":
+    def _shapes_agree(self) -> ModelConfig:
         if self.d_model % self.n_heads:
             raise ValueError(f"d_model={self.d_model} is not a multiple of n_heads={self.n_heads}")
         if self.context > MAX_CONTEXT:
@@ -93,7 +100,9 @@ class ModelConfig(StrictModel):
                 "attention-weighted values could overflow; reduce window"
             )
         if self.image_pool == 2 and math.isqrt(self.image_tokens) ** 2 != self.image_tokens:
-            raise ValueError(f"image_pool=2 needs a square grid, and image_tokens={self.image_tokens} is none")
+            raise ValueError(
+                f"image_pool=2 needs a square grid, and image_tokens={self.image_tokens} is none"
+            )
         return self
 
     @property
@@ -115,12 +124,34 @@ PRESETS: dict[str, ModelConfig] = {
     "paper": ModelConfig(name="paper", image_tokens=49, image_pool=2),
     "pocket": ModelConfig(name="pocket", window=252, memory_slots=256, image_tokens=16),
     "demo": ModelConfig(
-        name="demo", vocab_size=4096, n_heads=8, n_encoder_layers=1, n_fusion_layers=4, n_decoder_layers=2,
-        window=60, n_positions=64, image_tokens=21, memory_slots=128, read_every=16,
+        name="demo",
+        vocab_size=4096,
+        n_heads=8,
+        n_encoder_layers=1,
+        n_fusion_layers=4,
+        n_decoder_layers=2,
+        window=60,
+        n_positions=64,
+        image_tokens=21,
+        memory_slots=128,
+        read_every=16,
     ),
     "recall": ModelConfig(
-        name="recall", vocab_size=384, d_model=64, n_heads=2, n_encoder_layers=1, n_decoder_layers=1, d_ffn=128, n_sinks=2, window=30,
-        n_positions=32, vision_hidden=8, image_tokens=1, memory_slots=16, read_every=1, write_rate=1.0,
+        name="recall",
+        vocab_size=384,
+        d_model=64,
+        n_heads=2,
+        n_encoder_layers=1,
+        n_decoder_layers=1,
+        d_ffn=128,
+        n_sinks=2,
+        window=30,
+        n_positions=32,
+        vision_hidden=8,
+        image_tokens=1,
+        memory_slots=16,
+        read_every=1,
+        write_rate=1.0,
     ),
 }
 

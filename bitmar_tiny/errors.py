@@ -1,15 +1,15 @@
 """One error tree. Everything a user can cause ends here, and the CLI turns it into one sentence.
 
-    BitmarError            what, where            (+ hint: the fix)
-    ├── ConfigError        a configuration value or key
-    ├── DataError          an input file: missing, corrupt, of the wrong shape
-    ├── FrozenError        a frozen model file that is not one, or is damaged
-    ├── StoreError         a memory store that is missing, damaged or another model's
-    ├── FitError           a model that a board cannot hold
-    ├── ToolError          a compiler or emulator that is missing or failed
-    │   └── ProcessorError a kernel family whose instructions this processor lacks
-    ├── DeviceError        a board, or the port it is on, that does not do what it should
-    └── VerifyError        a target that differs from the golden model
+BitmarError            what, where            (+ hint: the fix)
+├── ConfigError        a configuration value or key
+├── DataError          an input file: missing, corrupt, of the wrong shape
+├── FrozenError        a frozen model file that is not one, or is damaged
+├── StoreError         a memory store that is missing, damaged or another model's
+├── FitError           a model that a board cannot hold
+├── ToolError          a compiler or emulator that is missing or failed
+│   └── ProcessorError a kernel family whose instructions this processor lacks
+├── DeviceError        a board, or the port it is on, that does not do what it should
+└── VerifyError        a target that differs from the golden model
 """
 
 from __future__ import annotations

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, Iterable, Iterator, Sequence
+from typing import BinaryIO
 
 from .errors import BitmarError, DataError
 
 
 @contextlib.contextmanager
-def atomic_file(path: Path | str, error: type[BitmarError] = DataError, make_folder: bool = True) -> Iterator[BinaryIO]:
+def atomic_file(
+    path: Path | str, error: type[BitmarError] = DataError, make_folder: bool = True
+) -> Iterator[BinaryIO]:
     """Open a temporary neighbour for writing bytes; it becomes ``path`` only if the block succeeds.
 
     The file and its folder are synced. ``error`` is raised, in one sentence, when the disk refuses or ``path`` is anything
@@ -19,7 +22,10 @@ def atomic_file(path: Path | str, error: type[BitmarError] = DataError, make_fol
     """
     path = Path(path)
     if path.exists() and not path.is_file():
-        raise error(f"{path}: is a {'folder' if path.is_dir() else 'device or a pipe'}, not a file.", "Choose another name.")
+        raise error(
+            f"{path}: is a {'folder' if path.is_dir() else 'device or a pipe'}, not a file.",
+            "Choose another name.",
+        )
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         if make_folder:
@@ -35,8 +41,10 @@ def atomic_file(path: Path | str, error: type[BitmarError] = DataError, make_fol
         os.fsync(folder)
         os.close(folder)
     except OSError as problem:
-        raise error(f"{path}: cannot be written ({problem.strerror or problem}).",
-                    "Check that the folder exists, is writable and has room.") from None
+        raise error(
+            f"{path}: cannot be written ({problem.strerror or problem}).",
+            "Check that the folder exists, is writable and has room.",
+        ) from None
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
@@ -49,17 +57,22 @@ def sweep(folder: Path | str) -> None:
             path.unlink()
 
 
-def write_device(path: Path, stages: Iterable[Sequence[tuple[int, bytes]]], error: type[BitmarError] = DataError) -> None:
+def write_device(
+    path: Path, stages: Iterable[Sequence[tuple[int, bytes]]], error: type[BitmarError] = DataError
+) -> None:
     """Write bytes at offsets of a block device, in stages: all of one lasts before the next begins. ``error``, in one sentence, if the
     device is too small, mounted or refuses; too small, nothing is written."""
     stages = [list(stage) for stage in stages]
     needed = max(offset + len(data) for stage in stages for offset, data in stage)
     try:
-        device = os.open(path, os.O_RDWR | os.O_EXCL)       # of a block device: not while it is mounted
+        device = os.open(path, os.O_RDWR | os.O_EXCL)  # of a block device: not while it is mounted
         with open(device, "r+b") as stream:
             size = stream.seek(0, os.SEEK_END)
             if size < needed:
-                raise error(f"{path}: has {size:,} bytes, {needed:,} are needed.", "Choose a larger card or partition.")
+                raise error(
+                    f"{path}: has {size:,} bytes, {needed:,} are needed.",
+                    "Choose a larger card or partition.",
+                )
             for stage in stages:
                 for offset, data in stage:
                     stream.seek(offset)
@@ -67,5 +80,7 @@ def write_device(path: Path, stages: Iterable[Sequence[tuple[int, bytes]]], erro
                 stream.flush()
                 os.fsync(stream.fileno())
     except OSError as problem:
-        raise error(f"{path}: cannot be written ({problem.strerror or problem}).",
-                    "Check that it is not mounted, not write-protected, and that you may write to it.") from None
+        raise error(
+            f"{path}: cannot be written ({problem.strerror or problem}).",
+            "Check that it is not mounted, not write-protected, and that you may write to it.",
+        ) from None

@@ -63,39 +63,52 @@ class FrozenModel:
         for name, (dtype, shape) in expected.items():
             a = self.arrays[name]
             if a.dtype.name != dtype or a.shape != shape:
-                raise FrozenError(f"{where}: tensor '{name}' is {a.dtype.name}{list(a.shape)}, "
-                                  f"the configuration needs {dtype}{list(shape)}.")
+                raise FrozenError(
+                    f"{where}: tensor '{name}' is {a.dtype.name}{list(a.shape)}, "
+                    f"the configuration needs {dtype}{list(shape)}."
+                )
             _check_values(name, a, where)
 
     def save(self, path: Path | str) -> str:
         """Validate and write atomically (temporary name, fsync, rename). Returns the digest."""
         self.validate()
         path = Path(path)
-        on_disk = {_disk_name(n): (pack_trits(a) if n.endswith(".trits") else np.array(a, order="C"))
-                   for n, a in self.arrays.items()}
+        on_disk = {
+            _disk_name(n): (pack_trits(a) if n.endswith(".trits") else np.array(a, order="C"))
+            for n, a in self.arrays.items()
+        }
         if self.tokenizer:
             on_disk[TOKENIZER_KEY] = np.frombuffer(self.tokenizer, np.uint8)
         digest = self.digest
-        meta = {"format": FORMAT, "version": str(VERSION), "digest": digest,
-                "config": self.config.model_dump_json(), "provenance": json.dumps(self.provenance)}
+        meta = {
+            "format": FORMAT,
+            "version": str(VERSION),
+            "digest": digest,
+            "config": self.config.model_dump_json(),
+            "provenance": json.dumps(self.provenance),
+        }
         with atomic_file(path, FrozenError) as f:
             f.write(safetensors_save(on_disk, meta))
         return digest
 
     @classmethod
-    def load(cls, path: Path | str) -> "FrozenModel":
+    def load(cls, path: Path | str) -> FrozenModel:
         """Read and validate a frozen model; every fault is one ``FrozenError`` sentence."""
         path = Path(path)
         if not path.is_file():
-            raise FrozenError(f"{path}: there is no such file.",
-                              "Train one with 'bitmar-tiny train', or pass the path of a .bitmar file.")
+            raise FrozenError(
+                f"{path}: there is no such file.",
+                "Train one with 'bitmar-tiny train', or pass the path of a .bitmar file.",
+            )
         try:
             with safe_open(path, framework="numpy") as f:
                 meta = f.metadata() or {}
                 disk = {name: f.get_tensor(name) for name in f.keys()}
         except (SafetensorError, OSError, ValueError, TypeError, KeyError, OverflowError) as error:
-            raise FrozenError(f"{path}: damaged or not a frozen model ({str(error).splitlines()[0]}).",
-                              "Freeze the model again or copy the file again.") from None
+            raise FrozenError(
+                f"{path}: damaged or not a frozen model ({str(error).splitlines()[0]}).",
+                "Freeze the model again or copy the file again.",
+            ) from None
         config, provenance = _read_metadata(meta, path)
         tokenizer = disk.pop(TOKENIZER_KEY, np.zeros(0, np.uint8))
         widths = {f"{s.name}.trits": s.shape[1] for s in tensor_table(config) if s.kind == "ternary"}
@@ -108,18 +121,24 @@ class FrozenModel:
         model = cls(config, arrays, tokenizer.tobytes(), provenance)
         model.validate(str(path))
         if model.digest != meta.get("digest"):
-            raise FrozenError(f"{path}: the content does not match its SHA-256; the file was changed or damaged.",
-                              "Freeze the model again or copy the file again.")
+            raise FrozenError(
+                f"{path}: the content does not match its SHA-256; the file was changed or damaged.",
+                "Freeze the model again or copy the file again.",
+            )
         return model
 
 
 def _read_metadata(meta: dict[str, str], path: Path) -> tuple[ModelConfig, dict]:
     if meta.get("format") != FORMAT:
-        raise FrozenError(f"{path}: a safetensors file, but not a frozen bitmar-tiny model.",
-                          "Make one with 'bitmar-tiny freeze'.")
+        raise FrozenError(
+            f"{path}: a safetensors file, but not a frozen bitmar-tiny model.",
+            "Make one with 'bitmar-tiny freeze'.",
+        )
     if meta.get("version") != str(VERSION):
-        raise FrozenError(f"{path}: frozen format version {meta.get('version')}, this program reads {VERSION}.",
-                          "Use the matching bitmar-tiny, or freeze the model again.")
+        raise FrozenError(
+            f"{path}: frozen format version {meta.get('version')}, this program reads {VERSION}.",
+            "Use the matching bitmar-tiny, or freeze the model again.",
+        )
     try:
         config = ModelConfig.parse(json.loads(meta["config"]), str(path))
         return config, json.loads(meta["provenance"])
@@ -133,15 +152,19 @@ def _unpack_checked(a: np.ndarray, width: int | None, name: str, path: Path) -> 
     if width is None:
         raise FrozenError(f"{path}: tensor '{name}' does not belong to this configuration.")
     if a.dtype != np.uint8 or a.ndim != 2 or a.shape[1] != -(-width // 4):
-        raise FrozenError(f"{path}: packed tensor '{name}' is {a.dtype.name}{list(a.shape)}, not {width} trits a row.")
+        raise FrozenError(
+            f"{path}: packed tensor '{name}' is {a.dtype.name}{list(a.shape)}, not {width} trits a row."
+        )
     return unpack_trits(a, width)
 
 
 def _check_values(name: str, a: np.ndarray, where: str) -> None:
     if a.dtype == np.float32:
         if not np.isfinite(a).all():
-            raise FrozenError(f"{where}: tensor '{name}' holds NaN or infinity.",
-                              "Training diverged: lower the learning rate and train again.")
+            raise FrozenError(
+                f"{where}: tensor '{name}' holds NaN or infinity.",
+                "Training diverged: lower the learning rate and train again.",
+            )
         if name.endswith((".scale", ".scales")) and ((a < 0).any() or (a > 2.0**20).any()):
             raise FrozenError(f"{where}: tensor '{name}' holds a scale outside [0, 2^20].")
         if np.abs(a).max(initial=0) > 2.0**20:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterator
 
 import numpy as np
 
@@ -91,15 +91,21 @@ def by_c(frozen: FrozenModel, request: Request, board_name: str) -> Iterator[int
     from codegen.emit import emit
 
     board = load_board(board_name)
-    runner(board)                                 # complain before the work
+    runner(board)  # complain before the work
     if board.os != "linux":
-        raise ConfigError(f"The program for {board.name} only replays traces.", "Choose a Linux board, host for example.")
+        raise ConfigError(
+            f"The program for {board.name} only replays traces.", "Choose a Linux board, host for example."
+        )
     if request.store is not None:
         MemoryStore.open(request.store, frozen.digest)
     with tempfile.TemporaryDirectory() as folder:
-        project = emit(frozen, board, Path(folder) / "project", memory="auto" if request.store is None else "sd")
+        project = emit(
+            frozen, board, Path(folder) / "project", memory="auto" if request.store is None else "sd"
+        )
         program = build(project.path, board, project.family)
-        done = subprocess.run([*program.command, "generate", *_arguments(request, Path(folder))], capture_output=True, text=True)
+        done = subprocess.run(
+            [*program.command, "generate", *_arguments(request, Path(folder))], capture_output=True, text=True
+        )
         if done.returncode:
             raise ToolError(f"The program for {board.name} failed: {done.stderr.strip()}.")
         n_prompt = len(Tokenizer.from_bytes(frozen.tokenizer).encode(request.prompt))
@@ -108,8 +114,19 @@ def by_c(frozen: FrozenModel, request: Request, board_name: str) -> Iterator[int
 
 def _arguments(request: Request, folder: Path) -> list[str]:
     """A request as the C program takes it; the picture goes into a file in ``folder``."""
-    arguments = ["--ids", "--prompt", request.prompt, "--tokens", str(request.limit), "--temperature", str(request.temperature),
-                 "--top-k", str(request.top_k), "--seed", str(request.seed)]
+    arguments = [
+        "--ids",
+        "--prompt",
+        request.prompt,
+        "--tokens",
+        str(request.limit),
+        "--temperature",
+        str(request.temperature),
+        "--top-k",
+        str(request.top_k),
+        "--seed",
+        str(request.seed),
+    ]
     if request.picture is not None:
         path = folder / "image.f32"
         path.write_bytes(np.ascontiguousarray(request.picture, "<f4").tobytes())

@@ -1,14 +1,14 @@
 """Data goes one way: every stage of the main job is one function here.
 
-    prepare_data -> training_data -> train -> freeze -> emit -> build -> verify -> caption
+prepare_data -> training_data -> train -> freeze -> emit -> build -> verify -> caption
 """
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Sequence
 
 import numpy as np
 
@@ -49,32 +49,68 @@ class Corpus:
     held_out_texts: Tokens
     sessions: Sessions | None = None
 
-    def mixture(self, *, batch_size: int, max_len: int, text_every: int, session_every: int, seed: int) -> Mixture:
+    def mixture(
+        self, *, batch_size: int, max_len: int, text_every: int, session_every: int, seed: int
+    ) -> Mixture:
         """The training batches."""
-        return Mixture(self.tokenizer, self.captions, self.train, self.texts, batch_size=batch_size, max_len=max_len,
-                       text_every=text_every, seed=seed, caption_tokens=self.caption_tokens, sessions=self.sessions,
-                       session_every=session_every)
+        return Mixture(
+            self.tokenizer,
+            self.captions,
+            self.train,
+            self.texts,
+            batch_size=batch_size,
+            max_len=max_len,
+            text_every=text_every,
+            seed=seed,
+            caption_tokens=self.caption_tokens,
+            sessions=self.sessions,
+            session_every=session_every,
+        )
 
     def held_out_batches(self, *, batch_size: int, max_len: int) -> list[Mixture]:
         """What was held out, captions and text apart, each to be read for one epoch."""
-        return [Mixture(self.tokenizer, self.captions, self.held_out, self.held_out_texts, batch_size=min(batch_size, n), max_len=max_len,
-                        text_every=every, caption_tokens=self.caption_tokens)
-                for every, n in ((0, len(self.held_out)), (1, len(self.held_out_texts))) if n]
+        return [
+            Mixture(
+                self.tokenizer,
+                self.captions,
+                self.held_out,
+                self.held_out_texts,
+                batch_size=min(batch_size, n),
+                max_len=max_len,
+                text_every=every,
+                caption_tokens=self.caption_tokens,
+            )
+            for every, n in ((0, len(self.held_out)), (1, len(self.held_out_texts)))
+            if n
+        ]
 
 
-def demo_corpus(folder: Path, cfg: ModelConfig, progress: Callable[[int, int], None] | None = None,
-                styles: Sequence[Path] = ()) -> Corpus:
+def demo_corpus(
+    folder: Path,
+    cfg: ModelConfig,
+    progress: Callable[[int, int], None] | None = None,
+    styles: Sequence[Path] = (),
+) -> Corpus:
     """The data that installs from pip: OpenMoji pictures with their names, Wikipedia and Wikibooks text.
 
     styles: folders of further emoji styles (``data.iconify``), for a longer run, which reads more text, too.
     """
-    captions, splits = load_openmoji(prepare_openmoji(folder, cfg.image_inputs, progress=progress, styles=styles))
+    captions, splits = load_openmoji(
+        prepare_openmoji(folder, cfg.image_inputs, progress=progress, styles=styles)
+    )
     held_out = set(splits["holdout"])
     texts = list(read_lines(prepare_text(folder, max_bytes=LONG_TEXT_BYTES if styles else DEMO_TEXT_BYTES)))
     train = [i for i in range(len(captions.captions)) if i not in held_out]
     tokenizer = Tokenizer.gpt2().prune(texts, cfg.vocab_size, keep_text=[captions.captions[i] for i in train])
-    return Corpus(tokenizer, captions, Tokens.encode(tokenizer, captions.captions), train, sorted(held_out),
-                  Tokens.encode(tokenizer, texts), Tokens.encode(tokenizer, read_lines(folder, ".dev")))
+    return Corpus(
+        tokenizer,
+        captions,
+        Tokens.encode(tokenizer, captions.captions),
+        train,
+        sorted(held_out),
+        Tokens.encode(tokenizer, texts),
+        Tokens.encode(tokenizer, read_lines(folder, ".dev")),
+    )
 
 
 def recall_corpus(folder: Path, cfg: ModelConfig) -> Corpus:
@@ -84,9 +120,19 @@ def recall_corpus(folder: Path, cfg: ModelConfig) -> Corpus:
     return file_corpus(cfg, (), (), (), folder, sessions=(folder / "places.jsonl",))
 
 
-def file_corpus(cfg: ModelConfig, captions: Sequence[Path], features: Sequence[Path], texts: Sequence[Path], folder: Path, *,
-                sessions: Sequence[Path] = (), caption_budget: int = 0, text_budget: int = 0, hold_out: int = 0,
-                progress: Callable[[int, int], None] | None = None) -> Corpus:
+def file_corpus(
+    cfg: ModelConfig,
+    captions: Sequence[Path],
+    features: Sequence[Path],
+    texts: Sequence[Path],
+    folder: Path,
+    *,
+    sessions: Sequence[Path] = (),
+    caption_budget: int = 0,
+    text_budget: int = 0,
+    hold_out: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Corpus:
     """The paper's formats: captions as JSON lists with .npy features, BabyLM text files, tokenised once into ``folder``; and sessions.
 
     hold_out: tokens kept out of training, half of them captions where there are both (0: every 20th picture, no text);
@@ -95,12 +141,17 @@ def file_corpus(cfg: ModelConfig, captions: Sequence[Path], features: Sequence[P
     """
     pictures = CaptionSet.load_all(captions, features) if captions else None
     if pictures is not None and pictures.n_vectors != cfg.image_inputs:
-        raise ConfigError(f"{features[0]}: {pictures.n_vectors} vectors per image, the model takes {cfg.image_inputs}.",
-                          f"Set image_tokens={pictures.n_vectors // cfg.image_pool**2}.")
+        raise ConfigError(
+            f"{features[0]}: {pictures.n_vectors} vectors per image, the model takes {cfg.image_inputs}.",
+            f"Set image_tokens={pictures.n_vectors // cfg.image_pool**2}.",
+        )
     told = [session for path in sessions for session in read_sessions(path)]
     tokenizer = Tokenizer.gpt2()
     if cfg.vocab_size != tokenizer.vocab_size:
-        lines = itertools.chain((line for path in texts for line in read_lines(path)), (text for session in told for text in session.texts))
+        lines = itertools.chain(
+            (line for path in texts for line in read_lines(path)),
+            (text for session in told for text in session.texts),
+        )
         tokenizer = tokenizer.prune(lines, cfg.vocab_size, keep_text=_spelled(pictures))
     caption_tokens = build_tokens(tokenizer, captions, folder, captions=True, progress=progress)
     text_tokens = build_tokens(tokenizer, texts, folder, progress=progress)
@@ -112,11 +163,25 @@ def file_corpus(cfg: ModelConfig, captions: Sequence[Path], features: Sequence[P
         rows = np.arange(len(caption_tokens))
         train, held = rows[rows % HELD_OUT_EVERY > 0], rows[::HELD_OUT_EVERY]
     text_train, text_held = split(text_tokens, share, text_budget)
-    for what, left in (("captions", len(train) or not len(caption_tokens)), ("text", len(text_train) or not len(text_tokens))):
+    for what, left in (
+        ("captions", len(train) or not len(caption_tokens)),
+        ("text", len(text_train) or not len(text_tokens)),
+    ):
         if not left:
-            raise ConfigError(f"A hold-out of {hold_out:,} tokens leaves no {what} to train on.", "Set a smaller holdout_tokens.")
-    return Corpus(tokenizer, pictures, caption_tokens, train, held, text_tokens.take(text_train),
-                  text_tokens.take(text_held), Sessions.encode(tokenizer, told) if told else None)
+            raise ConfigError(
+                f"A hold-out of {hold_out:,} tokens leaves no {what} to train on.",
+                "Set a smaller holdout_tokens.",
+            )
+    return Corpus(
+        tokenizer,
+        pictures,
+        caption_tokens,
+        train,
+        held,
+        text_tokens.take(text_train),
+        text_tokens.take(text_held),
+        Sessions.encode(tokenizer, told) if told else None,
+    )
 
 
 def _spelled(pictures: CaptionSet | None) -> list[str] | None:

@@ -19,7 +19,10 @@ def with_small_token_table(model: FrozenModel) -> FrozenModel:
     codes, scales = model.arrays["token_table.codes"], model.arrays["token_table.scales"]
     top = np.abs(codes).max(1).astype(np.float32)
     small = nm.rne(codes * (nm.CODE4_MAX / np.maximum(top, 1))[:, None].astype(np.float32)).astype(np.int8)
-    arrays = model.arrays | {"token_table.codes": small, "token_table.scales": scales * top / np.float32(nm.CODE4_MAX)}
+    arrays = model.arrays | {
+        "token_table.codes": small,
+        "token_table.scales": scales * top / np.float32(nm.CODE4_MAX),
+    }
     return FrozenModel(model.config, arrays, model.tokenizer, model.provenance | {"token_bits": 4})
 
 
@@ -30,9 +33,14 @@ def with_window(model: FrozenModel, window: int) -> FrozenModel:
     """
     cfg = model.config
     if not 1 <= window <= cfg.window:
-        raise ConfigError(f"A window of {window} cannot be cut from one of {cfg.window}.", f"Choose one from 1 to {cfg.window}.")
+        raise ConfigError(
+            f"A window of {window} cannot be cut from one of {cfg.window}.",
+            f"Choose one from 1 to {cfg.window}.",
+        )
     config = ModelConfig.parse(cfg.model_dump() | {"window": window}, "window")
-    return FrozenModel(config, model.arrays, model.tokenizer, model.provenance | {"window_cut_from": cfg.window})
+    return FrozenModel(
+        config, model.arrays, model.tokenizer, model.provenance | {"window_cut_from": cfg.window}
+    )
 
 
 def with_vocabulary(model: FrozenModel, size: int) -> FrozenModel:
@@ -44,10 +52,19 @@ def with_vocabulary(model: FrozenModel, size: int) -> FrozenModel:
     """
     cfg, a = model.config, model.arrays
     if not MIN_VOCAB <= size <= cfg.vocab_size:
-        raise ConfigError(f"A vocabulary of {size} tokens cannot be cut from one of {cfg.vocab_size}.",
-                          f"Choose a size from {MIN_VOCAB} to {cfg.vocab_size}.")
-    kept = [*range(size - 1), cfg.vocab_size - 1]        # Tokenizer.prune without texts: a merge joins earlier tokens only
+        raise ConfigError(
+            f"A vocabulary of {size} tokens cannot be cut from one of {cfg.vocab_size}.",
+            f"Choose a size from {MIN_VOCAB} to {cfg.vocab_size}.",
+        )
+    kept = [
+        *range(size - 1),
+        cfg.vocab_size - 1,
+    ]  # Tokenizer.prune without texts: a merge joins earlier tokens only
     rows = {name: a[name][kept] for name in ("token_table.codes", "token_table.scales", "head.w.trits")}
     tokenizer = Tokenizer.from_bytes(model.tokenizer).prune([], size).to_bytes() if model.tokenizer else b""
-    config = ModelConfig.parse(cfg.model_dump() | {"vocab_size": size, "name": f"{cfg.name}-pruned{size}"}, "vocabulary")
-    return FrozenModel(config, a | rows, tokenizer, model.provenance | {"vocabulary_pruned_from": cfg.vocab_size})
+    config = ModelConfig.parse(
+        cfg.model_dump() | {"vocab_size": size, "name": f"{cfg.name}-pruned{size}"}, "vocabulary"
+    )
+    return FrozenModel(
+        config, a | rows, tokenizer, model.provenance | {"vocabulary_pruned_from": cfg.vocab_size}
+    )

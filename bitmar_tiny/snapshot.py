@@ -14,7 +14,7 @@ from .store import Memory
 from .store_format import HEADER
 
 FORMAT, VERSION = "bitmar-tiny/memory", "1"
-STORE = HEADER.to_bytes(4, "little")               # how a store begins
+STORE = HEADER.to_bytes(4, "little")  # how a store begins
 SHAPES = {"codes": ("int16", 2), "scales": ("float32", 1), "usage": ("uint32", 1)}
 
 
@@ -34,15 +34,25 @@ def read_snapshot(path: Path) -> tuple[Memory, str]:
         raise StoreError(f"{path}: there is no such file.", "Make one with 'bitmar-tiny memory export'.")
     with open(path, "rb") as f:
         if f.read(4) == STORE:
-            raise StoreError(f"{path}: a memory store, not a snapshot of one.", "Copy it with 'bitmar-tiny memory export', or name the copy.")
+            raise StoreError(
+                f"{path}: a memory store, not a snapshot of one.",
+                "Copy it with 'bitmar-tiny memory export', or name the copy.",
+            )
     try:
         with safe_open(path, framework="numpy") as f:
             meta = f.metadata() or {}
             arrays = {name: f.get_tensor(name) for name in f.keys()}
     except (SafetensorError, OSError, ValueError, TypeError) as error:
-        raise StoreError(f"{path}: damaged or not a snapshot ({str(error).splitlines()[0]}).", "Export it again.") from None
+        raise StoreError(
+            f"{path}: damaged or not a snapshot ({str(error).splitlines()[0]}).", "Export it again."
+        ) from None
     shapes = {name: (a.dtype.name, a.ndim) for name, a in arrays.items()}
-    if meta.get("format") != FORMAT or meta.get("version") != VERSION or shapes != SHAPES or len({len(a) for a in arrays.values()}) != 1:
+    if (
+        meta.get("format") != FORMAT
+        or meta.get("version") != VERSION
+        or shapes != SHAPES
+        or len({len(a) for a in arrays.values()}) != 1
+    ):
         raise StoreError(f"{path}: not a snapshot of a memory.", "Make one with 'bitmar-tiny memory export'.")
     if not np.isfinite(arrays["scales"]).all():
         raise StoreError(f"{path}: holds scales that are not finite.", "Export it again.")

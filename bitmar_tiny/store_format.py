@@ -14,9 +14,9 @@ from .errors import StoreError
 from .golden import numerics as nm
 
 VERSION, UNIT, GROUP = 1, 4096, 7
-HEADER, RECORD, STATE = 0x54534D42, 0x52434D42, 0x47534D42         # "BMST", "BMCR", "BMSG"
-SEAL = UNIT - 4                                                    # CRC-32 of what comes before
-HOMES, HIGH_CRC, LOW_CRC, SCALES, USAGE = 16, 20, 48, 128, 1920    # in a unit of state
+HEADER, RECORD, STATE = 0x54534D42, 0x52434D42, 0x47534D42  # "BMST", "BMCR", "BMSG"
+SEAL = UNIT - 4  # CRC-32 of what comes before
+HOMES, HIGH_CRC, LOW_CRC, SCALES, USAGE = 16, 20, 48, 128, 1920  # in a unit of state
 ROWS = nm.READ_BLOCK
 REMAKE = "Make a new one with 'bitmar-tiny memory reset', or restore a copy with 'bitmar-tiny memory import'."
 
@@ -62,8 +62,22 @@ class Layout:
 
     def header(self, digest: str) -> bytes:
         """The sealed header of a store of the model with this SHA-256 (hex)."""
-        return seal(struct.pack("<6IQ32s", self.slots, self.width, self.pitch, ROWS, GROUP, UNIT, self.size, bytes.fromhex(digest)),
-                    HEADER, VERSION, 0)
+        return seal(
+            struct.pack(
+                "<6IQ32s",
+                self.slots,
+                self.width,
+                self.pitch,
+                ROWS,
+                GROUP,
+                UNIT,
+                self.size,
+                bytes.fromhex(digest),
+            ),
+            HEADER,
+            VERSION,
+            0,
+        )
 
 
 def seal(content: bytes, magic: int, index: int, sequence: int) -> bytes:
@@ -75,7 +89,11 @@ def seal(content: bytes, magic: int, index: int, sequence: int) -> bytes:
 
 def sealed(unit: bytes, magic: int, index: int) -> int | None:
     """Sequence of a unit that is whole and of this kind, or None."""
-    if len(unit) != UNIT or struct.unpack_from("<II", unit) != (magic, index) or zlib.crc32(unit[:SEAL]) != struct.unpack_from("<I", unit, SEAL)[0]:
+    if (
+        len(unit) != UNIT
+        or struct.unpack_from("<II", unit) != (magic, index)
+        or zlib.crc32(unit[:SEAL]) != struct.unpack_from("<I", unit, SEAL)[0]
+    ):
         return None
     return struct.unpack_from("<Q", unit, 8)[0]
 
@@ -104,8 +122,14 @@ def read_header(f: BinaryIO, path: Path, layout: Layout | None) -> tuple[Layout,
         unit, damaged = back, ["the first copy of the header"]
     slots, width, pitch, rows, group, whole_unit, whole = struct.unpack_from("<6IQ", unit, 16)
     found = Layout(slots, width)
-    if not slots or not width or (pitch, rows, group, whole_unit, whole) != (found.pitch, ROWS, GROUP, UNIT, found.size):
-        raise StoreError(f"{path}: the memory store's header describes a layout that this program does not know.", REMAKE)
+    if (
+        not slots
+        or not width
+        or (pitch, rows, group, whole_unit, whole) != (found.pitch, ROWS, GROUP, UNIT, found.size)
+    ):
+        raise StoreError(
+            f"{path}: the memory store's header describes a layout that this program does not know.", REMAKE
+        )
     if size < found.size:
         raise StoreError(f"{path}: the memory store is cut short, {size} of {found.size} bytes.", REMAKE)
     if not damaged:
@@ -120,16 +144,27 @@ def _no_header(f: BinaryIO, first: bytes, size: int, path: Path, layout: Layout 
     """What to say of a file whose header is not to be found; ``first``: its first unit."""
     magic, version = struct.unpack_from("<II", first.ljust(8, b"\0"))
     if magic == HEADER and sealed(first, HEADER, version) is not None:
-        return StoreError(f"{path}: a memory store of format {version}, this program reads {VERSION}.", "Use the matching bitmar-tiny.")
+        return StoreError(
+            f"{path}: a memory store of format {version}, this program reads {VERSION}.",
+            "Use the matching bitmar-tiny.",
+        )
     if not first and size:
-        return StoreError(f"{path}: the device reported an error where the header is.", "Check the card; 'bitmar-tiny memory reset' makes a new store.")
+        return StoreError(
+            f"{path}: the device reported an error where the header is.",
+            "Check the card; 'bitmar-tiny memory reset' makes a new store.",
+        )
     if not any(first) or first == b"\xff" * len(first):
         return StoreError(f"{path}: holds no memory store, only blank bytes.", REMAKE)
     if magic != HEADER:
-        return StoreError(f"{path}: not a memory store.", "Choose another file, or make a store with 'bitmar-tiny memory reset'.")
+        return StoreError(
+            f"{path}: not a memory store.",
+            "Choose another file, or make a store with 'bitmar-tiny memory reset'.",
+        )
     if layout is None and stat.S_ISBLK(os.fstat(f.fileno()).st_mode):
-        return StoreError(f"{path}: the first copy of the memory store's header is damaged, and the second is not at the end of the device.",
-                          "Name the model with --model: its shape says where the second copy is.")
+        return StoreError(
+            f"{path}: the first copy of the memory store's header is damaged, and the second is not at the end of the device.",
+            "Name the model with --model: its shape says where the second copy is.",
+        )
     return StoreError(f"{path}: both copies of the memory store's header are damaged.", REMAKE)
 
 
@@ -141,9 +176,16 @@ def read_records(f: BinaryIO, path: Path, layout: Layout) -> tuple[int, list[str
         units = [read_at(f, layout.copy_at(1 + parity, copy), UNIT) for copy in (0, 1)]
         found = [s if s and s & 1 == parity else 0 for s in (sealed(unit, RECORD, 0) for unit in units)]
         if not any(found) and b"" in units:
-            raise StoreError(f"{path}: the device reported an error where a commit record is.", "Check the card and its contacts, and try again.")
+            raise StoreError(
+                f"{path}: the device reported an error where a commit record is.",
+                "Check the card and its contacts, and try again.",
+            )
         if max(found) > newest:
             newest, copies = max(found), found
     if not newest:
         raise StoreError(f"{path}: no commit record of the memory store is whole.", REMAKE)
-    return newest, [f"the {which} copy of the newest commit record" for which, s in zip(("first", "second"), copies) if s != newest]
+    return newest, [
+        f"the {which} copy of the newest commit record"
+        for which, s in zip(("first", "second"), copies)
+        if s != newest
+    ]

@@ -45,7 +45,7 @@ def tap_table(cfg: ModelConfig) -> list[Tap]:
         tap("step", f"{name}.ffn.hidden", "int8", cfg.d_ffn)
         tap("step", f"{name}.ffn.x", "float32", d)
 
-    tap("image", "image.input", "float32", VISION_DIM)     # these five once per image vector
+    tap("image", "image.input", "float32", VISION_DIM)  # these five once per image vector
     tap("image", "image.codes", "int8", VISION_DIM)
     tap("image", "image.hidden", "int8", cfg.vision_hidden)
     tap("image", "image.token", "float32", d)
@@ -57,7 +57,7 @@ def tap_table(cfg: ModelConfig) -> list[Tap]:
     tap("step", "embed", "float32", d)
     for i in range(cfg.n_encoder_layers):
         block(f"enc.{i}")
-    for i in range(cfg.n_fusion_layers):                    # only with an image
+    for i in range(cfg.n_fusion_layers):  # only with an image
         tap("step", f"fusion.{i}.codes", "int8", d)
         tap("step", f"fusion.{i}.q.codes", "int8", d)
         tap("step", f"fusion.{i}.out", "float32", d)
@@ -65,7 +65,7 @@ def tap_table(cfg: ModelConfig) -> list[Tap]:
     tap("step", "fused", "float32", d)
     tap("step", "pool.codes", "int8", d)
     tap("step", "pool.sum", "int32", d)
-    tap("step", "read.query", "int8", d)                    # these only when the memory is read
+    tap("step", "read.query", "int8", d)  # these only when the memory is read
     tap("step", "read.vector", "float32", d)
     for i in range(cfg.n_decoder_layers):
         tap("step", f"dec.{i}.cond", "float32", d)

@@ -5,8 +5,9 @@ Training export, the frozen file, the golden model, the lowering and ``info`` al
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Iterator, Literal
+from typing import Literal
 
 from .config import VISION_DIM, ModelConfig
 

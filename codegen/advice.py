@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import bisect
-from typing import Callable
+from collections.abc import Callable
 
 from bitmar_tiny.config import ModelConfig
 
@@ -25,13 +25,17 @@ def smaller_blob(cfg: ModelConfig, blob: Blob, over: int) -> str:
     if table >= over:
         return f"Store the token table in 4 bits (bitmar-tiny freeze --token-bits 4), which saves {human(table)} and costs some accuracy."
     if head > 0 and head + table >= over:
-        return (f"Store the head in 1.6 bits a weight (--head-bits 1.6) and the token table in 4 bits (bitmar-tiny freeze --token-bits 4), "
-                f"which saves {human(head + table)}.")
+        return (
+            f"Store the head in 1.6 bits a weight (--head-bits 1.6) and the token table in 4 bits (bitmar-tiny freeze --token-bits 4), "
+            f"which saves {human(head + table)}."
+        )
     row = size["head_w"] // cfg.vocab_size + size["token_codes"] // cfg.vocab_size + 4
     tokens = cfg.vocab_size - -(-(over + ROUNDING) // row)
     if tokens > 256:
-        return (f"Prune the vocabulary from {cfg.vocab_size} to {tokens} tokens or fewer ({row} B for each; bitmar-tiny freeze --vocab {tokens}), "
-                f"which is another model, or train with as many.")
+        return (
+            f"Prune the vocabulary from {cfg.vocab_size} to {tokens} tokens or fewer ({row} B for each; bitmar-tiny freeze --vocab {tokens}), "
+            f"which is another model, or train with as many."
+        )
     return f"Train with a smaller vocabulary (vocab_size={cfg.vocab_size}) and fewer layers."
 
 
@@ -40,10 +44,14 @@ def smaller_window(cfg: ModelConfig, fits: Callable[[int], bool]) -> str:
     per_slot = layers(cfg) * slot_bytes(cfg)
     if cfg.window > 1 and fits(1):
         window = bisect.bisect_left(range(1, cfg.window), True, key=lambda w: not fits(w))
-        return (f"Reduce window from {cfg.window} to {window} or less ({human(per_slot)} for each slot; "
-                f"bitmar-tiny freeze --window {window}).")
-    return (f"Reduce window ({human(per_slot)} for each of its {cfg.window} slots), memory_slots="
-            f"{cfg.memory_slots} and vocab_size={cfg.vocab_size} together.")
+        return (
+            f"Reduce window from {cfg.window} to {window} or less ({human(per_slot)} for each slot; "
+            f"bitmar-tiny freeze --window {window})."
+        )
+    return (
+        f"Reduce window ({human(per_slot)} for each of its {cfg.window} slots), memory_slots="
+        f"{cfg.memory_slots} and vocab_size={cfg.vocab_size} together."
+    )
 
 
 def human(n: int) -> str:

@@ -31,8 +31,12 @@ class Region(StrictModel):
     size: int = Field(gt=0, description="bytes the model may use")
     largest_block: int = Field(gt=0, description="bytes")
     holds: list[Literal["weights", "copies", "arena", "stack", "store"]]
-    read_mb_s: float | None = Field(None, gt=0, description="10^6 bytes per second, read in order through the cache")
-    prefetch_mb_s: float | None = Field(None, gt=0, description="the same where the next piece is fetched during the work on this one")
+    read_mb_s: float | None = Field(
+        None, gt=0, description="10^6 bytes per second, read in order through the cache"
+    )
+    prefetch_mb_s: float | None = Field(
+        None, gt=0, description="the same where the next piece is fetched during the work on this one"
+    )
     write_mb_s: float | None = Field(None, gt=0, description="10^6 bytes per second, in blocks of 8 KB")
     cache_line: int | None = Field(None, gt=0, description="bytes")
     data_lines: Literal[4, 8] | None = Field(None, description="of PSRAM on a serial bus: quad or octal")
@@ -95,7 +99,7 @@ class Power(StrictModel):
     source: str = Field(min_length=1, description="where the figures are from, and what they leave out")
 
     @model_validator(mode="after")
-    def _idle_is_less(self) -> "Power":
+    def _idle_is_less(self) -> Power:
         if self.idle_w is not None and self.idle_w > self.active_w:
             raise ValueError(f"idle_w={self.idle_w:g} is more than active_w={self.active_w:g}")
         return self
@@ -107,7 +111,9 @@ class Compiler(StrictModel):
     command: list[str]
     flags: list[str] = []
     kernel_flags: dict[str, list[str]] = Field({}, description="by kernel family, where compilers differ")
-    link: list[str] = Field([], description="added when linking, after the objects; {src} is the folder of the sources")
+    link: list[str] = Field(
+        [], description="added when linking, after the objects; {src} is the folder of the sources"
+    )
     package: str = Field("", description="Debian package or pip requirement that provides it")
 
 
@@ -121,10 +127,15 @@ class Board(StrictModel):
     kernels: list[str] = Field(min_length=1, description="kernel families, the preferred one first")
     kernel_flags: dict[str, list[str]] = {}
     compilers: dict[str, Compiler] = Field(min_length=1)
-    emulator: list[str] = Field([], description="command that runs the board's programs elsewhere; {program} is the "
-                                "program's path, which otherwise comes last")
+    emulator: list[str] = Field(
+        [],
+        description="command that runs the board's programs elsewhere; {program} is the "
+        "program's path, which otherwise comes last",
+    )
     emulator_package: str = ""
-    emulated: bool = Field(False, description="the board exists in its emulator only, so nothing is said about time")
+    emulated: bool = Field(
+        False, description="the board exists in its emulator only, so nothing is said about time"
+    )
     regions: list[Region]
     head_rows: int = Field(4096, ge=32, multiple_of=32, description="logits computed at a time")
     threads: int = Field(4, ge=1, le=16, description="threads that share the head and attention, at most")
@@ -154,14 +165,22 @@ def load_board(name: str) -> Board:
     path = Path(name) if name.endswith(".toml") else files.get(name)
     if path is None:
         near = difflib.get_close_matches(name, files, n=1)
-        raise ConfigError(f"There is no board profile '{name}'.",
-                          f"Did you mean '{near[0]}'?" if near else f"Known boards: {', '.join(files)}.")
+        raise ConfigError(
+            f"There is no board profile '{name}'.",
+            f"Did you mean '{near[0]}'?" if near else f"Known boards: {', '.join(files)}.",
+        )
     try:
         values = tomllib.loads(path.read_text())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path}: not a readable board profile ({error}).") from None
     board = Board.parse(values, str(path))
-    for family in (*board.kernels, *board.kernel_flags, *(f for c in board.compilers.values() for f in c.kernel_flags)):
+    for family in (
+        *board.kernels,
+        *board.kernel_flags,
+        *(f for c in board.compilers.values() for f in c.kernel_flags),
+    ):
         if family not in FAMILIES:
-            raise ConfigError(f"{path}: there is no kernel family '{family}'.", f"Choose from: {', '.join(FAMILIES)}.")
+            raise ConfigError(
+                f"{path}: there is no kernel family '{family}'.", f"Choose from: {', '.join(FAMILIES)}."
+            )
     return board

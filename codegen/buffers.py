@@ -13,8 +13,8 @@ from .lower import Blob
 from .pack import table5_bytes
 
 ALIGN = 64
-ROWS = 32            # accumulators are padded to the tallest kernel tile (bm_kernels.h)
-CANDIDATES = 2056    # sizeof(bm_candidates)
+ROWS = 32  # accumulators are padded to the tallest kernel tile (bm_kernels.h)
+CANDIDATES = 2056  # sizeof(bm_candidates)
 
 
 def pad(n: int, to: int = ALIGN) -> int:
@@ -39,11 +39,24 @@ def arena_buffers(cfg: ModelConfig, board: Board, head_bits: str = "2", memory: 
     tallest = max(3 * cfg.d_model, cfg.d_ffn, cfg.vision_hidden, READ_BLOCK)
     spread = 4 * scores(cfg) * min(board.threads, cfg.n_heads)
     return [
-        *(Buffer(f"kv.{i}", kv_bytes(cfg), f"int8 KV ring of layer {i}, {n} slots", False) for i in range(layers(cfg))),
-        *([Buffer("memory", memory_bytes(cfg), f"episodic memory, {slots} slots", False)] if memory == "ram" else []),
-        *([Buffer("store", store_work(cfg), "blocks of the memory's store on their way")] if memory == "sd" else []),
-        *(Buffer(f"image.{i}", image_bytes(cfg), f"keys and values of the image, fusion layer {i}", False)
-          for i in range(cfg.n_fusion_layers)),
+        *(
+            Buffer(f"kv.{i}", kv_bytes(cfg), f"int8 KV ring of layer {i}, {n} slots", False)
+            for i in range(layers(cfg))
+        ),
+        *(
+            [Buffer("memory", memory_bytes(cfg), f"episodic memory, {slots} slots", False)]
+            if memory == "ram"
+            else []
+        ),
+        *(
+            [Buffer("store", store_work(cfg), "blocks of the memory's store on their way")]
+            if memory == "sd"
+            else []
+        ),
+        *(
+            Buffer(f"image.{i}", image_bytes(cfg), f"keys and values of the image, fusion layer {i}", False)
+            for i in range(cfg.n_fusion_layers)
+        ),
         Buffer("cond", 4 * cfg.n_decoder_layers * cfg.d_model, "memory conditioning of every decoder layer"),
         Buffer("pooled", 4 * cfg.d_model, "pooled query"),
         Buffer("x", 4 * cfg.d_model, "residual stream"),
@@ -59,8 +72,11 @@ def arena_buffers(cfg: ModelConfig, board: Board, head_bits: str = "2", memory: 
         Buffer("head", d, "int8 input of the head"),
         Buffer("logits", 4 * head_rows(cfg, board), "integer logits, a piece at a time"),
         Buffer("candidates", board.threads * CANDIDATES, "the best tokens that each thread found"),
-        *([Buffer("head_table", table5_bytes(cfg.d_model), "sums of five products, for the 1.6-bit head")]
-          if head_bits == "1.6" else []),
+        *(
+            [Buffer("head_table", table5_bytes(cfg.d_model), "sums of five products, for the 1.6-bit head")]
+            if head_bits == "1.6"
+            else []
+        ),
     ]
 
 
@@ -118,16 +134,26 @@ def memory_read_bytes(cfg: ModelConfig) -> int:
 
 def section_traffic(cfg: ModelConfig, blob: Blob) -> dict[str, float]:
     """Bytes of every section of the blob that one token reads, with an image set."""
-    rows = {"token_codes": cfg.d_model, "token_scales": 4, "position_codes": cfg.d_model, "position_scales": 4}
-    rare = ("vision_", "image_", "tokenizer", "check")           # once per image, or a few bytes per token
-    episode = ("memory_ww", "memory_ww_scale")          # once per episode
+    rows = {
+        "token_codes": cfg.d_model,
+        "token_scales": 4,
+        "position_codes": cfg.d_model,
+        "position_scales": 4,
+    }
+    rare = ("vision_", "image_", "tokenizer", "check")  # once per image, or a few bytes per token
+    episode = ("memory_ww", "memory_ww_scale")  # once per episode
 
     def one(name: str, size: int) -> float:
         if name in rows:
             return rows[name]
-        if name == "memory":                            # copied at start, or read where it lies
+        if name == "memory":  # copied at start, or read where it lies
             return memory_read_bytes(cfg) / cfg.read_every if blob.memory == "flash" else 0
-        if name.startswith(rare) or name.startswith("fusion.") and name.endswith((".wk", ".wv")) or name in episode:
+        if (
+            name.startswith(rare)
+            or name.startswith("fusion.")
+            and name.endswith((".wk", ".wv"))
+            or name in episode
+        ):
             return 0
         return size / cfg.read_every if name.endswith((".wm", ".wm_scale")) else size
 

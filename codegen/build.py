@@ -19,8 +19,16 @@ from .boards import Board, Compiler
 #: What runs once per token: compiled with the flags of the kernel family. The start-up code is not, so that a processor
 #: that lacks the family gets a sentence and no illegal instruction. Where the rest is built with -O2 it gets -O3, with which
 #: gcc vectorises, too.
-HOT_SOURCES = ("bm_numerics", "bm_attention", "bm_memory", "bm_block", "bm_step", "bm_gemv_t5", "bm_sampler",
-               "linux_peak")
+HOT_SOURCES = (
+    "bm_numerics",
+    "bm_attention",
+    "bm_memory",
+    "bm_block",
+    "bm_step",
+    "bm_gemv_t5",
+    "bm_sampler",
+    "linux_peak",
+)
 #: Part of the numerics contract, and of the promise that the C is clean.
 BASE_FLAGS = ["-std=c99", "-ffp-contract=off", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror"]
 COMPILE_TIMEOUT_S = 300
@@ -45,19 +53,25 @@ def find_compiler(board: Board, wanted: str | None = None) -> tuple[str, Compile
     """The wanted compiler, or the first of the board's that this machine has. ``ToolError`` if none."""
     _refuse_espidf(board)
     if wanted is not None and wanted not in board.compilers:
-        raise ToolError(f"Board {board.name} knows no compiler '{wanted}'.", f"It has: {', '.join(board.compilers)}.")
+        raise ToolError(
+            f"Board {board.name} knows no compiler '{wanted}'.", f"It has: {', '.join(board.compilers)}."
+        )
     for name, compiler in board.compilers.items():
         if wanted in (None, name) and has_compiler(compiler):
             return name, compiler
     names = [wanted] if wanted else list(board.compilers)
     how = " or ".join(install_hint(board.compilers[n].package) for n in names)
-    raise ToolError(f"No compiler for board {board.name} was found ({', '.join(names)}).", f"Install one: {how}.")
+    raise ToolError(
+        f"No compiler for board {board.name} was found ({', '.join(names)}).", f"Install one: {how}."
+    )
 
 
 def _refuse_espidf(board: Board) -> None:
     if board.os == "espidf":
-        raise ToolError(f"Projects for {board.name} are built by ESP-IDF, not here.",
-                        "Run 'idf.py build' in the project's folder; --board xtensa-sim proves the same C on an Xtensa.")
+        raise ToolError(
+            f"Projects for {board.name} are built by ESP-IDF, not here.",
+            "Run 'idf.py build' in the project's folder; --board xtensa-sim proves the same C on an Xtensa.",
+        )
 
 
 def has_compiler(compiler: Compiler) -> bool:
@@ -80,23 +94,45 @@ def runner(board: Board) -> list[str]:
     if platform.machine() == board.machine:
         return []
     if not board.emulator:
-        raise ToolError(f"Programs for {board.name} ({board.machine}) do not run on this {platform.machine()} machine.",
-                        "Copy the project to the board and build it there with make.")
+        raise ToolError(
+            f"Programs for {board.name} ({board.machine}) do not run on this {platform.machine()} machine.",
+            "Copy the project to the board and build it there with make.",
+        )
     if shutil.which(board.emulator[0]) is None:
-        raise ToolError(f"The emulator '{board.emulator[0]}' for board {board.name} was not found.",
-                        f"Install it: {install_hint(board.emulator_package)}.")
+        raise ToolError(
+            f"The emulator '{board.emulator[0]}' for board {board.name} was not found.",
+            f"Install it: {install_hint(board.emulator_package)}.",
+        )
     return board.emulator
 
 
-def build(project: Path, board: Board, family: str, *, compiler: str | None = None, opt: str = "-O2",
-          taps: bool = False, extra: tuple[str, ...] = (), out: Path | None = None) -> Program:
+def build(
+    project: Path,
+    board: Board,
+    family: str,
+    *,
+    compiler: str | None = None,
+    opt: str = "-O2",
+    taps: bool = False,
+    extra: tuple[str, ...] = (),
+    out: Path | None = None,
+) -> Program:
     """Compile ``project`` and return the program. ``ToolError`` carries the compiler's first complaint."""
     name, tool = find_compiler(board, compiler)
     out = out or project / "build" / f"{name}{opt}{'-taps' if taps else ''}"
     out.mkdir(parents=True, exist_ok=True)
-    flags = [*BASE_FLAGS, opt, *tool.flags, *extra, *(["-DBM_TAPS"] if taps else []),
-             f"-I{project / 'src'}", f"-I{project}"]
-    command = [part.format(python=sys.executable) for part in tool.command] + (["-pthread"] if board.os == "linux" else [])
+    flags = [
+        *BASE_FLAGS,
+        opt,
+        *tool.flags,
+        *extra,
+        *(["-DBM_TAPS"] if taps else []),
+        f"-I{project / 'src'}",
+        f"-I{project}",
+    ]
+    command = [part.format(python=sys.executable) for part in tool.command] + (
+        ["-pthread"] if board.os == "linux" else []
+    )
     sources = sorted((project / "src").glob("*.c")) + sorted((project / "src").glob("*.S"))
     if not sources:
         raise ToolError(f"{project}: holds no generated sources.", "Run 'bitmar-tiny codegen' first.")

@@ -42,11 +42,24 @@ class Layout:
 
 
 LAYOUTS = {
-    "linux": Layout("src", "src", ("linux_*", "trace.*"),
-                    {"Makefile.j2": "Makefile", "CMakeLists.txt.j2": "CMakeLists.txt", "README.md.j2": "README.md"}),
-    "xtensa": Layout("src", "src", ("xtensa_*", "trace.*", "softfloat.c"), {"Makefile.j2": "Makefile", "README.md.j2": "README.md"}),
-    "bare": Layout("src", "src", ("bare.h", "bare_main.c", "bare_blob.S", "bare_sections.ld", "bare_{machine}*", "bare_{name}.ld"),
-                   {"Makefile.j2": "Makefile", "README.md.j2": "README.md"}),
+    "linux": Layout(
+        "src",
+        "src",
+        ("linux_*", "trace.*"),
+        {"Makefile.j2": "Makefile", "CMakeLists.txt.j2": "CMakeLists.txt", "README.md.j2": "README.md"},
+    ),
+    "xtensa": Layout(
+        "src",
+        "src",
+        ("xtensa_*", "trace.*", "softfloat.c"),
+        {"Makefile.j2": "Makefile", "README.md.j2": "README.md"},
+    ),
+    "bare": Layout(
+        "src",
+        "src",
+        ("bare.h", "bare_main.c", "bare_blob.S", "bare_sections.ld", "bare_{machine}*", "bare_{name}.ld"),
+        {"Makefile.j2": "Makefile", "README.md.j2": "README.md"},
+    ),
     "espidf": Layout(espidf.MODEL, espidf.PLATFORM, ("espidf*",), espidf.TEMPLATES),
 }
 
@@ -74,8 +87,15 @@ class Project:
         return self.path / LAYOUTS[self.board.os].model
 
 
-def emit(model: FrozenModel, board: Board, out: Path | str, family: str | None = None, head_bits: str = "2",
-         memory: str = "auto", features: Path | None = None) -> Project:
+def emit(
+    model: FrozenModel,
+    board: Board,
+    out: Path | str,
+    family: str | None = None,
+    head_bits: str = "2",
+    memory: str = "auto",
+    features: Path | None = None,
+) -> Project:
     """Lower, plan and write the project into ``out`` (created, or overwritten if it is a project of ours).
 
     ``head_bits``: bits of a weight of the vocabulary head, one of ``pack.HEAD_BITS``; the logits are the same bits.
@@ -92,8 +112,15 @@ def emit(model: FrozenModel, board: Board, out: Path | str, family: str | None =
         espidf.check(board, blob)
     pinned = memory if memory in arenas else None
     plan = make_plan(model.config, blob, board, pinned)
-    project = Project(out, board, family, plan, blob, estimates(model.config, blob, board, plan, pinned),
-                      memory_cost(model.config, blob, board, plan))
+    project = Project(
+        out,
+        board,
+        family,
+        plan,
+        blob,
+        estimates(model.config, blob, board, plan, pinned),
+        memory_cost(model.config, blob, board, plan),
+    )
     values = context(model, board, family, blob, plan) | {"version": version(), "backbone": declared}
     sources = _copy_sources(project)
     frontend.copy(features, declared, out)
@@ -105,37 +132,86 @@ def emit(model: FrozenModel, board: Board, out: Path | str, family: str | None =
         f.write(blob.to_bytes())
     if blob.memory == "sd":
         a = model.arrays
-        MemoryStore.create(out / MEMORY_STORE, Memory(a["memory.m.codes"], a["memory.m.scales"], a["memory.m.usage"]), model.digest)
-    (out / "plan.json").write_text(json.dumps(plan.as_dict() | {"estimates": [e.as_dict() for e in project.estimates], "memory": project.memory.as_dict()}, indent=2) + "\n")
-    (out / MANIFEST).write_text(json.dumps({
-        "schema": "bitmar-tiny/project", "schema_version": 1, "version": values["version"], "board": board.name,
-        "kernels": family, "head_bits": head_bits, "memory": blob.memory, "model": model.config.name, "model_sha256": model.digest,
-        "tap_count": values["tap_count"], "build": values["build_id"],
-    } | ({"backbone_sha256": declared.sha256} if declared else {}), indent=2) + "\n")
+        MemoryStore.create(
+            out / MEMORY_STORE,
+            Memory(a["memory.m.codes"], a["memory.m.scales"], a["memory.m.usage"]),
+            model.digest,
+        )
+    (out / "plan.json").write_text(
+        json.dumps(
+            plan.as_dict()
+            | {"estimates": [e.as_dict() for e in project.estimates], "memory": project.memory.as_dict()},
+            indent=2,
+        )
+        + "\n"
+    )
+    (out / MANIFEST).write_text(
+        json.dumps(
+            {
+                "schema": "bitmar-tiny/project",
+                "schema_version": 1,
+                "version": values["version"],
+                "board": board.name,
+                "kernels": family,
+                "head_bits": head_bits,
+                "memory": blob.memory,
+                "model": model.config.name,
+                "model_sha256": model.digest,
+                "tap_count": values["tap_count"],
+                "build": values["build_id"],
+            }
+            | ({"backbone_sha256": declared.sha256} if declared else {}),
+            indent=2,
+        )
+        + "\n"
+    )
     return project
 
 
 def _check(board: Board, family: str, head_bits: str, memory: str, arenas: list[str], out: Path) -> None:
     if family not in board.kernels:
-        raise ConfigError(f"Board {board.name} has no kernel family '{family}'.", f"It has: {', '.join(board.kernels)}.")
+        raise ConfigError(
+            f"Board {board.name} has no kernel family '{family}'.", f"It has: {', '.join(board.kernels)}."
+        )
     if head_bits not in HEAD_BITS:
-        raise ConfigError(f"There is no head of {head_bits} bits a weight.", f"Choose one of: {', '.join(HEAD_BITS)}.")
+        raise ConfigError(
+            f"There is no head of {head_bits} bits a weight.", f"Choose one of: {', '.join(HEAD_BITS)}."
+        )
     if memory == "sd" and not any("store" in r.holds for r in board.regions):
-        raise ConfigError(f"Programs for {board.name} cannot keep the memory in a store.", "Leave out --memory sd.")
+        raise ConfigError(
+            f"Programs for {board.name} cannot keep the memory in a store.", "Leave out --memory sd."
+        )
     if memory not in ("auto", "flash", "sd", *arenas):
-        raise ConfigError(f"Board {board.name} has no place '{memory}' for the memory.", f"Choose one of: auto, flash, sd, {', '.join(arenas)}.")
+        raise ConfigError(
+            f"Board {board.name} has no place '{memory}' for the memory.",
+            f"Choose one of: auto, flash, sd, {', '.join(arenas)}.",
+        )
     if out.exists() and any(out.iterdir()) and not (out / MANIFEST).is_file():
-        raise ConfigError(f"{out}: not empty and not a project of bitmar-tiny.", "Choose another folder with -o.")
+        raise ConfigError(
+            f"{out}: not empty and not a project of bitmar-tiny.", "Choose another folder with -o."
+        )
 
 
 def _copy_sources(project: Project) -> dict[str, list[str]]:
     """Copy what compiles as it stands; folder -> names of its sources."""
     templates, layout = resource_dir("firmware_templates"), LAYOUTS[project.board.os]
-    kernels = [templates / "kernels" / f"bm_kernels__{project.family}.c",
-               *sorted((templates / "kernels").glob(f"bm_kernels__{project.family}*.S"))]
-    kernels += [h for h in sorted((templates / "kernels").glob("*.h")) if f'"{h.name}"' in kernels[0].read_text()]
+    kernels = [
+        templates / "kernels" / f"bm_kernels__{project.family}.c",
+        *sorted((templates / "kernels").glob(f"bm_kernels__{project.family}*.S")),
+    ]
+    kernels += [
+        h for h in sorted((templates / "kernels").glob("*.h")) if f'"{h.name}"' in kernels[0].read_text()
+    ]
     model = [*sorted((templates / "runtime").glob("bm_*.[ch]")), templates / "runtime" / "bitmar.h", *kernels]
-    platform = [f for pattern in layout.patterns for f in sorted((templates / "platform").glob(pattern.format(machine=project.board.machine, name=project.board.name)))]
+    platform = [
+        f
+        for pattern in layout.patterns
+        for f in sorted(
+            (templates / "platform").glob(
+                pattern.format(machine=project.board.machine, name=project.board.name)
+            )
+        )
+    ]
     if project.blob.memory != "sd":
         model, platform = ([f for f in files if "_store" not in f.name] for files in (model, platform))
     for folder in {layout.model, layout.platform}:
@@ -152,7 +228,9 @@ def _copy_sources(project: Project) -> dict[str, list[str]]:
 def _build_id(project: Project, sources: dict[str, list[str]]) -> str:
     """Twelve hex digits of the SHA-256 over what the firmware is made of: a board tells it, so that a host knows the build."""
     digest = hashlib.sha256(project.blob.to_bytes())
-    digest.update(json.dumps([project.board.name, project.family, project.plan.as_dict()], sort_keys=True).encode())
+    digest.update(
+        json.dumps([project.board.name, project.family, project.plan.as_dict()], sort_keys=True).encode()
+    )
     for folder, names in sorted(sources.items()):
         for name in sorted(names):
             digest.update((project.path / folder / name).read_bytes())
@@ -161,8 +239,13 @@ def _build_id(project: Project, sources: dict[str, list[str]]) -> str:
 
 def _render(project: Project, values: dict) -> None:
     layout = LAYOUTS[project.board.os]
-    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(resource_dir("firmware_templates") / "project"),
-                                     keep_trailing_newline=True, undefined=jinja2.StrictUndefined, trim_blocks=False, autoescape=False)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(resource_dir("firmware_templates") / "project"),
+        keep_trailing_newline=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=False,
+        autoescape=False,
+    )
     own = {"bm_config.h.j2": f"{layout.model}/bm_config.h", "bm_step.c.j2": f"{layout.model}/bm_step.c"}
     for template, target in (own | layout.templates).items():
         (project.path / target).parent.mkdir(parents=True, exist_ok=True)

@@ -37,17 +37,26 @@ def check(board: Board, blob: Blob) -> None:
     if board.flash is None or board.serial is None or board.speed is None:
         raise ConfigError(f"Board {board.name}: a profile for ESP-IDF needs [flash], [serial] and [speed].")
     if board.flash.chip != CHIP:
-        raise ConfigError(f"Board {board.name}: projects for chip '{board.flash.chip}' cannot be written.", f"The one known is {CHIP}.")
+        raise ConfigError(
+            f"Board {board.name}: projects for chip '{board.flash.chip}' cannot be written.",
+            f"The one known is {CHIP}.",
+        )
     model = board.flash.partition("model")
     if model is None or board.flash.partition("app") is None:
-        raise ConfigError(f"Board {board.name}: the flash layout has no partition that holds the app, or the model.")
+        raise ConfigError(
+            f"Board {board.name}: the flash layout has no partition that holds the app, or the model."
+        )
     psram = _psram(board)
     if psram and psram.data_lines is None:
-        raise ConfigError(f"Board {board.name}: region '{psram.name}' does not say how PSRAM is wired.",
-                          "Give it data_lines = 4 (quad) or 8 (octal).")
+        raise ConfigError(
+            f"Board {board.name}: region '{psram.name}' does not say how PSRAM is wired.",
+            "Give it data_lines = 4 (quad) or 8 (octal).",
+        )
     if blob.size > model.size:
-        raise ConfigError(f"Board {board.name}: partition '{model.name}' has {model.size} bytes, the model blob needs {blob.size}.",
-                          "Make the partition and the region 'flash' of the profile agree.")
+        raise ConfigError(
+            f"Board {board.name}: partition '{model.name}' has {model.size} bytes, the model blob needs {blob.size}.",
+            "Make the partition and the region 'flash' of the profile agree.",
+        )
 
 
 def context(board: Board, sources: dict[str, list[str]]) -> dict[str, Any]:
@@ -55,10 +64,15 @@ def context(board: Board, sources: dict[str, list[str]]) -> dict[str, Any]:
     psram = _psram(board)
     c = sorted([*(f for f in sources[MODEL] if f.endswith((".c", ".S"))), "bm_step.c"])
     return {
-        "model_partition": board.flash.partition("model"), "internal": [r.name for r in board.regions if r.cache_line is None],
+        "model_partition": board.flash.partition("model"),
+        "internal": [r.name for r in board.regions if r.cache_line is None],
         "psram_mode": {4: "QUAD", 8: "OCT"}[psram.data_lines] if psram else "",
         "component_sources": c,
-        "component_hot": [f for f in c if f.removesuffix(".c") in HOT_SOURCES or f.startswith("bm_kernels__") and f.endswith(".c")],
+        "component_hot": [
+            f
+            for f in c
+            if f.removesuffix(".c") in HOT_SOURCES or f.startswith("bm_kernels__") and f.endswith(".c")
+        ],
         "component_version": _version(),
         "main_sources": sorted([*(f for f in sources[PLATFORM] if f.endswith(".c")), "espidf_arenas.c"]),
     }

@@ -21,8 +21,8 @@ from .memory_cost import store_read_bytes
 from .pack import packed5_size
 from .plan import SHORT_CONTEXT, Plan, make_plan
 
-SPLIT_WEIGHTS = 32768       # BM_SPLIT_WEIGHTS: smaller products stay on one core
-SPLIT_KEYS = 8192           # BM_SPLIT_KEYS: shorter attention stays on one core
+SPLIT_WEIGHTS = 32768  # BM_SPLIT_WEIGHTS: smaller products stay on one core
+SPLIT_KEYS = 8192  # BM_SPLIT_KEYS: shorter attention stays on one core
 
 
 @dataclass(frozen=True)
@@ -71,15 +71,30 @@ class Estimate:
         """The part that takes longest, and the larger of its two times: reading, or computing on its cores."""
         worst = max(self.parts, key=lambda p: p.ms)
         where = max(worst.bytes, key=worst.bytes.get, default="memory")
-        waits = f"reading {where}" if worst.bus_ms > worst.shared_ms else "computing" + " on one core" * (worst.shared_ms == worst.compute_ms)
+        waits = (
+            f"reading {where}"
+            if worst.bus_ms > worst.shared_ms
+            else "computing" + " on one core" * (worst.shared_ms == worst.compute_ms)
+        )
         return f"{worst.name}, {waits}: {worst.ms:.1f} of {self.ms:.1f} ms"
 
     def as_dict(self) -> dict[str, Any]:
-        return {"label": "estimated", "what": self.what, "context": self.context, "ms": self.ms, "tokens_per_s": self.tokens_per_s,
-                "bound_per_s": self.bound_per_s, "bottleneck": self.bottleneck, "bytes": self.bytes, "parts": [asdict(p) for p in self.parts]}
+        return {
+            "label": "estimated",
+            "what": self.what,
+            "context": self.context,
+            "ms": self.ms,
+            "tokens_per_s": self.tokens_per_s,
+            "bound_per_s": self.bound_per_s,
+            "bottleneck": self.bottleneck,
+            "bytes": self.bytes,
+            "parts": [asdict(p) for p in self.parts],
+        }
 
 
-def estimates(cfg: ModelConfig, blob: Blob, board: Board, plan: Plan, memory_region: str | None = None) -> list[Estimate]:
+def estimates(
+    cfg: ModelConfig, blob: Blob, board: Board, plan: Plan, memory_region: str | None = None
+) -> list[Estimate]:
     """The plan at a short and at a full window, then what the other head (if it fits) and prefetching would give. [] without
     figures. ``memory_region``: as the plan was made with."""
     if board.speed is None or board.speed.family != blob.family:
@@ -90,31 +105,46 @@ def estimates(cfg: ModelConfig, blob: Blob, board: Board, plan: Plan, memory_reg
     other = None if blob.head_bits == "1.6" else _smaller_head(cfg, blob, board, memory_region)
     if other:
         found.append(estimate(cfg, other[0], board, other[1], "with --head-bits 1.6", SHORT_CONTEXT))
-    found.append(estimate(cfg, blob, board, plan, "if prefetching hid the latency", SHORT_CONTEXT, prefetch=True))
+    found.append(
+        estimate(cfg, blob, board, plan, "if prefetching hid the latency", SHORT_CONTEXT, prefetch=True)
+    )
     if other:
         found.append(estimate(cfg, other[0], board, other[1], "both", SHORT_CONTEXT, prefetch=True))
     return found
 
 
-def _smaller_head(cfg: ModelConfig, blob: Blob, board: Board, memory_region: str | None) -> tuple[Blob, Plan] | None:
+def _smaller_head(
+    cfg: ModelConfig, blob: Blob, board: Board, memory_region: str | None
+) -> tuple[Blob, Plan] | None:
     """The blob's sections with a 1.6-bit head of zeros (its size is all that a plan needs), and their plan; None if they do not fit."""
     smaller = Blob(blob.family, blob.digest, "1.6", blob.memory)
     for s in blob.sections:
-        smaller.add(s.name, bytes(packed5_size(cfg.vocab_size, cfg.d_model)) if s.name == "head_w" else s.data, s.what, *s.source)
+        smaller.add(
+            s.name,
+            bytes(packed5_size(cfg.vocab_size, cfg.d_model)) if s.name == "head_w" else s.data,
+            s.what,
+            *s.source,
+        )
     try:
         return smaller, make_plan(cfg, smaller, board, memory_region)
-    except FitError:                            # the head's table takes room that a smaller arena may not have
+    except FitError:  # the head's table takes room that a smaller arena may not have
         return None
 
 
-def estimate(cfg: ModelConfig, blob: Blob, board: Board, plan: Plan, what: str, context: int, prefetch: bool = False) -> Estimate:
+def estimate(
+    cfg: ModelConfig, blob: Blob, board: Board, plan: Plan, what: str, context: int, prefetch: bool = False
+) -> Estimate:
     """One token. ``prefetch``: memory at ``prefetch_mb_s``, hidden behind the computing as far as it goes."""
     work = _compute(cfg, board.speed, blob.head_bits, min(context, cfg.context))
     bytes_of = _traffic(cfg, plan, context)
     store = next((r for r in plan.regions if "store" in r.holds), None) if blob.memory == "sd" else None
     if store:
         bytes_of["memory"] = {store.name: store_read_bytes(cfg) / cfg.read_every}
-    rate = {r.name: (r.prefetch_mb_s if prefetch and r.prefetch_mb_s else r.read_mb_s) for r in plan.regions if r.cache_line and r.read_mb_s}
+    rate = {
+        r.name: (r.prefetch_mb_s if prefetch and r.prefetch_mb_s else r.read_mb_s)
+        for r in plan.regions
+        if r.cache_line and r.read_mb_s
+    }
     rate |= {store.name: store.read_mb_s} if store and store.read_mb_s else {}
     parts = []
     for name, (alone, split) in work.items():
@@ -122,7 +152,16 @@ def estimate(cfg: ModelConfig, blob: Blob, board: Board, plan: Plan, what: str, 
         bus = sum(size / rate[region] / 1e3 for region, size in moved.items() if region in rate)
         one, many = (cycles / board.speed.clock_mhz / 1e3 for cycles in (alone, split))
         ahead = prefetch or store is not None and name == "memory"
-        parts.append(Part(name, one + many, one + many / board.speed.cores, bus, _time(one, many, bus, board.speed.cores, ahead), moved))
+        parts.append(
+            Part(
+                name,
+                one + many,
+                one + many / board.speed.cores,
+                bus,
+                _time(one, many, bus, board.speed.cores, ahead),
+                moved,
+            )
+        )
     return Estimate(what, context, parts)
 
 
@@ -137,8 +176,12 @@ def _compute(cfg: ModelConfig, speed: Speed, head_bits: str, context: int) -> di
     """Cycles of every part: of work that stays on one core, and of work that is split."""
     d, f, layers = cfg.d_model, cfg.d_ffn, cfg.n_encoder_layers + cfg.n_decoder_layers
     one = many = 0.0
-    for rows, width, times in ((3 * d, d, layers), (d, d, layers + 2 * cfg.n_fusion_layers + cfg.n_decoder_layers / cfg.read_every),
-                               (f, d, layers), (d, f, layers)):
+    for rows, width, times in (
+        (3 * d, d, layers),
+        (d, d, layers + 2 * cfg.n_fusion_layers + cfg.n_decoder_layers / cfg.read_every),
+        (f, d, layers),
+        (d, f, layers),
+    ):
         cycles = times * rows * width / _gemv_rate(speed, width)
         one, many = (one, many + cycles) if rows * width >= SPLIT_WEIGHTS else (one + cycles, many)
     spread = layers * context + cfg.n_fusion_layers * cfg.image_tokens

@@ -21,19 +21,27 @@ FOLDER = "features"
 def check(features: Path, cfg: ModelConfig, board: Board, project: Path) -> Declaration:
     """The declaration in a folder that ``bitmar-tiny features`` wrote, if this board and model can use it."""
     if board.os != "linux":
-        raise ConfigError(f"Board {board.name} cannot run a backbone file: it has no Linux.", "Leave out --features.")
+        raise ConfigError(
+            f"Board {board.name} cannot run a backbone file: it has no Linux.", "Leave out --features."
+        )
     if features.resolve() == (project / FOLDER).resolve():
-        raise ConfigError(f"{features}: is the project's own copy.", "Give the folder that 'bitmar-tiny features' wrote.")
+        raise ConfigError(
+            f"{features}: is the project's own copy.", "Give the folder that 'bitmar-tiny features' wrote."
+        )
     try:
         declared = Declaration.read(features / FILE)
     except FrontEndError as error:
         raise DataError(error.message, error.hint) from None
     if declared.vectors != cfg.image_inputs:
-        raise DataError(f"{features / FILE}: gives {declared.vectors} vectors a picture, the model takes {cfg.image_inputs}.",
-                        "Pass --model to 'bitmar-tiny features', or choose another --size there.")
+        raise DataError(
+            f"{features / FILE}: gives {declared.vectors} vectors a picture, the model takes {cfg.image_inputs}.",
+            "Pass --model to 'bitmar-tiny features', or choose another --size there.",
+        )
     file = features / declared.file
     if not file.is_file() or sha256_file(file) != declared.sha256:
-        raise DataError(f"{file}: missing, or not the file that {FILE} was made for.", "Run 'bitmar-tiny features' again.")
+        raise DataError(
+            f"{file}: missing, or not the file that {FILE} was made for.", "Run 'bitmar-tiny features' again."
+        )
     return declared
 
 

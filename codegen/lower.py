@@ -65,7 +65,7 @@ class Blob:
         """The blob as it is linked, flashed or mapped."""
         body = bytearray(self.size)
         for s in self.sections:
-            body[s.offset:s.offset + len(s.data)] = s.data
+            body[s.offset : s.offset + len(s.data)] = s.data
         return seal(body, self.digest, self.layout)
 
     @property
@@ -78,7 +78,9 @@ class Blob:
 def seal(body: bytearray, digest: str, layout: str) -> bytes:
     """Write the header of a blob whose sections are in place; ``layout``: up to 16 bytes."""
     crc = zlib.crc32(memoryview(body)[HEADER_BYTES:])
-    body[:HEADER_BYTES] = struct.pack("<4sIII32s16s", b"BMBL", VERSION, len(body), crc, bytes.fromhex(digest), layout.encode())
+    body[:HEADER_BYTES] = struct.pack(
+        "<4sIII32s16s", b"BMBL", VERSION, len(body), crc, bytes.fromhex(digest), layout.encode()
+    )
     return bytes(body)
 
 
@@ -93,8 +95,12 @@ def lower(model: FrozenModel, family: str, head_bits: str = "2", memory: str = "
 
     def ternary(section: str, *names: str) -> None:
         trits = np.concatenate([a[f"{n}.trits"] for n in names])
-        blob.add(section, pack(trits, family), f"ternary [{trits.shape[0]}, {trits.shape[1]}]",
-                 *(f"{n}.trits" for n in names))
+        blob.add(
+            section,
+            pack(trits, family),
+            f"ternary [{trits.shape[0]}, {trits.shape[1]}]",
+            *(f"{n}.trits" for n in names),
+        )
 
     def floats(section: str, *names: str) -> None:
         values = np.concatenate([np.atleast_1d(a[n]) for n in names]).astype("<f4")
@@ -139,8 +145,14 @@ def lower(model: FrozenModel, family: str, head_bits: str = "2", memory: str = "
     ternary("memory_ww", "memory.ww")
     floats("memory_ww_scale", "memory.ww.scale")
     if memory != "sd":
-        blob.add("memory", memory_planes(model), "memory: high and low bytes, scales, usage",
-                 "memory.m.codes", "memory.m.scales", "memory.m.usage")
+        blob.add(
+            "memory",
+            memory_planes(model),
+            "memory: high and low bytes, scales, usage",
+            "memory.m.codes",
+            "memory.m.scales",
+            "memory.m.usage",
+        )
     for i in range(cfg.n_decoder_layers):
         ternary(f"dec.{i}.wm", f"dec.{i}.wm")
         floats(f"dec.{i}.wm_scale", f"dec.{i}.wm.scale")
@@ -162,7 +174,11 @@ def kernel_check(model: FrozenModel) -> bytes:
     """CRC-32 of the int32 products of the first layer's q, k, v, of its second feed-forward matrix and of the head's first 32 rows
     with the codes x[k] = 37 k + 11 mod 255 - 127: a kernel that computes something else on the board is found when it starts."""
     a, found = model.arrays, []
-    for rows in (np.concatenate([a[f"enc.0.{w}.trits"] for w in ("wq", "wk", "wv")]), a["enc.0.w2.trits"], a["head.w.trits"][:32]):
+    for rows in (
+        np.concatenate([a[f"enc.0.{w}.trits"] for w in ("wq", "wk", "wv")]),
+        a["enc.0.w2.trits"],
+        a["head.w.trits"][:32],
+    ):
         x = ((np.arange(rows.shape[1]) * 37 + 11) % 255 - 127).astype(np.int64)
         found.append(zlib.crc32((rows.astype(np.int64) @ x).astype("<i4").tobytes()))
     return struct.pack("<3I", *found)
@@ -179,16 +195,19 @@ def memory_planes(model: FrozenModel) -> bytes:
     high = nm.high_bytes(codes)
     low = (codes.astype(np.int32) - high.astype(np.int32) * 256).astype(np.int8)
     planes = np.zeros((2, len(codes), _pad(codes.shape[1])), np.int8)
-    planes[0, :, :codes.shape[1]], planes[1, :, :codes.shape[1]] = high, low
-    return (planes.tobytes() + model.arrays["memory.m.scales"].astype("<f4").tobytes()
-            + model.arrays["memory.m.usage"].astype("<u4").tobytes())
+    planes[0, :, : codes.shape[1]], planes[1, :, : codes.shape[1]] = high, low
+    return (
+        planes.tobytes()
+        + model.arrays["memory.m.scales"].astype("<f4").tobytes()
+        + model.arrays["memory.m.usage"].astype("<u4").tobytes()
+    )
 
 
 def check_bounds(model: FrozenModel) -> None:
     """Prove from the shapes that no integer reduction can leave int32 (design section 4, rule 5)."""
     cfg = model.config
     worst = {
-        "ternary product of the feed-forward layer": 127 * max(cfg.d_ffn, 768) * 2,   # codes are w + 1 <= 2
+        "ternary product of the feed-forward layer": 127 * max(cfg.d_ffn, 768) * 2,  # codes are w + 1 <= 2
         "attention score": 127 * 127 * cfg.head_dim,
         "memory score": 127 * 127 * cfg.d_model,
         "attention-weighted value": nm.PROB_ONE * 127 * max(cfg.context, cfg.image_tokens),
@@ -198,4 +217,6 @@ def check_bounds(model: FrozenModel) -> None:
     }
     for what, bound in worst.items():
         if bound > INT32_MAX:
-            raise FitError(f"Model {cfg.name}: the {what} could reach {bound}, beyond int32.", "Reduce the shape.")
+            raise FitError(
+                f"Model {cfg.name}: the {what} could reach {bound}, beyond int32.", "Reduce the shape."
+            )

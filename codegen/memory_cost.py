@@ -13,8 +13,8 @@ from .buffers import memory_read_bytes, pad
 from .lower import Blob
 from .plan import Plan
 
-RECORDS = 2 * UNIT          # both copies of a commit record
-WRITE_PASSES = 3            # over the scores: largest, sum, update (bm_memory.c)
+RECORDS = 2 * UNIT  # both copies of a commit record
+WRITE_PASSES = 3  # over the scores: largest, sum, update (bm_memory.c)
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,17 @@ class MemoryCost:
     @property
     def sentence(self) -> str:
         """For people."""
-        read = f"a read moves {self.read_bytes / 1000:,.0f} kB" + (f" in {self.read_ms:.1f} ms" if self.read_ms is not None else "")
+        read = f"a read moves {self.read_bytes / 1000:,.0f} kB" + (
+            f" in {self.read_ms:.1f} ms" if self.read_ms is not None else ""
+        )
         if self.write_most == 0:
             return f"Memory of {self.slots:,} slots in {self.region}, read-only: {read} (estimated)."
         wrote = f"an episode writes {self.write_least / 1000:,.0f} to {self.write_most / 1000:,.0f} kB"
-        wrote += f" in {self.write_ms_least:,.0f} to {self.write_ms_most:,.0f} ms" if self.write_ms_least is not None else ""
+        wrote += (
+            f" in {self.write_ms_least:,.0f} to {self.write_ms_most:,.0f} ms"
+            if self.write_ms_least is not None
+            else ""
+        )
         return f"Memory of {self.slots:,} slots in {self.region}: {read}, {wrote} (estimated)."
 
 
@@ -55,14 +61,22 @@ def memory_cost(cfg: ModelConfig, blob: Blob, board: Board, plan: Plan) -> Memor
         read, rows = store_read_bytes(cfg), 2 * at.blocks * at.plane
         least = at.groups * UNIT + RECORDS
     else:
-        read, rows, least = memory_read_bytes(cfg), cfg.memory_slots * 2 * pad(cfg.d_model), 8 * cfg.memory_slots
+        read, rows, least = (
+            memory_read_bytes(cfg),
+            cfg.memory_slots * 2 * pad(cfg.d_model),
+            8 * cfg.memory_slots,
+        )
     if blob.memory == "flash":
         rows = least = 0
     most = least + rows
     read_ms = _ms(read, region.read_mb_s)
     compute = _compute_ms(cfg, board, blob)
     if read_ms is not None and compute is not None:
-        read_ms = max(read_ms, compute) if blob.memory == "sd" else read_ms * (region.cache_line is not None) + compute
+        read_ms = (
+            max(read_ms, compute)
+            if blob.memory == "sd"
+            else read_ms * (region.cache_line is not None) + compute
+        )
     taken = _ms(WRITE_PASSES * read + rows // 2, region.read_mb_s)
     wrote = [_ms(n, region.write_mb_s or region.read_mb_s) for n in (least, most)]
     times = [None if w is None or taken is None or most == 0 else w + taken for w in wrote]

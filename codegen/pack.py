@@ -43,7 +43,9 @@ def pack(trits: np.ndarray, family: str) -> bytes:
     codes = np.ones((_up(n, ROW_PAD[family]), _up(k, K_BLOCK)), np.uint8)
     codes[:n, :k] = trits + 1
     groups = codes.reshape(-1, layout.rows, codes.shape[1] // layout.k_step, 4, layout.k_step // 4)
-    planes = groups.transpose((0, 2, 3, 4, 1) if layout.lanes else (0, 2, 3, 1, 4))   # group, step, plane, row, byte
+    planes = groups.transpose(
+        (0, 2, 3, 4, 1) if layout.lanes else (0, 2, 3, 1, 4)
+    )  # group, step, plane, row, byte
     return (planes[:, :, 0] | planes[:, :, 1] << 2 | planes[:, :, 2] << 4 | planes[:, :, 3] << 6).tobytes()
 
 
@@ -77,7 +79,9 @@ def pack5(trits: np.ndarray) -> bytes:
     codes = np.ones((_up(n, ROWS5), _up(k, K_STEP5)), np.uint8)
     codes[:n, :k] = trits + 1
     steps = codes.reshape(-1, ROWS5, codes.shape[1] // K_STEP5, K_STEP5).transpose(0, 2, 1, 3)
-    return (steps * 3 ** np.arange(K_STEP5, dtype=np.uint8)).sum(axis=3, dtype=np.uint8).tobytes()   # at most 242
+    return (
+        (steps * 3 ** np.arange(K_STEP5, dtype=np.uint8)).sum(axis=3, dtype=np.uint8).tobytes()
+    )  # at most 242
 
 
 def unpack5(data: bytes, n: int, k: int) -> np.ndarray:

@@ -17,7 +17,7 @@ from .boards import Board, Region
 from .buffers import Buffer, arena_buffers, buffer_traffic, pad, section_traffic
 from .lower import Blob
 
-PLACE_BITS = 28      # bitmar.h: region above, offset below
+PLACE_BITS = 28  # bitmar.h: region above, offset below
 #: Tokens in the window when the plan weighs caches against weights: most answers are short.
 SHORT_CONTEXT = 32
 #: A section is copied if one token reads this share of it; below, room and time at boot are worth more.
@@ -58,7 +58,10 @@ class Plan:
     @property
     def arenas(self) -> dict[str, int]:
         """Bytes of the arena of every region that has one, in the order of the regions."""
-        sizes = {r.name: sum(pad(p.size) for p in self.of_kind("arena", "copy") if p.region == r.name) for r in self.regions}
+        sizes = {
+            r.name: sum(pad(p.size) for p in self.of_kind("arena", "copy") if p.region == r.name)
+            for r in self.regions
+        }
         return {name: size for name, size in sizes.items() if size}
 
     def place(self, name: str) -> int:
@@ -71,10 +74,22 @@ class Plan:
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready form, for ``plan.json``. Nothing is unpacked when the model loads, so its peak is what stays."""
         return {
-            "schema": "bitmar-tiny/plan", "schema_version": 2, "label": "estimated", "board": self.board,
-            "regions": [{"name": r.name, "used": self.bytes_in(r.name), "load_peak": self.bytes_in(r.name), "size": r.size,
-                         "largest_block": r.largest_block, "per_token": sum(p.per_token for p in self.placements if p.region == r.name),
-                         "what": r.what} for r in self.regions],
+            "schema": "bitmar-tiny/plan",
+            "schema_version": 2,
+            "label": "estimated",
+            "board": self.board,
+            "regions": [
+                {
+                    "name": r.name,
+                    "used": self.bytes_in(r.name),
+                    "load_peak": self.bytes_in(r.name),
+                    "size": r.size,
+                    "largest_block": r.largest_block,
+                    "per_token": sum(p.per_token for p in self.placements if p.region == r.name),
+                    "what": r.what,
+                }
+                for r in self.regions
+            ],
             "placements": [asdict(p) for p in self.placements],
         }
 
@@ -104,15 +119,35 @@ class _Arenas:
 
     def free(self, region: Region) -> int:
         """Bytes that the region's one arena can still grow by."""
-        return min(region.size - self.stack[region.name], region.largest_block, 1 << PLACE_BITS) - self.used[region.name]
+        return (
+            min(region.size - self.stack[region.name], region.largest_block, 1 << PLACE_BITS)
+            - self.used[region.name]
+        )
 
     def put(self, item: _Item, region: Region) -> None:
-        self.placed.append(Placement(item.name, item.kind, region.name, self.used[region.name], item.size, item.what, item.per_token))
+        self.placed.append(
+            Placement(
+                item.name,
+                item.kind,
+                region.name,
+                self.used[region.name],
+                item.size,
+                item.what,
+                item.per_token,
+            )
+        )
         self.used[region.name] += pad(item.size)
 
     def find(self, item: _Item) -> Region | None:
         use = "arena" if item.must else "copies"
-        return next((r for r in self.regions if use in r.holds and item.only in (None, r.name) and self.free(r) >= pad(item.size)), None)
+        return next(
+            (
+                r
+                for r in self.regions
+                if use in r.holds and item.only in (None, r.name) and self.free(r) >= pad(item.size)
+            ),
+            None,
+        )
 
 
 def make_plan(cfg: ModelConfig, blob: Blob, board: Board, memory_region: str | None = None) -> Plan:
@@ -123,18 +158,37 @@ def make_plan(cfg: ModelConfig, blob: Blob, board: Board, memory_region: str | N
     home, stack = (_region(board, kind) for kind in ("weights", "stack"))
     traffic = section_traffic(cfg, blob)
     items = _buffers(cfg, blob, board, memory_region)
-    weights = [_Item(s.name, "copy", len(s.data), s.what, traffic[s.name], False, traffic[s.name] / len(s.data))
-               for s in blob.sections if traffic[s.name] > len(s.data) * COPY_WORTH and s.name != "memory"]
+    weights = [
+        _Item(s.name, "copy", len(s.data), s.what, traffic[s.name], False, traffic[s.name] / len(s.data))
+        for s in blob.sections
+        if traffic[s.name] > len(s.data) * COPY_WORTH and s.name != "memory"
+    ]
     arenas = _fill(board, items + weights) or _fill(board, items)
     if arenas is None and memory_region and _fill(board, _buffers(cfg, blob, board)):
-        raise FitError(f"Model {cfg.name} does not fit {board.name}: region '{memory_region}' has no room for the memory beside the "
-                       f"scratch buffers.", "Leave the place to the plan (--memory auto).")
+        raise FitError(
+            f"Model {cfg.name} does not fit {board.name}: region '{memory_region}' has no room for the memory beside the "
+            f"scratch buffers.",
+            "Leave the place to the plan (--memory auto).",
+        )
     if arenas is None:
         _refuse(cfg, blob, board, items)
     copied = {p.name for p in arenas.placed if p.kind == "copy"}
-    placements = [Placement(s.name, "weights", home.name, s.offset, len(s.data), s.what, 0 if s.name in copied else traffic[s.name])
-                  for s in blob.sections]
-    placements += [*arenas.placed, Placement("stack", "stack", stack.name, 0, board.stack_bytes, "deepest call (reserved)")]
+    placements = [
+        Placement(
+            s.name,
+            "weights",
+            home.name,
+            s.offset,
+            len(s.data),
+            s.what,
+            0 if s.name in copied else traffic[s.name],
+        )
+        for s in blob.sections
+    ]
+    placements += [
+        *arenas.placed,
+        Placement("stack", "stack", stack.name, 0, board.stack_bytes, "deepest call (reserved)"),
+    ]
     _check_blob(cfg, blob, board, home)
     return Plan(board.name, placements, board.regions)
 
@@ -153,11 +207,14 @@ def _fill(board: Board, items: list[_Item]) -> _Arenas | None:
     """Everything placed by heat, or None if something that must has no room. Room for that is kept free of copies."""
     arenas = _Arenas(board)
     waiting = sum(pad(i.size) for i in items if i.must)
-    for item in sorted(items, key=lambda i: -i.heat):   # stable: in the order of the buffers and of the blob
+    for item in sorted(items, key=lambda i: -i.heat):  # stable: in the order of the buffers and of the blob
         region = arenas.find(item)
         if item.must:
             waiting -= pad(item.size)
-        elif region and sum(arenas.free(r) for r in arenas.regions if "arena" in r.holds) - pad(item.size) < waiting:
+        elif (
+            region
+            and sum(arenas.free(r) for r in arenas.regions if "arena" in r.holds) - pad(item.size) < waiting
+        ):
             continue
         if region:
             arenas.put(item, region)
@@ -197,5 +254,8 @@ def _refuse(cfg: ModelConfig, blob: Blob, board: Board, items: list[_Item]) -> N
 def _check_blob(cfg: ModelConfig, blob: Blob, board: Board, home: Region) -> None:
     room = min(home.size, home.largest_block, 1 << PLACE_BITS)
     if blob.size > room:
-        raise FitError(f"Model {cfg.name} does not fit {board.name}: region '{home.name}' has {human(room)} in one piece, the model blob "
-                       f"needs {human(blob.size)}, {human(blob.size - room)} too much.", smaller_blob(cfg, blob, blob.size - room))
+        raise FitError(
+            f"Model {cfg.name} does not fit {board.name}: region '{home.name}' has {human(room)} in one piece, the model blob "
+            f"needs {human(blob.size)}, {human(blob.size - room)} too much.",
+            smaller_blob(cfg, blob, blob.size - room),
+        )

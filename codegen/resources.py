@@ -14,7 +14,9 @@ def resource_dir(name: str) -> Path:
     """Folder ``name`` (``firmware_templates`` or ``board_profiles``)."""
     path = _ROOT / name
     if not path.is_dir():
-        raise ToolError(f"The folder '{name}' that ships with bitmar-tiny is missing.", "Install bitmar-tiny again.")
+        raise ToolError(
+            f"The folder '{name}' that ships with bitmar-tiny is missing.", "Install bitmar-tiny again."
+        )
     return path
 
 

@@ -1,9 +1,9 @@
 """Shared fixtures."""
 
 import pytest
+from support import ODD, TINY
 
 from bitmar_tiny.frozen import random_model
-from support import ODD, TINY
 
 
 @pytest.fixture(scope="session")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from support import TINY
+
 from bitmar_tiny.data.tokenizer import EOS_TEXT, Tokenizer
 from bitmar_tiny.frozen import FrozenModel, random_model
-from support import TINY
 
 
 def byte_tokenizer() -> Tokenizer:

@@ -12,14 +12,42 @@ from codegen.boards import load_board
 from codegen.build import find_compiler, runner
 
 TINY = ModelConfig(
-    name="tiny", vocab_size=257, d_model=64, n_heads=2, n_encoder_layers=1, n_decoder_layers=2, d_ffn=128,
-    n_sinks=2, window=9, n_positions=7, vision_hidden=96, image_tokens=4, memory_slots=70, read_every=5,
+    name="tiny",
+    vocab_size=257,
+    d_model=64,
+    n_heads=2,
+    n_encoder_layers=1,
+    n_decoder_layers=2,
+    d_ffn=128,
+    n_sinks=2,
+    window=9,
+    n_positions=7,
+    vision_hidden=96,
+    image_tokens=4,
+    memory_slots=70,
+    read_every=5,
 )
 #: Shapes that no tile divides.
 ODD = ModelConfig(
-    name="odd", vocab_size=1009, d_model=96, n_heads=3, n_encoder_layers=2, n_decoder_layers=1, d_ffn=200,
-    n_sinks=1, window=13, n_positions=300, vision_hidden=50, image_tokens=9, image_pool=2, memory_slots=100, read_every=1,
-    ffn_activation="relu", write_rule="outer", ternary_threshold=2 / 3, n_fusion_layers=3,
+    name="odd",
+    vocab_size=1009,
+    d_model=96,
+    n_heads=3,
+    n_encoder_layers=2,
+    n_decoder_layers=1,
+    d_ffn=200,
+    n_sinks=1,
+    window=13,
+    n_positions=300,
+    vision_hidden=50,
+    image_tokens=9,
+    image_pool=2,
+    memory_slots=100,
+    read_every=1,
+    ffn_activation="relu",
+    write_rule="outer",
+    ternary_threshold=2 / 3,
+    n_fusion_layers=3,
 )
 
 

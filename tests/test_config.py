@@ -7,14 +7,17 @@ from bitmar_tiny.errors import ConfigError
 from bitmar_tiny.tensors import tensor_table
 
 
-@pytest.mark.parametrize("values, words", [
-    ({"windoww": 3}, "Did you mean 'window'?"),
-    ({"n_heads": 3}, "d_model=128 is not a multiple of n_heads=3"),
-    ({"window": 1030}, "reduce window"),
-    ({"d_model": "wide"}, "d_model"),
-    ({"write_rate": float("nan")}, "write_rate"),
-    ({"image_pool": 2, "image_tokens": 8}, "square grid"),
-])
+@pytest.mark.parametrize(
+    "values, words",
+    [
+        ({"windoww": 3}, "Did you mean 'window'?"),
+        ({"n_heads": 3}, "d_model=128 is not a multiple of n_heads=3"),
+        ({"window": 1030}, "reduce window"),
+        ({"d_model": "wide"}, "d_model"),
+        ({"write_rate": float("nan")}, "write_rate"),
+        ({"image_pool": 2, "image_tokens": 8}, "square grid"),
+    ],
+)
 def test_bad_values_are_named(values, words):
     with pytest.raises(ConfigError) as caught:
         ModelConfig.parse(values, "model.json")

@@ -7,11 +7,10 @@ import struct
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
+from support import TINY
 
 from bitmar_tiny.errors import FrozenError
 from bitmar_tiny.frozen import FrozenModel, pack_trits, random_model, unpack_trits
-
-from support import TINY
 
 
 @pytest.mark.parametrize("k", [1, 4, 96, 101, 128])
@@ -30,14 +29,17 @@ def test_round_trip_keeps_every_array_and_the_digest(tiny, tmp_path):
         assert back.arrays[name].dtype == array.dtype and np.array_equal(back.arrays[name], array), name
 
 
-@pytest.mark.parametrize("name, value, words", [
-    ("enc.0.wq.scale", np.float32(np.nan), "NaN"),
-    ("head.w.scale", np.float32(-1), "scale outside"),
-    ("enc.0.attn_norm", np.zeros(3, np.float32), "needs float32"),
-    ("token_table.codes", np.full((257, 64), -128, np.int8), "code outside"),
-    ("surplus", np.zeros(1, np.float32), "does not belong"),
-    ("memory.m.codes", np.full((70, 64), 32767, np.int16), "code outside"),
-])
+@pytest.mark.parametrize(
+    "name, value, words",
+    [
+        ("enc.0.wq.scale", np.float32(np.nan), "NaN"),
+        ("head.w.scale", np.float32(-1), "scale outside"),
+        ("enc.0.attn_norm", np.zeros(3, np.float32), "needs float32"),
+        ("token_table.codes", np.full((257, 64), -128, np.int8), "code outside"),
+        ("surplus", np.zeros(1, np.float32), "does not belong"),
+        ("memory.m.codes", np.full((70, 64), 32767, np.int16), "code outside"),
+    ],
+)
 def test_bad_tensors_are_named(name, value, words):
     model = random_model(TINY)
     model.arrays[name] = value
@@ -62,7 +64,7 @@ def test_mutations_never_escape_as_another_exception(tiny, tmp_path):
         data = bytearray(good)
         kind = rng.randrange(4)
         if kind == 0:
-            data = data[:rng.randrange(len(data))]
+            data = data[: rng.randrange(len(data))]
         elif kind == 1:
             data[rng.randrange(min(len(data), 6000))] = rng.randrange(256)
         elif kind == 2:
@@ -87,10 +89,10 @@ def test_newer_version_is_refused(tiny, tmp_path):
     tiny.save(path)
     data = path.read_bytes()
     size = struct.unpack("<Q", data[:8])[0]
-    header = json.loads(data[8:8 + size])
+    header = json.loads(data[8 : 8 + size])
     header["__metadata__"]["version"] = "9"
     text = json.dumps(header).encode()
-    path.write_bytes(struct.pack("<Q", len(text)) + text + data[8 + size:])
+    path.write_bytes(struct.pack("<Q", len(text)) + text + data[8 + size :])
     with pytest.raises(FrozenError, match="version 9"):
         FrozenModel.load(path)
 

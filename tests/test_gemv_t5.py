@@ -27,14 +27,24 @@ def table(x: np.ndarray) -> np.ndarray:
 
 
 def gemv(title: str, packed: np.ndarray, x: np.ndarray, want: np.ndarray) -> Case:
-    return Case(title, "gemv", (want.size, x.size), arrays=(packed, x, output(up(want.size, 4))), want={2: want})
+    return Case(
+        title, "gemv", (want.size, x.size), arrays=(packed, x, output(up(want.size, 4))), want={2: want}
+    )
 
 
 def table_cases(k: int) -> list[Case]:
     vectors = {name: x for name, _, x in extremes(np.random.default_rng(k), k)}
     vectors["x = -128"] = np.full(k, -128, np.int8)
-    return [Case(f"table {k} {name}", "table", (k,), arrays=(x, np.full(table5_bytes(k) // 2, 0x5A5A, np.int16)),
-                 want={1: table(x)}) for name, x in vectors.items()]
+    return [
+        Case(
+            f"table {k} {name}",
+            "table",
+            (k,),
+            arrays=(x, np.full(table5_bytes(k) // 2, 0x5A5A, np.int16)),
+            want={1: table(x)},
+        )
+        for name, x in vectors.items()
+    ]
 
 
 def gemv_cases(n: int, k: int) -> list[Case]:
@@ -43,8 +53,8 @@ def gemv_cases(n: int, k: int) -> list[Case]:
         trits = rng.integers(-1, 2, (n, k)).astype(np.int8) if row is None else np.tile(row, (n, 1))
         packed, want = np.frombuffer(pack5(trits), np.uint8), (trits.astype(np.float64) @ x).astype(np.int32)
         cases.append(gemv(f"gemv {n}x{k} {name}", packed, x, want))
-        if name == "random" and n > 32:      # as bm_logits reads it: from a row that is a multiple of 32
-            cases.append(gemv(f"gemv {n}x{k} from row 32", packed[packed5_size(32, k):], x, want[32:]))
+        if name == "random" and n > 32:  # as bm_logits reads it: from a row that is a multiple of 32
+            cases.append(gemv(f"gemv {n}x{k} from row 32", packed[packed5_size(32, k) :], x, want[32:]))
         if name == "random" and n not in (1, 31) and k not in (100, 4096):
             break
     return cases
@@ -60,13 +70,20 @@ def foreign_bytes() -> Case:
 
 @pytest.fixture(scope="module")
 def cases() -> list[Case]:
-    return [*(c for k in WIDTHS for c in table_cases(k)), *(c for n in ROWS for k in WIDTHS for c in gemv_cases(n, k)),
-            foreign_bytes()]
+    return [
+        *(c for k in WIDTHS for c in table_cases(k)),
+        *(c for n in ROWS for k in WIDTHS for c in gemv_cases(n, k)),
+        foreign_bytes(),
+    ]
 
 
-@pytest.mark.parametrize("compiler, opt", [
-    *((c, o) for c in ("gcc", "zig", "aarch64-gcc", "aarch64-zig") for o in ("-O0", "-O2", "-O3")), ("gcc", "sanitize"),
-])
+@pytest.mark.parametrize(
+    "compiler, opt",
+    [
+        *((c, o) for c in ("gcc", "zig", "aarch64-gcc", "aarch64-zig") for o in ("-O0", "-O2", "-O3")),
+        ("gcc", "sanitize"),
+    ],
+)
 def test_exact(tmp_path, cases, compiler, opt):
     flags = ["-O1", *SANITIZE] if opt == "sanitize" else [opt]
     check(compile([DRIVER, RUNTIME / "bm_gemv_t5.c"], flags, tmp_path / "driver", compiler), cases)

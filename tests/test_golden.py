@@ -45,7 +45,11 @@ def test_an_evicted_token_no_longer_matters_except_through_the_pooled_query(tiny
 
 def test_physical_order_of_the_cache_does_not_matter():
     rng = np.random.default_rng(2)
-    q, k, v = rng.integers(-127, 128, 64), rng.integers(-127, 128, (50, 64)), rng.integers(-127, 128, (50, 64))
+    q, k, v = (
+        rng.integers(-127, 128, 64),
+        rng.integers(-127, 128, (50, 64)),
+        rng.integers(-127, 128, (50, 64)),
+    )
     ks, vs = (rng.uniform(0.01, 1, 50).astype(np.float32) for _ in range(2))
     order = rng.permutation(50)
     args = (q.astype(np.int8), np.float32(0.02))
@@ -74,7 +78,9 @@ def test_exp_neg_is_accurate_and_never_denormal():
     assert e.min() > np.finfo(np.float32).tiny and e[0] == 1
 
 
-@pytest.mark.parametrize("v", [np.zeros(5), np.full(5, 1e-30), np.ones(5), -np.ones(5), np.array([1e18, 1, 0, -1, 0])])
+@pytest.mark.parametrize(
+    "v", [np.zeros(5), np.full(5, 1e-30), np.ones(5), -np.ones(5), np.array([1e18, 1, 0, -1, 0])]
+)
 def test_quantiser_edges(v):
     codes, scale = nm.quantize(v.astype(np.float32))
     assert codes.dtype == np.int8 and np.abs(codes.astype(int)).max() in (0, 127) and np.isfinite(scale)
@@ -128,7 +134,9 @@ def test_the_standard_script_reaches_every_corner(tiny):
         elif event.kind == "write":
             before = golden.m_scales.copy()
             golden.end_episode()
-            forgotten |= bool((golden.m_usage < forget_threshold(cfg)).any() and (golden.m_scales < before).any())
+            forgotten |= bool(
+                (golden.m_usage < forget_threshold(cfg)).any() and (golden.m_scales < before).any()
+            )
         elif event.kind == "begin":
             golden.begin_episode()
     assert forgotten and golden.t > 2 * cfg.context and golden.t > cfg.n_positions and 150 < tokens < 200

@@ -23,8 +23,13 @@ from build import KERNELS, RUNTIME, SANITIZE, Case, check, compile  # noqa: E402
 
 F32 = np.float32
 DRIVER = Path(__file__).parent / "firmware" / "numerics_driver.c"
-SOURCES = [DRIVER, *(RUNTIME / f"bm_{name}.c" for name in
-                     ("numerics", "attention", "memory", "crc32", "sampler", "selftest"))]
+SOURCES = [
+    DRIVER,
+    *(
+        RUNTIME / f"bm_{name}.c"
+        for name in ("numerics", "attention", "memory", "crc32", "sampler", "selftest")
+    ),
+]
 WIDTHS = (1, 3, 63, 64, 65, 96, 128, 200, 768, 2560)
 
 
@@ -35,7 +40,7 @@ def up(n: int) -> int:
 def padded(codes: np.ndarray) -> np.ndarray:
     """Rows of codes as buffers hold them: zeros up to a multiple of 64."""
     out = np.zeros((*codes.shape[:-1], up(codes.shape[-1])), np.int8)
-    out[..., :codes.shape[-1]] = codes
+    out[..., : codes.shape[-1]] = codes
     return out
 
 
@@ -54,32 +59,52 @@ def scales(rng, n: int) -> np.ndarray:
 
 # -- element-wise functions --------------------------------------------------------------------
 
+
 def elementwise(function: str, x: np.ndarray, want: np.ndarray) -> Case:
     return Case(function, function, (x.size,), arrays=(x, garbage(x.size, want.dtype)), want={1: want})
 
 
 def scalar_cases() -> list[Case]:
     rng = np.random.default_rng(1)
-    x = np.concatenate([-rng.uniform(0, 81, 600_000), -rng.exponential(1, 400_000),
-                        [0, -0.0, -80, -80.5, -1e4, -1e30, -2.0**-60, -2.0**-126, -np.log(2)],
-                        -np.arange(0.5, 115) * np.log(2)]).astype(F32)      # near ties of the exponent
+    x = np.concatenate(
+        [
+            -rng.uniform(0, 81, 600_000),
+            -rng.exponential(1, 400_000),
+            [0, -0.0, -80, -80.5, -1e4, -1e30, -(2.0**-60), -(2.0**-126), -np.log(2)],
+            -np.arange(0.5, 115) * np.log(2),
+        ]
+    ).astype(F32)  # near ties of the exponent
     mantissas = np.concatenate([np.arange(0, 1 << 23, 41), np.arange(4096), (1 << 23) - 1 - np.arange(4096)])
     roots = [((e << 23) | mantissas).astype(np.uint32).view(F32) for e in (1, 2, 126, 127, 128, 253, 254)]
-    roots += [((rng.integers(1, 255, 200_000) << 23) | rng.integers(0, 1 << 23, 200_000)).astype(np.uint32).view(F32),
-              np.arange(5000, dtype=F32) ** 2, np.zeros(1, F32)]
+    roots += [
+        ((rng.integers(1, 255, 200_000) << 23) | rng.integers(0, 1 << 23, 200_000))
+        .astype(np.uint32)
+        .view(F32),
+        np.arange(5000, dtype=F32) ** 2,
+        np.zeros(1, F32),
+    ]
     root = np.concatenate(roots)
-    ties = np.concatenate([np.arange(-40000, 40000) / F32(2), np.nextafter(np.arange(-300.5, 300), -np.inf),
-                           rng.uniform(-2**21, 2**21, 100_000), [2**22 - 1, -2**22 + 1, 2**22 - 0.5, -0.0]]).astype(F32)
+    ties = np.concatenate(
+        [
+            np.arange(-40000, 40000) / F32(2),
+            np.nextafter(np.arange(-300.5, 300), -np.inf),
+            rng.uniform(-(2**21), 2**21, 100_000),
+            [2**22 - 1, -(2**22) + 1, 2**22 - 0.5, -0.0],
+        ]
+    ).astype(F32)
     counts = np.concatenate([np.arange(1, 5000), rng.integers(1, 1 << 31, 5000)]).astype(np.uint32)
     pixels = np.arange(256, dtype=np.uint8)
     return [
-        elementwise("exp_neg", x, nm.exp_neg(x)), elementwise("sqrt", root, np.sqrt(root)),
-        elementwise("rne", ties, nm.rne(ties)), elementwise("pixels", pixels, nm.pixels(pixels)),
+        elementwise("exp_neg", x, nm.exp_neg(x)),
+        elementwise("sqrt", root, np.sqrt(root)),
+        elementwise("rne", ties, nm.rne(ties)),
+        elementwise("pixels", pixels, nm.pixels(pixels)),
         elementwise("inv_sqrt", counts, np.array([nm.inv_sqrt(int(n)) for n in counts])),
     ]
 
 
 # -- quantisers --------------------------------------------------------------------------------
+
 
 def vectors(rng, n: int):
     """Vectors that a quantiser may trip over."""
@@ -94,7 +119,7 @@ def vectors(rng, n: int):
     yield "at tiny", np.full(n, nm.TINY)
     yield "just below tiny", np.full(n, np.nextafter(nm.TINY, F32(0)))
     yield "huge", normal * F32(2.0**60)
-    halves = ((np.arange(n) % 254) - 126.5).astype(F32)          # with the maximum 127: every code is a tie
+    halves = ((np.arange(n) % 254) - 126.5).astype(F32)  # with the maximum 127: every code is a tie
     halves[0] = 127
     yield "ties", halves
 
@@ -104,29 +129,55 @@ def quantizer_cases(n: int) -> list[Case]:
 
     def case(title, function, u, x, got, *extra):
         c, scale = got
-        return Case(f"{function} {n} {title}", function, (n, u), arrays=(x, garbage(up(n), np.int8), *extra),
-                    want={1: padded(c)}, result=(F32(scale), c.sum(dtype=np.int32)))
+        return Case(
+            f"{function} {n} {title}",
+            function,
+            (n, u),
+            arrays=(x, garbage(up(n), np.int8), *extra),
+            want={1: padded(c)},
+            result=(F32(scale), c.sum(dtype=np.int32)),
+        )
 
     for name, v in vectors(rng, n):
         gain = rng.uniform(0.5, 1.5, n).astype(F32)
-        cases += [case(name, "quantize", 0, v, nm.quantize(v)),
-                  case(name, "norm_quantize", 0, v, nm.norm_quantize(v), np.zeros(0, F32)),
-                  case(f"{name}, gain", "norm_quantize", 0, v, nm.norm_quantize(v, gain), gain)]
+        cases += [
+            case(name, "quantize", 0, v, nm.quantize(v)),
+            case(name, "norm_quantize", 0, v, nm.norm_quantize(v), np.zeros(0, F32)),
+            case(f"{name}, gain", "norm_quantize", 0, v, nm.norm_quantize(v, gain), gain),
+        ]
     largest = 127 * 2560
-    for name, acc in (("random", rng.integers(-largest, largest, n)), ("negative", -rng.integers(0, largest, n)),
-                      ("one", np.arange(n) == 0), ("full", np.full(n, largest)), ("small", rng.integers(-3, 4, n))):
+    for name, acc in (
+        ("random", rng.integers(-largest, largest, n)),
+        ("negative", -rng.integers(0, largest, n)),
+        ("one", np.arange(n) == 0),
+        ("full", np.full(n, largest)),
+        ("small", rng.integers(-3, 4, n)),
+    ):
         acc = acc.astype(np.int32)
         for kind in ("relu", "relu2"):
-            cases.append(case(f"{kind} {name}", "act_quantize", kind == "relu2", acc,
-                              nm.norm_quantize(nm.activation(acc, kind))))
-    for name, c in (("random", codes(rng, n)), ("full", np.full(n, -127, np.int8)), ("zero", np.zeros(n, np.int8))):
-        cases.append(Case(f"rms_scale {n} {name}", "rms_scale", (n,), arrays=(c,), result=(F32(nm.rms_scale(c)),)))
+            cases.append(
+                case(
+                    f"{kind} {name}",
+                    "act_quantize",
+                    kind == "relu2",
+                    acc,
+                    nm.norm_quantize(nm.activation(acc, kind)),
+                )
+            )
+    for name, c in (
+        ("random", codes(rng, n)),
+        ("full", np.full(n, -127, np.int8)),
+        ("zero", np.zeros(n, np.int8)),
+    ):
+        cases.append(
+            Case(f"rms_scale {n} {name}", "rms_scale", (n,), arrays=(c,), result=(F32(nm.rms_scale(c)),))
+        )
     return cases
 
 
 def row_cases(n: int) -> list[Case]:
     rng = np.random.default_rng(n + 1)
-    acc = rng.integers(-2**31 + 1, 2**31, n).astype(np.int32)     # beyond 2^24: the conversion itself rounds
+    acc = rng.integers(-(2**31) + 1, 2**31, n).astype(np.int32)  # beyond 2^24: the conversion itself rounds
     c, x, a = codes(rng, n), rng.normal(size=n).astype(F32), rng.normal(size=n).astype(F32)
     s = F32(rng.uniform(1e-3, 1e-1))
     return [
@@ -141,22 +192,58 @@ def row_cases(n: int) -> list[Case]:
 
 # -- attention and memory ----------------------------------------------------------------------
 
+
 def attend_cases() -> list[Case]:
     rng, cases = np.random.default_rng(7), []
     for heads, width in ((1, 64), (3, 32), (4, 32), (3, 40), (2, 128), (4, 5)):
         d = heads * width
         for n in (1, 5, 64, 1032):
-            values = {"random": (codes(rng, n, d), codes(rng, n, d), scales(rng, n), codes(rng, d), F32(0.02)),
-                      "sharp": (codes(rng, n, d), codes(rng, n, d), scales(rng, n) * F32(40), codes(rng, d), F32(1)),
-                      "bound": (np.full((n, d), 127, np.int8), np.full((n, d), -127, np.int8), np.full(n, 0.01, F32),
-                                np.full(d, 127, np.int8), F32(0.5)),
-                      "no values": (codes(rng, n, d), np.zeros((n, d), np.int8), np.zeros(n, F32), codes(rng, d), F32(0.1))}
+            values = {
+                "random": (codes(rng, n, d), codes(rng, n, d), scales(rng, n), codes(rng, d), F32(0.02)),
+                "sharp": (
+                    codes(rng, n, d),
+                    codes(rng, n, d),
+                    scales(rng, n) * F32(40),
+                    codes(rng, d),
+                    F32(1),
+                ),
+                "bound": (
+                    np.full((n, d), 127, np.int8),
+                    np.full((n, d), -127, np.int8),
+                    np.full(n, 0.01, F32),
+                    np.full(d, 127, np.int8),
+                    F32(0.5),
+                ),
+                "no values": (
+                    codes(rng, n, d),
+                    np.zeros((n, d), np.int8),
+                    np.zeros(n, F32),
+                    codes(rng, d),
+                    F32(0.1),
+                ),
+            }
             for name, (k, v, s, q, q_scale) in values.items():
                 v_scale = scales(rng, n) if name == "random" else s
                 want = nm.attend(q, q_scale, k, s, v, v_scale, heads)
-                cases.append(Case(f"attend {heads}x{width}, {n} slots, {name}", "attend", (n, heads, width), (q_scale,),
-                                  (padded(k), padded(v), s, v_scale, padded(q), garbage(n), garbage(n, np.int32), garbage(d)),
-                                  {7: want}))
+                cases.append(
+                    Case(
+                        f"attend {heads}x{width}, {n} slots, {name}",
+                        "attend",
+                        (n, heads, width),
+                        (q_scale,),
+                        (
+                            padded(k),
+                            padded(v),
+                            s,
+                            v_scale,
+                            padded(q),
+                            garbage(n),
+                            garbage(n, np.int32),
+                            garbage(d),
+                        ),
+                        {7: want},
+                    )
+                )
     return cases
 
 
@@ -180,13 +267,26 @@ def memory_cases() -> list[Case]:
     rng, cases = np.random.default_rng(8), []
     for slots in (1, 63, 64, 65, 100, 512):
         for width in (64, 96, 128):
-            for name, q_scale in (("random", F32(0.01)), ("sharp", F32(8)), ("mostly empty", F32(1)), ("extremes", F32(2))):
+            for name, q_scale in (
+                ("random", F32(0.01)),
+                ("sharp", F32(8)),
+                ("mostly empty", F32(1)),
+                ("extremes", F32(2)),
+            ):
                 m, s, usage, q = memory(rng, slots, width, name)
                 high, s256 = nm.high_bytes(m), s * F32(256)
                 head = (*planes(m), s, usage, padded(q))
                 title = f"{slots}x{width} {name}"
-                cases.append(Case(f"memory_read {title}", "memory_read", (slots, width), (q_scale,), (*head, garbage(width)),
-                                  {5: nm.memory_read(q, q_scale, high, s256)}))
+                cases.append(
+                    Case(
+                        f"memory_read {title}",
+                        "memory_read",
+                        (slots, width),
+                        (q_scale,),
+                        (*head, garbage(width)),
+                        {5: nm.memory_read(q, q_scale, high, s256)},
+                    )
+                )
                 for rule in ("bounded", "outer"):
                     cases.append(update_case(rng, title, rule, m, s, usage, q, q_scale))
     return cases
@@ -195,42 +295,80 @@ def memory_cases() -> list[Case]:
 def update_case(rng, title, rule, m, s, usage, q, q_scale) -> Case:
     """The C write against golden's own ``end_episode``, with learned scores drawn here."""
     slots, width = m.shape
-    cfg = SimpleNamespace(write_rate=0.2, write_rule=rule, forget_rate=0.05, forget_below=0.5, memory_slots=slots)
+    cfg = SimpleNamespace(
+        write_rate=0.2, write_rule=rule, forget_rate=0.05, forget_below=0.5, memory_slots=slots
+    )
     trits, ww_scale = rng.integers(-1, 2, (slots, width)).astype(F32), F32(0.002)
-    golden = SimpleNamespace(cfg=cfg, memory_on=True, read_only=False, tap=lambda name, array: None, query=lambda: (q, q_scale),
-                             a={"memory.ww.trits": trits, "memory.ww.scale": ww_scale},
-                             m_codes=m.copy(), m_scales=s.copy(), m_usage=usage.copy())
+    golden = SimpleNamespace(
+        cfg=cfg,
+        memory_on=True,
+        read_only=False,
+        tap=lambda name, array: None,
+        query=lambda: (q, q_scale),
+        a={"memory.ww.trits": trits, "memory.ww.scale": ww_scale},
+        m_codes=m.copy(),
+        m_scales=s.copy(),
+        m_usage=usage.copy(),
+    )
     GoldenModel.end_episode(golden)
     scores = nm.scale_acc(nm.gemv(trits, q), q_scale, ww_scale)
     high, low = planes(golden.m_codes)
-    return Case(f"memory_write {title} {rule}", "memory_write", (slots, width, rule == "outer", forget_threshold(cfg)),
-                (q_scale, cfg.write_rate, cfg.forget_rate),
-                (*planes(m), s, usage, padded(q), scores, garbage(slots, np.int32), garbage(width)),
-                {0: high, 1: low, 2: golden.m_scales, 3: golden.m_usage, 6: nm.address(scores)[0]})
+    return Case(
+        f"memory_write {title} {rule}",
+        "memory_write",
+        (slots, width, rule == "outer", forget_threshold(cfg)),
+        (q_scale, cfg.write_rate, cfg.forget_rate),
+        (*planes(m), s, usage, padded(q), scores, garbage(slots, np.int32), garbage(width)),
+        {0: high, 1: low, 2: golden.m_scales, 3: golden.m_usage, 6: nm.address(scores)[0]},
+    )
 
 
 # -- sampler, CRC, self-test -------------------------------------------------------------------
 
+
 def sampler_cases() -> list[Case]:
     rng, cases = np.random.default_rng(9), []
-    for n, top_k, temperature, spread in ((1, 1, 0.7, 50), (5, 40, 1.0, 50), (1009, 40, 0.8, 500), (1009, 256, 1.5, 90),
-                                          (5000, 1, 1.0, 500), (5000, 40, 0.0, 8), (600, 256, 0.9, 3)):
+    for n, top_k, temperature, spread in (
+        (1, 1, 0.7, 50),
+        (5, 40, 1.0, 50),
+        (1009, 40, 0.8, 500),
+        (1009, 256, 1.5, 90),
+        (5000, 1, 1.0, 500),
+        (5000, 40, 0.0, 8),
+        (600, 256, 0.9, 3),
+    ):
         for seed in (0, 1, 2**64 - 1, 0x123456789ABCDEF):
-            acc = rng.normal(0, spread, (25, n)).astype(np.int32)     # a narrow spread makes ties at the cut
+            acc = rng.normal(0, spread, (25, n)).astype(np.int32)  # a narrow spread makes ties at the cut
             sampler, scale = Sampler(temperature, top_k, seed), F32(0.01)
             picks = np.array([sampler.pick(a, scale) for a in acc], np.int32)
-            cases.append(Case(f"sampler n={n} k={top_k} t={temperature} seed={seed}", "sampler_picks",
-                              (top_k, seed & 0xFFFFFFFF, seed >> 32, n), (temperature, scale),
-                              (acc, garbage(25, np.int32)), {1: picks}, (sampler.rng.next(),)))
+            cases.append(
+                Case(
+                    f"sampler n={n} k={top_k} t={temperature} seed={seed}",
+                    "sampler_picks",
+                    (top_k, seed & 0xFFFFFFFF, seed >> 32, n),
+                    (temperature, scale),
+                    (acc, garbage(25, np.int32)),
+                    {1: picks},
+                    (sampler.rng.next(),),
+                )
+            )
     return cases
 
 
 def crc_cases() -> list[Case]:
     data = np.random.default_rng(10).integers(0, 256, 4099).astype(np.uint8)
-    return [Case(f"crc32 of {n} bytes from {skip}", "crc32", (start, skip), arrays=(data[:n],),
-                 result=(zlib.crc32(data[skip:n].tobytes(), start),))
-            for n in (0, 1, 2, 3, 4, 7, 8, 9, 15, 16, 31, 64, 100, 4099)
-            for skip in range(min(n, 8) + 1) for start in (0, 0xDEADBEEF)]
+    return [
+        Case(
+            f"crc32 of {n} bytes from {skip}",
+            "crc32",
+            (start, skip),
+            arrays=(data[:n],),
+            result=(zlib.crc32(data[skip:n].tobytes(), start),),
+        )
+        for n in (0, 1, 2, 3, 4, 7, 8, 9, 15, 16, 31, 64, 100, 4099)
+        for skip in range(min(n, 8) + 1)
+        for start in (0, 0xDEADBEEF)
+    ]
 
 
 SELFTEST = Case("selftest", "selftest", result=(0,))
@@ -245,15 +383,26 @@ def cases() -> list[Case]:
 
 
 def driver(folder: Path, flags, compiler="gcc", family="portable") -> list[str]:
-    return compile([*SOURCES, KERNELS / f"bm_kernels__{family}.c"], flags, folder / "driver", compiler, family)
+    return compile(
+        [*SOURCES, KERNELS / f"bm_kernels__{family}.c"], flags, folder / "driver", compiler, family
+    )
 
 
-@pytest.mark.parametrize("compiler, family, opt", [
-    ("gcc", "portable", "-O0"), ("gcc", "portable", "-O2"), ("gcc", "avx2", "-O3"),
-    ("zig", "portable", "-O0"), ("zig", "avx2", "-O2"), ("zig", "portable", "-O3"),
-    ("aarch64-gcc", "neon", "-O0"), ("aarch64-gcc", "portable", "-O2"), ("aarch64-gcc", "neon", "-O3"),
-    ("aarch64-zig", "neon", "-O2"),
-])
+@pytest.mark.parametrize(
+    "compiler, family, opt",
+    [
+        ("gcc", "portable", "-O0"),
+        ("gcc", "portable", "-O2"),
+        ("gcc", "avx2", "-O3"),
+        ("zig", "portable", "-O0"),
+        ("zig", "avx2", "-O2"),
+        ("zig", "portable", "-O3"),
+        ("aarch64-gcc", "neon", "-O0"),
+        ("aarch64-gcc", "portable", "-O2"),
+        ("aarch64-gcc", "neon", "-O3"),
+        ("aarch64-zig", "neon", "-O2"),
+    ],
+)
 def test_every_primitive_is_exact(tmp_path, cases, compiler, family, opt):
     check(driver(tmp_path, [opt], compiler, family), cases)
 
@@ -267,12 +416,26 @@ def test_small_crc(tmp_path):
     check(driver(tmp_path, ["-O2", "-DBM_CRC32_SMALL"]), crc_cases())
 
 
-@pytest.mark.parametrize("flags, rule", [
-    (["-mfma", "-ffp-contract=fast"], "fused"),
-    (["-ffast-math"], "denormals are flushed"),
-    (["-mrecip=all", "-ffinite-math-only", "-fno-trapping-math", "-fno-signed-zeros", "-freciprocal-math",
-      "-fassociative-math"], "division"),
-])
+@pytest.mark.parametrize(
+    "flags, rule",
+    [
+        (["-mfma", "-ffp-contract=fast"], "fused"),
+        (["-ffast-math"], "denormals are flushed"),
+        (
+            [
+                "-mrecip=all",
+                "-ffinite-math-only",
+                "-fno-trapping-math",
+                "-fno-signed-zeros",
+                "-freciprocal-math",
+                "-fassociative-math",
+            ],
+            "division",
+        ),
+    ],
+)
 def test_selftest_names_the_rule_a_compiler_broke(tmp_path, flags, rule):
-    done = subprocess.run(driver(tmp_path, ["-O2", *flags]), input=SELFTEST.to_bytes(), capture_output=True, timeout=60)
+    done = subprocess.run(
+        driver(tmp_path, ["-O2", *flags]), input=SELFTEST.to_bytes(), capture_output=True, timeout=60
+    )
     assert rule in done.stderr.decode()

@@ -19,13 +19,16 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def test_wheel_generates_a_project_outside_the_checkout(tmp_path):
-    source = tmp_path / "source"                         # setuptools would mix in what an earlier build left in the checkout
+    source = tmp_path / "source"  # setuptools would mix in what an earlier build left in the checkout
     for name in ("bitmar_tiny", "codegen", "firmware_templates", "board_profiles"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md"):
         shutil.copy(ROOT / name, source)
-    done = subprocess.run([sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(tmp_path), str(source)],
-                          capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(tmp_path), str(source)],
+        capture_output=True,
+        text=True,
+    )
     if done.returncode and "setuptools" in done.stderr:
         pytest.skip("no network to fetch setuptools from")
     assert done.returncode == 0, done.stderr
@@ -35,9 +38,25 @@ def test_wheel_generates_a_project_outside_the_checkout(tmp_path):
         assert not [n for n in z.namelist() if n.startswith("tests")]
         z.extractall(site)
     code = f"import sys; sys.path.insert(0, {str(site)!r}); from bitmar_tiny.cli.app import main; main()"
-    done = subprocess.run([sys.executable, "-P", "-c", code, "codegen", "--board", "rpi-zero2", "-o", "fw"],   # the shipped model
-                          capture_output=True, text=True, cwd=tmp_path)
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-P",
+            "-c",
+            code,
+            "codegen",
+            "--board",
+            "rpi-zero2",
+            "-o",
+            "fw",
+        ],  # the shipped model
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
     assert done.returncode == 0, done.stderr
     here = emit(FrozenModel.load(SHIPPED), load_board("rpi-zero2"), tmp_path / "here")
     files = {p.relative_to(here.path) for p in here.path.rglob("*") if p.is_file()}
-    assert len(files) > 20 and files == {p.relative_to(tmp_path / "fw") for p in (tmp_path / "fw").rglob("*") if p.is_file()}
+    assert len(files) > 20 and files == {
+        p.relative_to(tmp_path / "fw") for p in (tmp_path / "fw").rglob("*") if p.is_file()
+    }

@@ -6,14 +6,14 @@ import json
 
 import numpy as np
 import pytest
+from support import TINY
 
+from bitmar_tiny.config import preset
 from bitmar_tiny.data.tokenizer import Tokenizer
 from bitmar_tiny.errors import ConfigError, DataError
 from bitmar_tiny.pipeline import file_corpus
 from bitmar_tiny.train.config import TrainConfig
 from bitmar_tiny.train.run import _same_run, settings_for
-from bitmar_tiny.config import preset
-from support import TINY
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,9 @@ def files(tmp_path_factory):
 
 def corpus(files, **options):
     cfg = TINY.model_copy(update={"vocab_size": 1000})
-    return file_corpus(cfg, [files / "c.json"], [files / "f.npy"], [files / "t.train"], files / "data", **options)
+    return file_corpus(
+        cfg, [files / "c.json"], [files / "f.npy"], [files / "t.train"], files / "data", **options
+    )
 
 
 def test_budgets_and_hold_out_in_tokens(files):
@@ -48,7 +50,12 @@ def test_budgets_and_hold_out_in_tokens(files):
 
 def test_without_a_hold_out_every_twentieth_picture_is_kept_back(files):
     c = corpus(files)
-    assert list(c.held_out) == list(range(0, 400, 20)) and len(c.train) == 380 and len(c.texts) == 600 and len(c.held_out_texts) == 0
+    assert (
+        list(c.held_out) == list(range(0, 400, 20))
+        and len(c.train) == 380
+        and len(c.texts) == 600
+        and len(c.held_out_texts) == 0
+    )
 
 
 def test_a_hold_out_that_leaves_nothing_is_refused(files):
@@ -59,21 +66,62 @@ def test_a_hold_out_that_leaves_nothing_is_refused(files):
 def test_the_papers_recipe():
     """Sections 3.4.2 and 4.1 to 4.3, and steps on the command line silence epochs."""
     t = settings_for(preset("paper"), None, {})
-    assert (t.batch_size, t.accumulation, t.lr, t.restart_steps, t.restart_mult, t.min_lr, t.epochs) == (64, 2, 2e-4, 1000, 2, 0.1, 10)
-    assert (t.optimizer, t.precision, t.recompute, t.max_len, t.log_every) == ("adamw8bit", "fp16", True, 256, 500)
+    assert (t.batch_size, t.accumulation, t.lr, t.restart_steps, t.restart_mult, t.min_lr, t.epochs) == (
+        64,
+        2,
+        2e-4,
+        1000,
+        2,
+        0.1,
+        10,
+    )
+    assert (t.optimizer, t.precision, t.recompute, t.max_len, t.log_every) == (
+        "adamw8bit",
+        "fp16",
+        True,
+        256,
+        500,
+    )
     assert (t.contrastive_weight, t.memory_weight) == (1.5, 0.1) and t.controller
-    assert (t.controller_span, t.controller_drop, t.controller_cooldown, t.controller_length) == (200, 0.12, 800, 1500)
+    assert (t.controller_span, t.controller_drop, t.controller_cooldown, t.controller_length) == (
+        200,
+        0.12,
+        800,
+        1500,
+    )
     assert (t.caption_tokens, t.text_tokens, t.holdout_tokens) == (50_000_000, 50_000_000, 1_000_000)
     assert settings_for(preset("paper"), None, {"steps": 7}).epochs == 0
 
 
 def test_runs_from_before_a_setting_existed_go_on(tmp_path):
     """What a run's record does not name had its default, or what runs did then."""
-    settings = TrainConfig.for_preset("demo").model_dump(mode="json") | {"write_gradient": False}         # what runs did before it existed
+    settings = TrainConfig.for_preset("demo").model_dump(mode="json") | {
+        "write_gradient": False
+    }  # what runs did before it existed
     record = {"model": {"a": 1}, "training": settings, "tokenizer": "x", "pictures": 1, "text_samples": 1}
-    old = {"seed", "steps", "batch_size", "accumulation", "lr", "weight_decay", "warmup", "restart_steps", "restart_mult", "min_lr", "clip", "dropout",
-           "contrastive_weight", "contrastive_temperature", "memory_weight", "writes_per_batch", "text_every", "max_len", "augment_shift",
-           "checkpoint_every", "float_twin"}
+    old = {
+        "seed",
+        "steps",
+        "batch_size",
+        "accumulation",
+        "lr",
+        "weight_decay",
+        "warmup",
+        "restart_steps",
+        "restart_mult",
+        "min_lr",
+        "clip",
+        "dropout",
+        "contrastive_weight",
+        "contrastive_temperature",
+        "memory_weight",
+        "writes_per_batch",
+        "text_every",
+        "max_len",
+        "augment_shift",
+        "checkpoint_every",
+        "float_twin",
+    }
     there = record | {"training": {k: v for k, v in record["training"].items() if k in old}}
     now = record | {"sessions": 0}
     _same_run(there, now, tmp_path)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support import TINY, need
 
 from bitmar_tiny.config import ModelConfig, preset
 from bitmar_tiny.data.openmoji import load_openmoji, prepare_openmoji
@@ -30,7 +31,6 @@ from bitmar_tiny.verify.target import ProgramTarget
 from codegen.boards import load_board
 from codegen.build import build
 from codegen.emit import emit
-from support import TINY, need
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -47,13 +47,17 @@ def record():
 
 def test_the_record_is_of_this_model(model, record):
     raw = SHIPPED.read_bytes()
-    assert record["bytes"] == len(raw) < 4_000_000 and record["file_sha256"] == hashlib.sha256(raw).hexdigest()
+    assert (
+        record["bytes"] == len(raw) < 4_000_000 and record["file_sha256"] == hashlib.sha256(raw).hexdigest()
+    )
     assert record["sha256"] == model.digest and record["steps"] == model.provenance["steps"]
     settings = TrainConfig.parse(record["settings"], "record")
     assert settings.seed == record["seed"] == model.provenance["training"]["seed"]
     assert ModelConfig.parse(record["config"], "record") == model.config == preset("demo")
     assert Tokenizer.from_bytes(model.tokenizer).identity == record["tokenizer"]
-    assert "CC BY-SA 4.0" in record["licence"] and all(s["licence"] != "unknown" for s in record["data"]["npm"])
+    assert "CC BY-SA 4.0" in record["licence"] and all(
+        s["licence"] != "unknown" for s in record["data"]["npm"]
+    )
     credited = (ROOT / "DATA_LICENSES.md").read_text()
     for name in [*(s["package"].rpartition("@")[0] for s in record["data"]["npm"]), *record["data"]["pip"]]:
         assert name in credited, name
@@ -63,8 +67,13 @@ def test_the_model_that_remembers_does():
     """The record is of this model; told in earlier episodes it answers, and without its memory it cannot."""
     path = MODELS / "recall.bitmar"
     model, record = FrozenModel.load(path), json.loads(path.with_suffix(".json").read_text())
-    assert record["sha256"] == model.digest and record["file_sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert model.config == preset("recall") and TrainConfig.parse(record["settings"], "record") == TrainConfig.for_preset("recall")
+    assert (
+        record["sha256"] == model.digest
+        and record["file_sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    )
+    assert model.config == preset("recall") and TrainConfig.parse(
+        record["settings"], "record"
+    ) == TrainConfig.for_preset("recall")
     found = evaluate_sessions(model, held_out_places(40))
     assert found["on"] > 0.95 and found["off"] < 0.4 and found["shuffled"] < 0.4
     right, asked = zip(*record["scores"]["sessions"]["by_age"].values())
@@ -74,9 +83,12 @@ def test_the_model_that_remembers_does():
 def test_its_scores_agree_with_each_other(record):
     scores, curve = record["scores"], record["curve"]
     with_image = scores["captions"]["with_image"]
-    assert scores["captions"]["c_program"] == with_image                    # the same tokens
+    assert scores["captions"]["c_program"] == with_image  # the same tokens
     assert with_image["exact"] > 10 * scores["captions"]["shuffled_images"]["exact"] + 0.1
-    assert scores["pytorch_against_golden"]["top1_agreement"] == 1 and scores["pytorch_against_golden"]["max_logit_difference"] == 0
+    assert (
+        scores["pytorch_against_golden"]["top1_agreement"] == 1
+        and scores["pytorch_against_golden"]["max_logit_difference"] == 0
+    )
     rows = scores["captions_by_style"]
     for style in {r["style"] for r in rows}:
         parts = {r["known"]: r for r in rows if r["style"] == style}
@@ -84,14 +96,23 @@ def test_its_scores_agree_with_each_other(record):
         if "any" in parts:
             whole = parts.pop("any")
             assert sum(r["pictures"] for r in parts.values()) == whole["pictures"]
-            assert sum(r["pictures"] * r["exact"] for r in parts.values()) == pytest.approx(whole["exact"] * whole["pictures"])
+            assert sum(r["pictures"] * r["exact"] for r in parts.values()) == pytest.approx(
+                whole["exact"] * whole["pictures"]
+            )
     seen = [r for r in rows if r["seen"]]
-    assert not [r for r in seen if r["known"] == "name trained on"]         # a held-out name is held out in every style
+    assert not [
+        r for r in seen if r["known"] == "name trained on"
+    ]  # a held-out name is held out in every style
     assert sum(r["pictures"] for r in seen if r["known"] == "any") == scores["held_out_pictures"]
-    assert any(not r["seen"] for r in rows)                                 # a style that training never saw
+    assert any(not r["seen"] for r in rows)  # a style that training never saw
     steps = [c["step"] for c in curve]
-    assert steps == sorted(set(steps)) and steps[-1] == record["steps"] and curve[-1]["lm"] < curve[0]["lm"] / 2
-    assert all(v["exact"] for v in record["verified"]["verdicts"]) and record["verified"]["model_sha256"] == record["sha256"]
+    assert (
+        steps == sorted(set(steps)) and steps[-1] == record["steps"] and curve[-1]["lm"] < curve[0]["lm"] / 2
+    )
+    assert (
+        all(v["exact"] for v in record["verified"]["verdicts"])
+        and record["verified"]["model_sha256"] == record["sha256"]
+    )
     assert {v["target"].split("/")[0] for v in record["verified"]["verdicts"]} == {"host", "rpi-zero2"}
 
 
@@ -101,7 +122,12 @@ def test_it_names_pictures(model, tmp_path):
     except DataError as error:
         pytest.skip(str(error))
     names = captions.captions
-    said = predict(load_frozen(model), captions.images(np.arange(len(names))), len(names), Tokenizer.from_bytes(model.tokenizer))
+    said = predict(
+        load_frozen(model),
+        captions.images(np.arange(len(names))),
+        len(names),
+        Tokenizer.from_bytes(model.tokenizer),
+    )
     assert score(said, names)["exact"] > 0.5
 
 
@@ -110,13 +136,24 @@ def test_its_c_is_exact_on_this_computer(model, tmp_path):
     host = load_board("host")
     project = emit(model, host, tmp_path / "p", "portable")
     program = build(project.path, host, "portable", taps=True)
-    verdict = verify(model, ProgramTarget(program.command, "host", tap_table(model.config)), standard(model.config, 80), project.sources)
+    verdict = verify(
+        model,
+        ProgramTarget(program.command, "host", tap_table(model.config)),
+        standard(model.config, 80),
+        project.sources,
+    )
     assert verdict.exact and verdict.steps > 80, verdict
 
 
 def cli(folder, *arguments) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, "-c", "from bitmar_tiny.cli.app import main; main()", *map(str, arguments)], capture_output=True, text=True,
-                          cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)}, timeout=300)
+    return subprocess.run(
+        [sys.executable, "-c", "from bitmar_tiny.cli.app import main; main()", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        timeout=300,
+    )
 
 
 def test_commands_use_it_where_no_model_is_named(tmp_path):
@@ -124,8 +161,11 @@ def test_commands_use_it_where_no_model_is_named(tmp_path):
     words = done.stdout.split()
     assert done.returncode == 0 and words[:2] == ["Preheat", "the"] and len(words) > 3
     assert "comes with bitmar-tiny" in done.stderr
-    assert "No MODEL named" not in cli(tmp_path, "generate", "demo", "--prompt", "Preheat the", "--tokens", "1").stderr
-    random_model(TINY, 3).save(tmp_path / "model.bitmar")                   # one's own comes first, and this one cannot speak
+    assert (
+        "No MODEL named"
+        not in cli(tmp_path, "generate", "demo", "--prompt", "Preheat the", "--tokens", "1").stderr
+    )
+    random_model(TINY, 3).save(tmp_path / "model.bitmar")  # one's own comes first, and this one cannot speak
     done = cli(tmp_path, "generate", "--prompt", "Preheat the")
     assert done.returncode == 2 and "model.bitmar" in done.stderr and "without a tokenizer" in done.stderr
     done = cli(tmp_path, "generate", "none.bitmar", "--prompt", "a")
@@ -136,5 +176,8 @@ def test_eval_takes_a_task_as_its_first_word(tmp_path):
     (tmp_path / "text").write_text("Add the onion and the garlic.\n")
     done = cli(tmp_path, "eval", "perplexity=text", "--json")
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["tasks"]["perplexity"]["perplexity"] > 1 and "comes with bitmar-tiny" in done.stderr
+    assert (
+        json.loads(done.stdout)["tasks"]["perplexity"]["perplexity"] > 1
+        and "comes with bitmar-tiny" in done.stderr
+    )
     assert "there is no such file" in cli(tmp_path, "eval", "perplexiti=text").stderr

@@ -31,23 +31,43 @@ def test_a_pruned_vocabulary_keeps_every_logit_that_stays(odd):
     small = with_vocabulary(odd, size)
     small.validate()
     tokens = np.random.default_rng(0).integers(0, size - 1, 30)
-    tokens[[0, 11]] = size - 1                                    # EOS
+    tokens[[0, 11]] = size - 1  # EOS
     was = logits(odd, np.where(tokens == size - 1, last, tokens))
     assert np.array_equal(logits(small, tokens), was[:, [*range(size - 1), last]])
-    assert small.config.name == "odd-pruned333" and small.digest != odd.digest and small.provenance["vocabulary_pruned_from"] == 1009
+    assert (
+        small.config.name == "odd-pruned333"
+        and small.digest != odd.digest
+        and small.provenance["vocabulary_pruned_from"] == 1009
+    )
 
 
 def test_its_tokenizer_is_pruned_with_it():
     tokenizer = spelled(43)
-    model = random_model(ModelConfig(name="t", vocab_size=300, d_model=16, n_heads=2, d_ffn=16, vision_hidden=8, n_positions=4, memory_slots=4))
+    model = random_model(
+        ModelConfig(
+            name="t",
+            vocab_size=300,
+            d_model=16,
+            n_heads=2,
+            d_ffn=16,
+            vision_hidden=8,
+            n_positions=4,
+            memory_slots=4,
+        )
+    )
     model.tokenizer = tokenizer.to_bytes()
     small = Tokenizer.from_bytes(with_vocabulary(model, 280).tokenizer)
-    assert small.tokens == (*tokenizer.tokens[:279], tokenizer.tokens[-1]) and small.merges == tokenizer.merges[:23]
+    assert (
+        small.tokens == (*tokenizer.tokens[:279], tokenizer.tokens[-1])
+        and small.merges == tokenizer.merges[:23]
+    )
 
 
 @pytest.mark.parametrize("size", [0, MIN_VOCAB - 1, 1010])
 def test_sizes_that_cannot_be(odd, size):
-    with pytest.raises(ConfigError, match=f"of {size} tokens cannot be cut from one of 1009.*from 257 to 1009"):
+    with pytest.raises(
+        ConfigError, match=f"of {size} tokens cannot be cut from one of 1009.*from 257 to 1009"
+    ):
         with_vocabulary(odd, size)
 
 
@@ -55,7 +75,11 @@ def test_a_shorter_window_is_the_same_until_it_evicts(odd):
     small, tokens = with_window(odd, 6), np.random.default_rng(1).integers(0, 1009, 12)
     was, now = logits(odd, tokens), logits(small, tokens)
     full = odd.config.n_sinks + 6
-    assert np.array_equal(was[:full], now[:full]) and not np.array_equal(was[full:], now[full:]) and small.digest != odd.digest
+    assert (
+        np.array_equal(was[:full], now[:full])
+        and not np.array_equal(was[full:], now[full:])
+        and small.digest != odd.digest
+    )
 
 
 @pytest.mark.parametrize("window", [0, 14])

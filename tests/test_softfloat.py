@@ -26,7 +26,7 @@ def test_a_wrong_rounding_is_found(tmp_path):
     broken = tmp_path / "softfloat.c"
     text = (PLATFORM / "softfloat.c").read_text()
     assert text.count("(rounded & 1u)") == 1
-    broken.write_text(text.replace("(rounded & 1u)", "0"))          # ties no longer to even
+    broken.write_text(text.replace("(rounded & 1u)", "0"))  # ties no longer to even
     (tmp_path / "check.c").write_text(CHECK.read_text())
     (tmp_path / "xtensa_rt.c").write_text((PLATFORM / "xtensa_rt.c").read_text())
     command = compile([tmp_path / "check.c"], ["-O2", f"-I{tmp_path}"], tmp_path / "check")

@@ -12,10 +12,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata, util
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -44,7 +45,7 @@ class Contender:
     package: str
     write: Callable[[FrozenModel, Path, int], Path]
     module: str = "bitmar_tiny.bench.plain_run"
-    one_file: bool = False                        # for every context
+    one_file: bool = False  # for every context
 
     @property
     def missing(self) -> str:
@@ -58,29 +59,35 @@ class Contender:
 def _onnx(int8: bool) -> Callable[[FrozenModel, Path, int], Path]:
     def write(model: FrozenModel, folder: Path, context: int) -> Path:
         from . import plain_onnx
+
         path = folder / f"step{context}.onnx"
         (plain_onnx.write_int8 if int8 else plain_onnx.write_float)(model, path, context)
         return path
+
     return write
 
 
 def _tflite(int8: bool) -> Callable[[FrozenModel, Path, int], Path]:
     def write(model: FrozenModel, folder: Path, context: int) -> Path:
         from . import plain_tflite
+
         path = folder / f"step{context}.tflite"
         plain_tflite.write(model, path, context, int8)
         return path
+
     return write
 
 
 def _exact_onnx(model: FrozenModel, folder: Path, context: int) -> Path:
     from ..exchange.onnx_export import export_onnx
+
     export_onnx(model, folder / "export")
     return folder / "export"
 
 
 def _exact_tflite(model: FrozenModel, folder: Path, context: int) -> Path:
     from ..exchange.tflite_export import export_tflite
+
     export_tflite(model, folder / "export.tflite")
     return folder / "export.tflite"
 
@@ -106,7 +113,9 @@ class Streams:
         self.tokens, self.picks = golden_stream(model, self.images, length)
         self.model = folder / "model.bitmar"
         model.save(self.model)
-        self.features, self.caches = ([folder / f"{what}{i}" for i in range(images)] for what in ("features.npy.", "caches.npz."))
+        self.features, self.caches = (
+            [folder / f"{what}{i}" for i in range(images)] for what in ("features.npy.", "caches.npz.")
+        )
         for image, features, caches in zip(self.images, self.features, self.caches):
             with open(features, "wb") as f:
                 np.save(f, image)
@@ -118,8 +127,9 @@ class Streams:
         return float(np.mean(np.array(picks) == np.array(self.picks)))
 
 
-def measure_contender(c: Contender, model: FrozenModel, streams: Streams, folder: Path, contexts: list[int],
-                      cpu: int) -> dict[str, Any]:
+def measure_contender(
+    c: Contender, model: FrozenModel, streams: Streams, folder: Path, contexts: list[int], cpu: int
+) -> dict[str, Any]:
     """One row of the comparison; with ``missing`` instead of figures where it cannot run."""
     row: dict[str, Any] = {"label": c.name, "peer": c.module != EXACT}
     if c.missing:
@@ -128,25 +138,57 @@ def measure_contender(c: Contender, model: FrozenModel, streams: Streams, folder
     cfg = model.config
     try:
         first = c.write(model, folder, max(contexts))
-        files = {str(n): str(first if c.one_file or n == max(contexts) else c.write(model, folder, n)) for n in contexts}
+        files = {
+            str(n): str(first if c.one_file or n == max(contexts) else c.write(model, folder, n))
+            for n in contexts
+        }
     except BitmarError as error:
         return row | {"missing": error.message}
-    except Exception as error:                    # a library's own complaint is the reason why it is left out
-        return row | {"missing": f"{c.package} {metadata.version(c.package)}: {(str(error).splitlines() or [type(error).__name__])[0][:100]}"}
-    order = {"package": c.package, "files": files, "cpu": cpu, "seconds": SECONDS, "model": str(streams.model), "streams": streams.tokens,
-             "images": list(map(str, streams.caches)), "features": list(map(str, streams.features)), "sinks": cfg.n_sinks,
-             "positions": cfg.n_positions, "read_every": cfg.read_every, "decoder_layers": cfg.n_decoder_layers, "layers": layers(cfg)}
+    except Exception as error:  # a library's own complaint is the reason why it is left out
+        return row | {
+            "missing": f"{c.package} {metadata.version(c.package)}: {(str(error).splitlines() or [type(error).__name__])[0][:100]}"
+        }
+    order = {
+        "package": c.package,
+        "files": files,
+        "cpu": cpu,
+        "seconds": SECONDS,
+        "model": str(streams.model),
+        "streams": streams.tokens,
+        "images": list(map(str, streams.caches)),
+        "features": list(map(str, streams.features)),
+        "sinks": cfg.n_sinks,
+        "positions": cfg.n_positions,
+        "read_every": cfg.read_every,
+        "decoder_layers": cfg.n_decoder_layers,
+        "layers": layers(cfg),
+    }
     (folder / "order.json").write_text(json.dumps(order))
     try:
-        done = subprocess.run([sys.executable, "-m", c.module, str(folder / "order.json")], capture_output=True, text=True,
-                              timeout=TIMEOUT_S, cwd=Path(__file__).parents[2])
+        done = subprocess.run(
+            [sys.executable, "-m", c.module, str(folder / "order.json")],
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            cwd=Path(__file__).parents[2],
+        )
     except subprocess.TimeoutExpired:
         return row | {"missing": f"did not end within {TIMEOUT_S} s"}
     if done.returncode:
-        return row | {"missing": f"{c.package} {metadata.version(c.package)}: {(done.stderr.strip().splitlines() or ['died'])[-1][:150]}"}
+        return row | {
+            "missing": f"{c.package} {metadata.version(c.package)}: {(done.stderr.strip().splitlines() or ['died'])[-1][:150]}"
+        }
     found = json.loads(done.stdout)
-    return row | {"version": f"{c.package} {metadata.version(c.package)}", "us": found["us"], "median_us": found["median_us"], "loop_us": found["loop_us"], "top1": streams.agreement(found["picks"]),
-                  "file_bytes": size_of(first), "peak_kib": found["peak_kib"], "runtime_kib": found["runtime_kib"]}
+    return row | {
+        "version": f"{c.package} {metadata.version(c.package)}",
+        "us": found["us"],
+        "median_us": found["median_us"],
+        "loop_us": found["loop_us"],
+        "top1": streams.agreement(found["picks"]),
+        "file_bytes": size_of(first),
+        "peak_kib": found["peak_kib"],
+        "runtime_kib": found["runtime_kib"],
+    }
 
 
 def size_of(path: Path) -> int:
@@ -154,14 +196,19 @@ def size_of(path: Path) -> int:
     return sum(f.stat().st_size for f in path.iterdir()) if path.is_dir() else path.stat().st_size
 
 
-def our_picks(model: FrozenModel, board: Board, family: str, streams: Streams, folder: Path) -> list[list[int]]:
+def our_picks(
+    model: FrozenModel, board: Board, family: str, streams: Streams, folder: Path
+) -> list[list[int]]:
     """First choices of the generated program, from the integer logits that it reports."""
     project = emit(model, board, folder, family)
     program = build(project.path, board, family, extra=("-DBM_TAPS",))
     taps = tap_table(model.config)
     logits = next(i for i, t in enumerate(taps) if t.name == "logits")
-    script = [e for tokens, image in zip(streams.tokens, streams.images)
-              for e in (Event("begin"), Event("image", image=image), *(Event("token", t) for t in tokens))]
+    script = [
+        e
+        for tokens, image in zip(streams.tokens, streams.images)
+        for e in (Event("begin"), Event("image", image=image), *(Event("token", t) for t in tokens))
+    ]
     target = ProgramTarget(program.command, family, taps, project.memory_store)
     modes = {i: DATA if i == logits else SILENT for i in range(len(taps))}
     picks = [int(np.frombuffer(r.data, "<i4").argmax()) for r in target.run(script, modes)]
@@ -174,8 +221,15 @@ def our_rows(runs: list[Run], model: FrozenModel, streams: Streams, folder: Path
     for run in runs:
         if run.result is not None and run.flags == "plain":
             picks = our_picks(model, boards[run.family], run.family, streams, folder / f"taps-{run.family}")
-            yield {"label": f"ours: {run.family}", "peer": False, "us": {str(s["context"]): s["image_step_ns"] / 1e3 for s in run.result["step"]},
-                   "top1": streams.agreement(picks), "file_bytes": run.program_bytes, "peak_kib": run.result["peak_kib"], "runtime_kib": 0}
+            yield {
+                "label": f"ours: {run.family}",
+                "peer": False,
+                "us": {str(s["context"]): s["image_step_ns"] / 1e3 for s in run.result["step"]},
+                "top1": streams.agreement(picks),
+                "file_bytes": run.program_bytes,
+                "peak_kib": run.result["peak_kib"],
+                "runtime_kib": 0,
+            }
 
 
 def ratios(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -186,6 +240,14 @@ def ratios(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return []
     last = str(max(map(int, ours[0]["us"])))
     best = min(ours, key=lambda r: r["us"][last])
-    return [{"label": r["label"], "than": best["label"], "time": {n: r["us"][n] / best["us"][n] for n in r["us"]},
-             "peak_ram": r["peak_kib"] / best["peak_kib"] if best["peak_kib"] else None, "file": r["file_bytes"] / best["file_bytes"]}
-            for r in whole if r is not best]
+    return [
+        {
+            "label": r["label"],
+            "than": best["label"],
+            "time": {n: r["us"][n] / best["us"][n] for n in r["us"]},
+            "peak_ram": r["peak_kib"] / best["peak_kib"] if best["peak_kib"] else None,
+            "file": r["file_bytes"] / best["file_bytes"],
+        }
+        for r in whole
+        if r is not best
+    ]

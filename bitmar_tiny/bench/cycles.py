@@ -22,10 +22,7 @@ from ..simulate.kernels import simulate_gemv
 ITERATIONS = 200
 TIMEOUT_S = 120
 #: Board, kernel family, llvm-mca's processor, the loop's multiply instruction, weights per pass of the loop.
-LOOPS = (
-    ("rpi-zero2", "neon", "cortex-a53", "smlal", 256),
-    ("rpi-5", "neondot", "cortex-a76", "sdot", 256),
-)
+LOOPS = (("rpi-zero2", "neon", "cortex-a53", "smlal", 256), ("rpi-5", "neondot", "cortex-a76", "sdot", 256))
 
 
 @dataclass(frozen=True)
@@ -46,7 +43,9 @@ class Cycles:
 
 def mca_tool() -> str | None:
     """The newest llvm-mca on PATH."""
-    return next((t for t in ("llvm-mca", *(f"llvm-mca-{v}" for v in range(20, 12, -1))) if shutil.which(t)), None)
+    return next(
+        (t for t in ("llvm-mca", *(f"llvm-mca-{v}" for v in range(20, 12, -1))) if shutil.which(t)), None
+    )
 
 
 def simulate() -> list[Cycles]:
@@ -62,7 +61,17 @@ def estimate_pie() -> list[Cycles]:
     found = []
     for n, k in ((128, 128), (512, 128), (128, 512)):
         run = simulate_gemv(np.ones((n, k), np.int8), np.ones(k, np.int8))
-        found.append(Cycles(f"pie, {n}x{k}", "ESP32-S3", "by hand", n * k, float(run.cycles), run.instructions, "estimated"))
+        found.append(
+            Cycles(
+                f"pie, {n}x{k}",
+                "ESP32-S3",
+                "by hand",
+                n * k,
+                float(run.cycles),
+                run.instructions,
+                "estimated",
+            )
+        )
     return found
 
 
@@ -71,10 +80,25 @@ def _simulate(tool: str, board_name: str, family: str, cpu: str, multiply: str, 
     name, compiler = find_compiler(board)
     templates = resource_dir("firmware_templates")
     command = [part.format(python=sys.executable) for part in compiler.command]
-    listing = _run([*command, *BASE_FLAGS, "-O2", *compiler.flags, *board.family_flags(family, compiler), f"-DBM_KERNELS={family}", f"-I{templates / 'runtime'}",
-                    "-S", "-o", "-", str(templates / "kernels" / f"bm_kernels__{family}.c")])
+    listing = _run(
+        [
+            *command,
+            *BASE_FLAGS,
+            "-O2",
+            *compiler.flags,
+            *board.family_flags(family, compiler),
+            f"-DBM_KERNELS={family}",
+            f"-I{templates / 'runtime'}",
+            "-S",
+            "-o",
+            "-",
+            str(templates / "kernels" / f"bm_kernels__{family}.c"),
+        ]
+    )
     loop = inner_loop(listing, f"bm_gemv_t2s8__{family}", multiply)
-    report = _run([tool, "-mtriple=aarch64", f"-mcpu={cpu}", f"-iterations={ITERATIONS}"], "\n".join(loop) + "\n")
+    report = _run(
+        [tool, "-mtriple=aarch64", f"-mcpu={cpu}", f"-iterations={ITERATIONS}"], "\n".join(loop) + "\n"
+    )
     cycles = int(re.search(r"Total Cycles:\s+(\d+)", report)[1]) / ITERATIONS
     return Cycles(family, cpu, f"{name} -O2", weights, cycles, len(loop))
 
@@ -88,7 +112,11 @@ def inner_loop(listing: str, function: str, multiply: str) -> list[str]:
     for i, line in enumerate(lines):
         target = re.match(r"^(?:b\.?\w+|cbnz|cbz)\s+(?:\w+,\s*)?([.\w]+)$", line)
         if target and at.get(target[1], i) < i:
-            loop = [x for x in lines[at[target[1]] + 1:i + 1] if x and not x.startswith((".", "//", "#")) and x[-1] != ":"]
+            loop = [
+                x
+                for x in lines[at[target[1]] + 1 : i + 1]
+                if x and not x.startswith((".", "//", "#")) and x[-1] != ":"
+            ]
             dense = sum(x.startswith(multiply) for x in loop) / len(loop)
             if dense and (not best or dense > sum(x.startswith(multiply) for x in best) / len(best)):
                 best = loop

@@ -1,6 +1,6 @@
 """Our own exact export in a process of its own, measured as :mod:`.plain_run` measures the plain ones.
 
-    python -m bitmar_tiny.bench.exact_run order.json
+python -m bitmar_tiny.bench.exact_run order.json
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ def load(package: str, path: Path) -> Any:
     """The exported file or folder in its runtime."""
     if package == "onnxruntime":
         from ..exchange.onnx_runtime import OnnxRuntime
+
         return OnnxRuntime(path)
     from ..exchange.litert import LiteRt
+
     return LiteRt(path)
 
 
@@ -32,7 +34,13 @@ def main(order: dict[str, Any]) -> dict[str, Any]:
     pin(order["cpu"])
     __import__("onnxruntime" if order["package"] == "onnxruntime" else "ai_edge_litert.interpreter")
     frozen = FrozenModel.load(order["model"])
-    found: dict[str, Any] = {"runtime_kib": status_kib("VmRSS"), "us": {}, "median_us": {}, "loop_us": {}, "picks": []}
+    found: dict[str, Any] = {
+        "runtime_kib": status_kib("VmRSS"),
+        "us": {},
+        "median_us": {},
+        "loop_us": {},
+        "picks": [],
+    }
     contexts = sorted(map(int, order["files"]), reverse=True)
     model = ExportedModel(frozen, load(order["package"], Path(order["files"][str(contexts[0])])))
     pick = lambda token: int(model.step(token)["logits"].argmax())

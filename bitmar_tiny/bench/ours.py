@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 from codegen.boards import Board, load_board
 from codegen.build import build, runner
@@ -30,7 +31,7 @@ class Run:
     compiler: str
     result: dict[str, Any] | None
     missing: str = ""
-    program_bytes: int = 0                        # size of the program, the model in it
+    program_bytes: int = 0  # size of the program, the model in it
 
     @property
     def label(self) -> str:
@@ -51,33 +52,49 @@ def families_here() -> list[tuple[Board, str]]:
     return [(board, family) for family, board in found.items()]
 
 
-def measure_ours(model: FrozenModel, folder: Path, cpu: int, families: tuple[str, ...] = (),
-                 opt: str = "-O2") -> Iterator[Run]:
+def measure_ours(
+    model: FrozenModel, folder: Path, cpu: int, families: tuple[str, ...] = (), opt: str = "-O2"
+) -> Iterator[Run]:
     """Build and run every family with every flag set, pinned to ``cpu``. A family this processor lacks is reported."""
     for board, family in families_here():
         if families and family not in families:
             continue
         project = emit(model, board, folder / family, family)
         for flags, extra in FLAG_SETS.items():
-            program = build(project.path, board, family, opt=opt, extra=("-DBM_PROFILE", *extra),
-                            out=project.path / "build" / f"bench-{flags}")
+            program = build(
+                project.path,
+                board,
+                family,
+                opt=opt,
+                extra=("-DBM_PROFILE", *extra),
+                out=project.path / "build" / f"bench-{flags}",
+            )
             yield run_program(program.command, family, flags, f"{program.compiler} {opt}", cpu)
 
 
 def run_program(command: list[str], family: str, flags: str, compiler: str, cpu: int) -> Run:
     """Run `bitmar bench` on one CPU. ``ToolError`` for anything but a refusal by the program."""
     try:
-        done = subprocess.run(["taskset", "-c", str(cpu), *command, "bench"], capture_output=True, text=True,
-                              timeout=BENCH_TIMEOUT_S)
+        done = subprocess.run(
+            ["taskset", "-c", str(cpu), *command, "bench"],
+            capture_output=True,
+            text=True,
+            timeout=BENCH_TIMEOUT_S,
+        )
     except FileNotFoundError:
-        raise ToolError("The command 'taskset' was not found, which pins a measurement to one processor.",
-                        "Install it: apt-get install util-linux.") from None
+        raise ToolError(
+            "The command 'taskset' was not found, which pins a measurement to one processor.",
+            "Install it: apt-get install util-linux.",
+        ) from None
     except subprocess.TimeoutExpired:
-        raise ToolError(f"{family} ({flags}): the benchmark did not end within {BENCH_TIMEOUT_S} s.") from None
+        raise ToolError(
+            f"{family} ({flags}): the benchmark did not end within {BENCH_TIMEOUT_S} s."
+        ) from None
     words = (done.stderr.strip().splitlines() or [f"ended with status {done.returncode}"])[0]
     if done.returncode == WRONG_PROCESSOR:
         return Run(family, flags, compiler, None, words)
     if done.returncode:
         raise ToolError(f"{family} ({flags}): {words}.")
-    return Run(family, flags, compiler, json.loads(done.stdout), program_bytes=Path(command[-1]).stat().st_size)
-
+    return Run(
+        family, flags, compiler, json.loads(done.stdout), program_bytes=Path(command[-1]).stat().st_size
+    )

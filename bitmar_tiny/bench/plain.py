@@ -77,7 +77,10 @@ class PlainStep:
         return self.g.reshape(x, (self.cfg.n_heads, 1, self.cfg.head_dim))
 
     def scores(self, q: Value, k: Value) -> Value:
-        return self.g.mul(self.g.matmul(q, k, transpose_b=True), self.g.constant(np.full((1, 1, 1), 1 / math.sqrt(self.cfg.head_dim), np.float32)))
+        return self.g.mul(
+            self.g.matmul(q, k, transpose_b=True),
+            self.g.constant(np.full((1, 1, 1), 1 / math.sqrt(self.cfg.head_dim), np.float32)),
+        )
 
     def block(self, name: str, x: Value, mask: Value) -> Value:
         g, cfg = self.g, self.cfg
@@ -110,7 +113,9 @@ class PlainStep:
         g, cfg = self.g, self.cfg
         m = self.a["memory.m.codes"].astype(np.float32) * self.a["memory.m.scales"][:, None]
         read = g.input("read", (1, 1))
-        scores = g.mul(g.linear(self.norm(pooled), "memory.m", m), g.constant(np.float32([[1 / math.sqrt(cfg.d_model)]])))
+        scores = g.mul(
+            g.linear(self.norm(pooled), "memory.m", m), g.constant(np.float32([[1 / math.sqrt(cfg.d_model)]]))
+        )
         r = self.norm(g.linear(g.softmax(scores), "memory.m.t", np.ascontiguousarray(m.T)))
         conds = []
         for i in range(cfg.n_decoder_layers):
@@ -146,13 +151,23 @@ def image_caches(frozen: FrozenModel, features: np.ndarray) -> dict[str, np.ndar
     cfg, a = frozen.config, frozen.arrays
     w = lambda name: (a[f"{name}.trits"].astype(np.float32) * a[f"{name}.scale"]).T
     x = pool_2x2(features) if cfg.image_pool == 2 else features
-    x = (np.maximum(x @ w("vision.w1"), 0) @ w("vision.w2") + table(a, "vision.positions")) * a["fusion.image_norm"]
+    x = (np.maximum(x @ w("vision.w1"), 0) @ w("vision.w2") + table(a, "vision.positions")) * a[
+        "fusion.image_norm"
+    ]
     x = x / np.sqrt((x * x).mean(-1, keepdims=True) + np.float32(1e-6))
-    split = lambda y: np.ascontiguousarray(y.reshape(cfg.image_tokens, cfg.n_heads, cfg.head_dim).swapaxes(0, 1))
-    return {f"image.{i}.{part}": split(x @ w(f"fusion.{i}.w{part}")) for i in range(cfg.n_fusion_layers) for part in "kv"}
+    split = lambda y: np.ascontiguousarray(
+        y.reshape(cfg.image_tokens, cfg.n_heads, cfg.head_dim).swapaxes(0, 1)
+    )
+    return {
+        f"image.{i}.{part}": split(x @ w(f"fusion.{i}.w{part}"))
+        for i in range(cfg.n_fusion_layers)
+        for part in "kv"
+    }
 
 
-def golden_stream(frozen: FrozenModel, images: list[np.ndarray], length: int) -> tuple[list[list[int]], list[list[int]]]:
+def golden_stream(
+    frozen: FrozenModel, images: list[np.ndarray], length: int
+) -> tuple[list[list[int]], list[list[int]]]:
     """Streams that golden continues greedily, one for each image and ``length`` tokens long, and its picks after every token.
 
     Where it picks the end, a token drawn at random goes on in its place. The memory is read and never written.
@@ -173,4 +188,6 @@ def golden_stream(frozen: FrozenModel, images: list[np.ndarray], length: int) ->
 
 def layers(cfg: ModelConfig) -> list[str]:
     """Names of the layers that have a cache."""
-    return [f"enc.{i}" for i in range(cfg.n_encoder_layers)] + [f"dec.{i}" for i in range(cfg.n_decoder_layers)]
+    return [f"enc.{i}" for i in range(cfg.n_encoder_layers)] + [
+        f"dec.{i}" for i in range(cfg.n_decoder_layers)
+    ]

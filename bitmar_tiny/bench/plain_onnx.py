@@ -33,15 +33,23 @@ class OnnxWriter:
         return self.named(f"c{len(self.constants)}", np.asarray(array))
 
     def input(self, name: str, shape: tuple[int, ...], integer: bool = False) -> Value:
-        self.inputs.append(helper.make_tensor_value_info(name, TensorProto.INT32 if integer else TensorProto.FLOAT, shape))
+        self.inputs.append(
+            helper.make_tensor_value_info(name, TensorProto.INT32 if integer else TensorProto.FLOAT, shape)
+        )
         return Value(name, shape)
 
     def output(self, name: str, value: Value) -> None:
         self.nodes.append(helper.make_node("Identity", [value.id], [name]))
-        self.outputs.append(helper.make_tensor_value_info(name, TensorProto.INT64 if name == "pick" else TensorProto.FLOAT, value.shape))
+        self.outputs.append(
+            helper.make_tensor_value_info(
+                name, TensorProto.INT64 if name == "pick" else TensorProto.FLOAT, value.shape
+            )
+        )
 
     def linear(self, x: Value, name: str, weights: np.ndarray) -> Value:
-        return self.node("MatMul", [x, self.named(name, np.ascontiguousarray(weights.T))], (x.shape[0], len(weights)))
+        return self.node(
+            "MatMul", [x, self.named(name, np.ascontiguousarray(weights.T))], (x.shape[0], len(weights))
+        )
 
     def lookup(self, name: str, table: np.ndarray, index: Value) -> Value:
         return self.node("Gather", [self.named(name, table), index], (1, table.shape[1]), axis=0)
@@ -102,7 +110,9 @@ def write_float(frozen: FrozenModel, path: Path, context: int) -> None:
     """The plain step in float32."""
     writer = OnnxWriter()
     PlainStep(writer, frozen, context).write()
-    graph = helper.make_graph(writer.nodes, "step", writer.inputs, writer.outputs, list(writer.constants.values()))
+    graph = helper.make_graph(
+        writer.nodes, "step", writer.inputs, writer.outputs, list(writer.constants.values())
+    )
     onnx.save(helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", 20)]), str(path))
 
 
@@ -124,9 +134,11 @@ def write_int8(frozen: FrozenModel, path: Path, context: int) -> None:
 
     plain = path.with_suffix(".float.onnx")
     write_float(frozen, plain, context)
-    logging.disable(logging.WARNING)              # it advises to run shape inference first, which changes nothing here
+    logging.disable(logging.WARNING)  # it advises to run shape inference first, which changes nothing here
     try:
-        quantize_dynamic(plain, path, weight_type=QuantType.QInt8, per_channel=False, reduce_range=saturates())
+        quantize_dynamic(
+            plain, path, weight_type=QuantType.QInt8, per_channel=False, reduce_range=saturates()
+        )
     finally:
         logging.disable(logging.NOTSET)
         plain.unlink()

@@ -10,8 +10,9 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 import numpy as np
 
@@ -26,14 +27,17 @@ class OnnxRuntime:
 
     def __init__(self, file: str) -> None:
         import onnxruntime
+
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3
         self.session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
         self.binding = self.session.io_binding()
         types = {"tensor(float)": np.float32, "tensor(int32)": np.int32, "tensor(int64)": np.int64}
-        self.inputs, self.outputs = ({t.name: np.zeros(t.shape, types[t.type]) for t in ports}
-                                     for ports in (self.session.get_inputs(), self.session.get_outputs()))
+        self.inputs, self.outputs = (
+            {t.name: np.zeros(t.shape, types[t.type]) for t in ports}
+            for ports in (self.session.get_inputs(), self.session.get_outputs())
+        )
         for name, a in self.inputs.items():
             self.binding.bind_input(name, "cpu", 0, a.dtype, a.shape, a.ctypes.data)
         for name, a in self.outputs.items():
@@ -54,6 +58,7 @@ class LiteRt:
 
     def __init__(self, file: str) -> None:
         from ai_edge_litert.interpreter import Interpreter
+
         self.interpreter = Interpreter(model_path=file, num_threads=1)
         self.interpreter.allocate_tensors()
         details = (*self.interpreter.get_input_details(), *self.interpreter.get_output_details())
@@ -71,8 +76,10 @@ class LiteRt:
 
 
 #: By package: its class here, and the module to import.
-RUNTIMES: dict[str, tuple[Callable[[str], Any], str]] = {"onnxruntime": (OnnxRuntime, "onnxruntime"),
-                                                         "ai-edge-litert": (LiteRt, "ai_edge_litert.interpreter")}
+RUNTIMES: dict[str, tuple[Callable[[str], Any], str]] = {
+    "onnxruntime": (OnnxRuntime, "onnxruntime"),
+    "ai-edge-litert": (LiteRt, "ai_edge_litert.interpreter"),
+}
 
 
 class Loop:
@@ -96,11 +103,11 @@ class Loop:
         r, t, sinks = self.r, self.t, min(self.c["sinks"], self.context - 1)
         slot = t if t < self.context else sinks + (t - sinks) % (self.context - sinks)
         mask = r.input("mask")
-        mask[0, 0, slot] = HIDDEN                 # the new token counts by itself, what it replaces no longer does
+        mask[0, 0, slot] = HIDDEN  # the new token counts by itself, what it replaces no longer does
         r.input("token")[0] = token
         r.input("position")[0] = min(t, self.c["positions"] - 1)
         r.input("read")[0, 0] = t % self.c["read_every"] == 0
-        del mask                                  # LiteRT runs only while nobody holds a view
+        del mask  # LiteRT runs only while nobody holds a view
         r.run()
         for name in self.c["layers"]:
             r.input(f"k.{name}")[:, slot] = r.output(f"new.k.{name}")[:, 0]
@@ -127,7 +134,13 @@ def main(order: dict[str, Any]) -> dict[str, Any]:
     pin(order["cpu"])
     make, module = RUNTIMES[order["package"]]
     importlib.import_module(module)
-    found: dict[str, Any] = {"runtime_kib": status_kib("VmRSS"), "us": {}, "median_us": {}, "loop_us": {}, "picks": []}
+    found: dict[str, Any] = {
+        "runtime_kib": status_kib("VmRSS"),
+        "us": {},
+        "median_us": {},
+        "loop_us": {},
+        "picks": [],
+    }
     for context, file in sorted(order["files"].items(), key=lambda item: -int(item[0])):
         loop = Loop(make(file), order, int(context))
         for tokens, image in zip(order["streams"], order["images"]) if not found["us"] else ():

@@ -25,7 +25,14 @@ class TfliteWriter:
         self.graph.tensors, self.graph.operators, self.graph.inputs, self.graph.outputs = [], [], [], []
         self.known: dict[str, Value] = {}
 
-    def tensor(self, name: str, shape: tuple[int, ...], kind: int, data: np.ndarray | None = None, scales: np.ndarray | None = None) -> Value:
+    def tensor(
+        self,
+        name: str,
+        shape: tuple[int, ...],
+        kind: int,
+        data: np.ndarray | None = None,
+        scales: np.ndarray | None = None,
+    ) -> Value:
         t = schema.TensorT()
         t.name, t.shape, t.type, t.buffer = name, list(shape), kind, 0
         if data is not None:
@@ -39,12 +46,19 @@ class TfliteWriter:
         self.graph.tensors.append(t)
         return Value(len(self.graph.tensors) - 1, shape)
 
-    def operator(self, op: str, inputs: list[Value], shape: tuple[int, ...], options: str = "", kind: int = schema.TensorType.FLOAT32,
-                 **fields) -> Value:
+    def operator(
+        self,
+        op: str,
+        inputs: list[Value],
+        shape: tuple[int, ...],
+        options: str = "",
+        kind: int = schema.TensorType.FLOAT32,
+        **fields,
+    ) -> Value:
         names = [(c.builtinCode, c.version) for c in self.model.operatorCodes]
         version = _VERSIONS.get(op, 1)
         if op == "FULLY_CONNECTED":
-            version = 12 if self.int8 else 1      # 12: hybrid, with a scale for every output
+            version = 12 if self.int8 else 1  # 12: hybrid, with a scale for every output
         key = (getattr(schema.BuiltinOperator, op), version)
         if key not in names:
             code = schema.OperatorCodeT()
@@ -67,9 +81,17 @@ class TfliteWriter:
         if name not in self.known:
             if self.int8:
                 scales = np.maximum(np.abs(w).max(1), 1e-12).astype(np.float32) / np.float32(127)
-                self.known[name] = self.tensor(name, w.shape, schema.TensorType.INT8, np.rint(w / scales[:, None]).astype(np.int8), scales)
+                self.known[name] = self.tensor(
+                    name,
+                    w.shape,
+                    schema.TensorType.INT8,
+                    np.rint(w / scales[:, None]).astype(np.int8),
+                    scales,
+                )
             else:
-                self.known[name] = self.tensor(name, w.shape, schema.TensorType.FLOAT32, np.ascontiguousarray(w, np.float32))
+                self.known[name] = self.tensor(
+                    name, w.shape, schema.TensorType.FLOAT32, np.ascontiguousarray(w, np.float32)
+                )
         return self.known[name]
 
     def constant(self, array: np.ndarray) -> Value:
@@ -87,8 +109,14 @@ class TfliteWriter:
 
     def linear(self, x: Value, name: str, weights: np.ndarray) -> Value:
         none = Value(-1, ())
-        return self.operator("FULLY_CONNECTED", [x, self.weights(name, weights), none], (x.shape[0], len(weights)), "FullyConnected",
-                             asymmetricQuantizeInputs=self.int8, keepNumDims=False)
+        return self.operator(
+            "FULLY_CONNECTED",
+            [x, self.weights(name, weights), none],
+            (x.shape[0], len(weights)),
+            "FullyConnected",
+            asymmetricQuantizeInputs=self.int8,
+            keepNumDims=False,
+        )
 
     def lookup(self, name: str, table: np.ndarray, index: Value) -> Value:
         return self.operator("EMBEDDING_LOOKUP", [index, self.weights(name, table)], (1, table.shape[1]))
@@ -118,31 +146,50 @@ class TfliteWriter:
         return self.operator("SQRT", [x], x.shape)
 
     def mean(self, x: Value) -> Value:
-        return self.operator("MEAN", [x, self.constant(np.int32([-1]))], (*x.shape[:-1], 1), "Reducer", keepDims=True)
+        return self.operator(
+            "MEAN", [x, self.constant(np.int32([-1]))], (*x.shape[:-1], 1), "Reducer", keepDims=True
+        )
 
     def largest(self, x: Value) -> Value:
-        return self.operator("REDUCE_MAX", [x, self.constant(np.int32([-1]))], (*x.shape[:-1], 1), "Reducer", keepDims=True)
+        return self.operator(
+            "REDUCE_MAX", [x, self.constant(np.int32([-1]))], (*x.shape[:-1], 1), "Reducer", keepDims=True
+        )
 
     def softmax(self, x: Value) -> Value:
         return self.operator("SOFTMAX", [x], x.shape, "Softmax", beta=1.0)
 
     def argmax(self, x: Value) -> Value:
-        return self.operator("ARG_MAX", [x, self.constant(np.int32([-1]))], x.shape[:-1], "ArgMax", schema.TensorType.INT32,
-                             outputType=schema.TensorType.INT32)
+        return self.operator(
+            "ARG_MAX",
+            [x, self.constant(np.int32([-1]))],
+            x.shape[:-1],
+            "ArgMax",
+            schema.TensorType.INT32,
+            outputType=schema.TensorType.INT32,
+        )
 
     def matmul(self, a: Value, b: Value, transpose_b: bool = False) -> Value:
         n = b.shape[-2] if transpose_b else b.shape[-1]
         return self.operator("BATCH_MATMUL", [a, b], (*a.shape[:-1], n), "BatchMatMul", adjY=transpose_b)
 
     def reshape(self, x: Value, shape: tuple[int, ...]) -> Value:
-        return self.operator("RESHAPE", [x, self.constant(np.int32(shape))], shape, "Reshape", newShape=list(shape))
+        return self.operator(
+            "RESHAPE", [x, self.constant(np.int32(shape))], shape, "Reshape", newShape=list(shape)
+        )
 
     def joined(self, a: Value, b: Value) -> Value:
-        return self.operator("CONCATENATION", [a, b], (*a.shape[:-1], a.shape[-1] + b.shape[-1]), "Concatenation", axis=-1)
+        return self.operator(
+            "CONCATENATION", [a, b], (*a.shape[:-1], a.shape[-1] + b.shape[-1]), "Concatenation", axis=-1
+        )
 
     def rest(self, x: Value, start: int, size: int) -> Value:
         begin = np.int32([*(0 for _ in x.shape[1:]), start])
-        return self.operator("SLICE", [x, self.constant(begin), self.constant(np.int32([*x.shape[:-1], size]))], (*x.shape[:-1], size), "Slice")
+        return self.operator(
+            "SLICE",
+            [x, self.constant(begin), self.constant(np.int32([*x.shape[:-1], size]))],
+            (*x.shape[:-1], size),
+            "Slice",
+        )
 
     def pack(self) -> bytes:
         self.graph.name, self.model.subgraphs = "step", [self.graph]

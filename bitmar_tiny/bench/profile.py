@@ -6,7 +6,6 @@ import json
 import shutil
 import subprocess
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from codegen.build import Program, build
@@ -28,7 +27,13 @@ class Profile:
 
 def build_profile(project: Project) -> Program:
     """The project's program with the marks of a profile. ``ToolError`` if it cannot be built."""
-    return build(project.path, project.board, project.family, extra=("-DBM_PROFILE",), out=project.path / "build" / "profile")
+    return build(
+        project.path,
+        project.board,
+        project.family,
+        extra=("-DBM_PROFILE",),
+        out=project.path / "build" / "profile",
+    )
 
 
 def run_profile(project: Project, program: Program, memory_on: bool = True) -> Profile:
@@ -40,7 +45,11 @@ def run_profile(project: Project, program: Program, memory_on: bool = True) -> P
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=PROFILE_TIMEOUT_S)
     except subprocess.TimeoutExpired:
-        raise ToolError(f"{project.board.name}: the profile did not end within {PROFILE_TIMEOUT_S} s.") from None
+        raise ToolError(
+            f"{project.board.name}: the profile did not end within {PROFILE_TIMEOUT_S} s."
+        ) from None
     if done.returncode:
-        raise ToolError(f"{project.board.name}: {(done.stderr.strip().splitlines() or [f'ended with status {done.returncode}'])[0]}.")
+        raise ToolError(
+            f"{project.board.name}: {(done.stderr.strip().splitlines() or [f'ended with status {done.returncode}'])[0]}."
+        )
     return Profile(project, "simulated" if program.runner else "measured", json.loads(done.stdout))

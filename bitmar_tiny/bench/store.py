@@ -1,6 +1,6 @@
 """How fast the firmware reads a memory out of its store, checked, beside a plain sequential read of the same file.
 
-    python -m bitmar_tiny.bench.store [--slots 65536] [--width 128] [--folder .] [--json]
+python -m bitmar_tiny.bench.store [--slots 65536] [--width 128] [--folder .] [--json]
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ REPEATS = 31
 #: Episodes after which live homes lie on either side at random.
 SCATTERING = 3
 BENCH_TIMEOUT_S = 300
-_KEPT = 3                       # exit status: nothing can be made cold
+_KEPT = 3  # exit status: nothing can be made cold
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,11 @@ def measure_store(folder: Path, slots: int, width: int) -> list[StoreRate]:
     ``ToolError`` without a compiler or where the file system keeps files cached; ``StoreError`` if the disk refuses.
     """
     rng, rates = np.random.default_rng(0), []
-    memory = Memory(rng.integers(-nm.CODE16_MAX, nm.CODE16_MAX + 1, (slots, width)).astype(np.int16),
-                    np.full(slots, 1 / nm.CODE16_MAX, np.float32), np.zeros(slots, np.uint32))
+    memory = Memory(
+        rng.integers(-nm.CODE16_MAX, nm.CODE16_MAX + 1, (slots, width)).astype(np.int16),
+        np.full(slots, 1 / nm.CODE16_MAX, np.float32),
+        np.zeros(slots, np.uint32),
+    )
     with tempfile.TemporaryDirectory(dir=folder) as work:
         program = _compile(Path(work))
         store = MemoryStore.create(Path(work) / "memory.store", memory, DIGEST)
@@ -67,25 +70,45 @@ def measure_store(folder: Path, slots: int, width: int) -> list[StoreRate]:
                 store.commit(memory)
             times = _run([str(program), str(store.path), str(slots), str(width), str(REPEATS)])
             for cache in ("cold", "warm"):
-                plain, ours = (times["bytes"] / statistics.median(times[f"{way}_{cache}_s"]) for way in ("plain", "store"))
+                plain, ours = (
+                    times["bytes"] / statistics.median(times[f"{way}_{cache}_s"])
+                    for way in ("plain", "store")
+                )
                 rates.append(StoreRate(layout, cache, times["bytes"], plain, ours))
     return rates
 
 
 def _compile(folder: Path) -> Path:
     _, compiler = find_compiler(load_board("host"))
-    runtime, platform = resource_dir("firmware_templates") / "runtime", resource_dir("firmware_templates") / "platform"
-    sources = [resource_dir("firmware_templates") / "bench" / "store_read.c", platform / "linux_store.c",
-               *(runtime / f"{name}.c" for name in ("bm_store", "bm_store_episode", "bm_store_format", "bm_crc32"))]
+    runtime, platform = (
+        resource_dir("firmware_templates") / "runtime",
+        resource_dir("firmware_templates") / "platform",
+    )
+    sources = [
+        resource_dir("firmware_templates") / "bench" / "store_read.c",
+        platform / "linux_store.c",
+        *(runtime / f"{name}.c" for name in ("bm_store", "bm_store_episode", "bm_store_format", "bm_crc32")),
+    ]
     program = folder / "store_read"
-    command = [*(part.format(python=sys.executable) for part in compiler.command), *BASE_FLAGS, *compiler.flags, "-O2",
-               f"-I{runtime}", f"-I{platform}", *map(str, sources), "-o", str(program)]
+    command = [
+        *(part.format(python=sys.executable) for part in compiler.command),
+        *BASE_FLAGS,
+        *compiler.flags,
+        "-O2",
+        f"-I{runtime}",
+        f"-I{platform}",
+        *map(str, sources),
+        "-o",
+        str(program),
+    ]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=COMPILE_TIMEOUT_S)
     except subprocess.TimeoutExpired:
         raise ToolError(f"Compiling the store's benchmark took longer than {COMPILE_TIMEOUT_S} s.") from None
     if done.returncode:
-        raise ToolError(f"Compiling the store's benchmark failed: {(done.stderr.splitlines() or ['no message'])[0]}")
+        raise ToolError(
+            f"Compiling the store's benchmark failed: {(done.stderr.splitlines() or ['no message'])[0]}"
+        )
     return program
 
 
@@ -93,35 +116,52 @@ def _run(command: list[str]) -> dict:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=BENCH_TIMEOUT_S)
     except subprocess.TimeoutExpired:
-        raise ToolError(f"The store's benchmark did not end within {BENCH_TIMEOUT_S} s.", "Take fewer slots.") from None
+        raise ToolError(
+            f"The store's benchmark did not end within {BENCH_TIMEOUT_S} s.", "Take fewer slots."
+        ) from None
     if done.returncode == _KEPT:
-        raise ToolError(f"{Path(command[1]).parent.parent}: its file system keeps files in memory, so that no read is cold.",
-                        "Choose a folder on a disk with --folder.")
+        raise ToolError(
+            f"{Path(command[1]).parent.parent}: its file system keeps files in memory, so that no read is cold.",
+            "Choose a folder on a disk with --folder.",
+        )
     if done.returncode:
         raise ToolError(f"The store's benchmark failed: {(done.stderr.splitlines() or ['no message'])[0]}.")
     return json.loads(done.stdout)
 
 
 @click.command()
-@click.option("--slots", type=click.IntRange(1, 1 << 22), default=65536, show_default=True, help="Rows of the memory.")
+@click.option(
+    "--slots", type=click.IntRange(1, 1 << 22), default=65536, show_default=True, help="Rows of the memory."
+)
 @click.option("--width", type=click.IntRange(1, 4096), default=128, show_default=True, help="Codes of a row.")
-@click.option("--folder", type=click.Path(path_type=Path), default=Path("."), help="Where to put the store: on the disk to measure.")
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path),
+    default=Path("."),
+    help="Where to put the store: on the disk to measure.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of a table.")
 def main(slots: int, width: int, folder: Path, as_json: bool) -> None:
     """Time reads of a memory through its store."""
     try:
         if not folder.is_dir():
-            raise DataError(f"{folder}: there is no such folder.", "Choose one on the disk to measure with --folder.")
+            raise DataError(
+                f"{folder}: there is no such folder.", "Choose one on the disk to measure with --folder."
+            )
         rates = measure_store(folder, slots, width)
     except BitmarError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(error.exit_code)
     if as_json:
-        click.echo(json.dumps([asdict(r) | {"of_plain": r.of_plain, "label": "measured"} for r in rates], indent=2))
+        click.echo(
+            json.dumps([asdict(r) | {"of_plain": r.of_plain, "label": "measured"} for r in rates], indent=2)
+        )
         return
     for r in rates:
-        click.echo(f"{r.layout:9s} {r.cache}: store {r.store_bytes_per_s / 1e6:6.0f} MB/s, plain read {r.plain_bytes_per_s / 1e6:6.0f} MB/s, "
-                   f"{100 * r.of_plain:.0f}%")
+        click.echo(
+            f"{r.layout:9s} {r.cache}: store {r.store_bytes_per_s / 1e6:6.0f} MB/s, plain read {r.plain_bytes_per_s / 1e6:6.0f} MB/s, "
+            f"{100 * r.of_plain:.0f}%"
+        )
 
 
 if __name__ == "__main__":

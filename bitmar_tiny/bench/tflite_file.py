@@ -21,7 +21,10 @@ def fully_connected_model(weights: np.ndarray, output_scale: float) -> bytes:
         buffer = schema.BufferT()
         buffer.data = np.frombuffer(matrix.tobytes(), np.uint8)
         model.buffers.append(buffer)
-        graph.tensors += [_tensor(schema, f"w{i}", (n, k), i + 1, 1.0), _tensor(schema, f"y{i}", (1, n), 0, output_scale)]
+        graph.tensors += [
+            _tensor(schema, f"w{i}", (n, k), i + 1, 1.0),
+            _tensor(schema, f"y{i}", (1, n), 0, output_scale),
+        ]
         operator = schema.OperatorT()
         operator.opcodeIndex, operator.inputs, operator.outputs = 0, [0, 2 * i + 1, -1], [2 * i + 2]
         operator.builtinOptionsType = schema.BuiltinOptions.FullyConnectedOptions

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import statistics
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Callable
 
-SAMPLE_NS = 20_000      # a sample repeats the call until it takes about so long
+SAMPLE_NS = 20_000  # a sample repeats the call until it takes about so long
 LEAST_SAMPLES = 15
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Callable
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -22,8 +22,17 @@ class EagerStep:
         d, self.cfg = cfg.d_model, cfg
         layers = cfg.n_encoder_layers + cfg.n_decoder_layers
         self.table, self.position = torch.randn(cfg.vocab_size, d), torch.randn(d)
-        self.layers = [[torch.randn(3 * d, d) * 0.1, torch.randn(d, d) * 0.1, torch.randn(cfg.d_ffn, d) * 0.1,
-                        torch.randn(d, cfg.d_ffn) * 0.1, torch.ones(d), torch.ones(d)] for _ in range(layers)]
+        self.layers = [
+            [
+                torch.randn(3 * d, d) * 0.1,
+                torch.randn(d, d) * 0.1,
+                torch.randn(cfg.d_ffn, d) * 0.1,
+                torch.randn(d, cfg.d_ffn) * 0.1,
+                torch.ones(d),
+                torch.ones(d),
+            ]
+            for _ in range(layers)
+        ]
         shape = (cfg.n_heads, context, cfg.head_dim)
         self.cache = [(torch.randn(shape), torch.randn(shape)) for _ in range(layers)]
         self.head, self.norm = torch.randn(cfg.vocab_size, d) * 0.1, torch.ones(d)

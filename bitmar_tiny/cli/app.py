@@ -16,11 +16,30 @@ from ..errors import BitmarError
 
 #: Command name -> module below bitmar_tiny.cli, imported only when asked for.
 COMMANDS = {
-    "train": "train", "curves": "curves", "holdout": "holdout", "freeze": "freeze", "codegen": "codegen", "export": "export",
-    "build": "build", "verify": "verify", "generate": "generate", "eval": "evaluate", "paper": "paper", "features": "features",
-    "boards": "boards", "info": "info", "profile": "profile", "compare": "compare", "flash": "flash", "link": "link",
-    "ports": "ports", "memory": "memory", "bench": "bench", "doctor": "doctor", "demo": "demo",
-    "evaluate": "evaluate",                 # what "eval" was called first
+    "train": "train",
+    "curves": "curves",
+    "holdout": "holdout",
+    "freeze": "freeze",
+    "codegen": "codegen",
+    "export": "export",
+    "build": "build",
+    "verify": "verify",
+    "generate": "generate",
+    "eval": "evaluate",
+    "paper": "paper",
+    "features": "features",
+    "boards": "boards",
+    "info": "info",
+    "profile": "profile",
+    "compare": "compare",
+    "flash": "flash",
+    "link": "link",
+    "ports": "ports",
+    "memory": "memory",
+    "bench": "bench",
+    "doctor": "doctor",
+    "demo": "demo",
+    "evaluate": "evaluate",  # what "eval" was called first
 }
 
 #: Words for people go to stderr, results to stdout.
@@ -42,7 +61,9 @@ class LazyGroup(click.Group):
     def resolve_command(self, ctx: click.Context, args: list[str]):
         if args and args[0] not in COMMANDS:
             near = difflib.get_close_matches(args[0], COMMANDS, n=1)
-            raise click.UsageError(f"There is no command '{args[0]}'." + (f" Did you mean '{near[0]}'?" if near else ""), ctx)
+            raise click.UsageError(
+                f"There is no command '{args[0]}'." + (f" Did you mean '{near[0]}'?" if near else ""), ctx
+            )
         return super().resolve_command(ctx, args)
 
 
@@ -69,7 +90,9 @@ def main() -> None:
     """Entry point. Exit codes: 0 done, 1 verification found a difference, 2 a problem of input or tools."""
     debug = "--debug" in sys.argv[1:2]
     for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) == signal.SIG_DFL:       # so that whatever a command started or made is cleared away
+        if (
+            signal.getsignal(number) == signal.SIG_DFL
+        ):  # so that whatever a command started or made is cleared away
             signal.signal(number, lambda number, frame: sys.exit(128 + number))
     try:
         app(standalone_mode=False)
@@ -84,15 +107,21 @@ def main() -> None:
     except BitmarError as error:
         if debug:
             raise
-        notes.print(f"[bold red]Error:[/] {_plain(error.message)}" + (f"\n[bold]Fix:[/] {_plain(error.hint)}" if error.hint else ""),
-                    soft_wrap=True)
+        notes.print(
+            f"[bold red]Error:[/] {_plain(error.message)}"
+            + (f"\n[bold]Fix:[/] {_plain(error.hint)}" if error.hint else ""),
+            soft_wrap=True,
+        )
         sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.exit(141)
-    except OSError as error:                      # a file or folder that no command looked after
+    except OSError as error:  # a file or folder that no command looked after
         if debug or not error.filename:
             raise
-        notes.print(f"[bold red]Error:[/] {_plain(str(error.filename))}: {_plain(error.strerror or 'cannot be used')}.", soft_wrap=True)
+        notes.print(
+            f"[bold red]Error:[/] {_plain(str(error.filename))}: {_plain(error.strerror or 'cannot be used')}.",
+            soft_wrap=True,
+        )
         sys.exit(2)
 
 

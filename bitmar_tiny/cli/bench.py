@@ -23,16 +23,39 @@ from .common import json_option, load_model, model_path, preset_option
 @click.command()
 @click.argument("model", type=model_path, required=False)
 @preset_option("Random weights of this preset instead of a model (default: paper).")
-@click.option("--family", "families", multiple=True, metavar="NAME", help="Only this kernel family (repeatable).")
-@click.option("--peers/--no-peers", default=True, show_default=True, help="Also measure what one would pick instead.")
-@click.option("--baseline/--no-baseline", default=None, help="Also the whole model in int8 as one would have made it without us "
-              "(default: as --peers).")
-@click.option("--static", "static_cycles", is_flag=True, help="Also cycles of the Arm loops (llvm-mca) and of the ESP32-S3's kernel (simulator).")
-@click.option("--cpu", type=click.IntRange(0), default=0, show_default=True, help="Processor to pin everything to.")
+@click.option(
+    "--family", "families", multiple=True, metavar="NAME", help="Only this kernel family (repeatable)."
+)
+@click.option(
+    "--peers/--no-peers", default=True, show_default=True, help="Also measure what one would pick instead."
+)
+@click.option(
+    "--baseline/--no-baseline",
+    default=None,
+    help="Also the whole model in int8 as one would have made it without us (default: as --peers).",
+)
+@click.option(
+    "--static",
+    "static_cycles",
+    is_flag=True,
+    help="Also cycles of the Arm loops (llvm-mca) and of the ESP32-S3's kernel (simulator).",
+)
+@click.option(
+    "--cpu", type=click.IntRange(0), default=0, show_default=True, help="Processor to pin everything to."
+)
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder for bench.json and bench.png.")
 @json_option
-def command(model: Path | None, preset_name: str | None, families: tuple[str, ...], peers: bool, baseline: bool | None,
-            static_cycles: bool, cpu: int, out: Path | None, as_json: bool) -> None:
+def command(
+    model: Path | None,
+    preset_name: str | None,
+    families: tuple[str, ...],
+    peers: bool,
+    baseline: bool | None,
+    static_cycles: bool,
+    cpu: int,
+    out: Path | None,
+    as_json: bool,
+) -> None:
     """Time the kernels by shape and the whole step, side by side with what one would use instead, in one run.
 
     One thread, pinned; medians of many samples. Without MODEL the preset `paper` is measured.
@@ -48,11 +71,21 @@ def command(model: Path | None, preset_name: str | None, families: tuple[str, ..
     if static_cycles and mca_tool() is None:
         raise ToolError("llvm-mca was not found, which --static needs.", "Install it: apt-get install llvm.")
     frozen = load_model(model, None) if model else load_model(Path(), preset_name or "paper")
-    report: dict[str, Any] = {"schema": "bitmar-tiny/bench", "schema_version": 1, "label": "measured",
-                              "model": frozen.config.name, "machine": machine(), "cpu": cpu, "kernels": [], "steps": [], "models": []}
+    report: dict[str, Any] = {
+        "schema": "bitmar-tiny/bench",
+        "schema_version": 1,
+        "label": "measured",
+        "model": frozen.config.name,
+        "machine": machine(),
+        "cpu": cpu,
+        "kernels": [],
+        "steps": [],
+        "models": [],
+    }
     measure(report, frozen, families, peers, peers if baseline is None else baseline, cpu)
     if static_cycles:
         from ..bench.cycles import estimate_pie, simulate
+
         report["static"] = [c.as_dict() for c in (*simulate(), *estimate_pie())]
     report["times_the_best_peer"] = reporting.ratios(report)
     report["times_the_best_peer_per_call"] = reporting.ratios(report, "one_call_gweights_per_s")
@@ -80,15 +113,22 @@ def check(families: tuple[str, ...], cpu: int, out: Path | None) -> None:
     known = [family for _, family in families_here()]
     for family in families:
         if family not in known:
-            raise ConfigError(f"No board that runs on this machine has a kernel family '{family}'.", f"There are: {', '.join(known)}.")
+            raise ConfigError(
+                f"No board that runs on this machine has a kernel family '{family}'.",
+                f"There are: {', '.join(known)}.",
+            )
     try:
         if out:
             out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise DataError(f"{out}: cannot be made ({error.strerror}).", "Choose another folder with -o.") from None
+        raise DataError(
+            f"{out}: cannot be made ({error.strerror}).", "Choose another folder with -o."
+        ) from None
     allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else {cpu}
     if cpu not in allowed:
-        raise ConfigError(f"Processor {cpu} is not there.", f"Choose one of: {', '.join(map(str, sorted(allowed)))}.")
+        raise ConfigError(
+            f"Processor {cpu} is not there.", f"Choose one of: {', '.join(map(str, sorted(allowed)))}."
+        )
 
 
 def machine() -> str:
@@ -97,10 +137,19 @@ def machine() -> str:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         return platform.machine()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+    return next(
+        (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine()
+    )
 
 
-def measure(report: dict[str, Any], frozen: FrozenModel, families: tuple[str, ...], peers: bool, baseline: bool, cpu: int) -> None:
+def measure(
+    report: dict[str, Any],
+    frozen: FrozenModel,
+    families: tuple[str, ...],
+    peers: bool,
+    baseline: bool,
+    cpu: int,
+) -> None:
     """Fill ``kernels``, ``steps`` and ``models``: ours first, then the peers at the same shapes and contexts."""
     from ..bench.ours import measure_ours
 
@@ -110,14 +159,19 @@ def measure(report: dict[str, Any], frozen: FrozenModel, families: tuple[str, ..
             runs.append(run)
             notes.print(f"  {run.label}: {run.missing or 'measured'}")
             if run.result is None:
-                report["kernels"].append({"label": run.label, "peer": False, "missing": run.missing, "gemv": {}})
+                report["kernels"].append(
+                    {"label": run.label, "peer": False, "missing": run.missing, "gemv": {}}
+                )
             else:
                 add_ours(report, run.label, run.result)
         if baseline and any(run.result for run in runs):
             add_models(report, frozen, runs, Path(folder), cpu)
     report["shapes"] = list(dict.fromkeys(s for row in report["kernels"] for s in row["gemv"]))
     if not report["shapes"]:
-        raise ToolError("No kernel family was measured.", "See 'bitmar-tiny boards' for the families and 'bitmar-tiny doctor'.")
+        raise ToolError(
+            "No kernel family was measured.",
+            "See 'bitmar-tiny boards' for the families and 'bitmar-tiny doctor'.",
+        )
     if peers:
         add_peers(report, frozen, cpu)
 
@@ -131,7 +185,9 @@ def add_models(report: dict[str, Any], frozen: FrozenModel, runs: list[Any], fol
         rows.append(row)
     contexts = sorted({s["context"] for s in report["steps"]})
     for i, contender in enumerate(baseline.CONTENDERS):
-        rows.append(baseline.measure_contender(contender, frozen, streams, folder / f"contender{i}", contexts, cpu))
+        rows.append(
+            baseline.measure_contender(contender, frozen, streams, folder / f"contender{i}", contexts, cpu)
+        )
         notes.print(f"  {contender.name}: {rows[-1].get('missing', 'measured')}")
     report["streams"] = {"count": len(streams.tokens), "length": len(streams.tokens[0])}
     report["models_against_ours"] = baseline.ratios(rows)
@@ -143,26 +199,46 @@ def add_ours(report: dict[str, Any], label: str, result: dict[str, Any]) -> None
     for e in result["gemv"]:
         rate = e["n"] * e["k"] / e["warm_ns"]
         gemv[f"{e['n']}x{e['k']}"] = {
-            "gweights_per_s": rate, "cold_gweights_per_s": e["n"] * e["k"] / e["cold_ns"], "us": e["warm_ns"] / 1e3,
+            "gweights_per_s": rate,
+            "cold_gweights_per_s": e["n"] * e["k"] / e["cold_ns"],
+            "us": e["warm_ns"] / 1e3,
             "bytes_per_s": e["bytes"] / e["warm_ns"] * 1e9,
             "of_mac_limit": 1e9 * rate / result["peak_macs_per_s"] if result["peak_macs_per_s"] else None,
-            "of_bandwidth": e["bytes"] / e["warm_ns"] * 1e9 / e["cache_bytes_per_s"]}
-    report["kernels"].append({"label": label, "peer": False, "gemv": gemv, "clock_hz": result["clock_hz"],
-                              "peak_macs_per_s": result["peak_macs_per_s"]})
+            "of_bandwidth": e["bytes"] / e["warm_ns"] * 1e9 / e["cache_bytes_per_s"],
+        }
+    report["kernels"].append(
+        {
+            "label": label,
+            "peer": False,
+            "gemv": gemv,
+            "clock_hz": result["clock_hz"],
+            "peak_macs_per_s": result["peak_macs_per_s"],
+        }
+    )
     for s in result["step"]:
         parts = s.get("parts_ns", {})
         total = sum(parts.values())
-        report["steps"].append({"label": label, "peer": False, "context": s["context"], "us": s["step_ns"] / 1e3,
-                                "prefill_us": s["prefill_ns"] / 1e3, "gemvs_us": s["gemvs_ns"] / 1e3,
-                                "attention_share": parts["attention"] / total if total else None,
-                                "parts_us": {k: v / 1e3 for k, v in parts.items()}, "arena_bytes": result["arena_bytes"],
-                                "ram_bytes": 1024 * result["anonymous_kib"] or None})
+        report["steps"].append(
+            {
+                "label": label,
+                "peer": False,
+                "context": s["context"],
+                "us": s["step_ns"] / 1e3,
+                "prefill_us": s["prefill_ns"] / 1e3,
+                "gemvs_us": s["gemvs_ns"] / 1e3,
+                "attention_share": parts["attention"] / total if total else None,
+                "parts_us": {k: v / 1e3 for k, v in parts.items()},
+                "arena_bytes": result["arena_bytes"],
+                "ram_bytes": 1024 * result["anonymous_kib"] or None,
+            }
+        )
 
 
 def add_peers(report: dict[str, Any], frozen: FrozenModel, cpu: int) -> None:
     """PyTorch, ONNX Runtime, LiteRT at the same shapes; PyTorch's whole step at the same contexts."""
     from ..bench.peers import PEERS, PeerMissing
-    from ..bench.timing import measure as timed, pin
+    from ..bench.timing import measure as timed
+    from ..bench.timing import pin
     from ..bench.torch_step import eager_step
 
     pin(cpu)
@@ -179,9 +255,14 @@ def add_peers(report: dict[str, Any], frozen: FrozenModel, cpu: int) -> None:
                 row |= {"missing": str(reason), "gemv": {}}
                 break
             us, alone = timed(call).median_s * 1e6 / products, timed(single).median_s * 1e6
-            row["gemv"][shape] = {"gweights_per_s": n * k / min(us, alone) / 1e3, "us": min(us, alone),
-                                  "one_call_gweights_per_s": n * k / alone / 1e3}
+            row["gemv"][shape] = {
+                "gweights_per_s": n * k / min(us, alone) / 1e3,
+                "us": min(us, alone),
+                "one_call_gweights_per_s": n * k / alone / 1e3,
+            }
         notes.print(f"  {peer.name}: {row.get('missing', 'measured')}")
     for context in sorted({s["context"] for s in report["steps"]}):
         timing = timed(eager_step(frozen.config, context))
-        report["steps"].append({"label": "PyTorch eager, float32", "peer": True, "context": context, "us": timing.median_s * 1e6})
+        report["steps"].append(
+            {"label": "PyTorch eager, float32", "peer": True, "context": context, "us": timing.median_s * 1e6}
+        )

@@ -31,10 +31,18 @@ def command(project: Path, compiler: str | None, opt: str, as_json: bool) -> Non
         manifest = json.loads((project / MANIFEST).read_text())
         board, family = manifest["board"], manifest["kernels"]
     except (OSError, ValueError, KeyError):
-        raise ToolError(f"{project}: not a generated project.", "Make one with 'bitmar-tiny codegen'.") from None
+        raise ToolError(
+            f"{project}: not a generated project.", "Make one with 'bitmar-tiny codegen'."
+        ) from None
     program = build(project, load_board(board), family, compiler=compiler, opt=opt)
     if as_json:
-        print_json({"program": str(program.path), "compiler": program.compiler, "opt": opt,
-                    "bytes": program.path.stat().st_size})
+        print_json(
+            {
+                "program": str(program.path),
+                "compiler": program.compiler,
+                "opt": opt,
+                "bytes": program.path.stat().st_size,
+            }
+        )
         return
     notes.print(f"Built {program.path} with {program.compiler} {opt}, {program.path.stat().st_size:,} bytes.")

@@ -23,15 +23,22 @@ class ModelPath(click.Path):
 model_path = ModelPath(path_type=Path)
 #: MODEL, by default model.bitmar of this folder, else the one that comes with the package.
 model_argument = click.argument("model", type=model_path, default=default_model)
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of a table.")
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON document instead of a table."
+)
 
 
 def load_model(path: Path, preset_name: str | None) -> FrozenModel:
     """The frozen model at ``path``, or random weights of a preset (for size studies and verification), not both."""
     context = click.get_current_context(silent=True)
-    named = context is not None and context.get_parameter_source("model") == click.core.ParameterSource.COMMANDLINE
+    named = (
+        context is not None
+        and context.get_parameter_source("model") == click.core.ParameterSource.COMMANDLINE
+    )
     if preset_name and named:
-        raise ConfigError(f"Both a model ({path}) and --preset {preset_name} were named.", "Leave out one of them.")
+        raise ConfigError(
+            f"Both a model ({path}) and --preset {preset_name} were named.", "Leave out one of them."
+        )
     if preset_name:
         return random_model(preset(preset_name))
     if path == SHIPPED and not named:
@@ -56,23 +63,52 @@ def preset_option(help_text: str):
     return click.option("--preset", "preset_name", metavar="NAME", help=help_text)
 
 
-head_bits_option = click.option("--head-bits", type=click.Choice(["2", "1.6"]), default="2", show_default=True,
-                                help="Bits of a weight of the vocabulary head: 1.6 is smaller, 2 faster with SIMD.")
+head_bits_option = click.option(
+    "--head-bits",
+    type=click.Choice(["2", "1.6"]),
+    default="2",
+    show_default=True,
+    help="Bits of a weight of the vocabulary head: 1.6 is smaller, 2 faster with SIMD.",
+)
 
-memory_option = click.option("--memory", default="auto", show_default=True, metavar="WHERE",
-                             help="Where the memory lies: auto (the plan decides), flash (read-only), sd (a store on a card or in a "
-                                  "file), or a region of the board, psram for example.")
+memory_option = click.option(
+    "--memory",
+    default="auto",
+    show_default=True,
+    metavar="WHERE",
+    help="Where the memory lies: auto (the plan decides), flash (read-only), sd (a store on a card or in a "
+    "file), or a region of the board, psram for example.",
+)
 
 
 def port_options(command):
     """--port, --baud, --timeout and --record of a command that speaks to a board."""
     for option in (
-        click.option("--record", "record_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the exchange with the board into this file."),
-        click.option("--timeout", "patience_s", type=click.FloatRange(1, 3600),
-                     help="Seconds that the board may be silent, while it computes a token for example (default: 4; 60 for firmware that is started here)."),
-        click.option("--baud", default=115200, show_default=True, type=click.IntRange(1200, 4_000_000), help="Speed of a serial port; a board that can follow is brought to it."),
-        click.option("--port", metavar="PORT", help="A board: /dev/ttyUSB0, host:[BOARD[/KERNELS]] or qemu:BOARD (firmware is built and started), "
-                                                   "pty: (waits for one), replay:FILE (a recorded exchange)."),
+        click.option(
+            "--record",
+            "record_file",
+            type=click.Path(path_type=Path, dir_okay=False),
+            help="Write the exchange with the board into this file.",
+        ),
+        click.option(
+            "--timeout",
+            "patience_s",
+            type=click.FloatRange(1, 3600),
+            help="Seconds that the board may be silent, while it computes a token for example (default: 4; 60 for firmware that is started here).",
+        ),
+        click.option(
+            "--baud",
+            default=115200,
+            show_default=True,
+            type=click.IntRange(1200, 4_000_000),
+            help="Speed of a serial port; a board that can follow is brought to it.",
+        ),
+        click.option(
+            "--port",
+            metavar="PORT",
+            help="A board: /dev/ttyUSB0, host:[BOARD[/KERNELS]] or qemu:BOARD (firmware is built and started), "
+            "pty: (waits for one), replay:FILE (a recorded exchange).",
+        ),
     ):
         command = option(command)
     return command
@@ -81,7 +117,11 @@ def port_options(command):
 def leave_out(names: dict[str, str], why: str) -> None:
     """``ConfigError`` if one of these options, parameter: as it is written, was given, since it would do nothing."""
     context = click.get_current_context()
-    given = [option for name, option in names.items() if context.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE]
+    given = [
+        option
+        for name, option in names.items()
+        if context.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE
+    ]
     if given:
         raise ConfigError(why, f"Leave out {' and '.join(given)}.")
 
@@ -112,7 +152,7 @@ def show_log(text: str) -> None:
     """A line that the board printed beside its answers."""
     from .app import notes
 
-    if text.strip() and not text.startswith(("m-", "e-[")):       # the text mode is for benchmark runners
+    if text.strip() and not text.startswith(("m-", "e-[")):  # the text mode is for benchmark runners
         notes.print(f"[dim]board: {text.replace('[', chr(92) + '[')}[/]")
 
 

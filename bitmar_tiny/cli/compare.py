@@ -21,8 +21,14 @@ path = click.Path(path_type=Path)
 @click.command()
 @click.argument("before", type=path)
 @click.argument("after", type=path)
-@click.option("--tolerance", type=click.FloatRange(0, 100), default=100 * TOLERANCE, show_default=True, metavar="PERCENT",
-              help="Medians that differ by less, or by less than 1% of a step, are not called changed; 0: all that is sure is.")
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(0, 100),
+    default=100 * TOLERANCE,
+    show_default=True,
+    metavar="PERCENT",
+    help="Medians that differ by less, or by less than 1% of a step, are not called changed; 0: all that is sure is.",
+)
 @json_option
 def command(before: Path, after: Path, tolerance: float, as_json: bool) -> None:
     """Say what changed between two profiles of one model, and leave out what is noise.
@@ -48,13 +54,21 @@ def show(found: Comparison) -> None:
         notes.print(f"Different {key.replace('_', ' ')}: {escape(str(a))} and {escape(str(b))}.")
     for note in found.notes:
         notes.print(note)
-    table = Table("steps", "median", "before", "after", "change", "its interval", "", title=f"Medians, {found.unit}")
+    table = Table(
+        "steps", "median", "before", "after", "change", "its interval", "", title=f"Medians, {found.unit}"
+    )
     for c in found.changes:
-        share, interval = ("", "") if not c.a else (f"{c.relative:+.1%}", f"{c.low / c.a:+.1%} to {c.high / c.a:+.1%}")
+        share, interval = (
+            ("", "") if not c.a else (f"{c.relative:+.1%}", f"{c.low / c.a:+.1%} to {c.high / c.a:+.1%}")
+        )
         mark = "" if not c.changed else "[red]more[/]" if c.difference > 0 else "[green]less[/]"
         table.add_row(c.kind, c.what, figures(c.a), figures(c.b), share, interval, mark)
     if found.changes:
         results.print(table)
     for what, (a, b) in found.space.items():
         results.print(f"{what}: {a if a is None else f'{a:,}'} before, {b if b is None else f'{b:,}'} after")
-    results.print(f"{sum(c.changed for c in found.changes) + len(found.space)} changed." if found.changed else "Nothing changed.")
+    results.print(
+        f"{sum(c.changed for c in found.changes) + len(found.space)} changed."
+        if found.changed
+        else "Nothing changed."
+    )

@@ -13,7 +13,9 @@ from .app import results
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--png", is_flag=True, help="PNG instead of SVG.")
-@click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder of the pictures (default: the run's).")
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), help="Folder of the pictures (default: the run's)."
+)
 def command(run: Path, png: bool, out: Path | None) -> None:
     """Draw a training run, finished or not: losses, alignment with interventions, memory slots, and E_q by epoch (figure 3).
 

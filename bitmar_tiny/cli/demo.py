@@ -36,7 +36,9 @@ SHOWN = 24
 
 @click.command()
 @click.option("-o", "--out", type=click.Path(path_type=Path), default=Path("demo"), show_default=True)
-@click.option("--steps", type=click.IntRange(1), help="Training steps (default: the preset's, a few minutes).")
+@click.option(
+    "--steps", type=click.IntRange(1), help="Training steps (default: the preset's, a few minutes)."
+)
 def command(out: Path, steps: int | None) -> None:
     """The whole way once: train on real pictures, freeze, generate C, prove it bit-exact, caption unseen pictures.
 
@@ -54,9 +56,13 @@ def command(out: Path, steps: int | None) -> None:
     _say(1, "Pictures, captions and text that ship inside pip packages")
     with Progress(console=notes, transient=True) as bar:
         task = bar.add_task("drawing pictures")
-        corpus = demo_corpus(out / "data", cfg, lambda done, total: bar.update(task, completed=done, total=total))
-    notes.print(f"  {len(corpus.train):,} pictures to learn from, {len(corpus.held_out)} held out, "
-                f"{len(corpus.texts):,} text samples, {corpus.tokenizer.vocab_size:,} tokens (pruned GPT-2 BPE)")
+        corpus = demo_corpus(
+            out / "data", cfg, lambda done, total: bar.update(task, completed=done, total=total)
+        )
+    notes.print(
+        f"  {len(corpus.train):,} pictures to learn from, {len(corpus.held_out)} held out, "
+        f"{len(corpus.texts):,} text samples, {corpus.tokenizer.vocab_size:,} tokens (pruned GPT-2 BPE)"
+    )
 
     _say(2, "Train: ternary weights, int8 activations, episodic memory")
     tcfg = settings_for(cfg, None, {"steps": steps} if steps else {})
@@ -65,7 +71,9 @@ def command(out: Path, steps: int | None) -> None:
     _say(3, "Freeze")
     frozen = freeze_run(out / "run")
     frozen.save(out / "model.bitmar")
-    notes.print(f"  {out / 'model.bitmar'}, {human((out / 'model.bitmar').stat().st_size)}, SHA-256 {frozen.digest[:16]}...")
+    notes.print(
+        f"  {out / 'model.bitmar'}, {human((out / 'model.bitmar').stat().st_size)}, SHA-256 {frozen.digest[:16]}..."
+    )
 
     _say(4, "Generate C and prove it: every tensor of every step against the golden model")
     projects = {name: emit(frozen, load_board(name), out / f"firmware-{name}") for name in BOARDS}
@@ -75,7 +83,7 @@ def command(out: Path, steps: int | None) -> None:
     _say(5, "The C program writes captions for pictures it was not trained on")
     captions = _c_captions(projects["host"], corpus, out)
     picture = out / "captions.png"
-    shown = captions[::max(1, len(captions) // SHOWN)][:SHOWN]      # evenly spread: neighbours are alike
+    shown = captions[:: max(1, len(captions) // SHOWN)][:SHOWN]  # evenly spread: neighbours are alike
     contact_sheet(shown, corpus.captions, picture)
     for c in shown[::4]:
         results.print(f"  {c.truth!r:45} -> {c.text!r}")
@@ -88,10 +96,20 @@ def command(out: Path, steps: int | None) -> None:
     agreed = caption_agreement(frozen, corpus.captions, corpus.held_out, corpus.tokenizer)
     results.print(agreement_sentence(agreed))
     exact = sum(c.text == c.truth for c in captions) / len(captions)
-    results.print(f"The C program named {exact:.1%} of them exactly \\[measured]. "
-                  f"Pictures with captions: {picture}. Whole demo: {(time.monotonic() - started) / 60:.1f} minutes.")
+    results.print(
+        f"The C program named {exact:.1%} of them exactly \\[measured]. "
+        f"Pictures with captions: {picture}. Whole demo: {(time.monotonic() - started) / 60:.1f} minutes."
+    )
     with atomic_file(out / "results.json") as f:
-        f.write((json.dumps({"captions": scores, "agreement": agreed, "c_exact": exact, "sha256": frozen.digest}, indent=1) + "\n").encode())
+        f.write(
+            (
+                json.dumps(
+                    {"captions": scores, "agreement": agreed, "c_exact": exact, "sha256": frozen.digest},
+                    indent=1,
+                )
+                + "\n"
+            ).encode()
+        )
 
 
 def _say(step: int, what: str) -> None:
@@ -114,7 +132,9 @@ def _verify(frozen: FrozenModel, project: Project, corpus: Corpus) -> None:
     verdict = verify(frozen, target, standard(frozen.config, VERIFY_TOKENS, images=pictures), project.sources)
     if not verdict.exact:
         raise VerifyError(f"{label}: {verdict.difference.sentence()}.")
-    notes.print(f"  {label}: bit-exact, {verdict.steps} steps, {verdict.taps:,} tensors ({verdict.seconds:.1f} s)")
+    notes.print(
+        f"  {label}: bit-exact, {verdict.steps} steps, {verdict.taps:,} tensors ({verdict.seconds:.1f} s)"
+    )
 
 
 def _c_captions(project: Project, corpus: Corpus, out: Path) -> list[Caption]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Any
 
 import click
 import numpy as np
@@ -25,24 +26,83 @@ RETRIEVED = 100
 @click.command()
 @model_argument
 @click.argument("tasks", nargs=-1, metavar="[TASK[=PATH]]...")
-@click.option("--via", type=click.Choice(["torch", "golden", "c"]), multiple=True, default=("torch",), show_default=True,
-              help="Who computes; given several times, the others are compared with the first, item by item.")
-@click.option("--board", default="host", show_default=True, metavar="NAME", help="Linux board of --via c and of --ablate.")
-@click.option("--limit", type=click.IntRange(1), metavar="N", help="Only N items of each task, evenly spread.")
-@click.option("--context", type=click.IntRange(2, MAX_CONTEXT), metavar="N",
-              help="Most tokens that the model reads; longer contexts lose their beginning (default: its trained positions).")
-@click.option("--features", type=click.Path(path_type=Path), metavar="FILE", help="Image features (.npy) of vqa and winoground.")
-@click.option("--ablate", type=click.Choice(["memory"]), help="Run every task with the memory on, off and shuffled, and measure what it costs.")
-@click.option("--watts", type=click.FloatRange(0, min_open=True), help="Power while computing, to estimate energy with --ablate.")
-@click.option("--data", type=click.Path(path_type=Path), default=Path("demo/data"), show_default=True,
-              help="Prepared pictures (captions.json, features.npy, split.json) of captions and retrieval.")
-@click.option("--style", "styles", multiple=True, type=click.Path(path_type=Path), metavar="FOLDER",
-              help="With captions: also the pictures of an Iconify emoji set that training never saw; repeatable.")
-@click.option("--baseline", type=click.FloatRange(0.01), metavar="MINUTES",
-              help="Also train the plain float captioner for so long, on the same pictures.")
+@click.option(
+    "--via",
+    type=click.Choice(["torch", "golden", "c"]),
+    multiple=True,
+    default=("torch",),
+    show_default=True,
+    help="Who computes; given several times, the others are compared with the first, item by item.",
+)
+@click.option(
+    "--board",
+    default="host",
+    show_default=True,
+    metavar="NAME",
+    help="Linux board of --via c and of --ablate.",
+)
+@click.option(
+    "--limit", type=click.IntRange(1), metavar="N", help="Only N items of each task, evenly spread."
+)
+@click.option(
+    "--context",
+    type=click.IntRange(2, MAX_CONTEXT),
+    metavar="N",
+    help="Most tokens that the model reads; longer contexts lose their beginning (default: its trained positions).",
+)
+@click.option(
+    "--features",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Image features (.npy) of vqa and winoground.",
+)
+@click.option(
+    "--ablate",
+    type=click.Choice(["memory"]),
+    help="Run every task with the memory on, off and shuffled, and measure what it costs.",
+)
+@click.option(
+    "--watts",
+    type=click.FloatRange(0, min_open=True),
+    help="Power while computing, to estimate energy with --ablate.",
+)
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    default=Path("demo/data"),
+    show_default=True,
+    help="Prepared pictures (captions.json, features.npy, split.json) of captions and retrieval.",
+)
+@click.option(
+    "--style",
+    "styles",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="With captions: also the pictures of an Iconify emoji set that training never saw; repeatable.",
+)
+@click.option(
+    "--baseline",
+    type=click.FloatRange(0.01),
+    metavar="MINUTES",
+    help="Also train the plain float captioner for so long, on the same pictures.",
+)
 @json_option
-def command(model: Path, tasks: tuple[str, ...], via: tuple[str, ...], board: str, limit: int | None, context: int | None,
-            features: Path | None, ablate: str | None, watts: float | None, data: Path, styles: tuple[Path, ...], baseline: float | None, as_json: bool) -> None:
+def command(
+    model: Path,
+    tasks: tuple[str, ...],
+    via: tuple[str, ...],
+    board: str,
+    limit: int | None,
+    context: int | None,
+    features: Path | None,
+    ablate: str | None,
+    watts: float | None,
+    data: Path,
+    styles: tuple[Path, ...],
+    baseline: float | None,
+    as_json: bool,
+) -> None:
     """Score MODEL, a frozen model or the folder of a training run (a float twin, say). Chance and majority stand beside every score.
 
     \b
@@ -66,21 +126,38 @@ def command(model: Path, tasks: tuple[str, ...], via: tuple[str, ...], board: st
     """
     from ..evaluate.suite import is_task, open_subject, text_task
 
-    named = click.get_current_context().get_parameter_source("model") == click.core.ParameterSource.COMMANDLINE
-    if model != SHIPPED and not model.exists() and is_task(str(model)):     # the first word is a task already
+    named = (
+        click.get_current_context().get_parameter_source("model") == click.core.ParameterSource.COMMANDLINE
+    )
+    if model != SHIPPED and not model.exists() and is_task(str(model)):  # the first word is a task already
         model, tasks, named = default_model(), (str(model), *tasks), False
     if model == SHIPPED and not named:
         say_shipped()
     subject = open_subject(model)
     if ablate and subject.frozen is None:
-        raise ConfigError(f"{model}: a training run cannot be ablated.", "Freeze it first: bitmar-tiny freeze RUN -o model.bitmar")
+        raise ConfigError(
+            f"{model}: a training run cannot be ablated.",
+            "Freeze it first: bitmar-tiny freeze RUN -o model.bitmar",
+        )
     names = [spec.partition("=")[0] for spec in tasks]
     if len(set(names)) < len(names):
-        raise ConfigError(f"The task {max(names, key=names.count)} was named twice.", "Run it once more for other files.")
+        raise ConfigError(
+            f"The task {max(names, key=names.count)} was named twice.", "Run it once more for other files."
+        )
     wanted = tasks or ((CAPTIONS,) if not ablate else ())
-    text = [text_task(spec, subject, limit, context, features) for spec in wanted if spec.partition("=")[0] not in (CAPTIONS, RETRIEVAL, SESSIONS, ENTITY)]
-    report: dict[str, Any] = {"schema": "bitmar-tiny/eval", "schema_version": 1, "model": str(model), "via": list(via),
-                              "model_sha256": subject.frozen.digest if subject.frozen else None, "limit": limit}
+    text = [
+        text_task(spec, subject, limit, context, features)
+        for spec in wanted
+        if spec.partition("=")[0] not in (CAPTIONS, RETRIEVAL, SESSIONS, ENTITY)
+    ]
+    report: dict[str, Any] = {
+        "schema": "bitmar-tiny/eval",
+        "schema_version": 1,
+        "model": str(model),
+        "via": list(via),
+        "model_sha256": subject.frozen.digest if subject.frozen else None,
+        "limit": limit,
+    }
     if ablate:
         report["ablation"] = _ablate(subject, text, via[0], board, watts)
     elif text:
@@ -94,6 +171,7 @@ def command(model: Path, tasks: tuple[str, ...], via: tuple[str, ...], board: st
             report["sessions"] = _sessions(subject, spec.partition("=")[2], limit)
     if ENTITY in wanted:
         from ..evaluate.entity import entity_memory
+
         report["entity_memory"] = entity_memory(lambda line: notes.print(line))
     if as_json:
         print_json(report)
@@ -107,13 +185,17 @@ def _bars() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
     """A function from a label to a progress callback, while the bars are shown."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=notes, transient=True) as bars:
+
         def bar(label: str) -> Callable[[int, int], None]:
             task = bars.add_task(label, total=None)
             return lambda done, total: bars.update(task, completed=done, total=total)
+
         yield bar
 
 
-def _score(subject, text: list, via: tuple[str, ...], board: str) -> tuple[dict[str, Any], dict[str, dict[str, float]]]:
+def _score(
+    subject, text: list, via: tuple[str, ...], board: str
+) -> tuple[dict[str, Any], dict[str, dict[str, float]]]:
     """Figures of every task by the first way, and the share of items for which each other way picks the same."""
     from ..evaluate.suite import open_scorer
 
@@ -126,7 +208,9 @@ def _score(subject, text: list, via: tuple[str, ...], board: str) -> tuple[dict[
                     r = task.run(scorer, bar(f"{task.name} via {scorer.name}"))
                     first = found.setdefault(task.name, r | {"kind": task.kind})
                     if n and "picks" in r:
-                        agreement.setdefault(task.name, {})[scorer.name] = float(np.mean(np.array(r["picks"]) == first["picks"]))
+                        agreement.setdefault(task.name, {})[scorer.name] = float(
+                            np.mean(np.array(r["picks"]) == first["picks"])
+                        )
     return found, agreement
 
 
@@ -134,7 +218,10 @@ def _ablate(subject, text: list, via: str, board: str, watts: float | None) -> d
     from ..evaluate.ablate import ablate_tasks, measure_cost
 
     with _bars() as bar:
-        return {"tasks": ablate_tasks(subject, text, via, board, bar), "cost": measure_cost(subject, board, watts)}
+        return {
+            "tasks": ablate_tasks(subject, text, via, board, bar),
+            "cost": measure_cost(subject, board, watts),
+        }
 
 
 def _retrieval(subject, data: Path, count: int, via: str, board: str) -> dict[str, Any]:
@@ -146,18 +233,28 @@ def _retrieval(subject, data: Path, count: int, via: str, board: str) -> dict[st
     captions, splits = load_openmoji(data)
     chosen = np.array(evenly(splits["holdout"], count))
     with _bars() as bar, open_scorer(subject, via, "on", board) as scorer:
-        return evaluate_retrieval(scorer, [captions.captions[i] for i in chosen], captions.images(chosen), subject.tokenizer, bar("retrieval"))
+        return evaluate_retrieval(
+            scorer,
+            [captions.captions[i] for i in chosen],
+            captions.images(chosen),
+            subject.tokenizer,
+            bar("retrieval"),
+        )
 
 
 def _by_c(subject, names: list[str], images: np.ndarray, board: str) -> dict[str, float]:
     """Score of the program for a board, built here."""
+    from codegen.boards import load_board
     from codegen.build import build
     from codegen.emit import emit
-    from codegen.boards import load_board
+
     from ..evaluate.captions import c_captions, score
 
     if subject.frozen is None:
-        raise ConfigError(f"{subject.name}: there is no C program for a training run.", "Freeze it first: bitmar-tiny freeze RUN -o model.bitmar")
+        raise ConfigError(
+            f"{subject.name}: there is no C program for a training run.",
+            "Freeze it first: bitmar-tiny freeze RUN -o model.bitmar",
+        )
     with tempfile.TemporaryDirectory() as folder:
         project = emit(subject.frozen, load_board(board), Path(folder) / "project")
         program = build(project.path, project.board, project.family)
@@ -170,13 +267,18 @@ def _sessions(subject, file: str, limit: int | None) -> dict[str, Any]:
     from ..evaluate.sessions import evaluate_sessions, held_out_places
 
     if subject.frozen is None:
-        raise ConfigError("Sessions are asked of a frozen model, as it runs on a board.", "Freeze it first: bitmar-tiny freeze RUN -o model.bitmar")
+        raise ConfigError(
+            "Sessions are asked of a frozen model, as it runs on a board.",
+            "Freeze it first: bitmar-tiny freeze RUN -o model.bitmar",
+        )
     sessions = read_sessions(file) if file else held_out_places()
     with _bars() as bar:
         return evaluate_sessions(subject.frozen, evenly(sessions, limit), bar("sessions"))
 
 
-def _captions(subject, data: Path, styles: tuple[Path, ...], baseline: float | None, board: str | None) -> dict[str, Any]:
+def _captions(
+    subject, data: Path, styles: tuple[Path, ...], baseline: float | None, board: str | None
+) -> dict[str, Any]:
     """Scores of the held-out pictures; styles: of further styles; board: and what the C program for it writes."""
     from ..data.openmoji import load_openmoji
     from ..evaluate.agreement import caption_agreement
@@ -187,7 +289,9 @@ def _captions(subject, data: Path, styles: tuple[Path, ...], baseline: float | N
     captions, splits = load_openmoji(data)
     chosen = np.array(splits["holdout"])
     names = [captions.captions[i] for i in chosen]
-    report: dict[str, Any] = {"captions": evaluate_captions(subject.torch(), names, captions.images(chosen), subject.tokenizer)}
+    report: dict[str, Any] = {
+        "captions": evaluate_captions(subject.torch(), names, captions.images(chosen), subject.tokenizer)
+    }
     if board:
         report["captions"] |= {"c_program": _by_c(subject, names, captions.images(chosen), board)}
     if styles or "styles" in splits:

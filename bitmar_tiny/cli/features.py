@@ -21,28 +21,78 @@ def channels(context: click.Context, option: click.Parameter, text: str) -> tupl
         values = []
     values = values * 3 if len(values) == 1 else values
     if len(values) != 3 or not all(map(math.isfinite, values)) or option.name == "std" and min(values) <= 0:
-        raise ConfigError(f"--{option.name} {text}: not one number or three with commas{', all above 0' if option.name == 'std' else ''}.",
-                          "For example: --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225.")
+        raise ConfigError(
+            f"--{option.name} {text}: not one number or three with commas{', all above 0' if option.name == 'std' else ''}.",
+            "For example: --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225.",
+        )
     return values[0], values[1], values[2]
 
 
 @click.command()
 @click.argument("pictures", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--backbone", required=True, type=click.Path(path_type=Path),
-              help="A .tflite or .onnx file, or the folder of a transformers model, or timm weights with --timm.")
-@click.option("--blocks", multiple=True, metavar="NAME", help="Outputs to take: names or block numbers; repeatable.")
-@click.option("--timm", "architecture", metavar="NAME", help="timm architecture of the weights in --backbone.")
-@click.option("--size", type=click.IntRange(8, 4096), help="Side of the pictures, where a file leaves it open.")
-@click.option("--mean", default="0.485,0.456,0.406", show_default=True, callback=channels,
-              help="Mean of the pixels, scaled to [0, 1], that the backbone was trained with.")
-@click.option("--std", default="0.229,0.224,0.225", show_default=True, callback=channels, help="Their standard deviation.")
-@click.option("--norm/--no-norm", default=True, show_default=True, help="LayerNorm of every vector, without affine part.")
+@click.option(
+    "--backbone",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="A .tflite or .onnx file, or the folder of a transformers model, or timm weights with --timm.",
+)
+@click.option(
+    "--blocks", multiple=True, metavar="NAME", help="Outputs to take: names or block numbers; repeatable."
+)
+@click.option(
+    "--timm", "architecture", metavar="NAME", help="timm architecture of the weights in --backbone."
+)
+@click.option(
+    "--size", type=click.IntRange(8, 4096), help="Side of the pictures, where a file leaves it open."
+)
+@click.option(
+    "--mean",
+    default="0.485,0.456,0.406",
+    show_default=True,
+    callback=channels,
+    help="Mean of the pixels, scaled to [0, 1], that the backbone was trained with.",
+)
+@click.option(
+    "--std",
+    default="0.229,0.224,0.225",
+    show_default=True,
+    callback=channels,
+    help="Their standard deviation.",
+)
+@click.option(
+    "--norm/--no-norm",
+    default=True,
+    show_default=True,
+    help="LayerNorm of every vector, without affine part.",
+)
 @click.option("--pool/--no-pool", default=False, help="2x2 average pooling of the patch grid (paper 3.2).")
-@click.option("--model", type=click.Path(path_type=Path), help="Average the patch grid down to what this frozen model takes.")
+@click.option(
+    "--model",
+    type=click.Path(path_type=Path),
+    help="Average the patch grid down to what this frozen model takes.",
+)
 @click.option("--project", is_flag=True, help="Map vectors that are not 768 wide through fixed random signs.")
-@click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="Folder for features.npy and captions.json.")
-def command(pictures: tuple[Path, ...], backbone: Path, blocks: tuple[str, ...], architecture: str | None, size: int | None,
-            mean: tuple[float, ...], std: tuple[float, ...], norm: bool, pool: bool, model: Path | None, project: bool, out: Path) -> None:
+@click.option(
+    "-o",
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Folder for features.npy and captions.json.",
+)
+def command(
+    pictures: tuple[Path, ...],
+    backbone: Path,
+    blocks: tuple[str, ...],
+    architecture: str | None,
+    size: int | None,
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+    norm: bool,
+    pool: bool,
+    model: Path | None,
+    project: bool,
+    out: Path,
+) -> None:
     """Turn PICTURES into 768-D feature vectors with a frozen backbone; file names become the captions.
 
     A .tflite or .onnx backbone is written into the folder, too, with a declaration of how pictures are prepared:
@@ -56,19 +106,31 @@ def command(pictures: tuple[Path, ...], backbone: Path, blocks: tuple[str, ...],
     from ..data.features import Preparation, write_features
 
     if model and pool:
-        raise ConfigError("Both --model and --pool say how far the grid is averaged.", "Leave out one of them.")
+        raise ConfigError(
+            "Both --model and --pool say how far the grid is averaged.", "Leave out one of them."
+        )
     vectors = FrozenModel.load(model).config.image_inputs if model else None
     if backbone.is_dir() or architecture:
         if not blocks or not all(b.isdecimal() for b in blocks):
-            raise ConfigError("Which blocks of the backbone?", "Pass their numbers, for example --blocks 7 --blocks 10.")
+            raise ConfigError(
+                "Which blocks of the backbone?", "Pass their numbers, for example --blocks 7 --blocks 10."
+            )
         numbers = [int(b) for b in blocks]
-        loaded = backbones.timm_backbone(architecture, backbone, numbers, size=size or 224) if architecture else \
-            backbones.transformers_backbone(backbone, numbers, size=size or 224)
+        loaded = (
+            backbones.timm_backbone(architecture, backbone, numbers, size=size or 224)
+            if architecture
+            else backbones.transformers_backbone(backbone, numbers, size=size or 224)
+        )
     else:
         loaded = backbones.file_backbone(backbone, blocks, size=size)
     with Progress(console=notes, transient=True) as bar:
         task = bar.add_task("extracting", total=len(pictures))
-        write_features(out, loaded, list(pictures), [p.stem.replace("_", " ") for p in pictures],
-                       Preparation(mean, std, norm, pool, vectors, project),
-                       lambda done, total: bar.update(task, completed=done, total=total))
+        write_features(
+            out,
+            loaded,
+            list(pictures),
+            [p.stem.replace("_", " ") for p in pictures],
+            Preparation(mean, std, norm, pool, vectors, project),
+            lambda done, total: bar.update(task, completed=done, total=total),
+        )
     notes.print(f"Wrote {out / 'features.npy'} and {out / 'captions.json'}.")

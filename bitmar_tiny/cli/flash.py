@@ -23,18 +23,41 @@ from .common import board_option, json_option
 @click.command()
 @click.argument("project", type=click.Path(path_type=Path), required=False)
 @board_option(required=True)
-@click.option("--port", help="Serial port, /dev/ttyUSB0 for example, or replay:FILE. Not needed with --dry-run.")
-@click.option("--record", "record_file", type=click.Path(path_type=Path, dir_okay=False), help="Write what esptool is asked and says into this file.")
+@click.option(
+    "--port", help="Serial port, /dev/ttyUSB0 for example, or replay:FILE. Not needed with --dry-run."
+)
+@click.option(
+    "--record",
+    "record_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write what esptool is asked and says into this file.",
+)
 @click.option("--model", "parts", flag_value=MODEL, help="The model alone.")
 @click.option("--app", "parts", flag_value=APP, help="The program alone (boot loader, partition table, app).")
 @click.option("--all", "parts", flag_value="all", default="all", help="Both (the default).")
-@click.option("--baud", type=click.IntRange(1200, 4_000_000), help="Speed while flashing (default: the board's).")
-@click.option("--no-reset", is_flag=True, help="Do not reset the chip: it is in the boot loader already, and stays there.")
+@click.option(
+    "--baud", type=click.IntRange(1200, 4_000_000), help="Speed while flashing (default: the board's)."
+)
+@click.option(
+    "--no-reset",
+    is_flag=True,
+    help="Do not reset the chip: it is in the boot loader already, and stays there.",
+)
 @click.option("--no-verify", is_flag=True, help="Trust the write, do not read back.")
 @click.option("--dry-run", is_flag=True, help="Show what would be written, and stop.")
 @json_option
-def command(project: Path | None, board: str, port: str | None, record_file: Path | None, parts: str, baud: int | None, no_reset: bool, no_verify: bool, dry_run: bool,
-            as_json: bool) -> None:
+def command(
+    project: Path | None,
+    board: str,
+    port: str | None,
+    record_file: Path | None,
+    parts: str,
+    baud: int | None,
+    no_reset: bool,
+    no_verify: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
     """Write the model and the program of a PROJECT (default: firmware-BOARD) into a board's flash.
 
     What the flash holds already is not written again; what is written is read back by hash.
@@ -54,16 +77,28 @@ def command(project: Path | None, board: str, port: str | None, record_file: Pat
             print_json({"board": profile.name, "dry_run": True, "pieces": [p.as_dict() for p in pieces]})
         return
     if port is None:
-        raise ConfigError("No port was named.", "Add --port /dev/ttyUSB0, or --dry-run to see what would be written.")
+        raise ConfigError(
+            "No port was named.", "Add --port /dev/ttyUSB0, or --dry-run to see what would be written."
+        )
     record, replay = _tape(port, record_file)
     port = replay.head.get("port", port) if replay else port
-    line = Port(port, profile.flash.chip, speed, project / "flash.log", "no-reset" if no_reset else "default-reset", record, replay)
+    line = Port(
+        port,
+        profile.flash.chip,
+        speed,
+        project / "flash.log",
+        "no-reset" if no_reset else "default-reset",
+        record,
+        replay,
+    )
     done = _write(pieces, profile, line, not no_verify, show=not as_json)
     if as_json:
         print_json({"board": profile.name, "port": port, "pieces": done})
         return
     for piece in done:
-        notes.print(f"{piece['name']}: {piece['state']}{', read back' if piece['state'] == 'written' and not no_verify else ''}.")
+        notes.print(
+            f"{piece['name']}: {piece['state']}{', read back' if piece['state'] == 'written' and not no_verify else ''}."
+        )
 
 
 def _tape(port: str, record_file: Path | None) -> tuple[Record | None, Playback | None]:
@@ -76,9 +111,19 @@ def _tape(port: str, record_file: Path | None) -> tuple[Record | None, Playback 
 
 
 def _print_plan(pieces: list[Piece], board: str, baud: int) -> None:
-    table = Table("piece", "file", "at", "size", "SHA-256", "s (estimated)", title=f"To be written to {board} at {baud} baud")
+    table = Table(
+        "piece",
+        "file",
+        "at",
+        "size",
+        "SHA-256",
+        "s (estimated)",
+        title=f"To be written to {board} at {baud} baud",
+    )
     for p in pieces:
-        table.add_row(p.name, str(p.path), f"{p.offset:#x}", human(len(p.data)), p.sha256[:16], f"{p.seconds(baud):.0f}")
+        table.add_row(
+            p.name, str(p.path), f"{p.offset:#x}", human(len(p.data)), p.sha256[:16], f"{p.seconds(baud):.0f}"
+        )
     results.print(table)
 
 
@@ -86,5 +131,12 @@ def _write(pieces: list[Piece], profile, line: Port, verify: bool, show: bool) -
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
     with Progress(*columns, console=notes, transient=True, disable=not show) as bar:
         tasks = {p.name: bar.add_task(f"{p.name}: waiting", total=1.0) for p in pieces}
-        return write(pieces, profile, line, verify,
-                     lambda piece, state, share: bar.update(tasks[piece.name], description=f"{piece.name}: {state}", completed=share))
+        return write(
+            pieces,
+            profile,
+            line,
+            verify,
+            lambda piece, state, share: bar.update(
+                tasks[piece.name], description=f"{piece.name}: {state}", completed=share
+            ),
+        )

@@ -18,20 +18,51 @@ from .common import json_option, preset_option
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path), required=False)
-@click.option("--from-onnx", "onnx_path", type=click.Path(path_type=Path), metavar="PATH",
-              help="Instead of RUN: ternary weights of an ONNX file, or of every .onnx in a folder.")
-@click.option("--config", "config_path", type=click.Path(path_type=Path),
-              help="JSON configuration of a model that does not carry one (with --from-onnx).")
+@click.option(
+    "--from-onnx",
+    "onnx_path",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="Instead of RUN: ternary weights of an ONNX file, or of every .onnx in a folder.",
+)
+@click.option(
+    "--config",
+    "config_path",
+    type=click.Path(path_type=Path),
+    help="JSON configuration of a model that does not carry one (with --from-onnx).",
+)
 @preset_option("Configuration of a model that does not carry one, by name (with --from-onnx).")
 @click.option("-o", "--out", type=click.Path(path_type=Path), default=Path("model.bitmar"), show_default=True)
-@click.option("--token-bits", type=click.Choice(["8", "4"]), default="8", show_default=True,
-              help="Bits of a value of the token table; 4 halves the largest part of the flash and costs some accuracy.")
-@click.option("--window", type=click.IntRange(min=1), help="A shorter attention window than the model's: less RAM, the same weights.")
-@click.option("--vocab", type=click.IntRange(min=1), metavar="TOKENS",
-              help="Prune the vocabulary to so many tokens: another model, which spells rarer words in more tokens.")
+@click.option(
+    "--token-bits",
+    type=click.Choice(["8", "4"]),
+    default="8",
+    show_default=True,
+    help="Bits of a value of the token table; 4 halves the largest part of the flash and costs some accuracy.",
+)
+@click.option(
+    "--window",
+    type=click.IntRange(min=1),
+    help="A shorter attention window than the model's: less RAM, the same weights.",
+)
+@click.option(
+    "--vocab",
+    type=click.IntRange(min=1),
+    metavar="TOKENS",
+    help="Prune the vocabulary to so many tokens: another model, which spells rarer words in more tokens.",
+)
 @json_option
-def command(run: Path | None, onnx_path: Path | None, config_path: Path | None, preset_name: str | None, out: Path, token_bits: str,
-            window: int | None, vocab: int | None, as_json: bool) -> None:
+def command(
+    run: Path | None,
+    onnx_path: Path | None,
+    config_path: Path | None,
+    preset_name: str | None,
+    out: Path,
+    token_bits: str,
+    window: int | None,
+    vocab: int | None,
+    as_json: bool,
+) -> None:
     """Freeze the last checkpoint of a training RUN, or ternary weights that were trained elsewhere, into one model file.
 
     \b
@@ -40,22 +71,30 @@ def command(run: Path | None, onnx_path: Path | None, config_path: Path | None, 
               bitmar-tiny freeze --from-onnx weights.onnx --preset paper -o model.bitmar
     """
     if (run is None) == (onnx_path is None):
-        raise ConfigError("One training run or --from-onnx is needed, not both.", "See 'bitmar-tiny freeze --help'.")
+        raise ConfigError(
+            "One training run or --from-onnx is needed, not both.", "See 'bitmar-tiny freeze --help'."
+        )
     if run is not None and (config_path or preset_name):
-        raise ConfigError("--config and --preset are for --from-onnx; a training run has its own configuration.", "Leave them out.")
+        raise ConfigError(
+            "--config and --preset are for --from-onnx; a training run has its own configuration.",
+            "Leave them out.",
+        )
     mapped, unused = [], []
     if onnx_path is not None:
         frozen, mapped, unused = _imported(onnx_path, config_path, preset_name)
     else:
         from ..train.run import freeze_run
+
         frozen = freeze_run(run)
     frozen = with_window(frozen, window) if window else frozen
     frozen = with_vocabulary(frozen, vocab) if vocab else frozen
     frozen = with_small_token_table(frozen) if token_bits == "4" else frozen
     digest = frozen.save(out)
     if as_json:
-        print_json({"model": str(out), "sha256": digest, "bytes": out.stat().st_size}
-                   | ({"mapped": [asdict(m) for m in mapped], "unused": unused} if mapped else {}))
+        print_json(
+            {"model": str(out), "sha256": digest, "bytes": out.stat().st_size}
+            | ({"mapped": [asdict(m) for m in mapped], "unused": unused} if mapped else {})
+        )
         return
     if mapped:
         table = Table("tensor", "from", "as")
@@ -72,4 +111,6 @@ def _imported(path: Path, config_path: Path | None, preset_name: str | None):
 
     if config_path and preset_name:
         raise ConfigError("Both --config and --preset were named.", "Leave out one of them.")
-    return import_onnx(path, ModelConfig.load(config_path) if config_path else preset(preset_name) if preset_name else None)
+    return import_onnx(
+        path, ModelConfig.load(config_path) if config_path else preset(preset_name) if preset_name else None
+    )

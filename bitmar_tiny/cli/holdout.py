@@ -16,7 +16,11 @@ from .common import json_option
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--data", type=click.Path(path_type=Path), help="Folder of the prepared demo data, for a run that does not name its own.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="Folder of the prepared demo data, for a run that does not name its own.",
+)
 @json_option
 def command(run: Path, data: Path | None, as_json: bool) -> None:
     """Perplexity and alignment of a run on what it held out, beside the same weights with float activations.
@@ -35,11 +39,16 @@ def command(run: Path, data: Path | None, as_json: bool) -> None:
     tcfg = TrainConfig.parse(record["training"], str(run))
     source = record.get("data") or ({"folder": str(data)} if data else None)
     if source is None:
-        raise DataError(f"{run}: the run does not say where its data is.", "Name the folder of the demo data with --data.")
+        raise DataError(
+            f"{run}: the run does not say where its data is.", "Name the folder of the demo data with --data."
+        )
     corpus = run_corpus(ModelConfig.parse(record["model"], str(run)), tcfg, source)
     mixtures = corpus.held_out_batches(batch_size=tcfg.batch_size, max_len=tcfg.max_len)
     if not mixtures:
-        raise DataError(f"{run}: nothing was held out of this run.", "Sessions are asked with: bitmar-tiny eval MODEL sessions=FILE")
+        raise DataError(
+            f"{run}: nothing was held out of this run.",
+            "Sessions are asked with: bitmar-tiny eval MODEL sessions=FILE",
+        )
     report = compare_activations(model, mixtures) | {"steps": record["steps"]}
     if as_json:
         print_json(report)
@@ -49,11 +58,30 @@ def command(run: Path, data: Path | None, as_json: bool) -> None:
 
 def holdout_table(report: dict[str, Any]) -> Table:
     """Perplexity by kind of stream, and the alignment."""
-    table = Table("held out", "tokens", "quantised", "float activations", "quantised / float", title="perplexity \\[measured]")
+    table = Table(
+        "held out",
+        "tokens",
+        "quantised",
+        "float activations",
+        "quantised / float",
+        title="perplexity \\[measured]",
+    )
     for kind in ("captions", "text"):
         if kind in report["quantised"]:
             q, f = report["quantised"][kind], report["float_activations"][kind]
-            table.add_row(kind, f"{q['tokens']:,}", f"{q['perplexity']:.3f}", f"{f['perplexity']:.3f}", f"{report['ratio'][kind]:.4f}")
+            table.add_row(
+                kind,
+                f"{q['tokens']:,}",
+                f"{q['perplexity']:.3f}",
+                f"{f['perplexity']:.3f}",
+                f"{report['ratio'][kind]:.4f}",
+            )
     if "alignment" in report["quantised"]:
-        table.add_row("alignment (cosine)", "", f"{report['quantised']['alignment']:.3f}", f"{report['float_activations']['alignment']:.3f}", "")
+        table.add_row(
+            "alignment (cosine)",
+            "",
+            f"{report['quantised']['alignment']:.3f}",
+            f"{report['float_activations']['alignment']:.3f}",
+            "",
+        )
     return table

@@ -23,8 +23,11 @@ def count(cfg: ModelConfig) -> dict[str, dict[str, int]]:
         part["parameters"] += spec.parameters
         for name, dtype, shape in spec.arrays():
             n = math.prod(shape)
-            part["bytes"] += shape[0] * -(-shape[1] // 4) if name.endswith(".trits") else \
-                n * {"int8": 1, "int16": 2}.get(dtype, 4)
+            part["bytes"] += (
+                shape[0] * -(-shape[1] // 4)
+                if name.endswith(".trits")
+                else n * {"int8": 1, "int16": 2}.get(dtype, 4)
+            )
     parts["total"] = {key: sum(p[key] for p in parts.values()) for key in ("parameters", "bytes")}
     return parts
 
@@ -42,16 +45,31 @@ def command(model: Path | None, preset_name: str | None, as_json: bool) -> None:
     frozen = FrozenModel.load(model) if model else None
     configs = [frozen.config] if frozen else [preset(preset_name)] if preset_name else list(PRESETS.values())
     if as_json:
-        print_json([{"config": c.model_dump(), "parts": count(c),
-                     "tensors": [{"name": s.name, "kind": s.kind, "shape": s.shape} for s in tensor_table(c)]} |
-                    ({"sha256": frozen.digest, "provenance": frozen.provenance} if frozen else {}) for c in configs])
+        print_json(
+            [
+                {
+                    "config": c.model_dump(),
+                    "parts": count(c),
+                    "tensors": [{"name": s.name, "kind": s.kind, "shape": s.shape} for s in tensor_table(c)],
+                }
+                | ({"sha256": frozen.digest, "provenance": frozen.provenance} if frozen else {})
+                for c in configs
+            ]
+        )
         return
     for cfg in configs:
-        table = Table("part", "parameters", "bytes (2-bit trits, int8 tables)", title=f"{cfg.name}: d={cfg.d_model}, "
-                      f"{cfg.n_encoder_layers}+{cfg.n_decoder_layers} layers, V={cfg.vocab_size}, K={cfg.memory_slots}, "
-                      f"S+W={cfg.n_sinks}+{cfg.window}")
+        table = Table(
+            "part",
+            "parameters",
+            "bytes (2-bit trits, int8 tables)",
+            title=f"{cfg.name}: d={cfg.d_model}, "
+            f"{cfg.n_encoder_layers}+{cfg.n_decoder_layers} layers, V={cfg.vocab_size}, K={cfg.memory_slots}, "
+            f"S+W={cfg.n_sinks}+{cfg.window}",
+        )
         for part, n in count(cfg).items():
-            table.add_row(part, f"{n['parameters']:,}", f"{n['bytes']:,}", style="bold" if part == "total" else "")
+            table.add_row(
+                part, f"{n['parameters']:,}", f"{n['bytes']:,}", style="bold" if part == "total" else ""
+            )
         results.print(table)
     if frozen:
         results.print(f"SHA-256 {frozen.digest}")

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from ..device.connect import open_board
 from ..device import linktest
+from ..device.connect import open_board
 from ..errors import ConfigError, DeviceError
 from .app import notes, print_json, results
 from .common import json_option, model_argument, named_model, port_options, show_log
@@ -25,13 +25,31 @@ def command() -> None:
 
 @command.command()
 @model_argument
-@click.option("--bytes", "size", default=200_000, show_default=True, type=click.IntRange(1, 1 << 26), help="To send in each direction.")
+@click.option(
+    "--bytes",
+    "size",
+    default=200_000,
+    show_default=True,
+    type=click.IntRange(1, 1 << 26),
+    help="To send in each direction.",
+)
 @click.option("--speeds", help="Other speeds to try, separated by commas.")
-@click.option("--control-lines", is_flag=True, help="Pulse DTR and RTS and see what they do. It may restart the board.")
+@click.option(
+    "--control-lines", is_flag=True, help="Pulse DTR and RTS and see what they do. It may restart the board."
+)
 @port_options
 @json_option
-def test(model: Path, size: int, speeds: str | None, control_lines: bool, port: str | None, baud: int, patience_s: float | None, record_file: Path | None,
-         as_json: bool) -> None:
+def test(
+    model: Path,
+    size: int,
+    speeds: str | None,
+    control_lines: bool,
+    port: str | None,
+    baud: int,
+    patience_s: float | None,
+    record_file: Path | None,
+    as_json: bool,
+) -> None:
     """Measure round trips, throughput and errors of the line to a board.
 
     \b
@@ -39,9 +57,18 @@ def test(model: Path, size: int, speeds: str | None, control_lines: bool, port: 
               bitmar-tiny link test --port /dev/ttyUSB0 --speeds 460800,921600,2000000 --control-lines
     """
     if not port:
-        raise ConfigError("No port was named.", "Name a board with --port; 'bitmar-tiny ports' shows what is there.")
+        raise ConfigError(
+            "No port was named.", "Name a board with --port; 'bitmar-tiny ports' shows what is there."
+        )
     wanted = _speeds(speeds)
-    board = open_board(port, named_model(model, None, port), baud=baud, record=record_file, patience_s=patience_s, log=show_log)
+    board = open_board(
+        port,
+        named_model(model, None, port),
+        baud=baud,
+        record=record_file,
+        patience_s=patience_s,
+        log=show_log,
+    )
     try:
         with notes.status("") as status:
             tests = [linktest.run(board, size, lambda what: status.update(what))]
@@ -57,7 +84,14 @@ def test(model: Path, size: int, speeds: str | None, control_lines: bool, port: 
     finally:
         board.close()
     if as_json:
-        print_json({"port": board.name, "tests": [t.as_dict() for t in tests], "failed": failed, "control_lines": control})
+        print_json(
+            {
+                "port": board.name,
+                "tests": [t.as_dict() for t in tests],
+                "failed": failed,
+                "control_lines": control,
+            }
+        )
         return
     _print(board.name, tests)
     for speed, why in failed.items():
@@ -70,15 +104,32 @@ def _speeds(text: str | None) -> list[int]:
     try:
         return [int(s) for s in text.split(",")] if text else []
     except ValueError:
-        raise ConfigError(f"--speeds {text}: not numbers separated by commas.", "Write them as 460800,921600.") from None
+        raise ConfigError(
+            f"--speeds {text}: not numbers separated by commas.", "Write them as 460800,921600."
+        ) from None
 
 
 def _print(port: str, tests: list[linktest.LineTest]) -> None:
-    table = Table("baud", "from the board", "to the board", "round trip, ms: least / median / p95", "wrong bytes", "damaged frames", "sent again",
-                  title=f"{port}: {tests[0].bytes:,} bytes each way (measured)")
+    table = Table(
+        "baud",
+        "from the board",
+        "to the board",
+        "round trip, ms: least / median / p95",
+        "wrong bytes",
+        "damaged frames",
+        "sent again",
+        title=f"{port}: {tests[0].bytes:,} bytes each way (measured)",
+    )
     for t in tests:
-        table.add_row(str(t.baud or "-"), _rate(t, t.down), _rate(t, t.up), " / ".join(f"{ms:.2f}" for ms in t.round_ms), str(t.wrong_bytes),
-                      str(t.damaged), str(t.resent))
+        table.add_row(
+            str(t.baud or "-"),
+            _rate(t, t.down),
+            _rate(t, t.up),
+            " / ".join(f"{ms:.2f}" for ms in t.round_ms),
+            str(t.wrong_bytes),
+            str(t.damaged),
+            str(t.resent),
+        )
     results.print(table)
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator
 
 import click
 from rich.table import Table
@@ -38,11 +38,24 @@ def command() -> None:
 @model_option
 @click.option("--text", help="Show the slots that answer this text (needs --model).")
 @click.option("--image", type=path, help="Show the slots that answer this picture (needs --model).")
-@click.option("--top", default=8, show_default=True, type=click.IntRange(1, 1000), help="How many slots to show.")
-@click.option("--figure", type=path, help="Draw every slot into this PNG or SVG: usage and length of its row, or how a run's reads used it.")
+@click.option(
+    "--top", default=8, show_default=True, type=click.IntRange(1, 1000), help="How many slots to show."
+)
+@click.option(
+    "--figure",
+    type=path,
+    help="Draw every slot into this PNG or SVG: usage and length of its row, or how a run's reads used it.",
+)
 @json_option
-def inspect(sources: tuple[Path, ...], model: Path | None, text: str | None, image: Path | None, top: int, figure: Path | None,
-            as_json: bool) -> None:
+def inspect(
+    sources: tuple[Path, ...],
+    model: Path | None,
+    text: str | None,
+    image: Path | None,
+    top: int,
+    figure: Path | None,
+    as_json: bool,
+) -> None:
     """Show how the slots of stores, snapshots (.safetensors), frozen models (.bitmar) or training runs (folders) are used, and which
     answer a text or a picture: of the last of them. The figure of one run is drawn from its log, early and late.
 
@@ -52,7 +65,9 @@ def inspect(sources: tuple[Path, ...], model: Path | None, text: str | None, ima
               bitmar-tiny memory inspect run --figure training.png
     """
     if (text is not None or image is not None) and model is None:
-        raise ConfigError("A text or a picture needs the model that turns it into a query.", "Add --model model.bitmar.")
+        raise ConfigError(
+            "A text or a picture needs the model that turns it into a query.", "Add --model model.bitmar."
+        )
     if figure is not None and figure.suffix not in (".png", ".svg"):
         raise ConfigError(f"{figure}: pictures are written as .png or .svg.")
     frozen = FrozenModel.load(model) if model else None
@@ -61,6 +76,7 @@ def inspect(sources: tuple[Path, ...], model: Path | None, text: str | None, ima
     near = _near(loaded[-1], frozen, text, image, top) if text is not None or image is not None else []
     if figure is not None:
         from ..report.memory import draw
+
         draw(loaded, figure)
     if as_json:
         print_json({"memories": [s.as_dict() for s in summaries], "nearest": [n.__dict__ for n in near]})
@@ -81,16 +97,42 @@ def _near(source, frozen: FrozenModel, text: str | None, image: Path | None, top
 
 def _print(summaries: list[Summary], near: list[Near]) -> None:
     last = Path(summaries[-1].name).name
-    table = Table("memory", "slots", "width", "commit", "empty", "effective", "fading", "rest",
-                  caption="effective: slots that share the usage; fading: being forgotten; rest: episodes since a slot was reached, median / most (estimated)")
+    table = Table(
+        "memory",
+        "slots",
+        "width",
+        "commit",
+        "empty",
+        "effective",
+        "fading",
+        "rest",
+        caption="effective: slots that share the usage; fading: being forgotten; rest: episodes since a slot was reached, median / most (estimated)",
+    )
     for s in summaries:
-        table.add_row(s.name, str(s.slots), str(s.width), "-" if s.sequence is None else str(s.sequence), str(s.empty), f"{s.effective_slots:.0f}",
-                      "-" if s.stale is None else str(s.stale), f"{s.rest_median:.0f} / {s.rest_max:.0f}")
+        table.add_row(
+            s.name,
+            str(s.slots),
+            str(s.width),
+            "-" if s.sequence is None else str(s.sequence),
+            str(s.empty),
+            f"{s.effective_slots:.0f}",
+            "-" if s.stale is None else str(s.stale),
+            f"{s.rest_median:.0f} / {s.rest_max:.0f}",
+        )
     results.print(table)
     if near:
-        table = Table("slot", "share of the read", "cosine", "usage (1 = uniform)", "rest (estimated)", title=f"Slots of {last} that answer")
+        table = Table(
+            "slot",
+            "share of the read",
+            "cosine",
+            "usage (1 = uniform)",
+            "rest (estimated)",
+            title=f"Slots of {last} that answer",
+        )
         for n in near:
-            table.add_row(str(n.slot), f"{n.share:.1%}", f"{n.cosine:+.3f}", f"{n.usage:.2f}", f"{n.rest:.0f} episodes")
+            table.add_row(
+                str(n.slot), f"{n.share:.1%}", f"{n.cosine:+.3f}", f"{n.usage:.2f}", f"{n.rest:.0f} episodes"
+            )
         results.print(table)
 
 
@@ -107,8 +149,17 @@ def verify(store: Path, model: Path | None, as_json: bool) -> None:
     opened = _open(store, model)
     memory, lost = opened.check()
     if as_json:
-        print_json({"store": str(store), "slots": memory.slots, "width": memory.width, "commit": opened.sequence, "model_sha256": opened.digest,
-                    "lost": lost, "copies_damaged": opened.damaged})
+        print_json(
+            {
+                "store": str(store),
+                "slots": memory.slots,
+                "width": memory.width,
+                "commit": opened.sequence,
+                "model_sha256": opened.digest,
+                "lost": lost,
+                "copies_damaged": opened.damaged,
+            }
+        )
     for piece in [] if as_json else opened.damaged:
         notes.print(f"{store}: {piece} is damaged; its other copy is whole, and the next episode mends it.")
     if lost:
@@ -130,12 +181,23 @@ def _open(store: Path, model: Path | None) -> MemoryStore:
 @command.command()
 @click.argument("store", type=path, required=False)
 @click.option("-o", "--out", type=path, default=Path("memory.safetensors"), show_default=True)
-@click.option("--salvage", is_flag=True, help="Write zeros for the rows of damaged blocks, instead of refusing.")
+@click.option(
+    "--salvage", is_flag=True, help="Write zeros for the rows of damaged blocks, instead of refusing."
+)
 @model_option
 @force_option
 @port_options
-def export(store: Path | None, out: Path, salvage: bool, model: Path | None, force: bool, port: str | None, baud: int, patience_s: float | None,
-           record_file: Path | None) -> None:
+def export(
+    store: Path | None,
+    out: Path,
+    salvage: bool,
+    model: Path | None,
+    force: bool,
+    port: str | None,
+    baud: int,
+    patience_s: float | None,
+    record_file: Path | None,
+) -> None:
     """Copy the memory of a STORE, or of a board (--port), into a snapshot: codes, scales, usage (safetensors).
 
     \b
@@ -147,19 +209,37 @@ def export(store: Path | None, out: Path, salvage: bool, model: Path | None, for
         raise ConfigError("Whose memory shall be copied?", "Name a STORE, or a board with --port.")
     if port:
         with _board(port, model, baud, patience_s, record_file) as board:
-            memory, digest, commit, source = board.read_memory(), board.identity.model_sha256, 0, f" of {board.name}."
+            memory, digest, commit, source = (
+                board.read_memory(),
+                board.identity.model_sha256,
+                0,
+                f" of {board.name}.",
+            )
     else:
         leave_out_port_options()
         opened = _open(store, model)
-        memory, digest, commit = opened.check()[0] if salvage else opened.read(), opened.digest, opened.sequence
+        memory, digest, commit = (
+            opened.check()[0] if salvage else opened.read(),
+            opened.digest,
+            opened.sequence,
+        )
         source = f", commit {commit}."
     write_snapshot(out, memory, digest, commit)
     notes.print(f"Wrote {out}: {memory.slots} slots{source}")
 
 
 @contextmanager
-def _board(port: str, model: Path | None, baud: int, patience_s: float | None, record_file: Path | None) -> Iterator[Board]:
-    board = open_board(port, FrozenModel.load(model) if model else None, baud=baud, record=record_file, patience_s=patience_s, log=show_log)
+def _board(
+    port: str, model: Path | None, baud: int, patience_s: float | None, record_file: Path | None
+) -> Iterator[Board]:
+    board = open_board(
+        port,
+        FrozenModel.load(model) if model else None,
+        baud=baud,
+        record=record_file,
+        patience_s=patience_s,
+        log=show_log,
+    )
     try:
         yield board
     finally:
@@ -169,12 +249,25 @@ def _board(port: str, model: Path | None, baud: int, patience_s: float | None, r
 @command.command(name="import")
 @click.argument("snapshot", type=path)
 @click.option("-o", "--out", type=path, default=Path("memory.store"), show_default=True)
-@click.option("--resume", is_flag=True, help="Go on with the same SNAPSHOT where a lost connection to the board stopped.")
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on with the same SNAPSHOT where a lost connection to the board stopped.",
+)
 @model_option
 @force_option
 @port_options
-def import_(snapshot: Path, out: Path, resume: bool, model: Path | None, force: bool, port: str | None, baud: int, patience_s: float | None,
-            record_file: Path | None) -> None:
+def import_(
+    snapshot: Path,
+    out: Path,
+    resume: bool,
+    model: Path | None,
+    force: bool,
+    port: str | None,
+    baud: int,
+    patience_s: float | None,
+    record_file: Path | None,
+) -> None:
     """Make a store from a SNAPSHOT, or replace the memory of a board (--port) by it.
 
     \b
@@ -185,14 +278,20 @@ def import_(snapshot: Path, out: Path, resume: bool, model: Path | None, force: 
     if port:
         with _board(port, model, baud, patience_s, record_file) as board:
             if board.identity.model_sha256 != digest:
-                raise StoreError(f"{snapshot}: the memory belongs to another model than the board's ({board.identity.model}).", "Flash the model that it belongs to.")
+                raise StoreError(
+                    f"{snapshot}: the memory belongs to another model than the board's ({board.identity.model}).",
+                    "Flash the model that it belongs to.",
+                )
             board.write_memory(memory, resume)
         notes.print(f"Wrote {memory.slots} slots to {board.name}.")
         return
     leave_out_port_options()
     _free(out, force)
     if model and FrozenModel.load(model).digest != digest:
-        raise StoreError(f"{snapshot}: the memory belongs to another model than {model}.", "Name the model that it belongs to.")
+        raise StoreError(
+            f"{snapshot}: the memory belongs to another model than {model}.",
+            "Name the model that it belongs to.",
+        )
     MemoryStore.create(out, memory, digest)
     notes.print(f"Wrote {out}: {memory.slots} slots.")
 
@@ -216,4 +315,6 @@ def reset(model: Path, out: Path, empty: bool, force: bool) -> None:
 
 def _free(out: Path, force: bool) -> None:
     if out.exists() and not force:
-        raise ConfigError(f"{out}: is there already.", "Choose another name with -o, or replace it with --force.")
+        raise ConfigError(
+            f"{out}: is there already.", "Choose another name with -o, or replace it with --force."
+        )

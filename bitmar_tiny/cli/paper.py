@@ -59,22 +59,36 @@ def figure(number: str, sources: tuple[Path, ...], out: Path) -> None:
     if number == "2":
         from ..evaluate.inspect import load_source
         from ..report.memory import draw
+
         draw([load_source(s) for s in sources], out)
     else:
         from ..report.zero_fraction import read_zero_fraction, zero_fraction_figure
+
         runs = [read_zero_fraction(s) for s in sources]
         zero_fraction_figure(runs, out)
         for r in runs:
-            results.print(f"{r.name}: E_q {r.values[0]:.1%} at step {r.steps[0]:,}, {r.values[-1]:.1%} at step {r.steps[-1]:,} "
-                          f"\\[measured]; normally distributed weights have {r.baseline:.1%}, the paper ends at 42.8%")
+            results.print(
+                f"{r.name}: E_q {r.values[0]:.1%} at step {r.steps[0]:,}, {r.values[-1]:.1%} at step {r.steps[-1]:,} "
+                f"\\[measured]; normally distributed weights have {r.baseline:.1%}, the paper ends at 42.8%"
+            )
     notes.print(f"Wrote {out}.")
 
 
 def _report(file: Path, ablation: bool) -> dict[str, Any]:
     """What 'eval --json' wrote. ``DataError`` for anything else."""
     report = read_json(file)
-    if not isinstance(report, dict) or report.get("schema") != "bitmar-tiny/eval" or report.get("schema_version") != 1:
-        raise DataError(f"{file}: not a result of 'bitmar-tiny eval --json'.", "Write one with: bitmar-tiny eval MODEL TASK... --json > FILE")
+    if (
+        not isinstance(report, dict)
+        or report.get("schema") != "bitmar-tiny/eval"
+        or report.get("schema_version") != 1
+    ):
+        raise DataError(
+            f"{file}: not a result of 'bitmar-tiny eval --json'.",
+            "Write one with: bitmar-tiny eval MODEL TASK... --json > FILE",
+        )
     if ablation and "ablation" not in report:
-        raise DataError(f"{file}: holds no ablation.", "Write one with: bitmar-tiny eval MODEL TASK... --ablate memory --json > FILE")
+        raise DataError(
+            f"{file}: holds no ablation.",
+            "Write one with: bitmar-tiny eval MODEL TASK... --ablate memory --json > FILE",
+        )
     return report

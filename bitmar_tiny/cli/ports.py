@@ -28,7 +28,9 @@ def command(ports: tuple[str, ...], as_json: bool) -> None:
         print_json([p.as_dict() for p in found])
         return
     if not found:
-        notes.print("No serial port. Plug a board in; if none appears, try a cable that carries data, then 'sudo dmesg | tail'.")
+        notes.print(
+            "No serial port. Plug a board in; if none appears, try a cable that carries data, then 'sudo dmesg | tail'."
+        )
         return
     table = Table("port", "what", "used by", "you may use it", "always the same name")
     for p in found:

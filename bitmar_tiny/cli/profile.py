@@ -18,29 +18,68 @@ from ..errors import ConfigError
 from ..report.profile import Files, document, energy_of, report
 from ..report.recording import Recording
 from .app import notes, results
-from .common import json_option, leave_out_memory, memory_option, named_model, port_options, model_argument, preset_option, show_log
+from .common import (
+    json_option,
+    leave_out_memory,
+    memory_option,
+    model_argument,
+    named_model,
+    port_options,
+    preset_option,
+    show_log,
+)
 
 file = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command()
 @model_argument
-@click.option("--tokens", default=TOKENS, show_default=True, type=click.IntRange(2, 10_000), help="To prefill, and to decode, in every stream.")
+@click.option(
+    "--tokens",
+    default=TOKENS,
+    show_default=True,
+    type=click.IntRange(2, 10_000),
+    help="To prefill, and to decode, in every stream.",
+)
 @click.option("--rounds", default=ROUNDS, show_default=True, type=click.IntRange(1, 1000), help="Streams.")
-@click.option("--project", type=click.Path(path_type=Path, file_okay=False), help="Project that the board's firmware is of, for what its plan predicted.")
+@click.option(
+    "--project",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Project that the board's firmware is of, for what its plan predicted.",
+)
 @click.option("-o", "--out", type=file, help="Write the profile into this JSON file, which 'compare' reads.")
 @click.option("--csv", type=file, help="Write every step, section and part into this file.")
 @click.option("--trace", type=file, help="Write a trace for ui.perfetto.dev or chrome://tracing.")
 @click.option("--html", type=file, help="Write a report with plots.")
-@click.option("--power-log", type=file, help="CSV of a power meter, for the energy of a token (docs/profiling.md).")
-@click.option("--voltage", type=click.FloatRange(0.1, 1000), help="Of a power log that holds only the current.")
+@click.option(
+    "--power-log", type=file, help="CSV of a power meter, for the energy of a token (docs/profiling.md)."
+)
+@click.option(
+    "--voltage", type=click.FloatRange(0.1, 1000), help="Of a power log that holds only the current."
+)
 @memory_option
 @preset_option("Profile a preset with random weights instead of MODEL.")
 @port_options
 @json_option
-def command(model: Path, tokens: int, rounds: int, project: Path | None, out: Path | None, csv: Path | None, trace: Path | None, html: Path | None,
-            power_log: Path | None, voltage: float | None, memory: str, preset_name: str | None, port: str | None, baud: int, patience_s: float | None,
-            record_file: Path | None, as_json: bool) -> None:
+def command(
+    model: Path,
+    tokens: int,
+    rounds: int,
+    project: Path | None,
+    out: Path | None,
+    csv: Path | None,
+    trace: Path | None,
+    html: Path | None,
+    power_log: Path | None,
+    voltage: float | None,
+    memory: str,
+    preset_name: str | None,
+    port: str | None,
+    baud: int,
+    patience_s: float | None,
+    record_file: Path | None,
+    as_json: bool,
+) -> None:
     """Measure where the time of a token goes on a board, layer by layer, beside what the plan predicted.
 
     Without --port: firmware for this computer, built and started here. The board's memory is afterwards what it was before.
@@ -51,8 +90,16 @@ def command(model: Path, tokens: int, rounds: int, project: Path | None, out: Pa
     """
     port = port or "host:"
     leave_out_memory(port)
-    board = open_board(port, named_model(model, preset_name, port), baud=baud, record=record_file, flags=("-DBM_PROFILE",), memory=memory,
-                       patience_s=patience_s, log=show_log)
+    board = open_board(
+        port,
+        named_model(model, preset_name, port),
+        baud=baud,
+        record=record_file,
+        flags=("-DBM_PROFILE",),
+        memory=memory,
+        patience_s=patience_s,
+        log=show_log,
+    )
     try:
         recording, overhead = _run(board, tokens, rounds, _plan(project, board), not as_json)
     finally:
@@ -70,12 +117,22 @@ def command(model: Path, tokens: int, rounds: int, project: Path | None, out: Pa
         notes.print(f"To be measured made a step {overhead - 1:+.1%} longer (measured).")
 
 
-def _run(board: Board, tokens: int, rounds: int, plan: dict[str, Any] | None, show: bool) -> tuple[Recording, float | None]:
+def _run(
+    board: Board, tokens: int, rounds: int, plan: dict[str, Any] | None, show: bool
+) -> tuple[Recording, float | None]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=notes, transient=True, disable=not show) as bar:
-        task = bar.add_task(f"profile {board.identity.board}/{board.identity.kernels} on {board.name}", total=rounds)
-        return record(board, tokens, rounds, label="simulated" if board.emulated else "measured", plan=plan,
-                      progress=lambda done: bar.update(task, completed=done))
+        task = bar.add_task(
+            f"profile {board.identity.board}/{board.identity.kernels} on {board.name}", total=rounds
+        )
+        return record(
+            board,
+            tokens,
+            rounds,
+            label="simulated" if board.emulated else "measured",
+            plan=plan,
+            progress=lambda done: bar.update(task, completed=done),
+        )
 
 
 def _plan(project: Path | None, board: Board) -> dict[str, Any] | None:
@@ -87,10 +144,14 @@ def _plan(project: Path | None, board: Board) -> dict[str, Any] | None:
         plan = json.loads((project / "plan.json").read_text())
         build = manifest["build"]
     except (OSError, ValueError, KeyError, TypeError):
-        raise ConfigError(f"{project}: not a generated project.", "Make one with 'bitmar-tiny codegen --board BOARD'.") from None
+        raise ConfigError(
+            f"{project}: not a generated project.", "Make one with 'bitmar-tiny codegen --board BOARD'."
+        ) from None
     if build != board.identity.build:
-        raise ConfigError(f"{project}: the board's firmware is of another build ({board.identity.build}) than this project ({build}).",
-                          "Build and flash the project, or leave out --project.")
+        raise ConfigError(
+            f"{project}: the board's firmware is of another build ({board.identity.build}) than this project ({build}).",
+            "Build and flash the project, or leave out --project.",
+        )
     return plan
 
 

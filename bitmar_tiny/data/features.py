@@ -10,9 +10,9 @@ from __future__ import annotations
 import itertools
 import math
 import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -54,23 +54,38 @@ def label_of(backbone: Backbone, widths: Sequence[int]) -> str:
     return f"{backbone.name} {' + '.join(backbone.parts)} ({sizes})"
 
 
-def extract(backbone: Backbone, images: Iterable[Picture], how: Preparation = Preparation()) -> Iterator[tuple[np.ndarray, list[int]]]:
+def extract(
+    backbone: Backbone, images: Iterable[Picture], how: Preparation = Preparation()
+) -> Iterator[tuple[np.ndarray, list[int]]]:
     """Yield (float16 [vectors, 768], widths of the outputs) for successive pictures."""
     for image in images:
         outputs = backbone.run(scaled(_pixels(image, backbone.size), how.mean, how.std))
         side = math.isqrt(len(outputs[0]))
         if how.pool and side % 2:
-            raise DataError(f"A grid of {side * side} vectors cannot be pooled 2 x 2.", "Choose a size with an even grid.")
+            raise DataError(
+                f"A grid of {side * side} vectors cannot be pooled 2 x 2.", "Choose a size with an even grid."
+            )
         vectors = how.vectors or (side * side // 4 if how.pool else side * side)
         try:
-            yield to_vectors(outputs, how.normalise, vectors, how.project).astype(np.float16), [out.shape[-1] for out in outputs]
+            yield (
+                to_vectors(outputs, how.normalise, vectors, how.project).astype(np.float16),
+                [out.shape[-1] for out in outputs],
+            )
         except FrontEndError as error:
-            raise DataError(f"{backbone.name}, {image if isinstance(image, (str, Path)) else 'a picture'}: {error.message}",
-                            error.hint) from None
+            raise DataError(
+                f"{backbone.name}, {image if isinstance(image, (str, Path)) else 'a picture'}: {error.message}",
+                error.hint,
+            ) from None
 
 
-def write_features(out_dir: Path | str, backbone: Backbone, images: Sequence[Picture], captions: Sequence[str],
-                   how: Preparation = Preparation(), progress: Callable[[int, int], None] | None = None) -> Path:
+def write_features(
+    out_dir: Path | str,
+    backbone: Backbone,
+    images: Sequence[Picture],
+    captions: Sequence[str],
+    how: Preparation = Preparation(),
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
     """Write ``captions.json``, ``features.npy`` (float16 [N, P, 768]) and ``features.json`` (what they are); for a backbone
     that a board can run, also that file and its ``backbone.json``, which ``codegen --features`` takes along.
 
@@ -79,7 +94,9 @@ def write_features(out_dir: Path | str, backbone: Backbone, images: Sequence[Pic
     """
     out_dir = Path(out_dir)
     if not images or len(images) != len(captions):
-        raise DataError(f"{len(images)} pictures and {len(captions)} captions: need as many of both, and one at least.")
+        raise DataError(
+            f"{len(images)} pictures and {len(captions)} captions: need as many of both, and one at least."
+        )
     pictures = extract(backbone, images, how)
     first, widths = next(pictures)
     shape = (len(images), *first.shape)
@@ -91,12 +108,20 @@ def write_features(out_dir: Path | str, backbone: Backbone, images: Sequence[Pic
             if progress:
                 progress(done, len(images))
     write_json(out_dir / "captions.json", list(captions))
-    write_json(out_dir / "features.json", {
-        "label": label_of(backbone, widths), "shape": list(shape), "dtype": "float16", "size": backbone.size,
-        "pooled": f"average of the grid down to {shape[1]} vectors" if how.pool or how.vectors else "no",
-        "normalised": "LayerNorm per token and block, no affine part" if how.normalise else "no",
-        "projected": "fixed random signs" if how.project and sum(widths) != VISION_DIM else "no",
-        "dropped": "CLS and register tokens", "provenance": backbone.provenance})
+    write_json(
+        out_dir / "features.json",
+        {
+            "label": label_of(backbone, widths),
+            "shape": list(shape),
+            "dtype": "float16",
+            "size": backbone.size,
+            "pooled": f"average of the grid down to {shape[1]} vectors" if how.pool or how.vectors else "no",
+            "normalised": "LayerNorm per token and block, no affine part" if how.normalise else "no",
+            "projected": "fixed random signs" if how.project and sum(widths) != VISION_DIM else "no",
+            "dropped": "CLS and register tokens",
+            "provenance": backbone.provenance,
+        },
+    )
     if backbone.file:
         _write_backbone(out_dir, backbone, how, shape[1])
     return out_dir
@@ -107,8 +132,17 @@ def _write_backbone(out_dir: Path, backbone: Backbone, how: Preparation, vectors
     name = f"backbone{backbone.file.suffix.lower()}"
     with open(backbone.file, "rb") as source, atomic_file(out_dir / name) as target:
         shutil.copyfileobj(source, target)
-    declaration = Declaration(name, sha256_file(out_dir / name), backbone.size, how.mean, how.std, backbone.outputs,
-                              how.normalise, vectors, how.project)
+    declaration = Declaration(
+        name,
+        sha256_file(out_dir / name),
+        backbone.size,
+        how.mean,
+        how.std,
+        backbone.outputs,
+        how.normalise,
+        vectors,
+        how.project,
+    )
     write_json(out_dir / FILE, declaration.to_json())
 
 
@@ -120,4 +154,5 @@ def _pixels(image: Picture, size: int) -> np.ndarray:
     if image.shape[:2] == (size, size):
         return image
     from PIL import Image
+
     return np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BICUBIC), np.uint8)

@@ -10,9 +10,10 @@ A picture gets the CLDR short name that the emoji package gives its code points,
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any
 
 from ..errors import DataError
 from .files import read_json
@@ -39,16 +40,27 @@ def read_style(folder: Path | str, names: Mapping[str, str]) -> Style:
     """
     folder = Path(folder)
     table = read_json(folder / "icons.json") if folder.is_dir() else None
-    if not isinstance(table, dict) or not isinstance(table.get("prefix"), str) or not isinstance(table.get("icons"), dict):
+    if (
+        not isinstance(table, dict)
+        or not isinstance(table.get("prefix"), str)
+        or not isinstance(table.get("icons"), dict)
+    ):
         raise DataError(f"{folder}: not the folder of an Iconify set.", _HINT)
     chars = read_json(folder / "chars.json") if (folder / "chars.json").is_file() else {}
     keys = _by_code(chars, names, folder) if chars else _by_key(table, names)
     drawings = {name: _svg(table, key, folder) for name, key in sorted(keys.items()) if _parent(table, key)}
     if not drawings:
         raise DataError(f"{folder}: no picture of the set has the name of an emoji.", _HINT)
-    record = {"prefix": table["prefix"], "pictures": len(drawings), "version": _field(folder / "package.json", "version"),
-              "licence": _field(folder / "info.json", "license", "spdx"), "author": _field(folder / "info.json", "author", "name"),
-              "sha256": {f: sha256_file(folder / f) for f in ("icons.json", "chars.json") if (folder / f).is_file()}}
+    record = {
+        "prefix": table["prefix"],
+        "pictures": len(drawings),
+        "version": _field(folder / "package.json", "version"),
+        "licence": _field(folder / "info.json", "license", "spdx"),
+        "author": _field(folder / "info.json", "author", "name"),
+        "sha256": {
+            f: sha256_file(folder / f) for f in ("icons.json", "chars.json") if (folder / f).is_file()
+        },
+    }
     return Style(table["prefix"], list(drawings.items()), record)
 
 
@@ -61,7 +73,9 @@ def _by_code(chars: Any, names: Mapping[str, str], folder: Path) -> dict[str, st
             if name and isinstance(key, str):
                 found.setdefault(name, key)
     except (AttributeError, ValueError, OverflowError):
-        raise DataError(f"{folder / 'chars.json'}: expected a table of hexadecimal code points.", _HINT) from None
+        raise DataError(
+            f"{folder / 'chars.json'}: expected a table of hexadecimal code points.", _HINT
+        ) from None
     return found
 
 
@@ -93,13 +107,18 @@ def _svg(table: dict[str, Any], key: str, folder: Path) -> str:
     body = icon.get("body") if isinstance(icon, dict) else None
     if not isinstance(body, str):
         raise DataError(f"{folder / 'icons.json'}: the icon '{key}' has no body.", _HINT)
-    box = [icon.get(k, table.get(k, default)) for k, default in (("left", 0), ("top", 0), ("width", 16), ("height", 16))]
+    box = [
+        icon.get(k, table.get(k, default))
+        for k, default in (("left", 0), ("top", 0), ("width", 16), ("height", 16))
+    ]
     if not all(type(v) in (int, float) and abs(v) <= _LARGEST for v in box) or min(box[2:]) <= 0:
         raise DataError(f"{folder / 'icons.json'}: the icon '{key}' has no possible size.", _HINT)
     left, top, width, height = box
-    side = max(width, height)                                    # square, the picture in the middle
-    return (f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" width="{side}" height="{side}" '
-            f'viewBox="{left - (side - width) / 2:g} {top - (side - height) / 2:g} {side:g} {side:g}">{body}</svg>')
+    side = max(width, height)  # square, the picture in the middle
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" width="{side}" height="{side}" '
+        f'viewBox="{left - (side - width) / 2:g} {top - (side - height) / 2:g} {side:g} {side:g}">{body}</svg>'
+    )
 
 
 def _field(path: Path, *keys: str) -> str:

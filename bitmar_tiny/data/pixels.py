@@ -26,8 +26,10 @@ def pixels_to_patches(rgb: np.ndarray) -> np.ndarray:
         raise DataError(f"Pixels are {rgb.dtype}{list(rgb.shape)}, expected uint8 [H, W, 3].")
     height, width = rgb.shape[:2]
     if height < PATCH or width < PATCH or height % PATCH or width % PATCH:
-        raise DataError(f"A picture of {width} x {height} pixels cannot be cut into patches of {PATCH} x {PATCH}.",
-                        f"Choose a size that is a multiple of {PATCH}.")
+        raise DataError(
+            f"A picture of {width} x {height} pixels cannot be cut into patches of {PATCH} x {PATCH}.",
+            f"Choose a size that is a multiple of {PATCH}.",
+        )
     grid = rgb.reshape(height // PATCH, PATCH, width // PATCH, PATCH, 3).swapaxes(1, 2)
     return np.ascontiguousarray(grid).reshape(-1, PATCH * PATCH * 3)
 
@@ -51,7 +53,9 @@ def picture_side(n: int) -> tuple[int, bool]:
     for k in range(2, 12):
         if sum(levels[:k]) == n:
             return 2 ** (k - 1) * PATCH, True
-    raise DataError(f"{n} vectors are neither a square grid of patches nor a pyramid.", "Use 16 or 21, for example.")
+    raise DataError(
+        f"{n} vectors are neither a square grid of patches nor a pyramid.", "Use 16 or 21, for example."
+    )
 
 
 def picture_vectors(rgb: np.ndarray, n: int) -> np.ndarray:
@@ -84,7 +88,9 @@ def load_pixels(path: Path | str, size: int) -> np.ndarray:
         try:
             raw = render_svg(raw.decode("utf-8"), size)
         except ValueError as error:
-            raise DataError(f"{path}: not an SVG picture that can be drawn ({str(error).split(chr(10))[0]}).") from None
+            raise DataError(
+                f"{path}: not an SVG picture that can be drawn ({str(error).split(chr(10))[0]})."
+            ) from None
     return decode_pixels(raw, size, str(path))
 
 
@@ -98,8 +104,10 @@ def render_svg(svg: str, size: int) -> bytes:
     try:
         from resvg_py import svg_to_bytes
     except ImportError:
-        raise DataError(f"Drawing SVG pictures needs the package {RESVG_PACKAGE}.",
-                        f"Run: pip install --no-deps {RESVG_PACKAGE}") from None
+        raise DataError(
+            f"Drawing SVG pictures needs the package {RESVG_PACKAGE}.",
+            f"Run: pip install --no-deps {RESVG_PACKAGE}",
+        ) from None
     # Fonts of the machine would make the same picture differ between machines.
     return bytes(svg_to_bytes(svg_string=svg, width=size, background="white", skip_system_fonts=True))
 

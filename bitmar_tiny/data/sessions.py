@@ -11,9 +11,9 @@ having a memory of its own. So the answer can only come out of the memory, and t
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Sequence
 
 import numpy as np
 
@@ -28,7 +28,16 @@ HINT = f'Give one JSON list a line: 1 to {LONGEST} texts that are told, then ["p
 
 #: What ``write_places`` tells of.
 THINGS = ("key", "pen", "coin", "ring", "map", "phone", "cup", "book")
-PLACES = ("in the drawer", "on the shelf", "under the bed", "in the box", "on the desk", "behind the door", "in the car", "by the window")
+PLACES = (
+    "in the drawer",
+    "on the shelf",
+    "under the bed",
+    "in the box",
+    "on the desk",
+    "behind the door",
+    "in the car",
+    "by the window",
+)
 MOST_TOLD = 11
 
 
@@ -66,7 +75,11 @@ def _session(line: str, where: str) -> Session:
         prompt, answer = asked if isinstance(asked, list) else ()
     except (ValueError, TypeError, RecursionError):
         raise DataError(f"{where}: not a session.", HINT) from None
-    if not 1 <= len(told) <= LONGEST or not all(isinstance(t, str) and t.strip() for t in (*told, answer)) or not isinstance(prompt, str):
+    if (
+        not 1 <= len(told) <= LONGEST
+        or not all(isinstance(t, str) and t.strip() for t in (*told, answer))
+        or not isinstance(prompt, str)
+    ):
         raise DataError(f"{where}: not a session.", HINT)
     return Session(tuple(told), prompt, answer)
 
@@ -80,14 +93,14 @@ class Sessions:
     count: np.ndarray
 
     @classmethod
-    def encode(cls, tokenizer: Tokenizer, sessions: Sequence[Session]) -> "Sessions":
+    def encode(cls, tokenizer: Tokenizer, sessions: Sequence[Session]) -> Sessions:
         """Tokenise in memory, prompt and answer apart: on a board, too, the answer begins behind the prompt's last token."""
         count = np.array([len(s.texts) for s in sessions], np.int64)
         parts = Tokens.encode(tokenizer, [part for s in sessions for part in (*s.told, s.prompt, s.answer)])
         prompt = np.cumsum(count + 1) - 2
         sizes = parts.sizes.copy()
         sizes[prompt + 1] += sizes[prompt] - 1
-        flat = np.delete(parts.flat, parts.starts[prompt] + parts.sizes[prompt] - 1)     # no EOS between the two
+        flat = np.delete(parts.flat, parts.starts[prompt] + parts.sizes[prompt] - 1)  # no EOS between the two
         return cls(Tokens.of(flat, np.delete(sizes, prompt)), np.cumsum(count) - count, count)
 
     def __len__(self) -> int:
@@ -96,13 +109,17 @@ class Sessions:
     def check(self, every: int, max_len: int) -> None:
         """``ConfigError`` where ``session_every`` draws none, or a text has more than ``max_len`` tokens: what is cut may be the answer."""
         if len(self) and not every:
-            raise ConfigError("There are sessions, but session_every=0 trains on none of them.",
-                              "Set session_every in the training settings: 1 for sessions only, 2 for every second batch.")
+            raise ConfigError(
+                "There are sessions, but session_every=0 trains on none of them.",
+                "Set session_every in the training settings: 1 for sessions only, 2 for every second batch.",
+            )
         longest = self.texts.sizes.max(initial=0)
         if longest > max_len:
             number = np.searchsorted(self.first, self.texts.sizes.argmax(), "right")
-            raise ConfigError(f"A text of session {number} has {longest} tokens, its end included, max_len is {max_len}.",
-                              f"Set max_len={longest} in the training settings, or shorten it.")
+            raise ConfigError(
+                f"A text of session {number} has {longest} tokens, its end included, max_len is {max_len}.",
+                f"Set max_len={longest} in the training settings, or shorten it.",
+            )
 
     def last(self) -> Tokens:
         """The text that each session ends with."""
@@ -122,10 +139,12 @@ def write_places(path: Path, count: int, seed: int = 0) -> None:
     Up to ``MOST_TOLD`` things are told, in any order, some of them several times; what holds is what was told last.
     """
     rng = np.random.default_rng(seed)
-    with atomic_file(path) as f:                             # other processes may be reading the same file, made by them
+    with atomic_file(path) as f:  # other processes may be reading the same file, made by them
         for n in rng.integers(1, MOST_TOLD + 1, count):
             things, places = rng.integers(0, len(THINGS), n), rng.integers(0, len(PLACES), n)
             now = dict(zip(things.tolist(), places.tolist()))
             asked = list(now)[rng.integers(len(now))]
             told = [f"The {THINGS[t]} is {PLACES[p]}." for t, p in zip(things, places)]
-            f.write((json.dumps([*told, [f"The {THINGS[asked]} is", f" {PLACES[now[asked]]}."]]) + "\n").encode())
+            f.write(
+                (json.dumps([*told, [f"The {THINGS[asked]} is", f" {PLACES[now[asked]]}."]]) + "\n").encode()
+            )

@@ -14,12 +14,12 @@ import contextlib
 import hashlib
 import json
 import os
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Callable, Sequence
 
 import numpy as np
 
@@ -49,11 +49,11 @@ class Piece:
     def samples(self) -> list[str]:
         """The samples of this piece: lines as ``corpus.read_lines`` gives them, or captions."""
         if self.captions:
-            return _captions(self.path)[self.start:self.end]
+            return _captions(self.path)[self.start : self.end]
         with open(self.path, "rb") as stream:
             stream.seek(max(self.start - 1, 0))
             if self.start:
-                stream.readline()                    # the line that began before, if there is one
+                stream.readline()  # the line that began before, if there is one
             data = stream.read(max(self.end - stream.tell(), 0))
             if data and not data.endswith(b"\n"):
                 data += stream.readline()
@@ -61,11 +61,17 @@ class Piece:
         return [line for line in lines if line]
 
 
-_captions = lru_cache(maxsize=1)(read_captions)      # pieces of one file come one after the other
+_captions = lru_cache(maxsize=1)(read_captions)  # pieces of one file come one after the other
 
 
-def build_tokens(tokenizer: Tokenizer, paths: Sequence[Path | str], folder: Path, captions: bool = False,
-                 workers: int | None = None, progress: Callable[[int, int], None] | None = None) -> Tokens:
+def build_tokens(
+    tokenizer: Tokenizer,
+    paths: Sequence[Path | str],
+    folder: Path,
+    captions: bool = False,
+    workers: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Tokens:
     """Tokens of all samples of ``paths``: ``*.train`` files or folders, or captions files (JSON lists).
 
     workers: processes (default: one for each processor); progress: called with (pieces done, pieces). ``DataError`` for
@@ -93,13 +99,17 @@ def _digest(tokenizer: Tokenizer, files: Sequence[Path]) -> str:
         seen = [(f.name, (stat := f.stat()).st_size, stat.st_mtime_ns) for f in files]
     except OSError as error:
         raise DataError(f"{error.filename}: cannot be read ({error.strerror}).") from None
-    return hashlib.sha256(json.dumps([FORMAT, tokenizer.identity, PIECE_BYTES, PIECE_CAPTIONS, seen]).encode()).hexdigest()[:16]
+    return hashlib.sha256(
+        json.dumps([FORMAT, tokenizer.identity, PIECE_BYTES, PIECE_CAPTIONS, seen]).encode()
+    ).hexdigest()[:16]
 
 
 def _pieces(files: Sequence[Path], captions: bool) -> list[Piece]:
     spans = []
     for path in files:
-        size, step = (len(_captions(path)), PIECE_CAPTIONS) if captions else (path.stat().st_size, PIECE_BYTES)
+        size, step = (
+            (len(_captions(path)), PIECE_CAPTIONS) if captions else (path.stat().st_size, PIECE_BYTES)
+        )
         spans += [(path, start, min(start + step, size)) for start in range(0, size, step)]
     return [Piece(i, path, captions, start, end) for i, (path, start, end) in enumerate(spans)]
 
@@ -120,8 +130,8 @@ def _work(tokenizer: Tokenizer, todo: list[Piece], where: Path, workers: int | N
 
 
 def _begin(tokenizer: bytes, where: Path) -> None:
-    global _here                                     # one tokenizer for each process: unpacking it takes a moment
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"   # the processes are the parallelism
+    global _here  # one tokenizer for each process: unpacking it takes a moment
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # the processes are the parallelism
     _here = (Tokenizer.from_bytes(tokenizer), where)
 
 
@@ -141,14 +151,18 @@ def _tokenise(tokenizer: Tokenizer, piece: Piece, where: Path) -> None:
 
 def _join(where: Path, pieces: list[Piece]) -> Tokens:
     """One memory-mapped file of all pieces, copied a part at a time."""
-    sizes = np.concatenate([np.load(_file(where, p, "sizes")) for p in pieces]) if pieces else np.zeros(0, np.int32)
+    sizes = (
+        np.concatenate([np.load(_file(where, p, "sizes")) for p in pieces])
+        if pieces
+        else np.zeros(0, np.int32)
+    )
     with atomic_file(where / "tokens.npy") as stream:
         header = {"descr": "<u2", "fortran_order": False, "shape": (int(sizes.sum(dtype=np.int64)),)}
         np.lib.format.write_array_header_1_0(stream, header)
         for piece in pieces:
             flat = np.load(_file(where, piece, "tokens"), mmap_mode="r")
             for start in range(0, len(flat), _COPY):
-                stream.write(flat[start:start + _COPY].tobytes())
+                stream.write(flat[start : start + _COPY].tobytes())
     write_npy(where / "sizes.npy", sizes)
     for piece in pieces:
         for part in ("tokens", "sizes"):

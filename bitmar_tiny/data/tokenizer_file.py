@@ -29,7 +29,8 @@ by accident, and :func:`unpack` checks all of it.
 from __future__ import annotations
 
 import struct
-from typing import NoReturn, Sequence
+from collections.abc import Sequence
+from typing import NoReturn
 
 import numpy as np
 
@@ -62,16 +63,18 @@ def pack(tokens: Sequence[bytes], merges: Sequence[tuple[int, int]]) -> bytes:
     vocab = len(tokens)
     at_offsets, at_merges, at_text, size = _layout(vocab, len(text))
     out = bytearray(size)
-    HEADER.pack_into(out, 0, MAGIC, VERSION, vocab, len(merges), vocab - 1, len(text), max(map(len, tokens)), size)
+    HEADER.pack_into(
+        out, 0, MAGIC, VERSION, vocab, len(merges), vocab - 1, len(text), max(map(len, tokens)), size
+    )
     byte_ids = np.zeros(256, "<u2")
     for i, token in enumerate(tokens[:256]):
         byte_ids[token[0]] = i
-    out[HEADER.size:at_offsets] = byte_ids.tobytes()
+    out[HEADER.size : at_offsets] = byte_ids.tobytes()
     out[at_offsets:at_merges] = np.cumsum([0, *map(len, tokens)]).astype("<u4").tobytes()
     rows = sorted((left, right, 256 + rank) for rank, (left, right) in enumerate(merges))
     table = np.array(rows, "<u2").tobytes()
-    out[at_merges:at_merges + len(table)] = table
-    out[at_text:at_text + len(text)] = text
+    out[at_merges : at_merges + len(table)] = table
+    out[at_text : at_text + len(text)] = text
     return bytes(out)
 
 
@@ -83,7 +86,7 @@ def unpack(blob: bytes) -> tuple[list[bytes], list[tuple[int, int]]]:
     offsets = np.frombuffer(blob, "<u4", vocab + 1, at_offsets).astype(np.int64)
     if offsets[0] != 0 or offsets[-1] != n_text or (np.diff(offsets) < 1).any():
         _bad("its token offsets do not rise from 0 to the end of the text")
-    text = blob[at_text:at_text + n_text]
+    text = blob[at_text : at_text + n_text]
     tokens = [text[a:b] for a, b in zip(offsets[:-1].tolist(), offsets[1:].tolist())]
     byte_ids = np.frombuffer(blob, "<u2", 256, HEADER.size)
     if any(i > 255 or tokens[i] != bytes([b]) for b, i in enumerate(byte_ids.tolist())):
@@ -106,7 +109,7 @@ def unpack(blob: bytes) -> tuple[list[bytes], list[tuple[int, int]]]:
         _bad("two tokens have the same text, or the last is not the end-of-text token")
     if max(map(len, tokens)) != longest:
         _bad("its longest token is not as long as the header says")
-    gaps = blob[at_merges + 6 * n_merges:at_text] + blob[at_text + n_text:]
+    gaps = blob[at_merges + 6 * n_merges : at_text] + blob[at_text + n_text :]
     if any(gaps):
         _bad("its padding is not zero")
     return tokens, merges
@@ -118,8 +121,10 @@ def _header(blob: bytes) -> tuple[int, int, int]:
         _bad("it does not begin with BMTK")
     _, version, vocab, n_merges, eos, n_text, longest, size = HEADER.unpack_from(blob)
     if version != VERSION:
-        raise FrozenError(f"The tokenizer binary has version {version}, this program reads {VERSION}.",
-                          "Freeze the model again with this program.")
+        raise FrozenError(
+            f"The tokenizer binary has version {version}, this program reads {VERSION}.",
+            "Freeze the model again with this program.",
+        )
     if not MIN_VOCAB <= vocab <= MAX_VOCAB or n_merges != vocab - MIN_VOCAB or eos != vocab - 1:
         _bad(f"its header counts disagree (V={vocab}, M={n_merges}, EOS={eos})")
     if size != len(blob) or _layout(vocab, n_text)[3] != size:

@@ -12,8 +12,9 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -29,13 +30,22 @@ class Worker:
     ``DataError`` in one sentence for a file that cannot be used, also for one that crashes or hangs its runtime.
     """
 
-    def __init__(self, path: Path | str, size: int | None = None, outputs: Sequence[str] = (), threads: int = 0) -> None:
+    def __init__(
+        self, path: Path | str, size: int | None = None, outputs: Sequence[str] = (), threads: int = 0
+    ) -> None:
         self.path = Path(path)
         root = str(Path(__file__).parents[2])
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))}
+        environment = os.environ | {
+            "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+        }
         order = json.dumps({"path": str(path), "size": size, "outputs": list(outputs), "threads": threads})
-        self.process = subprocess.Popen([sys.executable, "-m", "bitmar_tiny.data.worker", order], env=environment,
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "bitmar_tiny.data.worker", order],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
         found = json.loads(self._read(None, START_S))
         self._refused(found)
         self.size, self.outputs, self.shapes = found["size"], tuple(found["outputs"]), found["shapes"]
@@ -48,7 +58,10 @@ class Worker:
         except OSError:
             raise self._died() from None
         self._refused(json.loads(self._read(None, PICTURE_S)))
-        return [np.frombuffer(self._read(4 * n * width, PICTURE_S), "<f4").reshape(n, width) for n, width in self.shapes]
+        return [
+            np.frombuffer(self._read(4 * n * width, PICTURE_S), "<f4").reshape(n, width)
+            for n, width in self.shapes
+        ]
 
     def close(self) -> None:
         """End the process."""
@@ -74,16 +87,22 @@ class Worker:
             return data
         if late.is_set():
             self.close()
-            raise DataError(f"{self.path}: its runtime gave no answer for {seconds:.0f} s.", "The file is damaged, or far too large.")
+            raise DataError(
+                f"{self.path}: its runtime gave no answer for {seconds:.0f} s.",
+                "The file is damaged, or far too large.",
+            )
         raise self._died()
 
     def _died(self) -> DataError:
         code = self.process.wait()
         self.close()
         how = signal.Signals(-code).name if code < 0 else f"status {code}"
-        return DataError(f"{self.path}: the runtime that loads it was ended by {how}.",
-                         "There was not enough memory for it." if code == -signal.SIGKILL else
-                         "The file is damaged, or made for another runtime.")
+        return DataError(
+            f"{self.path}: the runtime that loads it was ended by {how}.",
+            "There was not enough memory for it."
+            if code == -signal.SIGKILL
+            else "The file is damaged, or made for another runtime.",
+        )
 
     def _refused(self, found: dict[str, Any]) -> None:
         if "error" in found:
@@ -97,7 +116,7 @@ def serve(order: dict[str, Any]) -> None:
     from .frontend.vectors import FrontEndError
 
     out = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)                                 # what a runtime prints is no answer
+    os.dup2(2, 1)  # what a runtime prints is no answer
     say = lambda value: (out.write(json.dumps(value).encode() + b"\n"), out.flush())
     try:
         model = Model(**order)
@@ -106,17 +125,29 @@ def serve(order: dict[str, Any]) -> None:
         while len(raw := sys.stdin.buffer.read(model.size**2 * 12)) == model.size**2 * 12:
             results = model.run(np.frombuffer(raw, "<f4").reshape(model.size, model.size, 3))
             if [list(o.shape) for o in results] != shapes:
-                raise FrontEndError(f"{order['path']}: its outputs change shape from picture to picture.", "Give an image backbone.")
+                raise FrontEndError(
+                    f"{order['path']}: its outputs change shape from picture to picture.",
+                    "Give an image backbone.",
+                )
             say({})
             out.writelines(np.ascontiguousarray(o, "<f4").tobytes() for o in results)
             out.flush()
     except FrontEndError as error:
         say({"error": error.message, "hint": error.hint})
     except MemoryError:
-        say({"error": f"{order['path']}: needs more memory than there is.", "hint": "The file is damaged, or too large for this machine."})
-    except Exception as error:                    # a damaged file may break a runtime's Python half anywhere
-        say({"error": f"{order['path']}: its runtime fails on it ({type(error).__name__}: {str(error)[:150]}).",
-             "hint": "The file is damaged, or made for another runtime."})
+        say(
+            {
+                "error": f"{order['path']}: needs more memory than there is.",
+                "hint": "The file is damaged, or too large for this machine.",
+            }
+        )
+    except Exception as error:  # a damaged file may break a runtime's Python half anywhere
+        say(
+            {
+                "error": f"{order['path']}: its runtime fails on it ({type(error).__name__}: {str(error)[:150]}).",
+                "hint": "The file is damaged, or made for another runtime.",
+            }
+        )
 
 
 if __name__ == "__main__":

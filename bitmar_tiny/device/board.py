@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Iterable, Iterator
+from typing import Any
 
 import numpy as np
 
-from ..errors import DataError, DeviceError
+from ..errors import DeviceError
 from ..frozen import FrozenModel
 from ..golden import numerics as nm
 from ..store import Memory
@@ -51,13 +52,24 @@ class Identity:
     @classmethod
     def parse(cls, payload: bytes) -> Identity:
         fields, rest = BY_NAME["identity"].unpack(payload)
-        model, board, kernels, compiler, arenas, why = (t.decode(errors="replace") for t in rest.split(b"\0")[:6])
+        model, board, kernels, compiler, arenas, why = (
+            t.decode(errors="replace") for t in rest.split(b"\0")[:6]
+        )
         fields["flags"] = frozenset(n for n, bit in FLAGS.items() if fields["flags"] & bit)
-        fields["model_sha256"], fields["build"] = fields["model_sha256"].hex(), fields["build"].decode(errors="replace")
-        if not fields["cycles_hz"] or not fields["block_rows"] or max(fields["encoder_layers"], fields["decoder_layers"]) > MOST_LAYERS:
+        fields["model_sha256"], fields["build"] = (
+            fields["model_sha256"].hex(),
+            fields["build"].decode(errors="replace"),
+        )
+        if (
+            not fields["cycles_hz"]
+            or not fields["block_rows"]
+            or max(fields["encoder_layers"], fields["decoder_layers"]) > MOST_LAYERS
+        ):
             raise ValueError("no such board")
         sizes = {name: int(size) for name, size in (pair.split("=") for pair in arenas.split())}
-        return cls(**fields, model=model, board=board, kernels=kernels, compiler=compiler, arenas=sizes, why=why)
+        return cls(
+            **fields, model=model, board=board, kernels=kernels, compiler=compiler, arenas=sizes, why=why
+        )
 
     @property
     def sections(self) -> tuple[str, ...]:
@@ -88,13 +100,15 @@ class Board:
 
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
-        self.steps: list[StepRecord] = []         # since profiling was switched on
+        self.steps: list[StepRecord] = []  # since profiling was switched on
         answer = dict(self._exchange("hello"))
         try:
             self.identity = Identity.parse(answer[BY_NAME["identity"].number])
         except (struct.error, ValueError, TypeError, KeyError):
-            raise DeviceError(f"{self.name}: the board says who it is in a way that this program does not know.",
-                              "Flash firmware of the same version of bitmar-tiny.") from None
+            raise DeviceError(
+                f"{self.name}: the board says who it is in a way that this program does not know.",
+                "Flash firmware of the same version of bitmar-tiny.",
+            ) from None
 
     @property
     def name(self) -> str:
@@ -113,10 +127,15 @@ class Board:
         """``DeviceError`` unless the board runs ``model``, and runs."""
         who = self.identity
         if who.model_sha256 != model.digest:
-            raise DeviceError(f"{self.name}: the board holds another model ({who.model}, {who.model_sha256[:12]}) than this file ({model.config.name}, {model.digest[:12]}).",
-                              f"Generate, build and flash this one: bitmar-tiny codegen --board {who.board}.")
+            raise DeviceError(
+                f"{self.name}: the board holds another model ({who.model}, {who.model_sha256[:12]}) than this file ({model.config.name}, {model.digest[:12]}).",
+                f"Generate, build and flash this one: bitmar-tiny codegen --board {who.board}.",
+            )
         if who.why:
-            raise DeviceError(f"{self.name}: the model did not start on the board: {who.why}.", "Flash model and program of one project again.")
+            raise DeviceError(
+                f"{self.name}: the model did not start on the board: {who.why}.",
+                "Flash model and program of one project again.",
+            )
 
     # -- the model ---------------------------------------------------------------------------------
 
@@ -132,7 +151,7 @@ class Board:
         pool, n = self.identity.image_pool, len(vectors)
         order = np.arange(n)
         if pool == 2:
-            side = int(n ** 0.5)
+            side = int(n**0.5)
             order = order.reshape(side // 2, 2, side // 2, 2).transpose(0, 2, 1, 3).reshape(-1)
         pixels = vectors.dtype == np.uint8
         data = np.ascontiguousarray(vectors[order], np.uint8 if pixels else "<f4").tobytes()
@@ -149,11 +168,15 @@ class Board:
         """Modes of taps: 0 silent, 1 CRC-32, 2 with data. ``DeviceError`` for firmware without taps."""
         self._work("taps", others, rest=b"".join(struct.pack("<HB", *pair) for pair in modes.items()))
 
-    def generate(self, prompt: str | list[int], limit: int, temperature: float = 0.0, top_k: int = 1, seed: int = 0) -> Iterator[tuple[int, bytes]]:
+    def generate(
+        self, prompt: str | list[int], limit: int, temperature: float = 0.0, top_k: int = 1, seed: int = 0
+    ) -> Iterator[tuple[int, bytes]]:
         """Tokens as they come: id and bytes of text. ``prompt``: text for the board's tokenizer, or ids."""
         as_ids = not isinstance(prompt, str)
         rest = np.asarray(prompt, "<u4").tobytes() if as_ids else prompt.encode()
-        for number, payload in self._exchange("generate", limit, top_k, temperature, seed, int(as_ids), rest=rest):
+        for number, payload in self._exchange(
+            "generate", limit, top_k, temperature, seed, int(as_ids), rest=rest
+        ):
             if number == BY_NAME["token"].number:
                 fields, text = BY_NAME["token"].unpack(payload)
                 yield fields["id"], text
@@ -179,7 +202,9 @@ class Board:
         except ValueError:
             raise DeviceError(f"{self.name}: the board sent no memory.") from None
         if len(codes) != who.slots:
-            raise DeviceError(f"{self.name}: the board sent {len(codes)} of {who.slots} rows.", "Run the command again.")
+            raise DeviceError(
+                f"{self.name}: the board sent {len(codes)} of {who.slots} rows.", "Run the command again."
+            )
         return Memory(codes, scales, usage)
 
     def write_memory(self, memory: Memory, resume: bool = False) -> None:
@@ -189,7 +214,11 @@ class Board:
             first = self.request("memory_write", 0)
         for block in range(first, -(-self.identity.slots // n)):
             rows = slice(block * n, (block + 1) * n)
-            self.request("memory_write", block, rest=_pack_rows(memory.codes[rows], memory.scales[rows], memory.usage[rows]))
+            self.request(
+                "memory_write",
+                block,
+                rest=_pack_rows(memory.codes[rows], memory.scales[rows], memory.usage[rows]),
+            )
 
     # -- the board ---------------------------------------------------------------------------------
 
@@ -200,7 +229,9 @@ class Board:
     def restart(self) -> None:
         """Off and on: what is in RAM is lost."""
         if not self.can_restart:
-            raise DeviceError(f"{self.name}: the board cannot be restarted from here.", "Press its reset button.")
+            raise DeviceError(
+                f"{self.name}: the board cannot be restarted from here.", "Press its reset button."
+            )
         self.channel.restart(BY_NAME["reset"].pack())
 
     def counters(self) -> dict[str, int]:
@@ -216,7 +247,9 @@ class Board:
 
     def source(self, n: int) -> bytes:
         """``n`` bytes of the test pattern."""
-        return b"".join(payload for number, payload in self._exchange("source", n) if number == BY_NAME["pattern"].number)
+        return b"".join(
+            payload for number, payload in self._exchange("source", n) if number == BY_NAME["pattern"].number
+        )
 
     def close(self) -> None:
         self.channel.close()
@@ -253,16 +286,20 @@ class Board:
             if number == BY_NAME["result"].number:
                 fields, text = BY_NAME["result"].unpack(payload)
                 if fields["status"]:
-                    raise DeviceError(f"{self.name}: the board refused '{name}': {text.decode(errors='replace') or fields['status']}.",
-                                      "Flash a build that has it, or leave it out." if fields["status"] == 3 else "")
+                    raise DeviceError(
+                        f"{self.name}: the board refused '{name}': {text.decode(errors='replace') or fields['status']}.",
+                        "Flash a build that has it, or leave it out." if fields["status"] == 3 else "",
+                    )
             if number == BY_NAME["step"].number:
                 self.steps.append(self._step(payload))
             else:
                 yield number, payload
 
     def _strange(self, name: str) -> DeviceError:
-        return DeviceError(f"{self.name}: the board's message '{name}' has a size that this program does not know.",
-                           "Flash firmware of the same version of bitmar-tiny.")
+        return DeviceError(
+            f"{self.name}: the board's message '{name}' has a size that this program does not know.",
+            "Flash firmware of the same version of bitmar-tiny.",
+        )
 
 
 def _pack_rows(codes: np.ndarray, scales: np.ndarray, usage: np.ndarray) -> bytes:
@@ -275,5 +312,8 @@ def _pack_rows(codes: np.ndarray, scales: np.ndarray, usage: np.ndarray) -> byte
 def _parse_rows(data: bytes, n: int, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     planes = np.frombuffer(data, np.int8, 2 * n * width).reshape(2, n, width).astype(np.int32)
     at = 2 * n * width
-    return ((256 * planes[0] + planes[1]).astype(np.int16), np.frombuffer(data, "<f4", n, at).astype(np.float32),
-            np.frombuffer(data, "<u4", n, at + 4 * n).astype(np.uint32))
+    return (
+        (256 * planes[0] + planes[1]).astype(np.int16),
+        np.frombuffer(data, "<f4", n, at).astype(np.float32),
+        np.frombuffer(data, "<u4", n, at + 4 * n).astype(np.uint32),
+    )

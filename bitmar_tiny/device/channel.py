@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timezone
-from typing import Any, Callable, Iterator, Protocol
+from datetime import UTC, datetime
+from typing import Any, Protocol
 
 from ..errors import DeviceError
 from .link import Link, SessionLost
@@ -14,9 +15,9 @@ from .protocol import BY_NAME, BY_NUMBER, HEADER
 #: Messages that end the answer to a request.
 LAST = {BY_NAME[name].number for name in ("result", "identity", "counters")}
 RESTART_S = 20.0
-SETTLE_S = 0.05                          # between an answer and the change of a speed
-HOLD_S = 0.1                             # a control line is held
-LARGEST = 1 << 28                        # bytes of a message that can be meant
+SETTLE_S = 0.05  # between an answer and the change of a speed
+HOLD_S = 0.1  # a control line is held
+LARGEST = 1 << 28  # bytes of a message that can be meant
 
 
 @dataclass(frozen=True)
@@ -57,9 +58,21 @@ class Channel(Protocol):
 class LinkChannel:
     """A live board. ``reconnect`` begins a session anew, or says what is wrong."""
 
-    def __init__(self, link: Link, reconnect: Callable[[], Link] | None = None, emulated: bool = False, plan: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        link: Link,
+        reconnect: Callable[[], Link] | None = None,
+        emulated: bool = False,
+        plan: dict[str, Any] | None = None,
+    ) -> None:
         self.link, self._reconnect = link, reconnect
-        self.about = About(link.line.name, datetime.now(timezone.utc).isoformat(timespec="seconds"), hasattr(link.line, "restart"), emulated, plan)
+        self.about = About(
+            link.line.name,
+            datetime.now(UTC).isoformat(timespec="seconds"),
+            hasattr(link.line, "restart"),
+            emulated,
+            plan,
+        )
 
     def exchange(self, request: bytes) -> Iterator[tuple[int, bytes]]:
         self.link.send(request)
@@ -67,8 +80,10 @@ class LinkChannel:
         while number not in LAST:
             number, size = HEADER.unpack(self.link.receive(HEADER.size))
             if number not in BY_NUMBER or size > LARGEST:
-                raise DeviceError(f"{self.about.port}: the board answered with message {number} of {size} bytes, which this program does not know.",
-                                  "Flash firmware of the same version of bitmar-tiny.")
+                raise DeviceError(
+                    f"{self.about.port}: the board answered with message {number} of {size} bytes, which this program does not know.",
+                    "Flash firmware of the same version of bitmar-tiny.",
+                )
             yield number, self.link.receive(size)
 
     def restart(self, request: bytes) -> None:
@@ -77,8 +92,10 @@ class LinkChannel:
         else:
             self._ask_for_restart(request)
         if self.link.open(RESTART_S) is None:
-            raise DeviceError(f"{self.about.port}: the board did not come back within {RESTART_S:.0f} s of its restart.",
-                              "Reset it by hand and run the command again.")
+            raise DeviceError(
+                f"{self.about.port}: the board did not come back within {RESTART_S:.0f} s of its restart.",
+                "Reset it by hand and run the command again.",
+            )
 
     def _ask_for_restart(self, request: bytes) -> None:
         """Returns when the board has taken the request: before that a new session would make it forget it. Afterwards only the
@@ -86,7 +103,7 @@ class LinkChannel:
         try:
             self.link.send(request)
             self.link.drain()
-        except SessionLost:                       # the acknowledgement was lost, but the board has restarted
+        except SessionLost:  # the acknowledgement was lost, but the board has restarted
             pass
 
     def set_speed(self, baud: int) -> None:
@@ -101,12 +118,16 @@ class LinkChannel:
             time.sleep(HOLD_S)
             line.set_control(dtr=False, rts=False)
         except OSError:
-            raise DeviceError(f"{self.about.port}: this port has no control lines.", "Leave out --control-lines.") from None
+            raise DeviceError(
+                f"{self.about.port}: this port has no control lines.", "Leave out --control-lines."
+            ) from None
         try:
             self.link = self._reconnect()
         except DeviceError:
             return "silences it"
-        return "restarts it" if self.link.opened.uptime_ms <= 1000 * (time.monotonic() - pulsed) else "nothing"
+        return (
+            "restarts it" if self.link.opened.uptime_ms <= 1000 * (time.monotonic() - pulsed) else "nothing"
+        )
 
     def observe(self, look: Callable[[LinkChannel], Any]) -> Any:
         return look(self)

@@ -6,8 +6,9 @@ import json
 import re
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 from codegen.boards import Board as Profile
 from codegen.boards import load_board
@@ -26,12 +27,12 @@ from .record import Record, RecordingChannel, ReplayChannel
 
 Log = Callable[[str], None]
 BAUD = 115200
-OPEN_S, BOOT_S = 1.5, 4.0                # for an answer; for one of a board that is just starting
-ATTACH_S = 60.0                          # for somebody to open the other end of a terminal
-OTHER_S, ROM_S = 0.25, 0.4               # for an answer at another speed; of a boot loader
-FOLLOW_S = 0.6                           # for an answer at a changed speed
-STARTS, START_S = 6, 5.0                 # for firmware that is started here to answer, however busy this machine is
-LOCAL_S = 60.0                           # the same for a token; its end is noticed at once
+OPEN_S, BOOT_S = 1.5, 4.0  # for an answer; for one of a board that is just starting
+ATTACH_S = 60.0  # for somebody to open the other end of a terminal
+OTHER_S, ROM_S = 0.25, 0.4  # for an answer at another speed; of a boot loader
+FOLLOW_S = 0.6  # for an answer at a changed speed
+STARTS, START_S = 6, 5.0  # for firmware that is started here to answer, however busy this machine is
+LOCAL_S = 60.0  # the same for a token; its end is noticed at once
 SPEEDS = (921600, 115200, 460800, 230400, 1500000, 57600)
 KINDS = "a device such as /dev/ttyUSB0, host:[BOARD[/KERNELS]], qemu:BOARD[/KERNELS], pty:, or replay:FILE"
 BOOTING = re.compile(rb"rst:0x|ESP-ROM:|U-Boot|boot:")
@@ -52,7 +53,9 @@ class Firmware:
     ``plan``: what the project's plan.json says; ``emulated``: it does not run on this processor itself.
     """
 
-    def __init__(self, model: FrozenModel, board: Profile, family: str | None, flags: tuple[str, ...], memory: str) -> None:
+    def __init__(
+        self, model: FrozenModel, board: Profile, family: str | None, flags: tuple[str, ...], memory: str
+    ) -> None:
         self.folder = tempfile.TemporaryDirectory(prefix="bitmar-")
         try:
             project = emit(model, board, Path(self.folder.name) / "project", family, memory=memory)
@@ -93,16 +96,20 @@ class QemuLine(EmulatorLine):
         self.firmware.close()
 
 
-def firmware_line(port: str, model: FrozenModel, flags: tuple[str, ...] = (), memory: str = "auto") -> HostLine | QemuLine:
+def firmware_line(
+    port: str, model: FrozenModel, flags: tuple[str, ...] = (), memory: str = "auto"
+) -> HostLine | QemuLine:
     """``host:[BOARD[/KERNELS]]`` or ``qemu:BOARD[/KERNELS]``: generated, built and started. It ends with the line."""
     kind, _, rest = port.partition(":")
     name, _, family = rest.partition("/")
     board = load_board(name or "host")
     runs = {"host": "linux", "qemu": "bare"}[kind]
     if board.os != runs:
-        other = {"linux": f"Use host:{board.name}.", "bare": f"Use qemu:{board.name}."}.get(board.os, f"Name the port that the {board.name} is on.")
+        other = {"linux": f"Use host:{board.name}.", "bare": f"Use qemu:{board.name}."}.get(
+            board.os, f"Name the port that the {board.name} is on."
+        )
         raise ConfigError(f"{port}: firmware for {board.name} cannot be started so.", other)
-    runner(board)                                  # complain before the work
+    runner(board)  # complain before the work
     firmware = Firmware(model, board, family or None, flags, memory)
     try:
         return HostLine(firmware, port) if kind == "host" else QemuLine(firmware, board, port)
@@ -111,8 +118,14 @@ def firmware_line(port: str, model: FrozenModel, flags: tuple[str, ...] = (), me
         raise
 
 
-def open_line(port: str, model: FrozenModel | None, baud: int = BAUD, flags: tuple[str, ...] = (), memory: str = "auto",
-              log: Log = silent) -> Line:
+def open_line(
+    port: str,
+    model: FrozenModel | None,
+    baud: int = BAUD,
+    flags: tuple[str, ...] = (),
+    memory: str = "auto",
+    log: Log = silent,
+) -> Line:
     """The line that ``port`` names; nobody has spoken on it yet."""
     kind, colon, _ = port.partition(":")
     if not colon or "/" in kind:
@@ -128,8 +141,17 @@ def open_line(port: str, model: FrozenModel | None, baud: int = BAUD, flags: tup
     return firmware_line(port, model, flags, memory)
 
 
-def open_board(port: str, model: FrozenModel | None = None, *, baud: int = BAUD, record: Path | None = None, flags: tuple[str, ...] = (),
-               memory: str = "auto", patience_s: float | None = None, log: Log = silent) -> Board:
+def open_board(
+    port: str,
+    model: FrozenModel | None = None,
+    *,
+    baud: int = BAUD,
+    record: Path | None = None,
+    flags: tuple[str, ...] = (),
+    memory: str = "auto",
+    patience_s: float | None = None,
+    log: Log = silent,
+) -> Board:
     """The board on ``port``, which runs ``model`` if one is given.
 
     ``record``: file for what is exchanged; ``flags``: of the compiler, where firmware is built for a program or an emulator;
@@ -138,8 +160,11 @@ def open_board(port: str, model: FrozenModel | None = None, *, baud: int = BAUD,
     """
     file = Record(record) if record else None
     try:
-        channel: Channel = ReplayChannel(Path(port.removeprefix("replay:"))) if port.startswith("replay:") else \
-            _live(port, model, baud, flags, memory, patience_s, log)
+        channel: Channel = (
+            ReplayChannel(Path(port.removeprefix("replay:")))
+            if port.startswith("replay:")
+            else _live(port, model, baud, flags, memory, patience_s, log)
+        )
     except DeviceError as error:
         if file:
             file.begin({"error": error.message, "hint": error.hint})
@@ -154,7 +179,15 @@ def open_board(port: str, model: FrozenModel | None = None, *, baud: int = BAUD,
     return board
 
 
-def _live(port: str, model: FrozenModel | None, baud: int, flags: tuple[str, ...], memory: str, patience_s: float | None, log: Log) -> LinkChannel:
+def _live(
+    port: str,
+    model: FrozenModel | None,
+    baud: int,
+    flags: tuple[str, ...],
+    memory: str,
+    patience_s: float | None,
+    log: Log,
+) -> LinkChannel:
     line = open_line(port, model, baud, flags, memory, log)
     try:
         link = connect(line, log, patience_s)
@@ -162,7 +195,12 @@ def _live(port: str, model: FrozenModel | None, baud: int, flags: tuple[str, ...
         line.close()
         raise
     firmware = line.firmware if isinstance(line, (HostLine, QemuLine)) else None
-    return LinkChannel(link, lambda: connect(line, log, patience_s), bool(firmware and firmware.emulated), firmware and firmware.plan)
+    return LinkChannel(
+        link,
+        lambda: connect(line, log, patience_s),
+        bool(firmware and firmware.emulated),
+        firmware and firmware.plan,
+    )
 
 
 def connect(line: Line, log: Log = silent, patience_s: float | None = None) -> Link:
@@ -174,7 +212,12 @@ def connect(line: Line, log: Log = silent, patience_s: float | None = None) -> L
     booting = BOOTING.search(link.counts.text)
     if opened is None and not local and booting and not LOADER.search(link.counts.text):
         opened = link.open(BOOT_S - OPEN_S)
-    if opened is None and isinstance(line, SerialLine) and not booting and not LOADER.search(link.counts.text):
+    if (
+        opened is None
+        and isinstance(line, SerialLine)
+        and not booting
+        and not LOADER.search(link.counts.text)
+    ):
         opened = _other_speed(link, line)
     if opened is not None and opened.version == VERSION:
         return link
@@ -200,12 +243,17 @@ def _other_speed(link: Link, line: SerialLine) -> Opened | None:
             return opened
         *_, (_, payload) = LinkChannel(link).exchange(BY_NAME["baud"].pack(asked))
         if BY_NAME["result"].unpack(payload)[0]["status"]:
-            raise DeviceError(f"{line.name}: the board speaks {speed} baud, not {asked}.", f"Add --baud {speed}.")
+            raise DeviceError(
+                f"{line.name}: the board speaks {speed} baud, not {asked}.", f"Add --baud {speed}."
+            )
         link.settle(SETTLE_S)
         line.set_baud(asked)
         opened = link.open(FOLLOW_S)
         if opened is None:
-            raise DeviceError(f"{line.name}: the board speaks {speed} baud, and {asked} does not work on this line.", f"Add --baud {speed}.")
+            raise DeviceError(
+                f"{line.name}: the board speaks {speed} baud, and {asked} does not work on this line.",
+                f"Add --baud {speed}.",
+            )
         return opened
     line.set_baud(asked)
     return None
@@ -214,25 +262,40 @@ def _other_speed(link: Link, line: SerialLine) -> Opened | None:
 def _diagnosis(link: Link) -> DeviceError:
     name, counts, line = link.line.name, link.counts, link.line
     if link.opened:
-        return DeviceError(f"{name}: the firmware speaks version {link.opened.version} of the protocol, this program version {VERSION}.",
-                           "Generate, build and flash the firmware again with this version of bitmar-tiny.")
+        return DeviceError(
+            f"{name}: the firmware speaks version {link.opened.version} of the protocol, this program version {VERSION}.",
+            "Generate, build and flash the firmware again with this version of bitmar-tiny.",
+        )
     if LOADER.search(counts.text):
         return _in_loader(name)
     if CRASHED.search(counts.text):
-        return DeviceError(f"{name}: the firmware crashed while it started: {_last_line(counts.text)}.", "Flash model and program of one project again.")
+        return DeviceError(
+            f"{name}: the firmware crashed while it started: {_last_line(counts.text)}.",
+            "Flash model and program of one project again.",
+        )
     if isinstance(line, SerialLine) and _rom_answers(line):
         return _in_loader(name)
     if counts.text.strip() and len(counts.text) > counts.damaged:
-        return DeviceError(f"{name}: something prints text there, but no firmware of bitmar-tiny answers: {_last_line(counts.text)}.",
-                           "Flash it: bitmar-tiny flash, or the project's own way.")
+        return DeviceError(
+            f"{name}: something prints text there, but no firmware of bitmar-tiny answers: {_last_line(counts.text)}.",
+            "Flash it: bitmar-tiny flash, or the project's own way.",
+        )
     if counts.damaged or counts.bytes_in:
-        return DeviceError(f"{name}: {counts.bytes_in} bytes came back, but no whole frame: the speed is wrong or the line is bad.",
-                           "Try another --baud, a shorter cable, a common ground.")
-    return DeviceError(f"{name}: nothing answers.", "Check that the board has power and that its firmware is flashed; reset it; try another cable.")
+        return DeviceError(
+            f"{name}: {counts.bytes_in} bytes came back, but no whole frame: the speed is wrong or the line is bad.",
+            "Try another --baud, a shorter cable, a common ground.",
+        )
+    return DeviceError(
+        f"{name}: nothing answers.",
+        "Check that the board has power and that its firmware is flashed; reset it; try another cable.",
+    )
 
 
 def _in_loader(name: str) -> DeviceError:
-    return DeviceError(f"{name}: the board waits in its boot loader.", "Press RESET (with BOOT released), then run the command again.")
+    return DeviceError(
+        f"{name}: the board waits in its boot loader.",
+        "Press RESET (with BOOT released), then run the command again.",
+    )
 
 
 def _rom_answers(line: SerialLine) -> bool:

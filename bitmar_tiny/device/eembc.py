@@ -18,8 +18,14 @@ MOST = 256
 LABELS = "y_labels.csv"
 
 
-def input_bytes(cfg: ModelConfig, picture: np.ndarray | None = None, prompt: Sequence[int] = (), *, classes: Sequence[int] = (),
-                tokens: int = 0) -> bytes:
+def input_bytes(
+    cfg: ModelConfig,
+    picture: np.ndarray | None = None,
+    prompt: Sequence[int] = (),
+    *,
+    classes: Sequence[int] = (),
+    tokens: int = 0,
+) -> bytes:
     """One input: what one inference of a model of shape ``cfg`` does. ``DataError`` names what does not fit.
 
     ``picture``: uint8 patches [cfg.image_inputs, 768]. After it and the ``prompt`` the model writes ``tokens`` tokens, or chooses
@@ -34,9 +40,15 @@ def input_bytes(cfg: ModelConfig, picture: np.ndarray | None = None, prompt: Seq
     if bool(classes) == bool(tokens) or len(classes) == 1 or not 0 <= tokens <= MOST:
         raise DataError(f"An input asks for 1 to {MOST} tokens, or for a choice among 2 to {MOST} classes.")
     if picture is not None and (picture.dtype != np.uint8 or picture.shape != (cfg.image_inputs, 768)):
-        raise DataError(f"The picture is {picture.dtype.name}{list(picture.shape)}, the model takes uint8[{cfg.image_inputs}, 768].")
+        raise DataError(
+            f"The picture is {picture.dtype.name}{list(picture.shape)}, the model takes uint8[{cfg.image_inputs}, 768]."
+        )
     header = HEADER.pack(MAGIC, VERSION, picture is not None, len(prompt), len(classes), tokens, 0)
-    return header + (b"" if picture is None else picture.tobytes()) + np.array([*prompt, *classes], "<u4").tobytes()
+    return (
+        header
+        + (b"" if picture is None else picture.tobytes())
+        + np.array([*prompt, *classes], "<u4").tobytes()
+    )
 
 
 def write_dataset(folder: Path, items: Iterable[tuple[str, bytes, int, int]]) -> Path:

@@ -18,7 +18,7 @@ from codegen.build import install_hint
 from ..errors import DeviceError, ToolError
 from .lines import FdLine, end_with_parent
 
-START_S = 10.0                           # for QEMU to name its terminal
+START_S = 10.0  # for QEMU to name its terminal
 TERMINAL = re.compile(rb"char device redirected to (\S+)")
 OPTIONS = ["-display", "none", "-monitor", "none", "-parallel", "none", "-serial", "pty"]
 
@@ -28,9 +28,18 @@ class EmulatorLine(FdLine):
 
     def __init__(self, board: Board, program: Path, name: str) -> None:
         if shutil.which(board.emulator[0]) is None:
-            raise ToolError(f"The emulator '{board.emulator[0]}' for board {board.name} was not found.", f"Install it: {install_hint(board.emulator_package)}.")
-        self.process = subprocess.Popen([*board.emulator, *OPTIONS, "-kernel", str(program)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                        stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=end_with_parent)
+            raise ToolError(
+                f"The emulator '{board.emulator[0]}' for board {board.name} was not found.",
+                f"Install it: {install_hint(board.emulator_package)}.",
+            )
+        self.process = subprocess.Popen(
+            [*board.emulator, *OPTIONS, "-kernel", str(program)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=end_with_parent,
+        )
         try:
             fd = os.open(self._terminal(board), os.O_RDWR | os.O_NOCTTY)
         except BaseException:
@@ -54,7 +63,10 @@ class EmulatorLine(FdLine):
             if not piece:
                 break
         words = said.decode(errors="replace").strip().splitlines()
-        raise DeviceError(f"{board.name}: the emulator did not start{': ' + words[-1] if words else ''}.", f"Run it by hand: {' '.join(board.emulator)}.")
+        raise DeviceError(
+            f"{board.name}: the emulator did not start{': ' + words[-1] if words else ''}.",
+            f"Run it by hand: {' '.join(board.emulator)}.",
+        )
 
     def _end(self) -> None:
         try:

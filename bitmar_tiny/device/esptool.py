@@ -10,35 +10,57 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable
 
 from ..errors import DeviceError, ToolError
 from .lines import end_with_parent
 from .record import Playback, Record
 
-CONNECT_S = 40.0            # reset, sync, upload of esptool's helper program
-IDLE_S = 30.0               # without a line of output
+CONNECT_S = 40.0  # reset, sync, upload of esptool's helper program
+IDLE_S = 30.0  # without a line of output
 CONNECT_ATTEMPTS = 3
 
-LOST = (r"chip stopped responding|serial exception error|Lost connection|device disconnected|Input/output error|Errno 5\b|Write timeout|The chip stopped",
-        "the connection was lost in the middle", "Check cable and power, then run the command again.")
+LOST = (
+    r"chip stopped responding|serial exception error|Lost connection|device disconnected|Input/output error|Errno 5\b|Write timeout|The chip stopped",
+    "the connection was lost in the middle",
+    "Check cable and power, then run the command again.",
+)
 #: What esptool prints -> what it means, and what to do. The first that matches counts.
 WORDS: tuple[tuple[str, str, str], ...] = (
-    (r"No such file or directory|could not open port .*FileNotFound|does(n't| not) exist.*\(\[Errno 2\]", "there is no such port",
-     "Plug the board in; 'bitmar-tiny ports' shows what is there."),
+    (
+        r"No such file or directory|could not open port .*FileNotFound|does(n't| not) exist.*\(\[Errno 2\]",
+        "there is no such port",
+        "Plug the board in; 'bitmar-tiny ports' shows what is there.",
+    ),
     (r"Permission denied|Errno 13", "you may not use the port", "'bitmar-tiny ports' says what to do."),
-    (r"Resource busy|Device or resource busy|Errno 16|Could not exclusively lock|Resource temporarily unavailable",
-     "another program uses the port", "Close the serial monitor; 'bitmar-tiny ports' names it."),
-    (r"This chip is ([\w-]+), not ([\w-]+)", r"the chip is a {1}, the board profile is for a {2}", "Choose the board with --board."),
+    (
+        r"Resource busy|Device or resource busy|Errno 16|Could not exclusively lock|Resource temporarily unavailable",
+        "another program uses the port",
+        "Close the serial monitor; 'bitmar-tiny ports' names it.",
+    ),
+    (
+        r"This chip is ([\w-]+), not ([\w-]+)",
+        r"the chip is a {1}, the board profile is for a {2}",
+        "Choose the board with --board.",
+    ),
     LOST,
-    (r"No serial data received|Wrong boot mode|Failed to connect|Invalid head of packet|Timed out waiting for packet",
-     "the chip does not answer as a boot loader",
-     "Hold BOOT, press RESET, release BOOT, and run the command again; check that the cable carries data."),
-    (r"MD5 of file does not match|Verification failed|digest mismatch|verify failed", "the flash does not hold what was written",
-     "Run the command again at a lower speed, --baud 115200 for example; if it stays, the flash chip is worn or its supply weak."),
-    (r"Image hash mismatch|does not fit|larger than|exceeds", "a piece does not fit the flash", "Check the flash size of the board profile."),
+    (
+        r"No serial data received|Wrong boot mode|Failed to connect|Invalid head of packet|Timed out waiting for packet",
+        "the chip does not answer as a boot loader",
+        "Hold BOOT, press RESET, release BOOT, and run the command again; check that the cable carries data.",
+    ),
+    (
+        r"MD5 of file does not match|Verification failed|digest mismatch|verify failed",
+        "the flash does not hold what was written",
+        "Run the command again at a lower speed, --baud 115200 for example; if it stays, the flash chip is worn or its supply weak.",
+    ),
+    (
+        r"Image hash mismatch|does not fit|larger than|exceeds",
+        "a piece does not fit the flash",
+        "Check the flash size of the board profile.",
+    ),
 )
 UNKNOWN = ("esptool failed", "Its own words are in the log.")
 
@@ -63,8 +85,14 @@ def need_esptool() -> None:
         raise ToolError("esptool is not installed.", "Install it: pip install 'bitmar-tiny[device]'.")
 
 
-def run(port: Port, arguments: list[str], limit_s: float, *, last: bool = False,
-        progress: Callable[[float], None] = lambda share: None) -> str:
+def run(
+    port: Port,
+    arguments: list[str],
+    limit_s: float,
+    *,
+    last: bool = False,
+    progress: Callable[[float], None] = lambda share: None,
+) -> str:
     """Run one command of esptool and return its output. ``DeviceError`` in words; nothing is left running.
 
     ``limit_s``: seconds for the work itself. ``last``: start the program afterwards instead of staying in the boot loader.
@@ -80,21 +108,46 @@ def run(port: Port, arguments: list[str], limit_s: float, *, last: bool = False,
     return port.record.act("said", lambda: _run(port, arguments, limit_s, last, progress))
 
 
-def _run(port: Port, arguments: list[str], limit_s: float, last: bool, progress: Callable[[float], None]) -> str:
-    command = [sys.executable, "-m", "esptool", "--chip", port.chip, "--port", port.name, "--baud", str(port.baud),
-               "--before", port.reset, "--after", "hard-reset" if last and port.reset != "no-reset" else "no-reset",
-               "--connect-attempts", str(CONNECT_ATTEMPTS), *arguments]
+def _run(
+    port: Port, arguments: list[str], limit_s: float, last: bool, progress: Callable[[float], None]
+) -> str:
+    command = [
+        sys.executable,
+        "-m",
+        "esptool",
+        "--chip",
+        port.chip,
+        "--port",
+        port.name,
+        "--baud",
+        str(port.baud),
+        "--before",
+        port.reset,
+        "--after",
+        "hard-reset" if last and port.reset != "no-reset" else "no-reset",
+        "--connect-attempts",
+        str(CONNECT_ATTEMPTS),
+        *arguments,
+    ]
     with open(port.log, "ab") as log:
         log.write(f"$ esptool {' '.join(command[3:])}\n".encode())
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                   start_new_session=True, preexec_fn=end_with_parent)
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=end_with_parent,
+        )
         try:
             text = _follow(process, log, CONNECT_S + limit_s, progress)
         finally:
             _end(process)
     if text is None:
-        raise DeviceError(f"{port.name}: no answer for too long, esptool was stopped.",
-                          f"Unplug the board, plug it in and run the command again; the log is {port.log}.")
+        raise DeviceError(
+            f"{port.name}: no answer for too long, esptool was stopped.",
+            f"Unplug the board, plug it in and run the command again; the log is {port.log}.",
+        )
     if process.returncode:
         raise words_for(text, port)
     return text
@@ -133,7 +186,7 @@ def words_for(text: str, port: Port) -> DeviceError:
     """The error that esptool's output stands for. A port that is gone was there when the command began (``ports.check``)."""
     if port.name.startswith("/") and not Path(port.name).exists():
         return DeviceError(f"{port.name}: {LOST[1]}.", LOST[2])
-    errors = text[max(text.lower().find("error"), 0):]
+    errors = text[max(text.lower().find("error"), 0) :]
     for pattern, meaning, hint in WORDS:
         found = re.search(pattern, errors)
         if found:

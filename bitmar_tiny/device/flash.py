@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 from codegen.boards import Board, Flash
 
@@ -12,15 +13,20 @@ from .esptool import Port, need_esptool, run
 from .pieces import Piece
 from .ports import check
 
-VERIFY_BYTES_PER_S = 200_000            # the chip hashes its own flash; a slow one
+VERIFY_BYTES_PER_S = 200_000  # the chip hashes its own flash; a slow one
 WRITE_MARGIN_S, VERIFY_MARGIN_S = 60.0, 20.0
-WRITE_SLOWNESS = 4.0                    # of the line's own rate: erasing, retries
+WRITE_SLOWNESS = 4.0  # of the line's own rate: erasing, retries
 
 Report = Callable[[Piece, str, float], None]
 
 
-def write(pieces: list[Piece], board: Board, port: Port, verify: bool = True,
-          report: Report = lambda piece, state, share: None) -> list[dict[str, Any]]:
+def write(
+    pieces: list[Piece],
+    board: Board,
+    port: Port,
+    verify: bool = True,
+    report: Report = lambda piece, state, share: None,
+) -> list[dict[str, Any]]:
     """Write what is not there yet; returns a record for every piece, with ``state`` ``written`` or ``already there``.
 
     ``DeviceError`` says what went wrong, what is on the board now, and that the command can be run again.
@@ -33,9 +39,11 @@ def write(pieces: list[Piece], board: Board, port: Port, verify: bool = True,
             done.append(_one(piece, port, verify, report, last=i == len(pieces) - 1))
     except DeviceError as error:
         there = ", ".join(d["name"] for d in done) or "nothing of this project that is known to be whole"
-        rest = ", ".join(p.name for p in pieces[len(done):])
-        raise DeviceError(error.message, f"{error.hint} On the board now: {there}; not yet: {rest}.") from None
-    if done and done[-1]["state"] == "already there":       # so the last call was not one that starts the program
+        rest = ", ".join(p.name for p in pieces[len(done) :])
+        raise DeviceError(
+            error.message, f"{error.hint} On the board now: {there}; not yet: {rest}."
+        ) from None
+    if done and done[-1]["state"] == "already there":  # so the last call was not one that starts the program
         _start(port)
     return done
 
@@ -57,8 +65,10 @@ def _check_chip(flash: Flash, port: Port) -> None:
     found = re.search(r"Detected flash size:\s*(\d+)\s*([KM])B", text)
     size = int(found[1]) << (20 if found[2] == "M" else 10) if found else None
     if size is not None and size < flash.size:
-        raise DeviceError(f"{port.name}: the chip has {size >> 20} MB of flash, the board profile says {flash.size >> 20} MB.",
-                          "Choose the board that you have with --board.")
+        raise DeviceError(
+            f"{port.name}: the chip has {size >> 20} MB of flash, the board profile says {flash.size >> 20} MB.",
+            "Choose the board that you have with --board.",
+        )
 
 
 def _start(port: Port) -> None:
@@ -72,8 +82,13 @@ def _one(piece: Piece, port: Port, verify: bool, report: Report, last: bool) -> 
         return piece.as_dict() | {"state": "already there"}
     limit = WRITE_MARGIN_S + WRITE_SLOWNESS * piece.seconds(port.baud)
     report(piece, "writing", 0.0)
-    run(port, ["write-flash", f"{piece.offset:#x}", str(piece.path)], limit, last=last and not verify,
-        progress=lambda share: report(piece, "writing", share))
+    run(
+        port,
+        ["write-flash", f"{piece.offset:#x}", str(piece.path)],
+        limit,
+        last=last and not verify,
+        progress=lambda share: report(piece, "writing", share),
+    )
     if verify:
         report(piece, "verifying", 1.0)
         run(port, ["verify-flash", f"{piece.offset:#x}", str(piece.path)], _verify_s(piece), last=last)

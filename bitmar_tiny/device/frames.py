@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Iterator
 
 from cobs import cobs
 
 from .protocol import FRAMES
 
-OPEN, OPENED, DATA, CLOSED, AGAIN = (FRAMES[name][0] for name in ("open", "opened", "data", "closed", "again"))
+OPEN, OPENED, DATA, CLOSED, AGAIN = (
+    FRAMES[name][0] for name in ("open", "opened", "data", "closed", "again")
+)
 HEADER = struct.Struct("<BHHHH")
 OVERHEAD = HEADER.size + 4
 #: Longer chunks without a zero byte are cut: logs, or noise.
@@ -30,7 +32,12 @@ class Frame:
     payload: bytes = b""
 
     def encode(self) -> bytes:
-        plain = HEADER.pack(self.kind, self.session, self.offset & 0xFFFF, self.acknowledged & 0xFFFF, len(self.payload)) + self.payload
+        plain = (
+            HEADER.pack(
+                self.kind, self.session, self.offset & 0xFFFF, self.acknowledged & 0xFFFF, len(self.payload)
+            )
+            + self.payload
+        )
         return b"\0" + cobs.encode(plain + struct.pack("<I", zlib.crc32(plain))) + b"\0"
 
 
@@ -57,7 +64,7 @@ def decode(chunk: bytes) -> Frame | None:
     kind, session, offset, acknowledged, length = HEADER.unpack_from(plain)
     if length != len(plain) - OVERHEAD or plain[-4:] != struct.pack("<I", zlib.crc32(plain[:-4])):
         return None
-    return Frame(kind, session, offset, acknowledged, plain[HEADER.size:-4])
+    return Frame(kind, session, offset, acknowledged, plain[HEADER.size : -4])
 
 
 class Deframer:
@@ -71,8 +78,10 @@ class Deframer:
         *chunks, self._rest = self._rest.split(b"\0")
         for chunk in filter(None, chunks):
             yield decode(bytes(chunk)) or Garbage(bytes(chunk))
-        while len(self._rest) > LONGEST or (self._rest.endswith(b"\n") and Garbage(bytes(self._rest)).is_text):
-            yield Garbage(bytes(self._rest[:LONGEST]))          # a whole line of a log need not wait for a frame
+        while len(self._rest) > LONGEST or (
+            self._rest.endswith(b"\n") and Garbage(bytes(self._rest)).is_text
+        ):
+            yield Garbage(bytes(self._rest[:LONGEST]))  # a whole line of a log need not wait for a frame
             del self._rest[:LONGEST]
 
     def rest(self) -> Iterator[Garbage]:

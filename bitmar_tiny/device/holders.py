@@ -9,15 +9,15 @@ import platform
 import re
 import stat
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterator
 
 #: Unix98 pseudo terminals (Linux, Documentation/admin-guide/devices.txt).
 PTY_MAJORS = range(136, 144)
 #: Where minicom and others leave their process number (Filesystem Hierarchy Standard, /var/lock).
 LOCK_DIRS = ("/run/lock", "/var/lock", "/run/lock/lockdev")
-_PIDFD_GETFD, _TIOCGEXCL = 438, 0x80045440      # the same on these machines
+_PIDFD_GETFD, _TIOCGEXCL = 438, 0x80045440  # the same on these machines
 _KNOWN_NUMBERS = ("x86_64", "aarch64")
 _COMMAND_CHARS = 60
 
@@ -47,8 +47,10 @@ def holders(path: str) -> tuple[list[Holder], int]:
             hidden += 1
             fds = []
         except OSError:
-            continue                                    # it has ended
-        if master is not None and any(link.endswith("/ptmx") and _tty_index(pid, fd) == master for fd, link, _ in fds):
+            continue  # it has ended
+        if master is not None and any(
+            link.endswith("/ptmx") and _tty_index(pid, fd) == master for fd, link, _ in fds
+        ):
             if pid not in locked:
                 continue
         mine = [fd for fd, _, st in fds if _same(st, port)]
@@ -68,11 +70,13 @@ def is_pty(port: os.stat_result) -> bool:
 def program(pid: int) -> str:
     """A process's command, cut to a readable length."""
     try:
-        command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+        command = (
+            Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+        )
         text = command or Path(f"/proc/{pid}/comm").read_text().strip()
     except OSError:
         return "a program that has just ended"
-    return text if len(text) <= _COMMAND_CHARS else text[:_COMMAND_CHARS - 3] + "..."
+    return text if len(text) <= _COMMAND_CHARS else text[: _COMMAND_CHARS - 3] + "..."
 
 
 def _devices(pid: int) -> Iterator[tuple[int, str, os.stat_result]]:
@@ -83,12 +87,16 @@ def _devices(pid: int) -> Iterator[tuple[int, str, os.stat_result]]:
             if link.startswith("/dev/"):
                 yield int(fd), link, os.stat(f"/proc/{pid}/fd/{fd}")
         except OSError:
-            continue                                    # closed since
+            continue  # closed since
 
 
 def _same(st: os.stat_result, port: os.stat_result) -> bool:
     """The same device, maybe by another node; pseudo terminals are numbered in each /dev/pts anew."""
-    return stat.S_ISCHR(st.st_mode) and st.st_rdev == port.st_rdev and (st.st_dev == port.st_dev or not is_pty(port))
+    return (
+        stat.S_ISCHR(st.st_mode)
+        and st.st_rdev == port.st_rdev
+        and (st.st_dev == port.st_dev or not is_pty(port))
+    )
 
 
 def _tty_index(pid: int, fd: int) -> int | None:

@@ -13,16 +13,17 @@ import struct
 import subprocess
 import termios
 import tty
-from typing import Callable, Protocol
+from collections.abc import Callable
+from typing import Protocol
 
 from ..errors import DeviceError
 from .ports import check, explain
 
 GONE = (errno.EIO, errno.ENXIO, errno.ENODEV, errno.EBADF)
-END_S = 2.0                              # for a program to end before it is killed
+END_S = 2.0  # for a program to end before it is killed
 
 
-PR_SET_PDEATHSIG = 1                     # linux/prctl.h
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def end_with_parent() -> None:
@@ -77,7 +78,7 @@ class FdLine:
     def unsent(self) -> int:
         try:
             return struct.unpack("i", fcntl.ioctl(self.fd, termios.TIOCOUTQ, b"\0\0\0\0"))[0]
-        except OSError:                        # the line does not tell
+        except OSError:  # the line does not tell
             return 0
 
     def close(self) -> None:
@@ -87,8 +88,14 @@ class FdLine:
 
     def _gone(self, error: Exception | None) -> DeviceError:
         if error is None or getattr(error, "errno", None) in GONE:
-            return DeviceError(f"{self.name}: the connection was lost in the middle.", "Plug the board in again, and run the command again.")
-        return DeviceError(f"{self.name}: the port failed: {error}.", "Unplug the board, plug it in, and run the command again.")
+            return DeviceError(
+                f"{self.name}: the connection was lost in the middle.",
+                "Plug the board in again, and run the command again.",
+            )
+        return DeviceError(
+            f"{self.name}: the port failed: {error}.",
+            "Unplug the board, plug it in, and run the command again.",
+        )
 
 
 class SerialLine(FdLine):
@@ -104,7 +111,9 @@ class SerialLine(FdLine):
         try:
             self.serial.open()
         except ValueError:
-            raise DeviceError(f"{path}: the port does not know {baud} baud.", "Choose another speed with --baud.") from None
+            raise DeviceError(
+                f"{path}: the port does not know {baud} baud.", "Choose another speed with --baud."
+            ) from None
         except OSError as error:
             raise explain(path, error) from None
         super().__init__(self.serial.fileno(), path)
@@ -133,7 +142,7 @@ class PtyLine(FdLine):
         master, slave = pty.openpty()
         tty.setraw(slave)
         self.other = os.ttyname(slave)
-        self._slave = slave                    # kept open: a master whose slave nobody has open reads as gone
+        self._slave = slave  # kept open: a master whose slave nobody has open reads as gone
         super().__init__(master, f"pty:{self.other}")
 
     def close(self) -> None:
@@ -152,15 +161,23 @@ class ProgramLine(PtyLine):
         self._start()
 
     def _start(self) -> None:
-        self.process = subprocess.Popen(self._command(self.other), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                        stderr=subprocess.PIPE, start_new_session=True, preexec_fn=end_with_parent)
+        self.process = subprocess.Popen(
+            self._command(self.other),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            preexec_fn=end_with_parent,
+        )
 
     def read(self, wait_s: float, writable: bool = False) -> bytes:
         data = super().read(wait_s, writable)
         if not data and self.process.poll() is not None:
             words = self.process.stderr.read().decode(errors="replace").strip().splitlines()
-            raise DeviceError(f"{self.name}: the program ended with status {self.process.returncode}{': ' + words[-1] if words else ''}.",
-                              "Run 'bitmar-tiny doctor' if that is no fault of the model.")
+            raise DeviceError(
+                f"{self.name}: the program ended with status {self.process.returncode}{': ' + words[-1] if words else ''}.",
+                "Run 'bitmar-tiny doctor' if that is no fault of the model.",
+            )
         return data
 
     def restart(self) -> None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import secrets
 import struct
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Callable
 
 from ..errors import DeviceError
 from .frames import AGAIN, CLOSED, DATA, OPEN, OPENED, Deframer, Frame, Garbage
@@ -17,13 +17,15 @@ from .lines import Line
 from .protocol import VERSION
 
 OPEN_EVERY_S = 0.05
-WAIT_S, WAIT_MOST_S = 0.05, 0.4          # for an acknowledgement, beside four round trips
-HASTE_S = 0.004                          # between two repetitions because of a gap, and two answers to garbage
-PATIENCE_S = 4.0                         # without progress of what was sent, or without a sign of life: the line or the board is gone
-ASK_S = 1.0                              # of silence, before the board is asked for a sign of life
-STUCK_S = 600.0                          # it lives, but does not answer
-LEAST = 16                               # smallest segment
-ACKNOWLEDGE = 1024                       # bytes received before they are acknowledged, at most
+WAIT_S, WAIT_MOST_S = 0.05, 0.4  # for an acknowledgement, beside four round trips
+HASTE_S = 0.004  # between two repetitions because of a gap, and two answers to garbage
+PATIENCE_S = (
+    4.0  # without progress of what was sent, or without a sign of life: the line or the board is gone
+)
+ASK_S = 1.0  # of silence, before the board is asked for a sign of life
+STUCK_S = 600.0  # it lives, but does not answer
+LEAST = 16  # smallest segment
+ACKNOWLEDGE = 1024  # bytes received before they are acknowledged, at most
 OPENED_LAYOUT = struct.Struct("<BHHI")
 
 
@@ -61,13 +63,15 @@ class Link:
     """A session on ``line``. ``log`` gets lines of text that the board prints beside the frames; ``patience_s``: how long the
     board may compute, or the line be silent. What failed once fails again at once."""
 
-    def __init__(self, line: Line, log: Callable[[str], None] = lambda text: None, patience_s: float = PATIENCE_S) -> None:
+    def __init__(
+        self, line: Line, log: Callable[[str], None] = lambda text: None, patience_s: float = PATIENCE_S
+    ) -> None:
         self.line, self.log, self.patience_s, self.counts = line, log, patience_s, Counts()
         self.opened: Opened | None = None
         self._failed: DeviceError | None = None
         self.session = 0
         self._deframer, self._tail = Deframer(), bytearray()
-        self._wire = bytearray()              # encoded, not yet taken by the operating system
+        self._wire = bytearray()  # encoded, not yet taken by the operating system
 
     # -- sessions ----------------------------------------------------------------------------------
 
@@ -75,14 +79,14 @@ class Link:
         """Begin a session; None if no firmware of this protocol answers in time. Another version is answered, but not opened."""
         self.session = secrets.randbelow(0xFFFF) + 1
         self.opened = self._failed = None
-        self._out, self._head, self._sent = bytearray(), 0, 0     # of the stream: from its byte _head on
+        self._out, self._head, self._sent = bytearray(), 0, 0  # of the stream: from its byte _head on
         self._in, self._received, self._acknowledged = bytearray(), 0, 0
         self._segment, self._clean = 1024, 0
         self._wait, self._round = WAIT_S, 0.0
         self._timed: tuple[int, float] | None = None
         self._since = self._progress = self._answered = self._heard = self._asked = time.monotonic()
         self._again, self._repeated = False, self._since
-        self._owes: int | None = None         # kind of the frame that the device should get soon
+        self._owes: int | None = None  # kind of the frame that the device should get soon
         until = time.monotonic() + limit_s
         while self.opened is None and time.monotonic() < until:
             self._transmit(Frame(OPEN, self.session, payload=bytes([VERSION])).encode())
@@ -99,7 +103,7 @@ class Link:
             if self.opened:
                 self._transmit(Frame(CLOSED, self.session).encode())
         except DeviceError:
-            pass                                 # the line is gone, and the session with it
+            pass  # the line is gone, and the session with it
         self.line.close()
 
     # -- streams -----------------------------------------------------------------------------------
@@ -146,7 +150,7 @@ class Link:
         if self._failed:
             raise self._failed
         if self._received != self._acknowledged:
-            self._receive(0.0)                  # more may be there already, and one acknowledgement do for it
+            self._receive(0.0)  # more may be there already, and one acknowledgement do for it
             if self._received != self._acknowledged:
                 self._acknowledge()
         else:
@@ -186,8 +190,12 @@ class Link:
         if frame.kind == OPENED and self.opened is None and len(frame.payload) >= OPENED_LAYOUT.size:
             self.opened = Opened(*OPENED_LAYOUT.unpack_from(frame.payload))
         elif frame.kind == CLOSED and self.opened:
-            raise self._fail(SessionLost(f"{self.line.name}: the board lost the session: it restarted, or another program spoke to it.",
-                                         "Run the command again; check its supply if that happens often."))
+            raise self._fail(
+                SessionLost(
+                    f"{self.line.name}: the board lost the session: it restarted, or another program spoke to it.",
+                    "Run the command again; check its supply if that happens often.",
+                )
+            )
         elif frame.kind in (DATA, AGAIN) and self.opened:
             self._take_acknowledgement(frame)
             self._take_data(frame)
@@ -197,8 +205,12 @@ class Link:
     def _take_acknowledgement(self, frame: Frame) -> None:
         more, now = (frame.acknowledged - self._head) & 0xFFFF, time.monotonic()
         if more == 0 or more > len(self._out):
-            if not frame.payload and self._sent != self._head and now - self._since >= HASTE_S + 2 * self._round:
-                self._again = True            # it has had the time to arrive, and did not
+            if (
+                not frame.payload
+                and self._sent != self._head
+                and now - self._since >= HASTE_S + 2 * self._round
+            ):
+                self._again = True  # it has had the time to arrive, and did not
             return
         del self._out[:more]
         self._head += more
@@ -218,9 +230,9 @@ class Link:
             return
         known = (self._received - frame.offset) & 0xFFFF
         if known > 0x7FFF:
-            self._owes = AGAIN                # something before it is missing
+            self._owes = AGAIN  # something before it is missing
         elif known >= len(frame.payload):
-            self._owes = self._owes or DATA   # the device does not know that it arrived
+            self._owes = self._owes or DATA  # the device does not know that it arrived
         else:
             self._in += frame.payload[known:]
             self._received += len(frame.payload) - known
@@ -245,7 +257,7 @@ class Link:
         if self._out and now - self._progress > self.patience_s:
             raise self._fail(self._stalled(now - self._progress))
         if self._wire or self.line.unsent():
-            self._since = now                  # it is not on its way yet: a slow line must not be filled with repetitions
+            self._since = now  # it is not on its way yet: a slow line must not be filled with repetitions
         elif self._sent != self._head and now - self._since >= self._wait:
             self._repeat()
             self._wait = min(2 * self._wait, WAIT_MOST_S)
@@ -253,7 +265,7 @@ class Link:
             self._repeat()
         while self._sent < self._head + min(len(self._out), self.opened.room):
             at = self._sent - self._head
-            piece = bytes(self._out[at:min(at + self._segment, self.opened.room)])
+            piece = bytes(self._out[at : min(at + self._segment, self.opened.room)])
             if self._sent == self._head:
                 self._since = now
             self._transmit(self._frame(self._sent, piece))
@@ -279,7 +291,7 @@ class Link:
 
     def _flush(self) -> None:
         if self._wire:
-            del self._wire[:self.line.write(bytes(self._wire))]
+            del self._wire[: self.line.write(bytes(self._wire))]
 
     def _fail(self, error: DeviceError) -> DeviceError:
         self._failed = error
@@ -287,7 +299,11 @@ class Link:
 
     def _stalled(self, seconds: float) -> DeviceError:
         if self.counts.noise() > 0.05:
-            return DeviceError(f"{self.line.name}: the line is too bad to work over: {self.counts.noise():.0%} of what came was damaged.",
-                               "Use a shorter cable or a lower speed with --baud; check the ground wire.")
-        return DeviceError(f"{self.line.name}: the board stopped answering: nothing came for {seconds:.0f} s.",
-                           "Check cable and power, reset it, and run the command again; if it computes for longer, name a longer --timeout.")
+            return DeviceError(
+                f"{self.line.name}: the line is too bad to work over: {self.counts.noise():.0%} of what came was damaged.",
+                "Use a shorter cable or a lower speed with --baud; check the ground wire.",
+            )
+        return DeviceError(
+            f"{self.line.name}: the board stopped answering: nothing came for {seconds:.0f} s.",
+            "Check cable and power, reset it, and run the command again; if it computes for longer, name a longer --timeout.",
+        )

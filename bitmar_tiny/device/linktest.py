@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any, Callable
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from .channel import LinkChannel
 from .protocol import pattern
 
 ROUND_TRIPS = 50
-BITS_PER_BYTE = 10                       # start, eight, stop
+BITS_PER_BYTE = 10  # start, eight, stop
 
 
 @dataclass(frozen=True)
@@ -49,10 +50,22 @@ def run(board: Board, size: int, progress: Callable[[str], None] = lambda what: 
     progress("to the board")
     up, wrong = _timed(board, lambda: board.sink(data))
     after, ours_after = board.counters(), _ours(board)
-    wrong += int((np.frombuffer(got, np.uint8) != np.frombuffer(data, np.uint8)).sum()) if len(got) == size else size
+    wrong += (
+        int((np.frombuffer(got, np.uint8) != np.frombuffer(data, np.uint8)).sum())
+        if len(got) == size
+        else size
+    )
     spread = [1e3 * float(np.quantile(trips, q)) for q in (0, 0.5, 0.95)]
-    return LineTest(ours["baud"], size, size / down, size / up, tuple(spread), wrong, *(
-        after[k] - before[k] + ours_after[k] - ours[k] for k in ("damaged", "resent")), after["lost"] - before["lost"])
+    return LineTest(
+        ours["baud"],
+        size,
+        size / down,
+        size / up,
+        tuple(spread),
+        wrong,
+        *(after[k] - before[k] + ours_after[k] - ours[k] for k in ("damaged", "resent")),
+        after["lost"] - before["lost"],
+    )
 
 
 def change_speed(board: Board, baud: int) -> None:
@@ -77,8 +90,13 @@ def control_lines(board: Board) -> dict[str, str]:
 
 def _ours(board: Board) -> dict[str, int | None]:
     """Counters of this end, and the speed of the line, if it has one."""
-    return board.channel.observe(lambda live: {"baud": getattr(live.link.line, "baud", None), "damaged": live.link.counts.damaged,
-                                               "resent": live.link.counts.resent})
+    return board.channel.observe(
+        lambda live: {
+            "baud": getattr(live.link.line, "baud", None),
+            "damaged": live.link.counts.damaged,
+            "resent": live.link.counts.resent,
+        }
+    )
 
 
 def _timed(board: Board, call: Callable[[], Any]) -> tuple[float, Any]:

@@ -21,7 +21,7 @@ SECTOR = 4096
 #: Written by ESP-IDF's build: what to flash, where, and how (esp-idf, components/esptool_py/flasher_args.json.in).
 FLASHER_ARGS = "build/flasher_args.json"
 MODEL, APP = "model", "app"
-BITS_PER_BYTE = 10                                  # on a serial line: start, eight data bits, stop
+BITS_PER_BYTE = 10  # on a serial line: start, eight data bits, stop
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,14 @@ class Piece:
         return len(self.data) * BITS_PER_BYTE / baud
 
     def as_dict(self) -> dict[str, Any]:
-        return {"name": self.name, "part": self.part, "file": str(self.path), "offset": self.offset, "bytes": len(self.data),
-                "sha256": self.sha256}
+        return {
+            "name": self.name,
+            "part": self.part,
+            "file": str(self.path),
+            "offset": self.offset,
+            "bytes": len(self.data),
+            "sha256": self.sha256,
+        }
 
 
 def read_manifest(project: Path) -> dict[str, Any]:
@@ -58,7 +64,9 @@ def read_manifest(project: Path) -> dict[str, Any]:
         manifest = json.loads((project / MANIFEST).read_text())
         return {key: manifest[key] for key in ("board", "model", "model_sha256", "kernels", "head_bits")}
     except (OSError, ValueError, KeyError, TypeError):
-        raise ConfigError(f"{project}: not a generated project.", "Make one with 'bitmar-tiny codegen --board BOARD'.") from None
+        raise ConfigError(
+            f"{project}: not a generated project.", "Make one with 'bitmar-tiny codegen --board BOARD'."
+        ) from None
 
 
 def collect(project: Path, board: Board, parts: tuple[str, ...]) -> list[Piece]:
@@ -69,10 +77,16 @@ def collect(project: Path, board: Board, parts: tuple[str, ...]) -> list[Piece]:
     """
     flash = board.flash
     if flash is None:
-        raise ConfigError(f"Board {board.name} has no flash that this command writes.", "Copy its program there, or choose an ESP32 board.")
+        raise ConfigError(
+            f"Board {board.name} has no flash that this command writes.",
+            "Copy its program there, or choose an ESP32 board.",
+        )
     manifest = read_manifest(project)
     if manifest["board"] != board.name:
-        raise ConfigError(f"{project}: was generated for board {manifest['board']}, not for {board.name}.", f"Use --board {manifest['board']}.")
+        raise ConfigError(
+            f"{project}: was generated for board {manifest['board']}, not for {board.name}.",
+            f"Use --board {manifest['board']}.",
+        )
     pieces = []
     if MODEL in parts:
         pieces.append(_model(project, flash, manifest["model_sha256"]))
@@ -94,32 +108,53 @@ def _model(project: Path, flash: Flash, digest: str) -> Piece:
     if data[16:48].hex() != digest:
         raise DataError(f"{path}: holds another model than the project's manifest says.", again)
     if len(data) > partition.size:
-        raise DataError(f"{path}: {len(data)} bytes do not fit partition '{partition.name}' of {partition.size}.")
+        raise DataError(
+            f"{path}: {len(data)} bytes do not fit partition '{partition.name}' of {partition.size}."
+        )
     return Piece("model", MODEL, path, partition.offset, data)
 
 
 def _app(project: Path, flash: Flash, digest: str) -> list[Piece]:
     path = project / FLASHER_ARGS
     if not path.is_file():
-        raise DataError(f"{project}: the program is not built yet.", f"Run 'idf.py build' there first, or flash the model alone with --{MODEL}.")
+        raise DataError(
+            f"{project}: the program is not built yet.",
+            f"Run 'idf.py build' there first, or flash the model alone with --{MODEL}.",
+        )
     try:
         listed = json.loads(path.read_text())
         files = {int(offset, 0): path.parent / name for offset, name in listed["flash_files"].items()}
         chip, app = listed["extra_esptool_args"]["chip"], int(listed["app"]["offset"], 0)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise DataError(f"{path}: not what ESP-IDF's build writes.", "Run 'idf.py build' again.") from None
-    expected = {flash.bootloader: "bootloader", flash.partition_table: "partition table", flash.partition("app").offset: "program"}
+    expected = {
+        flash.bootloader: "bootloader",
+        flash.partition_table: "partition table",
+        flash.partition("app").offset: "program",
+    }
     if chip != flash.chip or app != flash.partition("app").offset:
-        raise DataError(f"{path}: built for {chip} with the program at {app:#x}, the board profile says {flash.chip} and "
-                        f"{flash.partition('app').offset:#x}.", "Run 'idf.py fullclean', then 'idf.py build'.")
-    pieces = [Piece(expected.get(offset, file.name), APP, file, offset, _read(file, "Run 'idf.py build' again."))
-              for offset, file in sorted(files.items()) if file.name != "model.blob"]
+        raise DataError(
+            f"{path}: built for {chip} with the program at {app:#x}, the board profile says {flash.chip} and "
+            f"{flash.partition('app').offset:#x}.",
+            "Run 'idf.py fullclean', then 'idf.py build'.",
+        )
+    pieces = [
+        Piece(expected.get(offset, file.name), APP, file, offset, _read(file, "Run 'idf.py build' again."))
+        for offset, file in sorted(files.items())
+        if file.name != "model.blob"
+    ]
     for offset, name in expected.items():
         if offset not in files:
-            raise DataError(f"{path}: lists nothing for the {name} at {offset:#x}.", "Run 'idf.py fullclean', then 'idf.py build'.")
+            raise DataError(
+                f"{path}: lists nothing for the {name} at {offset:#x}.",
+                "Run 'idf.py fullclean', then 'idf.py build'.",
+            )
     program = next(p for p in pieces if p.offset == app)
     if bytes.fromhex(digest) not in program.data:
-        raise DataError(f"{program.path}: was built for another model than {project / 'model.blob'}.", "Run 'idf.py build' again.")
+        raise DataError(
+            f"{program.path}: was built for another model than {project / 'model.blob'}.",
+            "Run 'idf.py build' again.",
+        )
     return pieces
 
 
@@ -127,13 +162,19 @@ def _check_room(pieces: list[Piece], flash: Flash) -> None:
     ordered = sorted(pieces, key=lambda p: p.offset)
     for piece, following in zip(ordered, ordered[1:]):
         if piece.end > following.offset:
-            raise DataError(f"{piece.path}: reaches {piece.end:#x} and would overwrite the {following.name} at {following.offset:#x}.")
+            raise DataError(
+                f"{piece.path}: reaches {piece.end:#x} and would overwrite the {following.name} at {following.offset:#x}."
+            )
     app = flash.partition("app")
     for piece in ordered:
         if piece.offset == app.offset and len(piece.data) > app.size:
-            raise DataError(f"{piece.path}: {len(piece.data)} bytes do not fit partition '{app.name}' of {app.size}.")
+            raise DataError(
+                f"{piece.path}: {len(piece.data)} bytes do not fit partition '{app.name}' of {app.size}."
+            )
         if piece.end > flash.size:
-            raise DataError(f"{piece.path}: reaches {piece.end:#x}, beyond the {flash.size >> 20} MB of the flash.")
+            raise DataError(
+                f"{piece.path}: reaches {piece.end:#x}, beyond the {flash.size >> 20} MB of the flash."
+            )
 
 
 def _read(path: Path, hint: str) -> bytes:

@@ -46,8 +46,17 @@ KNOWN: dict[tuple[int, int], str] = {
     (0x2E8A, 0x000A): "Raspberry Pi Pico, its own USB",
     (0x2E8A, 0x000C): "Raspberry Pi Debug Probe",
 }
-MAKERS = {0x303A: "Espressif, USB of the chip itself", 0x1366: "SEGGER J-Link", 0x0483: "STMicroelectronics", 0x2341: "Arduino",
-          0x239A: "Adafruit", 0x2E8A: "Raspberry Pi", 0x0403: "FTDI bridge", 0x10C4: "Silicon Labs bridge", 0x1A86: "WCH bridge"}
+MAKERS = {
+    0x303A: "Espressif, USB of the chip itself",
+    0x1366: "SEGGER J-Link",
+    0x0483: "STMicroelectronics",
+    0x2341: "Arduino",
+    0x239A: "Adafruit",
+    0x2E8A: "Raspberry Pi",
+    0x0403: "FTDI bridge",
+    0x10C4: "Silicon Labs bridge",
+    0x1A86: "WCH bridge",
+}
 
 
 @dataclass(frozen=True)
@@ -83,7 +92,9 @@ def find(paths: Iterable[str] = ()) -> list[SerialPort]:
     known, paths = {p.device: p for p in list_ports.comports()}, list(paths)
     for path in paths:
         _check_kind(path)
-    return [_describe(path, known.get(os.path.realpath(path))) for path in paths or sorted({*known, *names()})]
+    return [
+        _describe(path, known.get(os.path.realpath(path))) for path in paths or sorted({*known, *names()})
+    ]
 
 
 def usb_hint(vid: int | None, pid: int | None) -> str:
@@ -96,11 +107,26 @@ def usb_hint(vid: int | None, pid: int | None) -> str:
 def _describe(device: str, known: Any) -> SerialPort:
     users, hidden = holders(device)
     vid, pid = (known.vid, known.pid) if known else (None, None)
-    text = known.description if known else "pseudo terminal" if is_pty(os.stat(device)) else "serial port of the board itself"
+    text = (
+        known.description
+        if known
+        else "pseudo terminal"
+        if is_pty(os.stat(device))
+        else "serial port of the board itself"
+    )
     real = os.path.realpath(device)
     links = sorted(link for pattern in LINKS for link in glob.glob(pattern) if os.path.realpath(link) == real)
-    return SerialPort(device, "" if text == "n/a" else text, "" if vid is None else f"{vid:04x}:{pid:04x}",
-                      (known.serial_number if known else "") or "", usb_hint(vid, pid), links, users, hidden, refusal(device))
+    return SerialPort(
+        device,
+        "" if text == "n/a" else text,
+        "" if vid is None else f"{vid:04x}:{pid:04x}",
+        (known.serial_number if known else "") or "",
+        usb_hint(vid, pid),
+        links,
+        users,
+        hidden,
+        refusal(device),
+    )
 
 
 def check(path: str) -> None:
@@ -121,13 +147,22 @@ def explain(path: str, error: OSError) -> DeviceError:
     except DeviceError as known:
         return known
     if error.errno in (errno.EACCES, errno.EPERM):
-        return DeviceError(f"{path}: you may not use the port.", "Run the command as the user who owns the port.")
+        return DeviceError(
+            f"{path}: you may not use the port.", "Run the command as the user who owns the port."
+        )
     if error.errno in (errno.EBUSY, errno.EAGAIN):
-        return DeviceError(f"{path}: a program of another user uses the port.",
-                           f"'sudo fuser -v {path}' names it; ModemManager is a usual one.")
+        return DeviceError(
+            f"{path}: a program of another user uses the port.",
+            f"'sudo fuser -v {path}' names it; ModemManager is a usual one.",
+        )
     if error.errno in (errno.ENXIO, errno.ENODEV, errno.EIO):
-        return DeviceError(f"{path}: there is no device behind the port.", "Check cable and power, then run the command again.")
-    return DeviceError(f"{path}: cannot be used as a serial port ({(error.strerror or str(error)).lower()}).", LIST)
+        return DeviceError(
+            f"{path}: there is no device behind the port.",
+            "Check cable and power, then run the command again.",
+        )
+    return DeviceError(
+        f"{path}: cannot be used as a serial port ({(error.strerror or str(error)).lower()}).", LIST
+    )
 
 
 def _check_kind(path: str) -> None:
@@ -135,9 +170,13 @@ def _check_kind(path: str) -> None:
         st = os.stat(path)
     except OSError as error:
         if error.errno not in (errno.ENOENT, errno.ENOTDIR):
-            raise DeviceError(f"{path}: cannot be looked at ({(error.strerror or '').lower()}).", LIST) from None
+            raise DeviceError(
+                f"{path}: cannot be looked at ({(error.strerror or '').lower()}).", LIST
+            ) from None
         near = f"/dev/{path}"
-        hint = f"Name it {near}." if os.path.exists(near) and "/" not in path else f"Plug the board in; {LIST}"
+        hint = (
+            f"Name it {near}." if os.path.exists(near) and "/" not in path else f"Plug the board in; {LIST}"
+        )
         raise DeviceError(f"{path}: there is no such port.", hint) from None
     if not (stat.S_ISCHR(st.st_mode) and (is_pty(st) or _is_tty(st))):
         raise DeviceError(f"{path}: not a serial port.", f"Name a device such as /dev/ttyUSB0; {LIST}")
@@ -169,5 +208,7 @@ def refusal(path: str) -> str:
 def _busy(path: str, users: list[Holder]) -> DeviceError:
     first = users[0]
     more = f" and {len(users) - 1} more" if len(users) > 1 else ""
-    return DeviceError(f"{path}: '{first.program}' (process {first.pid}){more} uses the port.",
-                       f"Close it, or end it with: kill {first.pid}.")
+    return DeviceError(
+        f"{path}: '{first.program}' (process {first.pid}){more} uses the port.",
+        f"Close it, or end it with: kill {first.pid}.",
+    )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Callable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -15,14 +16,27 @@ from .protocol import PARTS
 
 #: Steps are taken in many short streams: the first ones of a run tell little about the next.
 TOKENS, ROUNDS, EPISODES = 32, 12, 5
-WHERE, WHOLE, OFF = 1, 2, 0              # of a step is measured: where its time goes, only all of it, nothing
+WHERE, WHOLE, OFF = 1, 2, 0  # of a step is measured: where its time goes, only all of it, nothing
 #: Counters of a board -> names in a recording.
-STORE = {"reads": "reads", "read_bytes": "bytes", "read_cycles": "stall_cycles", "writes": "writes", "written_bytes": "written_bytes"}
-TEMPERATURE, TOP_K = 1.0, 40             # so that a model does not end its text at once
+STORE = {
+    "reads": "reads",
+    "read_bytes": "bytes",
+    "read_cycles": "stall_cycles",
+    "writes": "writes",
+    "written_bytes": "written_bytes",
+}
+TEMPERATURE, TOP_K = 1.0, 40  # so that a model does not end its text at once
 
 
-def record(board: Board, tokens: int = TOKENS, rounds: int = ROUNDS, *, label: str, plan: dict[str, Any] | None = None,
-           progress: Callable[[int], None] = lambda round: None) -> tuple[Recording, float | None]:
+def record(
+    board: Board,
+    tokens: int = TOKENS,
+    rounds: int = ROUNDS,
+    *,
+    label: str,
+    plan: dict[str, Any] | None = None,
+    progress: Callable[[int], None] = lambda round: None,
+) -> tuple[Recording, float | None]:
     """Profile ``rounds`` streams of ``tokens`` prefilled and as many decoded tokens.
 
     Returns the recording, and how many times longer a step was for being measured (medians of decode steps). The memory is
@@ -30,8 +44,10 @@ def record(board: Board, tokens: int = TOKENS, rounds: int = ROUNDS, *, label: s
     """
     who = board.identity
     if "profile" not in who.flags:
-        raise DeviceError(f"{board.name}: this firmware was built without marks, so it cannot say where its time goes.",
-                          "Build it with -DBM_PROFILE (ESP-IDF: BITMAR_PROFILE in menuconfig) and flash it.")
+        raise DeviceError(
+            f"{board.name}: this firmware was built without marks, so it cannot say where its time goes.",
+            "Build it with -DBM_PROFILE (ESP-IDF: BITMAR_PROFILE in menuconfig) and flash it.",
+        )
     rng = np.random.default_rng(0)
     steps: list[StepRecord] = []
     whole: list[int] = []
@@ -45,11 +61,15 @@ def record(board: Board, tokens: int = TOKENS, rounds: int = ROUNDS, *, label: s
     board.profile(OFF)
     decoded = [s.total for s in steps if s.decode]
     overhead = float(np.median(decoded) / np.median(whole)) if decoded and whole else None
-    return _recording(board, steps, tuple(episodes), dict(used) if "store" in who.flags else None, label, plan), overhead
+    return _recording(
+        board, steps, tuple(episodes), dict(used) if "store" in who.flags else None, label, plan
+    ), overhead
 
 
 @contextmanager
-def _counted(board: Board, used: Counter[str], names: tuple[str, ...] = ("reads", "read_bytes", "read_cycles")) -> Iterator[None]:
+def _counted(
+    board: Board, used: Counter[str], names: tuple[str, ...] = ("reads", "read_bytes", "read_cycles")
+) -> Iterator[None]:
     """Add to ``used`` what the board counts meanwhile, under the names of a recording."""
     before = board.counters()
     yield
@@ -84,12 +104,38 @@ def _episodes(board: Board, rng: np.random.Generator, tokens: int, used: Counter
         board.write_memory(memory)
 
 
-def _recording(board: Board, steps: list[StepRecord], episodes: tuple[int, ...], store: dict[str, int] | None, label: str,
-               plan: dict[str, Any] | None) -> Recording:
+def _recording(
+    board: Board,
+    steps: list[StepRecord],
+    episodes: tuple[int, ...],
+    store: dict[str, int] | None,
+    label: str,
+    plan: dict[str, Any] | None,
+) -> Recording:
     who = board.identity
-    identity = {"model": who.model, "model_sha256": who.model_sha256, "board": who.board, "kernels": who.kernels, "build_id": who.build,
-                "compiler": who.compiler, "port": board.name, "when": board.channel.about.when[:10]}
-    return Recording(identity, label, who.cycles_hz, who.sections, PARTS, tuple("decode" if s.decode else "prefill" for s in steps),
-                     np.array([s.start for s in steps], np.uint64), np.array([s.total for s in steps], np.uint64),
-                     np.stack([s.cycles for s in steps]).astype(np.uint64), board.counters()["stack_peak"] or None, who.arenas, store, plan,
-                     episodes)
+    identity = {
+        "model": who.model,
+        "model_sha256": who.model_sha256,
+        "board": who.board,
+        "kernels": who.kernels,
+        "build_id": who.build,
+        "compiler": who.compiler,
+        "port": board.name,
+        "when": board.channel.about.when[:10],
+    }
+    return Recording(
+        identity,
+        label,
+        who.cycles_hz,
+        who.sections,
+        PARTS,
+        tuple("decode" if s.decode else "prefill" for s in steps),
+        np.array([s.start for s in steps], np.uint64),
+        np.array([s.total for s in steps], np.uint64),
+        np.stack([s.cycles for s in steps]).astype(np.uint64),
+        board.counters()["stack_peak"] or None,
+        who.arenas,
+        store,
+        plan,
+        episodes,
+    )

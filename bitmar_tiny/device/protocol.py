@@ -15,11 +15,17 @@ VERSION = 1
 #: Frames (bm_link.h): name -> (number, what it is).
 FRAMES = {
     "open": (1, "host: begin the session with this number; payload: version u8"),
-    "opened": (2, "device: payload: version u8, bytes that it takes before it acknowledges u16, largest payload u16, milliseconds "
-                  "since its start u32"),
+    "opened": (
+        2,
+        "device: payload: version u8, bytes that it takes before it acknowledges u16, largest payload u16, milliseconds "
+        "since its start u32",
+    ),
     "data": (3, "payload: the next bytes of the sender's stream; without one, an acknowledgement"),
     "closed": (4, "there is no such session, or it ends here"),
-    "again": (5, "something came damaged or too early: send again what is not acknowledged, or an acknowledgement if all is"),
+    "again": (
+        5,
+        "something came damaged or too early: send again what is not acknowledged, or an acknowledgement if all is",
+    ),
 }
 
 
@@ -48,7 +54,7 @@ class Message:
     def unpack(self, payload: bytes) -> tuple[dict[str, Any], bytes]:
         """Fields and what follows them. ``struct.error`` if the payload is too short."""
         values = self.layout.unpack_from(payload)
-        return dict(zip((name for name, _ in self.fields), values)), payload[self.layout.size:]
+        return dict(zip((name for name, _ in self.fields), values)), payload[self.layout.size :]
 
 
 HEADER = struct.Struct("<BI")
@@ -61,42 +67,165 @@ def header(number: int, length: int) -> bytes:
 MESSAGES = (
     Message("hello", 1, ">", (), "", "who are you; answered by `identity`"),
     Message("begin", 2, ">", (), "", "begin an episode"),
-    Message("image", 3, ">", (("pixels", "B"),), "vectors of 768 float32, or of 768 uint8 if `pixels`, in the order in which they are pooled",
-            "set the image of the episode"),
-    Message("tokens", 4, ">", (), "ids u32", "advance by these tokens; `value` of the result: how many were taken"),
-    Message("end", 5, ">", (), "", "end the episode: write it into the memory; `value` of the result: cycles that took"),
+    Message(
+        "image",
+        3,
+        ">",
+        (("pixels", "B"),),
+        "vectors of 768 float32, or of 768 uint8 if `pixels`, in the order in which they are pooled",
+        "set the image of the episode",
+    ),
+    Message(
+        "tokens", 4, ">", (), "ids u32", "advance by these tokens; `value` of the result: how many were taken"
+    ),
+    Message(
+        "end",
+        5,
+        ">",
+        (),
+        "",
+        "end the episode: write it into the memory; `value` of the result: cycles that took",
+    ),
     Message("memory", 6, ">", (("on", "B"),), "", "read and write the memory, or leave it alone"),
-    Message("taps", 7, ">", (("others", "B"),), "pairs of id u16, mode u8", "modes of these taps (0 silent, 1 CRC-32, 2 with data), and of all others"),
-    Message("generate", 8, ">", (("limit", "I"), ("top_k", "I"), ("temperature", "f"), ("seed", "Q"), ("ids", "B")),
-            "prompt: UTF-8, or ids u32 if `ids`", "feed EOS and the prompt, then choose tokens until EOS or `limit`"),
-    Message("profile", 9, ">", (("how", "B"),), "", "report every step from now on: 1 where its time goes, 2 its whole time, 0 nothing"),
+    Message(
+        "taps",
+        7,
+        ">",
+        (("others", "B"),),
+        "pairs of id u16, mode u8",
+        "modes of these taps (0 silent, 1 CRC-32, 2 with data), and of all others",
+    ),
+    Message(
+        "generate",
+        8,
+        ">",
+        (("limit", "I"), ("top_k", "I"), ("temperature", "f"), ("seed", "Q"), ("ids", "B")),
+        "prompt: UTF-8, or ids u32 if `ids`",
+        "feed EOS and the prompt, then choose tokens until EOS or `limit`",
+    ),
+    Message(
+        "profile",
+        9,
+        ">",
+        (("how", "B"),),
+        "",
+        "report every step from now on: 1 where its time goes, 2 its whole time, 0 nothing",
+    ),
     Message("memory_read", 10, ">", (), "", "send the memory, block by block"),
-    Message("memory_write", 11, ">", (("block", "I"),), "rows as in `rows`", "replace a block of rows; blocks come in order, after the last all of them hold; "
-            "`value` of the result: the block that is awaited next"),
+    Message(
+        "memory_write",
+        11,
+        ">",
+        (("block", "I"),),
+        "rows as in `rows`",
+        "replace a block of rows; blocks come in order, after the last all of them hold; "
+        "`value` of the result: the block that is awaited next",
+    ),
     Message("reset", 12, ">", (), "", "start the board anew; a board that can does not answer"),
     Message("sink", 13, ">", (), "bytes of the test pattern", "count wrong bytes: `value` of the result"),
     Message("source", 14, ">", (("bytes", "I"),), "", "send so many bytes of the test pattern"),
-    Message("baud", 15, ">", (("baud", "I"),), "", "change the speed of the line after the answer; without a session within 3 s the old one returns"),
+    Message(
+        "baud",
+        15,
+        ">",
+        (("baud", "I"),),
+        "",
+        "change the speed of the line after the answer; without a session within 3 s the old one returns",
+    ),
     Message("status", 16, ">", (), "", "counters of the link, stack, memory's store; answered by `counters`"),
-    Message("identity", 64, "<", (
-        ("version", "H"), ("flags", "H"), ("model_sha256", "32s"), ("build", "12s"), ("cycles_hz", "I"), ("vocab", "I"), ("width", "I"), ("slots", "I"),
-        ("context", "I"), ("image_inputs", "I"), ("image_pool", "I"), ("taps", "I"), ("encoder_layers", "I"), ("decoder_layers", "I"),
-        ("block_rows", "I"), ("arena_bytes", "I"), ("blob_bytes", "I")),
-        "texts, each ended by a zero byte: model, board, kernels, compiler, arenas (`region=bytes`, separated by spaces), and why the model did not start (empty: it did)", "the board, its firmware and its model"),
-    Message("result", 65, "<", (("status", "i"), ("value", "I")), "text of the status", "end of the answer to every request but `hello` and `status`"),
-    Message("tap", 66, "<", (("id", "I"), ("crc", "I")), "the tensor, or a piece of it, if asked for",
-            "an intermediate tensor; bit 31 of `id`: it goes on with the next; `crc`: of the tensor so far"),
+    Message(
+        "identity",
+        64,
+        "<",
+        (
+            ("version", "H"),
+            ("flags", "H"),
+            ("model_sha256", "32s"),
+            ("build", "12s"),
+            ("cycles_hz", "I"),
+            ("vocab", "I"),
+            ("width", "I"),
+            ("slots", "I"),
+            ("context", "I"),
+            ("image_inputs", "I"),
+            ("image_pool", "I"),
+            ("taps", "I"),
+            ("encoder_layers", "I"),
+            ("decoder_layers", "I"),
+            ("block_rows", "I"),
+            ("arena_bytes", "I"),
+            ("blob_bytes", "I"),
+        ),
+        "texts, each ended by a zero byte: model, board, kernels, compiler, arenas (`region=bytes`, separated by spaces), and why the model did not start (empty: it did)",
+        "the board, its firmware and its model",
+    ),
+    Message(
+        "result",
+        65,
+        "<",
+        (("status", "i"), ("value", "I")),
+        "text of the status",
+        "end of the answer to every request but `hello` and `status`",
+    ),
+    Message(
+        "tap",
+        66,
+        "<",
+        (("id", "I"), ("crc", "I")),
+        "the tensor, or a piece of it, if asked for",
+        "an intermediate tensor; bit 31 of `id`: it goes on with the next; `crc`: of the tensor so far",
+    ),
     Message("token", 67, "<", (("id", "I"),), "its bytes of text", "a generated token"),
-    Message("step", 68, "<", (("decode", "B"), ("start", "Q"), ("total", "Q")), "cycles u32 [section][part]", "where the time of one step went"),
-    Message("rows", 69, "<", (("block", "I"), ("count", "I")), "high int8 [count][width], low int8 [count][width], scales float32 [count], usage u32 [count]",
-            "a block of rows of the memory"),
+    Message(
+        "step",
+        68,
+        "<",
+        (("decode", "B"), ("start", "Q"), ("total", "Q")),
+        "cycles u32 [section][part]",
+        "where the time of one step went",
+    ),
+    Message(
+        "rows",
+        69,
+        "<",
+        (("block", "I"), ("count", "I")),
+        "high int8 [count][width], low int8 [count][width], scales float32 [count], usage u32 [count]",
+        "a block of rows of the memory",
+    ),
     Message("pattern", 70, "<", (), "bytes of the test pattern", "answer to `source`, before its result"),
-    Message("counters", 71, "<", (("stack_peak", "I"), ("frames", "I"), ("damaged", "I"), ("resent", "I"), ("lost", "I"), ("reads", "I"), ("read_bytes", "Q"),
-                                  ("read_cycles", "Q"), ("writes", "I"), ("written_bytes", "Q"), ("write_cycles", "Q")), "", "since the board's start; 0: not known"),
+    Message(
+        "counters",
+        71,
+        "<",
+        (
+            ("stack_peak", "I"),
+            ("frames", "I"),
+            ("damaged", "I"),
+            ("resent", "I"),
+            ("lost", "I"),
+            ("reads", "I"),
+            ("read_bytes", "Q"),
+            ("read_cycles", "Q"),
+            ("writes", "I"),
+            ("written_bytes", "Q"),
+            ("write_cycles", "Q"),
+        ),
+        "",
+        "since the board's start; 0: not known",
+    ),
 )
 
 #: What a board can do: bits of ``flags``.
-FLAGS = {"taps": 1, "profile": 2, "tokenizer": 4, "store": 8, "read_only": 16, "reset": 32, "baud": 64, "emulated": 128}
+FLAGS = {
+    "taps": 1,
+    "profile": 2,
+    "tokenizer": 4,
+    "store": 8,
+    "read_only": 16,
+    "reset": 32,
+    "baud": 64,
+    "emulated": 128,
+}
 
 #: Statuses of a result beside those of bm_status.h, which are negative.
 STATUSES = {
@@ -115,7 +244,14 @@ BY_NUMBER = {m.number: m for m in MESSAGES}
 
 def sections(encoder_layers: int, decoder_layers: int) -> tuple[str, ...]:
     """Sections of a step, in order: the rows of `step` (BM_SECTION in bm_step.c)."""
-    return ("embed", *(f"enc.{i}" for i in range(encoder_layers)), "fusion", "memory", *(f"dec.{i}" for i in range(decoder_layers)), "head")
+    return (
+        "embed",
+        *(f"enc.{i}" for i in range(encoder_layers)),
+        "fusion",
+        "memory",
+        *(f"dec.{i}" for i in range(decoder_layers)),
+        "head",
+    )
 
 
 def pattern(n: int, first: int = 0) -> bytes:
@@ -127,28 +263,63 @@ def c_header() -> str:
     """bm_protocol.h."""
     number = {m.name: m.number for m in MESSAGES}
     size = {m.name: m.layout.size for m in MESSAGES if m.fields}
-    groups = (("frames", "BM_FRAME", {n: v[0] for n, v in FRAMES.items()}), ("messages: number u8, length u32, fields, the rest", "BM_MESSAGE", number),
-              ("sizes of their fields", "BM_BYTES", size), ("flags of the identity", "BM_FLAG", FLAGS),
-              ("statuses of a result, beside those of bm_status.h", "BM_RESULT", {n: v[0] for n, v in STATUSES.items()}))
-    lines = ["/* Generated by `python -m bitmar_tiny.device.protocol`; docs/serial-protocol.md explains it. Do not edit. */",
-             "#ifndef BM_PROTOCOL_H", "#define BM_PROTOCOL_H", "", f"#define BM_PROTOCOL_VERSION {VERSION}u"]
+    groups = (
+        ("frames", "BM_FRAME", {n: v[0] for n, v in FRAMES.items()}),
+        ("messages: number u8, length u32, fields, the rest", "BM_MESSAGE", number),
+        ("sizes of their fields", "BM_BYTES", size),
+        ("flags of the identity", "BM_FLAG", FLAGS),
+        (
+            "statuses of a result, beside those of bm_status.h",
+            "BM_RESULT",
+            {n: v[0] for n, v in STATUSES.items()},
+        ),
+    )
+    lines = [
+        "/* Generated by `python -m bitmar_tiny.device.protocol`; docs/serial-protocol.md explains it. Do not edit. */",
+        "#ifndef BM_PROTOCOL_H",
+        "#define BM_PROTOCOL_H",
+        "",
+        f"#define BM_PROTOCOL_VERSION {VERSION}u",
+    ]
     for what, prefix, values in groups:
-        lines += ["", f"enum {{ /* {what} */", *(f"    {prefix}_{name.upper()} = {value}," for name, value in values.items()), "};"]
+        lines += [
+            "",
+            f"enum {{ /* {what} */",
+            *(f"    {prefix}_{name.upper()} = {value}," for name, value in values.items()),
+            "};",
+        ]
     return "\n".join([*lines, "", "#endif", ""])
 
+
 def _c_type(code: str) -> str:
-    return {"B": "u8", "H": "u16", "I": "u32", "i": "i32", "Q": "u64", "f": "f32"}.get(code, f"u8[{code[:-1]}]")
+    return {"B": "u8", "H": "u16", "I": "u32", "i": "i32", "Q": "u64", "f": "f32"}.get(
+        code, f"u8[{code[:-1]}]"
+    )
 
 
 def markdown() -> str:
     """The tables of docs/serial-protocol.md."""
-    lines = ["| frame | number | |", "|---|---|---|", *(f"| {name} | {number} | {what} |" for name, (number, what) in FRAMES.items()), "",
-             "| message | number | from | fields | then | |", "|---|---|---|---|---|---|"]
+    lines = [
+        "| frame | number | |",
+        "|---|---|---|",
+        *(f"| {name} | {number} | {what} |" for name, (number, what) in FRAMES.items()),
+        "",
+        "| message | number | from | fields | then | |",
+        "|---|---|---|---|---|---|",
+    ]
     for m in MESSAGES:
         fields = ", ".join(f"{name} {_c_type(code)}" for name, code in m.fields)
-        lines.append(f"| {m.name} | {m.number} | {'host' if m.direction == '>' else 'device'} | {fields} | {m.rest} | {m.what} |")
-    lines += ["", "| status of a result | | |", "|---|---|---|", "| below 0 | | `bm_status.h` |", "| 0 | | ok |",
-              *(f"| {number} | {name} | {what} |" for name, (number, what) in STATUSES.items())]
+        lines.append(
+            f"| {m.name} | {m.number} | {'host' if m.direction == '>' else 'device'} | {fields} | {m.rest} | {m.what} |"
+        )
+    lines += [
+        "",
+        "| status of a result | | |",
+        "|---|---|---|",
+        "| below 0 | | `bm_status.h` |",
+        "| 0 | | ok |",
+        *(f"| {number} | {name} | {what} |" for name, (number, what) in STATUSES.items()),
+    ]
     return "\n".join(lines)
 
 

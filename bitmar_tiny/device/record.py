@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Any
 
 from ..errors import DataError, DeviceError
 from .channel import LAST, About, Channel, LinkChannel
@@ -24,7 +25,10 @@ class Record:
         try:
             self._file = open(path, "w")
         except OSError as error:
-            raise DataError(f"{path}: cannot be written: {(error.strerror or '').lower()}.", "Choose another file for --record.") from None
+            raise DataError(
+                f"{path}: cannot be written: {(error.strerror or '').lower()}.",
+                "Choose another file for --record.",
+            ) from None
 
     def begin(self, about: dict[str, Any]) -> None:
         self.write({"schema": SCHEMA, "schema_version": SCHEMA_VERSION} | about)
@@ -59,10 +63,16 @@ class Playback:
         self.path, self._next = path, 0
         try:
             self.head, *self._lines = [json.loads(line) for line in path.read_text().splitlines()]
-            if (self.head.pop("schema"), self.head.pop("schema_version")) != (SCHEMA, SCHEMA_VERSION) or not all(isinstance(line, dict) for line in self._lines):
+            if (self.head.pop("schema"), self.head.pop("schema_version")) != (
+                SCHEMA,
+                SCHEMA_VERSION,
+            ) or not all(isinstance(line, dict) for line in self._lines):
                 raise ValueError
         except OSError as error:
-            raise DataError(f"{path}: cannot be read: {(error.strerror or '').lower()}.", "Record an exchange with --record FILE.") from None
+            raise DataError(
+                f"{path}: cannot be read: {(error.strerror or '').lower()}.",
+                "Record an exchange with --record FILE.",
+            ) from None
         except (ValueError, LookupError, TypeError, AttributeError):
             raise self.broken() from None
         if "error" in self.head:
@@ -85,10 +95,15 @@ class Playback:
         return line
 
     def other(self) -> DataError:
-        return DataError(f"{self.path}: this command asks something else than what was recorded in line {self._next + 1}.", OTHER)
+        return DataError(
+            f"{self.path}: this command asks something else than what was recorded in line {self._next + 1}.",
+            OTHER,
+        )
 
     def broken(self) -> DataError:
-        return DataError(f"{self.path}: not a recorded exchange of this version.", "Record one with --record FILE.")
+        return DataError(
+            f"{self.path}: not a recorded exchange of this version.", "Record one with --record FILE."
+        )
 
 
 class RecordingChannel:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Callable, Sequence
+from typing import Any
 
 from codegen.boards import load_board
 from codegen.emit import emit
@@ -18,8 +19,13 @@ from .suite import MEMORY, Subject, TextTask, open_scorer
 ROUNDS = 3
 
 
-def ablate_tasks(subject: Subject, tasks: Sequence[TextTask], via: str, board: str,
-                 progress: Callable[[str], Progress | None]) -> dict[str, dict[str, Any]]:
+def ablate_tasks(
+    subject: Subject,
+    tasks: Sequence[TextTask],
+    via: str,
+    board: str,
+    progress: Callable[[str], Progress | None],
+) -> dict[str, dict[str, Any]]:
     """Every task with the memory in every condition: {task: {"on": figures, "off": ..., "shuffled": ...}}.
 
     ``progress``: gives the callback for a label.
@@ -40,15 +46,26 @@ def measure_cost(subject: Subject, board: str, watts: float | None) -> dict[str,
     """
     target = load_board(board)
     if target.os != "linux":
-        raise ConfigError(f"Programs for {target.name} do not run here.", "Choose a Linux board, host for example.")
+        raise ConfigError(
+            f"Programs for {target.name} do not run here.", "Choose a Linux board, host for example."
+        )
     with tempfile.TemporaryDirectory() as folder:
         project = emit(subject.frozen, target, Path(folder) / "project")
         program = build_profile(project)
-        rounds = [{condition: run_profile(project, program, condition == "on") for condition in ("on", "off")} for _ in range(ROUNDS)]
+        rounds = [
+            {condition: run_profile(project, program, condition == "on") for condition in ("on", "off")}
+            for _ in range(ROUNDS)
+        ]
     best = {condition: min((r[condition] for r in rounds), key=_step_ns) for condition in ("on", "off")}
     slots = sum(p.size for p in project.plan.placements if p.name.startswith("memory"))
-    return {"label": best["on"].label, "board": target.name, "kernels": project.family, "watts": watts, "memory_bytes": slots,
-            **{condition: _cost(profile, watts) for condition, profile in best.items()}}
+    return {
+        "label": best["on"].label,
+        "board": target.name,
+        "kernels": project.family,
+        "watts": watts,
+        "memory_bytes": slots,
+        **{condition: _cost(profile, watts) for condition, profile in best.items()},
+    }
 
 
 def _step_ns(profile: Profile) -> float:
@@ -58,5 +75,10 @@ def _step_ns(profile: Profile) -> float:
 def _cost(profile: Profile, watts: float | None) -> dict[str, Any]:
     step = profile.result["step"][-1]
     seconds = step["step_ns"] * 1e-9
-    return {"window": step["context"], "tokens_per_second": 1 / seconds, "ms_per_token": seconds * 1e3,
-            "joules_per_token": None if watts is None else seconds * watts, "anonymous_kib": profile.result["anonymous_kib"]}
+    return {
+        "window": step["context"],
+        "tokens_per_second": 1 / seconds,
+        "ms_per_token": seconds * 1e3,
+        "joules_per_token": None if watts is None else seconds * watts,
+        "anonymous_kib": profile.result["anonymous_kib"],
+    }

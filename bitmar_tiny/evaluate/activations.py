@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 from ..data.mixture import Mixture
 from ..errors import ConfigError
@@ -17,7 +18,10 @@ def compare_activations(model: BitMar, mixtures: Sequence[Mixture]) -> dict[str,
     ``ConfigError`` for a float twin, whose activations are float already. The model is left as it was.
     """
     if isinstance(model.math, FloatTwin):
-        raise ConfigError("This is a float twin: its activations are float already.", "Name a run that was trained quantisation-aware.")
+        raise ConfigError(
+            "This is a float twin: its activations are float already.",
+            "Name a run that was trained quantisation-aware.",
+        )
     quantised, math = look_at_holdout(model, mixtures, exact=True), model.math
     model.math = FloatActivations(math.threshold)
     try:
@@ -25,5 +29,8 @@ def compare_activations(model: BitMar, mixtures: Sequence[Mixture]) -> dict[str,
     finally:
         model.math = math
     kinds = [k for k in ("captions", "text") if k in quantised]
-    return {"quantised": quantised, "float_activations": twin,
-            "ratio": {k: quantised[k]["perplexity"] / twin[k]["perplexity"] for k in kinds}}
+    return {
+        "quantised": quantised,
+        "float_activations": twin,
+        "ratio": {k: quantised[k]["perplexity"] / twin[k]["perplexity"] for k in kinds},
+    }

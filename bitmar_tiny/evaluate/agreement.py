@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +18,9 @@ from ..model.export import load_frozen
 AGREEMENT_STREAMS = 40
 
 
-def agreement(frozen: FrozenModel, streams: Sequence[Sequence[int]], images: Sequence[np.ndarray | None]) -> dict[str, Any]:
+def agreement(
+    frozen: FrozenModel, streams: Sequence[Sequence[int]], images: Sequence[np.ndarray | None]
+) -> dict[str, Any]:
     """Token streams (EOS first), each with an image float32 [image_inputs, 768] or None.
 
     Returns tokens compared, top-1 agreement, largest absolute difference of logits, how many integer logits differ,
@@ -36,7 +39,9 @@ def agreement(frozen: FrozenModel, streams: Sequence[Sequence[int]], images: Seq
             want.append(golden.logits(accs[-1]))
         want = np.array(want)
         with torch.no_grad():
-            out = model(torch.tensor([list(stream)]), None if image is None else torch.from_numpy(image)[None])
+            out = model(
+                torch.tensor([list(stream)]), None if image is None else torch.from_numpy(image)[None]
+            )
         got, got_acc = out.logits[0].numpy(), out.acc[0].numpy().astype(np.int64)
         same += int((got.argmax(1) == want.argmax(1)).sum())
         tokens += len(stream)
@@ -45,15 +50,24 @@ def agreement(frozen: FrozenModel, streams: Sequence[Sequence[int]], images: Seq
         for k, logits in enumerate((got, want)):
             shifted = logits[:-1].astype(np.float64)
             shifted -= shifted.max(1, keepdims=True)
-            nll[k] += (np.log(np.exp(shifted).sum(1)) - shifted[np.arange(len(stream) - 1), list(stream[1:])]).sum()
+            nll[k] += (
+                np.log(np.exp(shifted).sum(1)) - shifted[np.arange(len(stream) - 1), list(stream[1:])]
+            ).sum()
         labels += len(stream) - 1
     perplexity = np.exp(nll / labels)
-    return {"tokens": tokens, "top1_agreement": same / tokens, "max_logit_difference": largest,
-            "integer_logits_different": different, "perplexity_torch": float(perplexity[0]),
-            "perplexity_golden": float(perplexity[1])}
+    return {
+        "tokens": tokens,
+        "top1_agreement": same / tokens,
+        "max_logit_difference": largest,
+        "integer_logits_different": different,
+        "perplexity_torch": float(perplexity[0]),
+        "perplexity_golden": float(perplexity[1]),
+    }
 
 
-def caption_agreement(frozen: FrozenModel, captions: CaptionSet, chosen: list[int], tokenizer: Tokenizer) -> dict[str, Any]:
+def caption_agreement(
+    frozen: FrozenModel, captions: CaptionSet, chosen: list[int], tokenizer: Tokenizer
+) -> dict[str, Any]:
     """PyTorch against golden on held-out captions with their pictures."""
     some = chosen[:AGREEMENT_STREAMS]
     streams = [[tokenizer.eos, *tokenizer.encode(captions.captions[i]), tokenizer.eos] for i in some]

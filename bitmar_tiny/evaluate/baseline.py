@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from typing import Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -26,7 +26,9 @@ END, UNKNOWN = 0, 1
 class PlainCaptioner(nn.Module):
     """images [B, n, 768], words [B, T] -> next-word logits [B, T, V]. Float32 throughout."""
 
-    def __init__(self, n_words: int, n_patches: int, d: int = 128, layers: int = 4, heads: int = 4, longest: int = 24) -> None:
+    def __init__(
+        self, n_words: int, n_patches: int, d: int = 128, layers: int = 4, heads: int = 4, longest: int = 24
+    ) -> None:
         super().__init__()
         self.patch, self.word = nn.Linear(768, d), nn.Embedding(n_words, d)
         self.position = nn.Parameter(torch.randn(n_patches + longest, d) * 0.02)
@@ -38,12 +40,18 @@ class PlainCaptioner(nn.Module):
         n, length = images.shape[1], images.shape[1] + words.shape[1]
         x = torch.cat([self.patch(images), self.word(words)], 1) + self.position[:length]
         blocked = torch.ones(length, length, dtype=torch.bool).triu(1)
-        blocked[:n, :n] = False                     # patches see each other
+        blocked[:n, :n] = False  # patches see each other
         return self.head(self.norm(self.blocks(x, mask=blocked)[:, n:]))
 
 
-def train_baseline(captions: Sequence[str], images: np.ndarray, minutes: float, seed: int = 0, batch: int = 64,
-                   lr: float = 1e-3) -> tuple[PlainCaptioner, list[str], int]:
+def train_baseline(
+    captions: Sequence[str],
+    images: np.ndarray,
+    minutes: float,
+    seed: int = 0,
+    batch: int = 64,
+    lr: float = 1e-3,
+) -> tuple[PlainCaptioner, list[str], int]:
     """Train for ``minutes``; images uint8 [N, n, 768]. Returns (model, vocabulary, steps)."""
     torch.manual_seed(seed)
     vocabulary = ["<end>", "<unknown>", *sorted(Counter(w for c in captions for w in c.split()))]
@@ -75,7 +83,9 @@ def to_float(images: np.ndarray) -> Tensor:
 
 
 @torch.no_grad()
-def caption(model: PlainCaptioner, vocabulary: Sequence[str], images: np.ndarray, longest: int = 16) -> list[str]:
+def caption(
+    model: PlainCaptioner, vocabulary: Sequence[str], images: np.ndarray, longest: int = 16
+) -> list[str]:
     """Greedy captions for images uint8 [N, n, 768]."""
     words = torch.zeros(len(images), 1, dtype=torch.long)
     pixels = to_float(images)
@@ -83,7 +93,7 @@ def caption(model: PlainCaptioner, vocabulary: Sequence[str], images: np.ndarray
         words = torch.cat([words, model(pixels, words)[:, -1:].argmax(-1)], 1)
     texts = []
     for row in words[:, 1:].tolist():
-        row = row[:row.index(END)] if END in row else row
+        row = row[: row.index(END)] if END in row else row
         texts.append(" ".join(vocabulary[i] for i in row))
     return texts
 
@@ -94,4 +104,6 @@ def baseline_scores(captions: CaptionSet, held_out: set[int], minutes: float) ->
     finest = (picture_side(captions.n_vectors)[0] // PATCH) ** 2
     pixels, hold = np.asarray(captions.features)[:, :finest], sorted(held_out)
     model, vocabulary, steps = train_baseline([captions.captions[i] for i in train], pixels[train], minutes)
-    return score(caption(model, vocabulary, pixels[hold]), [captions.captions[i] for i in hold]) | {"steps": steps}
+    return score(caption(model, vocabulary, pixels[hold]), [captions.captions[i] for i in hold]) | {
+        "steps": steps
+    }

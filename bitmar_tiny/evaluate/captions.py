@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,8 +27,10 @@ def words(text: str) -> set[str]:
 def score(predictions: Sequence[str], truths: Sequence[str]) -> dict[str, float]:
     """Fraction of exact names, and mean |intersection| / |union| of words."""
     pairs = [(words(p), words(t)) for p, t in zip(predictions, truths)]
-    return {"exact": float(np.mean([p == t for p, t in zip(predictions, truths)])),
-            "iou": float(np.mean([len(a & b) / len(a | b) if a | b else 1.0 for a, b in pairs]))}
+    return {
+        "exact": float(np.mean([p == t for p, t in zip(predictions, truths)])),
+        "iou": float(np.mean([len(a & b) / len(a | b) if a | b else 1.0 for a, b in pairs])),
+    }
 
 
 def predict(model: BitMar, images: np.ndarray | None, count: int, tokenizer: Tokenizer) -> list[str]:
@@ -35,7 +38,7 @@ def predict(model: BitMar, images: np.ndarray | None, count: int, tokenizer: Tok
     texts = []
     for start in range(0, count, BATCH):
         n = min(BATCH, count - start)
-        batch = None if images is None else torch.from_numpy(images[start:start + n])
+        batch = None if images is None else torch.from_numpy(images[start : start + n])
         texts += [tokenizer.decode(ids).strip() for ids in greedy(model, batch, n)]
     return texts
 
@@ -53,8 +56,9 @@ def c_captions(command: Sequence[str], images: Iterable[np.ndarray], folder: Pat
     return texts
 
 
-def evaluate_captions(model: BitMar, captions: Sequence[str], images: np.ndarray, tokenizer: Tokenizer,
-                      seed: int = 0) -> dict[str, Any]:
+def evaluate_captions(
+    model: BitMar, captions: Sequence[str], images: np.ndarray, tokenizer: Tokenizer, seed: int = 0
+) -> dict[str, Any]:
     """Scores by condition: the picture, no picture, another sample's picture, and the memory left unread.
 
     ``predictions`` holds the captions of the first condition. The model is left in eval mode.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -39,7 +40,9 @@ class ChoiceResult:
         return asdict(self)
 
 
-def queries(items: Sequence[Item], tokenizer: Tokenizer, longest: int, images: np.ndarray | None = None) -> tuple[list[Query], int]:
+def queries(
+    items: Sequence[Item], tokenizer: Tokenizer, longest: int, images: np.ndarray | None = None
+) -> tuple[list[Query], int]:
     """One query for every option of every item, and how many items had their context cut.
 
     Contexts begin with EOS and lose their first tokens where context and longest option would have the model read more than
@@ -52,12 +55,17 @@ def queries(items: Sequence[Item], tokenizer: Tokenizer, longest: int, images: n
     for item in items:
         pairs = [(next(at), next(at)) for _ in item.options]
         if not all(option for _, option in pairs):
-            raise DataError(f"An option of the item '{item.contexts[0][:40]}...' is empty.", "Use a complete copy of the file.")
+            raise DataError(
+                f"An option of the item '{item.contexts[0][:40]}...' is empty.",
+                "Use a complete copy of the file.",
+            )
         room = max(longest - max(len(option) for _, option in pairs), 0)
         cut += any(len(context) > room for context, _ in pairs)
         image = None if images is None or item.image is None else _image(images, item.image)
         for context, option in pairs:
-            found.append(Query((tokenizer.eos, *context[max(len(context) - room, 0):]), tuple(option), image))
+            found.append(
+                Query((tokenizer.eos, *context[max(len(context) - room, 0) :]), tuple(option), image)
+            )
     return found, cut
 
 
@@ -67,19 +75,27 @@ def _pairs(item: Item) -> list[tuple[str, str]]:
     for i, option in enumerate(item.options):
         context = item.context(i)
         bare = context.rstrip()
-        pairs.append((bare, context[len(bare):] + option))
+        pairs.append((bare, context[len(bare) :] + option))
     return pairs
 
 
 def _image(images: np.ndarray, row: int) -> np.ndarray:
     if not 0 <= row < len(images):
-        raise DataError(f"An item names image {row}, the features are of {len(images)} images.",
-                        "Give the features that belong to this file.")
+        raise DataError(
+            f"An item names image {row}, the features are of {len(images)} images.",
+            "Give the features that belong to this file.",
+        )
     return images[row]
 
 
-def evaluate_choice(scorer: Scorer, items: Sequence[Item], tokenizer: Tokenizer, longest: int, images: np.ndarray | None = None,
-                    progress: Progress | None = None) -> ChoiceResult:
+def evaluate_choice(
+    scorer: Scorer,
+    items: Sequence[Item],
+    tokenizer: Tokenizer,
+    longest: int,
+    images: np.ndarray | None = None,
+    progress: Progress | None = None,
+) -> ChoiceResult:
     """Score every option of every item. ``DataError`` if there is no item or an option is empty."""
     if not items:
         raise DataError("There is no item to score.", "Give a file that holds some.")
@@ -96,11 +112,20 @@ def evaluate_choice(scorer: Scorer, items: Sequence[Item], tokenizer: Tokenizer,
         groups.setdefault(item.group, []).append(bool(hit))
     accuracy = float(right.mean())
     return ChoiceResult(
-        items=len(items), accuracy=accuracy, accuracy_norm=float(right_norm.mean()),
-        chance=float(np.mean([1 / len(item.options) for item in items])), majority=max(Counter(gold.tolist()).values()) / len(items),
+        items=len(items),
+        accuracy=accuracy,
+        accuracy_norm=float(right_norm.mean()),
+        chance=float(np.mean([1 / len(item.options) for item in items])),
+        majority=max(Counter(gold.tolist()).values()) / len(items),
         error=float(np.sqrt(accuracy * (1 - accuracy) / len(items))),
-        groups={name: float(np.mean(hits)) for name, hits in sorted(groups.items())} if len(groups) > 1 else {},
-        cut=cut, correlation=_correlation(items, sums), picks=picks.tolist(), gold=gold.tolist())
+        groups={name: float(np.mean(hits)) for name, hits in sorted(groups.items())}
+        if len(groups) > 1
+        else {},
+        cut=cut,
+        correlation=_correlation(items, sums),
+        picks=picks.tolist(),
+        gold=gold.tolist(),
+    )
 
 
 def _correlation(items: Sequence[Item], sums: Sequence[np.ndarray]) -> float | None:

@@ -8,8 +8,9 @@ it was after other facts. As a control the fact and the question also stand in o
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -64,7 +65,9 @@ class Rounds:
 
     def boxes(self, number: int) -> np.ndarray:
         """The box of every thing in one round, int [things]."""
-        return np.random.default_rng([self.seed, self.e.things, number]).integers(0, len(BOXES), self.e.things)
+        return np.random.default_rng([self.seed, self.e.things, number]).integers(
+            0, len(BOXES), self.e.things
+        )
 
     def batch(self, number: int, rows: slice = slice(None)) -> Batch:
         rng = np.random.default_rng([self.seed, 0, number])
@@ -76,16 +79,40 @@ class Rounds:
             labels += [[*fact(t, then[t]), EOS] for t in rng.permutation(self.e.things)]
         lengths, wide = np.array([len(row) for row in labels]), max(map(len, labels))
         padded = np.array([row + [IGNORE] * (wide - len(row)) for row in labels])
-        tokens = np.concatenate([np.full((len(labels), 1), EOS), np.where(padded < 0, EOS, padded)[:, :-1]], 1)
-        return Batch(tokens[rows], padded[rows], lengths[rows], None, np.zeros(len(labels), bool)[rows],
-                     np.arange(len(labels))[rows], int(lengths.sum()))
+        tokens = np.concatenate(
+            [np.full((len(labels), 1), EOS), np.where(padded < 0, EOS, padded)[:, :-1]], 1
+        )
+        return Batch(
+            tokens[rows],
+            padded[rows],
+            lengths[rows],
+            None,
+            np.zeros(len(labels), bool)[rows],
+            np.arange(len(labels))[rows],
+            int(lengths.sum()),
+        )
 
 
 def config(slots: int) -> ModelConfig:
     """Small enough to train in seconds; a written slot takes the new episode whole (write_rate 1), nothing is forgotten."""
-    return ModelConfig(name="entity", vocab_size=EOS + 1, d_model=64, n_heads=2, n_encoder_layers=1, n_decoder_layers=1,
-                       d_ffn=128, n_sinks=2, window=14, n_positions=16, vision_hidden=8, image_tokens=1, memory_slots=slots, read_every=1, write_rate=1.0,
-                       forget_rate=0.0)
+    return ModelConfig(
+        name="entity",
+        vocab_size=EOS + 1,
+        d_model=64,
+        n_heads=2,
+        n_encoder_layers=1,
+        n_decoder_layers=1,
+        d_ffn=128,
+        n_sinks=2,
+        window=14,
+        n_positions=16,
+        vision_hidden=8,
+        image_tokens=1,
+        memory_slots=slots,
+        read_every=1,
+        write_rate=1.0,
+        forget_rate=0.0,
+    )
 
 
 def episodes(seed: int, things: int) -> Iterator[np.ndarray]:
@@ -100,8 +127,11 @@ def fact(thing: int, box: int) -> list[int]:
     return [thing, len(THINGS) + int(box)]
 
 
-def entity_memory(say: Callable[[str], Any] = lambda line: None,
-                  experiments: Sequence[Experiment] = EXPERIMENTS, seed: int = SEED) -> list[dict[str, Any]]:
+def entity_memory(
+    say: Callable[[str], Any] = lambda line: None,
+    experiments: Sequence[Experiment] = EXPERIMENTS,
+    seed: int = SEED,
+) -> list[dict[str, Any]]:
     """Train and question a model for every experiment: accuracy by condition, chance, steps and seconds.
 
     seed: of weights and rounds; query_cosine: how alike the queries of episodes with different boxes are; at 1 they tell the memory nothing.
@@ -112,9 +142,20 @@ def entity_memory(say: Callable[[str], Any] = lambda line: None,
         with threads(1):
             frozen, spread = train(e, seed)
         seconds = time.monotonic() - start
-        found.append({"experiment": e.name, "steps": e.steps, "seconds": seconds, "questions": ROUNDS * e.things,
-                      "chance": 1 / len(BOXES), "query_cosine": spread, **question(frozen, e)})
-        say(f"{e.name}: {', '.join(f'{c} {found[-1][c]:.0%}' for c in CONDITIONS)} ({seconds:.0f} s of training)")
+        found.append(
+            {
+                "experiment": e.name,
+                "steps": e.steps,
+                "seconds": seconds,
+                "questions": ROUNDS * e.things,
+                "chance": 1 / len(BOXES),
+                "query_cosine": spread,
+                **question(frozen, e),
+            }
+        )
+        say(
+            f"{e.name}: {', '.join(f'{c} {found[-1][c]:.0%}' for c in CONDITIONS)} ({seconds:.0f} s of training)"
+        )
     return found
 
 
@@ -129,8 +170,19 @@ def train(e: Experiment, seed: int = SEED) -> tuple[FrozenModel, float]:
     from ..train.trainer import Trainer
 
     writes = 0 if e.one_stream else e.things
-    tcfg = TrainConfig(seed=seed, steps=e.steps, batch_size=BATCH + writes, accumulation=1, lr=LR, weight_decay=0, warmup=50,
-                       restart_steps=e.steps, min_lr=0.02, writes_per_batch=writes, write_gradient=e.gradient)
+    tcfg = TrainConfig(
+        seed=seed,
+        steps=e.steps,
+        batch_size=BATCH + writes,
+        accumulation=1,
+        lr=LR,
+        weight_decay=0,
+        warmup=50,
+        restart_steps=e.steps,
+        min_lr=0.02,
+        writes_per_batch=writes,
+        write_gradient=e.gradient,
+    )
     with torch.random.fork_rng(), Feeder(Rounds(e, seed), tcfg) as feeder:
         trainer = Trainer(config(e.slots), tcfg)
         while trainer.step < e.steps:
@@ -180,7 +232,7 @@ def _ask(golden: GoldenModel, memory: Memory, ids: Sequence[int], memory_on: boo
     golden.begin_episode()
     for token in ids:
         acc = golden.step(token)
-    return int(np.argmax(acc[len(THINGS):EOS]))
+    return int(np.argmax(acc[len(THINGS) : EOS]))
 
 
 def _scrambled(memory: Memory, rng: np.random.Generator) -> Memory:

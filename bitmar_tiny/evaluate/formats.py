@@ -7,9 +7,10 @@ text after the context, never as letters: a model of this size has not learned t
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Sequence
+from typing import Any
 
 from ..errors import ConfigError, DataError
 from .rows import read_rows
@@ -40,9 +41,9 @@ class Format:
 
     convert: Callable[[dict[str, Any]], Item]
     what: str
-    columns: Sequence[str] | None = None     # of a .csv without a header
-    metric: str = "accuracy"                 # or "spearman": correlation with what people prefer
-    paper: str = ""                          # column of the paper's table 1
+    columns: Sequence[str] | None = None  # of a .csv without a header
+    metric: str = "accuracy"  # or "spearman": correlation with what people prefer
+    paper: str = ""  # column of the paper's table 1
 
 
 def read_items(task: str, path: Path | str, limit: int | None = None) -> list[Item]:
@@ -56,7 +57,10 @@ def read_items(task: str, path: Path | str, limit: int | None = None) -> list[It
             field = f"the field {error} is missing" if isinstance(error, KeyError) else str(error)
             raise DataError(f"{where}: not a row of {task} ({field}).", f"Expected: {fmt.what}.") from None
         if not 0 <= item.gold < len(item.options) or len(item.options) < 2:
-            raise DataError(f"{where}: answer {item.gold} of {len(item.options)} options.", "Use a split that is labelled.")
+            raise DataError(
+                f"{where}: answer {item.gold} of {len(item.options)} options.",
+                "Use a split that is labelled.",
+            )
         items.append(item)
     return evenly(items, limit)
 
@@ -89,13 +93,17 @@ def _question(row: dict[str, Any]) -> Item:
     """{"question": {"stem", "choices"} or text, "choices", "answerKey"}; the key is looked up among the item's own labels,
     which are letters in one item and digits in the next."""
     nested = isinstance(row["question"], dict)
-    stem, choices = (row["question"]["stem"], row["question"]["choices"]) if nested else (row["question"], row["choices"])
+    stem, choices = (
+        (row["question"]["stem"], row["question"]["choices"]) if nested else (row["question"], row["choices"])
+    )
     labels, texts = _labelled(choices)
     return _ask(stem, texts, labels.index(row["answerKey"]))
 
 
 def _ask(question: str, texts: Sequence[str], gold: int, group: str = "") -> Item:
-    return Item((f"Question: {question.strip()}\nAnswer:",), tuple(" " + t.strip() for t in texts), gold, group)
+    return Item(
+        (f"Question: {question.strip()}\nAnswer:",), tuple(" " + t.strip() for t in texts), gold, group
+    )
 
 
 def _boolean(value: Any) -> bool:
@@ -121,7 +129,12 @@ def _boolq(row: dict[str, Any]) -> Item:
 def _hellaswag(row: dict[str, Any]) -> Item:
     start = f"{row['ctx_a']} {row['ctx_b'].capitalize()}" if "ctx_a" in row else row["ctx"]
     context = _clean(f"{row['activity_label']}: {start}")
-    return Item((context,), tuple(" " + _clean(e) for e in row["endings"]), int(row["label"]), row.get("split_type", ""))
+    return Item(
+        (context,),
+        tuple(" " + _clean(e) for e in row["endings"]),
+        int(row["label"]),
+        row.get("split_type", ""),
+    )
 
 
 def _winogrande(row: dict[str, Any]) -> Item:
@@ -135,7 +148,9 @@ def _mmlu(row: dict[str, Any]) -> Item:
     subject = row.get("subject") or re.sub(r"_(test|val|dev)$", "", row["file"])
     if "choices" in row:
         return _ask(row["question"], row["choices"], int(row["answer"]), subject)
-    return _ask(row["question"], [row[letter] for letter in "ABCD"], "ABCD".index(row["answer"].strip()), subject)
+    return _ask(
+        row["question"], [row[letter] for letter in "ABCD"], "ABCD".index(row["answer"].strip()), subject
+    )
 
 
 def _piqa(row: dict[str, Any]) -> Item:
@@ -148,7 +163,9 @@ def _blimp(row: dict[str, Any]) -> Item:
 
 def _ewok(row: dict[str, Any]) -> Item:
     """Both targets after the first context, as the BabyLM 2025 pipeline has it."""
-    return Item((row["Context1"],), (" " + row["Target1"], " " + row["Target2"]), 0, row.get("Domain", row["file"]))
+    return Item(
+        (row["Context1"],), (" " + row["Target1"], " " + row["Target2"]), 0, row.get("Domain", row["file"])
+    )
 
 
 def _entity_tracking(row: dict[str, Any]) -> Item:
@@ -166,24 +183,40 @@ def _vqa(row: dict[str, Any]) -> Item:
 
 def _winoground(row: dict[str, Any]) -> Item:
     """Row 2i + k of the features file holds image_k of pair i. The first caption belongs to the image named."""
-    image = 2 * row["image_idx"] + int(row["image_key"].removeprefix("image_")) if "image_idx" in row else None
+    image = (
+        2 * row["image_idx"] + int(row["image_key"].removeprefix("image_")) if "image_idx" in row else None
+    )
     return Item(("",), (row["caption_0"], row["caption_1"]), 0, row.get("collapsed_tag", ""), image)
 
 
 _WUG = "sentences with a tab between, ratio (BabyLM)"
 
 FORMATS: dict[str, Format] = {
-    "arc-easy": Format(_question, "question with choices and answerKey (AI2 .jsonl or hub)", paper="ARC-Easy"),
+    "arc-easy": Format(
+        _question, "question with choices and answerKey (AI2 .jsonl or hub)", paper="ARC-Easy"
+    ),
     "boolq": Format(_boolq, "question, passage, answer or label", paper="BoolQ"),
-    "hellaswag": Format(_hellaswag, "activity_label, ctx_a, ctx_b (or ctx), endings, label", paper="HellaSwag"),
-    "winogrande": Format(_winogrande, "sentence with one _, option1, option2, answer 1 or 2", paper="WinoGrande"),
-    "commonsenseqa": Format(_question, "question with choices and answerKey (authors' .jsonl or hub)", paper="CommonsenseQA"),
-    "mmlu": Format(_mmlu, "question, A, B, C, D, answer in a .csv without header per subject, or question, choices, answer",
-                   columns=("question", "A", "B", "C", "D", "answer"), paper="MMLU"),
+    "hellaswag": Format(
+        _hellaswag, "activity_label, ctx_a, ctx_b (or ctx), endings, label", paper="HellaSwag"
+    ),
+    "winogrande": Format(
+        _winogrande, "sentence with one _, option1, option2, answer 1 or 2", paper="WinoGrande"
+    ),
+    "commonsenseqa": Format(
+        _question, "question with choices and answerKey (authors' .jsonl or hub)", paper="CommonsenseQA"
+    ),
+    "mmlu": Format(
+        _mmlu,
+        "question, A, B, C, D, answer in a .csv without header per subject, or question, choices, answer",
+        columns=("question", "A", "B", "C", "D", "answer"),
+        paper="MMLU",
+    ),
     "piqa": Format(_piqa, "goal, sol1, sol2, label"),
     "blimp": Format(_blimp, "sentence_good, sentence_bad (BLiMP, BabyLM)"),
     "ewok": Format(_ewok, "Context1, Target1, Target2, Domain (BabyLM)"),
-    "entity-tracking": Format(_entity_tracking, "input_prefix, options (the first is right), numops (BabyLM)"),
+    "entity-tracking": Format(
+        _entity_tracking, "input_prefix, options (the first is right), numops (BabyLM)"
+    ),
     "wug-adjective": Format(_wug, _WUG, metric="spearman"),
     "wug-past": Format(_wug, _WUG, metric="spearman"),
     "vqa": Format(_vqa, "question, target_ans, distractors, idx_in_hf_dataset (BabyLM)"),

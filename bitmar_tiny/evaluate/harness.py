@@ -1,14 +1,15 @@
 """BitMar as a model of lm-evaluation-harness (optional package ``lm-eval``), for its tasks and prompts.
 
-    from bitmar_tiny.evaluate.harness import BitmarLM          # registers the name "bitmar-tiny"
-    lm_eval.simple_evaluate(model="bitmar-tiny", model_args="model=model.bitmar,via=c", tasks=["arc_easy"])
+from bitmar_tiny.evaluate.harness import BitmarLM          # registers the name "bitmar-tiny"
+lm_eval.simple_evaluate(model="bitmar-tiny", model_args="model=model.bitmar,via=c", tasks=["arc_easy"])
 """
 
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Sequence
+from typing import Any
 
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM
@@ -31,12 +32,22 @@ class BitmarLM(LM):
     positions unless given. Text is cut from the left. Generation is greedy or sampled as asked, by the golden model, so that a run's
     folder can be scored but not write. ``ConfigError`` and ``FrozenError`` for a bad argument."""
 
-    def __init__(self, model: str, via: str = "torch", memory: str = "on", longest: int | None = None, board: str = "host",
-                 **ignored: Any) -> None:
+    def __init__(
+        self,
+        model: str,
+        via: str = "torch",
+        memory: str = "on",
+        longest: int | None = None,
+        board: str = "host",
+        **ignored: Any,
+    ) -> None:
         """ignored: batch_size, device and what else the harness hands to every model; batches are chosen by length here."""
         super().__init__()
         if via not in VIA or memory not in ("on", "off"):
-            raise ConfigError(f"via={via}, memory={memory} is not possible.", f"via is one of {', '.join(VIA)}; memory is on or off.")
+            raise ConfigError(
+                f"via={via}, memory={memory} is not possible.",
+                f"via is one of {', '.join(VIA)}; memory is on or off.",
+            )
         self.subject = open_subject(Path(model))
         self.memory_on = memory == "on"
         self.longest = int(longest or self.subject.config.n_positions)
@@ -49,12 +60,14 @@ class BitmarLM(LM):
 
     def _query(self, context: Sequence[int], continuation: Sequence[int]) -> Query:
         room = max(self.longest - len(continuation), 0)
-        return Query((self.subject.tokenizer.eos, *context[max(len(context) - room, 0):]), tuple(continuation))
+        return Query(
+            (self.subject.tokenizer.eos, *context[max(len(context) - room, 0) :]), tuple(continuation)
+        )
 
     def _encode_pair(self, context: str, continuation: str) -> tuple[list[int], list[int]]:
         """Ids of both; a space at the end of the context belongs to the continuation, as a GPT-2 token has it."""
         encode, bare = self.subject.tokenizer.encode, context.rstrip()
-        return encode(bare), encode(context[len(bare):] + continuation)
+        return encode(bare), encode(context[len(bare) :] + continuation)
 
     def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
         """(log-probability, whether greedy writing would give it) of every (context, continuation)."""
@@ -65,9 +78,13 @@ class BitmarLM(LM):
         """Log-probability of whole texts; what is longer than ``longest`` in windows, every token once with as much context as fits."""
         eos, asked, owner = self.subject.tokenizer.eos, [], []
         for n, request in enumerate(requests):
-            windows = get_rolling_token_windows(self.subject.tokenizer.encode(request.args[0]), eos, self.longest, 1)
+            windows = get_rolling_token_windows(
+                self.subject.tokenizer.encode(request.args[0]), eos, self.longest, 1
+            )
             for context, continuation in map(make_disjoint_window, windows):
-                asked.append(Query(tuple(context) if context[0] == eos else (eos, *context), tuple(continuation)))
+                asked.append(
+                    Query(tuple(context) if context[0] == eos else (eos, *context), tuple(continuation))
+                )
                 owner.append(n)
         totals = [0.0] * len(requests)
         for n, f in zip(owner, self.scorer.score(asked)):
@@ -86,12 +103,12 @@ class BitmarLM(LM):
         sampler = Sampler(temperature, int(options.get("top_k", 40)), int(options.get("seed", 0)))
         tokenizer, new = self.subject.tokenizer, []
         ids = tokenizer.encode(context)
-        for token in self._tokens(ids[max(len(ids) - self.longest + 1, 0):], sampler):
+        for token in self._tokens(ids[max(len(ids) - self.longest + 1, 0) :], sampler):
             new.append(token)
             text = tokenizer.decode(new)
             stops = [text.index(stop) for stop in until if stop and stop in text]
             if stops:
-                return text[:min(stops)]
+                return text[: min(stops)]
             if len(new) >= limit:
                 break
         return tokenizer.decode(new)
@@ -99,7 +116,9 @@ class BitmarLM(LM):
     def _tokens(self, prompt: list[int], sampler: Sampler):
         frozen = self.subject.frozen
         if frozen is None:
-            raise ConfigError(f"{self.subject.name}: a training run does not write text here.", "Freeze it first.")
+            raise ConfigError(
+                f"{self.subject.name}: a training run does not write text here.", "Freeze it first."
+            )
         golden = GoldenModel(frozen.config, frozen.arrays, memory_on=self.memory_on)
         eos = token = self.subject.tokenizer.eos
         for token in (eos, *prompt):

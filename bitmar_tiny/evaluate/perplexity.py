@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -12,8 +13,9 @@ from ..errors import DataError
 from .scoring import Progress, Query, Scorer
 
 
-def evaluate_perplexity(scorer: Scorer, texts: Sequence[str], tokenizer: Tokenizer, longest: int,
-                        progress: Progress | None = None) -> dict[str, Any]:
+def evaluate_perplexity(
+    scorer: Scorer, texts: Sequence[str], tokenizer: Tokenizer, longest: int, progress: Progress | None = None
+) -> dict[str, Any]:
     """Perplexity of samples, each cut into streams of ``longest`` tokens that begin with EOS, as training cuts them.
 
     Returns tokens, bytes, streams, perplexity (per token), bits_per_byte (comparable between tokenizers), and the perplexity of the
@@ -22,7 +24,7 @@ def evaluate_perplexity(scorer: Scorer, texts: Sequence[str], tokenizer: Tokeniz
     streams, size = [], 0
     for text, ids in zip(texts, tokenizer.encode_batch(texts)):
         size += len(text.encode())
-        streams += [ids[i:i + longest].tolist() for i in range(0, len(ids), longest)]
+        streams += [ids[i : i + longest].tolist() for i in range(0, len(ids), longest)]
     if not streams:
         raise DataError("There is no text to score.", "Give a file with some lines of text.")
     found = scorer.score([Query((tokenizer.eos,), tuple(s)) for s in streams], progress)
@@ -30,5 +32,11 @@ def evaluate_perplexity(scorer: Scorer, texts: Sequence[str], tokenizer: Tokeniz
     tokens = sum(len(s) for s in streams)
     counts = np.bincount(np.concatenate(streams)).astype(np.float64)
     share = counts[counts > 0] / tokens
-    return {"tokens": tokens, "bytes": size, "streams": len(streams), "perplexity": math.exp(min(nll / tokens, 700)),
-            "bits_per_byte": nll / math.log(2) / max(size, 1), "unigram": float(np.exp(-(share * np.log(share)).sum()))}
+    return {
+        "tokens": tokens,
+        "bytes": size,
+        "streams": len(streams),
+        "perplexity": math.exp(min(nll / tokens, 700)),
+        "bits_per_byte": nll / math.log(2) / max(size, 1),
+        "unigram": float(np.exp(-(share * np.log(share)).sum())),
+    }

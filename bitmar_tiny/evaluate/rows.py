@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Callable, Iterator, Sequence
+from typing import Any
 
 from ..data.files import read_json
 from ..errors import DataError
@@ -24,7 +25,9 @@ def read_rows(path: Path | str, columns: Sequence[str] | None = None) -> Iterato
     if path.is_dir():
         files = [f for f in sorted(path.rglob("*")) if f.suffix in READERS]
         if not files:
-            raise DataError(f"{path}: holds no {', '.join(READERS)} file.", "Give the file or folder as it was published.")
+            raise DataError(
+                f"{path}: holds no {', '.join(READERS)} file.", "Give the file or folder as it was published."
+            )
     elif not path.is_file():
         raise DataError(f"{path}: there is no such file.")
     elif path.suffix not in READERS:
@@ -45,7 +48,9 @@ def _jsonl(path: Path, columns: Sequence[str] | None) -> Iterator[tuple[Any, str
             try:
                 yield json.loads(line), f"line {number}"
             except ValueError as error:
-                raise DataError(f"{path}, line {number}: not JSON ({error}).", "Copy the file again.") from None
+                raise DataError(
+                    f"{path}, line {number}: not JSON ({error}).", "Copy the file again."
+                ) from None
 
 
 def _json(path: Path, columns: Sequence[str] | None) -> Iterator[tuple[Any, str]]:
@@ -61,7 +66,9 @@ def _csv(path: Path, columns: Sequence[str] | None) -> Iterator[tuple[Any, str]]
         names = columns or next(lines, [])
         for cells in lines:
             if len(cells) != len(names):
-                raise DataError(f"{path}, line {lines.line_num}: {len(cells)} columns, expected {len(names)} ({', '.join(names)}).")
+                raise DataError(
+                    f"{path}, line {lines.line_num}: {len(cells)} columns, expected {len(names)} ({', '.join(names)})."
+                )
             yield dict(zip(names, cells)), f"line {lines.line_num}"
     except csv.Error as error:
         raise DataError(f"{path}, line {lines.line_num}: not CSV ({error}).") from None
@@ -71,8 +78,10 @@ def _parquet(path: Path, columns: Sequence[str] | None) -> Iterator[tuple[Any, s
     try:
         from pyarrow import ArrowException, parquet
     except ImportError:
-        raise DataError(f"{path}: reading Parquet needs the package pyarrow, which is not installed.",
-                        "Run: pip install pyarrow") from None
+        raise DataError(
+            f"{path}: reading Parquet needs the package pyarrow, which is not installed.",
+            "Run: pip install pyarrow",
+        ) from None
     try:
         table = parquet.read_table(path)
     except (ArrowException, OSError) as error:
@@ -91,5 +100,8 @@ def _text(path: Path) -> Iterator[str]:
 
 
 READERS: dict[str, Callable[[Path, Sequence[str] | None], Iterator[tuple[Any, str]]]] = {
-    ".jsonl": _jsonl, ".json": _json, ".csv": _csv, ".parquet": _parquet,
+    ".jsonl": _jsonl,
+    ".json": _json,
+    ".csv": _csv,
+    ".parquet": _parquet,
 }

@@ -7,9 +7,10 @@ compared exactly. Contexts begin with EOS, as every stream of training does.
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Callable, Iterator, Protocol, Sequence
+from typing import Protocol
 
 import numpy as np
 
@@ -63,12 +64,15 @@ def likelihood(logits: np.ndarray, continuation: Sequence[int]) -> Likelihood:
     """float32 logits [n, V] at the positions before each of the n tokens -> their log-probabilities."""
     wide, rows = logits.astype(np.float64), np.arange(len(continuation))
     wide -= wide.max(1, keepdims=True)
-    return Likelihood(wide[rows, list(continuation)] - np.log(np.exp(wide).sum(1)),
-                      bool((logits.argmax(1) == continuation).all()))
+    return Likelihood(
+        wide[rows, list(continuation)] - np.log(np.exp(wide).sum(1)),
+        bool((logits.argmax(1) == continuation).all()),
+    )
 
 
 def by_context(queries: Sequence[Query]) -> Iterator[tuple[Query, list[int]]]:
     """Neighbours that share context and image: (the first of them, the indices of all)."""
+
     def key(i: int):
         return queries[i].context, id(queries[i].image)
 
@@ -95,11 +99,16 @@ class TorchScorer:
         for _, alike in groupby(order, key=lambda k: k[0]):
             for batch in self._batches(list(alike)):
                 members = [shared[k] for k in batch]
-                for same, logits in zip(members, self._logits([queries[same[0]] for same in members],
-                                                              [max(len(queries[i].continuation) for i in same) for same in members])):
+                for same, logits in zip(
+                    members,
+                    self._logits(
+                        [queries[same[0]] for same in members],
+                        [max(len(queries[i].continuation) for i in same) for same in members],
+                    ),
+                ):
                     for i in same:
                         c = queries[i].continuation
-                        results[i] = likelihood(logits[len(logits) - len(c):], c)
+                        results[i] = likelihood(logits[len(logits) - len(c) :], c)
                     done += len(same)
                 if progress:
                     progress(done, len(queries))
@@ -125,7 +134,7 @@ class TorchScorer:
         tokens = torch.full((len(queries), longest), self.model.cfg.vocab_size - 1)
         lengths = torch.tensor([len(q.inputs) for q in queries])
         for row, q in zip(tokens, queries):
-            row[:len(q.inputs)] = torch.tensor(q.inputs)
+            row[: len(q.inputs)] = torch.tensor(q.inputs)
         images = None if queries[0].image is None else torch.from_numpy(np.stack([q.image for q in queries]))
         before, self.model.memory_on = self.model.memory_on, self.memory_on
         try:
@@ -134,7 +143,7 @@ class TorchScorer:
         finally:
             self.model.memory_on = before
         ends = lengths.cumsum(0).tolist()
-        return [(out.acc[e - n:e] * out.scale[e - n:e]).numpy() for e, n in zip(ends, counts)]
+        return [(out.acc[e - n : e] * out.scale[e - n : e]).numpy() for e, n in zip(ends, counts)]
 
 
 class GoldenScorer:
@@ -157,7 +166,11 @@ class GoldenScorer:
             for i in indices:
                 golden.t, golden.enc, golden.dec, golden.pooled, golden.cond = copy.deepcopy(kept)
                 steps = (first.context[-1], *queries[i].continuation[:-1])
-                results.append(likelihood(np.array([golden.logits(golden.step(t)) for t in steps]), queries[i].continuation))
+                results.append(
+                    likelihood(
+                        np.array([golden.logits(golden.step(t)) for t in steps]), queries[i].continuation
+                    )
+                )
             if progress:
                 progress(len(results), len(queries))
         return results

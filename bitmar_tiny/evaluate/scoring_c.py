@@ -5,8 +5,9 @@ from __future__ import annotations
 import struct
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO, Sequence
+from typing import BinaryIO
 
 import numpy as np
 
@@ -27,17 +28,24 @@ class CScorer:
 
     def __init__(self, frozen: FrozenModel, board_name: str = "host", memory_on: bool = True) -> None:
         board = load_board(board_name)
-        runner(board)                                 # complain before the work
+        runner(board)  # complain before the work
         if board.os != "linux":
-            raise ConfigError(f"The program for {board.name} does not score text.", "Choose a Linux board, host for example.")
+            raise ConfigError(
+                f"The program for {board.name} does not score text.",
+                "Choose a Linux board, host for example.",
+            )
         self._folder = tempfile.TemporaryDirectory()
         self.folder = Path(self._folder.name)
         project = emit(frozen, board, self.folder / "project")
         self.name = f"c ({board.name}, {project.family})"
-        self.command = [*build(project.path, board, project.family).command, "score", *(["--no-memory"] * (not memory_on))]
+        self.command = [
+            *build(project.path, board, project.family).command,
+            "score",
+            *(["--no-memory"] * (not memory_on)),
+        ]
         self.vocab = frozen.config.vocab_size
 
-    def __enter__(self) -> "CScorer":
+    def __enter__(self) -> CScorer:
         return self
 
     def __exit__(self, *error) -> None:
@@ -49,7 +57,9 @@ class CScorer:
             write_script(queries, f)
         results: list[Likelihood] = []
         with open(script, "rb") as asked, open(complaints, "wb") as stderr:
-            with subprocess.Popen(self.command, stdin=asked, stdout=subprocess.PIPE, stderr=stderr) as program:
+            with subprocess.Popen(
+                self.command, stdin=asked, stdout=subprocess.PIPE, stderr=stderr
+            ) as program:
                 for q in queries:
                     logits = self._read(program.stdout, len(q.continuation))
                     if logits is None:
@@ -59,7 +69,9 @@ class CScorer:
                         progress(len(results), len(queries))
         if program.returncode or len(results) != len(queries):
             said = complaints.read_text(errors="replace").strip().splitlines()
-            raise ToolError(f"{self.name}: the program ended with status {program.returncode}{': ' + said[0] if said else ''}.")
+            raise ToolError(
+                f"{self.name}: the program ended with status {program.returncode}{': ' + said[0] if said else ''}."
+            )
         if progress:
             progress(len(queries), len(queries))
         return results
@@ -77,6 +89,7 @@ class CScorer:
 
 def write_script(queries: Sequence[Query], out: BinaryIO) -> None:
     """Commands of the score mode (``linux_score.c``): a context that neighbours share is read once and returned to."""
+
     def step(token: int) -> bytes:
         return b"T" + struct.pack("<I", token)
 

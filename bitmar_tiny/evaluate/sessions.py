@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +26,11 @@ def held_out_places(count: int = ITEMS) -> list[Session]:
         return read_sessions(Path(folder) / "places.jsonl")
 
 
-def evaluate_sessions(frozen: FrozenModel, sessions: Sequence[Session], progress: Callable[[int, int], None] = lambda done, total: None) -> dict[str, Any]:
+def evaluate_sessions(
+    frozen: FrozenModel,
+    sessions: Sequence[Session],
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, Any]:
     """Exact answers: share of the sessions by condition, and with the memory on by how long ago the answer was told.
 
     Each session begins with the memory that the model was trained to; what is told is written to it, episode by episode, as on a
@@ -51,7 +56,11 @@ def evaluate_sessions(frozen: FrozenModel, sessions: Sequence[Session], progress
                 count[0], count[1] = count[0] + hit, count[1] + 1
         golden.memory_on, before = True, memory
         progress(n + 1, len(sessions))
-    return {"items": len(sessions), **{c: right[c] / len(sessions) for c in CONDITIONS}, "by_age": dict(sorted(by_age.items()))}
+    return {
+        "items": len(sessions),
+        **{c: right[c] / len(sessions) for c in CONDITIONS},
+        "by_age": dict(sorted(by_age.items())),
+    }
 
 
 def _memory(golden: GoldenModel) -> tuple:

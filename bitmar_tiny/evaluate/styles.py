@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -29,8 +30,13 @@ def groups(labels: Sequence[str]) -> dict[str, np.ndarray]:
     return found | ({KNOWN[3]: np.arange(len(labels))} if len(found) > 1 else {})
 
 
-def score_styles(model: BitMar, captions: CaptionSet, split: Mapping[str, Any], tokenizer: Tokenizer,
-                 unseen: Sequence[Path] = ()) -> list[dict[str, Any]]:
+def score_styles(
+    model: BitMar,
+    captions: CaptionSet,
+    split: Mapping[str, Any],
+    tokenizer: Tokenizer,
+    unseen: Sequence[Path] = (),
+) -> list[dict[str, Any]]:
     """Held-out pictures of every style of the training data, and all pictures of styles that training never saw.
 
     Rows {style, seen, known, pictures, exact, iou}: ``seen`` says whether training had other pictures of the style.
@@ -38,8 +44,15 @@ def score_styles(model: BitMar, captions: CaptionSet, split: Mapping[str, Any], 
     held = set(split["holdout"])
     trained = [name for i, name in enumerate(captions.captions) if i not in held]
     parts = split.get("styles") or {"openmoji": [0, len(captions)]}
-    sets = [(style, True, [captions.captions[i] for i in range(a, b) if i in held], captions.images(np.array([i for i in range(a, b) if i in held], int)))
-            for style, (a, b) in parts.items()]
+    sets = [
+        (
+            style,
+            True,
+            [captions.captions[i] for i in range(a, b) if i in held],
+            captions.images(np.array([i for i in range(a, b) if i in held], int)),
+        )
+        for style, (a, b) in parts.items()
+    ]
     for folder in unseen:
         style, names, features = draw_style(folder, captions.n_vectors)
         sets.append((style, False, names, to_float(features)))
@@ -47,6 +60,13 @@ def score_styles(model: BitMar, captions: CaptionSet, split: Mapping[str, Any], 
     for style, seen, names, images in sets:
         said = predict(model, images, len(names), tokenizer)
         for known, at in groups(knowledge(names, trained)).items():
-            rows.append({"style": style, "seen": seen, "known": known, "pictures": len(at),
-                         **score([said[i] for i in at], [names[i] for i in at])})
+            rows.append(
+                {
+                    "style": style,
+                    "seen": seen,
+                    "known": known,
+                    "pictures": len(at),
+                    **score([said[i] for i in at], [names[i] for i in at]),
+                }
+            )
     return rows

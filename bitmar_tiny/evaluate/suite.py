@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -35,28 +36,37 @@ class Subject:
 
     name: str
     frozen: FrozenModel | None
-    network: "BitMar | None"
+    network: BitMar | None
     tokenizer: Tokenizer
 
     @property
     def config(self):
         return self.frozen.config if self.frozen else self.network.cfg
 
-    def torch(self, frozen: FrozenModel | None = None) -> "BitMar":
+    def torch(self, frozen: FrozenModel | None = None) -> BitMar:
         """The network in eval mode; ``frozen``: of this model instead."""
         from ..model.export import load_frozen
-        return self.network if self.network is not None and frozen is None else load_frozen(frozen or self.frozen)
+
+        return (
+            self.network
+            if self.network is not None and frozen is None
+            else load_frozen(frozen or self.frozen)
+        )
 
 
 def open_subject(path: Path) -> Subject:
     """A frozen model, or the folder of a training run. ``FrozenError``, ``DataError``; ``ConfigError`` without a tokenizer."""
     if path.is_dir():
         from ..train.run import load_run
+
         network, tokenizer, _ = load_run(path)
         return Subject(str(path), None, network, tokenizer)
     frozen = FrozenModel.load(path)
     if not frozen.tokenizer:
-        raise ConfigError(f"{path}: this model was frozen without a tokenizer.", "Freeze it with one to evaluate it on text.")
+        raise ConfigError(
+            f"{path}: this model was frozen without a tokenizer.",
+            "Freeze it with one to evaluate it on text.",
+        )
     return Subject(str(path), frozen, None, Tokenizer.from_bytes(frozen.tokenizer))
 
 
@@ -64,15 +74,21 @@ def shuffle_memory(frozen: FrozenModel, seed: int = 0) -> FrozenModel:
     """The model with the codes of its memory in random order over slots and columns: the same values, no content."""
     codes = frozen.arrays["memory.m.codes"]
     mixed = np.random.default_rng(seed).permutation(codes.ravel()).reshape(codes.shape)
-    return FrozenModel(frozen.config, frozen.arrays | {"memory.m.codes": mixed}, frozen.tokenizer, frozen.provenance)
+    return FrozenModel(
+        frozen.config, frozen.arrays | {"memory.m.codes": mixed}, frozen.tokenizer, frozen.provenance
+    )
 
 
 @contextlib.contextmanager
-def open_scorer(subject: Subject, via: str = "torch", memory: str = "on", board: str = "host") -> Iterator[Scorer]:
+def open_scorer(
+    subject: Subject, via: str = "torch", memory: str = "on", board: str = "host"
+) -> Iterator[Scorer]:
     """A scorer by way of ``VIA`` with the memory in one of the conditions ``MEMORY``."""
     if subject.frozen is None and (via != "torch" or memory == "shuffled"):
-        raise ConfigError(f"{subject.name}: a training run is evaluated with PyTorch and the memory as it is, or off.",
-                          "Freeze it first: bitmar-tiny freeze RUN -o model.bitmar")
+        raise ConfigError(
+            f"{subject.name}: a training run is evaluated with PyTorch and the memory as it is, or off.",
+            "Freeze it first: bitmar-tiny freeze RUN -o model.bitmar",
+        )
     frozen = shuffle_memory(subject.frozen) if memory == "shuffled" else subject.frozen
     if via == "torch":
         yield TorchScorer(subject.torch(frozen if memory == "shuffled" else None), memory != "off")
@@ -80,6 +96,7 @@ def open_scorer(subject: Subject, via: str = "torch", memory: str = "on", board:
         yield GoldenScorer(frozen, memory != "off")
     else:
         from .scoring_c import CScorer
+
         with CScorer(frozen, board, memory != "off") as scorer:
             yield scorer
 
@@ -98,8 +115,13 @@ def is_task(spec: str) -> bool:
     return spec.partition("=")[0] in (*OTHER_TASKS, *FORMATS)
 
 
-def text_task(spec: str, subject: Subject, limit: int | None = None, longest: int | None = None,
-              features: Path | None = None) -> TextTask:
+def text_task(
+    spec: str,
+    subject: Subject,
+    limit: int | None = None,
+    longest: int | None = None,
+    features: Path | None = None,
+) -> TextTask:
     """TASK or TASK=PATH -> what to run. longest: most tokens that the model reads (its trained positions).
 
     ``ConfigError`` for an unknown task, ``DataError`` for files that are missing or of another shape.
@@ -110,8 +132,11 @@ def text_task(spec: str, subject: Subject, limit: int | None = None, longest: in
         if not path:
             raise ConfigError("perplexity needs a text.", "Name it: perplexity=FILE, one sample a line.")
         texts = evenly(list(read_lines(path, ".dev")), limit)
-        return TextTask(name, PERPLEXITY, lambda scorer, progress: evaluate_perplexity(scorer, texts, subject.tokenizer, longest,
-                                                                                       progress))
+        return TextTask(
+            name,
+            PERPLEXITY,
+            lambda scorer, progress: evaluate_perplexity(scorer, texts, subject.tokenizer, longest, progress),
+        )
     if name not in FORMATS:
         known = (*OTHER_TASKS, *FORMATS)
         raise ConfigError(f"There is no task '{name}'.", f"Choose from: {', '.join(known)}.")
@@ -120,8 +145,14 @@ def text_task(spec: str, subject: Subject, limit: int | None = None, longest: in
     items = read_items(name, path, limit) if path else labelled_items(name, limit)
     images = load_images(features, subject, items) if features else None
     kind = "wug" if FORMATS[name].metric == "spearman" else "choice"
-    return TextTask(name, kind, lambda scorer, progress: evaluate_choice(
-        scorer, items, subject.tokenizer, longest, images, progress).as_dict() | {"images": images is not None})
+    return TextTask(
+        name,
+        kind,
+        lambda scorer, progress: evaluate_choice(
+            scorer, items, subject.tokenizer, longest, images, progress
+        ).as_dict()
+        | {"images": images is not None},
+    )
 
 
 def load_images(path: Path, subject: Subject, items: list[Item]) -> np.ndarray | None:
@@ -131,6 +162,8 @@ def load_images(path: Path, subject: Subject, items: list[Item]) -> np.ndarray |
     stored = open_features(path)
     stored = stored if stored.ndim == 3 else stored[:, None]
     if stored.shape[1] != subject.config.image_inputs:
-        raise DataError(f"{path}: {stored.shape[1]} vectors per image, the model takes {subject.config.image_inputs}.",
-                        "Make the features for this model with 'bitmar-tiny features'.")
+        raise DataError(
+            f"{path}: {stored.shape[1]} vectors per image, the model takes {subject.config.image_inputs}.",
+            "Make the features for this model with 'bitmar-tiny features'.",
+        )
     return to_float(stored)

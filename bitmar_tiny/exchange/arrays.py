@@ -15,7 +15,10 @@ WEIGHT_BITS = (2, 4, 8)
 
 def blocks(cfg: ModelConfig) -> list[str]:
     """Names of the transformer blocks."""
-    return [*(f"enc.{i}" for i in range(cfg.n_encoder_layers)), *(f"dec.{i}" for i in range(cfg.n_decoder_layers))]
+    return [
+        *(f"enc.{i}" for i in range(cfg.n_encoder_layers)),
+        *(f"dec.{i}" for i in range(cfg.n_decoder_layers)),
+    ]
 
 
 def exported_arrays(frozen: FrozenModel) -> dict[str, np.ndarray]:
@@ -24,14 +27,22 @@ def exported_arrays(frozen: FrozenModel) -> dict[str, np.ndarray]:
     arrays = {name: a for name, a in frozen.arrays.items() if not name.startswith("memory.m.")}
     for name in blocks(frozen.config):
         arrays[f"{name}.wqkv.trits"] = np.concatenate([arrays.pop(f"{name}.w{t}.trits") for t in "qkv"])
-        arrays[f"{name}.wqkv.scale"] = np.array([[arrays.pop(f"{name}.w{t}.scale")] for t in "qkv"], np.float32)
+        arrays[f"{name}.wqkv.scale"] = np.array(
+            [[arrays.pop(f"{name}.w{t}.scale")] for t in "qkv"], np.float32
+        )
     codes, usage = frozen.arrays["memory.m.codes"], frozen.arrays["memory.m.usage"]
     if usage.max(initial=0) > nm.USAGE_ONE:
-        raise FrozenError("The memory holds a usage above 1, which no write makes.", "Freeze the model again.")
+        raise FrozenError(
+            "The memory holds a usage above 1, which no write makes.", "Freeze the model again."
+        )
     high = nm.high_bytes(codes)
     low = codes.astype(np.int32) - high.astype(np.int32) * 256
-    return arrays | {"memory.high": high, "memory.low": low.astype(np.int8), "memory.usage": usage.astype(np.int32),
-                     "memory.scales": frozen.arrays["memory.m.scales"]}
+    return arrays | {
+        "memory.high": high,
+        "memory.low": low.astype(np.int8),
+        "memory.usage": usage.astype(np.int32),
+        "memory.scales": frozen.arrays["memory.m.scales"],
+    }
 
 
 def stored_bits(name: str, a: np.ndarray, weight_bits: int) -> int:
@@ -48,7 +59,7 @@ def pack_signed(a: np.ndarray, bits: int) -> np.ndarray:
         return np.ascontiguousarray(a, np.int8).view(np.uint8).ravel()
     n = 8 // bits
     fields = np.zeros(-(-a.size // n) * n, np.uint8)
-    fields[:a.size] = a.ravel().view(np.uint8) & ((1 << bits) - 1)
+    fields[: a.size] = a.ravel().view(np.uint8) & ((1 << bits) - 1)
     packed = np.zeros(fields.size // n, np.uint8)
     for i in range(n):
         packed |= fields[i::n] << np.uint8(bits * i)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import functools
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -18,70 +19,72 @@ import numpy as np
 class Value:
     """A tensor of a graph under construction. ``dtype`` is NumPy's name; ``scope`` is the writer's."""
 
-    builder: "Builder"
+    builder: Builder
     name: str
     dtype: str
     shape: tuple[int, ...]
     scope: Any = None
-    __array_ufunc__ = None                        # NumPy scalars on the left leave the op to us
+    __array_ufunc__ = None  # NumPy scalars on the left leave the op to us
 
-    def __add__(self, other: "Operand") -> "Value":
+    def __add__(self, other: Operand) -> Value:
         return _binary("add", self, other)
 
-    def __radd__(self, other: "Operand") -> "Value":
+    def __radd__(self, other: Operand) -> Value:
         return _binary("add", other, self)
 
-    def __sub__(self, other: "Operand") -> "Value":
+    def __sub__(self, other: Operand) -> Value:
         return _binary("sub", self, other)
 
-    def __mul__(self, other: "Operand") -> "Value":
+    def __mul__(self, other: Operand) -> Value:
         return _binary("mul", self, other)
 
-    def __truediv__(self, other: "Operand") -> "Value":
+    def __truediv__(self, other: Operand) -> Value:
         return _binary("div", self, other)
 
-    def __rtruediv__(self, other: "Operand") -> "Value":
+    def __rtruediv__(self, other: Operand) -> Value:
         return _binary("div", other, self)
 
-    def __mod__(self, other: "Operand") -> "Value":
+    def __mod__(self, other: Operand) -> Value:
         return _binary("floor_mod", self, other)
 
-    def __floordiv__(self, other: "Operand") -> "Value":
+    def __floordiv__(self, other: Operand) -> Value:
         """Of int32 that are not negative."""
         return _binary("floor_div", self, other)
 
-    def __lt__(self, other: "Operand") -> "Value":
+    def __lt__(self, other: Operand) -> Value:
         return _binary("less", self, other)
 
-    def eq(self, other: "Operand") -> "Value":
+    def eq(self, other: Operand) -> Value:
         return _binary("equal", self, other)
 
-    def astype(self, dtype: str) -> "Value":
+    def astype(self, dtype: str) -> Value:
         """Conversion of a value that the type holds exactly, or int32 to float32 rounded to nearest even."""
         return self if dtype == self.dtype else self.builder.emit("cast", [self], dtype, self.shape)
 
-    def reshape(self, *shape: int) -> "Value":
+    def reshape(self, *shape: int) -> Value:
         return self if shape == self.shape else self.builder.emit("reshape", [self], self.dtype, shape)
 
-    def max(self, axis: int = -1) -> "Value":
+    def max(self, axis: int = -1) -> Value:
         """Maximum along an axis, which stays with extent 1."""
         return _reduce("reduce_max", self, axis)
 
-    def sum(self, axis: int = -1) -> "Value":
+    def sum(self, axis: int = -1) -> Value:
         """Sum of int32, or of integers in float32 below 2**24, along an axis, which stays with extent 1."""
         return _reduce("reduce_sum", self, axis)
 
-    def rows(self, start: int, stop: int) -> "Value":
+    def rows(self, start: int, stop: int) -> Value:
         """Rows [start, stop)."""
         if (start, stop) == (0, self.shape[0]):
             return self
-        return self.builder.emit("rows", [self], self.dtype, (stop - start, *self.shape[1:]), start=start, stop=stop)
+        return self.builder.emit(
+            "rows", [self], self.dtype, (stop - start, *self.shape[1:]), start=start, stop=stop
+        )
 
-    def row(self, index: "Value") -> "Value":
+    def row(self, index: Value) -> Value:
         """Row ``index`` (int32 [1]): [1, ...]."""
         return self.builder.emit("gather", [self, index], self.dtype, (*index.shape, *self.shape[1:]))
 
-    def with_row(self, index: "Value", row: "Value") -> "Value":
+    def with_row(self, index: Value, row: Value) -> Value:
         """A copy in which row ``index`` (int32 [1]) is ``row`` [1, ...]."""
         return self.builder.emit("with_row", [self, index, row], self.dtype, self.shape)
 
@@ -93,7 +96,9 @@ class Builder(ABC):
     """What a writer provides."""
 
     @abstractmethod
-    def emit(self, op: str, inputs: Sequence[Value], dtype: str, shape: Sequence[int], **attributes: Any) -> Value:
+    def emit(
+        self, op: str, inputs: Sequence[Value], dtype: str, shape: Sequence[int], **attributes: Any
+    ) -> Value:
         """Append one op."""
 
     @abstractmethod
@@ -113,7 +118,9 @@ class Builder(ABC):
         """Give ``value`` the name under which it can be looked at (``taps.py``)."""
 
     @abstractmethod
-    def when(self, flag: Value, then: Callable[[], list[Value]], otherwise: Sequence[Value | None]) -> list[Value]:
+    def when(
+        self, flag: Value, then: Callable[[], list[Value]], otherwise: Sequence[Value | None]
+    ) -> list[Value]:
         """``then()`` where ``flag`` (bool [1]) is true, else ``otherwise``: same dtypes and shapes, None for what nobody reads then."""
 
     def unfused(self, scale: Value) -> Value:
@@ -137,7 +144,9 @@ def primitive(function: Callable) -> Callable:
 
 def _operands(a: Operand, b: Operand) -> tuple[Value, Value]:
     known = a if isinstance(a, Value) else b
-    return tuple(v if isinstance(v, Value) else known.builder.constant(np.asarray(v, known.dtype)) for v in (a, b))
+    return tuple(
+        v if isinstance(v, Value) else known.builder.constant(np.asarray(v, known.dtype)) for v in (a, b)
+    )
 
 
 def _binary(op: str, a: Operand, b: Operand) -> Value:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib import util
 from pathlib import Path
-from typing import Any, Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -50,9 +51,11 @@ def export(frozen: FrozenModel, format_name: str, out: Path, bits: int = 2) -> l
     if format_name == "onnx":
         need("onnx")
         from .onnx_export import export_onnx
+
         return export_onnx(frozen, out, bits)
     need("ai-edge-litert")
     from .tflite_export import export_tflite
+
     return export_tflite(frozen, out, bits)
 
 
@@ -61,28 +64,44 @@ def open_runtime(format_name: str, path: Path, **options: Any) -> Runtime:
     if format_name == "onnx":
         need("onnx", "onnxruntime")
         from .onnx_runtime import OnnxRuntime
+
         return OnnxRuntime(path, **options)
     from .litert import LiteRt
+
     if options.get("taps"):
         need("ai-edge-litert")
     return LiteRt(path, **options)
 
 
-def cross_check(frozen: FrozenModel, format_name: str, path: Path, script: Sequence[Event],
-                progress: Callable[[int], None] = lambda event: None) -> tuple[Verdict | None, Agreement]:
+def cross_check(
+    frozen: FrozenModel,
+    format_name: str,
+    path: Path,
+    script: Sequence[Event],
+    progress: Callable[[int], None] = lambda event: None,
+) -> tuple[Verdict | None, Agreement]:
     """Every tap of every step, then the file as shipped; only that on a board whose old runtime cannot show taps. ``DataError`` for
     files that are damaged or another model's."""
     shipped = open_runtime(format_name, path)
     if shipped.model_sha256 != frozen.digest:
-        raise DataError(f"{path}: exported from another model (SHA-256 {shipped.model_sha256[:16]}..., not {frozen.digest[:16]}...).",
-                        "Export this model.")
+        raise DataError(
+            f"{path}: exported from another model (SHA-256 {shipped.model_sha256[:16]}..., not {frozen.digest[:16]}...).",
+            "Export this model.",
+        )
     if format_name == "tflite" and util.find_spec("ai_edge_litert") is None:
         return None, agreement(frozen, shipped, script, progress)
-    verdict = verify(frozen, ExportedTarget(frozen, open_runtime(format_name, path, taps=True)), script, progress=progress)
+    verdict = verify(
+        frozen, ExportedTarget(frozen, open_runtime(format_name, path, taps=True)), script, progress=progress
+    )
     return verdict, agreement(frozen, shipped, script, progress)
 
 
-def agreement(frozen: FrozenModel, runtime: Runtime, script: Sequence[Event], progress: Callable[[int], None] = lambda event: None) -> Agreement:
+def agreement(
+    frozen: FrozenModel,
+    runtime: Runtime,
+    script: Sequence[Event],
+    progress: Callable[[int], None] = lambda event: None,
+) -> Agreement:
     """Run ``script`` on golden and on the runtime, to its end whatever differs; where there is a prefill graph, the longest stream
     goes through it too."""
     started, steps, top1, largest, tally = time.monotonic(), 0, 0, 0.0, _Tally()
@@ -99,8 +118,17 @@ def agreement(frozen: FrozenModel, runtime: Runtime, script: Sequence[Event], pr
             tally.compare(f"the write after step {steps - 1}", _memory(golden, model))
         progress(number)
     prefilled = _prefill(frozen, runtime, script, tally) if "prefill" in runtime.graphs else 0
-    return Agreement(runtime.name, steps, top1 / max(steps, 1), tally.count, tally.equal, largest, prefilled,
-                     time.monotonic() - started, tally.first)
+    return Agreement(
+        runtime.name,
+        steps,
+        top1 / max(steps, 1),
+        tally.count,
+        tally.equal,
+        largest,
+        prefilled,
+        time.monotonic() - started,
+        tally.first,
+    )
 
 
 class _Tally:
@@ -140,12 +168,19 @@ def _state(golden: GoldenModel, model: ExportedModel) -> Iterator[tuple[str, np.
     for stack, rings in (("enc", golden.enc), ("dec", golden.dec)):
         for i, ring in enumerate(rings):
             for part in ("k", "v"):
-                yield f"{stack}.{i}.cache.{part}", getattr(ring, part), state[f"{PAST}{stack}.{i}.cache.{part}"]
+                yield (
+                    f"{stack}.{i}.cache.{part}",
+                    getattr(ring, part),
+                    state[f"{PAST}{stack}.{i}.cache.{part}"],
+                )
 
 
 def _memory(golden: GoldenModel, model: ExportedModel) -> list[tuple[str, np.ndarray, np.ndarray]]:
     codes = model.memory["memory.high"].astype(np.int32) * 256 + model.memory["memory.low"]
-    return [("memory codes", golden.m_codes, codes), ("memory.usage", golden.m_usage, model.memory["memory.usage"])]
+    return [
+        ("memory codes", golden.m_codes, codes),
+        ("memory.usage", golden.m_usage, model.memory["memory.usage"]),
+    ]
 
 
 def _prefill(frozen: FrozenModel, runtime: Runtime, script: Sequence[Event], tally: _Tally) -> int:

@@ -58,29 +58,38 @@ def _config(found: Initializers, config: ModelConfig | None) -> ModelConfig:
     text = found.metadata.get(CONFIG)
     if text is None:
         if config is None:
-            raise ConfigError(f"{found.where}: does not say which configuration it has.", "Name it with --config or --preset.")
+            raise ConfigError(
+                f"{found.where}: does not say which configuration it has.",
+                "Name it with --config or --preset.",
+            )
         return config
     try:
         own = ModelConfig.parse(json.loads(text), str(found.where))
     except json.JSONDecodeError:
         raise DataError(f"{found.where}: the configuration in its metadata is unreadable.") from None
     if config is not None and config != own:
-        raise ConfigError(f"{found.where}: was exported with another configuration than the one that was named.",
-                          "Leave out --config and --preset.")
+        raise ConfigError(
+            f"{found.where}: was exported with another configuration than the one that was named.",
+            "Leave out --config and --preset.",
+        )
     return own
 
 
 def _tokenizer(found: Initializers) -> bytes:
     tokenizer, digest = found.tokenizer(), found.metadata.get(TOKENIZER_SHA256)
     if digest is not None and digest != (hashlib.sha256(tokenizer).hexdigest() if tokenizer else ""):
-        raise DataError(f"{found.where}: its tokenizer.bin is missing or another one.", "Copy the whole folder again.")
+        raise DataError(
+            f"{found.where}: its tokenizer.bin is missing or another one.", "Copy the whole folder again."
+        )
     return tokenizer
 
 
 def _missing(found: Initializers, spec: TensorSpec, *names: str) -> DataError:
     near = difflib.get_close_matches(names[0], found.tensors, n=1)
-    return DataError(f"{found.where}: tensor '{spec.name}' is missing: none of {', '.join(names)}.",
-                     f"The nearest name in it is '{near[0]}'." if near else "docs/onnx-and-litert.md lists the names.")
+    return DataError(
+        f"{found.where}: tensor '{spec.name}' is missing: none of {', '.join(names)}.",
+        f"The nearest name in it is '{near[0]}'." if near else "docs/onnx-and-litert.md lists the names.",
+    )
 
 
 def _provenance(found: Initializers) -> dict:
@@ -100,6 +109,7 @@ def _cancelled(found: Initializers) -> dict[str, float]:
 
 # -- ternary matrices ----------------------------------------------------------------------------
 
+
 def _ternary(found: Initializers, spec: TensorSpec):
     name, (n, k) = spec.name, spec.shape
     weight, trits = f"{name}.weight", f"{name}.trits"
@@ -109,23 +119,33 @@ def _ternary(found: Initializers, spec: TensorSpec):
         scale = _cancelled(found).get(f"{name}.scale") if scale is None else scale
     elif stacked and f"{stacked}.trits" in found.tensors:
         source, scales = f"{stacked}.trits", found.floats(f"{stacked}.scale", (3, 1), (3,))
-        values = found.integers(source, (k, 3 * n))[:, part * n:(part + 1) * n]
+        values = found.integers(source, (k, 3 * n))[:, part * n : (part + 1) * n]
         scale = None if scales is None else scales.ravel()[part]
     else:
         values, scale, source = _weight(found, spec, weight)
     if scale is None:
-        raise DataError(f"{found.where}: '{source}' has no scale.", f"Add the float32 initializer '{source.removesuffix('trits')}scale'.")
+        raise DataError(
+            f"{found.where}: '{source}' has no scale.",
+            f"Add the float32 initializer '{source.removesuffix('trits')}scale'.",
+        )
     codes, scale = _one_magnitude(found, source, values, scale)
-    how = f"ternary, {np.mean(codes != 0):.0%} not zero" + ", [out, in] in the graph" * (source != trits and weight in found.turned)
+    how = f"ternary, {np.mean(codes != 0):.0%} not zero" + ", [out, in] in the graph" * (
+        source != trits and weight in found.turned
+    )
     return {trits: np.ascontiguousarray(codes.T), f"{name}.scale": scale}, source, how
 
 
-def _one_magnitude(found: Initializers, source: str, values: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _one_magnitude(
+    found: Initializers, source: str, values: np.ndarray, scale: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Values of {-m, 0, m} times ``scale`` -> trits int8, m * scale. Anything else is refused, never rounded."""
     magnitudes = np.unique(np.abs(values[values != 0]))
     if magnitudes.size > 1:
-        raise DataError(f"{found.file(source)}: '{source}' is not ternary: beside 0 it holds {magnitudes.size} magnitudes, "
-                        f"{magnitudes[0]:g} and {magnitudes[1]:g} among them.", "Train it ternary, with one scale for the matrix.")
+        raise DataError(
+            f"{found.file(source)}: '{source}' is not ternary: beside 0 it holds {magnitudes.size} magnitudes, "
+            f"{magnitudes[0]:g} and {magnitudes[1]:g} among them.",
+            "Train it ternary, with one scale for the matrix.",
+        )
     m = magnitudes[0] if magnitudes.size else 1
     scale = np.float32(m) * np.float32(np.asarray(scale).ravel()[0])
     return np.sign(values).astype(np.int8), np.asarray(scale, np.float32).reshape(())
@@ -136,11 +156,19 @@ def _dequantized(found: Initializers, output: str, shape: tuple[int, int]):
     node = found.dequantized[output]
     source, scale_name, zero_name = (*node.input, "", "", "")[:3]
     if source not in found.tensors:
-        raise DataError(f"{found.where}: '{output}' is dequantised from '{source}', which is not an initializer.",
-                        "Store the integers themselves, without a QuantizeLinear.")
-    values, scale = found.integers(source, shape), found.floats(scale_name, *_SCALAR, (shape[0],), (shape[1],))
+        raise DataError(
+            f"{found.where}: '{output}' is dequantised from '{source}', which is not an initializer.",
+            "Store the integers themselves, without a QuantizeLinear.",
+        )
+    values, scale = (
+        found.integers(source, shape),
+        found.floats(scale_name, *_SCALAR, (shape[0],), (shape[1],)),
+    )
     if scale is None or np.unique(scale).size != 1:
-        raise DataError(f"{found.file(source)}: '{source}' needs one scale for the whole matrix.", "Quantise it per tensor.")
+        raise DataError(
+            f"{found.file(source)}: '{source}' needs one scale for the whole matrix.",
+            "Quantise it per tensor.",
+        )
     zero = found.integers(zero_name, *_SCALAR) if zero_name else None
     return values if zero is None else values - zero.ravel()[0], scale, source
 
@@ -160,6 +188,7 @@ def _weight(found: Initializers, spec: TensorSpec, weight: str):
 
 # -- tables, gains, memory -----------------------------------------------------------------------
 
+
 def _rows8(found: Initializers, spec: TensorSpec):
     name, shape = spec.name, spec.shape
     codes, weight = f"{name}.codes", f"{name}.weight"
@@ -175,7 +204,10 @@ def _rows8(found: Initializers, spec: TensorSpec):
     if a is None:
         raise _missing(found, spec, codes, weight)
     rows = [nm.quantize(row) for row in a]
-    new = {codes: np.array([c for c, _ in rows]), f"{name}.scales": np.array([s for _, s in rows], np.float32)}
+    new = {
+        codes: np.array([c for c, _ in rows]),
+        f"{name}.scales": np.array([s for _, s in rows], np.float32),
+    }
     error = np.abs(new[codes] * new[f"{name}.scales"][:, None] - a).max()
     return new, weight, f"float rows rounded to int8, largest error {error:.2g}"
 
@@ -193,19 +225,26 @@ def _memory(found: Initializers, spec: TensorSpec):
     a = found.floats(name, spec.shape)
     if a is not None:
         rows = [nm.quantize16(row) for row in a]
-        new = {f"{name}.codes": np.array([c for c, _ in rows]), f"{name}.scales": np.array([s for _, s in rows], np.float32),
-               f"{name}.usage": np.full(k, nm.USAGE_ONE // k, np.uint32)}
+        new = {
+            f"{name}.codes": np.array([c for c, _ in rows]),
+            f"{name}.scales": np.array([s for _, s in rows], np.float32),
+            f"{name}.usage": np.full(k, nm.USAGE_ONE // k, np.uint32),
+        }
         return new, name, "float rows rounded to 16 bits, usage of a fresh memory"
     prefix = f"{PAST}memory." if f"{PAST}memory.low" in found.tensors else "memory."
     high, low = (found.integers(prefix + part, spec.shape) for part in ("high", "low"))
     scales, usage = found.floats(f"{prefix}scales", (k,)), found.integers(f"{prefix}usage", (k,))
     if any(part is None for part in (high, low, scales, usage)):
         raise _missing(found, spec, name, *(prefix + part for part in ("high", "low", "scales", "usage")))
-    found.used |= {"memory.high", "memory.scales"}      # the same, as the step reads them
+    found.used |= {"memory.high", "memory.scales"}  # the same, as the step reads them
     codes = high * 256 + low
     if np.abs(codes).max(initial=0) > nm.CODE16_MAX or usage.min(initial=0) < 0:
         raise DataError(f"{found.file(prefix + 'high')}: the memory holds codes or usages out of range.")
-    new = {f"{name}.codes": codes.astype(np.int16), f"{name}.scales": scales, f"{name}.usage": usage.astype(np.uint32)}
+    new = {
+        f"{name}.codes": codes.astype(np.int16),
+        f"{name}.scales": scales,
+        f"{name}.usage": usage.astype(np.uint32),
+    }
     return new, f"{prefix}high", "16 bits"
 
 

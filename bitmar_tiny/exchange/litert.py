@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib
 import json
+from collections.abc import Mapping
 from importlib import metadata, util
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,10 @@ from .seal import check_seal
 from .target import Arrays
 
 #: Module and package, in the order of preference: the second is what the first was called, no longer maintained.
-RUNTIMES = (("ai_edge_litert.interpreter", "ai-edge-litert"), ("tflite_runtime.interpreter", "tflite-runtime"))
+RUNTIMES = (
+    ("ai_edge_litert.interpreter", "ai-edge-litert"),
+    ("tflite_runtime.interpreter", "tflite-runtime"),
+)
 MADE_BY = "bitmar-tiny export --format tflite"
 _IDENTIFIER = b"TFL3"
 _METADATA, _MAX_METADATA = b'{"bitmar_tiny.graph": ', 1 << 20
@@ -28,10 +32,12 @@ def find_runtime() -> tuple[Any, str]:
         if util.find_spec(module.split(".")[0]) is not None:
             break
     else:
-        raise ToolError("Neither ai-edge-litert nor tflite-runtime is installed.", "pip install ai-edge-litert")
+        raise ToolError(
+            "Neither ai-edge-litert nor tflite-runtime is installed.", "pip install ai-edge-litert"
+        )
     try:
         version = metadata.version(package)
-    except metadata.PackageNotFoundError:         # a distribution's own package
+    except metadata.PackageNotFoundError:  # a distribution's own package
         version = ""
     label = f"{package} {version}".strip()
     if package == "tflite-runtime" and version and int(np.__version__.split(".")[0]) >= 2:
@@ -45,9 +51,14 @@ def find_runtime() -> tuple[Any, str]:
 
 def _unusable(label: str) -> ToolError:
     if label.startswith("tflite-runtime"):
-        return ToolError(f"{label} was built for NumPy 1 and creates no interpreter under NumPy {np.__version__}.",
-                         "pip install ai-edge-litert, its successor, or 'numpy<2'.")
-    return ToolError(f"{label} does not work with this Python and NumPy {np.__version__}.", "pip install --force-reinstall ai-edge-litert")
+        return ToolError(
+            f"{label} was built for NumPy 1 and creates no interpreter under NumPy {np.__version__}.",
+            "pip install ai-edge-litert, its successor, or 'numpy<2'.",
+        )
+    return ToolError(
+        f"{label} does not work with this Python and NumPy {np.__version__}.",
+        "pip install --force-reinstall ai-edge-litert",
+    )
 
 
 class LiteRt:
@@ -60,19 +71,29 @@ class LiteRt:
         self.name = version + (", XNNPACK" if xnnpack else ", without XNNPACK") + (", taps" if taps else "")
         data, props = read_tflite(path)
         self.model_sha256 = props[MODEL_SHA256]
-        resolver = module.OpResolverType.AUTO if xnnpack else module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        resolver = (
+            module.OpResolverType.AUTO if xnnpack else module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        )
         try:
-            self.interpreter = module.Interpreter(model_content=with_taps(data) if taps else data, num_threads=threads,
-                                                  experimental_op_resolver_type=resolver)
-            self.graphs = {name: self.interpreter.get_signature_runner(name) for name in self.interpreter.get_signature_list()}
+            self.interpreter = module.Interpreter(
+                model_content=with_taps(data) if taps else data,
+                num_threads=threads,
+                experimental_op_resolver_type=resolver,
+            )
+            self.graphs = {
+                name: self.interpreter.get_signature_runner(name)
+                for name in self.interpreter.get_signature_list()
+            }
         except (ImportError, AttributeError, SystemError):
             raise _unusable(version) from None
         except (ValueError, RuntimeError) as error:
             raise self._refused(error) from None
 
     def _refused(self, error: Exception) -> ToolError:
-        return ToolError(f"{self.path}: {self.version} does not run it ({' '.join(str(error).split())[:200]}).",
-                         "Export with --weight-bits 8, or install the version of constraints.txt.")
+        return ToolError(
+            f"{self.path}: {self.version} does not run it ({' '.join(str(error).split())[:200]}).",
+            "Export with --weight-bits 8, or install the version of constraints.txt.",
+        )
 
     def run(self, graph: str, inputs: Mapping[str, np.ndarray]) -> Arrays:
         """``ToolError`` where the runtime lacks an op or a type."""
@@ -87,12 +108,16 @@ def read_tflite(path: Path) -> tuple[bytes, dict[str, str]]:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}).", f"Make one with '{MADE_BY}'.") from None
+        raise DataError(
+            f"{path}: cannot be read ({error.strerror}).", f"Make one with '{MADE_BY}'."
+        ) from None
     if data[4:8] != _IDENTIFIER:
         raise DataError(f"{path}: not a LiteRT (.tflite) file.", f"Make one with '{MADE_BY}'.")
     check_seal(data, path, MADE_BY)
-    start = data.index(_METADATA)                  # the metadata is one JSON object, whose end the decoder finds
-    return data, json.JSONDecoder().raw_decode(data[start:start + _MAX_METADATA].decode(errors="replace"))[0]
+    start = data.index(_METADATA)  # the metadata is one JSON object, whose end the decoder finds
+    return data, json.JSONDecoder().raw_decode(data[start : start + _MAX_METADATA].decode(errors="replace"))[
+        0
+    ]
 
 
 def with_taps(data: bytes) -> bytes:

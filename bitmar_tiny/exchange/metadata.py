@@ -9,7 +9,11 @@ from ..frozen import FrozenModel
 from .arrays import blocks, stored_bits
 from .seal import BLANK
 
-CONFIG, MODEL_SHA256, WEIGHTS_SHA256 = "bitmar_tiny.config", "bitmar_tiny.model_sha256", "bitmar_tiny.weights_sha256"
+CONFIG, MODEL_SHA256, WEIGHTS_SHA256 = (
+    "bitmar_tiny.config",
+    "bitmar_tiny.model_sha256",
+    "bitmar_tiny.weights_sha256",
+)
 PROVENANCE, TOKENIZER_SHA256 = "bitmar_tiny.provenance", "bitmar_tiny.tokenizer_sha256"
 #: Scales that no graph needs, because the normalisation after them cancels every scale.
 CANCELLED = "bitmar_tiny.cancelled_scales"
@@ -23,15 +27,25 @@ def about(frozen: FrozenModel, bits: int) -> str:
 def weights_in_words(frozen: FrozenModel, bits: int) -> str:
     """The types that arrays are stored in."""
     token_bits = stored_bits("token_table.codes", frozen.arrays["token_table.codes"], bits)
-    tables = "token and position tables int8" if token_bits == 8 else f"token table int{token_bits}, position tables int8"
+    tables = (
+        "token and position tables int8"
+        if token_bits == 8
+        else f"token table int{token_bits}, position tables int8"
+    )
     return f"ternary weights as int{bits}, {tables}, gains and scales float32"
 
 
 def metadata(frozen: FrozenModel, graph: str, bits: int) -> dict[str, str]:
     """Names and texts; ``graph``: what the file holds."""
-    return {"bitmar_tiny.graph": graph, MODEL_SHA256: frozen.digest, CONFIG: frozen.config.model_dump_json(),
-            TOKENIZER_SHA256: hashlib.sha256(frozen.tokenizer).hexdigest() if frozen.tokenizer else "",
-            PROVENANCE: json.dumps(frozen.provenance),
-            CANCELLED: json.dumps({f"{name}.w1.scale": float(frozen.arrays[f"{name}.w1.scale"]) for name in blocks(frozen.config)}),
-            "bitmar_tiny.weights": weights_in_words(frozen, bits),
-            "bitmar_tiny.seal": BLANK}
+    return {
+        "bitmar_tiny.graph": graph,
+        MODEL_SHA256: frozen.digest,
+        CONFIG: frozen.config.model_dump_json(),
+        TOKENIZER_SHA256: hashlib.sha256(frozen.tokenizer).hexdigest() if frozen.tokenizer else "",
+        PROVENANCE: json.dumps(frozen.provenance),
+        CANCELLED: json.dumps(
+            {f"{name}.w1.scale": float(frozen.arrays[f"{name}.w1.scale"]) for name in blocks(frozen.config)}
+        ),
+        "bitmar_tiny.weights": weights_in_words(frozen, bits),
+        "bitmar_tiny.seal": BLANK,
+    }

@@ -13,10 +13,9 @@ import numpy as np
 
 from ..config import VISION_DIM, ModelConfig
 from ..errors import FitError
-from ..golden.model import POOL_MAX, forget_threshold
 from ..golden import numerics as golden_nm
+from ..golden.model import POOL_MAX, forget_threshold
 from . import numerics as nm
-from .arrays import blocks
 from .builder import Builder, Value, both, maximum, minimum, where
 from .ports import PAST, Graph, Port, image_ports, memory_ports, past, state_ports
 
@@ -29,20 +28,47 @@ Values = dict[str, Value]
 def graphs(cfg: ModelConfig) -> tuple[Graph, Graph, Graph]:
     """Entry points ``step``, ``image`` and ``write_episode``. ``FitError`` for a memory too large to unroll."""
     if cfg.memory_slots > MAX_SLOTS:
-        raise FitError(f"A memory of {cfg.memory_slots:,} slots is too large to export, the limit is {MAX_SLOTS:,}.",
-                       "Generate C for it: 'bitmar-tiny codegen --memory sd'.")
+        raise FitError(
+            f"A memory of {cfg.memory_slots:,} slots is too large to export, the limit is {MAX_SLOTS:,}.",
+            "Generate C for it: 'bitmar-tiny codegen --memory sd'.",
+        )
     model, memory = Model(cfg), memory_ports(cfg)
     d, v = cfg.d_model, cfg.vocab_size
     flag = lambda name: Port(name, "bool", (1,))
-    step = Graph("step", (Port("token", "int32", (1,)), flag("memory_on"), flag("image_on"), *past(state_ports(cfg)),
-                          *image_ports(cfg), memory[0], memory[2]),
-                 (Port("logits", "int32", (1, v)), Port("logits.float", "float32", (1, v)),
-                  Port("logits.scale", "float32", (1, 1)), *state_ports(cfg)), model.step,
-                 "One token. Hand every output NAME to the next call as past.NAME; a new episode starts with zeros in all of them.")
-    image = Graph("image", (Port("features", "float32", (cfg.image_inputs, VISION_DIM)),), tuple(image_ports(cfg)), model.image,
-                  "The vectors of a picture into the keys and values that step looks at.")
-    write = Graph("write_episode", (Port(PAST + "pool.sum", "int32", (1, d)), *past(memory)), tuple(memory), model.write_episode,
-                  "At the end of an episode: the pooled query into the memory that later calls get.")
+    step = Graph(
+        "step",
+        (
+            Port("token", "int32", (1,)),
+            flag("memory_on"),
+            flag("image_on"),
+            *past(state_ports(cfg)),
+            *image_ports(cfg),
+            memory[0],
+            memory[2],
+        ),
+        (
+            Port("logits", "int32", (1, v)),
+            Port("logits.float", "float32", (1, v)),
+            Port("logits.scale", "float32", (1, 1)),
+            *state_ports(cfg),
+        ),
+        model.step,
+        "One token. Hand every output NAME to the next call as past.NAME; a new episode starts with zeros in all of them.",
+    )
+    image = Graph(
+        "image",
+        (Port("features", "float32", (cfg.image_inputs, VISION_DIM)),),
+        tuple(image_ports(cfg)),
+        model.image,
+        "The vectors of a picture into the keys and values that step looks at.",
+    )
+    write = Graph(
+        "write_episode",
+        (Port(PAST + "pool.sum", "int32", (1, d)), *past(memory)),
+        tuple(memory),
+        model.write_episode,
+        "At the end of an episode: the pooled query into the memory that later calls get.",
+    )
     return step, image, write
 
 
@@ -77,10 +103,18 @@ class Model:
         h, s = nm.norm_quantize(x, b.array(f"{name}.attn_norm"))
         b.name(f"{name}.attn.codes", h)
         acc = b.name(f"{name}.qkv.acc", nm.gemv(f"{name}.wqkv", h))
-        codes, scales = nm.quantize(nm.scale_acc(acc.reshape(3, self.cfg.d_model), s, b.array(f"{name}.wqkv.scale")))
+        codes, scales = nm.quantize(
+            nm.scale_acc(acc.reshape(3, self.cfg.d_model), s, b.array(f"{name}.wqkv.scale"))
+        )
         b.name(f"{name}.qkv.codes", codes)
         b.name(f"{name}.qkv.scales", scales)
-        o = nm.attend(codes.rows(0, 1), scales.rows(0, 1), *self.ring(b, name, v, codes, scales), self.cfg.n_heads, v["used"])
+        o = nm.attend(
+            codes.rows(0, 1),
+            scales.rows(0, 1),
+            *self.ring(b, name, v, codes, scales),
+            self.cfg.n_heads,
+            v["used"],
+        )
         b.name(f"{name}.attn.out", o)
         x = b.name(f"{name}.attn.x", x + self.linear(f"{name}.wo", *nm.norm_quantize(o)))
         h, _ = nm.norm_quantize(x, b.array(f"{name}.ffn_norm"))
@@ -98,7 +132,9 @@ class Model:
         b.name("image.codes", c)
         hidden, hs = nm.quantize(maximum(self.linear("vision.w1", c, s), 0.0))
         b.name("image.hidden", hidden)
-        token = b.name("image.token", self.linear("vision.w2", hidden, hs) + self.table(b, "vision.positions"))
+        token = b.name(
+            "image.token", self.linear("vision.w2", hidden, hs) + self.table(b, "vision.positions")
+        )
         h, s = nm.norm_quantize(token, b.array("fusion.image_norm"))
         b.name("image.norm.codes", h)
         out: Values = {}
@@ -198,5 +234,9 @@ class Model:
         stale = usage < min(forget_threshold(cfg), 2**31 - 1)
         scales = where(stale, scales * (F32(1) - F32(cfg.forget_rate)), scales)
         high = nm.high_bytes(codes)
-        return {"memory.high": high.astype("int8"), "memory.low": (codes - high * 256.0).astype("int8"),
-                "memory.scales": where(scales < golden_nm.TINY, 0.0, scales), "memory.usage": usage}
+        return {
+            "memory.high": high.astype("int8"),
+            "memory.low": (codes - high * 256.0).astype("int8"),
+            "memory.scales": where(scales < golden_nm.TINY, 0.0, scales),
+            "memory.usage": usage,
+        }

@@ -48,7 +48,7 @@ def quantize(v: Value) -> tuple[Value, Value]:
 
 @primitive
 def quantize16(v: Value) -> tuple[Value, Value]:
-    return _quantize_to(v, nm.CODE16_MAX)          # codes stay float32
+    return _quantize_to(v, nm.CODE16_MAX)  # codes stay float32
 
 
 @primitive
@@ -99,13 +99,22 @@ def _value_weights(v_scale: Value) -> tuple[Value, Value]:
 
 
 @primitive
-def attend(q: Value, q_scale: Value, k: Value, k_scale: Value, v: Value, v_scale: Value, n_heads: int, used: Value | None = None) -> Value:
+def attend(
+    q: Value,
+    q_scale: Value,
+    k: Value,
+    k_scale: Value,
+    v: Value,
+    v_scale: Value,
+    n_heads: int,
+    used: Value | None = None,
+) -> Value:
     """``used`` int32 [1]: slots in use, from 0 on (default: all). q [1, d]; k, v [n, d]; scales [n] -> [1, d]."""
     (n, d), b = k.shape, q.builder
     dh = d // n_heads
     head_of = b.constant(np.arange(d, dtype=np.int32)[None] // dh)
-    own = head_of.eq(np.arange(n_heads)[:, None]).astype("float32")      # [h, d]: the columns of each head
-    heads = q.astype("float32") * own                            # one query a head, zero elsewhere: no transpose of k
+    own = head_of.eq(np.arange(n_heads)[:, None]).astype("float32")  # [h, d]: the columns of each head
+    heads = q.astype("float32") * own  # one query a head, zero elsewhere: no transpose of k
     dots = matmul(heads, k.astype("float32"), transpose_b=True)  # [h, n]
     v_scale = v_scale.reshape(1, n)
     scores = dots * (k_scale.reshape(1, n) * (q_scale * nm.inv_sqrt(dh)))
@@ -113,10 +122,10 @@ def attend(q: Value, q_scale: Value, k: Value, k_scale: Value, v: Value, v_scale
         valid = b.constant(np.arange(n, dtype=np.int32)[None]) < used
         scores, v_scale = where(valid, scores, NEVER), where(valid, v_scale, 0.0)
     e = exp_neg(scores - scores.max())
-    denom = rint(e * F32(nm.PROB_ONE)).astype("int32").sum()     # [h, 1]
+    denom = rint(e * F32(nm.PROB_ONE)).astype("int32").sum()  # [h, 1]
     v_max, r = _value_weights(v_scale)
     o = _weighted(rint(e * r), v) * (v_max / denom.astype("float32"))
-    return (o * own).sum(0)                                      # [h, d] -> each column from its own head
+    return (o * own).sum(0)  # [h, d] -> each column from its own head
 
 
 @primitive
@@ -125,13 +134,15 @@ def memory_read(q: Value, q_scale: Value, codes: Value, scales: Value) -> Value:
     (slots, c), b = codes.shape, q.builder
     n = min(nm.READ_BLOCK, slots)
     blocks = -(-slots // n)
-    if blocks * n > slots:                         # the last block is filled up with slots that score NEVER
+    if blocks * n > slots:  # the last block is filled up with slots that score NEVER
         codes = concat([codes, b.constant(np.zeros((blocks * n - slots, c), np.int8))], 0)
         scales = concat([scales, b.constant(np.zeros(blocks * n - slots, F32))], 0)
     scores = memory_scores(q, q_scale, codes, scales).reshape(blocks, n)
     if blocks * n > slots:
-        scores = where(b.constant(np.arange(blocks * n, dtype=np.int32).reshape(blocks, n)) < slots, scores, NEVER)
-    peaks = scores.max()                           # [blocks, 1]
+        scores = where(
+            b.constant(np.arange(blocks * n, dtype=np.int32).reshape(blocks, n)) < slots, scores, NEVER
+        )
+    peaks = scores.max()  # [blocks, 1]
     tops = [peaks.rows(0, 1)]
     for i in range(1, blocks):
         tops.append(maximum(tops[-1], peaks.rows(i, i + 1)))
@@ -140,8 +151,10 @@ def memory_read(q: Value, q_scale: Value, codes: Value, scales: Value) -> Value:
     e = exp_neg(scores - top)
     denom = rint(e * F32(nm.PROB_ONE)).sum()
     v_max, r = _value_weights(scales.reshape(blocks, n))
-    part = _weighted(rint(e * r).reshape(blocks, 1, n), codes.reshape(blocks, n, c)).reshape(blocks, c) * v_max
-    sums = concat([part, denom], 1)                # [blocks, C + 1]: the sum and its denominator
+    part = (
+        _weighted(rint(e * r).reshape(blocks, 1, n), codes.reshape(blocks, n, c)).reshape(blocks, c) * v_max
+    )
+    sums = concat([part, denom], 1)  # [blocks, C + 1]: the sum and its denominator
     acc = sums.rows(0, 1)
     for i in range(1, blocks):
         acc = acc * keep.rows(i, i + 1) + sums.rows(i, i + 1)
@@ -165,7 +178,7 @@ def memory_scores(q: Value, q_scale: Value, codes: Value, scales: Value) -> Valu
 @primitive
 def share_q24(w: Value, total: Value) -> Value:
     """(w << 24) // total for 0 <= w <= total, all int32: long division, a few bits at a time."""
-    bits = 31 - int(255 * w.shape[-1]).bit_length()     # total <= 255 K
+    bits = 31 - int(255 * w.shape[-1]).bit_length()  # total <= 255 K
     quotient, rest, done = w * 0, w, 0
     while done < 24:
         step = min(bits, 24 - done)

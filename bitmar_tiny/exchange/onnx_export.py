@@ -1,14 +1,14 @@
 """``export --format onnx``: four graphs over one file of weights, in a folder.
 
-    step.onnx, prefill.onnx, image.onnx, write_episode.onnx    weights.bin    tokenizer.bin
+step.onnx, prefill.onnx, image.onnx, write_episode.onnx    weights.bin    tokenizer.bin
 """
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Sequence
 
 import numpy as np
 import onnx
@@ -38,9 +38,17 @@ class WeightsFile:
     def __init__(self, frozen: FrozenModel, bits: int) -> None:
         self.data, self.tensors = bytearray(), {}
         for name, a in exported_arrays(frozen).items():
-            a, stored = np.ascontiguousarray(a.T if name.endswith(".trits") else a), stored_bits(name, a, bits)
+            a, stored = (
+                np.ascontiguousarray(a.T if name.endswith(".trits") else a),
+                stored_bits(name, a, bits),
+            )
             raw = pack_signed(a, stored) if a.dtype == np.int8 else a
-            self._add(name, a.shape, TYPES[stored][2] if a.dtype == np.int8 else _ELEMENTS[a.dtype.name], raw.tobytes())
+            self._add(
+                name,
+                a.shape,
+                TYPES[stored][2] if a.dtype == np.int8 else _ELEMENTS[a.dtype.name],
+                raw.tobytes(),
+            )
         self.sha256 = hashlib.sha256(self.data).hexdigest()
 
     def _add(self, name: str, shape: Sequence[int], element: int, raw: bytes) -> None:
@@ -65,7 +73,10 @@ def export_onnx(frozen: FrozenModel, folder: Path, bits: int = 2) -> list[Path]:
     """
     frozen.validate()
     weights = WeightsFile(frozen, bits)
-    files = {f"{name}.onnx": seal(onnx_model(frozen, weights, name, bits).SerializeToString(deterministic=True)) for name in GRAPHS}
+    files = {
+        f"{name}.onnx": seal(onnx_model(frozen, weights, name, bits).SerializeToString(deterministic=True))
+        for name in GRAPHS
+    }
     files[WEIGHTS] = bytes(weights.data)
     if frozen.tokenizer:
         files[TOKENIZER] = frozen.tokenizer
@@ -81,9 +92,11 @@ def check(path: Path) -> None:
     """onnx.checker with full shape inference; a complaint is a fault of ours or of the installed onnx."""
     try:
         onnx.checker.check_model(str(path), full_check=True)
-    except Exception as error:                    # onnx's and protobuf's own types, which differ by version
-        raise ToolError(f"{path}: onnx {onnx.__version__} refuses it ({str(error).splitlines()[0]}).",
-                        "Install the versions of constraints.txt.") from None
+    except Exception as error:  # onnx's and protobuf's own types, which differ by version
+        raise ToolError(
+            f"{path}: onnx {onnx.__version__} refuses it ({str(error).splitlines()[0]}).",
+            "Install the versions of constraints.txt.",
+        ) from None
 
 
 def read_graph(path: Path) -> tuple[ModelProto, bytes]:
@@ -98,8 +111,10 @@ def check_weights(path: Path, digest: str) -> bytes:
     """The weights beside the graph ``path``. ``DataError`` unless they are those that it was exported with."""
     weights = read(path.parent / WEIGHTS)
     if hashlib.sha256(weights).hexdigest() != digest:
-        raise DataError(f"{path.parent / WEIGHTS}: not the weights that {path.name} was exported with, or damaged.",
-                        f"Copy it again or make it again with '{MADE_BY}'.")
+        raise DataError(
+            f"{path.parent / WEIGHTS}: not the weights that {path.name} was exported with, or damaged.",
+            f"Copy it again or make it again with '{MADE_BY}'.",
+        )
     return weights
 
 
@@ -108,7 +123,9 @@ def read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}).", f"Make one with '{MADE_BY}'.") from None
+        raise DataError(
+            f"{path}: cannot be read ({error.strerror}).", f"Make one with '{MADE_BY}'."
+        ) from None
 
 
 def props(model: ModelProto) -> dict[str, str]:
@@ -120,11 +137,18 @@ def onnx_model(frozen: FrozenModel, weights: WeightsFile, name: str, bits: int =
     """One of ``GRAPHS`` as a model that refers to ``weights``."""
     builder = OnnxBuilder(weights.tensor)
     by_name = {g.name: g for g in graphs(frozen.config)}
-    graph = _prefill(builder, frozen, by_name["step"]) if name == "prefill" else _plain(builder, by_name[name])
+    graph = (
+        _prefill(builder, frozen, by_name["step"]) if name == "prefill" else _plain(builder, by_name[name])
+    )
     opset, ir, _ = TYPES[bits]
-    model = helper.make_model(graph, functions=[f for same in builder.variants.values() for f in same.values()], ir_version=ir,
-                              opset_imports=[helper.make_opsetid("", opset), helper.make_opsetid(DOMAIN, 1)],
-                              producer_name="bitmar-tiny", doc_string=about(frozen, bits))
+    model = helper.make_model(
+        graph,
+        functions=[f for same in builder.variants.values() for f in same.values()],
+        ir_version=ir,
+        opset_imports=[helper.make_opsetid("", opset), helper.make_opsetid(DOMAIN, 1)],
+        producer_name="bitmar-tiny",
+        doc_string=about(frozen, bits),
+    )
     for function in model.functions:
         function.opset_import.extend(model.opset_import)
     helper.set_model_props(model, metadata(frozen, name, bits) | {WEIGHTS_SHA256: weights.sha256})
@@ -137,7 +161,9 @@ def _inputs(builder: OnnxBuilder, ports: Sequence[Port]) -> dict[str, Value]:
     return values
 
 
-def _finish(builder: OnnxBuilder, graph: Graph, inputs: Sequence, values: dict[str, Value]) -> onnx.GraphProto:
+def _finish(
+    builder: OnnxBuilder, graph: Graph, inputs: Sequence, values: dict[str, Value]
+) -> onnx.GraphProto:
     """Outputs under their names; an input with a default may be left out and is then the frozen memory."""
     for port in graph.outputs:
         if values[port.name].name != port.name:
@@ -147,8 +173,15 @@ def _finish(builder: OnnxBuilder, graph: Graph, inputs: Sequence, values: dict[s
         tensor.name = port.name
     made = {p.name for p in graph.outputs}
     infos = [value_info(v) for v in builder.named if v.scope is builder.main and v.name not in made]
-    return helper.make_graph(builder.main.nodes, graph.name, inputs, [value_info(p) for p in graph.outputs],
-                             list(builder.initializers.values()), value_info=infos, doc_string=graph.about)
+    return helper.make_graph(
+        builder.main.nodes,
+        graph.name,
+        inputs,
+        [value_info(p) for p in graph.outputs],
+        list(builder.initializers.values()),
+        value_info=infos,
+        doc_string=graph.about,
+    )
 
 
 def _plain(builder: OnnxBuilder, graph: Graph) -> onnx.GraphProto:
@@ -164,7 +197,9 @@ def _prefill(builder: OnnxBuilder, frozen: FrozenModel, step: Graph) -> onnx.Gra
     state = [name for name in outer if name.startswith(PAST)]
     body = _Scope(prefix="token/")
     with builder.inside(body):
-        inner = outer | {name: builder.value(outer[name].dtype, outer[name].shape, "token/" + name) for name in state}
+        inner = outer | {
+            name: builder.value(outer[name].dtype, outer[name].shape, "token/" + name) for name in state
+        }
         hidden = builder.value("float32", (1, frozen.config.d_model), "token/past.hidden")
         token = builder.value("int32", (), "token/token")
         body.inputs = [*(inner[name] for name in state), hidden, token]
@@ -174,8 +209,14 @@ def _prefill(builder: OnnxBuilder, frozen: FrozenModel, step: Graph) -> onnx.Gra
     graph = builder.body("token", body, results)
     start = builder.constant(np.zeros(hidden.shape, np.float32))
     outs = [builder.value(v.dtype, v.shape) for v in results]
-    builder.node("Scan", [*(outer[name] for name in state), start, tokens], outs, body=graph, num_scan_inputs=1)
+    builder.node(
+        "Scan", [*(outer[name] for name in state), start, tokens], outs, body=graph, num_scan_inputs=1
+    )
     values = dict(zip((name.removeprefix(PAST) for name in state), outs))
     values = model.logits(builder, values, outs[-1])
-    prefill = dataclasses.replace(step, name="prefill", about="step over all tokens [T] of a prompt; the logits are those after the last one.")
+    prefill = dataclasses.replace(
+        step,
+        name="prefill",
+        about="step over all tokens [T] of a prompt; the logits are those after the last one.",
+    )
     return _finish(builder, prefill, [value_info(tokens), *map(value_info, step.inputs[1:])], values)

@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
-from typing import Iterator
 
 import numpy as np
 from google.protobuf.message import DecodeError
@@ -41,11 +41,13 @@ class Initializers:
     turned: set[str] = field(default_factory=set)
 
     @classmethod
-    def load(cls, path: Path) -> "Initializers":
+    def load(cls, path: Path) -> Initializers:
         """Read a file, or every ``*.onnx`` of a folder. ``DataError`` for what is missing, damaged or contradicts itself."""
         files = [f for f in sorted(path.glob("*.onnx")) if f.is_file()] if path.is_dir() else [path]
         if not files:
-            raise DataError(f"{path}: holds no .onnx file.", f"Name a file, or a folder that '{MADE_BY}' wrote.")
+            raise DataError(
+                f"{path}: holds no .onnx file.", f"Name a file, or a folder that '{MADE_BY}' wrote."
+            )
         found, contents = cls(path), {file: read(file) for file in files}
         ours = any(map(is_sealed, contents.values()))
         for file, data in contents.items():
@@ -55,24 +57,34 @@ class Initializers:
     def _add(self, file: Path, model: ModelProto) -> None:
         for p in model.metadata_props:
             if p.key in _SHARED and self.metadata.setdefault(p.key, p.value) != p.value:
-                raise DataError(f"{file}: was exported from another model than its neighbours.", "Keep one model in a folder.")
+                raise DataError(
+                    f"{file}: was exported from another model than its neighbours.",
+                    "Keep one model in a folder.",
+                )
         for tensor in model.graph.initializer:
             if self.tensors.setdefault(tensor.name, (tensor, file))[0] != tensor:
                 self.conflicts[tensor.name] = file
-        self.dequantized |= {n.output[0]: n for n in model.graph.node if n.op_type == "DequantizeLinear" and len(n.output) == 1}
+        self.dequantized |= {
+            n.output[0]: n for n in model.graph.node if n.op_type == "DequantizeLinear" and len(n.output) == 1
+        }
         for name, turned in (use for node in nodes(model.graph) for use in _uses(node)):
             (self.turned if turned else self.as_is).add(name)
 
     @property
     def unused(self) -> list[str]:
         """Names that were not asked for; the constants of an exported graph have none of their own."""
-        return sorted(n for n in self.tensors.keys() - self.used if n and not (n[0] == "v" and n[1:].isdecimal()))
+        return sorted(
+            n for n in self.tensors.keys() - self.used if n and not (n[0] == "v" and n[1:].isdecimal())
+        )
 
     def is_turned(self, name: str) -> bool:
         """Whether the graph says that a matrix is [out, in]: it is turned before it multiplies, or stands on the left. ``DataError``
         where it is used both ways."""
         if name in self.turned & self.as_is:
-            raise DataError(f"{self.where}: the graph uses '{name}' both as [in, out] and as [out, in].", "Store it once for each use.")
+            raise DataError(
+                f"{self.where}: the graph uses '{name}' both as [in, out] and as [out, in].",
+                "Store it once for each use.",
+            )
         return name in self.turned
 
     def file(self, name: str) -> str:
@@ -103,11 +115,20 @@ class Initializers:
             return None
         tensor, file = self.tensors[name]
         if name in self.conflicts:
-            raise DataError(f"{self.conflicts[name]}: '{name}' differs from the one in {file.name}.", "Keep one model in a folder.")
-        kind = TensorProto.DataType.Name(tensor.data_type) if tensor.data_type in TensorProto.DataType.values() else "unknown"
+            raise DataError(
+                f"{self.conflicts[name]}: '{name}' differs from the one in {file.name}.",
+                "Keep one model in a folder.",
+            )
+        kind = (
+            TensorProto.DataType.Name(tensor.data_type)
+            if tensor.data_type in TensorProto.DataType.values()
+            else "unknown"
+        )
         if tensor.data_type not in kinds or tuple(tensor.dims) not in shapes:
-            raise DataError(f"{file}: '{name}' is {kind.lower()}{list(tensor.dims)}, this model needs "
-                            f"{' or '.join(str(list(s)) for s in shapes)} of {'float' if kinds is _FLOATS else 'integers'}.")
+            raise DataError(
+                f"{file}: '{name}' is {kind.lower()}{list(tensor.dims)}, this model needs "
+                f"{' or '.join(str(list(s)) for s in shapes)} of {'float' if kinds is _FLOATS else 'integers'}."
+            )
         self.used.add(name)
         return _decode(tensor, file)
 
@@ -154,26 +175,37 @@ def _decode(tensor: TensorProto, file: Path) -> np.ndarray:
         if not raw:
             return numpy_helper.to_array(tensor)
         if bits is None:
-            return np.frombuffer(raw, np.dtype(helper.tensor_dtype_to_np_dtype(tensor.data_type)).newbyteorder("<")).reshape(tensor.dims)
+            return np.frombuffer(
+                raw, np.dtype(helper.tensor_dtype_to_np_dtype(tensor.data_type)).newbyteorder("<")
+            ).reshape(tensor.dims)
         if len(raw) != -(-count * bits // 8):
             raise ValueError(f"{len(raw)} bytes")
         return unpack_signed(np.frombuffer(raw, np.uint8), bits, count).reshape(tensor.dims)
     except (ValueError, TypeError, KeyError) as error:
-        raise DataError(f"{file}: the data of '{tensor.name}' does not fill its shape ({str(error).splitlines()[0]}).") from None
+        raise DataError(
+            f"{file}: the data of '{tensor.name}' does not fill its shape ({str(error).splitlines()[0]})."
+        ) from None
 
 
 def _external(tensor: TensorProto, file: Path) -> bytes:
     entry = {e.key: e.value for e in tensor.external_data}
     name = entry.get("location", "")
     if not name or PurePath(name).name != name:
-        raise DataError(f"{file}: the data of '{tensor.name}' lies outside the folder ('{name}').", "Keep weights beside the model.")
+        raise DataError(
+            f"{file}: the data of '{tensor.name}' lies outside the folder ('{name}').",
+            "Keep weights beside the model.",
+        )
     try:
         start, length = int(entry.get("offset", 0)), int(entry.get("length", -1))
         with open(file.parent / name, "rb") as f:
             f.seek(start)
             data = f.read(length) if length >= 0 else f.read()
     except (OSError, ValueError, OverflowError) as error:
-        raise DataError(f"{file.parent / name}: the data of '{tensor.name}' cannot be read ({error}).") from None
+        raise DataError(
+            f"{file.parent / name}: the data of '{tensor.name}' cannot be read ({error})."
+        ) from None
     if length >= 0 and len(data) != length:
-        raise DataError(f"{file.parent / name}: ends before the data of '{tensor.name}' does.", "Copy the file again.")
+        raise DataError(
+            f"{file.parent / name}: ends before the data of '{tensor.name}' does.", "Copy the file again."
+        )
     return data

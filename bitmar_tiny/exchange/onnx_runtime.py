@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Mapping
 
 import numpy as np
 import onnx
@@ -20,7 +20,11 @@ class OnnxRuntime:
 
     def __init__(self, folder: Path, taps: bool = False, optimise: bool = True, threads: int = 1) -> None:
         """``DataError`` for a file that is missing, damaged or not ours, ``ToolError`` for one that onnxruntime refuses."""
-        self.name = f"onnxruntime {onnxruntime.__version__}" + ("" if optimise else ", no optimisation") + (", taps" if taps else "")
+        self.name = (
+            f"onnxruntime {onnxruntime.__version__}"
+            + ("" if optimise else ", no optimisation")
+            + (", taps" if taps else "")
+        )
         self.graphs = {}
         for name in GRAPHS:
             model, weights = read_graph(folder / f"{name}.onnx")
@@ -35,7 +39,9 @@ class OnnxRuntime:
         return dict(zip(names, session.run(names, dict(inputs))))
 
 
-def _session(model: onnx.ModelProto, weights: bytes, optimise: bool, threads: int, path: Path) -> onnxruntime.InferenceSession:
+def _session(
+    model: onnx.ModelProto, weights: bytes, optimise: bool, threads: int, path: Path
+) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = threads
     options.log_severity_level = 3
@@ -43,8 +49,12 @@ def _session(model: onnx.ModelProto, weights: bytes, optimise: bool, threads: in
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.add_external_initializers_from_files_in_memory([WEIGHTS], [weights], [len(weights)])
     try:
-        return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    except Exception as error:                    # onnxruntime's own types, one a status
+        return onnxruntime.InferenceSession(
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # onnxruntime's own types, one a status
         words = " ".join(str(error).split())
-        raise ToolError(f"{path}: onnxruntime {onnxruntime.__version__} does not load it ({words[:200]}).",
-                        "Export with --weight-bits 8, or install the version of constraints.txt.") from None
+        raise ToolError(
+            f"{path}: onnxruntime {onnxruntime.__version__} does not load it ({words[:200]}).",
+            "Export with --weight-bits 8, or install the version of constraints.txt.",
+        ) from None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import onnx
@@ -17,18 +18,42 @@ from .builder import Builder, Value, maximum
 from .ports import Port
 
 if not hasattr(TensorProto, "INT2"):
-    raise ToolError(f"onnx {onnx.__version__} is too old: it has no type of 2 bits.", "Install the version of constraints.txt.")
+    raise ToolError(
+        f"onnx {onnx.__version__} is too old: it has no type of 2 bits.",
+        "Install the version of constraints.txt.",
+    )
 
 DOMAIN = "bitmar_tiny"
 #: Weight bits -> (opset, IR version, type): the oldest that have the type. onnxruntime takes int2 from opset 25 on.
 TYPES = {2: (25, 12, TensorProto.INT2), 4: (21, 10, TensorProto.INT4), 8: (21, 10, TensorProto.INT8)}
 _NARROW = (TensorProto.INT2, TensorProto.INT4)
 
-_SIMPLE = {"add": "Add", "sub": "Sub", "mul": "Mul", "div": "Div", "floor_div": "Div", "floor_mod": "Mod", "less": "Less",
-           "equal": "Equal", "and": "And", "maximum": "Max", "minimum": "Min", "abs": "Abs", "sqrt": "Sqrt", "floor": "Floor",
-           "rint": "Round", "where": "Where", "gather": "Gather"}
-_ELEMENTS = {"float32": TensorProto.FLOAT, "int32": TensorProto.INT32, "int8": TensorProto.INT8, "bool": TensorProto.BOOL,
-             "int64": TensorProto.INT64}
+_SIMPLE = {
+    "add": "Add",
+    "sub": "Sub",
+    "mul": "Mul",
+    "div": "Div",
+    "floor_div": "Div",
+    "floor_mod": "Mod",
+    "less": "Less",
+    "equal": "Equal",
+    "and": "And",
+    "maximum": "Max",
+    "minimum": "Min",
+    "abs": "Abs",
+    "sqrt": "Sqrt",
+    "floor": "Floor",
+    "rint": "Round",
+    "where": "Where",
+    "gather": "Gather",
+}
+_ELEMENTS = {
+    "float32": TensorProto.FLOAT,
+    "int32": TensorProto.INT32,
+    "int8": TensorProto.INT8,
+    "bool": TensorProto.BOOL,
+    "int64": TensorProto.INT64,
+}
 
 
 @dataclass
@@ -68,7 +93,7 @@ class OnnxBuilder(Builder):
 
     def value(self, dtype: str, shape: Sequence[int], name: str = "", scope: _Scope | None = None) -> Value:
         scope = scope or self.scope
-        counter = scope if scope.function else self.main      # names of a body must differ from those around it
+        counter = scope if scope.function else self.main  # names of a body must differ from those around it
         counter.count += not name
         return Value(self, name or f"v{counter.count}", dtype, tuple(shape), scope)
 
@@ -77,7 +102,9 @@ class OnnxBuilder(Builder):
         node = helper.make_node(op, [v.name for v in inputs], [v.name for v in outputs], **attributes)
         self.scope.nodes.append(node)
 
-    def emit(self, op: str, inputs: Sequence[Value], dtype: str, shape: Sequence[int], **attributes: Any) -> Value:
+    def emit(
+        self, op: str, inputs: Sequence[Value], dtype: str, shape: Sequence[int], **attributes: Any
+    ) -> Value:
         out, inputs = self.value(dtype, shape), list(inputs)
         ints = lambda *values: self.constant(np.array(values, np.int64))
         if op in _SIMPLE:
@@ -87,7 +114,12 @@ class OnnxBuilder(Builder):
         elif op == "reshape":
             self.node("Reshape", [*inputs, ints(*shape)], [out])
         elif op in ("reduce_max", "reduce_sum"):
-            self.node("ReduceMax" if op == "reduce_max" else "ReduceSum", [*inputs, ints(attributes["axis"])], [out], keepdims=1)
+            self.node(
+                "ReduceMax" if op == "reduce_max" else "ReduceSum",
+                [*inputs, ints(attributes["axis"])],
+                [out],
+                keepdims=1,
+            )
         elif op == "rows":
             self.node("Slice", [*inputs, ints(attributes["start"]), ints(attributes["stop"]), ints(0)], [out])
         elif op == "concat":
@@ -96,8 +128,10 @@ class OnnxBuilder(Builder):
             data, index, row = inputs
             self.node("ScatterND", [data, index.astype("int64").reshape(1, 1), row], [out])
         elif op == "matmul":
-            self.node(*(("Gemm", inputs, [out]) if attributes["transpose_b"] else ("MatMul", inputs, [out])),
-                      **({"transB": 1} if attributes["transpose_b"] else {}))
+            self.node(
+                *(("Gemm", inputs, [out]) if attributes["transpose_b"] else ("MatMul", inputs, [out])),
+                **({"transB": 1} if attributes["transpose_b"] else {}),
+            )
         else:
             raise NotImplementedError(op)
         return out
@@ -141,7 +175,11 @@ class OnnxBuilder(Builder):
     def name(self, name: str, value: Value) -> Value:
         """Name a value of the current scope: the node that makes it is told, and those that read it already."""
         name = self.scope.prefix + name
-        if value.scope is not self.scope or not re.fullmatch(r"v\d+", value.name) or value in self.scope.inputs:
+        if (
+            value.scope is not self.scope
+            or not re.fullmatch(r"v\d+", value.name)
+            or value in self.scope.inputs
+        ):
             out = self.value(value.dtype, value.shape, name)
             self.node("Identity", [value], [out])
         else:
@@ -187,7 +225,13 @@ class OnnxBuilder(Builder):
             result = function(*inner)
             single = isinstance(result, Value)
             outs = [self._result(scope, v) for v in ([result] if single else result)]
-        proto = FunctionProto(domain=DOMAIN, doc_string=_about(function), input=[v.name for v in scope.inputs], output=[v.name for v in outs], node=scope.nodes)
+        proto = FunctionProto(
+            domain=DOMAIN,
+            doc_string=_about(function),
+            input=[v.name for v in scope.inputs],
+            output=[v.name for v in outs],
+            node=scope.nodes,
+        )
         return self._named(proto, function.__name__.lstrip("_")), [(v.dtype, v.shape) for v in outs], single
 
     def _named(self, proto: FunctionProto, stem: str) -> FunctionProto:
@@ -202,14 +246,23 @@ class OnnxBuilder(Builder):
     def body(self, name: str, scope: _Scope, outputs: Sequence[Value]) -> GraphProto:
         with self.inside(scope):
             outputs = [self._result(scope, v) for v in outputs]
-        return helper.make_graph(scope.nodes, name, [value_info(v) for v in scope.inputs], [value_info(v) for v in outputs])
+        return helper.make_graph(
+            scope.nodes, name, [value_info(v) for v in scope.inputs], [value_info(v) for v in outputs]
+        )
 
-    def when(self, flag: Value, then: Callable[[], list[Value]], otherwise: Sequence[Value | None]) -> list[Value]:
+    def when(
+        self, flag: Value, then: Callable[[], list[Value]], otherwise: Sequence[Value | None]
+    ) -> list[Value]:
         yes, no = _Scope(), _Scope()
         with self.inside(yes):
             values = then()
-        others = [self.constant(np.zeros(v.shape, v.dtype)) if o is None else o for v, o in zip(values, otherwise)]
+        others = [
+            self.constant(np.zeros(v.shape, v.dtype)) if o is None else o for v, o in zip(values, otherwise)
+        ]
         outs = [self.value(v.dtype, v.shape) for v in values]
-        branches = {"then_branch": self.body("then", yes, values), "else_branch": self.body("else", no, others)}
+        branches = {
+            "then_branch": self.body("then", yes, values),
+            "else_branch": self.body("else", no, others),
+        }
         self.node("If", [flag], outs, **branches)
         return outs

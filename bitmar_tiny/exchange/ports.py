@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Callable
 
 from ..config import ModelConfig
 from .arrays import blocks
@@ -37,8 +37,12 @@ class Graph:
 def state_ports(cfg: ModelConfig) -> list[Port]:
     """What a step hands to the next: position, rings, pooled query, the conditioning of the last read."""
     n, d = cfg.context, cfg.d_model
-    rings = [Port(f"{name}.cache.{t}{suffix}", dtype, shape) for name in blocks(cfg) for t in "kv"
-             for suffix, dtype, shape in (("", "int8", (n, d)), ("_scale", "float32", (n,)))]
+    rings = [
+        Port(f"{name}.cache.{t}{suffix}", dtype, shape)
+        for name in blocks(cfg)
+        for t in "kv"
+        for suffix, dtype, shape in (("", "int8", (n, d)), ("_scale", "float32", (n,)))
+    ]
     cond = [Port(f"dec.{i}.cond", "float32", (1, d)) for i in range(cfg.n_decoder_layers)]
     return [Port("position", "int32", (1,)), *rings, Port("pool.sum", "int32", (1, d)), *cond]
 
@@ -46,15 +50,26 @@ def state_ports(cfg: ModelConfig) -> list[Port]:
 def image_ports(cfg: ModelConfig) -> list[Port]:
     """Keys and values of an image, as fusion attends to them."""
     n, d = cfg.image_tokens, cfg.d_model
-    return [Port(f"fusion.{i}.image.{t}{suffix}", dtype, shape) for i in range(cfg.n_fusion_layers) for t in "kv"
-            for suffix, dtype, shape in (("", "int8", (n, d)), ("_scale", "float32", (n,)))]
+    return [
+        Port(f"fusion.{i}.image.{t}{suffix}", dtype, shape)
+        for i in range(cfg.n_fusion_layers)
+        for t in "kv"
+        for suffix, dtype, shape in (("", "int8", (n, d)), ("_scale", "float32", (n,)))
+    ]
 
 
 def memory_ports(cfg: ModelConfig) -> list[Port]:
     """The memory: high and low bytes of its 16-bit codes, a scale and a usage (Q24) for every slot."""
     k, d = cfg.memory_slots, cfg.d_model
-    return [Port(f"memory.{name}", dtype, shape, f"memory.{name}") for name, dtype, shape in (
-        ("high", "int8", (k, d)), ("low", "int8", (k, d)), ("scales", "float32", (k,)), ("usage", "int32", (k,)))]
+    return [
+        Port(f"memory.{name}", dtype, shape, f"memory.{name}")
+        for name, dtype, shape in (
+            ("high", "int8", (k, d)),
+            ("low", "int8", (k, d)),
+            ("scales", "float32", (k,)),
+            ("usage", "int32", (k,)),
+        )
+    ]
 
 
 def past(ports: list[Port]) -> tuple[Port, ...]:

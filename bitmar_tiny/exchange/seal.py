@@ -19,7 +19,7 @@ BLANK = (_MARK + b"0" * _DIGITS).decode()
 def seal(data: bytes) -> bytes:
     """``data``, which holds ``BLANK`` once, with the digest in its place."""
     start = data.index(BLANK.encode()) + len(_MARK)
-    return data[:start] + hashlib.sha256(data).hexdigest().encode() + data[start + _DIGITS:]
+    return data[:start] + hashlib.sha256(data).hexdigest().encode() + data[start + _DIGITS :]
 
 
 def is_sealed(data: bytes) -> bool:
@@ -32,7 +32,9 @@ def check_seal(data: bytes, where: Path, made_by: str) -> None:
     start = data.find(_MARK) + len(_MARK)
     if start < len(_MARK):
         raise DataError(f"{where}: not a file that bitmar-tiny exported.", f"Make one with '{made_by}'.")
-    digits, blank = data[start:start + _DIGITS], data[:start] + b"0" * _DIGITS + data[start + _DIGITS:]
+    digits, blank = data[start : start + _DIGITS], data[:start] + b"0" * _DIGITS + data[start + _DIGITS :]
     if digits != hashlib.sha256(blank).hexdigest().encode():
-        raise DataError(f"{where}: the content does not match its SHA-256; the file was changed or damaged.",
-                        f"Copy it again or make it again with '{made_by}'.")
+        raise DataError(
+            f"{where}: the content does not match its SHA-256; the file was changed or damaged.",
+            f"Copy it again or make it again with '{made_by}'.",
+        )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from typing import Iterator, Mapping, Protocol, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 
@@ -23,8 +24,8 @@ class Runtime(Protocol):
     """A loaded file. ``run(graph, inputs)`` gives its outputs by name and, where it was loaded with taps, those too."""
 
     name: str
-    model_sha256: str                             # of the frozen model
-    graphs: Mapping[str, object]                  # by name
+    model_sha256: str  # of the frozen model
+    graphs: Mapping[str, object]  # by name
 
     def run(self, graph: str, inputs: Mapping[str, np.ndarray]) -> Arrays: ...
 
@@ -61,8 +62,16 @@ class ExportedModel:
 
     def inputs(self) -> Arrays:
         """What ``step`` and ``prefill`` take beside their tokens."""
-        return self.state | self.image | {"memory_on": np.array([self.memory_on]), "image_on": np.array([self.image_on]),
-                                          "memory.high": self.memory["memory.high"], "memory.scales": self.memory["memory.scales"]}
+        return (
+            self.state
+            | self.image
+            | {
+                "memory_on": np.array([self.memory_on]),
+                "image_on": np.array([self.image_on]),
+                "memory.high": self.memory["memory.high"],
+                "memory.scales": self.memory["memory.scales"],
+            }
+        )
 
     def step(self, token: int) -> Arrays:
         """Advance by one token: ``logits`` int32 [1, V] and the rest of what the runtime reports."""
@@ -100,7 +109,9 @@ class ExportedTarget:
             if out and number >= start:
                 yield from self._records(number, event, model, out, modes)
 
-    def _records(self, number: int, event: Event, model: ExportedModel, out: Arrays, modes: dict[int, int]) -> Iterator[Record]:
+    def _records(
+        self, number: int, event: Event, model: ExportedModel, out: Arrays, modes: dict[int, int]
+    ) -> Iterator[Record]:
         for tap, array in reported(model.cfg, event, model, out):
             mode = modes.get(tap, SILENT)
             if mode != SILENT:
@@ -125,21 +136,28 @@ def play(frozen: FrozenModel, model: ExportedModel, event: Event) -> tuple[Expor
     return model, {}
 
 
-def reported(cfg: ModelConfig, event: Event, model: ExportedModel, out: Arrays) -> Iterator[tuple[int, np.ndarray]]:
+def reported(
+    cfg: ModelConfig, event: Event, model: ExportedModel, out: Arrays
+) -> Iterator[tuple[int, np.ndarray]]:
     """(tap number, tensor) in the order in which golden reports them; a graph computes more than golden does, never less."""
     kind = {"token": "step", "image": "image", "write": "write"}[event.kind]
     # the position after the step is one further than the one that decided about the read
     read = model.memory_on and (int(model.state[PAST + "position"][0]) - 1) % cfg.read_every == 0
     each = []
     for tap, t in enumerate(tap_table(cfg)):
-        skipped = t.name.startswith("fusion.") and not model.image_on or not read and (t.name.startswith("read.") or t.name.endswith(".cond"))
+        skipped = (
+            t.name.startswith("fusion.")
+            and not model.image_on
+            or not read
+            and (t.name.startswith("read.") or t.name.endswith(".cond"))
+        )
         if t.event != kind or kind == "step" and skipped:
             continue
         array = tap_tensor(out, t.name).astype(t.dtype)
         if kind == "image" and t.name.startswith("image."):
             each.append((tap, array.reshape(cfg.image_tokens, *t.shape)))
             continue
-        while each and kind == "image":            # golden compresses one vector after the other
+        while each and kind == "image":  # golden compresses one vector after the other
             yield from ((i, rows[j]) for j in range(cfg.image_tokens) for i, rows in each)
             each.clear()
         yield tap, array.reshape(t.shape)

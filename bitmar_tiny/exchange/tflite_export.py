@@ -32,8 +32,15 @@ def tflite_model(frozen: FrozenModel, bits: int = 2) -> bytes:
     file = TfliteFile(exported_arrays(frozen), bits, about(frozen, bits))
     memory = tuple(memory_ports(frozen.config))
     # LiteRT has no default values of inputs: the frozen memory is what a call without inputs returns
-    start = Graph("initial_memory", (), memory, lambda b, v: {p.name: b.array(p.name).reshape(1, *p.shape).reshape(*p.shape) for p in memory})
+    start = Graph(
+        "initial_memory",
+        (),
+        memory,
+        lambda b, v: {p.name: b.array(p.name).reshape(1, *p.shape).reshape(*p.shape) for p in memory},
+    )
     for graph in (*graphs(frozen.config), start):
         add_graph(file, graph)
-    file.add_metadata(METADATA, json.dumps(metadata(frozen, "step, image, write_episode, initial_memory", bits)).encode())
+    file.add_metadata(
+        METADATA, json.dumps(metadata(frozen, "step, image, write_episode, initial_memory", bits)).encode()
+    )
     return seal(pack(file.model))

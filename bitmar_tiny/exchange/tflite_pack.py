@@ -3,7 +3,8 @@ descriptions of tensors once, nameless tensors without a name, constants aligned
 
 from __future__ import annotations
 
-from typing import Any, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import flatbuffers
 import numpy as np
@@ -43,7 +44,7 @@ class _Packer:
         if data is not None and len(data):
             self.builder.StartVector(1, len(data), _ALIGN)
             head = self.builder.head = self.builder.head - len(data)
-            self.builder.Bytes[head:head + len(data)] = bytes(data)
+            self.builder.Bytes[head : head + len(data)] = bytes(data)
             vector = self.builder.EndVector()
         schema.BufferStart(self.builder)
         if data is not None and len(data):
@@ -59,7 +60,11 @@ class _Packer:
 
     def new_tensor(self, tensor, scale: tuple[float, ...] | None) -> int:
         shape, name = self.ints(tensor.shape), self.text(tensor.name) if tensor.name else None
-        quantization = None if scale is None else self.once(("scale", scale), lambda: tensor.quantization.Pack(self.builder))
+        quantization = (
+            None
+            if scale is None
+            else self.once(("scale", scale), lambda: tensor.quantization.Pack(self.builder))
+        )
         schema.TensorStart(self.builder)
         schema.TensorAddShape(self.builder, shape)
         schema.TensorAddType(self.builder, tensor.type)
@@ -89,8 +94,13 @@ class _Packer:
         operators = self.offsets([self.operator(op) for op in graph.operators])
         inputs, outputs, name = self.ints(graph.inputs), self.ints(graph.outputs), self.text(graph.name)
         schema.SubGraphStart(self.builder)
-        for add, value in ((schema.SubGraphAddTensors, tensors), (schema.SubGraphAddOperators, operators), (schema.SubGraphAddInputs, inputs),
-                           (schema.SubGraphAddOutputs, outputs), (schema.SubGraphAddName, name)):
+        for add, value in (
+            (schema.SubGraphAddTensors, tensors),
+            (schema.SubGraphAddOperators, operators),
+            (schema.SubGraphAddInputs, inputs),
+            (schema.SubGraphAddOutputs, outputs),
+            (schema.SubGraphAddName, name),
+        ):
             add(self.builder, value)
         return schema.SubGraphEnd(self.builder)
 
@@ -99,13 +109,26 @@ def pack(model) -> bytes:
     """A ``schema.ModelT`` (without metadata buffers other than ``metadata``) as the bytes of a file."""
     p = _Packer()
     pack_all = lambda objects: p.offsets([o.Pack(p.builder) for o in objects])
-    buffers, graphs = p.offsets([p.buffer(b) for b in model.buffers]), p.offsets([p.subgraph(g) for g in model.subgraphs])
-    codes, signatures, metadata = pack_all(model.operatorCodes), pack_all(model.signatureDefs), pack_all(model.metadata)
+    buffers, graphs = (
+        p.offsets([p.buffer(b) for b in model.buffers]),
+        p.offsets([p.subgraph(g) for g in model.subgraphs]),
+    )
+    codes, signatures, metadata = (
+        pack_all(model.operatorCodes),
+        pack_all(model.signatureDefs),
+        pack_all(model.metadata),
+    )
     description = p.text(model.description)
     schema.ModelStart(p.builder)
     schema.ModelAddVersion(p.builder, model.version)
-    for add, value in ((schema.ModelAddOperatorCodes, codes), (schema.ModelAddSubgraphs, graphs), (schema.ModelAddDescription, description),
-                       (schema.ModelAddBuffers, buffers), (schema.ModelAddSignatureDefs, signatures), (schema.ModelAddMetadata, metadata)):
+    for add, value in (
+        (schema.ModelAddOperatorCodes, codes),
+        (schema.ModelAddSubgraphs, graphs),
+        (schema.ModelAddDescription, description),
+        (schema.ModelAddBuffers, buffers),
+        (schema.ModelAddSignatureDefs, signatures),
+        (schema.ModelAddMetadata, metadata),
+    ):
         add(p.builder, value)
     p.builder.Finish(schema.ModelEnd(p.builder), IDENTIFIER)
     return bytes(p.builder.Output())
@@ -122,7 +145,7 @@ class TfliteFile:
         self.model.signatureDefs, self.model.metadata = [], []
         self._buffers: dict[Any, int] = {}
         self._codes: dict[tuple[str, int], int] = {}
-        self.code("MUL", 1)                       # the most frequent: index 0, the default, takes no bytes
+        self.code("MUL", 1)  # the most frequent: index 0, the default, takes no bytes
 
     def buffer(self, key: Any, data: Callable[[], np.ndarray]) -> int:
         """Index of the buffer for ``key``, filled with the bytes of ``data()`` when it is new."""
@@ -144,5 +167,8 @@ class TfliteFile:
 
     def add_metadata(self, name: str, data: bytes) -> None:
         entry = schema.MetadataT()
-        entry.name, entry.buffer = name, self.buffer(("metadata", name), lambda: np.frombuffer(data, np.uint8))
+        entry.name, entry.buffer = (
+            name,
+            self.buffer(("metadata", name), lambda: np.frombuffer(data, np.uint8)),
+        )
         self.model.metadata.append(entry)

@@ -6,7 +6,8 @@ products with int8 codes are integers below 2**24, exact in any order, so every 
 
 from __future__ import annotations
 
-from typing import Any, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -17,15 +18,36 @@ from .ports import Graph, Port
 from .tflite_pack import TfliteFile, schema
 
 if not hasattr(schema.TensorType, "INT2"):
-    raise ToolError("The installed ai-edge-litert is too old: it has no type of 2 bits.", "Install the version of constraints.txt.")
+    raise ToolError(
+        "The installed ai-edge-litert is too old: it has no type of 2 bits.",
+        "Install the version of constraints.txt.",
+    )
 
-_TYPES = {"float32": schema.TensorType.FLOAT32, "int32": schema.TensorType.INT32, "int8": schema.TensorType.INT8,
-          "bool": schema.TensorType.BOOL}
+_TYPES = {
+    "float32": schema.TensorType.FLOAT32,
+    "int32": schema.TensorType.INT32,
+    "int8": schema.TensorType.INT8,
+    "bool": schema.TensorType.BOOL,
+}
 _WEIGHTS = {2: schema.TensorType.INT2, 4: schema.TensorType.INT4, 8: schema.TensorType.INT8}
 #: Builtin operators that need no options.
-_SIMPLE = {"add": "ADD", "sub": "SUB", "mul": "MUL", "div": "DIV", "floor_div": "FLOOR_DIV", "floor_mod": "FLOOR_MOD", "less": "LESS",
-           "equal": "EQUAL", "and": "LOGICAL_AND", "maximum": "MAXIMUM", "minimum": "MINIMUM", "abs": "ABS", "floor": "FLOOR",
-           "rint": "ROUND", "where": "SELECT_V2"}
+_SIMPLE = {
+    "add": "ADD",
+    "sub": "SUB",
+    "mul": "MUL",
+    "div": "DIV",
+    "floor_div": "FLOOR_DIV",
+    "floor_mod": "FLOOR_MOD",
+    "less": "LESS",
+    "equal": "EQUAL",
+    "and": "LOGICAL_AND",
+    "maximum": "MAXIMUM",
+    "minimum": "MINIMUM",
+    "abs": "ABS",
+    "floor": "FLOOR",
+    "rint": "ROUND",
+    "where": "SELECT_V2",
+}
 _DEQUANTIZE_VERSION = {2: 6, 4: 6, 8: 2}
 
 
@@ -39,15 +61,30 @@ class TfliteBuilder(Builder):
         self.shared: dict[Any, Value] = {}
         self.rounded: dict[Value, Value] = {}
 
-    def tensor(self, dtype: str, shape: Sequence[int], name: str = "", element: int | None = None, buffer: int = 0) -> Value:
+    def tensor(
+        self, dtype: str, shape: Sequence[int], name: str = "", element: int | None = None, buffer: int = 0
+    ) -> Value:
         t = schema.TensorT()
         value = Value(self, name, dtype, tuple(shape))
-        t.name, t.shape, t.type, t.buffer = value.name, list(shape), _TYPES[dtype] if element is None else element, buffer
+        t.name, t.shape, t.type, t.buffer = (
+            value.name,
+            list(shape),
+            _TYPES[dtype] if element is None else element,
+            buffer,
+        )
         self.graph.tensors.append(t)
         self.indices[value] = len(self.graph.tensors) - 1
         return value
 
-    def operator(self, name: str, inputs: Sequence[Value | None], out: Value, options: str = "", version: int = 1, **fields: Any) -> None:
+    def operator(
+        self,
+        name: str,
+        inputs: Sequence[Value | None],
+        out: Value,
+        options: str = "",
+        version: int = 1,
+        **fields: Any,
+    ) -> None:
         op = schema.OperatorT()
         op.opcodeIndex = self.file.code(name, version)
         op.inputs, op.outputs = [-1 if v is None else self.indices[v] for v in inputs], [self.indices[out]]
@@ -58,7 +95,9 @@ class TfliteBuilder(Builder):
                 setattr(op.builtinOptions, key, value)
         self.graph.operators.append(op)
 
-    def emit(self, op: str, inputs: Sequence[Value], dtype: str, shape: Sequence[int], **attributes: Any) -> Value:
+    def emit(
+        self, op: str, inputs: Sequence[Value], dtype: str, shape: Sequence[int], **attributes: Any
+    ) -> Value:
         """One op, or the result of the same one on the same inputs; integers back to float32 are the numbers they were made from."""
         if op == "cast" and dtype == "float32" and inputs[0] in self.rounded:
             return self.rounded[inputs[0]]
@@ -69,7 +108,9 @@ class TfliteBuilder(Builder):
                 self.rounded[out] = inputs[0]
         return self.shared[key]
 
-    def _emit(self, op: str, inputs: Sequence[Value], dtype: str, shape: Sequence[int], **attributes: Any) -> Value:
+    def _emit(
+        self, op: str, inputs: Sequence[Value], dtype: str, shape: Sequence[int], **attributes: Any
+    ) -> Value:
         out, ints = self.tensor(dtype, shape), lambda *values: self.constant(np.array(values, np.int32))
         if op == "gather":
             self._gather(inputs, out)
@@ -84,10 +125,18 @@ class TfliteBuilder(Builder):
         elif op == "reshape":
             self.operator("RESHAPE", [*inputs, ints(*shape)], out)
         elif op in ("reduce_max", "reduce_sum"):
-            self.operator("REDUCE_MAX" if op == "reduce_max" else "SUM", [*inputs, ints(attributes["axis"])], out, "Reducer", keepDims=True)
+            self.operator(
+                "REDUCE_MAX" if op == "reduce_max" else "SUM",
+                [*inputs, ints(attributes["axis"])],
+                out,
+                "Reducer",
+                keepDims=True,
+            )
         elif op == "rows":
             rest = inputs[0].shape[1:]
-            self.operator("SLICE", [*inputs, ints(attributes["start"], *(0 for _ in rest)), ints(*shape)], out)
+            self.operator(
+                "SLICE", [*inputs, ints(attributes["start"], *(0 for _ in rest)), ints(*shape)], out
+            )
         elif op == "concat":
             self.operator("CONCATENATION", inputs, out, "Concatenation", axis=attributes["axis"])
         elif op == "with_row":
@@ -110,14 +159,20 @@ class TfliteBuilder(Builder):
     def constant(self, array: np.ndarray) -> Value:
         key = (array.dtype.str, array.shape, array.tobytes())
         if key not in self.shared:
-            self.shared[key] = self.tensor(array.dtype.name, array.shape, buffer=self.file.buffer(key, lambda: array))
+            self.shared[key] = self.tensor(
+                array.dtype.name, array.shape, buffer=self.file.buffer(key, lambda: array)
+            )
         return self.shared[key]
 
     def array(self, name: str) -> Value:
         if name not in self.shared:
             a, bits = self.file.arrays[name], stored_bits(name, self.file.arrays[name], self.file.bits)
-            buffer = self.file.buffer(name, lambda: pack_signed(a, bits) if bits < 8 else np.array(a, order="C"))
-            self.shared[name] = self.tensor(a.dtype.name, a.shape, name, _WEIGHTS[bits] if bits < 8 else None, buffer)
+            buffer = self.file.buffer(
+                name, lambda: pack_signed(a, bits) if bits < 8 else np.array(a, order="C")
+            )
+            self.shared[name] = self.tensor(
+                a.dtype.name, a.shape, name, _WEIGHTS[bits] if bits < 8 else None, buffer
+            )
         return self.shared[name]
 
     def _weights(self, name: str) -> Value:
@@ -143,7 +198,7 @@ class TfliteBuilder(Builder):
     def name(self, name: str, value: Value) -> Value:
         t = self.graph.tensors[self.indices[value]]
         if value.name:
-            value = self._emit("reshape", [value], value.dtype, value.shape)    # an input, or named before
+            value = self._emit("reshape", [value], value.dtype, value.shape)  # an input, or named before
             t = self.graph.tensors[self.indices[value]]
         t.name = value.name = name
         return value
@@ -163,7 +218,9 @@ class TfliteBuilder(Builder):
         for owner in (self.graph, *kept):
             owner.inputs, owner.outputs = [place[i] for i in owner.inputs], [place[i] for i in owner.outputs]
 
-    def when(self, flag: Value, then: Callable[[], list[Value]], otherwise: Sequence[Value | None]) -> list[Value]:
+    def when(
+        self, flag: Value, then: Callable[[], list[Value]], otherwise: Sequence[Value | None]
+    ) -> list[Value]:
         """Both sides are computed: an If would copy what its branches read into subgraphs of their own."""
         return [a if b is None else where(flag, a, b) for a, b in zip(then(), otherwise)]
 
@@ -189,7 +246,11 @@ def add_graph(file: TfliteFile, graph: Graph) -> None:
     values = graph.body(builder, dict(inputs))
     outputs = {p.name: _output(builder, p, values[p.name]) for p in graph.outputs}
     sub = builder.graph
-    sub.name, sub.inputs, sub.outputs = graph.name, [builder.indices[v] for v in inputs.values()], [builder.indices[v] for v in outputs.values()]
+    sub.name, sub.inputs, sub.outputs = (
+        graph.name,
+        [builder.indices[v] for v in inputs.values()],
+        [builder.indices[v] for v in outputs.values()],
+    )
     builder.prune()
     signature = schema.SignatureDefT()
     signature.signatureKey, signature.subgraphIndex = graph.name, len(file.model.subgraphs)

@@ -9,7 +9,7 @@ Every intermediate tensor is reported to ``tap(name, array)`` under the names of
 
 from __future__ import annotations
 
-from typing import Callable, Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -48,16 +48,21 @@ class GoldenModel:
     unwritten, ``read_only=True`` unwritten.
     """
 
-    def __init__(self, cfg: ModelConfig, arrays: Mapping[str, np.ndarray],
-                 tap: Callable[[str, np.ndarray], None] | None = None, memory_on: bool = True,
-                 read_only: bool = False) -> None:
+    def __init__(
+        self,
+        cfg: ModelConfig,
+        arrays: Mapping[str, np.ndarray],
+        tap: Callable[[str, np.ndarray], None] | None = None,
+        memory_on: bool = True,
+        read_only: bool = False,
+    ) -> None:
         self.cfg = cfg
         self.tap = tap or (lambda name, array: None)
         self.memory_on, self.read_only = memory_on, read_only
         self.a = {k: v.astype(np.float32) if k.endswith(".trits") else v for k, v in arrays.items()}
-        self.m_codes = arrays["memory.m.codes"].copy()      # int16 [K, C]
-        self.m_scales = arrays["memory.m.scales"].copy()    # float32 [K]
-        self.m_usage = arrays["memory.m.usage"].copy()      # uint32 [K], Q24
+        self.m_codes = arrays["memory.m.codes"].copy()  # int16 [K, C]
+        self.m_scales = arrays["memory.m.scales"].copy()  # float32 [K]
+        self.m_usage = arrays["memory.m.usage"].copy()  # uint32 [K], Q24
         self.begin_episode()
 
     def begin_episode(self) -> None:
@@ -89,7 +94,8 @@ class GoldenModel:
         tap(f"{name}.qkv.acc", np.concatenate(acc))
         (q, qs), (k, ks), (v, vs) = (
             nm.quantize(nm.scale_acc(a, s, F32(self.a[f"{name}.{w}.scale"])))
-            for a, w in zip(acc, ("wq", "wk", "wv")))
+            for a, w in zip(acc, ("wq", "wk", "wv"))
+        )
         tap(f"{name}.q.codes", q)
         tap(f"{name}.k.codes", k)
         tap(f"{name}.v.codes", v)
@@ -134,8 +140,10 @@ class GoldenModel:
             h, s = nm.norm_quantize(token, self.a["fusion.image_norm"])
             tap("image.norm.codes", h)
             for i, layer in enumerate(kv):
-                layer.append(nm.quantize(self.linear(f"fusion.{i}.wk", h, s))
-                             + nm.quantize(self.linear(f"fusion.{i}.wv", h, s)))
+                layer.append(
+                    nm.quantize(self.linear(f"fusion.{i}.wk", h, s))
+                    + nm.quantize(self.linear(f"fusion.{i}.wv", h, s))
+                )
         self.image = [tuple(np.array(part) for part in zip(*layer)) for layer in kv]
         for i, layer in enumerate(self.image):
             for name, part in zip(("k", "k_scale", "v", "v_scale"), layer):
@@ -219,7 +227,9 @@ class GoldenModel:
         tap("write.acc", acc)
         w, total = nm.address(nm.scale_acc(acc, qs, F32(self.a["memory.ww.scale"])))
         tap("write.weights", w)
-        r, r_total = nm.address(nm.memory_scores(q, qs, nm.high_bytes(self.m_codes), self.m_scales * F32(256)))
+        r, r_total = nm.address(
+            nm.memory_scores(q, qs, nm.high_bytes(self.m_codes), self.m_scales * F32(256))
+        )
         qf = q.astype(np.float32) * qs
         for k in np.flatnonzero(w):
             rate = F32(cfg.write_rate) * (F32(w[k]) / F32(total))

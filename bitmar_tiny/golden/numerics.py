@@ -34,10 +34,17 @@ _LOG2E = F32(1.44269504088896341)
 _LN2_HI = F32(0.693359375)
 _LN2_LO = F32(-2.12194440e-4)
 _EXP_MIN = F32(-80.0)
-_EXP_POLY = tuple(F32(c) for c in (
-    1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3,
-    4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1,
-))  # Cephes expf minimax polynomial (Moshier, Cephes Math Library 2.2)
+_EXP_POLY = tuple(
+    F32(c)
+    for c in (
+        1.9875691500e-4,
+        1.3981999507e-3,
+        8.3334519073e-3,
+        4.1665795894e-2,
+        1.6666665459e-1,
+        5.0000001201e-1,
+    )
+)  # Cephes expf minimax polynomial (Moshier, Cephes Math Library 2.2)
 
 
 def rne(v: np.ndarray) -> np.ndarray:
@@ -55,7 +62,7 @@ def exp_neg(x: np.ndarray) -> np.ndarray:
     for c in _EXP_POLY[1:]:
         p = p * r + c
     p = (p * (r * r) + r) + F32(1.0)
-    bits = (n.astype(np.int32) + np.int32(127)) << np.int32(23)        # NumPy 1 would widen a 0-d value
+    bits = (n.astype(np.int32) + np.int32(127)) << np.int32(23)  # NumPy 1 would widen a 0-d value
     return p * bits.view(F32)
 
 
@@ -125,9 +132,13 @@ def inv_sqrt(n: int) -> np.float32:
 
 
 def attend(
-    q: np.ndarray, q_scale: np.float32,
-    k: np.ndarray, k_scale: np.ndarray,
-    v: np.ndarray, v_scale: np.ndarray, n_heads: int,
+    q: np.ndarray,
+    q_scale: np.float32,
+    k: np.ndarray,
+    k_scale: np.ndarray,
+    v: np.ndarray,
+    v_scale: np.ndarray,
+    n_heads: int,
 ) -> np.ndarray:
     """Softmax attention over an int8 cache. Physical order of the n slots does not matter.
 
@@ -137,14 +148,14 @@ def attend(
     dh = d // n_heads
     qh = q.reshape(n_heads, dh, 1).astype(np.float32)
     kh = k.reshape(n, n_heads, dh).transpose(1, 0, 2).astype(np.float32)
-    dots = (kh @ qh)[:, :, 0]                                    # integers < 2**24: exact
+    dots = (kh @ qh)[:, :, 0]  # integers < 2**24: exact
     scores = dots * (k_scale * (q_scale * inv_sqrt(dh)))
-    e = exp_neg(scores - scores.max(axis=1, keepdims=True))      # [h, n]
-    denom = rne(e * F32(PROB_ONE)).sum(axis=1, dtype=np.int64)   # <= 2**14 * n
+    e = exp_neg(scores - scores.max(axis=1, keepdims=True))  # [h, n]
+    denom = rne(e * F32(PROB_ONE)).sum(axis=1, dtype=np.int64)  # <= 2**14 * n
     v_max, r = _value_weights(v_scale)
     w = rne(e * r)
     vh = v.reshape(n, n_heads, dh).transpose(1, 0, 2).astype(np.float64)
-    acc = (w[:, None, :].astype(np.float64) @ vh)[:, 0, :]       # integers < 2**31: exact
+    acc = (w[:, None, :].astype(np.float64) @ vh)[:, 0, :]  # integers < 2**31: exact
     return (acc.astype(np.float32) * (v_max / denom.astype(np.float32))[:, None]).reshape(d)
 
 
@@ -167,8 +178,8 @@ def memory_read(q: np.ndarray, q_scale: np.float32, codes: np.ndarray, scales: n
     qf = q.astype(np.float32)
     top, denom, acc = None, F32(0), np.zeros(q.size, np.float32)
     for start in range(0, len(codes), READ_BLOCK):
-        block = codes[start:start + READ_BLOCK].astype(np.float32)
-        s = scales[start:start + READ_BLOCK]
+        block = codes[start : start + READ_BLOCK].astype(np.float32)
+        s = scales[start : start + READ_BLOCK]
         scores = (block @ qf) * (s * qs)
         peak = scores.max()
         if top is None:
@@ -208,7 +219,9 @@ def pool_2x2(x: np.ndarray) -> np.ndarray:
     """2x2 average pooling of a square grid of vectors (paper 3.2): [g*g, D] -> [g*g/4, D]."""
     g = round(len(x) ** 0.5)
     x = x.reshape(g // 2, 2, g // 2, 2, -1)
-    return (((x[:, 0, :, 0] + x[:, 0, :, 1]) + (x[:, 1, :, 0] + x[:, 1, :, 1])) * F32(0.25)).reshape(-1, x.shape[-1])
+    return (((x[:, 0, :, 0] + x[:, 0, :, 1]) + (x[:, 1, :, 0] + x[:, 1, :, 1])) * F32(0.25)).reshape(
+        -1, x.shape[-1]
+    )
 
 
 def pixels(p: np.ndarray) -> np.ndarray:

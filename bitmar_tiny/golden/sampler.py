@@ -49,7 +49,7 @@ class Sampler:
         """Choose from integer logits int32 [V]; ``scale`` = head_scale * weight scale."""
         if self.temperature == 0:
             return int(np.argmax(acc))
-        order = np.argsort(-acc.astype(np.int64), kind="stable")[:self.top_k]   # ties: lowest id first
+        order = np.argsort(-acc.astype(np.int64), kind="stable")[: self.top_k]  # ties: lowest id first
         z = (acc[order] - acc[order[0]]).astype(np.float32) * (scale / self.temperature)
         w = nm.rne(nm.exp_neg(z) * F32(65536)).astype(np.int64)
         r = (self.rng.next() * int(w.sum())) >> 32

@@ -154,8 +154,10 @@ class Quantised:
     def fold(self, v_scale: Tensor, top: Tensor) -> tuple[Tensor, Tensor]:
         """(top or 0, value scales as multiples of PROB_ONE / top): ``numerics._value_weights``."""
         full = top >= TINY
-        return (torch.where(full, top, 0.0),
-                torch.where(full, v_scale * divide(PROB_ONE, top.clamp_min(TINY)), 0.0))
+        return (
+            torch.where(full, top, 0.0),
+            torch.where(full, v_scale * divide(PROB_ONE, top.clamp_min(TINY)), 0.0),
+        )
 
     def memory(self, m: Tensor) -> tuple[Tensor, Tensor]:
         """Latent memory [..., K, C] -> (int8 codes as reads see them [..., K, C], their scale [..., K])."""

@@ -25,21 +25,21 @@ def attend(math: Quantised, q: Codes, k: Codes, v: Codes, n_heads: int, mask: Te
     Mirrors ``numerics.attend``: integer weights ``rne(e * r)`` with the value scales folded in, integer denominator.
     """
     (qc, qs), (kc, ks), (vc, vs) = q, k, v
-    dots = math.matmul(_heads(qc, n_heads), _heads(kc, n_heads).transpose(-1, -2))        # [B, h, T, N]
-    per_unit = ks.transpose(1, 2) * (qs * float(nm.inv_sqrt(qc.shape[-1] // n_heads)))    # [B, T, N]
+    dots = math.matmul(_heads(qc, n_heads), _heads(kc, n_heads).transpose(-1, -2))  # [B, h, T, N]
+    per_unit = ks.transpose(1, 2) * (qs * float(nm.inv_sqrt(qc.shape[-1] // n_heads)))  # [B, T, N]
     scores = dots * per_unit[:, None]
     if mask is not None:
         scores = scores.masked_fill(~mask, float("-inf"))
     e = math.exp(scores - scores.detach().amax(-1, keepdim=True))
     if mask is not None:
-        e = e * mask                                      # exp clamps at -80: hidden slots weigh nothing, not 1e-35
+        e = e * mask  # exp clamps at -80: hidden slots weigh nothing, not 1e-35
     if math.maps is not None:
         math.maps.append(e / e.sum(-1, keepdim=True))
     if isinstance(math, FloatTwin):
         return _merge(math.matmul(e / e.sum(-1, keepdim=True), _heads(vc, n_heads)))
-    v_scale = vs.transpose(1, 2)                                                          # [B, 1, N]
+    v_scale = vs.transpose(1, 2)  # [B, 1, N]
     seen = v_scale if mask is None else v_scale.masked_fill(~mask, 0.0)
-    top, fold = math.fold(v_scale, seen.detach().amax(-1, keepdim=True))                  # [B, T, 1], [B, T, N]
+    top, fold = math.fold(v_scale, seen.detach().amax(-1, keepdim=True))  # [B, T, 1], [B, T, N]
     denominator = round_ste(e * PROB_ONE).sum(-1, keepdim=True)
     out = math.weighted(round_ste(e * fold[:, None]), _heads(vc, n_heads))
     return _merge(out * (top[:, None] / denominator))

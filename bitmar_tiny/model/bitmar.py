@@ -5,8 +5,9 @@ Parallel training and streaming inference give the same numbers: in ``eval()`` e
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Callable, Mapping
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -57,23 +58,37 @@ class BitMar(nn.Module):
     :class:`Quantised`. ``recompute``: gradient checkpointing, blocks are computed again on the way back.
     """
 
-    def __init__(self, cfg: ModelConfig, float_twin: bool = False, dropout: float = 0.0,
-                 frozen: Mapping[str, Tensor | tuple[Tensor, Tensor]] | None = None, low: torch.dtype | None = None,
-                 recompute: bool = False) -> None:
+    def __init__(
+        self,
+        cfg: ModelConfig,
+        float_twin: bool = False,
+        dropout: float = 0.0,
+        frozen: Mapping[str, Tensor | tuple[Tensor, Tensor]] | None = None,
+        low: torch.dtype | None = None,
+        recompute: bool = False,
+    ) -> None:
         super().__init__()
-        self.cfg, self.dropout, self.memory_on, self.frozen, self.recompute = cfg, dropout, True, frozen, recompute
+        self.cfg, self.dropout, self.memory_on, self.frozen, self.recompute = (
+            cfg,
+            dropout,
+            True,
+            frozen,
+            recompute,
+        )
         self.math = (FloatTwin if float_twin else Quantised)(cfg.ternary_threshold, low)
-        self.attend = attend                                               # training may put a compiled one here
+        self.attend = attend  # training may put a compiled one here
         self.latent = nn.ParameterDict()
         if frozen is None:
             for spec in tensor_table(cfg):
                 size = INIT_WRITE if spec.name == "memory.ww" else INIT.get(spec.kind)
                 value = torch.ones(spec.shape) if spec.kind == "gain" else torch.randn(spec.shape) * size
                 self.latent[spec.name.replace(".", "/")] = nn.Parameter(value)
-        self.register_buffer("pending", torch.zeros(0, cfg.d_model))       # queries whose write is still differentiable
+        self.register_buffer(
+            "pending", torch.zeros(0, cfg.d_model)
+        )  # queries whose write is still differentiable
         self.register_buffer("usage", torch.full((cfg.memory_slots,), 1.0 / cfg.memory_slots))
 
-    def train(self, mode: bool = True) -> "BitMar":
+    def train(self, mode: bool = True) -> BitMar:
         self.math.exact = not mode
         return super().train(mode)
 
@@ -142,14 +157,25 @@ class BitMar(nn.Module):
     def recall(self, pooled: Tensor, own: Tensor | None = None) -> tuple[tuple[Tensor, Tensor], Tensor]:
         """Memory read at every ``read_every``-th token: (normalised M_r [B, reads, d], memory change). own: see :meth:`forward`."""
         if self.frozen is not None:
-            return self.math.norm(memory.read(self.math, pooled, *self.frozen["memory.m"])), pooled.new_zeros(())
+            return self.math.norm(memory.read(self.math, pooled, *self.frozen["memory.m"])), pooled.new_zeros(
+                ()
+            )
         before = self.weight("memory.m")
         m = self.written() if len(self.pending) else before
         change = (m - before.detach()).square().mean()
-        return self.math.norm(memory.read(self.math, pooled, *self.math.memory(m if own is None else own))), change
+        return self.math.norm(
+            memory.read(self.math, pooled, *self.math.memory(m if own is None else own))
+        ), change
 
-    def forward(self, tokens: Tensor, images: Tensor | None = None, has_image: Tensor | None = None,
-                at: Tensor | None = None, logits: bool = True, own: Tensor | None = None) -> Output:
+    def forward(
+        self,
+        tokens: Tensor,
+        images: Tensor | None = None,
+        has_image: Tensor | None = None,
+        at: Tensor | None = None,
+        logits: bool = True,
+        own: Tensor | None = None,
+    ) -> Output:
         """tokens int64 [B, T]; images float32 [B, image_inputs, 768]; has_image bool [B] (None: all).
 
         at bool [B, T], or int64 [n] into the flattened [B*T]: compute these positions alone, a prefix of each stream, and
@@ -164,7 +190,7 @@ class BitMar(nn.Module):
         pooled = self.pool(f, rows)
         x, change, r = e + f, e.new_zeros(()), None
         if self.memory_on:
-            r, change = self.recall(pooled[:, ::cfg.read_every], own)
+            r, change = self.recall(pooled[:, :: cfg.read_every], own)
         reads = rows.stream * -(-length // cfg.read_every) + rows.time // cfg.read_every
         for i in range(cfg.n_decoder_layers):
             if r is not None:
@@ -177,8 +203,9 @@ class BitMar(nn.Module):
                 (acc,), (scale,) = rows.pad(acc), rows.pad(scale)
         return Output(acc, scale, head, rows.pad(text)[0], image, pooled, change)
 
-    def encode(self, tokens: Tensor, images: Tensor | None, has_image: Tensor | None, rows: Rows,
-               mask: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+    def encode(
+        self, tokens: Tensor, images: Tensor | None, has_image: Tensor | None, rows: Rows, mask: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
         """Embeddings, encoder states and fused states [n, d] of the rows, and the image tokens [B, n, d]."""
         cfg = self.cfg
         e = F.embedding(rows.take(tokens), self.table("token_table"))
@@ -193,10 +220,21 @@ class BitMar(nn.Module):
         codes, scale = self.math.norm(f, self.weight("memory.norm"))
         return rows.pad(codes * scale if isinstance(self.math, FloatTwin) else codes)[0].cumsum(1)
 
-    def query(self, tokens: Tensor, images: Tensor | None = None, has_image: Tensor | None = None, at: Tensor | None = None) -> Tensor:
+    def query(
+        self,
+        tokens: Tensor,
+        images: Tensor | None = None,
+        has_image: Tensor | None = None,
+        at: Tensor | None = None,
+    ) -> Tensor:
         """The running query [B, T, d] alone, inputs as in :meth:`forward`: neither memory nor decoder."""
         rows = Rows(tokens, at)
-        return self.pool(self.encode(tokens, images, has_image, rows, visible(self.cfg, tokens.shape[1], tokens.device))[2], rows)
+        return self.pool(
+            self.encode(tokens, images, has_image, rows, visible(self.cfg, tokens.shape[1], tokens.device))[
+                2
+            ],
+            rows,
+        )
 
     def head(self, codes: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
         """Integer logits [n, V] as float32 and their scale [n, 1] of normalised states."""
@@ -245,7 +283,7 @@ class BitMar(nn.Module):
 def pool_2x2(x: Tensor) -> Tensor:
     """2x2 average pooling of a square grid of vectors: [B, g*g, D] -> [B, g*g/4, D]."""
     b, n, width = x.shape
-    g = round(n ** 0.5)
+    g = round(n**0.5)
     y = x.view(b, g // 2, 2, g // 2, 2, width)
     pooled = ((y[:, :, 0, :, 0] + y[:, :, 0, :, 1]) + (y[:, :, 1, :, 0] + y[:, :, 1, :, 1])) * 0.25
     return pooled.reshape(b, n // 4, width)

@@ -19,7 +19,9 @@ from .bitmar import BitMar
 def freeze(model: BitMar, tokenizer: bytes = b"", provenance: dict[str, Any] | None = None) -> FrozenModel:
     """Quantise every latent tensor once and for all. ``ConfigError`` for a float twin or a model already frozen."""
     if isinstance(model.math, FloatTwin) or model.frozen is not None:
-        raise ConfigError("Only a model trained quantisation-aware can be frozen.", "Train without --float-twin.")
+        raise ConfigError(
+            "Only a model trained quantisation-aware can be frozen.", "Train without --float-twin."
+        )
     arrays: dict[str, np.ndarray] = {}
     for spec in tensor_table(model.cfg):
         w, name = model.weight(spec.name), spec.name
@@ -35,7 +37,9 @@ def freeze(model: BitMar, tokenizer: bytes = b"", provenance: dict[str, Any] | N
             rows = [nm.quantize16(row) for row in w.numpy()]
             arrays[f"{name}.codes"] = np.array([codes for codes, _ in rows])
             arrays[f"{name}.scales"] = np.array([scale for _, scale in rows], np.float32)
-            arrays[f"{name}.usage"] = np.minimum(model.usage.numpy() * nm.USAGE_ONE, nm.USAGE_ONE).astype(np.uint32)
+            arrays[f"{name}.usage"] = np.minimum(model.usage.numpy() * nm.USAGE_ONE, nm.USAGE_ONE).astype(
+                np.uint32
+            )
         else:
             arrays[name] = w.numpy().copy()
     frozen = FrozenModel(model.cfg, arrays, tokenizer, provenance or {})
@@ -49,12 +53,19 @@ def load_frozen(frozen: FrozenModel) -> BitMar:
     for spec in tensor_table(frozen.config):
         name = spec.name
         if spec.kind == "ternary":
-            tensors[name] = (torch.from_numpy(a[f"{name}.trits"]).float(), torch.tensor(float(a[f"{name}.scale"])))
+            tensors[name] = (
+                torch.from_numpy(a[f"{name}.trits"]).float(),
+                torch.tensor(float(a[f"{name}.scale"])),
+            )
         elif spec.kind == "rows8":
-            tensors[name] = torch.from_numpy(a[f"{name}.codes"].astype(np.float32) * a[f"{name}.scales"][:, None])
+            tensors[name] = torch.from_numpy(
+                a[f"{name}.codes"].astype(np.float32) * a[f"{name}.scales"][:, None]
+            )
         elif spec.kind == "memory":
-            tensors[name] = (torch.from_numpy(nm.high_bytes(a[f"{name}.codes"]).astype(np.float32)),
-                             torch.from_numpy(a[f"{name}.scales"] * np.float32(256)))
+            tensors[name] = (
+                torch.from_numpy(nm.high_bytes(a[f"{name}.codes"]).astype(np.float32)),
+                torch.from_numpy(a[f"{name}.scales"] * np.float32(256)),
+            )
         else:
             tensors[name] = torch.from_numpy(a[name])
     return BitMar(frozen.config, frozen=tensors).eval()

@@ -25,12 +25,12 @@ def read(math: Quantised, query: Tensor, codes: Tensor, scales: Tensor) -> Tenso
     block = nm.READ_BLOCK if math.exact else slots
     top, total, out = None, q.new_zeros(()), q.new_zeros(())
     for start in range(0, slots, block):
-        rows, s = codes[..., start:start + block, :], scales[..., None, start:start + block]
+        rows, s = codes[..., start : start + block, :], scales[..., None, start : start + block]
         scores = (q @ rows.mT) * (s * per_unit)
         peak = scores.detach().amax(-1, keepdim=True)
         if top is not None:
             peak = torch.maximum(top, peak)
-            keep = math.exp(top - peak)            # exactly 1 where the maximum stays
+            keep = math.exp(top - peak)  # exactly 1 where the maximum stays
             total, out = total * keep, out * keep
         top = peak
         e = math.exp(scores - top)

@@ -29,5 +29,7 @@ class Rows:
     def pad(self, *parts: Tensor) -> tuple[Tensor, ...]:
         """[n, m] each -> [B, T, m] each, 0 at the positions left out."""
         if self.at is not None:
-            parts = tuple(x.new_zeros(self.shape.numel(), x.shape[1]).index_copy(0, self.at, x) for x in parts)
+            parts = tuple(
+                x.new_zeros(self.shape.numel(), x.shape[1]).index_copy(0, self.at, x) for x in parts
+            )
         return tuple(x.unflatten(0, self.shape) for x in parts)

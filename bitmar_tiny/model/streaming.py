@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Callable
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -13,8 +13,9 @@ from .bitmar import BitMar
 from .export import load_frozen
 
 
-def next_logits(frozen: FrozenModel, picture: np.ndarray | None,
-                memory_on: bool = True) -> Callable[[list[int]], tuple[np.ndarray, np.float32]]:
+def next_logits(
+    frozen: FrozenModel, picture: np.ndarray | None, memory_on: bool = True
+) -> Callable[[list[int]], tuple[np.ndarray, np.float32]]:
     """A function from a token stream to the next token's (integer logits int32 [V], scale)."""
     model = load_frozen(frozen)
     model.memory_on = memory_on
@@ -37,4 +38,4 @@ def greedy(model: BitMar, images: Tensor | None, count: int, limit: int = 24) ->
         streams = torch.cat([streams, model(streams, images).acc[:, -1:].argmax(-1)], 1)
         if (streams[:, 1:] == eos).any(1).all():
             break
-    return [row[:row.index(eos)] if eos in row else row for row in streams[:, 1:].tolist()]
+    return [row[: row.index(eos)] if eos in row else row for row in streams[:, 1:].tolist()]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -36,9 +36,11 @@ def contact_sheet(captions: Sequence[Caption], source: CaptionSet, path: Path) -
     for n, c in enumerate(captions):
         x, y = n % COLUMNS * cell_w + MARGIN, n // COLUMNS * cell_h + MARGIN
         side = picture_side(source.n_vectors)[0]
-        patches = np.asarray(source.features[c.index])[:(side // PATCH) ** 2]
+        patches = np.asarray(source.features[c.index])[: (side // PATCH) ** 2]
         sheet.paste(Image.fromarray(patches_to_pixels(patches, side)).resize((PICTURE, PICTURE)), (x, y))
-        draw.text((x, y + PICTURE + 2), _fit(c.text, 36), font=font, fill=RIGHT if c.text == c.truth else WRONG)
+        draw.text(
+            (x, y + PICTURE + 2), _fit(c.text, 36), font=font, fill=RIGHT if c.text == c.truth else WRONG
+        )
         if c.text != c.truth:
             draw.text((x, y + PICTURE + 2 + LINE), _fit(c.truth, 36), font=font, fill=INK)
     data = BytesIO()
@@ -48,4 +50,4 @@ def contact_sheet(captions: Sequence[Caption], source: CaptionSet, path: Path) -
 
 
 def _fit(text: str, width: int) -> str:
-    return text if len(text) <= width else text[:width - 1] + "…"
+    return text if len(text) <= width else text[: width - 1] + "…"

@@ -23,9 +23,9 @@ from .summary import UNACCOUNTED
 
 RESAMPLES, LEAST_STEPS, CONFIDENCE = 1000, 9, 0.95
 TOLERANCE = 0.02
-MATTERS = 0.01                         # of a step: a smaller difference is shown, and not called a change
-LEAST_MS = 10.0                        # that the steps of a kind took together: what disturbs a computer lasts some milliseconds
-CLOCKS = 1e-3                          # clocks are alike: some are measured at the start, not known
+MATTERS = 0.01  # of a step: a smaller difference is shown, and not called a change
+LEAST_MS = 10.0  # that the steps of a kind took together: what disturbs a computer lasts some milliseconds
+CLOCKS = 1e-3  # clocks are alike: some are measured at the start, not known
 STEP = "step"
 #: Everything that may differ between runs of one model, and should be said.
 IDENTITIES = ("board", "kernels", "head_bits", "build_id", "compiler", "port")
@@ -69,9 +69,17 @@ class Comparison:
         return bool(self.space) or any(c.changed for c in self.changes)
 
     def as_dict(self) -> dict[str, Any]:
-        return {"schema": "bitmar-tiny/comparison", "schema_version": 1, "changed": self.changed, "unit": self.unit,
-                "confidence": CONFIDENCE, "identities": self.identities, "changes": [c.as_dict() for c in self.changes],
-                "space": self.space, "notes": self.notes}
+        return {
+            "schema": "bitmar-tiny/comparison",
+            "schema_version": 1,
+            "changed": self.changed,
+            "unit": self.unit,
+            "confidence": CONFIDENCE,
+            "identities": self.identities,
+            "changes": [c.as_dict() for c in self.changes],
+            "space": self.space,
+            "notes": self.notes,
+        }
 
 
 def compare(a: Recording, b: Recording, tolerance: float = TOLERANCE) -> Comparison:
@@ -81,24 +89,48 @@ def compare(a: Recording, b: Recording, tolerance: float = TOLERANCE) -> Compari
     """
     if a.identity["model_sha256"] != b.identity["model_sha256"]:
         names = [f"{r.identity['model']} ({r.identity['model_sha256'][:12]})" for r in (a, b)]
-        raise DataError(f"These are profiles of two models, {names[0]} and {names[1]}.", "Profile the same model twice.")
+        raise DataError(
+            f"These are profiles of two models, {names[0]} and {names[1]}.", "Profile the same model twice."
+        )
     timed, paired = a.timed and b.timed, a.kinds == b.kinds
     kinds = [k for k in KINDS if not _too_short(a, k) and not _too_short(b, k)]
     series = [(k, *one) for k in kinds for one in _series(a, b, k, timed, paired)]
     series = [(k, what, x, y) for k, what, x, y in series if min(len(x), len(y)) >= LEAST_STEPS]
     steps = {k: float(np.median(x)) for k, what, x, _ in series if what == STEP}
     tail, changes = (1 - CONFIDENCE) / 2 / max(len(series), 1), []
-    rng = np.random.default_rng(0)                     # the same answer for the same files
+    rng = np.random.default_rng(0)  # the same answer for the same files
     for kind, what, x, y in series:
         difference, width = _paired(y - x, tail, rng) if paired else _apart(x, y, tail, rng)
-        before, after, low, high = float(np.median(x)), float(np.median(y)), difference - width, difference + width
+        before, after, low, high = (
+            float(np.median(x)),
+            float(np.median(y)),
+            difference - width,
+            difference + width,
+        )
         worth = max(tolerance * before, MATTERS * steps[kind]) if tolerance else 0.0
-        changes.append(Change(kind, what, before, after, difference, low, high, (low > 0 or high < 0) and abs(difference) > worth))
-    return Comparison("us" if timed else "cycles", _identities(a, b), changes, _space(a, b, tolerance), _notes(a, b))
+        changes.append(
+            Change(
+                kind,
+                what,
+                before,
+                after,
+                difference,
+                low,
+                high,
+                (low > 0 or high < 0) and abs(difference) > worth,
+            )
+        )
+    return Comparison(
+        "us" if timed else "cycles", _identities(a, b), changes, _space(a, b, tolerance), _notes(a, b)
+    )
 
 
 def _identities(a: Recording, b: Recording) -> dict[str, tuple[Any, Any]]:
-    sides = [{k: r.identity.get(k) for k in IDENTITIES} | {"memory": memory_tier(r), "label": r.label, "clock_hz": r.clock_hz} for r in (a, b)]
+    sides = [
+        {k: r.identity.get(k) for k in IDENTITIES}
+        | {"memory": memory_tier(r), "label": r.label, "clock_hz": r.clock_hz}
+        for r in (a, b)
+    ]
     if abs(a.clock_hz - b.clock_hz) < CLOCKS * a.clock_hz:
         sides[1]["clock_hz"] = a.clock_hz
     return {k: (v, sides[1][k]) for k, v in sides[0].items() if v != sides[1][k]}
@@ -110,24 +142,34 @@ def _too_short(r: Recording, kind: str) -> str:
     took = float(r.totals[rows].sum()) / r.clock_hz * 1e3
     if len(rows) < LEAST_STEPS:
         return f"{len(rows)} {kind} steps are too few to compare"
-    return f"{len(rows)} {kind} steps took {took:.1f} ms together, too short to compare" if r.timed and took < LEAST_MS else ""
+    return (
+        f"{len(rows)} {kind} steps took {took:.1f} ms together, too short to compare"
+        if r.timed and took < LEAST_MS
+        else ""
+    )
 
 
 def _notes(a: Recording, b: Recording) -> list[str]:
     """What to know before reading the changes."""
     notes = []
     if not (a.timed and b.timed):
-        notes.append("At least one profile is of an emulator: these are counts of cycles, and nothing here is about time.")
+        notes.append(
+            "At least one profile is of an emulator: these are counts of cycles, and nothing here is about time."
+        )
     for kind in KINDS:
         n, m = (len(r.steps_of(kind)) for r in (a, b))
         if n != m:
-            notes.append(f"{n} {kind} steps against {m}: a longer stream has a fuller window, so its steps take longer.")
+            notes.append(
+                f"{n} {kind} steps against {m}: a longer stream has a fuller window, so its steps take longer."
+            )
         if n and m and (why := _too_short(a, kind) or _too_short(b, kind)):
             notes.append(f"{why}; profile more of them.")
     return notes
 
 
-def _series(a: Recording, b: Recording, kind: str, timed: bool, paired: bool) -> list[tuple[str, np.ndarray, np.ndarray]]:
+def _series(
+    a: Recording, b: Recording, kind: str, timed: bool, paired: bool
+) -> list[tuple[str, np.ndarray, np.ndarray]]:
     """(what, values of a [n], values of b [m]) of the step, every part, every section that both have, where they ran."""
     sides = []
     for r in (a, b):
@@ -153,7 +195,9 @@ def _paired(differences: np.ndarray, tail: float, rng: np.random.Generator) -> t
 def _apart(x: np.ndarray, y: np.ndarray, tail: float, rng: np.random.Generator) -> tuple[float, float]:
     """(difference of the medians, half of its interval)."""
     errors = [np.std(np.median(v[_blocks(len(v), rng)], axis=1)) for v in (x, y)]
-    return float(np.median(y) - np.median(x)), math.hypot(*errors) * _student(tail, math.isqrt(min(len(x), len(y))) - 1)
+    return float(np.median(y) - np.median(x)), math.hypot(*errors) * _student(
+        tail, math.isqrt(min(len(x), len(y))) - 1
+    )
 
 
 def _student(tail: float, freedom: int) -> float:
@@ -174,7 +218,11 @@ def _space(a: Recording, b: Recording, tolerance: float) -> dict[str, tuple[Any,
     """Bytes and counts that differ. How often a store was read depends on the steps, so it is compared for equal steps only; the
     stack of a program under an operating system is not the same in every run."""
     pairs = {f"arena in {r}": (a.arenas.get(r), b.arenas.get(r)) for r in {**a.arenas, **b.arenas}}
-    if a.stack_peak is not None and b.stack_peak is not None and abs(a.stack_peak - b.stack_peak) > tolerance * a.stack_peak:
+    if (
+        a.stack_peak is not None
+        and b.stack_peak is not None
+        and abs(a.stack_peak - b.stack_peak) > tolerance * a.stack_peak
+    ):
         pairs["stack"] = (a.stack_peak, b.stack_peak)
     if a.store and b.store and a.kinds == b.kinds:
         pairs |= {f"store {k}": (a.store[k], b.store[k]) for k in STORE if k != "stall_cycles"}

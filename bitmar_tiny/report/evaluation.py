@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterator
+from collections.abc import Iterator
+from typing import Any
 
 from rich.table import Table
 
@@ -15,31 +16,57 @@ def choice_table(results: dict[str, dict[str, Any]], title: str) -> Table:
     """Multiple choice: accuracy with its standard error, chance and majority beside it, and what to make of it."""
     table = Table("task", "items", "accuracy (sum)", "per byte", "chance", "majority", "", title=title)
     for name, r in results.items():
-        verdict = "above both" if r["accuracy"] - 2 * r["error"] > max(r["chance"], r["majority"]) else "not above guessing"
+        verdict = (
+            "above both"
+            if r["accuracy"] - 2 * r["error"] > max(r["chance"], r["majority"])
+            else "not above guessing"
+        )
         cut = f", {r['cut']:,} contexts cut" if r["cut"] else ""
-        table.add_row(name, f"{r['items']:,}", f"{percent(r['accuracy'])} ± {percent(r['error'])}", percent(r["accuracy_norm"]),
-                      percent(r["chance"]), percent(r["majority"]), verdict + cut)
+        table.add_row(
+            name,
+            f"{r['items']:,}",
+            f"{percent(r['accuracy'])} ± {percent(r['error'])}",
+            percent(r["accuracy_norm"]),
+            percent(r["chance"]),
+            percent(r["majority"]),
+            verdict + cut,
+        )
     return table
 
 
 def wug_sentence(name: str, r: dict[str, Any]) -> str:
-    return (f"{name}: Spearman's correlation with what people prefer {r['correlation']:.3f} over {r['items']:,} pairs (chance 0) "
-            "\\[measured]")
+    return (
+        f"{name}: Spearman's correlation with what people prefer {r['correlation']:.3f} over {r['items']:,} pairs (chance 0) "
+        "\\[measured]"
+    )
 
 
 def perplexity_sentence(r: dict[str, Any]) -> str:
-    return (f"perplexity {r['perplexity']:,.1f} over {r['tokens']:,} tokens, {r['bits_per_byte']:.3f} bits per byte; knowing only how "
-            f"often each token is in this text: {r['unigram']:,.1f} \\[measured]")
+    return (
+        f"perplexity {r['perplexity']:,.1f} over {r['tokens']:,} tokens, {r['bits_per_byte']:.3f} bits per byte; knowing only how "
+        f"often each token is in this text: {r['unigram']:,.1f} \\[measured]"
+    )
 
 
 def retrieval_table(r: dict[str, Any]) -> Table:
     """Recall and median rank, both directions, by likelihood and cosine."""
-    table = Table("by", "direction", "recall at 1", "recall at 5", "median rank",
-                  title=f"Retrieval among {r['pictures']} held-out pictures \\[measured]")
+    table = Table(
+        "by",
+        "direction",
+        "recall at 1",
+        "recall at 5",
+        "median rank",
+        title=f"Retrieval among {r['pictures']} held-out pictures \\[measured]",
+    )
     for by in ("likelihood", "cosine"):
         for direction, s in r.get(by, {}).items():
-            table.add_row(by, direction.replace("_", " "), percent(s["recall_at_1"]), percent(s["recall_at_5"]),
-                          f"{s['median_rank']:g}")
+            table.add_row(
+                by,
+                direction.replace("_", " "),
+                percent(s["recall_at_1"]),
+                percent(s["recall_at_5"]),
+                f"{s['median_rank']:g}",
+            )
     c = r["chance"]
     table.add_row("chance", "", percent(c["recall_at_1"]), percent(c["recall_at_5"]), f"{c['median_rank']:g}")
     return table
@@ -61,15 +88,24 @@ def paired_error(a: dict[str, Any], b: dict[str, Any]) -> float:
 
 def ablation_table(tasks: dict[str, dict[str, Any]], title: str) -> Table:
     """One row a task: the figure with the memory on, off and shuffled, and the differences; percentage points for accuracies."""
-    table = Table("task", "items", "on", "off", "shuffled", "on - off", "on - shuffled", "chance", title=title)
+    table = Table(
+        "task", "items", "on", "off", "shuffled", "on - off", "on - shuffled", "chance", title=title
+    )
     for name, by in tasks.items():
         on, off, shuffled = (figure_of(by[c]) for c in ("on", "off", "shuffled"))
         if "accuracy" in by["on"] and by["on"].get("correlation") is None:
             errors = [100 * paired_error(by["on"], by[c]) for c in ("off", "shuffled")]
-            cells = [percent(on), percent(off), percent(shuffled), *(f"{100 * (on - x):+.1f} ± {e:.1f} pp" for x, e in zip((off, shuffled), errors)),
-                     percent(by["on"]["chance"])]
+            cells = [
+                percent(on),
+                percent(off),
+                percent(shuffled),
+                *(f"{100 * (on - x):+.1f} ± {e:.1f} pp" for x, e in zip((off, shuffled), errors)),
+                percent(by["on"]["chance"]),
+            ]
         else:
-            cells = [f"{x:.4g}" for x in (on, off, shuffled)] + [f"{on - x:+.3g}" for x in (off, shuffled)] + [""]
+            cells = (
+                [f"{x:.4g}" for x in (on, off, shuffled)] + [f"{on - x:+.3g}" for x in (off, shuffled)] + [""]
+            )
         table.add_row(name, f"{by['on'].get('items', by['on'].get('streams')):,}", *cells)
     return table
 
@@ -77,31 +113,69 @@ def ablation_table(tasks: dict[str, dict[str, Any]], title: str) -> Table:
 def cost_table(cost: dict[str, Any]) -> Table:
     """The paper's table 3 from our own measurements."""
     label, on, off = cost["label"], cost["on"], cost["off"]
-    table = Table("", "memory on", "memory off", "label",
-                  title=f"{cost['board']}, {cost['kernels']} kernels, {on['window']} tokens in the window")
-    table.add_row("throughput (tokens/s)", f"{on['tokens_per_second']:,.0f}", f"{off['tokens_per_second']:,.0f}", label)
+    table = Table(
+        "",
+        "memory on",
+        "memory off",
+        "label",
+        title=f"{cost['board']}, {cost['kernels']} kernels, {on['window']} tokens in the window",
+    )
+    table.add_row(
+        "throughput (tokens/s)", f"{on['tokens_per_second']:,.0f}", f"{off['tokens_per_second']:,.0f}", label
+    )
     table.add_row("latency (ms/token)", f"{on['ms_per_token']:.4f}", f"{off['ms_per_token']:.4f}", label)
-    energy = ["", "", "not estimated: name the power with --watts"] if cost["watts"] is None else [
-        *(f"{1e3 * x['joules_per_token']:.4f}" for x in (on, off)), f"estimated: {cost['watts']:g} W while it computes"]
+    energy = (
+        ["", "", "not estimated: name the power with --watts"]
+        if cost["watts"] is None
+        else [
+            *(f"{1e3 * x['joules_per_token']:.4f}" for x in (on, off)),
+            f"estimated: {cost['watts']:g} W while it computes",
+        ]
+    )
     table.add_row("energy (mJ/token)", *energy)
-    table.add_row("RAM of the process (kB)", *(f"{x['anonymous_kib'] * 1.024:,.0f}" for x in (on, off)), label)
-    table.add_row("of it the memory (kB)", f"{cost['memory_bytes'] / 1e3:,.0f}", "reserved, unread", "estimated by the plan")
+    table.add_row(
+        "RAM of the process (kB)", *(f"{x['anonymous_kib'] * 1.024:,.0f}" for x in (on, off)), label
+    )
+    table.add_row(
+        "of it the memory (kB)",
+        f"{cost['memory_bytes'] / 1e3:,.0f}",
+        "reserved, unread",
+        "estimated by the plan",
+    )
     return table
 
 
 def entity_table(experiments: list[dict[str, Any]]) -> Table:
     """Whether the memory carries a fact to a later episode. ``evaluate/entity.py`` says what is trained."""
-    table = Table("trained on", "memory on", "off", "shuffled", "chance", "majority", "questions", "cosine of the queries",
-                  title="Entity memory \\[measured, golden model]")
+    table = Table(
+        "trained on",
+        "memory on",
+        "off",
+        "shuffled",
+        "chance",
+        "majority",
+        "questions",
+        "cosine of the queries",
+        title="Entity memory \\[measured, golden model]",
+    )
     for e in experiments:
-        table.add_row(e["experiment"], *(percent(e[c]) for c in ("on", "off", "shuffled", "chance", "majority")),
-                      f"{e['questions']}", f"{e['query_cosine']:.3f}")
+        table.add_row(
+            e["experiment"],
+            *(percent(e[c]) for c in ("on", "off", "shuffled", "chance", "majority")),
+            f"{e['questions']}",
+            f"{e['query_cosine']:.3f}",
+        )
     return table
 
 
 #: Rows of ``sessions_table``: how many episodes ago an answer was told, from, to, in words.
-AGES = ((0, 0, "never told"), (1, 1, "told in the last episode"), (2, 4, "2 to 4 episodes ago"), (5, 11, "5 to 11 episodes ago"),
-        (12, 1 << 30, "longer ago"))
+AGES = (
+    (0, 0, "never told"),
+    (1, 1, "told in the last episode"),
+    (2, 4, "2 to 4 episodes ago"),
+    (5, 11, "5 to 11 episodes ago"),
+    (12, 1 << 30, "longer ago"),
+)
 
 
 def sessions_table(r: dict[str, Any], title: str) -> Table:
@@ -128,17 +202,33 @@ def caption_table(scores: dict[str, Any], title: str) -> Table:
 
 def style_table(rows: list[dict[str, Any]]) -> Table:
     """Captions by style and by what training knew of the name (``evaluate/styles.py``)."""
-    table = Table("style", "trained on others of it", "of the name, training knew", "pictures", "exact name", "word overlap (IoU)",
-                  title="by style \\[measured]")
+    table = Table(
+        "style",
+        "trained on others of it",
+        "of the name, training knew",
+        "pictures",
+        "exact name",
+        "word overlap (IoU)",
+        title="by style \\[measured]",
+    )
     for r in rows:
-        table.add_row(r["style"], "yes" if r["seen"] else "no", r["known"], f"{r['pictures']:,}", f"{r['exact']:.1%}", f"{r['iou']:.3f}")
+        table.add_row(
+            r["style"],
+            "yes" if r["seen"] else "no",
+            r["known"],
+            f"{r['pictures']:,}",
+            f"{r['exact']:.1%}",
+            f"{r['iou']:.3f}",
+        )
     return table
 
 
 def agreement_sentence(a: dict[str, Any]) -> str:
-    return (f"PyTorch against golden over {a['tokens']:,} tokens: top-1 agreement {a['top1_agreement']:.1%}, "
-            f"largest logit difference {a['max_logit_difference']:g}, perplexity {a['perplexity_torch']:.4f} and "
-            f"{a['perplexity_golden']:.4f} \\[measured]")
+    return (
+        f"PyTorch against golden over {a['tokens']:,} tokens: top-1 agreement {a['top1_agreement']:.1%}, "
+        f"largest logit difference {a['max_logit_difference']:g}, perplexity {a['perplexity_torch']:.4f} and "
+        f"{a['perplexity_golden']:.4f} \\[measured]"
+    )
 
 
 def render(report: dict[str, Any]) -> Iterator[Table | str]:
@@ -160,7 +250,9 @@ def render(report: dict[str, Any]) -> Iterator[Table | str]:
             yield ablation_table(report["ablation"]["tasks"], f"The memory of {report['model']} \\[measured]")
         yield cost_table(report["ablation"]["cost"])
     if "captions" in report:
-        scores = report["captions"] | ({"plain float captioner": report["baseline"]} if "baseline" in report else {})
+        scores = report["captions"] | (
+            {"plain float captioner": report["baseline"]} if "baseline" in report else {}
+        )
         yield caption_table(scores, f"{len(scores['predictions'])} held-out pictures \\[measured]")
     if "styles" in report:
         yield style_table(report["styles"])
@@ -169,6 +261,9 @@ def render(report: dict[str, Any]) -> Iterator[Table | str]:
     if "retrieval" in report:
         yield retrieval_table(report["retrieval"])
     if "sessions" in report:
-        yield sessions_table(report["sessions"], f"Told in earlier episodes, asked of {report['model']} \\[measured, golden model]")
+        yield sessions_table(
+            report["sessions"],
+            f"Told in earlier episodes, asked of {report['model']} \\[measured, golden model]",
+        )
     if "entity_memory" in report:
         yield entity_table(report["entity_memory"])

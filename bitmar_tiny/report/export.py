@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from typing import Any, Iterator
+from collections.abc import Iterator
+from typing import Any
 
 from .recording import Recording
 from .summary import UNACCOUNTED
@@ -40,10 +41,16 @@ def to_trace(recording: Recording) -> str:
     as one microsecond.
     """
     name = f"{recording.identity['model']} on {recording.identity['board']}, {recording.identity['kernels']} kernels [{recording.label}]"
-    events = [{"ph": "M", "pid": 1, "tid": 1, "name": "process_name", "args": {"name": name}},
-              {"ph": "M", "pid": 1, "tid": 1, "name": "thread_name", "args": {"name": "steps"}}, *_slices(recording)]
-    document = {"displayTimeUnit": "ns", "otherData": recording.identity | {"label": recording.label, "clock_hz": recording.clock_hz},
-                "traceEvents": events}
+    events = [
+        {"ph": "M", "pid": 1, "tid": 1, "name": "process_name", "args": {"name": name}},
+        {"ph": "M", "pid": 1, "tid": 1, "name": "thread_name", "args": {"name": "steps"}},
+        *_slices(recording),
+    ]
+    document = {
+        "displayTimeUnit": "ns",
+        "otherData": recording.identity | {"label": recording.label, "clock_hz": recording.clock_hz},
+        "traceEvents": events,
+    }
     lines = ",\n".join(json.dumps(e) for e in events)
     head = json.dumps({k: v for k, v in document.items() if k != "traceEvents"})
     return f'{head[:-1]}, "traceEvents": [\n{lines}\n]}}\n'
@@ -70,5 +77,13 @@ def _slice(recording: Recording, name: str, category: str, at: int, cycles: int)
     """Both ends are rounded, not the length: a slice never sticks out of the one around it."""
     scale = 1e6 / recording.clock_hz if recording.timed else 1.0
     start, end = (round(n * scale, 3) for n in (at, at + cycles))
-    return {"ph": "X", "pid": 1, "tid": 1, "name": name, "cat": category, "ts": start, "dur": round(end - start, 3),
-            "args": {"cycles": cycles}}
+    return {
+        "ph": "X",
+        "pid": 1,
+        "tid": 1,
+        "name": name,
+        "cat": category,
+        "ts": start,
+        "dur": round(end - start, 3),
+        "args": {"cycles": cycles},
+    }

@@ -12,8 +12,8 @@ import numpy as np
 from ..errors import DataError
 
 COLUMNS = ("time_s", "power_w", "current_a", "voltage_v", "marker")
-LEAST_SAMPLES = 10                     # between the edges; fewer say little about an average
-GAP = 8.0                              # times the usual distance of samples: the meter lost some
+LEAST_SAMPLES = 10  # between the edges; fewer say little about an average
+GAP = 8.0  # times the usual distance of samples: the meter lost some
 HELP = "The columns are time_s and power_w (or current_a with voltage_v or --voltage), and marker (0 or 1) if there is one."
 
 
@@ -57,9 +57,16 @@ def read_log(path: Path | str, voltage: float | None = None) -> PowerLog:
     power = _check_columns(header, voltage, str(path))
     values = _numbers(rows[1:], header, str(path))
     if (back := np.flatnonzero(np.diff(values["time_s"]) <= 0)).size:
-        at = values["time_s"][back[0]:back[0] + 2]
-        raise DataError(f"{path}: time does not go on: {at[1]:.12g} s comes after {at[0]:.12g} s.", "Export the log again, in the order of time.")
-    watts = values["power_w"] if power else values["current_a"] * (values["voltage_v"] if "voltage_v" in values else voltage)
+        at = values["time_s"][back[0] : back[0] + 2]
+        raise DataError(
+            f"{path}: time does not go on: {at[1]:.12g} s comes after {at[0]:.12g} s.",
+            "Export the log again, in the order of time.",
+        )
+    watts = (
+        values["power_w"]
+        if power
+        else values["current_a"] * (values["voltage_v"] if "voltage_v" in values else voltage)
+    )
     marker = values.get("marker")
     if marker is not None and not np.isin(marker, (0, 1)).all():
         raise DataError(f"{path}: the marker is {marker[~np.isin(marker, (0, 1))][0]:g}, not 0 or 1.", HELP)
@@ -76,8 +83,14 @@ def _check_columns(header: list[str], voltage: float | None, where: str) -> bool
     if "power_w" in header and voltage is not None:
         raise DataError(f"{where}: has power_w, so --voltage says nothing.", "Leave out --voltage.")
     if "power_w" not in header and ("voltage_v" in header) == (voltage is not None):
-        which = "has a column voltage_v, and --voltage was given too" if voltage is not None else "has current_a and no voltage"
-        raise DataError(f"{where}: {which}.", "Name the voltage once: in a column voltage_v or with --voltage.")
+        which = (
+            "has a column voltage_v, and --voltage was given too"
+            if voltage is not None
+            else "has current_a and no voltage"
+        )
+        raise DataError(
+            f"{where}: {which}.", "Name the voltage once: in a column voltage_v or with --voltage."
+        )
     return "power_w" in header
 
 
@@ -107,10 +120,18 @@ def windows(log: PowerLog) -> list[Window]:
         return [_checked(log, Window(log.time_s, log.power_w))]
     edges = np.diff(log.marker.astype(np.int8))
     if not log.marker.any():
-        raise DataError(f"{log.where}: the marker never rises.", "Connect the marker's wire, or log from before the board starts.")
+        raise DataError(
+            f"{log.where}: the marker never rises.",
+            "Connect the marker's wire, or log from before the board starts.",
+        )
     if log.marker[0] or log.marker[-1]:
-        edge, when = ("rising", "before the board starts") if log.marker[0] else ("falling", "until the board is done")
-        raise DataError(f"{log.where}: the marker's {edge} edge is missing.", f"Log from {when}." if log.marker[0] else f"Log {when}.")
+        edge, when = (
+            ("rising", "before the board starts") if log.marker[0] else ("falling", "until the board is done")
+        )
+        raise DataError(
+            f"{log.where}: the marker's {edge} edge is missing.",
+            f"Log from {when}." if log.marker[0] else f"Log {when}.",
+        )
     rises, falls = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
     return [_checked(log, _cut(log, first, last)) for first, last in zip(rises, falls)]
 
@@ -118,17 +139,25 @@ def windows(log: PowerLog) -> list[Window]:
 def _cut(log: PowerLog, before: int, last: int) -> Window:
     """From the middle between samples ``before`` and ``before + 1`` to the middle between ``last`` and ``last + 1``."""
     start, end = ((log.time_s[i] + log.time_s[i + 1]) / 2 for i in (before, last))
-    inside = log.power_w[before + 1:last + 1]
-    return Window(np.concatenate(([start], log.time_s[before + 1:last + 1], [end])), np.concatenate((inside[:1], inside, inside[-1:])))
+    inside = log.power_w[before + 1 : last + 1]
+    return Window(
+        np.concatenate(([start], log.time_s[before + 1 : last + 1], [end])),
+        np.concatenate((inside[:1], inside, inside[-1:])),
+    )
 
 
 def _checked(log: PowerLog, window: Window) -> Window:
     if len(window.time_s) < LEAST_SAMPLES:
-        raise DataError(f"{log.where}: {len(window.time_s)} samples while the board ran, at least {LEAST_SAMPLES} are needed.",
-                        "Sample more often, or profile more steps.")
+        raise DataError(
+            f"{log.where}: {len(window.time_s)} samples while the board ran, at least {LEAST_SAMPLES} are needed.",
+            "Sample more often, or profile more steps.",
+        )
     distance, usual = np.diff(window.time_s), np.median(np.diff(log.time_s))
     if distance.max() > GAP * usual:
         at = int(distance.argmax())
-        raise DataError(f"{log.where}: no samples from {window.time_s[at]:.12g} s to {window.time_s[at + 1]:.12g} s, where the "
-                        f"board ran (usual: one in {usual:.3g} s).", "Log again without gaps.")
+        raise DataError(
+            f"{log.where}: no samples from {window.time_s[at]:.12g} s to {window.time_s[at + 1]:.12g} s, where the "
+            f"board ran (usual: one in {usual:.3g} s).",
+            "Log again without gaps.",
+        )
     return window

@@ -15,10 +15,16 @@ from .summary import main_kind, summarize
 
 PLAN, PLAN_VERSION = "bitmar-tiny/plan", 2
 #: Parts of the plan's estimate -> parts of a recording.
-PARTS = {"layers": ("gemv",), "attention": ("attention",), "memory": ("memory",), "vectors": ("other",), "head": ("head", "pick")}
+PARTS = {
+    "layers": ("gemv",),
+    "attention": ("attention",),
+    "memory": ("memory",),
+    "vectors": ("other",),
+    "head": ("head", "pick"),
+}
 #: The plan's estimates that are about the plan as it is; the others say what would be.
 OWN = ("this plan", "this plan, full window")
-ALIGN = 64                             # of everything in an arena, as the plan counts it
+ALIGN = 64  # of everything in an arena, as the plan counts it
 
 
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -102,8 +108,11 @@ class Prediction:
     traffic: list[Traffic]
 
     def as_dict(self) -> dict[str, Any]:
-        return {"context": self.context, "rows": [r.as_dict() for r in self.rows],
-                "traffic": {"label": "estimated", "regions": [asdict(t) for t in self.traffic]}}
+        return {
+            "context": self.context,
+            "rows": [r.as_dict() for r in self.rows],
+            "traffic": {"label": "estimated", "regions": [asdict(t) for t in self.traffic]},
+        }
 
 
 def predict(recording: Recording) -> Prediction:
@@ -113,7 +122,9 @@ def predict(recording: Recording) -> Prediction:
     rows = [*_time(recording, estimate), *_memory(recording, plan), *_space(recording, plan)]
     moved = estimate.bytes if estimate else {r.name: r.per_token for r in plan.regions} if plan else {}
     seconds = main_kind(summarize(recording)).total.mean / recording.clock_hz if recording.timed else 0
-    traffic = [Traffic(name, size, size / seconds / 1e6 if seconds else None) for name, size in moved.items() if size]
+    traffic = [
+        Traffic(name, size, size / seconds / 1e6 if seconds else None) for name, size in moved.items() if size
+    ]
     return Prediction(estimate.context if estimate else None, rows, traffic)
 
 
@@ -121,13 +132,18 @@ def _read(plan: dict[str, Any] | None) -> _Plan | None:
     if plan is None:
         return None
     if plan.get("schema") != PLAN or plan.get("schema_version") != PLAN_VERSION:
-        raise DataError(f"The plan inside the profile is no {PLAN} of version {PLAN_VERSION}.", "Generate the project again, then profile it.")
+        raise DataError(
+            f"The plan inside the profile is no {PLAN} of version {PLAN_VERSION}.",
+            "Generate the project again, then profile it.",
+        )
     try:
         return _Plan(**plan)
     except ValidationError as error:
         where = ".".join(map(str, error.errors()[0]["loc"]))
-        raise DataError(f"The plan inside the profile is damaged ({where}: {error.errors()[0]['msg'].lower()}).",
-                        "Generate the project again, then profile it.") from None
+        raise DataError(
+            f"The plan inside the profile is damaged ({where}: {error.errors()[0]['msg'].lower()}).",
+            "Generate the project again, then profile it.",
+        ) from None
 
 
 def _estimate(recording: Recording, plan: _Plan | None) -> _Estimate | None:
@@ -162,12 +178,21 @@ def _time(recording: Recording, estimate: _Estimate | None) -> list[Row]:
     if not recording.timed:
         return []
     kind, us = main_kind(summarize(recording)), 1e6 / recording.clock_hz
-    if estimate is None or kind.name != "decode":      # the estimate includes the head, which a prefill step leaves out
+    if (
+        estimate is None or kind.name != "decode"
+    ):  # the estimate includes the head, which a prefill step leaves out
         return [Row(f"one token ({kind.name}, mean)", None, kind.total.mean * us, "us")]
     rows = [Row("one token (decode, mean)", estimate.ms * 1e3, kind.total.mean * us, "us")]
     for part in estimate.parts:
         names = [n for n in PARTS.get(part.name, ()) if n in kind.parts]
-        rows.append(Row(f"  {part.name}", part.ms * 1e3, sum(kind.parts[n].mean for n in names) * us if names else None, "us"))
+        rows.append(
+            Row(
+                f"  {part.name}",
+                part.ms * 1e3,
+                sum(kind.parts[n].mean for n in names) * us if names else None,
+                "us",
+            )
+        )
     return rows
 
 
@@ -182,10 +207,23 @@ def memory_reads(recording: Recording) -> np.ndarray:
 def _memory(recording: Recording, plan: _Plan | None) -> list[Row]:
     rows, reads = [], memory_reads(recording)
     if reads.size and recording.timed:
-        rows.append(Row("read of the memory, median", plan and plan.memory.read_ms and plan.memory.read_ms * 1e3,
-                        float(np.median(reads)) / recording.clock_hz * 1e6, "us"))
+        rows.append(
+            Row(
+                "read of the memory, median",
+                plan and plan.memory.read_ms and plan.memory.read_ms * 1e3,
+                float(np.median(reads)) / recording.clock_hz * 1e6,
+                "us",
+            )
+        )
     if recording.store and reads.size:
-        rows.append(Row("  bytes from the store", plan.memory.read_bytes if plan else None, recording.store["bytes"] / reads.size, "bytes"))
+        rows.append(
+            Row(
+                "  bytes from the store",
+                plan.memory.read_bytes if plan else None,
+                recording.store["bytes"] / reads.size,
+                "bytes",
+            )
+        )
     return rows + _episodes(recording, plan.memory if plan else None)
 
 
@@ -198,12 +236,18 @@ def _episodes(recording: Recording, memory: _Memory | None) -> list[Row]:
         found = float(np.median(recording.episodes)) / recording.clock_hz * 1e6
         least, most = (memory.write_ms_least, memory.write_ms_most) if memory else (None, None)
         if least is not None and most is not None:
-            rows += [Row("write of an episode, no row changed", least * 1e3, found, "us"), Row("write of an episode, all changed", most * 1e3, found, "us")]
+            rows += [
+                Row("write of an episode, no row changed", least * 1e3, found, "us"),
+                Row("write of an episode, all changed", most * 1e3, found, "us"),
+            ]
         else:
             rows.append(Row("write of an episode, median", None, found, "us"))
     if recording.store:
         bytes_each = recording.store["written_bytes"] / len(recording.episodes)
-        rows += [Row("  bytes to the store, no row changed", memory and memory.write_least, bytes_each, "bytes"), Row("  bytes to the store, all changed", memory and memory.write_most, bytes_each, "bytes")]
+        rows += [
+            Row("  bytes to the store, no row changed", memory and memory.write_least, bytes_each, "bytes"),
+            Row("  bytes to the store, all changed", memory and memory.write_most, bytes_each, "bytes"),
+        ]
     return rows
 
 
@@ -212,6 +256,13 @@ def _space(recording: Recording, plan: _Plan | None) -> list[Row]:
     for p in plan.placements if plan else ():
         if p.kind in ("arena", "copy"):
             planned[p.region] = planned.get(p.region, 0) + math.ceil(p.size / ALIGN) * ALIGN
-    rows = [Row(f"arena in {name}", planned.get(name), recording.arenas.get(name), "bytes") for name in {**planned, **recording.arenas}]
+    rows = [
+        Row(f"arena in {name}", planned.get(name), recording.arenas.get(name), "bytes")
+        for name in {**planned, **recording.arenas}
+    ]
     stack = next((p.size for p in plan.placements if p.kind == "stack"), None) if plan else None
-    return rows + ([Row("stack (reserved, peak)", stack, recording.stack_peak, "bytes")] if stack or recording.stack_peak else [])
+    return rows + (
+        [Row("stack (reserved, peak)", stack, recording.stack_peak, "bytes")]
+        if stack or recording.stack_peak
+        else []
+    )

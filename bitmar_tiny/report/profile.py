@@ -34,8 +34,12 @@ class Files:
 def report(recording: Recording, files: Files = Files(), energy: Energy | None = None) -> list[Table]:
     """Write the files and return the tables. ``DataError`` in one sentence if the disk refuses or the plan cannot be read."""
     prediction = predict(recording)
-    for path, text in ((files.json, lambda: document(recording, energy)), (files.csv, lambda: to_csv(recording)),
-                       (files.trace, lambda: to_trace(recording)), (files.html, lambda: to_html(recording, prediction, energy))):
+    for path, text in (
+        (files.json, lambda: document(recording, energy)),
+        (files.csv, lambda: to_csv(recording)),
+        (files.trace, lambda: to_trace(recording)),
+        (files.html, lambda: to_html(recording, prediction, energy)),
+    ):
         if path is not None:
             with atomic_file(path) as f:
                 f.write(text().encode())
@@ -44,12 +48,17 @@ def report(recording: Recording, files: Files = Files(), energy: Energy | None =
 
 def document(recording: Recording, energy: Energy | None = None) -> str:
     """The JSON file: the recording, then what follows from it."""
-    derived: dict[str, Any] = {"summary": summary_dict(recording), "prediction": predict(recording).as_dict(),
-                               "energy": energy.as_dict() if energy else None}
+    derived: dict[str, Any] = {
+        "summary": summary_dict(recording),
+        "prediction": predict(recording).as_dict(),
+        "energy": energy.as_dict() if energy else None,
+    }
     return recording.to_json(derived)
 
 
-def energy_of(recording: Recording, power: Power | None = None, log: Path | None = None, voltage: float | None = None) -> Energy | None:
+def energy_of(
+    recording: Recording, power: Power | None = None, log: Path | None = None, voltage: float | None = None
+) -> Energy | None:
     """From a meter's ``log``, or from the board's figures , or None. ``DataError`` for a bad log."""
     if log is not None:
         return measured_energy(recording, read_log(log, voltage))

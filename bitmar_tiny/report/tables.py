@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Callable
+from collections.abc import Callable
 
 from rich.markup import escape
 from rich.table import Table
@@ -54,22 +54,38 @@ def profile_tables(recording: Recording, prediction: Prediction, energy: Energy 
     for kind in kinds.values():
         tables.append(_spreads(recording, kind, "part", kind.parts | {UNACCOUNTED: kind.unaccounted}))
     kind = main_kind(kinds)
-    tables += [_spreads(recording, kind, "section", kind.sections | {UNACCOUNTED: kind.unaccounted}), _cells(recording, kind)]
+    tables += [
+        _spreads(recording, kind, "section", kind.sections | {UNACCOUNTED: kind.unaccounted}),
+        _cells(recording, kind),
+    ]
     tables += [_prediction(prediction), _traffic(prediction), _store(recording), _energy(energy)]
     return [t for t in tables if t.row_count]
 
 
 def _steps(recording: Recording, kinds: dict[str, Kind]) -> Table:
-    table, words = Table("steps", "n", "tokens/s", "min", "median", "p95", "unaccounted", title=escape(title(recording))), cycles_in_words(recording)
+    table, words = (
+        Table(
+            "steps", "n", "tokens/s", "min", "median", "p95", "unaccounted", title=escape(title(recording))
+        ),
+        cycles_in_words(recording),
+    )
     for name, kind in kinds.items():
         rate = f"{kind.tokens_per_s:,.1f}" if kind.tokens_per_s else ""
-        table.add_row(name, f"{kind.steps:,}", rate, *(words(v) for v in (kind.total.min, kind.total.median, kind.total.p95)),
-                      f"{kind.unaccounted.share:.1%}")
+        table.add_row(
+            name,
+            f"{kind.steps:,}",
+            rate,
+            *(words(v) for v in (kind.total.min, kind.total.median, kind.total.p95)),
+            f"{kind.unaccounted.share:.1%}",
+        )
     return table
 
 
 def _spreads(recording: Recording, kind: Kind, what: str, spreads: dict[str, Spread]) -> Table:
-    table, words = Table(f"{kind.name}: {what}", "share", "min", "median", "p95", "mean"), cycles_in_words(recording)
+    table, words = (
+        Table(f"{kind.name}: {what}", "share", "min", "median", "p95", "mean"),
+        cycles_in_words(recording),
+    )
     for name, s in spreads.items():
         if s.max:
             table.add_row(name, f"{s.share:.1%}", *(words(v) for v in (s.min, s.median, s.p95, s.mean)))
@@ -79,7 +95,10 @@ def _spreads(recording: Recording, kind: Kind, what: str, spreads: dict[str, Spr
 def _cells(recording: Recording, kind: Kind) -> Table:
     """Means by section and part; their quantiles are in the files."""
     parts = [p for p, s in kind.parts.items() if s.max]
-    table, scale = Table(f"{kind.name}: mean {'us' if recording.timed else 'cycles'}", *parts), _scale(recording)
+    table, scale = (
+        Table(f"{kind.name}: mean {'us' if recording.timed else 'cycles'}", *parts),
+        _scale(recording),
+    )
     for section, spread in kind.sections.items():
         found = [kind.cells.get((section, p)) for p in parts]
         if spread.max:
@@ -95,7 +114,12 @@ def _prediction(prediction: Prediction) -> Table:
     window = f", {prediction.context} tokens in the window" if prediction.context else ""
     table = Table("", f"predicted \\[estimated{window}]", "found", "found / predicted")
     for r in prediction.rows:
-        table.add_row(escape(r.what), _cell(r, r.predicted), _cell(r, r.found), "" if r.ratio is None else f"{r.ratio:.2f}")
+        table.add_row(
+            escape(r.what),
+            _cell(r, r.predicted),
+            _cell(r, r.found),
+            "" if r.ratio is None else f"{r.ratio:.2f}",
+        )
     return table
 
 
@@ -111,7 +135,12 @@ def _store(recording: Recording) -> Table:
     if recording.store:
         s, words = recording.store, cycles_in_words(recording)
         share = s["stall_cycles"] / (int(recording.totals.sum()) or 1)
-        table.add_row("reads", f"{s['reads']:,}", size(s["bytes"]), f"{words(s['stall_cycles'])} ({share:.1%} of all steps)")
+        table.add_row(
+            "reads",
+            f"{s['reads']:,}",
+            size(s["bytes"]),
+            f"{words(s['stall_cycles'])} ({share:.1%} of all steps)",
+        )
         table.add_row("writes", f"{s['writes']:,}", size(s["written_bytes"]), "")
     return table
 

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Callable, Sequence
+from typing import Any
 
-COLOURS = {"freeze_text": "tab:blue", "freeze_vision": "tab:green", "freeze_memory": "tab:purple", "boost_alignment": "tab:orange"}
+COLOURS = {
+    "freeze_text": "tab:blue",
+    "freeze_vision": "tab:green",
+    "freeze_memory": "tab:purple",
+    "boost_alignment": "tab:orange",
+}
 
 
 def plot_training(log: Sequence[dict[str, Any]], folder: Path, suffix: str = "svg") -> list[Path]:
@@ -23,7 +29,9 @@ def _overview(log: Sequence[dict[str, Any]], steps: list[dict[str, Any]], path: 
     from matplotlib import pyplot
 
     pyplot.switch_backend("Agg")
-    figure, ((loss, alignment), (memory, codes)) = pyplot.subplots(2, 2, figsize=(11, 7), layout="constrained", sharex=True)
+    figure, ((loss, alignment), (memory, codes)) = pyplot.subplots(
+        2, 2, figsize=(11, 7), layout="constrained", sharex=True
+    )
     for name in ("lm", "contrastive", "memory"):
         _line(loss, steps, lambda r: r["loss"].get(name), name)
     loss.set_yscale("log")
@@ -41,7 +49,13 @@ def _overview(log: Sequence[dict[str, Any]], steps: list[dict[str, Any]], path: 
     codes.set_title("fraction of ternary codes changed")
     for begin, end, action in interventions(log):
         for axis in (loss, alignment, memory, codes):
-            axis.axvspan(begin, end, color=COLOURS.get(action, "grey"), alpha=0.2, label=action if axis is alignment else None)
+            axis.axvspan(
+                begin,
+                end,
+                color=COLOURS.get(action, "grey"),
+                alpha=0.2,
+                label=action if axis is alignment else None,
+            )
     for axis in (loss, alignment, memory, codes):
         axis.legend(*_once(axis), fontsize=7)
     for axis in (memory, codes):
@@ -56,8 +70,16 @@ def _zero_fraction(steps: list[dict[str, Any]], path: Path) -> Path:
     pyplot.switch_backend("Agg")
     figure, axis = pyplot.subplots(figsize=(6, 4), layout="constrained")
     epochs = all(r["epoch"] is not None for r in steps)
-    _line(axis, steps, lambda r: 100 * r["codes"]["zero_fraction"], "zero fraction $E_q$, weight-weighted", "epoch" if epochs else "step")
-    axis.axhline(100 * steps[-1]["codes"]["gaussian_baseline"], color="grey", linestyle=":", label="Gaussian weights")
+    _line(
+        axis,
+        steps,
+        lambda r: 100 * r["codes"]["zero_fraction"],
+        "zero fraction $E_q$, weight-weighted",
+        "epoch" if epochs else "step",
+    )
+    axis.axhline(
+        100 * steps[-1]["codes"]["gaussian_baseline"], color="grey", linestyle=":", label="Gaussian weights"
+    )
     axis.set_xlabel("epoch" if epochs else "step")
     axis.set_ylabel("% of ternary weights")
     axis.legend(fontsize=8)
@@ -76,7 +98,13 @@ def interventions(log: Sequence[dict[str, Any]]) -> list[tuple[int, int, str]]:
     return spans + ([(begun["step"], max(r["step"] for r in log), begun["action"])] if begun else [])
 
 
-def _line(axis: Any, records: Sequence[dict[str, Any]], value: Callable[[dict[str, Any]], float | None], label: str, x: str = "step") -> None:
+def _line(
+    axis: Any,
+    records: Sequence[dict[str, Any]],
+    value: Callable[[dict[str, Any]], float | None],
+    label: str,
+    x: str = "step",
+) -> None:
     points = [(r[x], v) for r in records if (v := value(r)) is not None]
     if points:
         axis.plot(*zip(*points), label=label, marker="." if len(points) < 30 else None)

@@ -34,8 +34,8 @@ def read_zero_fraction(run: Path) -> ZeroFraction:
 
     ``DataError`` if there is no run.
     """
-    from ..train.run import load_run
     from ..tensors import tensor_table
+    from ..train.run import load_run
 
     model, _, record = load_run(run)
     points, per_epoch = _from_jsonl(run)
@@ -44,7 +44,13 @@ def read_zero_fraction(run: Path) -> ZeroFraction:
         trits = [model.matrix(s.name)[0] for s in tensor_table(model.cfg) if s.kind == "ternary"]
         points = {record["steps"]: sum(int((t == 0).sum()) for t in trits) / sum(t.numel() for t in trits)}
     steps = sorted(points)
-    return ZeroFraction(str(run), steps, [points[s] for s in steps], gaussian_zero_fraction(model.cfg.ternary_threshold), per_epoch)
+    return ZeroFraction(
+        str(run),
+        steps,
+        [points[s] for s in steps],
+        gaussian_zero_fraction(model.cfg.ternary_threshold),
+        per_epoch,
+    )
 
 
 def _from_jsonl(run: Path) -> tuple[dict[int, float], float | None]:
@@ -80,6 +86,7 @@ def _from_tensorboard(run: Path) -> dict[int, float]:
 def zero_fraction_figure(runs: list[ZeroFraction], path: Path) -> None:
     """E_q over training, each run with its Gaussian baseline, and the paper's final 42.8%. PNG or SVG by the name."""
     import matplotlib
+
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
@@ -87,8 +94,15 @@ def zero_fraction_figure(runs: list[ZeroFraction], path: Path) -> None:
     figure, axis = pyplot.subplots(figsize=(6.4, 3.8), layout="constrained")
     for r in runs:
         x = [s / r.steps_per_epoch if by_epoch else s for s in r.steps]
-        line, = axis.plot(x, [100 * v for v in r.values], marker="o", markersize=3, label=f"{r.name} (measured)")
-        axis.axhline(100 * r.baseline, linestyle=":", color=line.get_color(), label=f"normally distributed weights: {r.baseline:.1%}")
+        (line,) = axis.plot(
+            x, [100 * v for v in r.values], marker="o", markersize=3, label=f"{r.name} (measured)"
+        )
+        axis.axhline(
+            100 * r.baseline,
+            linestyle=":",
+            color=line.get_color(),
+            label=f"normally distributed weights: {r.baseline:.1%}",
+        )
     axis.axhline(100 * PAPER_END, linestyle="--", color="grey", label="the paper's end: 42.8%")
     axis.set_xlabel("epoch" if by_epoch else "step")
     axis.set_ylabel("zero fraction E_q (%), by weights")

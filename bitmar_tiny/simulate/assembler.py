@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import operator
 import re
-from typing import Callable
+from collections.abc import Callable
 
 from .isa import AssemblyError
 
@@ -32,6 +32,7 @@ def statements(text: str, name: str = "assembly") -> Lines:
 
 def evaluate(text: str, error: Callable[[str], Exception]) -> int:
     """A constant expression of + - * and comparisons."""
+
     def walk(node) -> int:
         if isinstance(node, ast.Constant) and isinstance(node.value, int):
             return node.value
@@ -100,13 +101,15 @@ class _Expander:
         end = next((j for j in range(i, len(lines)) if lines[j][1] == ".endm"), None)
         if end is None:
             raise self.error(lines[i][0], ".endm is missing")
-        self.macros[name] = ([p.strip() for p in parameters.split(",") if p.strip()], lines[i + 1:end])
+        self.macros[name] = ([p.strip() for p in parameters.split(",") if p.strip()], lines[i + 1 : end])
         return end
 
     def _expand(self, number: int, word: str, rest: str) -> Lines:
         parameters, body = self.macros[word]
         values = [v.strip() for v in rest.split(",")] if rest else []
-        if len(values) != len(parameters) or any(" " in v for v in values):   # as takes a space for a comma
+        if len(values) != len(parameters) or any(" " in v for v in values):  # as takes a space for a comma
             raise self.error(number, f"{word} takes {len(parameters)} arguments without spaces in them")
         given = dict(zip(parameters, values))
-        return [(line, re.sub(r"\\(\w+)(\\\(\))?", lambda m: given.get(m[1], m[0]), text)) for line, text in body]
+        return [
+            (line, re.sub(r"\\(\w+)(\\\(\))?", lambda m: given.get(m[1], m[0]), text)) for line, text in body
+        ]

@@ -32,7 +32,7 @@ class Pipeline:
 
     def __init__(self, resources: int) -> None:
         self.defined = [False] * resources
-        self._ready = [0] * resources            # first cycle in which a stage may read the resource
+        self._ready = [0] * resources  # first cycle in which a stage may read the resource
         self._next = 0
         self.stalls = 0
 

@@ -7,10 +7,22 @@ import re
 from .assembler import Lines, evaluate, statements
 from .isa import AssemblyError, Instruction, Operation, Program, register, resource
 
-_IGNORED = {".text", ".align", ".global", ".type", ".size", ".file", ".literal_position", ".ident", ".section"}
+_IGNORED = {
+    ".text",
+    ".align",
+    ".global",
+    ".type",
+    ".size",
+    ".file",
+    ".literal_position",
+    ".ident",
+    ".section",
+}
 
 
-def assemble(text: str, operations: dict[str, Operation], name: str = "assembly", relax: bool = False) -> Program:
+def assemble(
+    text: str, operations: dict[str, Operation], name: str = "assembly", relax: bool = False
+) -> Program:
     """Decode ``text`` for a machine that has ``operations``. Raises ``AssemblyError`` naming the line.
 
     ``relax``: branches may reach any distance, as a compiler expects of the assembler, which then adds a jump.
@@ -22,7 +34,7 @@ class _Decoder:
     def __init__(self, lines: Lines, operations: dict[str, Operation], name: str, relax: bool) -> None:
         self.name, self.relax = name, relax
         self.labels: dict[str, int] = {}
-        self.numeric: list[tuple[str, int]] = []         # 1: may be defined again and again
+        self.numeric: list[tuple[str, int]] = []  # 1: may be defined again and again
         self.code: list[tuple[int, str, Operation]] = []
         self.addresses = [0]
         for line, text in lines:
@@ -51,13 +63,19 @@ class _Decoder:
 
     def _instruction(self, at: int) -> Instruction:
         line, text, op = self.code[at]
-        given = [part.strip() for part in text[len(op.name):].split(",")] if " " in text else []
+        given = [part.strip() for part in text[len(op.name) :].split(",")] if " " in text else []
         if len(given) != len(op.operands):
             raise self.error(line, f"'{text}': {op.name} takes {len(op.operands)} operands")
         values = tuple(self._operand(at, token, part) for token, part in zip(op.operands, given))
-        return Instruction(line, text, op.name, op.execute, values,
-                           tuple((resource(op, values, r), stage) for r, stage in op.uses),
-                           tuple((resource(op, values, r), stage) for r, stage in op.defines))
+        return Instruction(
+            line,
+            text,
+            op.name,
+            op.execute,
+            values,
+            tuple((resource(op, values, r), stage) for r, stage in op.uses),
+            tuple((resource(op, values, r), stage) for r, stage in op.defines),
+        )
 
     def _operand(self, at: int, token: str, part: str) -> int:
         line, text, op = self.code[at]
@@ -81,7 +99,9 @@ class _Decoder:
         line, text, _ = self.code[at]
         if re.fullmatch(r"\d+[fb]", part):
             places = [place for label, place in self.numeric if label == part[:-1]]
-            found = [p for p in places if p > at][:1] if part[-1] == "f" else [p for p in places if p <= at][-1:]
+            found = (
+                [p for p in places if p > at][:1] if part[-1] == "f" else [p for p in places if p <= at][-1:]
+            )
         else:
             found = [self.labels[part]] if part in self.labels else []
         if not found:

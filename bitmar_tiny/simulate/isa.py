@@ -6,8 +6,8 @@ Instruction sets are tables of ``Operation`` that ``operation`` fills; ``xtensa`
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Callable
 
 from ..errors import BitmarError
 
@@ -64,21 +64,30 @@ class Program:
         return self.labels[label]
 
 
-def operation(table: dict[str, Operation], names: str, operands: str = "", uses: str = "", defines: str = "",
-              size: int = 3) -> Callable[[Callable], Callable]:
+def operation(
+    table: dict[str, Operation],
+    names: str,
+    operands: str = "",
+    uses: str = "",
+    defines: str = "",
+    size: int = 3,
+) -> Callable[[Callable], Callable]:
     """Decorator: add an instruction, under one or several names, to ``table``.
 
     ``operands``: ``aX`` and ``qX`` are registers, ``[low..high/step]`` a constant, ``<low..high>`` a label that may lie
     so many bytes from the next instruction. ``uses`` and ``defines``: ``as1`` is operand ``as`` in stage 1, ``QACC2``
     the state register QACC in stage 2. ``size``: bytes of code, 2 for a name in ``.n``.
     """
+
     def staged(text: str) -> tuple[tuple[str, int], ...]:
         return tuple((word[:-1], int(word[-1])) for word in text.split())
 
     def add(execute: Callable) -> Callable:
         for name in names.split():
             narrow = 2 if name.endswith(".n") else size
-            table[name] = Operation(name, tuple(operands.split()), staged(uses), staged(defines), narrow, execute)
+            table[name] = Operation(
+                name, tuple(operands.split()), staged(uses), staged(defines), narrow, execute
+            )
         return execute
 
     return add

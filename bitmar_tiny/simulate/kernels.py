@@ -6,9 +6,9 @@ kernel wrote, with the instructions executed and the **estimated** cycles (``cyc
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Callable, Sequence
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from .xtensa import BASE
 GEMV, ATTEND = "bm_kernels__pie.S", "bm_kernels__pie_attend.S"
 #: Outputs start as this, never as zeros.
 GARBAGE = b"\x5a"
-ROW_PAD = 32                      # BM_PAD_ROWS
+ROW_PAD = 32  # BM_PAD_ROWS
 
 Watch = Callable[[Machine, Instruction], None]
 
@@ -48,8 +48,15 @@ def load(name: str) -> Program:
     return assemble((resource_dir("firmware_templates") / "kernels" / name).read_text(), BASE | PIE, name)
 
 
-def simulate_gemv(trits: np.ndarray, x: np.ndarray, watch: Watch | None = None, program: Program | None = None,
-                  family: str = "pie", function: str = "bm_pie_gemv", kept: Sequence[int] = ()) -> Simulation:
+def simulate_gemv(
+    trits: np.ndarray,
+    x: np.ndarray,
+    watch: Watch | None = None,
+    program: Program | None = None,
+    family: str = "pie",
+    function: str = "bm_pie_gemv",
+    kept: Sequence[int] = (),
+) -> Simulation:
     """y = trits x; ``trits``: int8 [N, K] in {-1, 0, 1}, ``x``: int8 [K]. Values: int32 [N].
 
     ``program``, ``family`` (of the packing), ``function`` and ``kept`` (registers that a caller defines) run another
@@ -96,12 +103,19 @@ def _rows(rows: np.ndarray, stride: int) -> bytes:
     """Rows in memory, ``stride`` bytes apart; nothing after the last one."""
     out = np.full(stride * (len(rows) - 1) + rows.shape[1], 0x5A, np.int8)
     for i, row in enumerate(rows):
-        out[i * stride:i * stride + len(row)] = row
+        out[i * stride : i * stride + len(row)] = row
     return out.tobytes()
 
 
-def _run(memory: Memory, program: Program, function: str, arguments: Sequence[int], count: int,
-         watch: Watch | None = None, kept: Sequence[int] = ()) -> Simulation:
+def _run(
+    memory: Memory,
+    program: Program,
+    function: str,
+    arguments: Sequence[int],
+    count: int,
+    watch: Watch | None = None,
+    kept: Sequence[int] = (),
+) -> Simulation:
     machine = Machine(memory)
     machine.prepare(arguments, kept)
     machine.run(program, function, watch)

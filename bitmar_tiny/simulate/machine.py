@@ -7,7 +7,7 @@ it was written, a store to the frame's save area. Saturation is not an error, bu
 
 from __future__ import annotations
 
-from typing import Callable, Sequence
+from collections.abc import Callable, Sequence
 
 from .cycles import Pipeline
 from .isa import RESOURCES, Instruction, Program
@@ -32,7 +32,7 @@ class Machine:
         self.q = [bytes(16)] * 8
         self.sar = self.accx = 0
         self.qacc, self.qacc_bits = [0] * 16, 20
-        self.loop = (0, -1, 0)                   # first instruction, the one after the last, further rounds
+        self.loop = (0, -1, 0)  # first instruction, the one after the last, further rounds
         self.flags: list[str] = []
         self.executed = 0
         self.at = self.line = 0
@@ -55,12 +55,17 @@ class Machine:
         """Registers as a caller leaves them: return address, stack, up to six arguments, and the ``kept`` registers."""
         top = self.memory.add("stack", bytes(STACK_BYTES), writable=True) + STACK_BYTES
         given = [EXIT, top, *(int(v) & 0xFFFFFFFF for v in arguments)]
-        self.a[:len(given)] = given
+        self.a[: len(given)] = given
         for register in (*range(len(given)), *kept):
             self.pipeline.defined[register] = True
 
-    def run(self, program: Program, function: str, watch: Callable[[Machine, Instruction], None] | None = None,
-            limit: int = LIMIT) -> int:
+    def run(
+        self,
+        program: Program,
+        function: str,
+        watch: Callable[[Machine, Instruction], None] | None = None,
+        limit: int = LIMIT,
+    ) -> int:
         """Run ``function`` until it returns; its value (a2). ``watch`` sees every instruction before it is executed.
 
         Raises ``Trap`` naming the line, also after ``limit`` instructions.

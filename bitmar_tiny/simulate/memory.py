@@ -26,8 +26,8 @@ class Memory:
 
     def __init__(self) -> None:
         self.regions: list[Region] = []
-        self.reserved = range(0)                 # where only the processor itself may write
-        self._end = 0x3FC90000                   # internal SRAM as the data bus sees it
+        self.reserved = range(0)  # where only the processor itself may write
+        self._end = 0x3FC90000  # internal SRAM as the data bus sees it
 
     def add(self, name: str, data: bytes, writable: bool = False, skew: int = 0) -> int:
         """Declare a region ``skew`` bytes past a multiple of 64; returns its address."""
@@ -43,7 +43,7 @@ class Memory:
     def load(self, address: int, size: int) -> bytes:
         """``size`` bytes; traps where ``address`` is no multiple of it."""
         region, at = self._find("load from", address, size)
-        return bytes(region.data[at:at + size])
+        return bytes(region.data[at : at + size])
 
     def store(self, address: int, data: bytes) -> None:
         """Traps like ``load``, and for read-only regions and the frame's save area."""
@@ -51,8 +51,10 @@ class Memory:
         if not region.writable:
             raise Trap(f"the store to {address:#010x} changes the read-only region '{region.name}'.")
         if address in self.reserved:
-            raise Trap(f"the store to {address:#010x} hits the top of the frame, where a window overflow saves.")
-        region.data[at:at + len(data)] = data
+            raise Trap(
+                f"the store to {address:#010x} hits the top of the frame, where a window overflow saves."
+            )
+        region.data[at : at + len(data)] = data
 
     def _find(self, what: str, address: int, size: int) -> tuple[Region, int]:
         if address % size:

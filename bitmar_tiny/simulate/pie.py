@@ -45,6 +45,7 @@ def _add_to_accx(m: Machine, qx: int, qy: int) -> None:
 
 # Loads: TRM 1.8.88, 1.8.89 (128 bits), 1.8.94, 1.8.98, 1.8.100 (broadcast).
 
+
 @operation(PIE, "ee.vld.128.ip", "qu as [-2048..2032/16]", "as1", "qu2 as1")
 def vld_ip(m: Machine, qu: int, s: int, step: int) -> None:
     m.q[qu] = m.memory.load(m.a[s], 16)
@@ -75,6 +76,7 @@ def vldbc_32_ip(m: Machine, qu: int, s: int, step: int) -> None:
 
 # Lane by lane: TRM 1.8.1, 1.8.122, 1.8.131. A product is shifted right by SAR, its low half is kept.
 
+
 @operation(PIE, "ee.andq", "qa qx qy", "qx1 qy1", "qa1")
 def andq(m: Machine, qa: int, qx: int, qy: int) -> None:
     m.q[qa] = (int.from_bytes(m.q[qx], "little") & int.from_bytes(m.q[qy], "little")).to_bytes(16, "little")
@@ -87,10 +89,13 @@ def vmul_u8(m: Machine, qz: int, qx: int, qy: int) -> None:
 
 @operation(PIE, "ee.vmul.s16", "qz qx qy", "qx1 qy1 SAR1", "qz2")
 def vmul_s16(m: Machine, qz: int, qx: int, qy: int) -> None:
-    m.q[qz] = pack("<8H", *((x * y >> m.sar) & 0xFFFF for x, y in zip(unpack("<8h", m.q[qx]), unpack("<8h", m.q[qy]))))
+    m.q[qz] = pack(
+        "<8H", *((x * y >> m.sar) & 0xFFFF for x, y in zip(unpack("<8h", m.q[qx]), unpack("<8h", m.q[qy])))
+    )
 
 
 # Into ACCX: TRM 1.8.146 to 1.8.149, 1.8.298, 1.8.58. The product comes first, then the load, so qu may be qx.
+
 
 @operation(PIE, "ee.zero.accx", "", "", "ACCX1")
 def zero_accx(m: Machine) -> None:
@@ -102,7 +107,9 @@ def vmulas_s8_accx(m: Machine, qx: int, qy: int) -> None:
     _add_to_accx(m, qx, qy)
 
 
-@operation(PIE, "ee.vmulas.s8.accx.ld.ip", "qu as [-512..496/16] qx qy", "as1 qx1 qy1 ACCX2", "qu2 as1 ACCX2", size=4)
+@operation(
+    PIE, "ee.vmulas.s8.accx.ld.ip", "qu as [-512..496/16] qx qy", "as1 qx1 qy1 ACCX2", "qu2 as1 ACCX2", size=4
+)
 def vmulas_s8_accx_ld_ip(m: Machine, qu: int, s: int, step: int, qx: int, qy: int) -> None:
     _add_to_accx(m, qx, qy)
     vld_ip(m, qu, s, step)
@@ -125,6 +132,7 @@ def srs_accx(m: Machine, u: int, s: int, _: int) -> None:
 
 # Into QACC: TRM 1.8.300, 1.8.187 to 1.8.190, 1.8.55. qy gives one lane, qx all.
 
+
 @operation(PIE, "ee.zero.qacc", "", "", "QACC1")
 def zero_qacc(m: Machine) -> None:
     m.qacc, m.qacc_bits = [0] * 16, 20
@@ -136,7 +144,9 @@ def vsmulas_s8_qacc(m: Machine, qx: int, qy: int, lane: int) -> None:
     _add_to_lanes(m, 20, [x * factor for x in unpack("<16b", m.q[qx])])
 
 
-@operation(PIE, "ee.vsmulas.s8.qacc.ld.incp", "qu as qx qy [0..15]", "as1 qx1 qy1 QACC2", "qu2 as1 QACC2", size=4)
+@operation(
+    PIE, "ee.vsmulas.s8.qacc.ld.incp", "qu as qx qy [0..15]", "as1 qx1 qy1 QACC2", "qu2 as1 QACC2", size=4
+)
 def vsmulas_s8_qacc_ld_incp(m: Machine, qu: int, s: int, qx: int, qy: int, lane: int) -> None:
     vsmulas_s8_qacc(m, qx, qy, lane)
     vld_ip(m, qu, s, 16)
@@ -156,12 +166,16 @@ def srcmb_s8_qacc(m: Machine, qu: int, s: int, _: int) -> None:
 
 # State registers by words: TRM 1.6.10.
 
+
 def _rur_qacc(half: int, word: int) -> None:
     def execute(m: Machine, r: int) -> None:
         lanes = m.lanes(m.qacc_bits)
         per_half = len(lanes) // 2
         mask = (1 << m.qacc_bits) - 1
-        raw = sum((v & mask) << m.qacc_bits * i for i, v in enumerate(lanes[half * per_half:(half + 1) * per_half]))
+        raw = sum(
+            (v & mask) << m.qacc_bits * i
+            for i, v in enumerate(lanes[half * per_half : (half + 1) * per_half])
+        )
         m.a[r] = raw >> 32 * word & _MASK
 
     operation(PIE, f"rur.qacc_{'lh'[half]}_{word}", "ar", "QACC1", "ar1")(execute)

@@ -22,9 +22,15 @@ def _alu3(name: str, function) -> None:
 
 
 for _name, _function in {
-    "add add.n": lambda s, t: s + t, "sub": lambda s, t: s - t, "and": lambda s, t: s & t, "or": lambda s, t: s | t,
-    "xor": lambda s, t: s ^ t, "addx2": lambda s, t: 2 * s + t, "addx4": lambda s, t: 4 * s + t,
-    "min": lambda s, t: min(signed(s, 32), signed(t, 32)), "minu": min,
+    "add add.n": lambda s, t: s + t,
+    "sub": lambda s, t: s - t,
+    "and": lambda s, t: s & t,
+    "or": lambda s, t: s | t,
+    "xor": lambda s, t: s ^ t,
+    "addx2": lambda s, t: 2 * s + t,
+    "addx4": lambda s, t: 4 * s + t,
+    "min": lambda s, t: min(signed(s, 32), signed(t, 32)),
+    "minu": min,
 }.items():
     _alu3(_name, _function)
 
@@ -122,7 +128,7 @@ _branch("j", "<-131071..131072>", "", lambda a: True)
 @operation(BASE, "loopgtz", "as <1..256>", "as1")
 def loopgtz(m: Machine, s: int, end: int) -> int | None:
     count = signed(m.a[s], 32)
-    m.loop = (m.at + 1, end, count - 1 & _MASK)      # also set when the loop is skipped
+    m.loop = (m.at + 1, end, count - 1 & _MASK)  # also set when the loop is skipped
     return end if count <= 0 else None
 
 

@@ -7,7 +7,9 @@ import numpy as np
 from ..data.pixels import PATCH, picture_side
 
 
-def shift_patches(images: np.ndarray, limit: int, seed: tuple[int, ...], rows: slice = slice(None), total: int = 0) -> np.ndarray:
+def shift_patches(
+    images: np.ndarray, limit: int, seed: tuple[int, ...], rows: slice = slice(None), total: int = 0
+) -> np.ndarray:
     """Shift each picture by up to ``limit`` pixels in both directions, its border repeated at the edge.
 
     images: float32 [B, n, 768], a grid or pyramid of raw patches (``data.pixels``), coarser levels averaged anew.
@@ -18,13 +20,20 @@ def shift_patches(images: np.ndarray, limit: int, seed: tuple[int, ...], rows: s
     b, n, _ = images.shape
     size, pyramid = picture_side(n)
     g = size // PATCH
-    pixels = images[:, :g * g].reshape(b, g, g, PATCH, PATCH, 3).transpose(0, 1, 3, 2, 4, 5).reshape(b, size, size, 3)
+    pixels = (
+        images[:, : g * g]
+        .reshape(b, g, g, PATCH, PATCH, 3)
+        .transpose(0, 1, 3, 2, 4, 5)
+        .reshape(b, size, size, 3)
+    )
     shift = np.random.default_rng(seed).integers(-limit, limit + 1, (total or b, 2, 1))[rows]
-    at = np.clip(np.arange(size) + shift, 0, size - 1)                  # [B, 2, size]
+    at = np.clip(np.arange(size) + shift, 0, size - 1)  # [B, 2, size]
     pixels = pixels[np.arange(b)[:, None, None], at[:, 0, :, None], at[:, 1, None, :]]
     levels = [_patches(pixels)]
     while pyramid and levels[-1].shape[1] > 1:
-        pixels = (pixels[:, 0::2, 0::2] + pixels[:, 0::2, 1::2] + pixels[:, 1::2, 0::2] + pixels[:, 1::2, 1::2]) / 4
+        pixels = (
+            pixels[:, 0::2, 0::2] + pixels[:, 0::2, 1::2] + pixels[:, 1::2, 0::2] + pixels[:, 1::2, 1::2]
+        ) / 4
         levels.append(_patches(pixels))
     return np.concatenate(levels, 1)
 

@@ -45,7 +45,15 @@ def load(folder: Path) -> dict[str, Any] | None:
             return _read(folder / name)
         except FileNotFoundError:
             continue
-        except (RuntimeError, EOFError, ValueError, KeyError, TypeError, OSError, pickle.UnpicklingError) as error:
+        except (
+            RuntimeError,
+            EOFError,
+            ValueError,
+            KeyError,
+            TypeError,
+            OSError,
+            pickle.UnpicklingError,
+        ) as error:
             damaged = damaged or f"{folder / name}: damaged or not a checkpoint ({type(error).__name__})."
     if damaged:
         raise DataError(damaged, "Delete it, or start over with --restart.")
@@ -59,9 +67,11 @@ def _read(path: Path) -> dict[str, Any]:
         if "torchao" not in str(error):
             raise
         try:
-            importlib.import_module("torchao.optim")             # makes its 8-bit moments known to the safe reader
+            importlib.import_module("torchao.optim")  # makes its 8-bit moments known to the safe reader
         except ImportError:
-            raise DataError(f"{path}: holds 8-bit moments of torchao, which is not installed.", "Run: pip install torchao") from None
+            raise DataError(
+                f"{path}: holds 8-bit moments of torchao, which is not installed.", "Run: pip install torchao"
+            ) from None
         state = torch.load(path, map_location="cpu", weights_only=True)
     state["step"], state["model"], state["optimiser"]
     return state
@@ -69,11 +79,13 @@ def _read(path: Path) -> dict[str, Any]:
 
 def restore(model: BitMar, state: dict[str, Any], where: Path) -> int:
     """Put a checkpoint's weights into ``model``; returns the step. ``DataError`` for a checkpoint of another model."""
-    model.pending = state["model"]["pending"].clone().to(model.usage.device)      # its length varies
+    model.pending = state["model"]["pending"].clone().to(model.usage.device)  # its length varies
     try:
         model.load_state_dict(state["model"])
     except (RuntimeError, KeyError):
-        raise DataError(f"{where}: the checkpoint belongs to another model.", "Choose another folder, or --restart.") from None
+        raise DataError(
+            f"{where}: the checkpoint belongs to another model.", "Choose another folder, or --restart."
+        ) from None
     return state["step"]
 
 

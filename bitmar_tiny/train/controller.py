@@ -63,7 +63,9 @@ class Controller:
             self.seen, self.total = self.seen + 1, (1 - rate) * self.total + rate * cosine
         if self.action is not None:
             return self._end(step) if step >= self.until else None
-        if self.seen < self.cfg.controller_span or cosine is None:     # a short average is noise, and so is its maximum
+        if (
+            self.seen < self.cfg.controller_span or cosine is None
+        ):  # a short average is noise, and so is its maximum
             return None
         self.best = self.average if self.best is None else max(self.best, self.average)
         rested = self.ended is None or step - self.ended >= self.cfg.controller_cooldown
@@ -81,7 +83,13 @@ class Controller:
         return event
 
     def _event(self, step: int, what: str) -> dict[str, Any]:
-        event = {"step": step, "event": what, "action": self.action, "average": self.average, "best": self.best}
+        event = {
+            "step": step,
+            "event": what,
+            "action": self.action,
+            "average": self.average,
+            "best": self.best,
+        }
         self.events.append(event)
         return event
 
@@ -90,5 +98,5 @@ class Controller:
         return {k: v for k, v in asdict(self).items() if k != "cfg"}
 
     @classmethod
-    def restore(cls, cfg: TrainConfig, state: dict[str, Any]) -> "Controller":
+    def restore(cls, cfg: TrainConfig, state: dict[str, Any]) -> Controller:
         return cls(cfg, **state)

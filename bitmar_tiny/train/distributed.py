@@ -33,8 +33,10 @@ class World:
     def rows(self, batch_size: int) -> slice:
         """This process's rows of a batch. ``ConfigError`` where they cannot be shared out evenly."""
         if batch_size % self.size:
-            raise ConfigError(f"batch_size={batch_size} cannot be shared out among {self.size} processes.",
-                              f"Choose a multiple of {self.size}, or another number of processes.")
+            raise ConfigError(
+                f"batch_size={batch_size} cannot be shared out among {self.size} processes.",
+                f"Choose a multiple of {self.size}, or another number of processes.",
+            )
         share = batch_size // self.size
         return slice(self.rank * share, (self.rank + 1) * share)
 
@@ -73,7 +75,7 @@ class _Gather(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor):
         grad = grad.contiguous()
         dist.all_reduce(grad)
-        return grad[ctx.world.rank * ctx.share:(ctx.world.rank + 1) * ctx.share], None
+        return grad[ctx.world.rank * ctx.share : (ctx.world.rank + 1) * ctx.share], None
 
 
 def join(device: str = "auto") -> World:
@@ -83,12 +85,16 @@ def join(device: str = "auto") -> World:
     """
     cuda = torch.cuda.is_available()
     if device == "cuda" and not cuda:
-        raise ConfigError("PyTorch finds no CUDA device here.", "Use --device cpu, or install a CUDA build of PyTorch.")
+        raise ConfigError(
+            "PyTorch finds no CUDA device here.", "Use --device cpu, or install a CUDA build of PyTorch."
+        )
     on_gpu = cuda and device != "cpu"
     local = int(os.environ.get("LOCAL_RANK", 0))
     if on_gpu and local >= torch.cuda.device_count():
-        raise ConfigError(f"Process {local} has no GPU of its own, there are {torch.cuda.device_count()}.",
-                          "Start torchrun with --nproc-per-node of at most that.")
+        raise ConfigError(
+            f"Process {local} has no GPU of its own, there are {torch.cuda.device_count()}.",
+            "Start torchrun with --nproc-per-node of at most that.",
+        )
     place = torch.device("cuda", local) if on_gpu else torch.device("cpu")
     if on_gpu:
         torch.cuda.set_device(place)

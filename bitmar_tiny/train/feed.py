@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any, Callable, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -47,31 +48,44 @@ class Feed:
     share: float
     size: np.ndarray
     total: int
-    episodes: "Feed | None" = None
-    before: "Feed | None" = None
+    episodes: Feed | None = None
+    before: Feed | None = None
 
-    def to(self, device: torch.device) -> "Feed":
+    def to(self, device: torch.device) -> Feed:
         """The same on ``device``, copied without waiting."""
         return self if device.type == "cpu" else self._each(lambda x: x.to(device, non_blocking=True))
 
-    def pinned(self) -> "Feed":
+    def pinned(self) -> Feed:
         return self._each(Tensor.pin_memory)
 
-    def _each(self, change: Callable[[Tensor], Tensor]) -> "Feed":
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Feed:
         """Every tensor changed, those of the episodes, too."""
-        return replace(self, **{k: change(v) if isinstance(v, Tensor) else v._each(change)
-                                for k, v in vars(self).items() if isinstance(v, (Tensor, Feed))})
+        return replace(
+            self,
+            **{
+                k: change(v) if isinstance(v, Tensor) else v._each(change)
+                for k, v in vars(self).items()
+                if isinstance(v, (Tensor, Feed))
+            },
+        )
 
 
 def prepare(batch: Batch, world_size: int = 1) -> Feed:
     """Arrays of a batch, or of this process's rows of it, as tensors."""
     inside = np.arange(batch.tokens.shape[1]) < batch.lengths[:, None]
     at = np.flatnonzero(inside)
-    return Feed(torch.from_numpy(batch.tokens), torch.from_numpy(at), torch.from_numpy(batch.labels.reshape(-1)[at]),
-                torch.from_numpy(batch.lengths), None if batch.images is None else torch.from_numpy(batch.images),
-                None if batch.has_image.all() else torch.from_numpy(batch.has_image),
-                len(at) * world_size / batch.total if world_size > 1 else 1.0, batch.lengths, batch.total or len(at),
-                before=None if batch.before is None else prepare(batch.before))
+    return Feed(
+        torch.from_numpy(batch.tokens),
+        torch.from_numpy(at),
+        torch.from_numpy(batch.labels.reshape(-1)[at]),
+        torch.from_numpy(batch.lengths),
+        None if batch.images is None else torch.from_numpy(batch.images),
+        None if batch.has_image.all() else torch.from_numpy(batch.has_image),
+        len(at) * world_size / batch.total if world_size > 1 else 1.0,
+        batch.lengths,
+        batch.total or len(at),
+        before=None if batch.before is None else prepare(batch.before),
+    )
 
 
 class Feeder:
@@ -83,7 +97,7 @@ class Feeder:
         self.pool = ThreadPoolExecutor(THREADS, "feed")
         self.ahead: deque[Future[Feed]] = deque()
 
-    def __enter__(self) -> "Feeder":
+    def __enter__(self) -> Feeder:
         return self
 
     def __exit__(self, *error: Any) -> None:
@@ -92,7 +106,10 @@ class Feeder:
     def make(self, number: int) -> Feed:
         """The feed of one batch, on the host. Pure."""
         feed = prepare(self._batch(number, () if self.world.size == 1 else (self.rows,)), self.world.size)
-        written, writes = number - number % self.cfg.accumulation - 1, min(self.cfg.writes_per_batch, self.cfg.batch_size)
+        written, writes = (
+            number - number % self.cfg.accumulation - 1,
+            min(self.cfg.writes_per_batch, self.cfg.batch_size),
+        )
         if self.cfg.write_gradient and writes and written >= 0:
             last = slice(self.cfg.batch_size - writes, self.cfg.batch_size)
             feed = replace(feed, episodes=prepare(self._batch(written, (last,))))
@@ -103,8 +120,16 @@ class Feeder:
         batch = self.data.batch(number, *some)
         if batch.images is None or not self.cfg.augment_shift:
             return batch
-        return replace(batch, images=shift_patches(batch.images, self.cfg.augment_shift, (self.cfg.seed, number), *some,
-                                                   total=self.cfg.batch_size if some else 0))
+        return replace(
+            batch,
+            images=shift_patches(
+                batch.images,
+                self.cfg.augment_shift,
+                (self.cfg.seed, number),
+                *some,
+                total=self.cfg.batch_size if some else 0,
+            ),
+        )
 
     def next(self) -> Feed:
         """The next feed, on the device."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 
@@ -15,7 +16,9 @@ from .losses import pair_features, summed_loss
 
 
 @torch.no_grad()
-def look_at_holdout(model: BitMar, mixtures: Sequence[Mixture], world: World = World(), exact: bool = False) -> dict[str, Any]:
+def look_at_holdout(
+    model: BitMar, mixtures: Sequence[Mixture], world: World = World(), exact: bool = False
+) -> dict[str, Any]:
     """One pass over each mixture: captions (with their pictures) and text.
 
     exact: with the board's arithmetic to the bit, which is slower. Returns captions and text, each {perplexity, tokens}, and
@@ -26,7 +29,7 @@ def look_at_holdout(model: BitMar, mixtures: Sequence[Mixture], world: World = W
     model.math.exact = exact
     report: dict[str, Any] = {}
     for m in mixtures:
-        sums = torch.zeros(4, dtype=torch.float64, device=world.device)          # loss, tokens, cosine, pairs
+        sums = torch.zeros(4, dtype=torch.float64, device=world.device)  # loss, tokens, cosine, pairs
         streams = m.n_captions if not m.text_every else m.n_text_streams
         for number in range(world.rank, m.batches_per_epoch, world.size):
             feed = prepare(m.batch(number, slice(0, streams - number * m.batch_size))).to(world.device)
@@ -37,7 +40,10 @@ def look_at_holdout(model: BitMar, mixtures: Sequence[Mixture], world: World = W
                 text, image = pair_features(out, feed)
                 sums[2:] += torch.stack([(text * image).sum().double(), sums.new_tensor(float(len(text)))])
         loss, tokens, cosine, pairs = world.sum(sums).tolist()
-        report["text" if m.text_every else "captions"] = {"perplexity": math.exp(min(loss / tokens, 700)), "tokens": int(tokens)}
+        report["text" if m.text_every else "captions"] = {
+            "perplexity": math.exp(min(loss / tokens, 700)),
+            "tokens": int(tokens),
+        }
         if pairs:
             report["alignment"] = cosine / pairs
     model.train(was)

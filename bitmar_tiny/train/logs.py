@@ -16,8 +16,9 @@ A resumed run drops the lines after its checkpoint, so that every step is there 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -51,7 +52,9 @@ class Log:
         from torch.utils.tensorboard import SummaryWriter
 
         self.folder = folder
-        before = [r for r in read_log(folder) if r["step"] <= step] if step and (folder / FILE).is_file() else []
+        before = (
+            [r for r in read_log(folder) if r["step"] <= step] if step and (folder / FILE).is_file() else []
+        )
         with atomic_file(folder / FILE) as f:
             f.write("".join(json.dumps(r) + "\n" for r in before).encode())
         try:
@@ -61,7 +64,7 @@ class Log:
             raise self._refused(error) from None
         self.wandb = _weights_and_biases(folder, settings, wandb) if wandb else None
 
-    def __enter__(self) -> "Log":
+    def __enter__(self) -> Log:
         return self
 
     def __exit__(self, *error: Any) -> None:
@@ -96,11 +99,14 @@ class Log:
             raise self._refused(error) from None
         if self.wandb:
             import wandb
+
             self.wandb.log({name: wandb.Image(pixels)}, step=step)
 
     def _refused(self, error: OSError) -> DataError:
-        return DataError(f"{self.folder}: the log cannot be written ({error.strerror or error}).",
-                         "Make room; training resumes from the last checkpoint.")
+        return DataError(
+            f"{self.folder}: the log cannot be written ({error.strerror or error}).",
+            "Make room; training resumes from the last checkpoint.",
+        )
 
 
 def _numbers(values: dict[str, Any], before: str = "") -> Iterator[tuple[str, float]]:
@@ -116,5 +122,7 @@ def _weights_and_biases(folder: Path, settings: dict[str, Any], mode: str):
     try:
         import wandb
     except ImportError:
-        raise ConfigError("Weights & Biases is not installed.", "Run: pip install wandb, or leave --wandb out.") from None
+        raise ConfigError(
+            "Weights & Biases is not installed.", "Run: pip install wandb, or leave --wandb out."
+        ) from None
     return wandb.init(project="bitmar-tiny", name=folder.name, dir=str(folder), config=settings, mode=mode)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 from ..config import ModelConfig
 from ..files import sweep
@@ -18,9 +19,18 @@ from .reporter import Reporter
 from .trainer import Trainer
 
 
-def train(cfg: ModelConfig, tcfg: TrainConfig, data: Batches, out: Path, resume: bool = True, progress: bool = True,
-          world: World = World(), holdout: Callable[[BitMar], dict[str, Any]] | None = None, epoch_steps: float | None = None,
-          wandb: str | None = None) -> BitMar:
+def train(
+    cfg: ModelConfig,
+    tcfg: TrainConfig,
+    data: Batches,
+    out: Path,
+    resume: bool = True,
+    progress: bool = True,
+    world: World = World(),
+    holdout: Callable[[BitMar], dict[str, Any]] | None = None,
+    epoch_steps: float | None = None,
+    wandb: str | None = None,
+) -> BitMar:
     """Train up to ``tcfg.steps``; returns the model in eval mode. Same seed, same steps: same bits on a CPU,
     however often the run was interrupted in between. ``DataError`` for an unreadable checkpoint or a full disk.
 
@@ -37,12 +47,20 @@ def train(cfg: ModelConfig, tcfg: TrainConfig, data: Batches, out: Path, resume:
         trainer.restore(state, out)
     with contextlib.ExitStack() as stack:
         feeder = stack.enter_context(Feeder(data, tcfg, world, trainer.step * tcfg.accumulation))
-        reporter = stack.enter_context(Reporter(trainer, data, out, epoch_steps, wandb, progress)) if world.main else None
+        reporter = (
+            stack.enter_context(Reporter(trainer, data, out, epoch_steps, wandb, progress))
+            if world.main
+            else None
+        )
         while trainer.step < tcfg.steps:
             feeds = [feeder.next() for _ in range(tcfg.accumulation)]
             parts = trainer.advance(feeds)
             event = trainer.controller.observe(trainer.step, parts["alignment"]) if tcfg.controller else None
-            due = holdout and tcfg.holdout_every and (trainer.step % tcfg.holdout_every == 0 or trainer.step == tcfg.steps)
+            due = (
+                holdout
+                and tcfg.holdout_every
+                and (trainer.step % tcfg.holdout_every == 0 or trainer.step == tcfg.steps)
+            )
             held = holdout(trainer.model) if due else None
             if reporter:
                 reporter.step(parts, feeds, event, held)

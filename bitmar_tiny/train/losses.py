@@ -33,7 +33,10 @@ def summed_loss(model: BitMar, out: Output, labels: Tensor) -> Tensor:
     def part(codes: Tensor, scale: Tensor, labels: Tensor, trits: Tensor) -> Tensor:
         return F.cross_entropy(model.math.linear(codes, trits) * (scale * gamma), labels, reduction="sum")
 
-    parts = [(codes[i:i + ROWS], scale[i:i + ROWS], labels[i:i + ROWS], trits) for i in range(0, len(labels), ROWS)]
+    parts = [
+        (codes[i : i + ROWS], scale[i : i + ROWS], labels[i : i + ROWS], trits)
+        for i in range(0, len(labels), ROWS)
+    ]
     save = torch.is_grad_enabled()
     return torch.stack([checkpoint(part, *p, use_reentrant=False) if save else part(*p) for p in parts]).sum()
 
@@ -73,7 +76,7 @@ class Objective(nn.Module):
     def forward(self, feed: Feed, boost: float = 1.0) -> tuple[Tensor, Tensor, Tensor]:
         cfg, model = self.cfg, self.model
         e = feed.episodes
-        if e is not None and len(model.pending):                        # nothing is pending where the memory was frozen
+        if e is not None and len(model.pending):  # nothing is pending where the memory was frozen
             model.pending = last_queries(model.query(e.tokens, e.images, e.has_image, e.at), e.lengths)
         own = None if feed.before is None else self.memories(feed.before, len(feed.tokens))
         out = model(feed.tokens, feed.images, feed.has_image, feed.at, logits=not model.recompute, own=own)
@@ -90,15 +93,21 @@ class Objective(nn.Module):
             if pairs:
                 cosine = (text * image).sum(-1).mean()
         loss = lm * feed.share + (cfg.contrastive_weight * boost) * cm + cfg.memory_weight * out.memory_change
-        parts = torch.stack([lm * feed.share, out.memory_change, cm, cosine, cosine.new_tensor(float(pairs > 0))]).detach()
+        parts = torch.stack(
+            [lm * feed.share, out.memory_change, cm, cosine, cosine.new_tensor(float(pairs > 0))]
+        ).detach()
         return loss, parts, self.final_queries(out.pooled, feed.lengths)
 
     def memories(self, before: Feed, streams: int) -> Tensor:
         """The memory [streams, K, d] that each stream's own earlier episodes leave it, gradient included."""
-        queries = last_queries(self.model.query(before.tokens, before.images, before.has_image, before.at), before.lengths)
-        return self.model.remember(queries.unflatten(0, (streams, -1)), (before.lengths > 0).unflatten(0, (streams, -1)))
+        queries = last_queries(
+            self.model.query(before.tokens, before.images, before.has_image, before.at), before.lengths
+        )
+        return self.model.remember(
+            queries.unflatten(0, (streams, -1)), (before.lengths > 0).unflatten(0, (streams, -1))
+        )
 
     def final_queries(self, pooled: Tensor, lengths: Tensor) -> Tensor:
         """Pooled query at the end of each of the last streams of the whole batch: the episodes to be written. [writes, d]"""
         last = self.world.gather(last_queries(pooled, lengths).detach())
-        return last[len(last) - min(self.cfg.writes_per_batch, len(last)):]
+        return last[len(last) - min(self.cfg.writes_per_batch, len(last)) :]

@@ -63,9 +63,24 @@ def measure(cfg: ModelConfig, tcfg: TrainConfig, data: Batches, steps: int, worl
                 waited.append(fed - start)
                 took.append(time.perf_counter() - start)
                 tokens += sum(f.total for f in feeds)
-                flops += training_flops(sum(forward_macs(cfg, f.size, f.images is not None) for f in feeds) * world.size, tcfg.recompute)
-    name = torch.cuda.get_device_name(world.device) if world.device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
-    return Cost(name, _median(made), _median(waited), _median(took), tokens / sum(took), flops / steps, memory_in_use(world.device))
+                flops += training_flops(
+                    sum(forward_macs(cfg, f.size, f.images is not None) for f in feeds) * world.size,
+                    tcfg.recompute,
+                )
+    name = (
+        torch.cuda.get_device_name(world.device)
+        if world.device.type == "cuda"
+        else f"CPU, {torch.get_num_threads()} threads"
+    )
+    return Cost(
+        name,
+        _median(made),
+        _median(waited),
+        _median(took),
+        tokens / sum(took),
+        flops / steps,
+        memory_in_use(world.device),
+    )
 
 
 def _median(values: list[float]) -> float:

@@ -39,7 +39,11 @@ class Codes:
     def look(self, model: BitMar, step: int) -> dict[str, float | None]:
         """E_q, the zero fraction of all ternary weights together, its Gaussian baseline, and the fraction of codes that differ
         from the last look and, once in ``WINDOW`` steps, from those so many steps ago (None between and at first)."""
-        now = {s.name: model.matrix(s.name)[0].to(torch.int8) for s in tensor_table(model.cfg) if s.kind == "ternary"}
+        now = {
+            s.name: model.matrix(s.name)[0].to(torch.int8)
+            for s in tensor_table(model.cfg)
+            if s.kind == "ternary"
+        }
         size = sum(t.numel() for t in now.values())
 
         def differ(then: dict[str, Tensor] | None) -> float | None:
@@ -47,9 +51,12 @@ class Codes:
 
         due = self.mark is None or step - self.mark_step >= WINDOW
         window = differ(self.mark) if due else None
-        report = {"zero_fraction": sum(int((t == 0).sum()) for t in now.values()) / size,
-                  "gaussian_baseline": gaussian_baseline(model.cfg.ternary_threshold), "changed": differ(self.last),
-                  "changed_per_1000_steps": None if window is None else window * WINDOW / (step - self.mark_step)}
+        report = {
+            "zero_fraction": sum(int((t == 0).sum()) for t in now.values()) / size,
+            "gaussian_baseline": gaussian_baseline(model.cfg.ternary_threshold),
+            "changed": differ(self.last),
+            "changed_per_1000_steps": None if window is None else window * WINDOW / (step - self.mark_step),
+        }
         if due:
             self.mark, self.mark_step = now, step
         self.last = now
@@ -80,11 +87,13 @@ def look_inside(model: BitMar, feed: Feed) -> tuple[dict[str, Any], dict[str, np
     attention = [m[0, :, :SHOWN, :SHOWN].cpu().numpy() for m in maps if m.ndim == 4]
     cfg, fused = model.cfg, feed.images is not None
     names = [f"encoder {i}" for i in range(cfg.n_encoder_layers)]
-    names += [f"fusion {i}" for i in range(cfg.n_fusion_layers) if fused] + [f"decoder {i}" for i in range(cfg.n_decoder_layers)]
+    names += [f"fusion {i}" for i in range(cfg.n_fusion_layers) if fused] + [
+        f"decoder {i}" for i in range(cfg.n_decoder_layers)
+    ]
     memory: dict[str, Any] = {"written_slots": effective_slots(model.usage.double().cpu().numpy())}
     for m in maps:
         if m.ndim == 3:
-            counts = torch.ceil(feed.lengths / cfg.read_every)               # reads of padding are none
+            counts = torch.ceil(feed.lengths / cfg.read_every)  # reads of padding are none
             real = torch.arange(m.shape[1], device=m.device) < counts[:, None]
             reads = m[real].double().mean(0).cpu().numpy()
             memory |= {"read_slots": effective_slots(reads), "reads": np.round(reads, 6).tolist()}
@@ -102,6 +111,7 @@ def memory_in_use(device: torch.device) -> int:
 def sheet(maps: dict[str, np.ndarray]) -> np.ndarray:
     """Attention maps as one picture, uint8 [H, W, 3]: a layer a row, a head a column, dark to bright."""
     import matplotlib
+
     colours = matplotlib.colormaps["magma"]
     side = max(max(m.shape[1:]) for m in maps.values())
     wide = max(len(m) for m in maps.values())
@@ -109,5 +119,7 @@ def sheet(maps: dict[str, np.ndarray]) -> np.ndarray:
     for row, heads in enumerate(maps.values()):
         for column, head in enumerate(heads):
             y, x = row * (side + 2), column * (side + 2)
-            out[y:y + head.shape[0], x:x + head.shape[1]] = colours(head / max(head.max(), 1e-9))[..., :3] * 255
+            out[y : y + head.shape[0], x : x + head.shape[1]] = (
+                colours(head / max(head.max(), 1e-9))[..., :3] * 255
+            )
     return out.repeat(3, 0).repeat(3, 1)

@@ -6,9 +6,16 @@ import math
 import time
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
-LINE_EVERY = 200        # steps
+LINE_EVERY = 200  # steps
 SMOOTHING = 0.98
 
 
@@ -16,14 +23,21 @@ class Bar:
     """A context manager around the loop; tells one line every ``LINE_EVERY`` steps where there is no terminal."""
 
     def __init__(self, steps: int, done: int, show: bool) -> None:
-        columns = (TextColumn("train"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[words]}"),
-                   TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
+        columns = (
+            TextColumn("train"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[words]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+        )
         self.progress = Progress(*columns, console=Console(stderr=True), disable=not show)
         self.task = self.progress.add_task("", total=steps, completed=done, words="")
         self.show, self.lines = show, show and not self.progress.console.is_terminal
         self.loss, self.tokens, self.seconds, self.last = None, 0.0, 0.0, time.monotonic()
 
-    def __enter__(self) -> "Bar":
+    def __enter__(self) -> Bar:
         self.progress.start()
         return self
 

@@ -21,15 +21,25 @@ PROBED = 8
 class Reporter:
     """A context manager around the loop; ``step`` after every optimiser step."""
 
-    def __init__(self, trainer: Trainer, data: Batches, out: Path, epoch_steps: float | None, wandb: str | None, progress: bool) -> None:
+    def __init__(
+        self,
+        trainer: Trainer,
+        data: Batches,
+        out: Path,
+        epoch_steps: float | None,
+        wandb: str | None,
+        progress: bool,
+    ) -> None:
         cfg = trainer.cfg
         self.trainer, self.epoch_steps, self.codes = trainer, epoch_steps, Codes()
         self.bar = Bar(cfg.steps, trainer.step, progress)
-        self.log = Log(out, trainer.step, {"model": trainer.model.cfg.model_dump(), "training": cfg.model_dump()}, wandb)
+        self.log = Log(
+            out, trainer.step, {"model": trainer.model.cfg.model_dump(), "training": cfg.model_dump()}, wandb
+        )
         self.probe = Feeder(data, cfg).make(0)
         self.sums: dict[str, list[float]] = {}
 
-    def __enter__(self) -> "Reporter":
+    def __enter__(self) -> Reporter:
         t = self.trainer
         self.log.__enter__()
         self.bar.__enter__()
@@ -45,7 +55,13 @@ class Reporter:
         self.bar.__exit__(*error)
         self.log.__exit__(*error)
 
-    def step(self, parts: dict[str, float | None], feeds: list[Feed], event: dict[str, Any] | None, held: dict[str, Any] | None) -> None:
+    def step(
+        self,
+        parts: dict[str, float | None],
+        feeds: list[Feed],
+        event: dict[str, Any] | None,
+        held: dict[str, Any] | None,
+    ) -> None:
         t = self.trainer
         self.bar.advance(parts["lm"], sum(f.total for f in feeds))
         for name, value in parts.items():
@@ -53,7 +69,9 @@ class Reporter:
                 self.sums.setdefault(name, []).append(value)
         if event:
             self.log.write("intervention", **event)
-            self.bar.say(f"step {t.step:,}: {event['event']} {event['action']} (alignment {event['average']:.3f}, best {event['best']:.3f})")
+            self.bar.say(
+                f"step {t.step:,}: {event['event']} {event['action']} (alignment {event['average']:.3f}, best {event['best']:.3f})"
+            )
         if held:
             self.log.write("holdout", t.step, **held)
         if t.step % t.cfg.log_every == 0 or t.step == t.cfg.steps:
@@ -67,11 +85,21 @@ class Reporter:
         memory, maps = look_inside(t.model, self._probe())
         macs = sum(forward_macs(t.model.cfg, f.size, f.images is not None) for f in feeds) * t.world.size
         self.log.write(
-            "step", t.step, epoch=t.step / self.epoch_steps if self.epoch_steps else None, tokens=t.tokens,
-            loss={k: mean[k] for k in ("lm", "contrastive", "memory") if k in mean}, perplexity=math.exp(min(mean["lm"], 700)),
-            alignment=mean.get("alignment"), alignment_average=t.controller.average, lr=learning_rate(t.cfg, t.step - 1),
-            codes={} if t.cfg.float_twin else self.codes.look(t.model, t.step), memory=memory,
-            flops_per_step=training_flops(macs, t.cfg.recompute), tokens_per_second=self.bar.rate, bytes=memory_in_use(t.world.device))
+            "step",
+            t.step,
+            epoch=t.step / self.epoch_steps if self.epoch_steps else None,
+            tokens=t.tokens,
+            loss={k: mean[k] for k in ("lm", "contrastive", "memory") if k in mean},
+            perplexity=math.exp(min(mean["lm"], 700)),
+            alignment=mean.get("alignment"),
+            alignment_average=t.controller.average,
+            lr=learning_rate(t.cfg, t.step - 1),
+            codes={} if t.cfg.float_twin else self.codes.look(t.model, t.step),
+            memory=memory,
+            flops_per_step=training_flops(macs, t.cfg.recompute),
+            tokens_per_second=self.bar.rate,
+            bytes=memory_in_use(t.world.device),
+        )
         self.log.picture("attention", sheet(maps), t.step)
 
     def _probe(self) -> Feed:
@@ -79,5 +107,14 @@ class Reporter:
         f, n = self.probe, PROBED
         wide = f.tokens.shape[1]
         few = int((f.at < n * wide).sum())
-        return Feed(f.tokens[:n], f.at[:few], f.labels[:few], f.lengths[:n], None if f.images is None else f.images[:n],
-                    None if f.has_image is None else f.has_image[:n], 1.0, f.size[:n], few).to(self.trainer.world.device)
+        return Feed(
+            f.tokens[:n],
+            f.at[:few],
+            f.labels[:few],
+            f.lengths[:n],
+            None if f.images is None else f.images[:n],
+            None if f.has_image is None else f.has_image[:n],
+            1.0,
+            f.size[:n],
+            few,
+        ).to(self.trainer.world.device)

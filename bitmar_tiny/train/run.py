@@ -1,19 +1,20 @@
 """A training run on disk: which model, which settings, which tokenizer, and what was frozen from it.
 
-    RUN/run.json         model configuration, training settings, data and tokenizer identity
-    RUN/tokenizer.bin    the tokenizer, as it goes into the frozen model
-    RUN/checkpoint.pt, previous.pt    see checkpoint.py
-    RUN/log.jsonl, logs/    see logs.py;   RUN/training.svg, zero_fraction.svg    drawn from it at the end
-    RUN/data/            what was prepared from the data: drawings, tokens
+RUN/run.json         model configuration, training settings, data and tokenizer identity
+RUN/tokenizer.bin    the tokenizer, as it goes into the frozen model
+RUN/checkpoint.pt, previous.pt    see checkpoint.py
+RUN/log.jsonl, logs/    see logs.py;   RUN/training.svg, zero_fraction.svg    drawn from it at the end
+RUN/data/            what was prepared from the data: drawings, tokens
 """
 
 from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 from ..config import ModelConfig
 from ..data.tokenizer import Tokenizer
@@ -43,23 +44,50 @@ def settings_for(cfg: ModelConfig, path: Path | None, changes: dict[str, Any]) -
     return TrainConfig.parse(base.model_dump() | changes, str(path or "settings"))
 
 
-def train_run(cfg: ModelConfig, tcfg: TrainConfig, corpus: Corpus, out: Path, resume: bool = True, progress: bool = True,
-              world: World = World(), wandb: str | None = None, data: dict[str, Any] | None = None) -> BitMar:
+def train_run(
+    cfg: ModelConfig,
+    tcfg: TrainConfig,
+    corpus: Corpus,
+    out: Path,
+    resume: bool = True,
+    progress: bool = True,
+    world: World = World(),
+    wandb: str | None = None,
+    data: dict[str, Any] | None = None,
+) -> BitMar:
     """Train in ``out``, resuming what is there. ``ConfigError`` if the run there is of other settings.
 
     data: where the corpus was read from, for the record. Returns the trained model (eval mode).
     """
     if corpus.tokenizer.vocab_size != cfg.vocab_size:
-        raise ConfigError(f"The tokenizer has {corpus.tokenizer.vocab_size} tokens, the model {cfg.vocab_size}.",
-                          f"Set vocab_size={corpus.tokenizer.vocab_size}.")
+        raise ConfigError(
+            f"The tokenizer has {corpus.tokenizer.vocab_size} tokens, the model {cfg.vocab_size}.",
+            f"Set vocab_size={corpus.tokenizer.vocab_size}.",
+        )
     world.rows(tcfg.batch_size)
-    record = {"model": cfg.model_dump(), "training": tcfg.model_dump(mode="json"), "tokenizer": corpus.tokenizer.identity,
-              "pictures": len(corpus.train), "text_samples": len(corpus.texts), "sessions": len(corpus.sessions or ()), "data": data or {}}
+    record = {
+        "model": cfg.model_dump(),
+        "training": tcfg.model_dump(mode="json"),
+        "tokenizer": corpus.tokenizer.identity,
+        "pictures": len(corpus.train),
+        "text_samples": len(corpus.texts),
+        "sessions": len(corpus.sessions or ()),
+        "data": data or {},
+    }
     if resume and (out / RUN_FILE).is_file():
         _same_run(_read(out / RUN_FILE), record, out)
-    mixture = corpus.mixture(batch_size=tcfg.batch_size, max_len=tcfg.max_len, text_every=tcfg.text_every, session_every=tcfg.session_every,
-                             seed=tcfg.seed)
-    held = corpus.held_out_batches(batch_size=tcfg.batch_size, max_len=tcfg.max_len) if tcfg.holdout_every else []
+    mixture = corpus.mixture(
+        batch_size=tcfg.batch_size,
+        max_len=tcfg.max_len,
+        text_every=tcfg.text_every,
+        session_every=tcfg.session_every,
+        seed=tcfg.seed,
+    )
+    held = (
+        corpus.held_out_batches(batch_size=tcfg.batch_size, max_len=tcfg.max_len)
+        if tcfg.holdout_every
+        else []
+    )
     if world.main:
         with atomic_file(out / RUN_FILE) as f:
             f.write((json.dumps(record, indent=1) + "\n").encode())
@@ -81,45 +109,77 @@ def _same_run(there: dict[str, Any], record: dict[str, Any], out: Path) -> None:
     where those would change the run, what it did."""
     then = {"log_every": record["training"]["log_every"], "write_gradient": False}
     defaults = {"model": {}, "training": TrainConfig().model_dump(mode="json") | then}
-    different = [f"{part}.{key}" for part in defaults for key in record[part]
-                 if (defaults[part] | there.get(part, {})).get(key) != record[part][key]]
-    there = {"sessions": record["sessions"]} | there                                # runs did not always record how many
-    if different or any(there.get(k) != record[k] for k in ("tokenizer", "pictures", "text_samples", "sessions")):
-        raise ConfigError(f"{out}: holds a run of other settings ({', '.join(different) or 'other data'}).",
-                          "Choose another folder with -o, or pass --restart to start over.")
+    different = [
+        f"{part}.{key}"
+        for part in defaults
+        for key in record[part]
+        if (defaults[part] | there.get(part, {})).get(key) != record[part][key]
+    ]
+    there = {"sessions": record["sessions"]} | there  # runs did not always record how many
+    if different or any(
+        there.get(k) != record[k] for k in ("tokenizer", "pictures", "text_samples", "sessions")
+    ):
+        raise ConfigError(
+            f"{out}: holds a run of other settings ({', '.join(different) or 'other data'}).",
+            "Choose another folder with -o, or pass --restart to start over.",
+        )
 
 
-def run_corpus(cfg: ModelConfig, tcfg: TrainConfig, data: dict[str, Any], progress: Callable[[int, int], None] | None = None) -> Corpus:
+def run_corpus(
+    cfg: ModelConfig,
+    tcfg: TrainConfig,
+    data: dict[str, Any],
+    progress: Callable[[int, int], None] | None = None,
+) -> Corpus:
     """The corpus that ``data`` names: {folder, captions, features, text, sessions, styles}, all but the first lists of paths.
 
     Without captions, text and sessions it is the demo's, with further styles of pictures, or that of the preset ``recall``.
     """
     folder = Path(data["folder"])
-    captions, features, texts, sessions, styles = (list(map(Path, data.get(k, ())))
-                                                   for k in ("captions", "features", "text", "sessions", "styles"))
+    captions, features, texts, sessions, styles = (
+        list(map(Path, data.get(k, ()))) for k in ("captions", "features", "text", "sessions", "styles")
+    )
     if not captions and not texts and not sessions:
-        return recall_corpus(folder, cfg) if cfg.name == "recall" else demo_corpus(folder, cfg, progress, styles)
-    return file_corpus(cfg, captions, features, texts, folder, sessions=sessions, caption_budget=tcfg.caption_tokens, text_budget=tcfg.text_tokens,
-                       hold_out=tcfg.holdout_tokens, progress=progress)
+        return (
+            recall_corpus(folder, cfg) if cfg.name == "recall" else demo_corpus(folder, cfg, progress, styles)
+        )
+    return file_corpus(
+        cfg,
+        captions,
+        features,
+        texts,
+        folder,
+        sessions=sessions,
+        caption_budget=tcfg.caption_tokens,
+        text_budget=tcfg.text_tokens,
+        hold_out=tcfg.holdout_tokens,
+        progress=progress,
+    )
 
 
 def load_run(out: Path) -> tuple[BitMar, Tokenizer, dict[str, Any]]:
     """The trained model of a run (eval mode), its tokenizer and its record. ``DataError`` if there is no run."""
     record = _read(out / RUN_FILE)
-    model, step = load_model(ModelConfig.parse(record["model"], str(out / RUN_FILE)), out, record["training"]["float_twin"])
+    model, step = load_model(
+        ModelConfig.parse(record["model"], str(out / RUN_FILE)), out, record["training"]["float_twin"]
+    )
     return model, Tokenizer.from_bytes((out / TOKENIZER_FILE).read_bytes()), record | {"steps": step}
 
 
 def freeze_run(out: Path) -> FrozenModel:
     """Freeze the last checkpoint of a run. ``ConfigError`` for a float twin."""
     model, tokenizer, record = load_run(out)
-    return freeze(model, tokenizer.to_bytes(), {k: record[k] for k in ("steps", "training", "pictures", "text_samples")})
+    return freeze(
+        model, tokenizer.to_bytes(), {k: record[k] for k in ("steps", "training", "pictures", "text_samples")}
+    )
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
         return json.loads(path.read_text())
     except OSError:
-        raise DataError(f"{path.parent}: there is no training run here.", "Start one with 'bitmar-tiny train -o FOLDER'.") from None
+        raise DataError(
+            f"{path.parent}: there is no training run here.", "Start one with 'bitmar-tiny train -o FOLDER'."
+        ) from None
     except ValueError:
         raise DataError(f"{path}: damaged, not JSON.", "Start the run again with --restart.") from None

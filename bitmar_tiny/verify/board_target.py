@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from ..device.board import Board, TapRecord
 from ..errors import DeviceError
@@ -20,9 +20,15 @@ class BoardTarget:
 
     def __init__(self, board: Board, model: FrozenModel) -> None:
         if "taps" not in board.identity.flags:
-            raise DeviceError(f"{board.name}: this firmware was built without taps, so it shows nothing to compare.",
-                              "Build it with taps (make TAPS=1, or BITMAR_TAPS in menuconfig) and flash it.")
-        self.board, self.model, self.name = board, model, f"{board.identity.board}/{board.identity.kernels} on {board.name}"
+            raise DeviceError(
+                f"{board.name}: this firmware was built without taps, so it shows nothing to compare.",
+                "Build it with taps (make TAPS=1, or BITMAR_TAPS in menuconfig) and flash it.",
+            )
+        self.board, self.model, self.name = (
+            board,
+            model,
+            f"{board.identity.board}/{board.identity.kernels} on {board.name}",
+        )
 
     def possible(self, script: Sequence[Event]) -> list[Event]:
         """The script without what this board cannot do."""

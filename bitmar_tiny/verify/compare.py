@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -35,9 +36,11 @@ class Difference:
     line: str
 
     def sentence(self) -> str:
-        return (f"first difference at step {self.step} ({self.what}), tensor {self.tap}{self.element}: "
-                f"golden {self.expected}, target {self.got}; suspect {self.suspect}"
-                f"{' (' + self.line + ')' if self.line else ''}")
+        return (
+            f"first difference at step {self.step} ({self.what}), tensor {self.tap}{self.element}: "
+            f"golden {self.expected}, target {self.got}; suspect {self.suspect}"
+            f"{' (' + self.line + ')' if self.line else ''}"
+        )
 
 
 @dataclass(frozen=True)
@@ -55,8 +58,14 @@ class Verdict:
         return asdict(self)
 
 
-def verify(model: FrozenModel, target: Target, script: Sequence[Event], sources: Path | None = None,
-           progress: Callable[[int], None] = lambda event: None, golden: GoldenTarget | None = None) -> Verdict:
+def verify(
+    model: FrozenModel,
+    target: Target,
+    script: Sequence[Event],
+    sources: Path | None = None,
+    progress: Callable[[int], None] = lambda event: None,
+    golden: GoldenTarget | None = None,
+) -> Verdict:
     """Run ``script`` on golden and ``target``; every tap's CRC-32 must agree. Stops at the first that does not.
 
     ``golden``: the reference, if the target's memory is not one in RAM.
@@ -74,21 +83,40 @@ def verify(model: FrozenModel, target: Target, script: Sequence[Event], sources:
     return Verdict(target.name, True, steps, compared, time.monotonic() - started)
 
 
-def _explain(model: FrozenModel, golden: GoldenTarget, target: Target, script: Sequence[Event], taps: list[Tap],
-             want: Record | None, got: Record | None, sources: Path | None) -> Difference:
+def _explain(
+    model: FrozenModel,
+    golden: GoldenTarget,
+    target: Target,
+    script: Sequence[Event],
+    taps: list[Tap],
+    want: Record | None,
+    got: Record | None,
+    sources: Path | None,
+) -> Difference:
     here = want or got
     tap = taps[here.tap]
     if want is None or got is None or (want.event, want.tap) != (got.event, got.tap):
         names = [f"tap {taps[r.tap].name} of event {r.event}" if r else "the end" for r in (want, got)]
-        return Difference(here.event, _step(script, here), script[here.event].describe(), tap.name,
-                          layer_in_words(tap.name), "", *names, "the order of the steps in bm_step.c", "")
-    for candidate in (*_finer(tap, taps), tap):   # a finer tap that differs too tells more
+        return Difference(
+            here.event,
+            _step(script, here),
+            script[here.event].describe(),
+            tap.name,
+            layer_in_words(tap.name),
+            "",
+            *names,
+            "the order of the steps in bm_step.c",
+            "",
+        )
+    for candidate in (*_finer(tap, taps), tap):  # a finer tap that differs too tells more
         pair = _dump(golden, target, script, taps, candidate, here)
         if pair is not None:
             break
     else:
-        raise ToolError(f"{target.name}: tensor {tap.name} differed once and agreed when asked again.",
-                        "The target is not deterministic: look for uninitialised memory.")
+        raise ToolError(
+            f"{target.name}: tensor {tap.name} differed once and agreed when asked again.",
+            "The target is not deterministic: look for uninitialised memory.",
+        )
     return _difference(model.config, script, here, (candidate, *pair), sources)
 
 
@@ -98,10 +126,11 @@ def _finer(tap: Tap, taps: list[Tap]) -> list[Tap]:
     return [t for t in taps if t.quiet and tap.name.endswith("attn.out") and t.name.startswith(prefix)]
 
 
-def _dump(golden: GoldenTarget, target: Target, script: Sequence[Event], taps: list[Tap], tap: Tap,
-          where: Record) -> tuple[np.ndarray, np.ndarray] | None:
+def _dump(
+    golden: GoldenTarget, target: Target, script: Sequence[Event], taps: list[Tap], tap: Tap, where: Record
+) -> tuple[np.ndarray, np.ndarray] | None:
     """The tensor ``tap`` of one event from golden and target, or None if they agree."""
-    index, head = taps.index(tap), script[:where.event + 1]
+    index, head = taps.index(tap), script[: where.event + 1]
     pairs = zip(golden.run(head, {index: DATA}, where.event), target.run(head, {index: DATA}, where.event))
     for want, got in pairs:
         if want.data != got.data:
@@ -109,17 +138,28 @@ def _dump(golden: GoldenTarget, target: Target, script: Sequence[Event], taps: l
     return None
 
 
-def _difference(cfg: ModelConfig, script: Sequence[Event], where: Record, found, sources: Path | None) -> Difference:
+def _difference(
+    cfg: ModelConfig, script: Sequence[Event], where: Record, found, sources: Path | None
+) -> Difference:
     tap, want, got = found
     bits = np.dtype(f"u{want.itemsize}")
     index = tuple(int(i) for i in np.argwhere(want.view(bits) != got.view(bits))[0])
-    return Difference(where.event, _step(script, where), script[where.event].describe(), tap.name,
-                      layer_in_words(tap.name), str(list(index)), _value(want[index]), _value(got[index]),
-                      suspect(cfg, tap.name, index), source_line(tap.name, sources))
+    return Difference(
+        where.event,
+        _step(script, where),
+        script[where.event].describe(),
+        tap.name,
+        layer_in_words(tap.name),
+        str(list(index)),
+        _value(want[index]),
+        _value(got[index]),
+        suspect(cfg, tap.name, index),
+        source_line(tap.name, sources),
+    )
 
 
 def _step(script: Sequence[Event], where: Record) -> int:
-    return sum(e.kind == "token" for e in script[:where.event])
+    return sum(e.kind == "token" for e in script[: where.event])
 
 
 def _value(v: np.generic) -> str:

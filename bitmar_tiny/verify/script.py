@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Iterable
 
 import numpy as np
 
 from ..config import VISION_DIM, ModelConfig
 from ..golden import numerics as nm
-
 
 #: Usage shrinks by 1/32 a write: so many writes take a stale slot from the uniform 1/K below a quarter of it.
 FORGETTING_EPISODES = 48

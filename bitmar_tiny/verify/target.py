@@ -7,9 +7,10 @@ import struct
 import subprocess
 import tempfile
 import zlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Callable, Iterator, Protocol, Sequence
+from typing import Protocol
 
 import numpy as np
 
@@ -86,8 +87,9 @@ class GoldenTarget:
             yield from records
             records.clear()
 
-
-    def _start(self, tap: Callable[[str, np.ndarray], None], before: GoldenModel | None = None) -> GoldenModel:
+    def _start(
+        self, tap: Callable[[str, np.ndarray], None], before: GoldenModel | None = None
+    ) -> GoldenModel:
         """The model as it is after power on; ``before``: as it was when the power went."""
         model = GoldenModel(self.model.config, self.model.arrays, tap, read_only=self.memory == "flash")
         if before is not None and self.memory == "sd":
@@ -113,10 +115,14 @@ class ProgramTarget:
                 shutil.copyfile(self.store, Path(folder) / self.store.name)
                 command += ["--store", str(Path(folder) / self.store.name)]
             for first, end in zip(cuts, cuts[1:]):
-                for record in self._stretch(command, Path(folder), script[first:end], modes, max(start - first, 0)):
+                for record in self._stretch(
+                    command, Path(folder), script[first:end], modes, max(start - first, 0)
+                ):
                     yield replace(record, event=record.event + first)
 
-    def _stretch(self, command: list[str], folder: Path, script: Sequence[Event], modes: dict[int, int], start: int) -> Iterator[Record]:
+    def _stretch(
+        self, command: list[str], folder: Path, script: Sequence[Event], modes: dict[int, int], start: int
+    ) -> Iterator[Record]:
         script_file, trace_file = folder / "script", folder / "trace"
         with open(script_file, "wb") as f:
             for number, event in enumerate(script):
@@ -125,36 +131,47 @@ class ProgramTarget:
                 f.write(event.encode())
         with open(script_file, "rb") as stdin, open(trace_file, "wb") as stdout:
             try:
-                done = subprocess.run(command, stdin=stdin, stdout=stdout,
-                                      stderr=subprocess.PIPE, timeout=RUN_TIMEOUT_S)
+                done = subprocess.run(
+                    command, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, timeout=RUN_TIMEOUT_S
+                )
             except subprocess.TimeoutExpired:
                 raise ToolError(f"{self.name}: the program gave no answer for {RUN_TIMEOUT_S} s.") from None
         if done.returncode == WRONG_PROCESSOR:
-            raise ProcessorError(f"{self.name}: this processor lacks the instructions of the kernel family.",
-                                 "Choose another with --kernels.")
+            raise ProcessorError(
+                f"{self.name}: this processor lacks the instructions of the kernel family.",
+                "Choose another with --kernels.",
+            )
         if done.returncode:
             words = done.stderr.decode(errors="replace").strip().splitlines()
-            raise ToolError(f"{self.name}: the program ended with status {done.returncode}"
-                            f"{': ' + words[0] if words else ''}.")
+            raise ToolError(
+                f"{self.name}: the program ended with status {done.returncode}"
+                f"{': ' + words[0] if words else ''}."
+            )
         yield from self._parse(trace_file, script)
 
     def _parse(self, path: Path, script: Sequence[Event]) -> Iterator[Record]:
         answered = [i for i, e in enumerate(script) if e.kind not in ("memory", "power")]
         with open(path, "rb") as f:
             if f.read(8) != b"BMTR" + struct.pack("<I", len(self.taps)):
-                raise ToolError(f"{self.name}: the program was generated for another model or version.",
-                                "Run 'bitmar-tiny codegen' again.")
+                raise ToolError(
+                    f"{self.name}: the program was generated for another model or version.",
+                    "Run 'bitmar-tiny codegen' again.",
+                )
             for event in answered:
-                begun = b""                    # of a tensor that comes in pieces
+                begun = b""  # of a tensor that comes in pieces
                 while True:
                     head = f.read(12)
                     if len(head) < 12:
-                        raise ToolError(f"{self.name}: the trace ends in event {event} ({script[event].describe()}).")
+                        raise ToolError(
+                            f"{self.name}: the trace ends in event {event} ({script[event].describe()})."
+                        )
                     tap, crc, size = struct.unpack("<III", head)
                     if tap == RESULT:
                         if crc:
-                            raise ToolError(f"{self.name}: event {event} ({script[event].describe()}) was refused, "
-                                            f"status {crc - (1 << 32)}.")
+                            raise ToolError(
+                                f"{self.name}: event {event} ({script[event].describe()}) was refused, "
+                                f"status {crc - (1 << 32)}."
+                            )
                         break
                     begun += f.read(size & ~MORE)
                     if not size & MORE:

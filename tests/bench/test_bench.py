@@ -6,12 +6,12 @@ import json
 
 import pytest
 from click.testing import CliRunner
+from support import need
 
 from bitmar_tiny.bench.cycles import estimate_pie, inner_loop, simulate
 from bitmar_tiny.bench.report import ratios
 from bitmar_tiny.cli.bench import add_ours, command
 from bitmar_tiny.errors import BitmarError, ToolError
-from support import need
 
 LISTING = """
 bm_gemv:
@@ -37,45 +37,99 @@ bm_gemv:
 def test_bench_reports_every_shape_and_step(tiny, tmp_path):
     need("host")
     tiny.save(tmp_path / "tiny.bitmar")
-    result = CliRunner().invoke(command, [str(tmp_path / "tiny.bitmar"), "--family", "portable", "--no-peers",
-                                   "-o", str(tmp_path / "out"), "--json"], standalone_mode=False)
+    result = CliRunner().invoke(
+        command,
+        [
+            str(tmp_path / "tiny.bitmar"),
+            "--family",
+            "portable",
+            "--no-peers",
+            "-o",
+            str(tmp_path / "out"),
+            "--json",
+        ],
+        standalone_mode=False,
+    )
     assert result.exception is None, result.exception
     report = json.loads((tmp_path / "out" / "bench.json").read_text())
     assert (tmp_path / "out" / "bench.png").read_bytes().startswith(b"\x89PNG")
-    assert report["shapes"] == ["128x128", "512x128", "128x512", f"{tiny.config.vocab_size}x{tiny.config.d_model}"]
+    assert report["shapes"] == [
+        "128x128",
+        "512x128",
+        "128x512",
+        f"{tiny.config.vocab_size}x{tiny.config.d_model}",
+    ]
     assert {row["label"] for row in report["kernels"]} == {"portable (plain)", "portable (native)"}
     for row in report["kernels"]:
         assert all(e["gweights_per_s"] > 0 and e["of_bandwidth"] > 0 for e in row["gemv"].values())
     for step in report["steps"]:
-        assert step["us"] > 0 and set(step["parts_us"]) == {"other", "gemv", "attention", "memory", "head", "pick"}
+        assert step["us"] > 0 and set(step["parts_us"]) == {
+            "other",
+            "gemv",
+            "attention",
+            "memory",
+            "head",
+            "pick",
+        }
         assert 0 < step["attention_share"] < 1
-        assert step["ram_bytes"] is None or step["arena_bytes"] <= step["ram_bytes"] + 4096 < step["arena_bytes"] + (1 << 20)
+        assert step["ram_bytes"] is None or step["arena_bytes"] <= step["ram_bytes"] + 4096 < step[
+            "arena_bytes"
+        ] + (1 << 20)
     assert {s["context"] for s in report["steps"]} == {min(16, tiny.config.context), tiny.config.context}
 
 
-@pytest.mark.parametrize("arguments, words", [
-    (["--family", "avx3"], "kernel family 'avx3'"), (["--cpu", "4096"], "Processor 4096"), (["no-such.bitmar"], "no-such.bitmar"),
-    (["--preset", "papper"], "paper"), (["-o", "/proc/nope"], "/proc/nope"),
-])
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["--family", "avx3"], "kernel family 'avx3'"),
+        (["--cpu", "4096"], "Processor 4096"),
+        (["no-such.bitmar"], "no-such.bitmar"),
+        (["--preset", "papper"], "paper"),
+        (["-o", "/proc/nope"], "/proc/nope"),
+    ],
+)
 def test_bad_input_is_a_sentence(arguments, words):
     error = CliRunner().invoke(command, [*arguments, "--no-peers"], standalone_mode=False).exception
     assert isinstance(error, BitmarError) and words in str(error)
 
 
 def test_ratios_compare_with_the_best_peer():
-    rows = [{"label": "ours", "peer": False, "gemv": {"8x8": {"gweights_per_s": 30.0}}},
-            {"label": "slow", "peer": True, "gemv": {"8x8": {"gweights_per_s": 2.0}}},
-            {"label": "quick", "peer": True, "gemv": {"8x8": {"gweights_per_s": 3.0}}},
-            {"label": "absent", "peer": True, "missing": "not installed", "gemv": {}}]
+    rows = [
+        {"label": "ours", "peer": False, "gemv": {"8x8": {"gweights_per_s": 30.0}}},
+        {"label": "slow", "peer": True, "gemv": {"8x8": {"gweights_per_s": 2.0}}},
+        {"label": "quick", "peer": True, "gemv": {"8x8": {"gweights_per_s": 3.0}}},
+        {"label": "absent", "peer": True, "missing": "not installed", "gemv": {}},
+    ]
     assert ratios({"kernels": rows}) == {"ours": {"8x8": 10.0}}
 
 
 def test_percentages_are_of_the_measured_limits():
     report = {"kernels": [], "steps": []}
-    add_ours(report, "f", {"gemv": [{"n": 128, "k": 128, "bytes": 4096, "warm_ns": 100.0, "cold_ns": 200.0, "cache_bytes_per_s": 8.192e10}],
-                           "peak_macs_per_s": 3.2768e11, "clock_hz": 4e9, "step": [], "arena_bytes": 1, "anonymous_kib": 0})
+    add_ours(
+        report,
+        "f",
+        {
+            "gemv": [
+                {
+                    "n": 128,
+                    "k": 128,
+                    "bytes": 4096,
+                    "warm_ns": 100.0,
+                    "cold_ns": 200.0,
+                    "cache_bytes_per_s": 8.192e10,
+                }
+            ],
+            "peak_macs_per_s": 3.2768e11,
+            "clock_hz": 4e9,
+            "step": [],
+            "arena_bytes": 1,
+            "anonymous_kib": 0,
+        },
+    )
     entry = report["kernels"][0]["gemv"]["128x128"]
-    assert entry["gweights_per_s"] == pytest.approx(163.84) and entry["cold_gweights_per_s"] == pytest.approx(81.92)
+    assert entry["gweights_per_s"] == pytest.approx(163.84) and entry["cold_gweights_per_s"] == pytest.approx(
+        81.92
+    )
     assert entry["of_mac_limit"] == pytest.approx(0.5) and entry["of_bandwidth"] == pytest.approx(0.5)
 
 
@@ -87,7 +141,9 @@ def test_the_densest_loop_is_counted():
 
 def test_the_s3_kernel_is_estimated():
     cycles = estimate_pie()
-    assert [c.weights for c in cycles] == [128 * 128, 512 * 128, 128 * 512] and {c.label for c in cycles} == {"estimated"}
+    assert [c.weights for c in cycles] == [128 * 128, 512 * 128, 128 * 512] and {c.label for c in cycles} == {
+        "estimated"
+    }
     assert cycles[0].weights / cycles[0].cycles >= 4.5 and cycles[2].weights / cycles[2].cycles >= 6
 
 

@@ -46,6 +46,7 @@ def test_a_missing_package_is_a_sentence():
 def test_a_library_that_fails_is_a_sentence():
     def fail(w, x):
         raise RuntimeError("unsupported\nstack ...")
+
     with pytest.raises(PeerMissing, match="^numpy .*unsupported$"):
         Peer("failing", "numpy", 8, fail).product(np.ones((8, 8), np.int8))
 

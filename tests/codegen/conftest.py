@@ -8,11 +8,23 @@ from codegen.boards import load_board
 from codegen.emit import emit
 
 #: Board, model, kernels, memory.
-CASES = [("esp32-s3-n16r8", "demo", "pie", "auto"), ("esp32-s3-n16r8", "paper", "pie", "auto"), ("esp32-s3-n16r2", "demo", "pie", "auto"),
-         ("esp32-s3-n16r2", "pocket", "pie", "auto"), ("esp32-s3-n16r8", "demo", "portable", "flash"), ("esp32-s3-n16r8", "paper", "pie", "sd")]
+CASES = [
+    ("esp32-s3-n16r8", "demo", "pie", "auto"),
+    ("esp32-s3-n16r8", "paper", "pie", "auto"),
+    ("esp32-s3-n16r2", "demo", "pie", "auto"),
+    ("esp32-s3-n16r2", "pocket", "pie", "auto"),
+    ("esp32-s3-n16r8", "demo", "portable", "flash"),
+    ("esp32-s3-n16r8", "paper", "pie", "sd"),
+]
 
 
 @pytest.fixture(scope="session", params=CASES, ids="-".join)
 def idf_project(request, tmp_path_factory):
     board, model, family, memory = request.param
-    return emit(random_model(preset(model)), load_board(board), tmp_path_factory.mktemp("idf") / "p", family, memory=memory)
+    return emit(
+        random_model(preset(model)),
+        load_board(board),
+        tmp_path_factory.mktemp("idf") / "p",
+        family,
+        memory=memory,
+    )

@@ -22,18 +22,50 @@ HEADERS = HERE.parent / "firmware" / "idf_headers"
 XTENSA = load_board("xtensa-sim").compilers["gcc"]
 TOOL_TIMEOUT_S = 120
 #: What main/Kconfig.projbuild lets a user choose, by source; the last one is what the other tests look at.
-CHOICES = {"espidf_store": ("CONFIG_BITMAR_MEMORY_SDSPI", "CONFIG_BITMAR_MEMORY_PARTITION", "CONFIG_BITMAR_MEMORY_SDMMC"),
-           "espidf_link": ("CONFIG_BITMAR_LINK_USB", "CONFIG_BITMAR_LINK_UART")}
+CHOICES = {
+    "espidf_store": (
+        "CONFIG_BITMAR_MEMORY_SDSPI",
+        "CONFIG_BITMAR_MEMORY_PARTITION",
+        "CONFIG_BITMAR_MEMORY_SDMMC",
+    ),
+    "espidf_link": ("CONFIG_BITMAR_LINK_USB", "CONFIG_BITMAR_LINK_UART"),
+}
 #: ESP-IDF's tool chain has uint32_t = unsigned long, which matters to printf (its documentation, Migration to 5.0, GCC).
-INTEGERS = ["-U__INT32_TYPE__", "-D__INT32_TYPE__=long int", "-U__UINT32_TYPE__", "-D__UINT32_TYPE__=long unsigned int"]
+INTEGERS = [
+    "-U__INT32_TYPE__",
+    "-D__INT32_TYPE__=long int",
+    "-U__UINT32_TYPE__",
+    "-D__UINT32_TYPE__=long unsigned int",
+]
 
 #: Bytes of D/IRAM that the linker script gives to code and variables (the least of ESP-IDF 5.0 to 5.5, esp_system/ld/esp32s3/memory.ld.in), and
 #: what ESP-IDF takes of them: an estimate from the sizes that its builds print, with 32 KB of instruction cache and PSRAM.
 LINKED, OF_IDF = 341_760, 80 << 10
 
 #: What our sources take from the C library.
-LIBC = {"memcpy", "memset", "memcmp", "strlen", "strcmp", "strcspn", "strtol", "printf", "snprintf", "fwrite", "fflush", "putchar",
-        "puts", "stdout", "fputc", "open", "read", "write", "lseek", "fstat", "fsync"}
+LIBC = {
+    "memcpy",
+    "memset",
+    "memcmp",
+    "strlen",
+    "strcmp",
+    "strcspn",
+    "strtol",
+    "printf",
+    "snprintf",
+    "fwrite",
+    "fflush",
+    "putchar",
+    "puts",
+    "stdout",
+    "fputc",
+    "open",
+    "read",
+    "write",
+    "lseek",
+    "fstat",
+    "fsync",
+}
 
 
 @pytest.fixture(scope="module")
@@ -44,27 +76,62 @@ def configured(idf_project, tmp_path_factory):
             pytest.skip(f"no {tool}: apt-get install {package}")
     out = tmp_path_factory.mktemp("cmake")
     compiler = [f"-DCMAKE_{language}_COMPILER={XTENSA.command[0]}" for language in ("C", "ASM")]
-    run(["cmake", "-S", str(idf_project.path), "-B", str(out), "-DCMAKE_SYSTEM_NAME=Generic", "-DCMAKE_C_COMPILER_WORKS=1",
-         "-DCMAKE_EXPORT_COMPILE_COMMANDS=ON", *compiler], env=os.environ | {"IDF_PATH": str(HERE / "idf")})
+    run(
+        [
+            "cmake",
+            "-S",
+            str(idf_project.path),
+            "-B",
+            str(out),
+            "-DCMAKE_SYSTEM_NAME=Generic",
+            "-DCMAKE_C_COMPILER_WORKS=1",
+            "-DCMAKE_EXPORT_COMPILE_COMMANDS=ON",
+            *compiler,
+        ],
+        env=os.environ | {"IDF_PATH": str(HERE / "idf")},
+    )
     return out
 
 
 @pytest.fixture(scope="module")
 def commands(configured):
     """Source -> the arguments that it is compiled with."""
-    return {Path(c["file"]): shlex.split(c["command"]) for c in json.loads((configured / "compile_commands.json").read_text())}
+    return {
+        Path(c["file"]): shlex.split(c["command"])
+        for c in json.loads((configured / "compile_commands.json").read_text())
+    }
 
 
 @pytest.fixture(scope="module")
 def objects(commands, tmp_path_factory):
     """Every C source compiled with the flags of the project; folder of objects and stack usage."""
     out = tmp_path_factory.mktemp("objects")
-    flags = [*XTENSA.flags, *INTEGERS, "-Wall", "-Wextra", "-Werror", "-fstack-usage", "-fcallgraph-info=su", "-isystem", str(HEADERS),
-             "-DCONFIG_BITMAR_MEMORY_OPTIONAL=1"]
+    flags = [
+        *XTENSA.flags,
+        *INTEGERS,
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        "-fstack-usage",
+        "-fcallgraph-info=su",
+        "-isystem",
+        str(HEADERS),
+        "-DCONFIG_BITMAR_MEMORY_OPTIONAL=1",
+    ]
     for source, command in commands.items():
         choices = [] if source.suffix != ".c" else CHOICES.get(source.stem, CHOICES["espidf_store"][-1:])
         for choice in choices:
-            run([*command[:command.index("-o")], *flags, f"-D{choice}=1", "-c", str(source), "-o", str(out / f"{source.stem}.o")])
+            run(
+                [
+                    *command[: command.index("-o")],
+                    *flags,
+                    f"-D{choice}=1",
+                    "-c",
+                    str(source),
+                    "-o",
+                    str(out / f"{source.stem}.o"),
+                ]
+            )
     return out
 
 
@@ -77,7 +144,15 @@ def run(command, **settings):
 def symbols(objects, undefined: bool) -> set[str]:
     """Global symbols that the objects define, or that they leave undefined."""
     tool = XTENSA.command[0].replace("gcc", "nm")
-    lines = run([tool, "--undefined-only" if undefined else "--defined-only", "--extern-only", "--no-sort", *map(str, objects)])
+    lines = run(
+        [
+            tool,
+            "--undefined-only" if undefined else "--defined-only",
+            "--extern-only",
+            "--no-sort",
+            *map(str, objects),
+        ]
+    )
     return {line.split()[-1] for line in lines.splitlines() if line and not line.endswith(":")}
 
 
@@ -92,7 +167,9 @@ def test_nothing_is_undefined_but_esp_idf_libc_and_the_assembly(idf_project, obj
     compiled = sorted(objects.glob("*.o"))
     declared = set(re.findall(r"\b(\w+)\(", "".join(p.read_text() for p in HEADERS.rglob("*.h"))))
     assembly = assembled(idf_project)
-    missing = {m for m in symbols(compiled, True) - symbols(compiled, False) if not m.startswith("__")}      # __: the compiler's own
+    missing = {
+        m for m in symbols(compiled, True) - symbols(compiled, False) if not m.startswith("__")
+    }  # __: the compiler's own
     assert missing <= LIBC | declared | assembly
     assert ("bm_pie_gemv" in missing & assembly) == (idf_project.family == "pie")
     model = [o for o in compiled if not o.stem.startswith("espidf")]
@@ -100,14 +177,22 @@ def test_nothing_is_undefined_but_esp_idf_libc_and_the_assembly(idf_project, obj
 
 
 def test_cmake_names_every_source_with_its_flags(idf_project, configured, commands):
-    assert set(commands) == {p for folder in (idf_project.sources, idf_project.path / "main") for p in folder.glob("*.[cS]")}
+    assert set(commands) == {
+        p for folder in (idf_project.sources, idf_project.path / "main") for p in folder.glob("*.[cS]")
+    }
     hot = {"bm_step", f"bm_kernels__{idf_project.family}", *HOT_SOURCES}
     for source, command in commands.items():
         model_c = source.parent == idf_project.sources and source.suffix == ".c"
         assert ("-ffp-contract=off" in command) == model_c, "part of the numerics contract"
-        assert [part for part in command if part.startswith("-O")][-1] == ("-O3" if model_c and source.stem in hot else "-O2")
+        assert [part for part in command if part.startswith("-O")][-1] == (
+            "-O3" if model_c and source.stem in hot else "-O2"
+        )
     blob = (idf_project.path / "model.blob").resolve()
-    assert (configured / "flash.txt").read_text().split("\n") == [f"model-flash model {blob}", f"flash model {blob}", ""]
+    assert (configured / "flash.txt").read_text().split("\n") == [
+        f"model-flash model {blob}",
+        f"flash model {blob}",
+        "",
+    ]
 
 
 def test_sections_hold_what_the_plan_says(idf_project, objects):
@@ -115,8 +200,12 @@ def test_sections_hold_what_the_plan_says(idf_project, objects):
     tool = XTENSA.command[0].replace("gcc", "size")
     rows = [line.split() for line in run([tool, *map(str, objects.glob("*.o"))]).splitlines()[1:]]
     static = {Path(r[5]).stem: int(r[1]) + int(r[2]) for r in rows}
-    reason = 160                                       # espidf_arenas.c: a sentence
-    assert idf_project.plan.arenas["sram"] <= static["espidf_arenas"] <= idf_project.plan.arenas["sram"] + reason + 64
+    reason = 160  # espidf_arenas.c: a sentence
+    assert (
+        idf_project.plan.arenas["sram"]
+        <= static["espidf_arenas"]
+        <= idf_project.plan.arenas["sram"] + reason + 64
+    )
     rest = sum(static.values()) - static["espidf_arenas"]
     assert rest < 34 << 10
     assert static["espidf_arenas"] + rest + OF_IDF <= LINKED, "what the linker script of ESP-IDF has room for"
@@ -124,18 +213,39 @@ def test_sections_hold_what_the_plan_says(idf_project, objects):
     assert need < 320 << 10, "internal memory, both stacks and all variables included"
     text = sum(int(r[0]) for r in rows)
     assert text < idf_project.board.flash.partition("app").size // 8 and text < 64 << 10
-    allocated = int(re.search(r"ram\[1\]\.size = (\d+)", (idf_project.path / "main" / "espidf_arenas.c").read_text())[1])
+    allocated = int(
+        re.search(r"ram\[1\]\.size = (\d+)", (idf_project.path / "main" / "espidf_arenas.c").read_text())[1]
+    )
     assert allocated == idf_project.plan.arenas["psram"] < 7 << 20
 
 
 #: What is called through a pointer, by the file of the caller.
-TIER = {"rows_get", "rows_put", "rows_nothing", "tier_get", "tier_put", "tier_begin", "tier_commit", "line_cycles"}
+TIER = {
+    "rows_get",
+    "rows_put",
+    "rows_nothing",
+    "tier_get",
+    "tier_put",
+    "tier_begin",
+    "tier_commit",
+    "line_cycles",
+}
 POINTED = {
-    "bm_memory": TIER | {"count_get", "count_put", "count_begin", "count_commit", "write_scores", "write_weights"}, "bm_serve_memory": TIER,
-    "bm_store": {"card_read", "card_sync", "card_prefetch"}, "bm_store_episode": {"card_write", "card_sync"}, "bm_model": {"next_vector"},
-    "bm_block": {"split"}, "bm_head": {"split", "feed", "keep_classes"}, "espidf_split": {"product_part", "pick_part"},
-    "bm_link": {"line_read", "line_write", "line_millis", "line_idle"}, "bm_serve": {"line_millis", "line_stack_peak", "line_reset", "set_baud"},
-    "bm_serve_steps": {"line_cycles"}, "bm_ascii": {"line_millis", "line_cycles"}, "bm_ascii_text": {"line_write"}, "bm_ascii_infer": {"line_cycles", "line_millis"},
+    "bm_memory": TIER
+    | {"count_get", "count_put", "count_begin", "count_commit", "write_scores", "write_weights"},
+    "bm_serve_memory": TIER,
+    "bm_store": {"card_read", "card_sync", "card_prefetch"},
+    "bm_store_episode": {"card_write", "card_sync"},
+    "bm_model": {"next_vector"},
+    "bm_block": {"split"},
+    "bm_head": {"split", "feed", "keep_classes"},
+    "espidf_split": {"product_part", "pick_part"},
+    "bm_link": {"line_read", "line_write", "line_millis", "line_idle"},
+    "bm_serve": {"line_millis", "line_stack_peak", "line_reset", "set_baud"},
+    "bm_serve_steps": {"line_cycles"},
+    "bm_ascii": {"line_millis", "line_cycles"},
+    "bm_ascii_text": {"line_write"},
+    "bm_ascii_infer": {"line_cycles", "line_millis"},
 }
 
 
@@ -149,9 +259,13 @@ def deepest_call(objects: Path, pointed: dict[str, set[str]], *names: str) -> di
     frames, calls, home = {}, {}, {}
     for path in objects.glob("*.ci"):
         text = path.read_text()
-        for name, size in re.findall(r'node: { title: "[^"]*?(\w+)" label: "[^"]*\\n(\d+) bytes \(static\)', text):
+        for name, size in re.findall(
+            r'node: { title: "[^"]*?(\w+)" label: "[^"]*\\n(\d+) bytes \(static\)', text
+        ):
             frames[name], home[name] = int(size) + 48, path.stem
-        for caller, callee in re.findall(r'edge: { sourcename: "[^"]*?(\w+)" targetname: "[^"]*?(\w+)"', text):
+        for caller, callee in re.findall(
+            r'edge: { sourcename: "[^"]*?(\w+)" targetname: "[^"]*?(\w+)"', text
+        ):
             calls.setdefault(caller, set()).add(callee)
     assert not re.search("dynamic", "".join(p.read_text() for p in objects.glob("*.su")))
     depth: dict[str, int] = {}
@@ -163,7 +277,9 @@ def deepest_call(objects: Path, pointed: dict[str, set[str]], *names: str) -> di
             if "__indirect_call" in callees:
                 assert home[name] in pointed, f"{name}: what does it call through a pointer?"
                 callees = callees | pointed[home[name]]
-            depth[name] = frames.get(name, 0) + max((below(c, (*path, name)) for c in callees if c in frames), default=0)
+            depth[name] = frames.get(name, 0) + max(
+                (below(c, (*path, name)) for c in callees if c in frames), default=0
+            )
         return depth[name]
 
     return {name: below(name) for name in names}
@@ -172,8 +288,14 @@ def deepest_call(objects: Path, pointed: dict[str, set[str]], *names: str) -> di
 def test_the_stack_holds_any_chain_of_calls(idf_project, objects):
     depth = deepest_call(objects, POINTED, "app_main", "help", "bm_link_read")
     text = deepest_call(objects, IN_TEXT, "text_command")["text_command"]
-    per_task = int(re.search(r"CONFIG_ESP_MAIN_TASK_STACK_SIZE=(\d+)", (idf_project.path / "sdkconfig.defaults").read_text())[1])
+    per_task = int(
+        re.search(
+            r"CONFIG_ESP_MAIN_TASK_STACK_SIZE=(\d+)", (idf_project.path / "sdkconfig.defaults").read_text()
+        )[1]
+    )
     assert per_task * idf_project.board.speed.cores == idf_project.board.stack_bytes
-    assert 1500 < depth["app_main"] and depth["app_main"] + 3072 <= per_task, "3 KB are left to printf of a float"
+    assert 1500 < depth["app_main"] and depth["app_main"] + 3072 <= per_task, (
+        "3 KB are left to printf of a float"
+    )
     assert 1000 < text and text + depth["bm_link_read"] + 1024 <= per_task
     assert 300 < depth["help"] <= per_task // 2

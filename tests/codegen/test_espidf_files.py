@@ -17,12 +17,17 @@ KCONFIG = Path(__file__).parent / "idf" / "Kconfig"
 
 @pytest.fixture(scope="module")
 def kconfiglib():
-    return pytest.importorskip("esp_kconfiglib", reason="esp-idf-kconfig is not installed (pip install esp-idf-kconfig)")
+    return pytest.importorskip(
+        "esp_kconfiglib", reason="esp-idf-kconfig is not installed (pip install esp-idf-kconfig)"
+    )
 
 
 def settings_of(project) -> list[Path]:
     """In the order in which ESP-IDF loads them: the file for every chip, then the one of this chip."""
-    return [project.path / "sdkconfig.defaults", project.path / f"sdkconfig.defaults.{project.board.flash.chip}"]
+    return [
+        project.path / "sdkconfig.defaults",
+        project.path / f"sdkconfig.defaults.{project.board.flash.chip}",
+    ]
 
 
 def test_settings_exist_and_are_taken(idf_project, kconfiglib):
@@ -37,7 +42,9 @@ def test_settings_exist_and_are_taken(idf_project, kconfiglib):
         assert key in config.syms and config.syms[key].nodes, f"ESP-IDF has no setting {key}"
         assert config.syms[key].str_value == value.strip('"'), key
     octal = next(r for r in idf_project.board.regions if r.data_lines).data_lines == 8
-    assert config.syms["SPIRAM_MODE_OCT"].str_value == ("y" if octal else "n") and octal == ("r8" in idf_project.board.name)
+    assert config.syms["SPIRAM_MODE_OCT"].str_value == ("y" if octal else "n") and octal == (
+        "r8" in idf_project.board.name
+    )
 
 
 def test_files_on_a_card_that_are_no_8_3_names_come_with_long_names(idf_project, kconfiglib):
@@ -45,31 +52,47 @@ def test_files_on_a_card_that_are_no_8_3_names_come_with_long_names(idf_project,
     assert config.syms["FATFS_LFN_NONE"].str_value == "y", "FatFs alone finds 8.3 names only"
     for i, path in enumerate(settings_of(idf_project)):
         config.load_config(str(path), replace=i == 0)
-    names = re.findall(r'#define STORE CARD "/([^"]+)"', "".join(p.read_text() for p in (idf_project.path / "main").glob("*.c")))
+    names = re.findall(
+        r'#define STORE CARD "/([^"]+)"',
+        "".join(p.read_text() for p in (idf_project.path / "main").glob("*.c")),
+    )
     assert len(names) == (idf_project.memory_store is not None)
     long = [n for n in names if not re.fullmatch(r"[A-Za-z0-9_-]{1,8}(\.[A-Za-z0-9_-]{1,3})?", n)]
     assert config.syms["FATFS_LFN_HEAP"].str_value == ("y" if long else "n")
 
 
 def test_readme_says_how_the_store_gets_to_the_board(idf_project):
-    text, partition = (idf_project.path / "README.md").read_text(), idf_project.board.flash.partition("memory")
+    text, partition = (
+        (idf_project.path / "README.md").read_text(),
+        idf_project.board.flash.partition("memory"),
+    )
     if idf_project.memory_store is None:
         assert "memory.store" not in text
         return
     fits = partition and idf_project.memory_store.stat().st_size <= partition.size
     assert "cp memory.store" in text and "menuconfig" in text
-    assert ("write-flash" in text) == bool(fits) and (not fits or f"write-flash {partition.offset:#x} memory.store" in text)
+    assert ("write-flash" in text) == bool(fits) and (
+        not fits or f"write-flash {partition.offset:#x} memory.store" in text
+    )
 
 
 def test_menu_of_the_board(idf_project, kconfiglib):
-    used = set(re.findall(r"CONFIG_(BITMAR_\w+)", "".join(p.read_text() for p in idf_project.path.rglob("*") if p.suffix in (".c", ".txt"))))
+    used = set(
+        re.findall(
+            r"CONFIG_(BITMAR_\w+)",
+            "".join(p.read_text() for p in idf_project.path.rglob("*") if p.suffix in (".c", ".txt")),
+        )
+    )
     config = kconfiglib.Kconfig(str(idf_project.path / "main" / "Kconfig.projbuild"))
     assert config.syms["BITMAR_LINK_UART"].str_value == "y" and config.syms["BITMAR_TAPS"].str_value == "n"
-    missing = {"BITMAR_MEMORY_PARTITION"}               # offered only where the flash has a partition for it
+    missing = {"BITMAR_MEMORY_PARTITION"}  # offered only where the flash has a partition for it
     if idf_project.memory_store is None:
         missing |= {"BITMAR_MEMORY_OPTIONAL"}
     else:
-        assert config.syms["BITMAR_MEMORY_SDMMC"].str_value == "y" and config.syms["BITMAR_SD_WIDTH"].str_value == "4"
+        assert (
+            config.syms["BITMAR_MEMORY_SDMMC"].str_value == "y"
+            and config.syms["BITMAR_SD_WIDTH"].str_value == "4"
+        )
     assert len(used) > 3 and used - missing <= set(config.syms)
 
 
@@ -77,12 +100,19 @@ def test_an_unknown_setting_would_be_noticed(tmp_path, kconfiglib):
     config = kconfiglib.Kconfig(str(KCONFIG))
     (tmp_path / "c").write_text("CONFIG_SPIRAM_MODE_OCTAL=y\nCONFIG_ESP32S3_DATA_CACHE_LINE_128B=y\n")
     config.load_config(str(tmp_path / "c"))
-    assert not any(name in config.syms and config.syms[name].nodes for name in ("SPIRAM_MODE_OCTAL", "ESP32S3_DATA_CACHE_LINE_128B"))
+    assert not any(
+        name in config.syms and config.syms[name].nodes
+        for name in ("SPIRAM_MODE_OCTAL", "ESP32S3_DATA_CACHE_LINE_128B")
+    )
 
 
 def test_partitions_follow_the_rules(idf_project):
     """docs.espressif.com, Partition Tables: order, alignment, custom types, nothing over the bootloader or the end."""
-    lines = [line for line in (idf_project.path / "partitions.csv").read_text().splitlines() if line and not line.startswith("#")]
+    lines = [
+        line
+        for line in (idf_project.path / "partitions.csv").read_text().splitlines()
+        if line and not line.startswith("#")
+    ]
     rows = [[cell.strip() for cell in row] for row in csv.reader(lines)]
     flash, end = idf_project.board.flash, 0x9000
     for name, kind, subtype, offset, size, flags in rows:
@@ -98,7 +128,10 @@ def test_partitions_follow_the_rules(idf_project):
 
 
 def test_component_manifests(idf_project):
-    manager = pytest.importorskip("idf_component_tools.manager", reason="idf-component-manager is not installed (pip install idf-component-manager)")
+    manager = pytest.importorskip(
+        "idf_component_tools.manager",
+        reason="idf-component-manager is not installed (pip install idf-component-manager)",
+    )
     loaded = manager.ManifestManager(str(idf_project.path / "components" / "bitmar"), "bitmar").load()
     assert str(loaded.version) and loaded.targets == ["esp32s3"]
     main = manager.ManifestManager(str(idf_project.path / "main"), "main").load()
@@ -110,8 +143,18 @@ def test_platformio_project(idf_project):
     parsed = configparser.ConfigParser()
     parsed.read(idf_project.path / "platformio.ini")
     values = parsed[f"env:{idf_project.board.name}"]
-    documented = {"platform", "framework", "board", "board_upload.flash_size", "board_upload.maximum_size", "board_build.flash_mode",
-                  "board_build.f_cpu", "board_build.partitions", "monitor_speed", "upload_speed"}
+    documented = {
+        "platform",
+        "framework",
+        "board",
+        "board_upload.flash_size",
+        "board_upload.maximum_size",
+        "board_build.flash_mode",
+        "board_build.f_cpu",
+        "board_build.partitions",
+        "monitor_speed",
+        "upload_speed",
+    }
     assert set(values) == documented and parsed["platformio"]["src_dir"] == "main"
     assert values["board_upload.flash_size"] == "16MB" and values["framework"] == "espidf"
 
@@ -119,14 +162,19 @@ def test_platformio_project(idf_project):
 def test_a_profile_that_cannot_be_an_esp_project(tiny, tmp_path):
     def refused(words, **changes):
         with pytest.raises(ConfigError, match=words):
-            emit(tiny, Board.parse(load_board("esp32-s3-n16r8").model_dump() | changes, "test"), tmp_path / "a")
+            emit(
+                tiny, Board.parse(load_board("esp32-s3-n16r8").model_dump() | changes, "test"), tmp_path / "a"
+            )
 
     values = load_board("esp32-s3-n16r8").model_dump()
     refused("needs .flash., .serial. and .speed.", flash=None)
     refused("chip 'esp32c3' cannot be written", flash=values["flash"] | {"chip": "esp32c3"})
     refused("does not say how PSRAM is wired", regions=[{**r, "data_lines": None} for r in values["regions"]])
-    refused("no partition that holds the app, or the model",
-            flash=values["flash"] | {"partitions": [p for p in values["flash"]["partitions"] if p["holds"] != "model"]})
+    refused(
+        "no partition that holds the app, or the model",
+        flash=values["flash"]
+        | {"partitions": [p for p in values["flash"]["partitions"] if p["holds"] != "model"]},
+    )
     assert not list(tmp_path.iterdir())
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support import need
 
 from bitmar_tiny.config import preset
 from bitmar_tiny.frozen import random_model
@@ -16,7 +17,6 @@ from bitmar_tiny.store import Memory, MemoryStore
 from bitmar_tiny.store_format import ROWS
 from codegen.boards import load_board
 from codegen.emit import emit
-from support import need
 
 FIRMWARE = Path(__file__).parents[1] / "firmware"
 COMPILE_TIMEOUT_S, RUN_TIMEOUT_S = 300, 120
@@ -31,12 +31,30 @@ def model():
 @pytest.fixture(scope="module")
 def program(model, tmp_path_factory):
     need("host", "gcc")
-    project = emit(model, load_board("esp32-s3-n16r8"), tmp_path_factory.mktemp("card") / "p", "portable", memory="sd")
+    project = emit(
+        model, load_board("esp32-s3-n16r8"), tmp_path_factory.mktemp("card") / "p", "portable", memory="sd"
+    )
     ours = ["-Dopen=host_open", "-Dread=host_read", "-Dwrite=host_write", "-DCONFIG_BITMAR_MEMORY_SDMMC=1"]
-    flags = ["-std=gnu11", "-O1", "-g", "-fsanitize=thread", "-Wall", f"-I{project.sources}", f"-I{project.path / 'main'}", "-isystem", str(FIRMWARE / "idf_headers")]
+    flags = [
+        "-std=gnu11",
+        "-O1",
+        "-g",
+        "-fsanitize=thread",
+        "-Wall",
+        f"-I{project.sources}",
+        f"-I{project.path / 'main'}",
+        "-isystem",
+        str(FIRMWARE / "idf_headers"),
+    ]
     objects, out = [], project.path / "card"
-    for source, more in ((project.path / "main" / "espidf_store.c", ours), (FIRMWARE / "espidf_card.c", []),
-                         *((project.sources / f"bm_{name}.c", []) for name in ("store", "store_episode", "store_format", "crc32"))):
+    for source, more in (
+        (project.path / "main" / "espidf_store.c", ours),
+        (FIRMWARE / "espidf_card.c", []),
+        *(
+            (project.sources / f"bm_{name}.c", [])
+            for name in ("store", "store_episode", "store_format", "crc32")
+        ),
+    ):
         objects.append(str(out.with_name(f"{source.stem}.o")))
         _run(["gcc", *flags, *more, "-c", str(source), "-o", objects[-1]])
     _run(["gcc", "-fsanitize=thread", *objects, "-o", str(out), "-lpthread"])
@@ -48,7 +66,9 @@ def start(program: Path, *arguments) -> subprocess.CompletedProcess:
     fixed = ["setarch", "-R"]
     if not shutil.which(fixed[0]) or subprocess.run([*fixed, "true"], capture_output=True).returncode:
         fixed = []
-    return subprocess.run([*fixed, str(program), *map(str, arguments)], capture_output=True, timeout=RUN_TIMEOUT_S)
+    return subprocess.run(
+        [*fixed, str(program), *map(str, arguments)], capture_output=True, timeout=RUN_TIMEOUT_S
+    )
 
 
 def _run(command: list[str]) -> None:
@@ -58,15 +78,20 @@ def _run(command: list[str]) -> None:
 
 def store_of(model, path: Path) -> MemoryStore:
     a = model.arrays
-    return MemoryStore.create(path, Memory(a["memory.m.codes"], a["memory.m.scales"], a["memory.m.usage"]), model.digest)
+    return MemoryStore.create(
+        path, Memory(a["memory.m.codes"], a["memory.m.scales"], a["memory.m.usage"]), model.digest
+    )
 
 
 def shown(memory: Memory) -> bytes:
     """What the program prints of a memory."""
     pitch = -(-memory.width // 64) * 64
     high = np.zeros((memory.slots, pitch), np.int8)
-    high[:, :memory.width] = nm.high_bytes(memory.codes)
-    return b"".join(high[i:i + ROWS].tobytes() + memory.scales[i:i + ROWS].tobytes() for i in range(0, memory.slots, ROWS))
+    high[:, : memory.width] = nm.high_bytes(memory.codes)
+    return b"".join(
+        high[i : i + ROWS].tobytes() + memory.scales[i : i + ROWS].tobytes()
+        for i in range(0, memory.slots, ROWS)
+    )
 
 
 @pytest.mark.parametrize("delay_us", [0, 300])
@@ -86,8 +111,16 @@ def test_what_is_read_ahead_is_what_is_there(tmp_path, model, program, delay_us)
     assert np.array_equal(MemoryStore.open(store.path, model.digest).read().codes, codes)
 
 
-@pytest.mark.parametrize("what, words", [("no card", "no SD card"), ("no file", "no file memory.store"), ("another model", "another model"),
-                                         ("short", "cut short"), ("blank", "blank")])
+@pytest.mark.parametrize(
+    "what, words",
+    [
+        ("no card", "no SD card"),
+        ("no file", "no file memory.store"),
+        ("another model", "another model"),
+        ("short", "cut short"),
+        ("blank", "blank"),
+    ],
+)
 def test_a_card_that_cannot_be_used_gets_a_sentence(tmp_path, model, program, what, words):
     folder = tmp_path / "card"
     if what != "no card":

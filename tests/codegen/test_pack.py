@@ -2,18 +2,17 @@
 
 import numpy as np
 import pytest
+from support import TINY
 
 from bitmar_tiny.config import preset
 from bitmar_tiny.errors import ConfigError, FitError
 from bitmar_tiny.frozen import random_model
 from codegen.boards import Board, load_board
+from codegen.buffers import arena_buffers
 from codegen.emit import emit
 from codegen.lower import lower
 from codegen.pack import pack5, packed5_size, packed_size, table5_bytes, unpack5
-from codegen.buffers import arena_buffers
 from codegen.plan import make_plan
-
-from support import TINY
 
 
 def trits(n: int, k: int) -> np.ndarray:

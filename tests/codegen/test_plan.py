@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from support import TINY
 
 from bitmar_tiny.bench.cycles import estimate_pie
 from bitmar_tiny.config import preset
@@ -15,8 +16,6 @@ from codegen.estimate import Estimate, Part, estimates
 from codegen.lower import lower
 from codegen.memory_cost import memory_cost
 from codegen.plan import make_plan
-
-from support import TINY
 
 
 def board(ram: int, block: int | None = None, weights: int = 1 << 30) -> Board:
@@ -74,8 +73,11 @@ def test_what_the_refusal_says_to_turn_makes_the_blob_fit(paper, over):
     model = with_small_token_table(model) if "freeze --token-bits 4" in hint else model
     make_plan(model.config, lower(model, "pie", "1.6" if "--head-bits 1.6" in hint else "2"), room)
     assert ("--head-bits" in hint, "--token-bits" in hint, "--vocab" in hint) == {
-        1: (True, False, False), 200_000: (True, False, False), 400_000: (False, True, False), 3_300_000: (True, True, False)}.get(
-            over, (False, False, True))
+        1: (True, False, False),
+        200_000: (True, False, False),
+        400_000: (False, True, False),
+        3_300_000: (True, True, False),
+    }.get(over, (False, False, True))
 
 
 def test_paper_needs_less_than_six_megabytes_of_ram_and_pocket_less_than_one():
@@ -84,9 +86,14 @@ def test_paper_needs_less_than_six_megabytes_of_ram_and_pocket_less_than_one():
         assert sum(b.size for b in arena_buffers(cfg, load_board("host"))) < limit, name
 
 
-@pytest.mark.parametrize("text, words", [
-    ("name = 3", "name"), ("colour = 'red'", "unknown key 'colour'"), ("][", "not a readable board profile"),
-])
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("name = 3", "name"),
+        ("colour = 'red'", "unknown key 'colour'"),
+        ("][", "not a readable board profile"),
+    ],
+)
 def test_bad_profiles(tmp_path, text, words):
     path = tmp_path / "b.toml"
     path.write_text(text)
@@ -110,9 +117,13 @@ def test_paper_fits_a_five_dollar_module(paper):
     plan = make_plan(paper.config, blob, board)
     assert plan.bytes_in("sram") < 320 << 10 and plan.bytes_in("psram") < 7 << 20
     assert {p.region for p in plan.placements if p.name == "head_w" and p.kind == "copy"} == {"psram"}
-    assert all(p.region == "sram" for p in plan.of_kind("arena") if p.per_token == 0)       # scratch
+    assert all(p.region == "sram" for p in plan.of_kind("arena") if p.per_token == 0)  # scratch
     token = estimates(paper.config, blob, board, plan)[0]
-    assert token.context >= 32 and token.tokens_per_s >= 40 and token.bottleneck.startswith("head, reading psram")
+    assert (
+        token.context >= 32
+        and token.tokens_per_s >= 40
+        and token.bottleneck.startswith("head, reading psram")
+    )
 
 
 def test_pocket_fits_the_smaller_module_and_paper_is_refused_with_a_window_that_fits(paper):
@@ -130,7 +141,10 @@ def test_pocket_fits_the_smaller_module_and_paper_is_refused_with_a_window_that_
         make_plan(larger.config, lower(larger, "pie"), board)
 
 
-@pytest.mark.parametrize("board_name, model_name", [("esp32-s3-n16r8", "paper"), ("esp32-s3-n16r8", "demo"), ("esp32-s3-n16r2", "pocket")])
+@pytest.mark.parametrize(
+    "board_name, model_name",
+    [("esp32-s3-n16r8", "paper"), ("esp32-s3-n16r8", "demo"), ("esp32-s3-n16r2", "pocket")],
+)
 def test_heat_decides(board_name, model_name):
     """Nothing colder lies in a faster region while something hotter that would have fitted there lies in a slower one."""
     board, model = load_board(board_name), random_model(preset(model_name))
@@ -147,11 +161,15 @@ def test_heat_decides(board_name, model_name):
 def test_estimates_are_what_bytes_and_cycles_make(paper):
     board = load_board("esp32-s3-n16r8")
     blob = lower(paper, "pie")
-    first, full, small, fetched, both = estimates(paper.config, blob, board, make_plan(paper.config, blob, board))
+    first, full, small, fetched, both = estimates(
+        paper.config, blob, board, make_plan(paper.config, blob, board)
+    )
     for e in (first, full, small, fetched, both):
         assert e.ms >= sum(p.bus_ms for p in e.parts) and e.tokens_per_s <= e.bound_per_s
     head = next(p for p in first.parts if p.name == "head")
-    assert head.bytes["psram"] == pytest.approx(paper.config.vocab_size * 32, rel=1e-3)     # 128 weights of 2 bits a row
+    assert head.bytes["psram"] == pytest.approx(
+        paper.config.vocab_size * 32, rel=1e-3
+    )  # 128 weights of 2 bits a row
     assert head.bus_ms == pytest.approx(head.bytes["psram"] / 84e3)
     assert full.ms > first.ms > fetched.ms and small.bytes["psram"] < first.bytes["psram"]
 
@@ -168,19 +186,26 @@ def test_a_pinned_memory_leaves_the_copies_what_is_left(paper):
 
 def test_estimates_know_where_the_memory_is(paper):
     board, cfg = load_board("esp32-s3-n16r8"), paper.config
-    for blob, region, where in ((lower(paper, "pie"), "sram", "sram"), (lower(paper, "pie", memory="sd"), None, "sd")):
+    for blob, region, where in (
+        (lower(paper, "pie"), "sram", "sram"),
+        (lower(paper, "pie", memory="sd"), None, "sd"),
+    ):
         found = estimates(cfg, blob, board, make_plan(cfg, blob, board, region), region)
         assert len(found) == 5
         for e in found:
             memory = next(p for p in e.parts if p.name == "memory")
             assert set(memory.bytes) == {where} and e.bytes[where] >= memory.bytes[where] > 0
     cost = memory_cost(cfg, blob, board, make_plan(cfg, blob, board))
-    assert memory.bytes["sd"] == cost.read_bytes / cfg.read_every and memory.ms == pytest.approx(cost.read_ms / cfg.read_every)
+    assert memory.bytes["sd"] == cost.read_bytes / cfg.read_every and memory.ms == pytest.approx(
+        cost.read_ms / cfg.read_every
+    )
 
 
 def test_the_bottleneck_is_the_larger_of_the_two_times():
     def name(**times):
-        return Estimate("", 32, [Part("head", ms=9, bytes={"psram": 1}, **times), Part("layers", 1, 1, 1, 1, {})]).bottleneck
+        return Estimate(
+            "", 32, [Part("head", ms=9, bytes={"psram": 1}, **times), Part("layers", 1, 1, 1, 1, {})]
+        ).bottleneck
 
     assert name(compute_ms=8, shared_ms=4, bus_ms=5) == "head, reading psram: 9.0 of 10.0 ms"
     assert name(compute_ms=8, shared_ms=4, bus_ms=3) == "head, computing: 9.0 of 10.0 ms"
@@ -201,7 +226,13 @@ def test_room_for_what_must_stay_is_not_given_to_copies(tiny):
     values = load_board("host").model_dump()
     values["regions"] = [
         {"name": "sram", "size": need, "largest_block": need, "holds": ["arena", "copies"], "read_mb_s": 100},
-        {"name": "flash", "size": 1 << 24, "largest_block": 1 << 24, "holds": ["weights", "stack"], "read_mb_s": 10},
+        {
+            "name": "flash",
+            "size": 1 << 24,
+            "largest_block": 1 << 24,
+            "holds": ["weights", "stack"],
+            "read_mb_s": 10,
+        },
     ]
     plan = make_plan(tiny.config, blob, Board.parse(values, "test"))
     assert {p.region for p in plan.of_kind("arena")} == {"sram"} and plan.bytes_in("sram") <= need

@@ -20,13 +20,27 @@ def onnx_file(path: Path, width: int = 768, channels_first: bool = True, side: i
     onnx = pytest.importorskip("onnx", reason="pip install onnx onnxruntime")
     pytest.importorskip("onnxruntime", reason="pip install onnx onnxruntime")
     h = onnx.helper
-    conv = h.make_node("Conv", ["x"] if channels_first else ["t"], ["y"] if channels_first else ["u"], strides=[PATCH, PATCH])
+    conv = h.make_node(
+        "Conv", ["x"] if channels_first else ["t"], ["y"] if channels_first else ["u"], strides=[PATCH, PATCH]
+    )
     conv.input.append("w")
-    nodes = [conv] if channels_first else [h.make_node("Transpose", ["x"], ["t"], perm=[0, 3, 1, 2]), conv,
-                                           h.make_node("Transpose", ["u"], ["y"], perm=[0, 2, 3, 1])]
+    nodes = (
+        [conv]
+        if channels_first
+        else [
+            h.make_node("Transpose", ["x"], ["t"], perm=[0, 3, 1, 2]),
+            conv,
+            h.make_node("Transpose", ["u"], ["y"], perm=[0, 2, 3, 1]),
+        ]
+    )
     shape = [1, 3, side, side] if channels_first else [1, side, side, 3]
-    graph = h.make_graph(nodes, "patches", [h.make_tensor_value_info("x", 1, shape)], [h.make_tensor_value_info("y", 1, None)],
-                         [onnx.numpy_helper.from_array(np.ascontiguousarray(patch_weights(width).transpose(0, 3, 1, 2)), "w")])
+    graph = h.make_graph(
+        nodes,
+        "patches",
+        [h.make_tensor_value_info("x", 1, shape)],
+        [h.make_tensor_value_info("y", 1, None)],
+        [onnx.numpy_helper.from_array(np.ascontiguousarray(patch_weights(width).transpose(0, 3, 1, 2)), "w")],
+    )
     onnx.save(h.make_model(graph, opset_imports=[h.make_opsetid("", 15)], ir_version=8), str(path))
     return path
 
@@ -42,7 +56,14 @@ def tflite_file(path: Path, width: int = 768, quantised: bool = False) -> Path:
     graph.tensors = []
     grid, kind = SIZE // PATCH, schema.TensorType
 
-    def tensor(name: str, shape: tuple[int, ...], dtype: int, data: np.ndarray | None = None, scale: float = 0.0, zero: int = 0) -> int:
+    def tensor(
+        name: str,
+        shape: tuple[int, ...],
+        dtype: int,
+        data: np.ndarray | None = None,
+        scale: float = 0.0,
+        zero: int = 0,
+    ) -> int:
         t = schema.TensorT()
         t.name, t.shape, t.type, t.buffer = name, list(shape), dtype, 0
         if data is not None:
@@ -80,7 +101,10 @@ def tflite_file(path: Path, width: int = 768, quantised: bool = False) -> Path:
         operator(0, [inside, weights, bias], y, conv, schema.BuiltinOptions.Conv2DOptions)
     else:
         x = tensor("pixels", (1, SIZE, SIZE, 3), kind.FLOAT32)
-        weights, bias = tensor("w", w.shape, kind.FLOAT32, w), tensor("b", (width,), kind.FLOAT32, np.zeros(width, np.float32))
+        weights, bias = (
+            tensor("w", w.shape, kind.FLOAT32, w),
+            tensor("b", (width,), kind.FLOAT32, np.zeros(width, np.float32)),
+        )
         y = tensor("vectors", map_shape, kind.FLOAT32)
         operator(0, [x, weights, bias], y, conv, schema.BuiltinOptions.Conv2DOptions)
     graph.inputs, graph.outputs = [x], [y]

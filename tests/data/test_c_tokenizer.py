@@ -17,7 +17,11 @@ from bitmar_tiny.errors import DataError
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNTIME = ROOT / "firmware_templates" / "runtime"
-SOURCES = [ROOT / "tests" / "firmware" / "tokenizer_driver.c", RUNTIME / "bm_tokenizer.c", RUNTIME / "bm_unicode.c"]
+SOURCES = [
+    ROOT / "tests" / "firmware" / "tokenizer_driver.c",
+    RUNTIME / "bm_tokenizer.c",
+    RUNTIME / "bm_unicode.c",
+]
 STRICT = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror"]
 SANITIZE = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 OK, FULL, LONG = 0, -2, -3
@@ -38,8 +42,11 @@ def driver(tmp_path_factory):
     if not compiler:
         pytest.skip("no C compiler with sanitizers: install gcc or clang")
     program = tmp_path_factory.mktemp("driver") / "tokenizer_driver"
-    build = subprocess.run([compiler, *STRICT, *SANITIZE, f"-I{RUNTIME}", *map(str, SOURCES), "-o", str(program)],
-                           capture_output=True, text=True)
+    build = subprocess.run(
+        [compiler, *STRICT, *SANITIZE, f"-I{RUNTIME}", *map(str, SOURCES), "-o", str(program)],
+        capture_output=True,
+        text=True,
+    )
     assert build.returncode == 0, build.stderr
     return program
 
@@ -70,18 +77,68 @@ def compare(run, tokenizer, texts):
 
 
 WRITTEN = [
-    "", " ", "  ", "   a", "a ", "a  ", "\n", "\r\n", "a\r\nb", "a \n b", " \n\n  x", "\t\tx", "x\u00a0y", "x \u2003 y",
-    "\u3000\u3000a", "\x1c\x1d x", "\x85a", "\ufeffbom", "don't", "DON'T", "we'll've 's 't 'd'm'", "'", "''s", " 's", "x' s",
-    "12345 678", " 1a2", "½ ² Ⅷ ٣", "$100%!?", " ...", "<|endoftext|>", "naïve café", "e\u0301", "東京は夜の七時", "한국어",
-    "हिन्दी", "עברית", "русский текст", "ΑΒΓ αβγ", "😀", "👩‍🚀 x", "🏳️‍🌈", "a\u200bb", "\u0000", "a\u0000b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+    "",
+    " ",
+    "  ",
+    "   a",
+    "a ",
+    "a  ",
+    "\n",
+    "\r\n",
+    "a\r\nb",
+    "a \n b",
+    " \n\n  x",
+    "\t\tx",
+    "x\u00a0y",
+    "x \u2003 y",
+    "\u3000\u3000a",
+    "\x1c\x1d x",
+    "\x85a",
+    "\ufeffbom",
+    "don't",
+    "DON'T",
+    "we'll've 's 't 'd'm'",
+    "'",
+    "''s",
+    " 's",
+    "x' s",
+    "12345 678",
+    " 1a2",
+    "½ ² Ⅷ ٣",
+    "$100%!?",
+    " ...",
+    "<|endoftext|>",
+    "naïve café",
+    "e\u0301",
+    "東京は夜の七時",
+    "한국어",
+    "हिन्दी",
+    "עברית",
+    "русский текст",
+    "ΑΒΓ αβγ",
+    "😀",
+    "👩‍🚀 x",
+    "🏳️‍🌈",
+    "a\u200bb",
+    "\u0000",
+    "a\u0000b",
+    "aaaaaaaaaaaaaaaaaaaaaaaaaaaa",
 ]
 
 
 def random_texts(n, seed):
     rng = random.Random(seed)
     assigned = [c for c in map(chr, range(0x110000)) if unicodedata.category(c) not in ("Cn", "Cs")]
-    alphabets = ["abcdefgh '", "aeiou  \n\r\t", "'stremvld x", "0123456789 .,", "ab\u00a0\u2003 \n1!",
-                 "".join(map(chr, range(32, 127))), "".join(map(chr, range(0xA0, 0x250))), "的一是不了人我在有他 ab。"]
+    alphabets = [
+        "abcdefgh '",
+        "aeiou  \n\r\t",
+        "'stremvld x",
+        "0123456789 .,",
+        "ab\u00a0\u2003 \n1!",
+        "".join(map(chr, range(32, 127))),
+        "".join(map(chr, range(0xA0, 0x250))),
+        "的一是不了人我在有他 ab。",
+    ]
     for _ in range(n):
         source = assigned if rng.random() < 0.3 else rng.choice(alphabets)
         yield "".join(rng.choice(source) for _ in range(rng.randrange(1, 60)))
@@ -99,16 +156,32 @@ def test_pruned_vocabularies(run, gpt2):
 
 def test_every_assigned_character_is_classed_alike(run, gpt2):
     """Each one between a letter, a digit and a mark: where it joins shows its class."""
-    characters = [c for c in map(chr, range(0x110000)) if unicodedata.category(c) not in ("Cn", "Cs", "Co")
-                  and not (0x3400 <= ord(c) < 0xA000 or 0xAC00 <= ord(c) < 0xD7A0 or 0x17000 <= ord(c) < 0x18D00
-                           or 0x20000 <= ord(c))]
-    texts = ["".join(f"a{c}a1{c}1!{c}! {c}" for c in characters[i:i + 64]) for i in range(0, len(characters), 64)]
+    characters = [
+        c
+        for c in map(chr, range(0x110000))
+        if unicodedata.category(c) not in ("Cn", "Cs", "Co")
+        and not (
+            0x3400 <= ord(c) < 0xA000
+            or 0xAC00 <= ord(c) < 0xD7A0
+            or 0x17000 <= ord(c) < 0x18D00
+            or 0x20000 <= ord(c)
+        )
+    ]
+    texts = [
+        "".join(f"a{c}a1{c}1!{c}! {c}" for c in characters[i : i + 64]) for i in range(0, len(characters), 64)
+    ]
     compare(run, gpt2.prune([], 4000), texts)
 
 
 def test_long_pieces_are_exact_and_quick(run, gpt2):
     rng = random.Random(3)
-    texts = ["a" * 60000, " " * 60000, "ab" * 30000, "".join(rng.choice("etaoins") for _ in range(60000)), "\n" * 5000 + "x"]
+    texts = [
+        "a" * 60000,
+        " " * 60000,
+        "ab" * 30000,
+        "".join(rng.choice("etaoins") for _ in range(60000)),
+        "\n" * 5000 + "x",
+    ]
     compare(run, gpt2, texts)
 
 
@@ -116,22 +189,31 @@ def test_any_bytes_are_kept_and_do_not_crash(run, gpt2):
     """Every record must come back from its ids; the harness compares, the sanitizers watch."""
     rng = random.Random(5)
     records = [rng.randbytes(rng.randrange(80)) for _ in range(1500)]
-    records += [bytes([b]) for b in range(256)] + [bytes([a, b]) for a in range(0xBE, 256) for b in (0, 0x7F, 0x80, 0xBF, 0xC0)]
-    records += [b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xe0\x80\x80", b"\xf0\x9f\x98", "é".encode()[:1], b"ab\xff cd"]
+    records += [bytes([b]) for b in range(256)] + [
+        bytes([a, b]) for a in range(0xBE, 256) for b in (0, 0x7F, 0x80, 0xBF, 0xC0)
+    ]
+    records += [
+        b"\xed\xa0\x80",
+        b"\xf4\x90\x80\x80",
+        b"\xe0\x80\x80",
+        b"\xf0\x9f\x98",
+        "é".encode()[:1],
+        b"ab\xff cd",
+    ]
     small = gpt2.prune([], 600)
     for tokenizer in (gpt2, small):
         assert all(status == OK for status, _ in run(tokenizer, records))
 
 
 def test_small_arrays_are_never_overrun(run, gpt2):
-    text = "The quick brown fox jumps over hippopotamuses".encode()
+    text = b"The quick brown fox jumps over hippopotamuses"
     whole = gpt2.encode(text.decode())
     for room in range(len(whole) + 1):
         status, ids = run(gpt2, [text], len(text), room)[0]
         assert ids == whole[:room] and status == (OK if room == len(whole) else FULL)
     for cells in (0, 3, 5, 14, 15):
         status, ids = run(gpt2, [text], cells)[0]
-        assert ids == whole[:len(ids)] and status == (OK if cells >= 15 else LONG)
+        assert ids == whole[: len(ids)] and status == (OK if cells >= 15 else LONG)
 
 
 def test_damaged_binaries_do_not_crash(run, gpt2):
@@ -160,9 +242,27 @@ def test_the_unicode_tables_are_as_generated():
     assert unicode_tables.render() == text
 
 
-@pytest.mark.skipif(not util.find_spec("ziglang"), reason="second compiler not installed: pip install ziglang")
+@pytest.mark.skipif(
+    not util.find_spec("ziglang"), reason="second compiler not installed: pip install ziglang"
+)
 def test_compiles_without_a_warning_under_clang(tmp_path):
     for source in SOURCES:
-        done = subprocess.run([sys.executable, "-m", "ziglang", "cc", *STRICT, "-O2", f"-I{RUNTIME}", "-c", str(source),
-                               "-o", str(tmp_path / "x.o")], capture_output=True, text=True, env=dict(os.environ))
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "ziglang",
+                "cc",
+                *STRICT,
+                "-O2",
+                f"-I{RUNTIME}",
+                "-c",
+                str(source),
+                "-o",
+                str(tmp_path / "x.o"),
+            ],
+            capture_output=True,
+            text=True,
+            env=dict(os.environ),
+        )
         assert done.returncode == 0, done.stderr

@@ -46,13 +46,16 @@ def test_every_feature_format(tmp_path, shape, dtype):
     assert np.array_equal(captions.images(np.array([3, 0]))[0], image)
 
 
-@pytest.mark.parametrize("array, what", [
-    (np.zeros((5, 767), np.float32), r"shape \[5, 767\]"),
-    (np.zeros((5, 2, 2, 768), np.float32), "shape"),
-    (np.zeros((0, 768), np.float32), "shape"),
-    (np.zeros((5, 768), np.float64), "type float64"),
-    (np.array([{}]), "not a complete .npy"),
-])
+@pytest.mark.parametrize(
+    "array, what",
+    [
+        (np.zeros((5, 767), np.float32), r"shape \[5, 767\]"),
+        (np.zeros((5, 2, 2, 768), np.float32), "shape"),
+        (np.zeros((0, 768), np.float32), "shape"),
+        (np.zeros((5, 768), np.float64), "type float64"),
+        (np.array([{}]), "not a complete .npy"),
+    ],
+)
 def test_wrong_features(tmp_path, array, what):
     with pytest.raises(DataError, match=what):
         open_features(save(tmp_path / "f.npy", array))
@@ -75,10 +78,16 @@ def test_not_finite_truncated_or_foreign(tmp_path):
         open_features(tmp_path / "z.npz")
 
 
-@pytest.mark.parametrize("content, what", [
-    ('{"a": 1}', "list of strings"), ('["a", 1]', "list of strings"), ('["a", " "]', "caption 1 is empty"),
-    ('["a"', "not JSON"), ("\xff", "expected|not JSON"),
-])
+@pytest.mark.parametrize(
+    "content, what",
+    [
+        ('{"a": 1}', "list of strings"),
+        ('["a", 1]', "list of strings"),
+        ('["a", " "]', "caption 1 is empty"),
+        ('["a"', "not JSON"),
+        ("\xff", "expected|not JSON"),
+    ],
+)
 def test_wrong_captions(tmp_path, content, what):
     (tmp_path / "c.json").write_text(content, encoding="latin-1")
     with pytest.raises(DataError, match=what):

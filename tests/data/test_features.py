@@ -23,19 +23,36 @@ def model(tmp_path_factory):
     onnx = pytest.importorskip("onnx", reason="pip install onnx onnxruntime")
     pytest.importorskip("onnxruntime", reason="pip install onnx onnxruntime")
     h, n = onnx.helper, onnx.numpy_helper
-    weights = {"patch": RNG.normal(0, 0.05, (WIDTH, 3, PATCH, PATCH)), "w0": RNG.normal(0, 0.05, (WIDTH, WIDTH)),
-               "w1": RNG.normal(0, 0.05, (WIDTH, WIDTH)), "cls": RNG.normal(0, 1, (1, 1, WIDTH))}
-    nodes = [h.make_node("Conv", ["x", "patch"], ["grid"], strides=[PATCH, PATCH]),
-             h.make_node("Reshape", ["grid", "flat"], ["columns"]),
-             h.make_node("Transpose", ["columns"], ["patches"], perm=[0, 2, 1]),
-             h.make_node("Shape", ["patches"], ["batch"], end=1), h.make_node("Concat", ["batch", "ones"], ["tile"], axis=0),
-             h.make_node("Expand", ["cls", "tile"], ["clss"]), h.make_node("Concat", ["clss", "patches"], ["tokens"], axis=1),
-             h.make_node("MatMul", ["tokens", "w0"], [OUTPUTS[0]]), h.make_node("MatMul", [OUTPUTS[0], "w1"], [OUTPUTS[1]]),
-             h.make_node("ReduceMean", [OUTPUTS[1]], ["y"])]
+    weights = {
+        "patch": RNG.normal(0, 0.05, (WIDTH, 3, PATCH, PATCH)),
+        "w0": RNG.normal(0, 0.05, (WIDTH, WIDTH)),
+        "w1": RNG.normal(0, 0.05, (WIDTH, WIDTH)),
+        "cls": RNG.normal(0, 1, (1, 1, WIDTH)),
+    }
+    nodes = [
+        h.make_node("Conv", ["x", "patch"], ["grid"], strides=[PATCH, PATCH]),
+        h.make_node("Reshape", ["grid", "flat"], ["columns"]),
+        h.make_node("Transpose", ["columns"], ["patches"], perm=[0, 2, 1]),
+        h.make_node("Shape", ["patches"], ["batch"], end=1),
+        h.make_node("Concat", ["batch", "ones"], ["tile"], axis=0),
+        h.make_node("Expand", ["cls", "tile"], ["clss"]),
+        h.make_node("Concat", ["clss", "patches"], ["tokens"], axis=1),
+        h.make_node("MatMul", ["tokens", "w0"], [OUTPUTS[0]]),
+        h.make_node("MatMul", [OUTPUTS[0], "w1"], [OUTPUTS[1]]),
+        h.make_node("ReduceMean", [OUTPUTS[1]], ["y"]),
+    ]
     values = [n.from_array(v.astype(np.float32), k) for k, v in weights.items()]
-    values += [n.from_array(np.array(v, np.int64), k) for k, v in {"flat": [0, WIDTH, -1], "ones": [1, WIDTH]}.items()]
-    graph = h.make_graph(nodes, "tiny", [h.make_tensor_value_info("x", 1, ["n", 3, SIZE, SIZE])],
-                         [h.make_tensor_value_info("y", 1, [1, 1, 1])], values)
+    values += [
+        n.from_array(np.array(v, np.int64), k)
+        for k, v in {"flat": [0, WIDTH, -1], "ones": [1, WIDTH]}.items()
+    ]
+    graph = h.make_graph(
+        nodes,
+        "tiny",
+        [h.make_tensor_value_info("x", 1, ["n", 3, SIZE, SIZE])],
+        [h.make_tensor_value_info("y", 1, [1, 1, 1])],
+        values,
+    )
     path = tmp_path_factory.mktemp("onnx") / "tiny.onnx"
     onnx.save(h.make_model(graph, opset_imports=[h.make_opsetid("", 15)], ir_version=8), str(path))
     return path, {k: v.astype(np.float32) for k, v in weights.items()}
@@ -51,7 +68,7 @@ def test_features_are_the_patches_of_both_blocks(model):
     features = extracted(path, PICTURES, OUTPUTS)
     assert features.shape == (11, 16, 768) and features.dtype == np.float16
     mean, deviation = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
-    picture = ((PICTURES[9] / 255 - mean) / deviation)
+    picture = (PICTURES[9] / 255 - mean) / deviation
     patch = picture[14:28, 28:42].transpose(2, 0, 1)  # row 1, column 2: vector 6
     block0 = np.tensordot(w["patch"], patch, 3) @ w["w0"]
     expected = np.concatenate([layer_norm(block0), layer_norm(block0 @ w["w1"])])
@@ -61,8 +78,14 @@ def test_features_are_the_patches_of_both_blocks(model):
 def test_written_features_load_as_a_caption_set(model, tmp_path):
     seen = []
     backbone = file_backbone(model[0], OUTPUTS, name="DINOv2-S", size=SIZE)
-    write_features(tmp_path, backbone, PICTURES, [f"picture {i}" for i in range(11)], Preparation(pool=True),
-                   progress=lambda done, total: seen.append((done, total)))
+    write_features(
+        tmp_path,
+        backbone,
+        PICTURES,
+        [f"picture {i}" for i in range(11)],
+        Preparation(pool=True),
+        progress=lambda done, total: seen.append((done, total)),
+    )
     captions = CaptionSet.load(tmp_path / "captions.json", tmp_path / "features.npy")
     assert captions.features.shape == (11, 4, 768) and seen == [(i, 11) for i in range(1, 12)]
     full = extracted(model[0], PICTURES[:1], OUTPUTS).astype(np.float32)
@@ -105,8 +128,13 @@ def test_refusals(model, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("library, load", [("transformers", lambda p: transformers_backbone(p, [0])),
-                                           ("timm", lambda p: timm_backbone("vit", p, [0]))])
+@pytest.mark.parametrize(
+    "library, load",
+    [
+        ("transformers", lambda p: transformers_backbone(p, [0])),
+        ("timm", lambda p: timm_backbone("vit", p, [0])),
+    ],
+)
 def test_an_absent_library_is_named(library, load, monkeypatch, tmp_path):
     monkeypatch.setitem(__import__("sys").modules, library, None)
     with pytest.raises(DataError, match=f"pip install {library}"):
@@ -115,11 +143,15 @@ def test_an_absent_library_is_named(library, load, monkeypatch, tmp_path):
 
 def test_transformers_model_from_a_folder(tmp_path):
     transformers = pytest.importorskip("transformers", reason="pip install transformers")
-    config = transformers.Dinov2Config(hidden_size=384, num_hidden_layers=3, num_attention_heads=6, image_size=56, patch_size=14)
+    config = transformers.Dinov2Config(
+        hidden_size=384, num_hidden_layers=3, num_attention_heads=6, image_size=56, patch_size=14
+    )
     transformers.Dinov2Model(config).save_pretrained(tmp_path / "m")
     backbone = transformers_backbone(tmp_path / "m", [0, 2], size=SIZE)
     write_features(tmp_path / "out", backbone, PICTURES[:3], ["a", "b", "c"])
-    assert CaptionSet.load(tmp_path / "out" / "captions.json", tmp_path / "out" / "features.npy").features.shape == (3, 16, 768)
+    assert CaptionSet.load(
+        tmp_path / "out" / "captions.json", tmp_path / "out" / "features.npy"
+    ).features.shape == (3, 16, 768)
     with pytest.raises(DataError, match="blocks"):
         transformers_backbone(tmp_path / "m", [3])
 
@@ -132,4 +164,8 @@ def test_timm_model_from_a_file(tmp_path):
     backbone = timm_backbone("vit_small_patch14_dinov2", tmp_path / "w.pth", [7, 10], size=SIZE)
     write_features(tmp_path / "out", backbone, PICTURES[:2], ["a", "b"])
     about = json.loads((tmp_path / "out" / "features.json").read_text())
-    assert about["label"] == "vit_small_patch14_dinov2 block 7 + block 10 (2 x 384)" and about["shape"] == [2, 16, 768]
+    assert about["label"] == "vit_small_patch14_dinov2 block 7 + block 10 (2 x 384)" and about["shape"] == [
+        2,
+        16,
+        768,
+    ]

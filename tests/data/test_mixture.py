@@ -12,8 +12,10 @@ from bitmar_tiny.errors import ConfigError, DataError
 
 #: No data package is needed here: bytes and EOS are a vocabulary.
 BYTES = Tokenizer([*(bytes([b]) for b in range(256)), EOS_TEXT], [])
-CAPTIONS = CaptionSet([f"picture {'x' * (i % 5)} {i}" for i in range(23)],
-                      np.random.default_rng(0).integers(0, 256, (23, 4, 768), np.uint8))
+CAPTIONS = CaptionSet(
+    [f"picture {'x' * (i % 5)} {i}" for i in range(23)],
+    np.random.default_rng(0).integers(0, 256, (23, 4, 768), np.uint8),
+)
 TEXTS = [f"{i} " + "lorem ipsum dolor " * (i % 4) for i in range(31)]
 
 
@@ -23,8 +25,10 @@ def mixture(**options):
 
 
 def same(a, b):
-    return all(np.array_equal(x, y) if x is not None else y is None
-               for x, y in zip(vars(a).values(), vars(b).values(), strict=True))
+    return all(
+        np.array_equal(x, y) if x is not None else y is None
+        for x, y in zip(vars(a).values(), vars(b).values(), strict=True)
+    )
 
 
 def test_a_batch_depends_on_seed_and_step_only():
@@ -60,7 +64,7 @@ def test_captions_and_text_alternate():
             assert b.images.dtype == np.float32
             for row, i in enumerate(b.source):
                 assert np.array_equal(b.images[row], CAPTIONS.image(i))
-                stream = b.labels[row, :b.lengths[row]]
+                stream = b.labels[row, : b.lengths[row]]
                 text = CAPTIONS.captions[i].encode()
                 assert BYTES.decode_bytes(stream) == (text + EOS_TEXT if len(text) < 16 else text[:16])
 
@@ -75,15 +79,15 @@ def test_every_stream_comes_once_per_epoch():
     m = mixture(text_every=3, indices=range(0, 23, 2))
     captions = np.concatenate([m.batch(s).source for s in range(90) if not m.is_text(s)])
     for epoch in range(len(captions) // 12):
-        assert sorted(captions[12 * epoch:12 * (epoch + 1)]) == list(range(0, 23, 2))
+        assert sorted(captions[12 * epoch : 12 * (epoch + 1)]) == list(range(0, 23, 2))
     text = np.concatenate([m.batch(s).source for s in range(3 * m.n_text_streams) if m.is_text(s)])
-    assert sorted(text[:m.n_text_streams]) == list(range(m.n_text_streams))
+    assert sorted(text[: m.n_text_streams]) == list(range(m.n_text_streams))
 
 
 @pytest.mark.parametrize("pack", [False, True])
 def test_nothing_of_the_text_is_lost(pack):
     m = mixture(text_every=1, batch_size=1, pack=pack)
-    streams = {int(b.source[0]): b.labels[0, :b.lengths[0]] for b in map(m.batch, range(m.n_text_streams))}
+    streams = {int(b.source[0]): b.labels[0, : b.lengths[0]] for b in map(m.batch, range(m.n_text_streams))}
     joined = BYTES.decode_bytes(np.concatenate([streams[i] for i in range(m.n_text_streams)]))
     assert joined == b"".join(t.encode() + EOS_TEXT for t in TEXTS)
     assert m.n_text_tokens == sum(len(t.encode()) + 1 for t in TEXTS)

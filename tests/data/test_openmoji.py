@@ -10,7 +10,13 @@ from PIL import Image
 from bitmar_tiny.data import openmoji
 from bitmar_tiny.data.openmoji import concept_of, load_openmoji, make_split, prepare_openmoji
 from bitmar_tiny.data.pixels import (
-    load_image, load_pixels, patches_to_pixels, picture_side, picture_vectors, pixels_to_patches)
+    load_image,
+    load_pixels,
+    patches_to_pixels,
+    picture_side,
+    picture_vectors,
+    pixels_to_patches,
+)
 from bitmar_tiny.errors import DataError
 
 
@@ -50,8 +56,13 @@ def test_load_image(tmp_path):
 def test_pictures_that_cannot_be_read(tmp_path):
     png = io.BytesIO()
     Image.fromarray(np.random.default_rng(1).integers(0, 256, (64, 64, 3), np.uint8)).save(png, "PNG")
-    for name, content in (("x.png", b""), ("x.png", b"hello"), ("x.png", png.getvalue()[:2000]), ("x.svg", b"<svg"),
-                          ("x.svg", b"\xff")):
+    for name, content in (
+        ("x.png", b""),
+        ("x.png", b"hello"),
+        ("x.png", png.getvalue()[:2000]),
+        ("x.svg", b"<svg"),
+        ("x.svg", b"\xff"),
+    ):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(DataError, match=name):
             load_image(tmp_path / name, 16)
@@ -66,11 +77,20 @@ def test_pyramid():
     """Coarser levels follow the grid, each the average of 2x2 pixels; only 1 + 4 + 16 + ... is a pyramid."""
     rgb = np.random.default_rng(2).integers(0, 256, (64, 64, 3), np.uint8)
     vectors = picture_vectors(rgb, 21)
-    assert np.array_equal(vectors[:16], pixels_to_patches(rgb)) and np.array_equal(picture_vectors(rgb, 16), vectors[:16])
+    assert np.array_equal(vectors[:16], pixels_to_patches(rgb)) and np.array_equal(
+        picture_vectors(rgb, 16), vectors[:16]
+    )
     half = (rgb.astype(int).reshape(32, 2, 32, 2, 3).sum((1, 3)) + 2) // 4
     assert np.array_equal(vectors[16:20], pixels_to_patches(half.astype(np.uint8)))
     assert [picture_side(n) for n in (1, 4, 5, 16, 21, 49, 85)] == [
-        (16, False), (32, False), (32, True), (64, False), (64, True), (112, False), (128, True)]
+        (16, False),
+        (32, False),
+        (32, True),
+        (64, False),
+        (64, True),
+        (112, False),
+        (128, True),
+    ]
 
 
 def test_the_prepared_folder(folder):
@@ -112,17 +132,25 @@ def test_all_named_pictures_are_found():
     assert len(split["holdout"]) == 395 and 395 <= len(held) < 430
 
 
-@pytest.mark.parametrize("name, concept", [
-    ("waving hand medium-dark skin tone", "waving hand"),
-    ("kiss man woman dark skin tone light skin tone", "kiss man woman"),
-    ("medium-light skin tone", "skin tone"), ("dark chocolate", "dark chocolate"),
-])
+@pytest.mark.parametrize(
+    "name, concept",
+    [
+        ("waving hand medium-dark skin tone", "waving hand"),
+        ("kiss man woman dark skin tone light skin tone", "kiss man woman"),
+        ("medium-light skin tone", "skin tone"),
+        ("dark chocolate", "dark chocolate"),
+    ],
+)
 def test_concepts(name, concept):
     assert concept_of(name) == concept
 
 
 def test_missing_package_and_bad_options(tmp_path, monkeypatch):
-    for options, words in (({"vectors": 20}, "nor a pyramid"), ({"vectors": 0}, "nor a pyramid"), ({"limit": 0}, "at least 1")):
+    for options, words in (
+        ({"vectors": 20}, "nor a pyramid"),
+        ({"vectors": 0}, "nor a pyramid"),
+        ({"limit": 0}, "at least 1"),
+    ):
         with pytest.raises(DataError, match=words):
             prepare_openmoji(tmp_path, **options)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)

@@ -17,8 +17,12 @@ SESSIONS = [Session(tuple(f"told {i} {j}" for j in range(1 + i % 4)), f"ask {i}"
 
 
 def mixture(**options):
-    return Mixture(BYTES, texts=["some text"] * 9, sessions=Sessions.encode(BYTES, SESSIONS),
-                   **({"batch_size": 4, "max_len": 32, "text_every": 1, "session_every": 2, "seed": 3} | options))
+    return Mixture(
+        BYTES,
+        texts=["some text"] * 9,
+        sessions=Sessions.encode(BYTES, SESSIONS),
+        **({"batch_size": 4, "max_len": 32, "text_every": 1, "session_every": 2, "seed": 3} | options),
+    )
 
 
 def text_of(tokens: np.ndarray, length: int) -> str:
@@ -32,11 +36,15 @@ def test_every_stream_comes_with_its_own_earlier_episodes():
         for row, source in enumerate(b.source):
             session = SESSIONS[source]
             assert text_of(b.tokens[row], b.lengths[row]) == session.prompt + session.answer
-            there = [slice_ for slice_ in range(row * episodes, (row + 1) * episodes) if b.before.lengths[slice_]]
+            there = [
+                slice_ for slice_ in range(row * episodes, (row + 1) * episodes) if b.before.lengths[slice_]
+            ]
             assert [text_of(b.before.tokens[i], b.before.lengths[i]) for i in there] == list(session.told)
             assert there == list(range(row * episodes, row * episodes + len(session.told)))
         absent = b.before.lengths == 0
-        assert (b.before.labels[absent] == IGNORE).all() and episodes == max(len(SESSIONS[s].told) for s in b.source)
+        assert (b.before.labels[absent] == IGNORE).all() and episodes == max(
+            len(SESSIONS[s].told) for s in b.source
+        )
 
 
 def test_kinds_alternate_and_rows_are_rows_of_the_whole_batch():
@@ -54,7 +62,9 @@ def test_an_answer_begins_behind_the_tokens_of_its_prompt():
     """Whatever merges across the two: a board reads the prompt alone."""
     merging = Tokenizer([*(bytes([b]) for b in range(256)), b"ab", b"bc", EOS_TEXT], [(97, 98), (98, 99)])
     encoded = Sessions.encode(merging, [Session(("abc", "a"), "a", "b"), Session(("b",), "", "abc")])
-    texts = [encoded.texts.flat[a:a + n].tolist() for a, n in zip(encoded.texts.starts, encoded.texts.sizes)]
+    texts = [
+        encoded.texts.flat[a : a + n].tolist() for a, n in zip(encoded.texts.starts, encoded.texts.sizes)
+    ]
     end = merging.eos
     assert texts == [[256, 99, end], [97, end], [97, 98, end], [98, end], [256, 99, end]]
     assert encoded.first.tolist() == [0, 3] and encoded.count.tolist() == [3, 2]
@@ -78,9 +88,26 @@ def test_made_up_sessions_can_be_answered_by_what_was_told_last(tmp_path):
         assert [t for t in s.told if t.startswith(s.prompt + " ")][-1] == s.prompt + s.answer
 
 
-BAD = [b"", b"\n\n", b"[]", b'["told"]', b'["told", "asked"]', b'[["ask", "answer"]]', b'["told", ["ask", " "]]', b'["told", ["ask"]]',
-       b'[3, ["ask", "answer"]]', b'[" ", ["ask", "answer"]]', b'{"told": 1}', b"told", b'["told", [3, "answer"]]', b"\xff\xfe", b"[" * 5000,
-       json.dumps([*["told"] * (LONGEST + 1), ["ask", "answer"]]).encode(), b"null", b"3"]
+BAD = [
+    b"",
+    b"\n\n",
+    b"[]",
+    b'["told"]',
+    b'["told", "asked"]',
+    b'[["ask", "answer"]]',
+    b'["told", ["ask", " "]]',
+    b'["told", ["ask"]]',
+    b'[3, ["ask", "answer"]]',
+    b'[" ", ["ask", "answer"]]',
+    b'{"told": 1}',
+    b"told",
+    b'["told", [3, "answer"]]',
+    b"\xff\xfe",
+    b"[" * 5000,
+    json.dumps([*["told"] * (LONGEST + 1), ["ask", "answer"]]).encode(),
+    b"null",
+    b"3",
+]
 
 
 @pytest.mark.parametrize("content", BAD, ids=range(len(BAD)))

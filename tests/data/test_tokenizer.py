@@ -8,8 +8,14 @@ import pytest
 from bitmar_tiny.data.tokenizer import GPT2_PACKAGE, Tokenizer
 from bitmar_tiny.errors import DataError, FrozenError
 
-CORPUS = ["The cat sat on the mat, didn't it?", "Snow fell over 東京 in 1994.", "naïve café\r\n  two  spaces",
-          "waving hand medium-dark skin tone", "It's 12:30; we'll see.", "😀👩‍🚀"] * 2
+CORPUS = [
+    "The cat sat on the mat, didn't it?",
+    "Snow fell over 東京 in 1994.",
+    "naïve café\r\n  two  spaces",
+    "waving hand medium-dark skin tone",
+    "It's 12:30; we'll see.",
+    "😀👩‍🚀",
+] * 2
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +47,13 @@ def test_end_of_text_in_a_text_is_plain_text(gpt2, small):
 
 def test_round_trip(gpt2, small):
     rng = random.Random(1)
-    texts = CORPUS + ["".join(chr(rng.choice([rng.randrange(1, 0xD800), rng.randrange(0x20, 0x7F)]))
-                              for _ in range(rng.randrange(40))) for _ in range(200)]
+    texts = CORPUS + [
+        "".join(
+            chr(rng.choice([rng.randrange(1, 0xD800), rng.randrange(0x20, 0x7F)]))
+            for _ in range(rng.randrange(40))
+        )
+        for _ in range(200)
+    ]
     for tokenizer in (gpt2, small):
         for text in texts:
             assert tokenizer.decode(tokenizer.encode(text)) == text

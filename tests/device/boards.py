@@ -47,6 +47,10 @@ def of_version(version):
     deframer = Deframer()
 
     def answer(data):
-        return b"".join(Frame(OPENED, f.session, payload=struct.pack("<BHHI", version, 4096, 1024, 5)).encode()
-                        for f in deframer.feed(data) if isinstance(f, Frame))
+        return b"".join(
+            Frame(OPENED, f.session, payload=struct.pack("<BHHI", version, 4096, 1024, 5)).encode()
+            for f in deframer.feed(data)
+            if isinstance(f, Frame)
+        )
+
     return answer

@@ -21,7 +21,9 @@ PIECE = 31
 
 class Runner:
     def __init__(self, port: str, baud: int = 115200) -> None:
-        self.serial = serial.Serial(port, baud, timeout=0.1, exclusive=True)   # numbers of pseudo terminals are soon used again
+        self.serial = serial.Serial(
+            port, baud, timeout=0.1, exclusive=True
+        )  # numbers of pseudo terminals are soon used again
 
     def close(self) -> None:
         self.serial.close()
@@ -61,7 +63,7 @@ class Runner:
         """Answer to the last piece."""
         lines = self.command(f"db load {len(data)}")
         for at in range(0, len(data), PIECE):
-            lines = self.command("db " + data[at:at + PIECE].hex())
+            lines = self.command("db " + data[at : at + PIECE].hex())
         return lines
 
     def infer(self, n: int, warmups: int) -> dict:

@@ -12,7 +12,12 @@ class NoisyLine:
     """Drops, doubles, flips or inserts a share ``rate`` of the bytes in both directions."""
 
     def __init__(self, inner, rate: float, seed: int = 0) -> None:
-        self.inner, self.rate, self.name, self.random = inner, rate, f"noisy {inner.name}", random.Random(seed)
+        self.inner, self.rate, self.name, self.random = (
+            inner,
+            rate,
+            f"noisy {inner.name}",
+            random.Random(seed),
+        )
         self.harmed = 0
 
     def read(self, wait_s, writable=False):
@@ -21,7 +26,7 @@ class NoisyLine:
     def write(self, data):
         """What the inner line does not take at once must not be harmed twice, so it waits here."""
         self._rest = getattr(self, "_rest", b"") + self._harm(data)
-        self._rest = self._rest[self.inner.write(self._rest):]
+        self._rest = self._rest[self.inner.write(self._rest) :]
         return len(data)
 
     def unsent(self):
@@ -54,7 +59,7 @@ class SlowLine:
 
     def __init__(self, inner, baud: int, latency_s: float = 0.001) -> None:
         self.inner, self.name, self.rate, self.latency_s = inner, inner.name, baud / 10, latency_s
-        self.out, self.incoming = [], []          # (when, bytes)
+        self.out, self.incoming = [], []  # (when, bytes)
         self.out_free = self.in_free = 0.0
         self.sent = self.received = 0
 
@@ -68,7 +73,7 @@ class SlowLine:
         return free
 
     def write(self, data):
-        pieces = [data[i:i + 64] for i in range(0, len(data), 64)]
+        pieces = [data[i : i + 64] for i in range(0, len(data), 64)]
         for piece in pieces:
             self.out_free = self._schedule(self.out, self.out_free, piece)
         self.sent += len(data)
@@ -90,7 +95,7 @@ class SlowLine:
             self._move()
             data = self.inner.read(0.0)
             for i in range(0, len(data), 64):
-                self.in_free = self._schedule(self.incoming, self.in_free, data[i:i + 64])
+                self.in_free = self._schedule(self.incoming, self.in_free, data[i : i + 64])
             now, ready = time.monotonic(), b""
             while self.incoming and self.incoming[0][0] <= now:
                 ready += self.incoming.pop(0)[1]
@@ -137,7 +142,11 @@ class RestartingLine:
         if frame.kind == OPEN:
             if frame.session != self.session:
                 self.session, self.asked = frame.session, b""
-            return Frame(OPENED, self.session, payload=struct.pack("<BHHI", VERSION, 4096, 1024, int(1000 * (now - self.started)))).encode()
+            return Frame(
+                OPENED,
+                self.session,
+                payload=struct.pack("<BHHI", VERSION, 4096, 1024, int(1000 * (now - self.started))),
+            ).encode()
         if frame.session != self.session:
             return Frame(CLOSED, frame.session).encode()
         if frame.offset == len(self.asked):

@@ -28,11 +28,14 @@ def faulty(write):
         if fault == "rot":
             at = max(image._defl_offset, image._plain_offset) - 5
             image.data[at] ^= 0x10
+
     return wrapped
 
 
 for name in ("write_defl_block", "write_plain_block"):
     setattr(server.FlashImage, name, faulty(getattr(server.FlashImage, name)))
-server._FLASH_END_IDLE_SEC = 300          # else it forgets 3 s after a write that it runs the stub: too soon for esptool on a busy machine
+server._FLASH_END_IDLE_SEC = (
+    300  # else it forgets 3 s after a write that it runs the stub: too soon for esptool on a busy machine
+)
 sys.argv = ["mock", "run", "--pty", "--chip", chip, "--timeout", "300"]
 sys.exit(cli.main())

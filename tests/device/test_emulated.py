@@ -8,6 +8,7 @@ import sys
 import time
 
 import pytest
+from support import need
 
 from bitmar_tiny.config import preset
 from bitmar_tiny.device.connect import open_board
@@ -20,7 +21,6 @@ from bitmar_tiny.verify.script import standard
 from bitmar_tiny.verify.target import GoldenTarget
 from codegen.boards import load_board
 from codegen.emit import emit
-from support import need
 
 BOARDS = ("mps2-an500", "mps3-an547", "raspi3b")
 #: The demo model, 300 tokens: a minute and a half.
@@ -49,9 +49,13 @@ def test_bit_exact_over_the_serial_port(tiny, name):
 def test_a_killed_command_leaves_no_emulator(tiny, tmp_path):
     need("mps2-an500")
     tiny.save(tmp_path / "m.bitmar")
-    code = (f"from bitmar_tiny.frozen import FrozenModel\nfrom bitmar_tiny.device.connect import open_line\n"
-            f"line = open_line('qemu:mps2-an500', FrozenModel.load({str(tmp_path / 'm.bitmar')!r}))\nprint(line.process.pid, flush=True)\ninput()")
-    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as command:
+    code = (
+        f"from bitmar_tiny.frozen import FrozenModel\nfrom bitmar_tiny.device.connect import open_line\n"
+        f"line = open_line('qemu:mps2-an500', FrozenModel.load({str(tmp_path / 'm.bitmar')!r}))\nprint(line.process.pid, flush=True)\ninput()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as command:
         pid = int(command.stdout.readline())
         command.send_signal(signal.SIGKILL)
     until = time.monotonic() + GONE_S
@@ -66,10 +70,15 @@ def test_a_command_that_is_told_to_end_clears_away(tmp_path, number):
     need("host")
     made = tmp_path / "tmp"
     made.mkdir()
-    code = ("import signal; signal.signal(signal.SIGINT, signal.default_int_handler); signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
-            "from bitmar_tiny.cli.app import main; main()")                     # whoever started the tests may ignore them (nohup)
-    with subprocess.Popen([sys.executable, "-c", code, "verify", "--preset", "demo", "--port", "host:", "--tokens", "100000"], stderr=subprocess.DEVNULL,
-                          env=os.environ | {"TMPDIR": str(made)}) as command:
+    code = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
+        "from bitmar_tiny.cli.app import main; main()"
+    )  # whoever started the tests may ignore them (nohup)
+    with subprocess.Popen(
+        [sys.executable, "-c", code, "verify", "--preset", "demo", "--port", "host:", "--tokens", "100000"],
+        stderr=subprocess.DEVNULL,
+        env=os.environ | {"TMPDIR": str(made)},
+    ) as command:
         try:
             while not list(made.glob("bitmar-*")) and command.poll() is None:
                 time.sleep(0.02)
@@ -101,5 +110,16 @@ def test_a_bare_project_has_only_its_own_boards_files(tiny, tmp_path, name):
     project = emit(tiny, load_board(name), tmp_path / "p")
     bare = {p.name for p in project.sources.glob("bare*")}
     machine = load_board(name).machine
-    assert {f"bare_{name}.ld", f"bare_{machine}.c", f"bare_{machine}_start.S", "bare_main.c", "bare_blob.S", "bare_sections.ld", "bare.h"} <= bare
-    assert all(machine in p or name in p or p in ("bare.h", "bare_main.c", "bare_blob.S", "bare_sections.ld") for p in bare)
+    assert {
+        f"bare_{name}.ld",
+        f"bare_{machine}.c",
+        f"bare_{machine}_start.S",
+        "bare_main.c",
+        "bare_blob.S",
+        "bare_sections.ld",
+        "bare.h",
+    } <= bare
+    assert all(
+        machine in p or name in p or p in ("bare.h", "bare_main.c", "bare_blob.S", "bare_sections.ld")
+        for p in bare
+    )

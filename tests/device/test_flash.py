@@ -32,29 +32,50 @@ def project(tiny, tmp_path):
     """A generated project with what ESP-IDF's build leaves behind: as small as it can be, but of the real form."""
     made = emit(tiny, BOARD, tmp_path / "p")
     build = made.path / "build"
-    for name, content in (("bootloader/bootloader.bin", b"boot" * 1000), ("partition_table/partition-table.bin", b"part" * 768),
-                          ("bitmar.bin", b"app" + bytes.fromhex(tiny.digest) + os.urandom(9000))):
+    for name, content in (
+        ("bootloader/bootloader.bin", b"boot" * 1000),
+        ("partition_table/partition-table.bin", b"part" * 768),
+        ("bitmar.bin", b"app" + bytes.fromhex(tiny.digest) + os.urandom(9000)),
+    ):
         (build / name).parent.mkdir(parents=True, exist_ok=True)
         (build / name).write_bytes(content)
-    (build / "flasher_args.json").write_text(json.dumps({
-        "write_flash_args": ["--flash_mode", "dio", "--flash_size", "16MB", "--flash_freq", "80m"],
-        "flash_settings": {"flash_mode": "dio", "flash_size": "16MB", "flash_freq": "80m"},
-        "flash_files": {"0x0": "bootloader/bootloader.bin", "0x10000": "bitmar.bin", "0x8000": "partition_table/partition-table.bin",
-                        "0x210000": "../model.blob"},
-        "app": {"offset": "0x10000", "file": "bitmar.bin", "encrypted": "false"},
-        "extra_esptool_args": {"after": "hard_reset", "before": "default_reset", "stub": True, "chip": "esp32s3"},
-    }))
+    (build / "flasher_args.json").write_text(
+        json.dumps(
+            {
+                "write_flash_args": ["--flash_mode", "dio", "--flash_size", "16MB", "--flash_freq", "80m"],
+                "flash_settings": {"flash_mode": "dio", "flash_size": "16MB", "flash_freq": "80m"},
+                "flash_files": {
+                    "0x0": "bootloader/bootloader.bin",
+                    "0x10000": "bitmar.bin",
+                    "0x8000": "partition_table/partition-table.bin",
+                    "0x210000": "../model.blob",
+                },
+                "app": {"offset": "0x10000", "file": "bitmar.bin", "encrypted": "false"},
+                "extra_esptool_args": {
+                    "after": "hard_reset",
+                    "before": "default_reset",
+                    "stub": True,
+                    "chip": "esp32s3",
+                },
+            }
+        )
+    )
     return made.path
 
 
 @pytest.fixture
 def board():
     """Start a mock board; yields a function fault, chip -> port name."""
-    pytest.importorskip("esp32_mock_bootloader", reason="esp32-mock-bootloader is not installed (pip install esp32-mock-bootloader)")
+    pytest.importorskip(
+        "esp32_mock_bootloader",
+        reason="esp32-mock-bootloader is not installed (pip install esp32-mock-bootloader)",
+    )
     running = []
 
     def start(fault: str = "none", chip: str = "esp32s3") -> str:
-        process = subprocess.Popen([sys.executable, str(HERE / "mock_board.py"), fault, chip], stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            [sys.executable, str(HERE / "mock_board.py"), fault, chip], stdout=subprocess.PIPE, text=True
+        )
         running.append(process)
         until = time.monotonic() + START_S
         while time.monotonic() < until:
@@ -84,7 +105,12 @@ def test_everything_is_written_read_back_and_then_skipped(project, board):
     program = next(p for p in pieces if p.name == "program")
     program.path.write_bytes(program.data[:-1] + bytes([program.data[-1] ^ 1]))
     states = {d["name"]: d["state"] for d in write(collect(project, BOARD, (MODEL, APP)), BOARD, port)}
-    assert states == {"model": "already there", "bootloader": "already there", "partition table": "already there", "program": "written"}
+    assert states == {
+        "model": "already there",
+        "bootloader": "already there",
+        "partition table": "already there",
+        "program": "written",
+    }
     log = (project / "flash.log").read_text()
     assert log.count("$ esptool") > 10 and "write-flash 0x210000" in log
 
@@ -94,11 +120,26 @@ def test_a_record_replays_the_same_result(project, board, tmp_path, fault):
     record, name = tmp_path / "r", board(fault)
 
     def flashed(port, **options):
-        done = CliRunner().invoke(command, ["--board", BOARD.name, str(project), "--port", port, "--no-reset", "--model", "--json", *options.get("more", ())])
+        done = CliRunner().invoke(
+            command,
+            [
+                "--board",
+                BOARD.name,
+                str(project),
+                "--port",
+                port,
+                "--no-reset",
+                "--model",
+                "--json",
+                *options.get("more", ()),
+            ],
+        )
         return done.stdout, str(done.exception)
 
     live = flashed(name, more=("--record", str(record)))
-    assert flashed(f"replay:{record}") == live and ("does not hold" in live[1] if fault == "rot" else '"state": "written"' in live[0])
+    assert flashed(f"replay:{record}") == live and (
+        "does not hold" in live[1] if fault == "rot" else '"state": "written"' in live[0]
+    )
     record.write_text("\n".join(record.read_text().splitlines()[:3]))
     assert "ends early" in flashed(f"replay:{record}")[1]
 
@@ -109,7 +150,10 @@ def test_the_parts_alone(project, board):
 
 
 def test_a_worn_flash_is_noticed(project, board):
-    with pytest.raises(DeviceError, match="does not hold what was written.*On the board now: nothing.*not yet: model, bootloader"):
+    with pytest.raises(
+        DeviceError,
+        match="does not hold what was written.*On the board now: nothing.*not yet: model, bootloader",
+    ):
         write(collect(project, BOARD, (MODEL, APP)), BOARD, line(board("rot"), project))
 
 
@@ -139,7 +183,9 @@ def test_a_port_without_a_boot_loader(project, noise):
         speaker.start()
     started = time.monotonic()
     try:
-        with pytest.raises(DeviceError, match="does not answer as a boot loader.*BOOT|no answer for too long"):
+        with pytest.raises(
+            DeviceError, match="does not answer as a boot loader.*BOOT|no answer for too long"
+        ):
             write(collect(project, BOARD, (MODEL,)), BOARD, line(os.ttyname(slave), project))
     finally:
         stop.set()
@@ -155,26 +201,49 @@ def _chatter(master, noise, stop):
                 pass
 
 
-@pytest.mark.parametrize("text, words", [
-    ("A fatal error occurred: Could not open /dev/ttyUSB0 ([Errno 13] Permission denied)", "may not use"),
-    ("A fatal error occurred: Could not open /dev/ttyUSB0, the port is busy ([Errno 16] Device or resource busy)", "another program"),
-    ("A fatal error occurred: Failed to connect to ESP32-S3: Wrong boot mode detected (0x8)", "boot loader"),
-    ("A fatal error occurred: The chip stopped responding.", "lost in the middle"),
-    ("A fatal error occurred: This chip is ESP32, not ESP32-S3. Wrong chip argument?", "is a ESP32, the board"),
-    ("A fatal error occurred: MD5 of file does not match data in flash!", "does not hold what was written"),
-    ("something new", "esptool failed"),
-])
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("A fatal error occurred: Could not open /dev/ttyUSB0 ([Errno 13] Permission denied)", "may not use"),
+        (
+            "A fatal error occurred: Could not open /dev/ttyUSB0, the port is busy ([Errno 16] Device or resource busy)",
+            "another program",
+        ),
+        (
+            "A fatal error occurred: Failed to connect to ESP32-S3: Wrong boot mode detected (0x8)",
+            "boot loader",
+        ),
+        ("A fatal error occurred: The chip stopped responding.", "lost in the middle"),
+        (
+            "A fatal error occurred: This chip is ESP32, not ESP32-S3. Wrong chip argument?",
+            "is a ESP32, the board",
+        ),
+        (
+            "A fatal error occurred: MD5 of file does not match data in flash!",
+            "does not hold what was written",
+        ),
+        ("something new", "esptool failed"),
+    ],
+)
 def test_words(text, words, tmp_path):
     (tmp_path / "port").touch()
     assert words in words_for(text, Port(str(tmp_path / "port"), "esp32s3", 115200, tmp_path / "log")).message
 
 
 def test_a_port_that_is_gone_was_lost_whatever_esptool_says(tmp_path):
-    for text in ("A fatal error occurred: Could not open port, [Errno 2] No such file or directory", "something new"):
-        assert "lost in the middle" in words_for(text, Port(str(tmp_path / "port"), "esp32s3", 115200, tmp_path / "log")).message
+    for text in (
+        "A fatal error occurred: Could not open port, [Errno 2] No such file or directory",
+        "something new",
+    ):
+        assert (
+            "lost in the middle"
+            in words_for(text, Port(str(tmp_path / "port"), "esp32s3", 115200, tmp_path / "log")).message
+        )
 
 
-@pytest.mark.parametrize("there", [(), ("model",), ("program",), ("model", "bootloader", "partition table", "program")], ids=str)
+@pytest.mark.parametrize(
+    "there", [(), ("model",), ("program",), ("model", "bootloader", "partition table", "program")], ids=str
+)
 @pytest.mark.parametrize("verify", [True, False])
 def test_the_program_is_started_at_the_end_and_only_then(project, monkeypatch, there, verify):
     pieces, calls = collect(project, BOARD, (MODEL, APP)), []
@@ -209,9 +278,17 @@ def test_pieces_that_do_not_belong_together_are_refused_before_writing(project, 
         (lambda: (project / "model.blob").write_bytes(b""), "is empty"),
         (lambda: (project / "build/bitmar.bin").write_bytes(b"old app"), "built for another model"),
         (lambda: (project / "build/bitmar.bin").unlink(), "no such file"),
-        (lambda: (project / "build/bootloader/bootloader.bin").write_bytes(bytes(40_000)), "would overwrite the partition table"),
+        (
+            lambda: (project / "build/bootloader/bootloader.bin").write_bytes(bytes(40_000)),
+            "would overwrite the partition table",
+        ),
         (lambda: (project / "build/flasher_args.json").write_text("{"), "not what ESP-IDF's build writes"),
-        (lambda: (project / "build/flasher_args.json").write_text(json.dumps(args | {"app": {"offset": "0x20000"}})), "with the program at 0x20000"),
+        (
+            lambda: (project / "build/flasher_args.json").write_text(
+                json.dumps(args | {"app": {"offset": "0x20000"}})
+            ),
+            "with the program at 0x20000",
+        ),
         (lambda: (project / "build/flasher_args.json").unlink(), "not built yet"),
     ]
     saved = {p: p.read_bytes() for p in project.rglob("*") if p.is_file()}

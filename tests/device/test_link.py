@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from device.boards import FakeBoard, of_version
 from device.lines import NoisyLine, RestartingLine, SlowLine, ThinkingLine
+from support import TINY, need
 
 from bitmar_tiny.device import connect as connecting
 from bitmar_tiny.device import link as linking
@@ -36,7 +37,6 @@ from bitmar_tiny.verify.board_target import BoardTarget
 from bitmar_tiny.verify.compare import verify
 from bitmar_tiny.verify.script import standard
 from bitmar_tiny.verify.target import GoldenTarget
-from support import TINY, need
 
 #: A thousand takes a quarter of a minute.
 EXCHANGES = int(os.environ.get("BITMAR_EXCHANGES", 150))
@@ -50,7 +50,7 @@ def program(tiny):
     """Firmware of the tiny model on a terminal, with taps and marks."""
     need("host")
     line = firmware_line("host:", tiny, ("-DBM_TAPS", "-DBM_PROFILE"))
-    connect(line)                            # until it has started
+    connect(line)  # until it has started
     yield line
     line.close()
 
@@ -67,9 +67,19 @@ def board_on(line) -> Board:
 
 def test_frames_come_through_in_any_pieces_between_garbage():
     rng = random.Random(0)
-    frames = [Frame(DATA, rng.randrange(1 << 16), rng.randrange(1 << 16), rng.randrange(1 << 16), rng.randbytes(rng.choice((0, 1, 253, 254, 255, 1024))))
-              for _ in range(200)]
-    stream = b"".join(f.encode() + (b"I (312) a log line\r\n" if i % 3 == 0 else b"") for i, f in enumerate(frames))
+    frames = [
+        Frame(
+            DATA,
+            rng.randrange(1 << 16),
+            rng.randrange(1 << 16),
+            rng.randrange(1 << 16),
+            rng.randbytes(rng.choice((0, 1, 253, 254, 255, 1024))),
+        )
+        for _ in range(200)
+    ]
+    stream = b"".join(
+        f.encode() + (b"I (312) a log line\r\n" if i % 3 == 0 else b"") for i, f in enumerate(frames)
+    )
     deframer, got = Deframer(), []
     while stream:
         n = rng.randrange(1, 300)
@@ -85,7 +95,9 @@ def test_the_host_parser_survives_anything():
     frames = [Frame(DATA, i, i, i, rng.randbytes(i)) for i in range(60)]
     good = {f.encode() for f in frames}
     for _ in range(FUZZ):
-        raw = bytearray(rng.choice(frames).encode() if rng.random() < 0.7 else rng.randbytes(rng.randrange(80)))
+        raw = bytearray(
+            rng.choice(frames).encode() if rng.random() < 0.7 else rng.randbytes(rng.randrange(80))
+        )
         for _ in range(rng.randrange(3)):
             if raw:
                 raw[rng.randrange(len(raw))] = rng.randrange(256)
@@ -96,14 +108,27 @@ def test_the_host_parser_survives_anything():
 
 def test_damaged_answers_end_in_a_sentence(program, tmp_path):
     """A record whose answers were flipped, cut, lengthened, swapped or left out: a result or one of our errors, nothing else."""
+
     def use(board):
-        board.taps({}, 1), board.begin(), board.tokens([1, 2]), board.counters(), board.read_memory(), board.source(50), board.profile(1)
+        (
+            board.taps({}, 1),
+            board.begin(),
+            board.tokens([1, 2]),
+            board.counters(),
+            board.read_memory(),
+            board.source(50),
+            board.profile(1),
+        )
         return list(board.generate([3], 4)), len(board.steps)
 
     record = Record(tmp_path / "r")
     assert use(Board(RecordingChannel(LinkChannel(connect(program)), record)))[1] > 1
     record.close()
-    whole, rng, refused = [json.loads(line) for line in (tmp_path / "r").read_text().splitlines()], random.Random(6), 0
+    whole, rng, refused = (
+        [json.loads(line) for line in (tmp_path / "r").read_text().splitlines()],
+        random.Random(6),
+        0,
+    )
     answers = [i for i, line in enumerate(whole) if "answer" in line]
     for _ in range(300):
         lines = [dict(line) for line in whole]
@@ -112,9 +137,11 @@ def test_damaged_answers_end_in_a_sentence(program, tmp_path):
         for _ in range(rng.randrange(3)):
             if payload:
                 payload[rng.randrange(len(payload))] ^= 1 << rng.randrange(8)
-        del payload[rng.choice((len(payload), rng.randrange(len(payload) + 1))):]
+        del payload[rng.choice((len(payload), rng.randrange(len(payload) + 1))) :]
         line["payload"] = base64.b64encode(payload + rng.randbytes(rng.choice((0, 0, 3)))).decode()
-        line["answer"] = rng.choice((line["answer"], line["answer"], rng.choice([m.number for m in protocol.MESSAGES])))
+        line["answer"] = rng.choice(
+            (line["answer"], line["answer"], rng.choice([m.number for m in protocol.MESSAGES]))
+        )
         (tmp_path / "d").write_text("\n".join(json.dumps(line) for line in lines))
         try:
             use(Board(ReplayChannel(tmp_path / "d")))
@@ -137,19 +164,24 @@ def test_noise_costs_time_and_nothing_else(program, tiny):
     """1% of bytes dropped, doubled, flipped or inserted: every answer is right."""
     line = NoisyLine(program, 0.01, seed=3)
     board = board_on(line)
-    board.taps({board.identity.taps - 8: 1})                       # logits
+    board.taps({board.identity.taps - 8: 1})  # logits
     golden, rng = GoldenModel(tiny.config, tiny.arrays), random.Random(4)
     for i in range(EXCHANGES):
         token = rng.randrange(tiny.config.vocab_size)
         if i % 40 == 0:
             board.begin(), golden.begin_episode()
-        assert [t.crc for t in board.tokens([token])] == [zlib.crc32(golden.step(token).astype("<i4").tobytes())]
+        assert [t.crc for t in board.tokens([token])] == [
+            zlib.crc32(golden.step(token).astype("<i4").tobytes())
+        ]
     assert line.harmed > EXCHANGES // 2 and board.channel.link.counts.damaged > EXCHANGES // 10
 
 
 def test_much_noise_ends_in_a_sentence(program):
     """Whatever got through: within the time for a session and that for progress."""
-    with quick(connecting.OPEN_S + PATIENCE_S + 1), pytest.raises(DeviceError, match="no whole frame|too bad to work over"):
+    with (
+        quick(connecting.OPEN_S + PATIENCE_S + 1),
+        pytest.raises(DeviceError, match="no whole frame|too bad to work over"),
+    ):
         board_on(NoisyLine(program, 0.2))
 
 
@@ -157,8 +189,13 @@ def test_bulk_data_uses_the_line(program):
     """At 921600 baud, framing and acknowledgements of both directions counted against the payload."""
     line, n = SlowLine(program, BAUD), 50_000
     board = board_on(line)
-    for send in (lambda: board.source(n) == protocol.pattern(n), lambda: board.sink(protocol.pattern(n)) == 0):
-        tries = [_share(board, line, send, n) for _ in range(8)]      # an acknowledgement that a busy machine is late with costs a repetition
+    for send in (
+        lambda: board.source(n) == protocol.pattern(n),
+        lambda: board.sink(protocol.pattern(n)) == 0,
+    ):
+        tries = [
+            _share(board, line, send, n) for _ in range(8)
+        ]  # an acknowledgement that a busy machine is late with costs a repetition
         assert max(share for share, resent in tries if not resent) >= 0.9
 
 
@@ -167,7 +204,9 @@ def _share(board, line, send, n):
     before = board.counters()["resent"] + board.channel.link.counts.resent
     line.sent = line.received = 0
     assert send()
-    return n / (line.sent + line.received), board.counters()["resent"] + board.channel.link.counts.resent - before
+    return n / (line.sent + line.received), board.counters()[
+        "resent"
+    ] + board.channel.link.counts.resent - before
 
 
 def test_a_new_session_interrupts_the_old_one(program, tiny):
@@ -184,6 +223,7 @@ def test_a_host_without_a_session_is_told(program):
 
 def test_text_commands_share_the_line(program):
     """A benchmark runner's commands before, between and after frames."""
+
     def ask(command):
         program.write(command)
         said, until = b"", time.monotonic() + 30
@@ -199,7 +239,11 @@ def test_text_commands_share_the_line(program):
     assert ask(b"\r\n%").endswith(b"m-ready\r\n")
 
 
-@pytest.mark.parametrize("board", [{}, {"busy_s": 0.3}, {"boot_s": 1.2}, {"mute": True}, {"busy_s": 0.3, "boot_s": 0.7, "mute": True}], ids=str)
+@pytest.mark.parametrize(
+    "board",
+    [{}, {"busy_s": 0.3}, {"boot_s": 1.2}, {"mute": True}, {"busy_s": 0.3, "boot_s": 0.7, "mute": True}],
+    ids=str,
+)
 def test_a_board_restarts_once_however_slow_it_is(board):
     """The request is not forgotten for the next session, a clock that began long ago is no sign of an old one, and without an
     acknowledgement the lost session tells."""
@@ -231,7 +275,10 @@ def test_verified_recorded_and_replayed(odd, tmp_path, memory):
 
 
 def test_generation_is_goldens(program, tiny):
-    board, image = board_on(program), np.random.default_rng(0).normal(size=(TINY.image_inputs, 768)).astype(np.float32)
+    board, image = (
+        board_on(program),
+        np.random.default_rng(0).normal(size=(TINY.image_inputs, 768)).astype(np.float32),
+    )
     board.image(image)
     golden, sampler, prompt = GoldenModel(tiny.config, tiny.arrays), Sampler(0.9, 5, 7), [3, 1, 4]
     golden.set_image(image)
@@ -239,7 +286,11 @@ def test_generation_is_goldens(program, tiny):
     want = []
     for i in range(len(prompt) + 20):
         acc = golden.step(token)
-        token = prompt[i] if i < len(prompt) else sampler.pick(acc, golden.head_scale * np.float32(tiny.arrays["head.w.scale"]))
+        token = (
+            prompt[i]
+            if i < len(prompt)
+            else sampler.pick(acc, golden.head_scale * np.float32(tiny.arrays["head.w.scale"]))
+        )
         if i >= len(prompt) and token == eos:
             break
         want += [token] * (i >= len(prompt))
@@ -249,10 +300,15 @@ def test_generation_is_goldens(program, tiny):
 def test_memory_goes_both_ways_and_on_where_it_was_cut(program, odd):
     board = board_on(program)
     before, rng = board.read_memory(), np.random.default_rng(5)
-    other = Memory(rng.integers(-32000, 32000, before.codes.shape).astype(np.int16), rng.random(before.slots).astype(np.float32),
-                   rng.integers(0, 1 << 24, before.slots).astype(np.uint32))
+    other = Memory(
+        rng.integers(-32000, 32000, before.codes.shape).astype(np.int16),
+        rng.random(before.slots).astype(np.float32),
+        rng.integers(0, 1 << 24, before.slots).astype(np.uint32),
+    )
     first, rest = protocol.BY_NAME["memory_write"], protocol.BY_NAME["memory_write"].number
-    board.channel.link.send(protocol.header(rest, 9000) + first.layout.pack(0) + bytes(500))     # cut in the first block
+    board.channel.link.send(
+        protocol.header(rest, 9000) + first.layout.pack(0) + bytes(500)
+    )  # cut in the first block
     board = board_on(program)
     board.write_memory(other, resume=True)
     got = board.read_memory()
@@ -323,15 +379,29 @@ def test_a_port_in_use(tmp_path):
     fake.close()
 
 
-@pytest.mark.parametrize("answer, first, words", [
-    (of_version(9), b"", "speaks version 9 of the protocol, this program version 1"),
-    (lambda data: b"", b"rst:0x1 (POWERON),boot:0x0 (DOWNLOAD(USB/UART0))\r\nwaiting for download\r\n", "waits in its boot loader"),
-    (lambda data: b"\xc0\x01\x08\x04\x00\x07\x07\x12\x20\x00\x00\x00\x00\xc0" if b"\x07\x07\x12\x20UUUU" in data else b"", b"", "waits in its boot loader"),
-    (lambda data: b"login: ", b"Debian GNU/Linux\r\n", "prints text there, but no firmware"),
-    (lambda data: bytes(b ^ 0xA5 for b in data), b"", "no whole frame"),
-    (lambda data: b"", b"", "nothing answers"),
-    (lambda data: b"", b"Guru Meditation Error: Core 0 panic'ed\r\n", "crashed while it started"),
-], ids=["version", "loader's text", "loader's answer", "other program", "garbage", "silence", "crash"])
+@pytest.mark.parametrize(
+    "answer, first, words",
+    [
+        (of_version(9), b"", "speaks version 9 of the protocol, this program version 1"),
+        (
+            lambda data: b"",
+            b"rst:0x1 (POWERON),boot:0x0 (DOWNLOAD(USB/UART0))\r\nwaiting for download\r\n",
+            "waits in its boot loader",
+        ),
+        (
+            lambda data: b"\xc0\x01\x08\x04\x00\x07\x07\x12\x20\x00\x00\x00\x00\xc0"
+            if b"\x07\x07\x12\x20UUUU" in data
+            else b"",
+            b"",
+            "waits in its boot loader",
+        ),
+        (lambda data: b"login: ", b"Debian GNU/Linux\r\n", "prints text there, but no firmware"),
+        (lambda data: bytes(b ^ 0xA5 for b in data), b"", "no whole frame"),
+        (lambda data: b"", b"", "nothing answers"),
+        (lambda data: b"", b"Guru Meditation Error: Core 0 panic'ed\r\n", "crashed while it started"),
+    ],
+    ids=["version", "loader's text", "loader's answer", "other program", "garbage", "silence", "crash"],
+)
 def test_boards_that_are_not_as_they_should_be(answer, first, words):
     fake = FakeBoard(answer, first)
     refused(words, fake.path)
@@ -344,7 +414,9 @@ def test_another_speed(program, monkeypatch):
     from bitmar_tiny.device.lines import SerialLine
 
     def relay(data):
-        garble = (lambda d: d) if fake.baud == termios_speed(460800) else (lambda d: bytes(b ^ 0x81 for b in d))
+        garble = (
+            (lambda d: d) if fake.baud == termios_speed(460800) else (lambda d: bytes(b ^ 0x81 for b in d))
+        )
         program.write(garble(data))
         return garble(program.read(0.05))
 
@@ -358,6 +430,7 @@ def test_another_speed(program, monkeypatch):
 
 def termios_speed(baud):
     import termios
+
     return getattr(termios, f"B{baud}")
 
 
@@ -389,7 +462,9 @@ def test_a_board_that_computes_shows_that_it_lives(monkeypatch):
         link.open(2.0)
         answer = LinkChannel(link).exchange(protocol.BY_NAME["begin"].pack())
         if think_s:
-            assert list(answer) == [(protocol.BY_NAME["result"].number, protocol.BY_NAME["result"].layout.pack(0, 7))]
+            assert list(answer) == [
+                (protocol.BY_NAME["result"].number, protocol.BY_NAME["result"].layout.pack(0, 7))
+            ]
         else:
             with pytest.raises(DeviceError, match="stopped answering"):
                 list(answer)

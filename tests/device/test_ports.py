@@ -27,8 +27,11 @@ START_S = 20.0
 NOBODY = 65534
 OPEN = "import os, sys; fd = os.open(sys.argv[1], os.O_RDWR | os.O_NOCTTY)"
 HOLD = "\nprint('ready', flush=True); sys.stdin.read()"
-HOW = {"open": "", "exclusive": "\nimport fcntl, termios; fcntl.ioctl(fd, termios.TIOCEXCL)",
-       "locked": "\nimport fcntl; fcntl.flock(fd, fcntl.LOCK_EX)"}
+HOW = {
+    "open": "",
+    "exclusive": "\nimport fcntl, termios; fcntl.ioctl(fd, termios.TIOCEXCL)",
+    "locked": "\nimport fcntl; fcntl.flock(fd, fcntl.LOCK_EX)",
+}
 
 
 @pytest.fixture
@@ -46,7 +49,11 @@ def hold():
     running = []
 
     def start(path: str, how: str = "open") -> int:
-        process = subprocess.Popen([sys.executable, "-c", OPEN + HOW[how] + HOLD, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        process = subprocess.Popen(
+            [sys.executable, "-c", OPEN + HOW[how] + HOLD, path],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
         running.append(process)
         assert select.select([process.stdout], [], [], START_S)[0] and process.stdout.readline() == b"ready\n"
         return process.pid
@@ -71,7 +78,9 @@ def need_a_look_into_processes(port: str) -> None:
     fcntl.ioctl(fd, termios.TIOCNXCL)
     os.close(fd)
     if not seen:
-        pytest.skip("this system does not tell whether another process forbids to open a port (pidfd_getfd); run outside a container")
+        pytest.skip(
+            "this system does not tell whether another process forbids to open a port (pidfd_getfd); run outside a container"
+        )
 
 
 @pytest.mark.parametrize("how", HOW)
@@ -81,7 +90,7 @@ def test_who_holds_a_port_is_named(port, hold, how):
     pid = hold(port, how)
     with pytest.raises(DeviceError, match=rf"'.*python.*' \(process {pid}\) uses the port\. .*kill {pid}\.$"):
         check(port)
-    found, = find([port])
+    (found,) = find([port])
     assert [(h.pid, h.how) for h in found.holders] == [(pid, how)] and not found.as_dict()["usable"]
 
 
@@ -95,7 +104,9 @@ def test_several_holders(port, hold):
 def test_the_program_behind_a_pseudo_terminal_does_not_count(port):
     """An emulator holds the far end, and often the near one, too."""
     code = "import os, pty, sys; m, s = pty.openpty(); print(os.ttyname(s), flush=True); sys.stdin.read()"
-    process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     try:
         other = process.stdout.readline().strip()
         check(other)
@@ -107,7 +118,10 @@ def test_the_program_behind_a_pseudo_terminal_does_not_count(port):
 
 def test_a_lock_of_this_very_process_counts(port):
     serial = pytest.importorskip("serial", reason="pyserial is not installed (pip install pyserial)")
-    with serial.Serial(port, exclusive=True), pytest.raises(DeviceError, match=f"process {os.getpid()}.* uses the port"):
+    with (
+        serial.Serial(port, exclusive=True),
+        pytest.raises(DeviceError, match=f"process {os.getpid()}.* uses the port"),
+    ):
         check(port)
     check(port)
 
@@ -116,14 +130,20 @@ def test_a_lock_of_this_very_process_counts(port):
 def test_lock_files_of_terminal_programs(port, tmp_path, monkeypatch, content):
     monkeypatch.setattr(users, "LOCK_DIRS", (str(tmp_path / "missing"), str(tmp_path)))
     pid = os.getppid()
-    data = pid.to_bytes(4, sys.byteorder) if content == "int" else content.decode().replace("{pid:10d}", f"{pid:10d}").encode()
+    data = (
+        pid.to_bytes(4, sys.byteorder)
+        if content == "int"
+        else content.decode().replace("{pid:10d}", f"{pid:10d}").encode()
+    )
     (tmp_path / f"LCK..{Path(port).name}").write_bytes(data)
     named = content == "int" or b"{pid" in content
     assert [(h.pid, h.how) for h in users.holders(port)[0]] == ([(pid, "lock file")] if named else [])
 
 
 def test_no_such_port(tmp_path):
-    with pytest.raises(DeviceError, match="ttyUSB7: there is no such port. Plug the board in; 'bitmar-tiny ports' shows"):
+    with pytest.raises(
+        DeviceError, match="ttyUSB7: there is no such port. Plug the board in; 'bitmar-tiny ports' shows"
+    ):
         check(str(tmp_path / "ttyUSB7"))
     with pytest.raises(DeviceError, match="null: there is no such port. Name it /dev/null"):
         check("null")
@@ -172,16 +192,24 @@ def as_nobody(action) -> str:
     return text
 
 
-@pytest.mark.parametrize("mode, words", [
-    (0o000, "Its group, {group}, is not meant for it: 'sudo chmod a+rw {port}' allows it until it is plugged in again."),
-    (0o660, "Add yourself to its group: sudo usermod -aG {group} $USER, then log in again."),
-])
+@pytest.mark.parametrize(
+    "mode, words",
+    [
+        (
+            0o000,
+            "Its group, {group}, is not meant for it: 'sudo chmod a+rw {port}' allows it until it is plugged in again.",
+        ),
+        (0o660, "Add yourself to its group: sudo usermod -aG {group} $USER, then log in again."),
+    ],
+)
 def test_no_permission_names_the_group(port, mode, words):
     gid, group = next(((g.gr_gid, g.gr_name) for g in grp.getgrall() if g.gr_gid not in (0, NOBODY)), (0, ""))
     if os.geteuid() == 0:
         os.chown(port, 0, gid)
     os.chmod(port, mode)
-    assert as_nobody(lambda: check(port)) == f"DeviceError {port}: you may not use the port. " + words.format(group=group, port=port)
+    assert as_nobody(lambda: check(port)) == f"DeviceError {port}: you may not use the port. " + words.format(
+        group=group, port=port
+    )
 
 
 def test_no_permission_for_anybody(port):
@@ -194,10 +222,14 @@ def test_no_permission_for_anybody(port):
 
 def test_a_member_of_the_group_who_has_not_logged_in_again(port, monkeypatch):
     monkeypatch.setattr(os, "access", lambda *a: False)
-    monkeypatch.setattr(ports.os, "stat", lambda path: SimpleNamespace(st_mode=0o020660, st_gid=7, st_rdev=os.makedev(136, 0)))
+    monkeypatch.setattr(
+        ports.os, "stat", lambda path: SimpleNamespace(st_mode=0o020660, st_gid=7, st_rdev=os.makedev(136, 0))
+    )
     monkeypatch.setattr(ports.grp, "getgrgid", lambda gid: SimpleNamespace(gr_name="uucp"))
     monkeypatch.setattr(os, "getgrouplist", lambda name, gid: [7])
-    with pytest.raises(DeviceError, match="You are in its group, uucp, since you logged in: log out and in again"):
+    with pytest.raises(
+        DeviceError, match="You are in its group, uucp, since you logged in: log out and in again"
+    ):
         check(port)
 
 
@@ -207,11 +239,16 @@ def test_processes_that_cannot_be_looked_at_are_counted(port, hold):
     assert text.startswith("([], ") and int(text.split()[-1].rstrip(")")) > 0
 
 
-@pytest.mark.parametrize("number, words", [
-    (errno.EBUSY, "a program of another user uses the port.*sudo fuser -v"), (errno.EACCES, "you may not use the port"),
-    (errno.ENXIO, "there is no device behind the port"), (errno.EIO, "there is no device behind the port"),
-    (errno.ENOTTY, "cannot be used as a serial port .inappropriate ioctl"),
-])
+@pytest.mark.parametrize(
+    "number, words",
+    [
+        (errno.EBUSY, "a program of another user uses the port.*sudo fuser -v"),
+        (errno.EACCES, "you may not use the port"),
+        (errno.ENXIO, "there is no device behind the port"),
+        (errno.EIO, "there is no device behind the port"),
+        (errno.ENOTTY, "cannot be used as a serial port .inappropriate ioctl"),
+    ],
+)
 def test_errors_of_opening_are_explained(port, number, words):
     with pytest.raises(DeviceError, match=words):
         raise explain(port, OSError(number, os.strerror(number)))
@@ -224,8 +261,18 @@ def test_what_check_knows_explains_an_error_better(port, hold):
 
 
 def usb_port(**given):
-    return SimpleNamespace(**({"device": "/dev/ttyACM7", "description": "USB JTAG/serial debug unit", "vid": 0x303A, "pid": 0x1001,
-                               "serial_number": "60:55:F9"} | given))
+    return SimpleNamespace(
+        **(
+            {
+                "device": "/dev/ttyACM7",
+                "description": "USB JTAG/serial debug unit",
+                "vid": 0x303A,
+                "pid": 0x1001,
+                "serial_number": "60:55:F9",
+            }
+            | given
+        )
+    )
 
 
 def test_usb_identity_hint_and_links(port, tmp_path, monkeypatch):
@@ -237,25 +284,36 @@ def test_usb_identity_hint_and_links(port, tmp_path, monkeypatch):
     monkeypatch.setattr(ports, "LINKS", (str(tmp_path / "*"),))
     for found in (find()[0], find([port])[0]):
         assert (found.device, found.usb, found.serial_number) == (port, "303a:1001", "60:55:F9")
-        assert found.hint.startswith("Espressif USB-Serial/JTAG") and found.links == [str(tmp_path / "usb-Espressif_USB_JTAG-if00")]
-    assert usb_hint(0x10C4, 0xEA60) == "Silicon Labs CP210x bridge" and usb_hint(0x303A, 0x4001).startswith("Espressif")
+        assert found.hint.startswith("Espressif USB-Serial/JTAG") and found.links == [
+            str(tmp_path / "usb-Espressif_USB_JTAG-if00")
+        ]
+    assert usb_hint(0x10C4, 0xEA60) == "Silicon Labs CP210x bridge" and usb_hint(0x303A, 0x4001).startswith(
+        "Espressif"
+    )
     assert usb_hint(None, None) == usb_hint(0x9999, 1) == ""
 
 
 def test_without_pyserial(monkeypatch):
     monkeypatch.setattr(ports.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(DeviceError, match="pyserial is not installed. Install it: pip install 'bitmar-tiny.device.'"):
+    with pytest.raises(
+        DeviceError, match="pyserial is not installed. Install it: pip install 'bitmar-tiny.device.'"
+    ):
         find()
 
 
 def command(*arguments) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, "-c", "from bitmar_tiny.cli.app import main; main()", "ports", *arguments], capture_output=True,
-                          text=True, timeout=60, env=os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "200"})
+    return subprocess.run(
+        [sys.executable, "-c", "from bitmar_tiny.cli.app import main; main()", "ports", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "200"},
+    )
 
 
 def test_the_command(port, hold, tmp_path):
     pid = hold(port, "locked")
-    listed, = json.loads(command(port, "--json").stdout)
+    (listed,) = json.loads(command(port, "--json").stdout)
     assert listed["device"] == port and listed["description"] == "pseudo terminal" and not listed["usable"]
     assert [(h["pid"], h["how"]) for h in listed["holders"]] == [(pid, "locked")]
     table = command(port).stdout

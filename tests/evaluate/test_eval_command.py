@@ -6,13 +6,13 @@ import json
 
 import numpy as np
 import pytest
+from eval_support import byte_model, write_jsonl
+from support import TINY, need
+from test_cli import cli
 
 from bitmar_tiny.cli.app import app
 from bitmar_tiny.errors import BitmarError
 from bitmar_tiny.frozen import random_model
-from eval_support import byte_model, write_jsonl
-from support import TINY, need
-from test_cli import cli
 
 
 @pytest.fixture(scope="module")
@@ -20,8 +20,17 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("eval")
     byte_model().save(folder / "m.bitmar")
     random_model(TINY).save(folder / "mute.bitmar")
-    write_jsonl(folder / "p.jsonl", *({"goal": f"g{i}", "sol1": "this", "sol2": "that", "label": i % 2} for i in range(6)))
-    write_jsonl(folder / "v.jsonl", *({"question": "q", "target_ans": "a", "distractors": ["b"], "idx_in_hf_dataset": i} for i in range(3)))
+    write_jsonl(
+        folder / "p.jsonl",
+        *({"goal": f"g{i}", "sol1": "this", "sol2": "that", "label": i % 2} for i in range(6)),
+    )
+    write_jsonl(
+        folder / "v.jsonl",
+        *(
+            {"question": "q", "target_ans": "a", "distractors": ["b"], "idx_in_hf_dataset": i}
+            for i in range(3)
+        ),
+    )
     write_jsonl(folder / "w.jsonl", *({"sentences": f"{'x' * i}y\tz", "ratio": i / 4} for i in range(4)))
     (folder / "text.dev").write_text("some text\nmore of it\n")
     np.save(folder / "f.npy", np.zeros((3, TINY.image_inputs, 768), np.float16))
@@ -33,15 +42,39 @@ def folder(tmp_path_factory):
 
 def test_tasks_by_three_ways_and_the_papers_table(folder):
     need("host", "gcc")
-    report = json.loads(cli("eval", "m.bitmar", "piqa=p.jsonl", "vqa=v.jsonl", "wug-past=w.jsonl", "perplexity=text.dev", "--features", "f.npy",
-                            "--via", "c", "--via", "golden", "--via", "torch", "--json", cwd=folder).stdout)
-    assert [report["tasks"][t]["items"] for t in ("piqa", "vqa", "wug-past")] == [6, 3, 4] and report["tasks"]["vqa"]["images"]
+    report = json.loads(
+        cli(
+            "eval",
+            "m.bitmar",
+            "piqa=p.jsonl",
+            "vqa=v.jsonl",
+            "wug-past=w.jsonl",
+            "perplexity=text.dev",
+            "--features",
+            "f.npy",
+            "--via",
+            "c",
+            "--via",
+            "golden",
+            "--via",
+            "torch",
+            "--json",
+            cwd=folder,
+        ).stdout
+    )
+    assert [report["tasks"][t]["items"] for t in ("piqa", "vqa", "wug-past")] == [6, 3, 4] and report[
+        "tasks"
+    ]["vqa"]["images"]
     assert all(share == 1.0 for others in report["agreement_of_picks"].values() for share in others.values())
-    assert [len(o) for o in report["agreement_of_picks"].values()] == [2, 2, 2] and report["tasks"]["perplexity"]["tokens"] == 19
+    assert [len(o) for o in report["agreement_of_picks"].values()] == [2, 2, 2] and report["tasks"][
+        "perplexity"
+    ]["tokens"] == 19
     (folder / "r.json").write_text(json.dumps(report))
     table = cli("paper", "table", "2", "r.json", cwd=folder).stdout
     assert "24.9%" in table and f"{report['tasks']['vqa']['accuracy']:.1%}" in table and "with care" in table
-    shown = cli("evaluate", "m.bitmar", "piqa=p.jsonl", "perplexity=text.dev", "--limit", 3, cwd=folder).stdout     # by its first name
+    shown = cli(
+        "evaluate", "m.bitmar", "piqa=p.jsonl", "perplexity=text.dev", "--limit", 3, cwd=folder
+    ).stdout  # by its first name
     assert "chance" in shown and "majority" in shown and "bits per byte" in shown
 
 
@@ -50,25 +83,31 @@ def test_figures(folder):
     assert (folder / "slots.svg").read_bytes()[:5] == b"<?xml"
 
 
-@pytest.mark.parametrize("arguments, words", [
-    (("eval", "m.bitmar", "bolq"), "There is no task 'bolq'"),
-    (("eval", "m.bitmar", "hellaswag"), "Name the file or folder: hellaswag=PATH"),
-    (("eval", "m.bitmar", "hellaswag="), "Name the file or folder: hellaswag=PATH"),
-    (("eval", "m.bitmar", "perplexity"), "perplexity=FILE"),
-    (("eval", "m.bitmar", "perplexity=none"), "none: does not exist"),
-    (("eval", "m.bitmar", "piqa=none.jsonl"), "no such file"),
-    (("eval", "m.bitmar", "piqa=p.jsonl", "piqa=p.jsonl"), "named twice"),
-    (("eval", "mute.bitmar", "piqa=p.jsonl"), "frozen without a tokenizer"),
-    (("eval", "m.bitmar", "vqa=v.jsonl", "--features", "one.npy"), "1 vectors per image, the model takes 4"),
-    (("eval", "m.bitmar", "vqa=v.jsonl", "--features", "none.npy"), "none.npy: does not exist"),
-    (("eval", "m.bitmar", "piqa=p.jsonl", "--via", "c", "--board", "esp32-s3-n16r8"), "idf.py build"),
-    (("eval", "junk", "piqa=p.jsonl"), "no training run here"),
-    (("eval", "m.bitmar", "retrieval", "--data", "none"), "none"),
-    (("paper", "table", "1", "old.json"), "not a result of 'bitmar-tiny eval --json'"),
-    (("paper", "table", "3", "r0.json"), "cannot be read"),
-    (("paper", "figure", "3", "junk", "-o", "f.png"), "no training run here"),
-    (("paper", "figure", "2", "m.bitmar", "-o", "f.gif"), "written as .png or .svg"),
-])
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (("eval", "m.bitmar", "bolq"), "There is no task 'bolq'"),
+        (("eval", "m.bitmar", "hellaswag"), "Name the file or folder: hellaswag=PATH"),
+        (("eval", "m.bitmar", "hellaswag="), "Name the file or folder: hellaswag=PATH"),
+        (("eval", "m.bitmar", "perplexity"), "perplexity=FILE"),
+        (("eval", "m.bitmar", "perplexity=none"), "none: does not exist"),
+        (("eval", "m.bitmar", "piqa=none.jsonl"), "no such file"),
+        (("eval", "m.bitmar", "piqa=p.jsonl", "piqa=p.jsonl"), "named twice"),
+        (("eval", "mute.bitmar", "piqa=p.jsonl"), "frozen without a tokenizer"),
+        (
+            ("eval", "m.bitmar", "vqa=v.jsonl", "--features", "one.npy"),
+            "1 vectors per image, the model takes 4",
+        ),
+        (("eval", "m.bitmar", "vqa=v.jsonl", "--features", "none.npy"), "none.npy: does not exist"),
+        (("eval", "m.bitmar", "piqa=p.jsonl", "--via", "c", "--board", "esp32-s3-n16r8"), "idf.py build"),
+        (("eval", "junk", "piqa=p.jsonl"), "no training run here"),
+        (("eval", "m.bitmar", "retrieval", "--data", "none"), "none"),
+        (("paper", "table", "1", "old.json"), "not a result of 'bitmar-tiny eval --json'"),
+        (("paper", "table", "3", "r0.json"), "cannot be read"),
+        (("paper", "figure", "3", "junk", "-o", "f.png"), "no training run here"),
+        (("paper", "figure", "2", "m.bitmar", "-o", "f.gif"), "written as .png or .svg"),
+    ],
+)
 def test_bad_input_is_one_sentence(folder, arguments, words, monkeypatch):
     """The command line turns every BitmarError into that sentence and exit code 2 (test_cli.py)."""
     monkeypatch.chdir(folder)

@@ -4,22 +4,36 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from eval_support import byte_model, byte_tokenizer, write_jsonl
+from support import need
 
 from bitmar_tiny.evaluate import ablate
 from bitmar_tiny.evaluate.ablate import ablate_tasks, measure_cost
-from bitmar_tiny.evaluate.entity import BOXES, CONDITIONS, EOS, Experiment, config, entity_memory, episodes, fact, question
+from bitmar_tiny.evaluate.entity import (
+    BOXES,
+    CONDITIONS,
+    EOS,
+    Experiment,
+    config,
+    entity_memory,
+    episodes,
+    fact,
+    question,
+)
 from bitmar_tiny.evaluate.suite import Subject, text_task
 from bitmar_tiny.frozen import random_model
 from bitmar_tiny.report.evaluation import ablation_table, cost_table, entity_table, paired_error
-from eval_support import byte_model, byte_tokenizer, write_jsonl
-from support import need
 
 
 def test_episodes_are_the_same_for_the_same_seed():
     a, b, c = (episodes(seed, 3) for seed in (1, 1, 2))
     rounds = [np.array([next(e) for _ in range(50)]) for e in (a, b, c)]
     assert (rounds[0] == rounds[1]).all() and (rounds[0] != rounds[2]).any()
-    assert set(rounds[0].ravel()) == set(range(len(BOXES))) and fact(2, 1) == [2, 5] and EOS == config(2).vocab_size - 1
+    assert (
+        set(rounds[0].ravel()) == set(range(len(BOXES)))
+        and fact(2, 1) == [2, 5]
+        and EOS == config(2).vocab_size - 1
+    )
 
 
 def test_without_memory_the_answer_is_always_the_same():
@@ -41,9 +55,18 @@ def test_a_model_that_sees_the_fact_learns_to_answer():
 
 def test_training_carries_a_fact_to_a_later_episode():
     """By the training loop's own steps: with the gradient the queries of different facts come apart and the fact is found; without, not."""
-    kept, learned = entity_memory(experiments=[Experiment("queries kept", 1, 100, gradient=False), Experiment("one fact", 1, 450, slots=8)])
+    kept, learned = entity_memory(
+        experiments=[
+            Experiment("queries kept", 1, 100, gradient=False),
+            Experiment("one fact", 1, 450, slots=8),
+        ]
+    )
     assert kept["query_cosine"] > 0.9 and kept["on"] < 0.5
-    assert learned["query_cosine"] < 0.8 and learned["on"] > 0.7 and max(learned["off"], learned["shuffled"]) < 0.5
+    assert (
+        learned["query_cosine"] < 0.8
+        and learned["on"] > 0.7
+        and max(learned["off"], learned["shuffled"]) < 0.5
+    )
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +77,10 @@ def subject():
 def test_ablation_runs_every_task_in_every_condition(subject, tmp_path):
     rows = [{"goal": f"g{i}", "sol1": "ab"[i % 2], "sol2": "cd", "label": i % 2} for i in range(8)]
     (tmp_path / "text").write_text("some text\nand more\n")
-    tasks = [text_task(f"piqa={write_jsonl(tmp_path / 'p.jsonl', *rows)}", subject), text_task(f"perplexity={tmp_path / 'text'}", subject)]
+    tasks = [
+        text_task(f"piqa={write_jsonl(tmp_path / 'p.jsonl', *rows)}", subject),
+        text_task(f"perplexity={tmp_path / 'text'}", subject),
+    ]
     found = ablate_tasks(subject, tasks, "torch", "host", lambda label: None)
     assert [set(by) for by in found.values()] == [{"on", "off", "shuffled"}] * 2
     assert len({found["perplexity"][c]["perplexity"] for c in found["perplexity"]}) == 3

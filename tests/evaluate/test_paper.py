@@ -6,11 +6,16 @@ import json
 
 import pytest
 from rich.console import Console
+from support import TINY
 
 from bitmar_tiny.model.bitmar import BitMar
 from bitmar_tiny.report.paper import CHANCE_1, TABLE_1, TABLES
-from bitmar_tiny.report.zero_fraction import ZeroFraction, _from_jsonl, gaussian_zero_fraction, zero_fraction_figure
-from support import TINY
+from bitmar_tiny.report.zero_fraction import (
+    ZeroFraction,
+    _from_jsonl,
+    gaussian_zero_fraction,
+    zero_fraction_figure,
+)
 
 
 def text_of(table) -> str:
@@ -19,16 +24,42 @@ def text_of(table) -> str:
     return console.export_text()
 
 
-CHOICE = {"kind": "choice", "items": 9, "accuracy": 0.4567, "error": 0.05, "majority": 0.61, "correlation": None}
-REPORT = {"model": "ours", "tasks": {"boolq": CHOICE, "wug-past": CHOICE | {"kind": "wug", "correlation": -0.333}, "blimp": CHOICE}}
+CHOICE = {
+    "kind": "choice",
+    "items": 9,
+    "accuracy": 0.4567,
+    "error": 0.05,
+    "majority": 0.61,
+    "correlation": None,
+}
+REPORT = {
+    "model": "ours",
+    "tasks": {"boolq": CHOICE, "wug-past": CHOICE | {"kind": "wug", "correlation": -0.333}, "blimp": CHOICE},
+}
 STATE = {"tokens_per_second": 1234.0, "ms_per_token": 0.81, "joules_per_token": None, "anonymous_kib": 1000}
-ABLATED = {"model": "ours", "ablation": {"cost": {"label": "measured", "watts": None, "on": STATE, "off": STATE | {"tokens_per_second": 4321.0}},
-                                         "tasks": {"boolq": {"on": CHOICE, "off": CHOICE | {"accuracy": 0.4}, "shuffled": CHOICE}}}}
+ABLATED = {
+    "model": "ours",
+    "ablation": {
+        "cost": {
+            "label": "measured",
+            "watts": None,
+            "on": STATE,
+            "off": STATE | {"tokens_per_second": 4321.0},
+        },
+        "tasks": {"boolq": {"on": CHOICE, "off": CHOICE | {"accuracy": 0.4}, "shuffled": CHOICE}},
+    },
+}
 
 
-@pytest.mark.parametrize("number, report, words", [
-    ("1", REPORT, ("28.32", "54.57", "45.67 ± 5.00", "61.00", "majority")), ("2", REPORT, ("24.9%", "-0.16", "-0.333", "45.7%")),
-    ("3", ABLATED, ("57.3", "1,076", "1,234", "4,321", "measured")), ("4", ABLATED, ("+2.9, +4.1", "+5.7", "+0.0"))])
+@pytest.mark.parametrize(
+    "number, report, words",
+    [
+        ("1", REPORT, ("28.32", "54.57", "45.67 ± 5.00", "61.00", "majority")),
+        ("2", REPORT, ("24.9%", "-0.16", "-0.333", "45.7%")),
+        ("3", ABLATED, ("57.3", "1,076", "1,234", "4,321", "measured")),
+        ("4", ABLATED, ("+2.9, +4.1", "+5.7", "+0.0")),
+    ],
+)
 def test_tables_hold_the_papers_figures_and_ours(number, report, words):
     table, doubts = TABLES[number]([report])
     text = text_of(table)
@@ -48,13 +79,24 @@ def test_the_gaussian_baseline_is_what_fresh_weights_have():
     for threshold, known in ((0.5, 0.310), (2 / 3, 0.405)):
         model = BitMar(TINY.model_copy(update={"ternary_threshold": threshold, "d_ffn": 1024}))
         zeros = float((model.matrix("enc.0.w1")[0] == 0).float().mean())
-        assert gaussian_zero_fraction(threshold) == pytest.approx(known, abs=5e-4) == pytest.approx(zeros, abs=0.02)
+        assert (
+            gaussian_zero_fraction(threshold)
+            == pytest.approx(known, abs=5e-4)
+            == pytest.approx(zeros, abs=0.02)
+        )
 
 
 def test_logs_are_read_as_they_are_left(tmp_path):
-    lines = [{"step": 100, "zero_fraction": 0.31, "epoch": 0.5}, {"step": 150, "loss": 1.0}, [1], {"step": 200, "zero_fraction": {"value": 0.33}}]
+    lines = [
+        {"step": 100, "zero_fraction": 0.31, "epoch": 0.5},
+        {"step": 150, "loss": 1.0},
+        [1],
+        {"step": 200, "zero_fraction": {"value": 0.33}},
+    ]
     (tmp_path / "logs").mkdir()
-    (tmp_path / "logs" / "log.jsonl").write_text("".join(json.dumps(x) + "\n" for x in lines) + '{"step": 300, "zero_fra')
+    (tmp_path / "logs" / "log.jsonl").write_text(
+        "".join(json.dumps(x) + "\n" for x in lines) + '{"step": 300, "zero_fra'
+    )
     assert _from_jsonl(tmp_path) == ({100: 0.31, 200: 0.33}, 200)
     assert _from_jsonl(tmp_path / "none") == ({}, None)
 

@@ -6,6 +6,8 @@ import subprocess
 
 import numpy as np
 import pytest
+from eval_support import byte_model, byte_tokenizer
+from support import TINY, need
 
 from bitmar_tiny.errors import DataError, ToolError
 from bitmar_tiny.evaluate import scoring_c
@@ -19,8 +21,6 @@ from bitmar_tiny.evaluate.suite import Subject, open_scorer, shuffle_memory
 from bitmar_tiny.golden.model import GoldenModel
 from bitmar_tiny.model.export import load_frozen
 from bitmar_tiny.verify.script import random_image
-from eval_support import byte_model, byte_tokenizer
-from support import TINY, need
 
 EOS = TINY.vocab_size - 1
 
@@ -45,7 +45,9 @@ def asked():
     found = []
     for n in (0, 1, 5, 9, 30):
         context = (EOS, *rng.integers(0, EOS, n).tolist())
-        found += [Query(context, tuple(rng.integers(0, EOS, k).tolist()), pictures[n % 3]) for k in (1, 4, 1, 12)]
+        found += [
+            Query(context, tuple(rng.integers(0, EOS, k).tolist()), pictures[n % 3]) for k in (1, 4, 1, 12)
+        ]
     return found
 
 
@@ -55,14 +57,18 @@ def test_likelihoods_are_those_of_a_plain_walk(model, asked):
         golden = GoldenModel(model.config, model.arrays)
         if q.image is not None:
             golden.set_image(q.image)
-        logits = np.array([golden.logits(golden.step(t)) for t in q.inputs])[-len(q.continuation):].astype(np.float64)
+        logits = np.array([golden.logits(golden.step(t)) for t in q.inputs])[-len(q.continuation) :].astype(
+            np.float64
+        )
         p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
         assert np.allclose(found.log_probs, np.log(p[np.arange(len(p)), list(q.continuation)]), atol=1e-9)
         assert found.greedy == (logits.argmax(1).tolist() == list(q.continuation))
 
 
 def test_torch_golden_and_c_give_the_same_bits(model, asked, program):
-    results = [scorer.score(asked) for scorer in (GoldenScorer(model), TorchScorer(load_frozen(model)), program)]
+    results = [
+        scorer.score(asked) for scorer in (GoldenScorer(model), TorchScorer(load_frozen(model)), program)
+    ]
     for a, b, c in zip(*results):
         assert np.array_equal(a.log_probs, b.log_probs) and np.array_equal(a.log_probs, c.log_probs)
         assert a.greedy == b.greedy == c.greedy
@@ -81,11 +87,16 @@ def test_memory_off_and_shuffled_by_every_way(model, asked, program):
 
 def test_shuffling_keeps_the_values(model):
     mixed = shuffle_memory(model).arrays["memory.m.codes"]
-    assert sorted(mixed.ravel()) == sorted(model.arrays["memory.m.codes"].ravel()) and (mixed != model.arrays["memory.m.codes"]).any()
+    assert (
+        sorted(mixed.ravel()) == sorted(model.arrays["memory.m.codes"].ravel())
+        and (mixed != model.arrays["memory.m.codes"]).any()
+    )
 
 
 def test_probabilities_of_all_tokens_add_up_to_one(model, program):
-    total = sum(np.exp(f.total) for f in program.score([Query((EOS, 3, 4), (t,)) for t in range(TINY.vocab_size)]))
+    total = sum(
+        np.exp(f.total) for f in program.score([Query((EOS, 3, 4), (t,)) for t in range(TINY.vocab_size)])
+    )
     assert total == pytest.approx(1, abs=1e-9)
 
 
@@ -101,12 +112,22 @@ def test_greedy_is_what_the_model_writes(model):
 
 def test_likelihood_of_known_logits():
     found = likelihood(np.log(np.array([[1, 2, 1], [6, 1, 1]], np.float32)), [1, 2])
-    assert np.allclose(found.log_probs, np.log([0.5, 0.125])) and not found.greedy and found.total == pytest.approx(np.log(0.0625))
+    assert (
+        np.allclose(found.log_probs, np.log([0.5, 0.125]))
+        and not found.greedy
+        and found.total == pytest.approx(np.log(0.0625))
+    )
 
 
 def test_a_script_that_makes_no_sense_is_refused(program):
-    for script, words in ((b"L", "before the first step"), (b"T\1\0", "cut short"), (b"R", "no state"), (b"x", "unknown command"),
-                          (b"T\xff\xff\xff\xff", "score"), (b"I123", "cut short")):
+    for script, words in (
+        (b"L", "before the first step"),
+        (b"T\1\0", "cut short"),
+        (b"R", "no state"),
+        (b"x", "unknown command"),
+        (b"T\xff\xff\xff\xff", "score"),
+        (b"I123", "cut short"),
+    ):
         done = subprocess.run(program.command, input=script, capture_output=True)
         assert done.returncode == 2 and words in done.stderr.decode(), script
 
@@ -136,7 +157,7 @@ def test_sum_prefers_short_options_and_the_mean_does_not():
     items = [Item(("c",), (" long option", " o"), 1), Item(("c",), (" o", " long option"), 1)]
     found = evaluate_choice(Fixed(-1.0), items, byte_tokenizer(), 20)
     assert found.picks == [1, 0] and found.accuracy == 0.5
-    assert found.accuracy_norm == 0.5                      # 13 tokens for 11 bytes beat 2 for 1: the long option both times
+    assert found.accuracy_norm == 0.5  # 13 tokens for 11 bytes beat 2 for 1: the long option both times
     assert (found.chance, found.majority, found.items) == (0.5, 1.0, 2)
 
 
@@ -145,7 +166,9 @@ def test_contexts_lose_their_beginning_and_options_see_equally_much():
     items = [Item(("abcdefghij ",), ("xyz", "u"), 0), Item(("ab",), ("x", "y"), 0)]
     found, cut = queries(items, tokenizer, 8)
     texts = [(tokenizer.decode(q.context[1:]), tokenizer.decode(q.continuation), q.context[0]) for q in found]
-    assert texts == [("ghij", " xyz", EOS), ("ghij", " u", EOS), ("ab", "x", EOS), ("ab", "y", EOS)] and cut == 1
+    assert (
+        texts == [("ghij", " xyz", EOS), ("ghij", " u", EOS), ("ab", "x", EOS), ("ab", "y", EOS)] and cut == 1
+    )
     assert max(len(q.inputs) for q in found) == 8
 
 
@@ -165,7 +188,10 @@ def test_a_model_picks_what_it_would_write(model):
 
 
 def test_groups_majority_and_people():
-    items = [Item(("",), ("ab", "a"), g, group, human=h) for g, group, h in ((0, "x", 0.1), (1, "x", 0.9), (1, "y", 0.5))]
+    items = [
+        Item(("",), ("ab", "a"), g, group, human=h)
+        for g, group, h in ((0, "x", 0.1), (1, "x", 0.9), (1, "y", 0.5))
+    ]
     found = evaluate_choice(Fixed(-1.0), items, byte_tokenizer(), 9)
     assert found.groups == {"x": 0.5, "y": 1.0} and found.majority == 2 / 3 and found.correlation == 0.0
 
@@ -173,7 +199,9 @@ def test_groups_majority_and_people():
 def test_spearman_with_ties():
     assert spearman(np.array([1.0, 2, 3]), np.array([10.0, 20, 30])) == pytest.approx(1)
     assert spearman(np.array([1.0, 2, 3]), np.array([3.0, 2, 1])) == pytest.approx(-1)
-    assert spearman(np.array([1.0, 2, 2, 3]), np.array([1.0, 2, 3, 4])) == pytest.approx(0.9486833)     # scipy.stats.spearmanr
+    assert spearman(np.array([1.0, 2, 2, 3]), np.array([1.0, 2, 3, 4])) == pytest.approx(
+        0.9486833
+    )  # scipy.stats.spearmanr
 
 
 def test_nothing_to_score_is_one_sentence():
@@ -184,7 +212,13 @@ def test_nothing_to_score_is_one_sentence():
     with pytest.raises(DataError, match="no text"):
         evaluate_perplexity(Fixed(-1.0), [], byte_tokenizer(), 9)
     with pytest.raises(DataError, match="image 7"):
-        evaluate_choice(Fixed(-1.0), [Item(("a",), ("b", "c"), 0, image=7)], byte_tokenizer(), 9, np.zeros((2, 4, 768), np.float32))
+        evaluate_choice(
+            Fixed(-1.0),
+            [Item(("a",), ("b", "c"), 0, image=7)],
+            byte_tokenizer(),
+            9,
+            np.zeros((2, 4, 768), np.float32),
+        )
 
 
 def test_perplexity_of_a_uniform_guess():
@@ -205,8 +239,13 @@ def test_retrieval_by_likelihood_is_the_same_by_every_way(model, program):
     rng = np.random.default_rng(5)
     pictures = np.stack([random_image(TINY, rng) for _ in range(4)])
     names = ["a cat", "dog", "a red fish", "sun"]
-    matrices = [likelihood_matrix(s, names, pictures, byte_tokenizer()) for s in (GoldenScorer(model), TorchScorer(load_frozen(model)), program)]
+    matrices = [
+        likelihood_matrix(s, names, pictures, byte_tokenizer())
+        for s in (GoldenScorer(model), TorchScorer(load_frozen(model)), program)
+    ]
     assert np.array_equal(matrices[0], matrices[1]) and np.array_equal(matrices[0], matrices[2])
     found = evaluate_retrieval(TorchScorer(load_frozen(model)), names, pictures, byte_tokenizer())
     assert set(found["cosine"]) == set(found["likelihood"]) == {"image_to_text", "text_to_image"}
-    assert found["chance"]["recall_at_1"] == 0.25 and 1 <= found["cosine"]["image_to_text"]["median_rank"] <= 4
+    assert (
+        found["chance"]["recall_at_1"] == 0.25 and 1 <= found["cosine"]["image_to_text"]["median_rank"] <= 4
+    )

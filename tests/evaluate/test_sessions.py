@@ -6,6 +6,7 @@ import json
 
 import pytest
 import torch
+from eval_support import byte_model
 
 from bitmar_tiny.config import ModelConfig
 from bitmar_tiny.data.sessions import Session, read_sessions
@@ -15,20 +16,57 @@ from bitmar_tiny.pipeline import file_corpus
 from bitmar_tiny.report.evaluation import sessions_table
 from bitmar_tiny.train.config import TrainConfig
 from bitmar_tiny.train.run import freeze_run, train_run
-from eval_support import byte_model
 
-CFG = ModelConfig(name="small", vocab_size=257, d_model=64, n_heads=2, n_encoder_layers=1, n_decoder_layers=1, d_ffn=64, n_sinks=2, window=14,
-                  n_positions=16, vision_hidden=8, image_tokens=1, memory_slots=2, read_every=1, write_rate=1.0)
-SETTINGS = TrainConfig(steps=250, batch_size=32, accumulation=1, lr=3e-3, warmup=20, restart_steps=250, min_lr=0.02, weight_decay=0,
-                       contrastive_weight=0, writes_per_batch=0, text_every=2, session_every=1, max_len=8, checkpoint_every=250, log_every=250)
+CFG = ModelConfig(
+    name="small",
+    vocab_size=257,
+    d_model=64,
+    n_heads=2,
+    n_encoder_layers=1,
+    n_decoder_layers=1,
+    d_ffn=64,
+    n_sinks=2,
+    window=14,
+    n_positions=16,
+    vision_hidden=8,
+    image_tokens=1,
+    memory_slots=2,
+    read_every=1,
+    write_rate=1.0,
+)
+SETTINGS = TrainConfig(
+    steps=250,
+    batch_size=32,
+    accumulation=1,
+    lr=3e-3,
+    warmup=20,
+    restart_steps=250,
+    min_lr=0.02,
+    weight_decay=0,
+    contrastive_weight=0,
+    writes_per_batch=0,
+    text_every=2,
+    session_every=1,
+    max_len=8,
+    checkpoint_every=250,
+    log_every=250,
+)
 
 
 def test_a_fact_is_carried_over_episodes(tmp_path):
     """One letter is told, and asked for in another episode."""
     path = tmp_path / "letters.jsonl"
-    path.write_text("".join(json.dumps([letter, ["", letter]]) + "\n" for letter in "abcd" for _ in range(16)))
+    path.write_text(
+        "".join(json.dumps([letter, ["", letter]]) + "\n" for letter in "abcd" for _ in range(16))
+    )
     torch.set_num_threads(1)
-    train_run(CFG, SETTINGS, file_corpus(CFG, (), (), (), tmp_path, sessions=(path,)), tmp_path / "run", progress=False)
+    train_run(
+        CFG,
+        SETTINGS,
+        file_corpus(CFG, (), (), (), tmp_path, sessions=(path,)),
+        tmp_path / "run",
+        progress=False,
+    )
     found = evaluate_sessions(freeze_run(tmp_path / "run"), read_sessions(path)[::4])
     assert found["on"] > 0.9 and found["off"] <= 0.25 and found["on"] - found["shuffled"] > 0.2
     assert found["by_age"] == {0: [round(found["on"] * 16), 16]}
@@ -39,7 +77,9 @@ def test_a_run_that_is_refused_leaves_nothing_and_other_sessions_are_another_run
 
     def start(lines: int, settings: TrainConfig) -> None:
         path.write_text('["a", ["", "a"]]\n' * lines)
-        train_run(CFG, settings, file_corpus(CFG, (), (), (), tmp_path, sessions=(path,)), out, progress=False)
+        train_run(
+            CFG, settings, file_corpus(CFG, (), (), (), tmp_path, sessions=(path,)), out, progress=False
+        )
 
     with pytest.raises(ConfigError, match="session_every=0"):
         start(4, few.model_copy(update={"session_every": 0}))
@@ -50,7 +90,11 @@ def test_a_run_that_is_refused_leaves_nothing_and_other_sessions_are_another_run
 
 
 def test_ages_and_conditions_of_any_model():
-    sessions = [Session(("a is b", "x"), "a is", " b"), Session(("never",), "a is", " c"), Session(("a is d", "a is e", "e"), "a is", " e")]
+    sessions = [
+        Session(("a is b", "x"), "a is", " b"),
+        Session(("never",), "a is", " c"),
+        Session(("a is d", "a is e", "e"), "a is", " e"),
+    ]
     found = evaluate_sessions(byte_model(), sessions)
     assert found["items"] == 3 and {age: n for age, (_, n) in found["by_age"].items()} == {-1: 1, 1: 2}
     cells = list(sessions_table(found, "").columns[0].cells)

@@ -14,12 +14,19 @@ def short_script(cfg, tokens):
     """An episode with image and write, and another that reads what it left."""
     rng = np.random.default_rng(3)
     stream = [Event("token", int(t)) for t in rng.integers(0, cfg.vocab_size, tokens)]
-    first = [Event("begin"), Event("image", image=random_image(cfg, rng)), *stream[:tokens // 2], Event("write")]
-    return [*first, Event("begin"), *stream[tokens // 2:], Event("write")]
+    first = [
+        Event("begin"),
+        Event("image", image=random_image(cfg, rng)),
+        *stream[: tokens // 2],
+        Event("write"),
+    ]
+    return [*first, Event("begin"), *stream[tokens // 2 :], Event("write")]
 
 
 def check_taps(model, path, format_name, script, **options):
-    verdict = verify(model, ExportedTarget(model, open_runtime(format_name, path, taps=True, **options)), script)
+    verdict = verify(
+        model, ExportedTarget(model, open_runtime(format_name, path, taps=True, **options)), script
+    )
     assert verdict.exact, verdict.difference.sentence()
     assert verdict.taps > 20 * verdict.steps
 

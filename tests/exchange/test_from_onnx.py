@@ -9,13 +9,13 @@ import pytest
 
 onnx = pytest.importorskip("onnx", reason="pip install onnx")
 
+from exchange.exchange_support import exported
 from onnx import TensorProto, helper, numpy_helper
 
 from bitmar_tiny.errors import BitmarError, ConfigError, DataError
 from bitmar_tiny.exchange.from_onnx import import_onnx
 from bitmar_tiny.frozen import FrozenModel
 from bitmar_tiny.tensors import tensor_table
-from exchange.exchange_support import exported
 
 
 @pytest.mark.parametrize("bits", [2, 8])
@@ -44,7 +44,9 @@ def foreign(model, replace=lambda name, array: None):
     tensors = []
     for name, array in found.items():
         other = replace(name, array)
-        tensors += [numpy_helper.from_array(np.asarray(array, np.float32), name)] if other is None else other[0]
+        tensors += (
+            [numpy_helper.from_array(np.asarray(array, np.float32), name)] if other is None else other[0]
+        )
         dequantize += [] if other is None else other[1]
     return helper.make_model(helper.make_graph(dequantize, "weights", [], [], tensors))
 
@@ -69,7 +71,10 @@ def test_plain_ternary_floats(tiny, tmp_path):
 
 def qdq(name, codes, scale, zero=None):
     stem = name.removesuffix(".weight")
-    tensors = [numpy_helper.from_array(codes, f"{stem}.q"), numpy_helper.from_array(np.asarray(scale, np.float32), f"{stem}.s")]
+    tensors = [
+        numpy_helper.from_array(codes, f"{stem}.q"),
+        numpy_helper.from_array(np.asarray(scale, np.float32), f"{stem}.s"),
+    ]
     inputs = [f"{stem}.q", f"{stem}.s"]
     if zero is not None:
         tensors.append(numpy_helper.from_array(zero, f"{stem}.z"))
@@ -90,7 +95,12 @@ def test_qdq_weights(tiny, tmp_path, kind):
         if kind == "uint8":
             return qdq(name, (trits.astype(np.int16) + 128).astype(np.uint8), scale, np.array(128, np.uint8))
         tensors, nodes = qdq(name, trits, scale)
-        packed = helper.make_tensor(tensors[0].name, TensorProto.INT4 if kind == "int4" else TensorProto.INT2, trits.shape, trits.ravel())
+        packed = helper.make_tensor(
+            tensors[0].name,
+            TensorProto.INT4 if kind == "int4" else TensorProto.INT2,
+            trits.shape,
+            trits.ravel(),
+        )
         return [packed, tensors[1]], nodes
 
     back, _, _ = import_onnx(write(tiny, tmp_path, replace=replace), tiny.config)
@@ -100,7 +110,10 @@ def test_qdq_weights(tiny, tmp_path, kind):
 
 def used(name, array, *uses):
     """``array`` as initializer ``name``, as a graph that computes with it has it."""
-    nodes = [helper.make_node(op, [name] if op == "Transpose" else ["x", name], [f"{name}.{i}"], **attributes) for i, (op, attributes) in enumerate(uses)]
+    nodes = [
+        helper.make_node(op, [name] if op == "Transpose" else ["x", name], [f"{name}.{i}"], **attributes)
+        for i, (op, attributes) in enumerate(uses)
+    ]
     return [numpy_helper.from_array(np.ascontiguousarray(array), name)], nodes
 
 
@@ -108,7 +121,13 @@ def used(name, array, *uses):
 @pytest.mark.parametrize("name", ["dec.0.wq", "dec.0.w1"])
 def test_weights_that_the_graph_turns(tiny, tmp_path, name, use):
     """PyTorch's exporter stores [out, in]; of a square matrix only the graph tells."""
-    replace = lambda n, a: used(n, a.T, use) if n == f"{name}.weight" else used(n, a, ("MatMul", {})) if n.endswith(".w2.weight") else None
+    replace = (
+        lambda n, a: used(n, a.T, use)
+        if n == f"{name}.weight"
+        else used(n, a, ("MatMul", {}))
+        if n.endswith(".w2.weight")
+        else None
+    )
     back, report, _ = import_onnx(write(tiny, tmp_path, replace=replace), tiny.config)
     assert (back.arrays[f"{name}.trits"] == tiny.arrays[f"{name}.trits"]).all()
     assert (back.arrays["dec.0.w2.trits"] == tiny.arrays["dec.0.w2.trits"]).all()
@@ -133,23 +152,56 @@ def initializer(name, array):
     return [numpy_helper.from_array(array, name)], []
 
 
-@pytest.mark.parametrize("replace, words", [
-    (one("dec.0.wq.weight", lambda n, a: initializer(n, a + np.float32(1e-3))), "dec.0.wq.weight' is not ternary"),
-    (one("dec.0.wq.weight", lambda n, a: initializer(n, a[:, :-1])), r"is float\[64, 63\], this model needs \[64, 64\]"),
-    (one("dec.0.w1.weight", lambda n, a: initializer(n, np.ascontiguousarray(a.T))), r"is float\[128, 64\], this model needs \[64, 128\]"),
-    (one("dec.0.wq.weight", lambda n, a: initializer("dec.0.wq.wieght", a)),
-     "tensor 'dec.0.wq' is missing.*nearest name in it is 'dec.0.wq.wieght'"),
-    (one("head.norm", lambda n, a: initializer(n, np.full_like(a, np.nan))), "holds NaN"),
-    (one("head.norm", lambda n, a: initializer(n, a.astype(np.int32))), "is int32"),
-    (one("dec.0.wq.weight", lambda n, a: used(n, a, ("MatMul", {}), ("Gemm", {"transB": 1}))), r"both as \[in, out\] and as \[out, in\]"),
-    (one("dec.0.w1.weight", lambda n, a: used(n, a, ("Gemm", {"transB": 1}))), r"is float\[64, 128\], this model needs \[128, 64\]"),
-    (one("enc.0.wo.weight", lambda n, a: ([], [helper.make_node("DequantizeLinear", ["nowhere"], [n])])), "which is not an initializer"),
-    (one("enc.0.wo.weight", lambda n, a: qdq(n, np.sign(a).astype(np.int8), np.full(64, 0.1) + np.arange(64))),
-     "one scale for the whole matrix"),
-    (one("enc.0.wo.weight", lambda n, a: qdq(n, np.sign(a).astype(np.int8), np.nan)), "holds NaN"),
-    (one("enc.0.wo.weight", lambda n, a: qdq(n, np.sign(a).astype(np.int8), -0.1)), "scale outside"),
-    (one("enc.0.wo.weight", lambda n, a: initializer("enc.0.wo.trits", np.sign(a).astype(np.int8))), "'enc.0.wo.trits' has no scale"),
-])
+@pytest.mark.parametrize(
+    "replace, words",
+    [
+        (
+            one("dec.0.wq.weight", lambda n, a: initializer(n, a + np.float32(1e-3))),
+            "dec.0.wq.weight' is not ternary",
+        ),
+        (
+            one("dec.0.wq.weight", lambda n, a: initializer(n, a[:, :-1])),
+            r"is float\[64, 63\], this model needs \[64, 64\]",
+        ),
+        (
+            one("dec.0.w1.weight", lambda n, a: initializer(n, np.ascontiguousarray(a.T))),
+            r"is float\[128, 64\], this model needs \[64, 128\]",
+        ),
+        (
+            one("dec.0.wq.weight", lambda n, a: initializer("dec.0.wq.wieght", a)),
+            "tensor 'dec.0.wq' is missing.*nearest name in it is 'dec.0.wq.wieght'",
+        ),
+        (one("head.norm", lambda n, a: initializer(n, np.full_like(a, np.nan))), "holds NaN"),
+        (one("head.norm", lambda n, a: initializer(n, a.astype(np.int32))), "is int32"),
+        (
+            one("dec.0.wq.weight", lambda n, a: used(n, a, ("MatMul", {}), ("Gemm", {"transB": 1}))),
+            r"both as \[in, out\] and as \[out, in\]",
+        ),
+        (
+            one("dec.0.w1.weight", lambda n, a: used(n, a, ("Gemm", {"transB": 1}))),
+            r"is float\[64, 128\], this model needs \[128, 64\]",
+        ),
+        (
+            one(
+                "enc.0.wo.weight", lambda n, a: ([], [helper.make_node("DequantizeLinear", ["nowhere"], [n])])
+            ),
+            "which is not an initializer",
+        ),
+        (
+            one(
+                "enc.0.wo.weight",
+                lambda n, a: qdq(n, np.sign(a).astype(np.int8), np.full(64, 0.1) + np.arange(64)),
+            ),
+            "one scale for the whole matrix",
+        ),
+        (one("enc.0.wo.weight", lambda n, a: qdq(n, np.sign(a).astype(np.int8), np.nan)), "holds NaN"),
+        (one("enc.0.wo.weight", lambda n, a: qdq(n, np.sign(a).astype(np.int8), -0.1)), "scale outside"),
+        (
+            one("enc.0.wo.weight", lambda n, a: initializer("enc.0.wo.trits", np.sign(a).astype(np.int8))),
+            "'enc.0.wo.trits' has no scale",
+        ),
+    ],
+)
 def test_what_does_not_fit_is_refused(tiny, tmp_path, replace, words):
     with pytest.raises(BitmarError) as refused:
         import_onnx(write(tiny, tmp_path, replace=replace), tiny.config)

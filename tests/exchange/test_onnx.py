@@ -11,6 +11,8 @@ onnx = pytest.importorskip("onnx", reason="pip install onnx onnxruntime")
 pytest.importorskip("onnx.inliner")
 pytest.importorskip("onnxruntime", reason="pip install onnx onnxruntime")
 
+from exchange.exchange_support import check_shipped, check_taps, exported, short_script
+
 from bitmar_tiny.cli.info import count
 from bitmar_tiny.config import preset
 from bitmar_tiny.errors import DataError, FitError
@@ -23,7 +25,6 @@ from bitmar_tiny.exchange.seal import BLANK, seal
 from bitmar_tiny.frozen import random_model
 from bitmar_tiny.smaller import with_small_token_table
 from bitmar_tiny.verify.script import standard
-from exchange.exchange_support import check_shipped, check_taps, exported, short_script
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +48,9 @@ def test_as_shipped_and_prefilled(folders, name):
 @pytest.mark.parametrize("bits", [4, 8])
 def test_wider_weights(tiny, tmp_path, bits):
     path = exported(tiny, tmp_path, "onnx", bits)
-    kinds = {t.name: t.data_type for t in onnx.load(path / "step.onnx", load_external_data=False).graph.initializer}
+    kinds = {
+        t.name: t.data_type for t in onnx.load(path / "step.onnx", load_external_data=False).graph.initializer
+    }
     assert kinds["head.w.trits"] == {4: onnx.TensorProto.INT4, 8: onnx.TensorProto.INT8}[bits]
     check_shipped(tiny, path, "onnx", short_script(tiny.config, 16))
 
@@ -89,7 +92,11 @@ def test_standard_ops_and_metadata(folders):
             for node in nodes_of(owner):
                 assert node.domain == "" or node.domain == DOMAIN and node.op_type in functions
         assert all(node.domain == "" for node in nodes_of(onnx.inliner.inline_local_functions(file).graph))
-        assert file.graph.doc_string and model.digest[:16] in file.doc_string and all(f.doc_string for f in functions.values())
+        assert (
+            file.graph.doc_string
+            and model.digest[:16] in file.doc_string
+            and all(f.doc_string for f in functions.values())
+        )
         meta = props(file)
         assert meta["bitmar_tiny.model_sha256"] == model.digest and "int2" in meta["bitmar_tiny.weights"]
         assert meta["bitmar_tiny.weights_sha256"] == hashlib.sha256((path / WEIGHTS).read_bytes()).hexdigest()
@@ -101,7 +108,9 @@ def test_inputs_and_outputs_are_as_declared(folders):
     for graph in graphs(model.config):
         file = onnx.load(path / f"{graph.name}.onnx", load_external_data=False).graph
         for ports, infos in ((graph.inputs, file.input), (graph.outputs, file.output)):
-            assert [(p.name, p.shape) for p in ports] == [(i.name, tuple(d.dim_value for d in i.type.tensor_type.shape.dim)) for i in infos]
+            assert [(p.name, p.shape) for p in ports] == [
+                (i.name, tuple(d.dim_value for d in i.type.tensor_type.shape.dim)) for i in infos
+            ]
     session = open_runtime("onnx", path).graphs["step"]
     assert [i.name for i in session.get_overridable_initializers()] == ["memory.high", "memory.scales"]
 
@@ -118,10 +127,17 @@ def test_a_changed_weight_is_found_and_named(folders, tmp_path):
     for name in GRAPHS:
         file = onnx.load(path / f"{name}.onnx", load_external_data=False)
         for p in file.metadata_props:
-            p.value = {"bitmar_tiny.weights_sha256": hashlib.sha256(weights).hexdigest(), "bitmar_tiny.seal": BLANK}.get(p.key, p.value)
+            p.value = {
+                "bitmar_tiny.weights_sha256": hashlib.sha256(weights).hexdigest(),
+                "bitmar_tiny.seal": BLANK,
+            }.get(p.key, p.value)
         (tmp_path / f"{name}.onnx").write_bytes(seal(file.SerializeToString()))
     verdict, shipped = cross_check(model, "onnx", tmp_path, short_script(model.config, 12))
-    assert not verdict.exact and verdict.difference.tap == "enc.0.ffn.acc" and verdict.difference.element == "[0]"
+    assert (
+        not verdict.exact
+        and verdict.difference.tap == "enc.0.ffn.acc"
+        and verdict.difference.element == "[0]"
+    )
     assert not shipped.exact and shipped.first_difference
 
 
@@ -145,7 +161,10 @@ def test_an_inexact_runtime_is_measured(folders):
     def noisy(graph, inputs):
         out = run(graph, inputs)
         if "logits" in out:
-            out["logits"], out["logits.float"] = np.roll(out["logits"], 1), out["logits.float"] + np.float32(0.5)
+            out["logits"], out["logits.float"] = (
+                np.roll(out["logits"], 1),
+                out["logits.float"] + np.float32(0.5),
+            )
         return out
 
     runtime.run = noisy

@@ -11,6 +11,7 @@ import pytest
 pytest.importorskip("ai_edge_litert", reason="pip install ai-edge-litert")
 
 from ai_edge_litert.interpreter import Interpreter
+from exchange.exchange_support import check_shipped, check_taps, exported, short_script
 
 from bitmar_tiny.cli.info import count
 from bitmar_tiny.config import preset
@@ -25,7 +26,6 @@ from bitmar_tiny.frozen import random_model
 from bitmar_tiny.golden import numerics as nm
 from bitmar_tiny.smaller import with_small_token_table
 from bitmar_tiny.verify.script import standard
-from exchange.exchange_support import check_shipped, check_taps, exported, short_script
 
 
 @pytest.fixture(scope="module")
@@ -63,10 +63,17 @@ def test_presets_are_small_and_exact(tmp_path, name):
 def test_a_token_table_of_4_bits_stays_one(tiny, tmp_path):
     small = with_small_token_table(tiny)
     data = exported(small, tmp_path, "tflite").read_bytes()
-    table = next(t for t in schema.ModelT.InitFromPackedBuf(data).subgraphs[0].tensors if t.name == b"token_table.codes")
+    table = next(
+        t
+        for t in schema.ModelT.InitFromPackedBuf(data).subgraphs[0].tensors
+        if t.name == b"token_table.codes"
+    )
     assert table.type == schema.TensorType.INT4
     check_taps(small, tmp_path / "tiny.tflite", "tflite", short_script(tiny.config, 16))
-    assert len(exported(tiny, tmp_path, "tflite").read_bytes()) - len(data) > 0.4 * tiny.arrays["token_table.codes"].size
+    assert (
+        len(exported(tiny, tmp_path, "tflite").read_bytes()) - len(data)
+        > 0.4 * tiny.arrays["token_table.codes"].size
+    )
 
 
 def test_what_a_viewer_shows(files):
@@ -80,7 +87,9 @@ def test_the_memory_to_start_from(files):
     memory = open_runtime("tflite", path).run("initial_memory", {})
     assert set(memory) == {p.name for p in memory_ports(model.config)}
     codes = memory["memory.high"].astype(np.int32) * 256 + memory["memory.low"]
-    assert (codes == model.arrays["memory.m.codes"]).all() and (memory["memory.high"] == nm.high_bytes(codes)).all()
+    assert (codes == model.arrays["memory.m.codes"]).all() and (
+        memory["memory.high"] == nm.high_bytes(codes)
+    ).all()
     assert (memory["memory.scales"] == model.arrays["memory.m.scales"]).all()
 
 
@@ -90,8 +99,12 @@ def test_square_roots_are_correctly_rounded(n):
     x = np.arange(1, n * 127 * 127 + 1, dtype=np.int32).astype(np.float32) / np.float32(n)
     file = TfliteFile({}, 8)
     port = Port("x", "float32", (1, x.size))
-    add_graph(file, Graph("root", (port,), (Port("y", "float32", port.shape),), lambda b, v: {"y": sqrt(v["x"])}))
-    got = Interpreter(model_content=pack(file.model), num_threads=1).get_signature_runner("root")(x=x[None])["y"][0]
+    add_graph(
+        file, Graph("root", (port,), (Port("y", "float32", port.shape),), lambda b, v: {"y": sqrt(v["x"])})
+    )
+    got = Interpreter(model_content=pack(file.model), num_threads=1).get_signature_runner("root")(x=x[None])[
+        "y"
+    ][0]
     assert (got == np.sqrt(x)).all()
 
 
@@ -102,6 +115,7 @@ def test_another_model_s_file_is_refused(files, odd):
 
 def pretend(monkeypatch, installed, interpreter, version=""):
     """Only ``installed`` of the two runtimes, with this ``Interpreter``; without a version: a distribution's own package."""
+
     def installed_version(package):
         if not version:
             raise litert.metadata.PackageNotFoundError(package)
@@ -112,8 +126,15 @@ def pretend(monkeypatch, installed, interpreter, version=""):
     module.Interpreter = interpreter
     module.OpResolverType = types.SimpleNamespace(AUTO=0, BUILTIN_WITHOUT_DEFAULT_DELEGATES=2)
     find = importlib.util.find_spec
-    monkeypatch.setattr(litert.util, "find_spec", lambda name: object() if name == installed else None if name in
-                        ("ai_edge_litert", "tflite_runtime") else find(name))
+    monkeypatch.setattr(
+        litert.util,
+        "find_spec",
+        lambda name: object()
+        if name == installed
+        else None
+        if name in ("ai_edge_litert", "tflite_runtime")
+        else find(name),
+    )
     monkeypatch.setattr(litert.importlib, "import_module", lambda name: module)
 
 
@@ -127,7 +148,10 @@ def test_the_old_runtime_under_numpy_2_is_recognised(files, monkeypatch, version
     """By its version before it is called, where it has one; else by how it fails."""
     pretend(monkeypatch, "tflite_runtime", fails, version)
     monkeypatch.setattr(litert.np, "__version__", "2.4.6")
-    with pytest.raises(ToolError, match=f"tflite-runtime {version}.*built for NumPy 1 and creates no interpreter under NumPy 2.4.6") as refused:
+    with pytest.raises(
+        ToolError,
+        match=f"tflite-runtime {version}.*built for NumPy 1 and creates no interpreter under NumPy 2.4.6",
+    ) as refused:
         litert.LiteRt(files["tiny"][1])
     assert "ai-edge-litert" in refused.value.hint
 
@@ -135,7 +159,9 @@ def test_the_old_runtime_under_numpy_2_is_recognised(files, monkeypatch, version
 def test_the_old_runtime_is_used_where_it_is_what_there_is(files, monkeypatch):
     """The file as shipped is checked; taps need the schema module of its successor."""
     model, path = files["tiny"]
-    pretend(monkeypatch, "tflite_runtime", lambda experimental_op_resolver_type, **options: Interpreter(**options))
+    pretend(
+        monkeypatch, "tflite_runtime", lambda experimental_op_resolver_type, **options: Interpreter(**options)
+    )
     verdict, shipped = cross_check(model, "tflite", path, short_script(model.config, 6))
     assert verdict is None and shipped.exact and shipped.runtime.startswith("tflite-runtime")
 

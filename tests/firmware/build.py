@@ -13,22 +13,29 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from support import has_family, need
 
 from codegen.boards import load_board
 from codegen.build import BASE_FLAGS, runner
-from support import has_family, need
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNTIME = ROOT / "firmware_templates" / "runtime"
 KERNELS = ROOT / "firmware_templates" / "kernels"
 #: Name of a compiler -> board profile and compiler in it.
 COMPILERS = {
-    "gcc": ("host", "gcc"), "zig": ("host", "zig"),
-    "aarch64-gcc": ("rpi-zero2", "gcc"), "aarch64-zig": ("rpi-zero2", "zig"),
-    "a76-gcc": ("rpi-5", "gcc"), "a76-zig": ("rpi-5", "zig"),
+    "gcc": ("host", "gcc"),
+    "zig": ("host", "zig"),
+    "aarch64-gcc": ("rpi-zero2", "gcc"),
+    "aarch64-zig": ("rpi-zero2", "zig"),
+    "a76-gcc": ("rpi-5", "gcc"),
+    "a76-zig": ("rpi-5", "zig"),
 }
-FAMILY_FLAGS = {family: flags for board in ("host", "host-avx512") for family, flags in load_board(board).kernel_flags.items()}
-if not has_family("avxvnni"):                   # the same operations in their AVX-512 encoding, so that they can be run
+FAMILY_FLAGS = {
+    family: flags
+    for board in ("host", "host-avx512")
+    for family, flags in load_board(board).kernel_flags.items()
+}
+if not has_family("avxvnni"):  # the same operations in their AVX-512 encoding, so that they can be run
     FAMILY_FLAGS["avxvnni"] = FAMILY_FLAGS["avx512vnni"]
 SANITIZE = ("-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 COMPILE_TIMEOUT_S, RUN_TIMEOUT_S = 120, 120
@@ -51,10 +58,28 @@ def compile(sources, flags, out: Path, compiler: str = "gcc", family: str = "por
     objects = []
     for source in map(Path, sources):
         own_family = source.stem.removeprefix("bm_kernels__")
-        own = FAMILY_FLAGS.get(own_family, []) if board.machine == "x86_64" else board.family_flags(own_family, tool)
+        own = (
+            FAMILY_FLAGS.get(own_family, [])
+            if board.machine == "x86_64"
+            else board.family_flags(own_family, tool)
+        )
         target = out.parent / f"{out.name}-{source.stem}.o"
-        _run([*command, *BASE_FLAGS, *tool.flags, *flags, *own, f"-DBM_KERNELS={family}", f"-I{RUNTIME}", f"-I{source.parent}",
-              "-c", str(source), "-o", str(target)])
+        _run(
+            [
+                *command,
+                *BASE_FLAGS,
+                *tool.flags,
+                *flags,
+                *own,
+                f"-DBM_KERNELS={family}",
+                f"-I{RUNTIME}",
+                f"-I{source.parent}",
+                "-c",
+                str(source),
+                "-o",
+                str(target),
+            ]
+        )
         objects.append(str(target))
     _run([*command, *tool.flags, *flags, *objects, "-o", str(out)])
     return [*runner(board), str(out)]
@@ -85,30 +110,40 @@ class Case:
         u = [int(v) & 0xFFFFFFFF for v in self.u] + [0] * (8 - len(self.u))
         f = [float(v) for v in self.f] + [0.0] * (4 - len(self.f))
         head = struct.pack("<32s8I4fI", self.function.encode(), *u, *f, len(self.arrays))
-        body = (struct.pack("<II", a.nbytes, i in self.want) + np.ascontiguousarray(a).tobytes()
-                for i, a in enumerate(self.arrays))
+        body = (
+            struct.pack("<II", a.nbytes, i in self.want) + np.ascontiguousarray(a).tobytes()
+            for i, a in enumerate(self.arrays)
+        )
         return head + b"".join(body)
 
 
 def check(command: list[str], cases: list[Case]) -> None:
     """Run all cases in one process; the first difference fails with its element and both values."""
-    done = subprocess.run(command, input=b"".join(c.to_bytes() for c in cases), capture_output=True, timeout=RUN_TIMEOUT_S)
+    done = subprocess.run(
+        command, input=b"".join(c.to_bytes() for c in cases), capture_output=True, timeout=RUN_TIMEOUT_S
+    )
     assert done.returncode == 0, done.stderr.decode(errors="replace")[-2000:]
     at = 0
     for case in cases:
-        got = np.frombuffer(done.stdout, "<u4", 2, at)[:len(case.result)]
+        got = np.frombuffer(done.stdout, "<u4", 2, at)[: len(case.result)]
         at += 8
         want = np.array([_word(v) for v in case.result], np.uint32)
         assert np.array_equal(got, want), f"{case.title}: returned {_hex(got)}, expected {_hex(want)}"
         for i in sorted(case.want):
             array = case.arrays[i]
-            _compare(f"{case.title}, array {i}", np.frombuffer(done.stdout, array.dtype, array.size, at), case.want[i])
+            _compare(
+                f"{case.title}, array {i}",
+                np.frombuffer(done.stdout, array.dtype, array.size, at),
+                case.want[i],
+            )
             at += array.nbytes
     assert at == len(done.stdout)
 
 
 def _word(value) -> int:
-    return int(np.float32(value).view(np.uint32)) if isinstance(value, np.floating) else int(value) & 0xFFFFFFFF
+    return (
+        int(np.float32(value).view(np.uint32)) if isinstance(value, np.floating) else int(value) & 0xFFFFFFFF
+    )
 
 
 def _hex(words: np.ndarray) -> str:
@@ -117,11 +152,13 @@ def _hex(words: np.ndarray) -> str:
 
 def _compare(title: str, got: np.ndarray, want: np.ndarray) -> None:
     want = np.asarray(want).reshape(-1)
-    got = got[:want.size]
+    got = got[: want.size]
     assert got.dtype == want.dtype, f"{title}: {got.dtype} against {want.dtype}"
     unsigned = np.dtype(f"u{want.itemsize}")
     wrong = np.flatnonzero(got.view(unsigned) != want.view(unsigned))
     if wrong.size:
         i = wrong[0]
-        raise AssertionError(f"{title}: {wrong.size} of {want.size} differ, first [{i}]: got {got[i]} "
-                             f"({got.view(unsigned)[i]:#x}), expected {want[i]} ({want.view(unsigned)[i]:#x})")
+        raise AssertionError(
+            f"{title}: {wrong.size} of {want.size} differ, first [{i}]: got {got[i]} "
+            f"({got.view(unsigned)[i]:#x}), expected {want[i]} ({want.view(unsigned)[i]:#x})"
+        )

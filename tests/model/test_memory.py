@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from eval_support import byte_tokenizer
+from support import ODD, TINY
 from torch.nn.functional import cross_entropy
 
 from bitmar_tiny.data.mixture import Mixture
@@ -13,8 +15,6 @@ from bitmar_tiny.model.bitmar import BitMar
 from bitmar_tiny.train.config import TrainConfig
 from bitmar_tiny.train.feed import prepare
 from bitmar_tiny.train.losses import Objective
-from eval_support import byte_tokenizer
-from support import ODD, TINY
 
 
 @pytest.mark.parametrize("cfg", [TINY, ODD], ids=lambda c: c.name)
@@ -50,17 +50,24 @@ def test_a_memory_of_each_streams_own_reads_like_the_common_one(cfg):
 def test_the_answer_teaches_what_to_write_and_where():
     """Gradients of a session's last text reach the encoder through the earlier episodes alone, and the write weights."""
     tokenizer = byte_tokenizer()
-    sessions = Sessions.encode(tokenizer, [Session(("the key is here", "no"), "the key", " here"), Session(("so",), "what", " so")])
+    sessions = Sessions.encode(
+        tokenizer, [Session(("the key is here", "no"), "the key", " here"), Session(("so",), "what", " so")]
+    )
     data = Mixture(tokenizer, sessions=sessions, batch_size=2, max_len=24, text_every=0, session_every=1)
     torch.manual_seed(0)
     model = BitMar(TINY).train()
     feed = prepare(data.batch(0))
     objective = Objective(model, TrainConfig(batch_size=2, writes_per_batch=0))
     own = objective.memories(feed.before, 2)
-    cross_entropy(model(feed.tokens, at=feed.at, own=own).logits, feed.labels).backward(inputs=list(model.parameters()))
+    cross_entropy(model(feed.tokens, at=feed.at, own=own).logits, feed.labels).backward(
+        inputs=list(model.parameters())
+    )
     assert model.latent["memory/ww"].grad.abs().max() > 0
     model.zero_grad()
-    grads = torch.autograd.grad(objective.memories(feed.before, 2).square().sum(), [model.latent["enc/0/w1"], model.latent["memory/ww"]])
+    grads = torch.autograd.grad(
+        objective.memories(feed.before, 2).square().sum(),
+        [model.latent["enc/0/w1"], model.latent["memory/ww"]],
+    )
     assert all(g.abs().max() > 0 for g in grads)
     loss, parts, queries = objective(feed)
     assert np.isfinite(loss.item()) and len(queries) == 0

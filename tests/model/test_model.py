@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from support import ODD, TINY
 
 from bitmar_tiny.config import ModelConfig
 from bitmar_tiny.errors import ConfigError
@@ -17,7 +18,6 @@ from bitmar_tiny.model.bitmar import BitMar
 from bitmar_tiny.model.export import freeze, load_frozen
 from bitmar_tiny.tensors import tensor_table
 from bitmar_tiny.verify.script import random_image
-from support import ODD, TINY
 
 
 def trained(cfg: ModelConfig, steps: int = 3) -> BitMar:
@@ -58,7 +58,9 @@ def test_equals_golden_bit_for_bit(cfg, with_image, memory_on):
     for candidate in (model, load_frozen(frozen)):
         candidate.memory_on = memory_on
         with torch.no_grad():
-            got = candidate(torch.from_numpy(tokens)[None], None if image is None else torch.from_numpy(image)[None]).logits
+            got = candidate(
+                torch.from_numpy(tokens)[None], None if image is None else torch.from_numpy(image)[None]
+            ).logits
         assert np.array_equal(got[0].numpy().view(np.uint32), want.view(np.uint32))
 
 
@@ -66,8 +68,12 @@ def test_agreement_report(tiny):
     rng = np.random.default_rng(3)
     streams = [rng.integers(0, 257, 25) for _ in range(3)]
     report = agreement(tiny, streams, [random_image(TINY, rng), None, random_image(TINY, rng)])
-    assert report["tokens"] == 75 and report["top1_agreement"] == 1 and report["integer_logits_different"] == 0
-    assert report["max_logit_difference"] == 0 and report["perplexity_torch"] == pytest.approx(report["perplexity_golden"])
+    assert (
+        report["tokens"] == 75 and report["top1_agreement"] == 1 and report["integer_logits_different"] == 0
+    )
+    assert report["max_logit_difference"] == 0 and report["perplexity_torch"] == pytest.approx(
+        report["perplexity_golden"]
+    )
 
 
 def test_a_disturbed_golden_is_noticed(tiny):
@@ -104,10 +110,10 @@ def test_padding_and_batch_mates_change_nothing():
         together = model(tokens, images).logits
         mixed = model(tokens, images, torch.tensor([True, False, True, False, True])).logits
         for i in range(5):
-            alone = model(tokens[i:i + 1, :9], images[i:i + 1]).logits
+            alone = model(tokens[i : i + 1, :9], images[i : i + 1]).logits
             assert torch.equal(alone[0], together[i, :9])
             if i % 2:
-                assert torch.equal(model(tokens[i:i + 1]).logits[0], mixed[i])
+                assert torch.equal(model(tokens[i : i + 1]).logits[0], mixed[i])
 
 
 def test_no_label_leaks():
@@ -136,9 +142,13 @@ def test_every_parameter_gets_a_gradient():
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3)
     for step in range(50):
         tokens = torch.randint(0, 257, (8, 12))
-        images = torch.from_numpy(np.stack([random_image(TINY, np.random.default_rng(step * 8 + i)) for i in range(8)]))
+        images = torch.from_numpy(
+            np.stack([random_image(TINY, np.random.default_rng(step * 8 + i)) for i in range(8)])
+        )
         out = model(tokens, images)
-        torch.nn.functional.cross_entropy(out.logits[:, :-1].flatten(0, 1), tokens[:, 1:].flatten()).backward()
+        torch.nn.functional.cross_entropy(
+            out.logits[:, :-1].flatten(0, 1), tokens[:, 1:].flatten()
+        ).backward()
         seen |= {n for n, p in model.latent.items() if p.grad is not None and p.grad.abs().max() > 0}
         optimiser.step()
         optimiser.zero_grad()

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
+from report.recordings import CLOCK, make
 
 from bitmar_tiny.errors import ConfigError, DataError
 from bitmar_tiny.report.power_log import read_log, windows
 from bitmar_tiny.report.profile import energy_of
 from codegen.boards import Power, board_files, load_board
-from report.recordings import CLOCK, make
 
 RECORDING = make()
 SPAN = int(RECORDING.starts[-1] + RECORDING.totals[-1] - RECORDING.starts[0]) / CLOCK
@@ -15,7 +15,10 @@ SPAN = int(RECORDING.starts[-1] + RECORDING.totals[-1] - RECORDING.starts[0]) / 
 
 def write(path, columns, header=None):
     """A CSV of columns, name -> values."""
-    rows = [header or ",".join(columns), *(",".join(f"{v:.9g}" for v in row) for row in zip(*columns.values()))]
+    rows = [
+        header or ",".join(columns),
+        *(",".join(f"{v:.9g}" for v in row) for row in zip(*columns.values())),
+    ]
     path.write_text("\n".join(rows) + "\n")
     return path
 
@@ -28,20 +31,36 @@ def log(power, marker=True, step=SPAN / 400, lead=0.05):
     return columns | ({"marker": high} if marker else {})
 
 
-@pytest.mark.parametrize("power, joules", [(lambda t: 0 * t + 0.5, 0.5 * SPAN), (lambda t: 0.2 + 3 * t, 0.2 * SPAN + 1.5 * SPAN**2),
-                                           (lambda t: 0.4 + 0.1 * np.sin(50 * np.pi * t / SPAN), 0.4 * SPAN)])
+@pytest.mark.parametrize(
+    "power, joules",
+    [
+        (lambda t: 0 * t + 0.5, 0.5 * SPAN),
+        (lambda t: 0.2 + 3 * t, 0.2 * SPAN + 1.5 * SPAN**2),
+        (lambda t: 0.4 + 0.1 * np.sin(50 * np.pi * t / SPAN), 0.4 * SPAN),
+    ],
+)
 def test_energy_between_the_markers(tmp_path, power, joules):
     found = energy_of(RECORDING, log=write(tmp_path / "p.csv", log(power)))
-    assert found.label == "measured" and found.mj_per_token == pytest.approx(joules / 60 * 1e3, rel=0.01) and found.tokens == 60
-    assert found.seconds == pytest.approx(SPAN, rel=0.01) and found.average_w == pytest.approx(joules / SPAN, rel=0.01)
-    assert found.idle_w == pytest.approx(0.1) and found.mj_above_idle == pytest.approx((joules - 0.1 * SPAN) / 60 * 1e3, rel=0.02)
-    assert found.peak_w == pytest.approx(power(np.linspace(0, SPAN, 1000)).max(), rel=0.01) and found.busy > 0.95
+    assert (
+        found.label == "measured"
+        and found.mj_per_token == pytest.approx(joules / 60 * 1e3, rel=0.01)
+        and found.tokens == 60
+    )
+    assert found.seconds == pytest.approx(SPAN, rel=0.01) and found.average_w == pytest.approx(
+        joules / SPAN, rel=0.01
+    )
+    assert found.idle_w == pytest.approx(0.1) and found.mj_above_idle == pytest.approx(
+        (joules - 0.1 * SPAN) / 60 * 1e3, rel=0.02
+    )
+    assert (
+        found.peak_w == pytest.approx(power(np.linspace(0, SPAN, 1000)).max(), rel=0.01) and found.busy > 0.95
+    )
 
 
 def test_straight_lines_are_integrated_exactly(tmp_path):
     t = np.sort(np.random.default_rng(0).uniform(0, 1, 50))
     (window,) = windows(read_log(write(tmp_path / "p.csv", {"time_s": t, "power_w": 1 + 2 * t})))
-    assert window.joules == pytest.approx((t[-1] + t[-1]**2) - (t[0] + t[0]**2), rel=1e-6)
+    assert window.joules == pytest.approx((t[-1] + t[-1] ** 2) - (t[0] + t[0] ** 2), rel=1e-6)
 
 
 def test_pulses_add_up(tmp_path):
@@ -49,7 +68,11 @@ def test_pulses_add_up(tmp_path):
     step = SPAN / 1000
     columns, pause = log(lambda t: 0 * t + 0.5, step=step), 5000
     first = columns["time_s"] < 100.05 + SPAN / 2
-    waiting = {"time_s": columns["time_s"][first][-1] + step * np.arange(1, pause + 1), "power_w": np.full(pause, 9.0), "marker": np.zeros(pause)}
+    waiting = {
+        "time_s": columns["time_s"][first][-1] + step * np.arange(1, pause + 1),
+        "power_w": np.full(pause, 9.0),
+        "marker": np.zeros(pause),
+    }
     columns["time_s"] = columns["time_s"] + ~first * pause * step
     extra = {k: np.concatenate((v[first], waiting[k], v[~first])) for k, v in columns.items()}
     path = write(tmp_path / "p.csv", extra)
@@ -92,19 +115,28 @@ def _gap(c):
     return {k: v[keep] for k, v in c.items()}
 
 
-@pytest.mark.parametrize("change, words", [
-    (lambda c: c.update(marker=0 * c["time_s"]), "the marker never rises"),
-    (lambda c: {k: v[c["marker"]] for k, v in c.items()}, "the marker's rising edge is missing"),
-    (lambda c: {k: v[:len(v) // 2] for k, v in c.items()}, "the marker's falling edge is missing"),
-    (lambda c: c.update(marker=0.5 * c["marker"]), "the marker is 0.5"),
-    (_gap, "no samples from"),
-    (lambda c: {k: v[::80] for k, v in c.items()}, "samples while the board ran, at least 10"),
-    (lambda c: c.update(time_s=c["time_s"][::-1]), "time does not go on"),
-    (lambda c: c.update(time_s=np.repeat(c["time_s"][::2], 2)[:len(c["time_s"])]), "time does not go on"),
-    (lambda c: c.update(power_w=np.where(c["marker"], np.nan, 1)), "has no number for power_w"),
-    (lambda c: {"volts": c["time_s"]}, "not a power log, its first line is: volts"),
-    (lambda c: c.update(marker=(c["time_s"] > 100.05) & (c["time_s"] < 100.05 + SPAN / 3)), "the marker is high for"),
-])
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (lambda c: c.update(marker=0 * c["time_s"]), "the marker never rises"),
+        (lambda c: {k: v[c["marker"]] for k, v in c.items()}, "the marker's rising edge is missing"),
+        (lambda c: {k: v[: len(v) // 2] for k, v in c.items()}, "the marker's falling edge is missing"),
+        (lambda c: c.update(marker=0.5 * c["marker"]), "the marker is 0.5"),
+        (_gap, "no samples from"),
+        (lambda c: {k: v[::80] for k, v in c.items()}, "samples while the board ran, at least 10"),
+        (lambda c: c.update(time_s=c["time_s"][::-1]), "time does not go on"),
+        (
+            lambda c: c.update(time_s=np.repeat(c["time_s"][::2], 2)[: len(c["time_s"])]),
+            "time does not go on",
+        ),
+        (lambda c: c.update(power_w=np.where(c["marker"], np.nan, 1)), "has no number for power_w"),
+        (lambda c: {"volts": c["time_s"]}, "not a power log, its first line is: volts"),
+        (
+            lambda c: c.update(marker=(c["time_s"] > 100.05) & (c["time_s"] < 100.05 + SPAN / 3)),
+            "the marker is high for",
+        ),
+    ],
+)
 def test_a_log_that_cannot_be_used(tmp_path, change, words):
     path = write(tmp_path / "p.csv", broken(change))
     with pytest.raises(DataError) as error:
@@ -112,9 +144,17 @@ def test_a_log_that_cannot_be_used(tmp_path, change, words):
     assert words in error.value.message and error.value.message.startswith(f"{path}: ") and error.value.hint
 
 
-@pytest.mark.parametrize("content, words", [(b"", "nothing"), (b"time_s,power_w\n", "0 samples"), (b"\xff\xfe", "not a text file"),
-                                            (b"time_s,power_w\n0,1\n1\n", "sample 2 has no number for power_w"),
-                                            (b"time_s,time_s,power_w\n", "there twice"), (b"a;b;c\n1;2;3", "not a power log")])
+@pytest.mark.parametrize(
+    "content, words",
+    [
+        (b"", "nothing"),
+        (b"time_s,power_w\n", "0 samples"),
+        (b"\xff\xfe", "not a text file"),
+        (b"time_s,power_w\n0,1\n1\n", "sample 2 has no number for power_w"),
+        (b"time_s,time_s,power_w\n", "there twice"),
+        (b"a;b;c\n1;2;3", "not a power log"),
+    ],
+)
 def test_a_file_that_is_no_log(tmp_path, content, words):
     (tmp_path / "p.csv").write_bytes(content)
     with pytest.raises(DataError, match=words):
@@ -131,12 +171,34 @@ def test_an_emulator_draws_no_power(tmp_path):
 def test_from_the_boards_figures():
     found = energy_of(RECORDING, Power(active_w=2, idle_w=0.5, source="a table"))
     mean = RECORDING.totals[12:].mean() / CLOCK
-    assert found.label == "estimated" and found.mj_per_token == pytest.approx(2e3 * mean) and found.mj_above_idle == pytest.approx(1.5e3 * mean)
-    assert energy_of(make(label="simulated"), Power(active_w=2, source="a table")) is None and energy_of(RECORDING) is None
+    assert (
+        found.label == "estimated"
+        and found.mj_per_token == pytest.approx(2e3 * mean)
+        and found.mj_above_idle == pytest.approx(1.5e3 * mean)
+    )
+    assert (
+        energy_of(make(label="simulated"), Power(active_w=2, source="a table")) is None
+        and energy_of(RECORDING) is None
+    )
     estimate = {"what": "this plan", "context": 32, "ms": 4.0, "bytes": {}, "parts": []}
-    plan = {"schema": "bitmar-tiny/plan", "schema_version": 2, "regions": [], "placements": [], "estimates": [estimate],
-            "memory": {"read_bytes": 1, "read_ms": None, "write_least": 1, "write_most": 2, "write_ms_least": None, "write_ms_most": None}}
-    assert energy_of(make(label="simulated", plan=plan), Power(active_w=2, source="a table")).mj_per_token == pytest.approx(8)
+    plan = {
+        "schema": "bitmar-tiny/plan",
+        "schema_version": 2,
+        "regions": [],
+        "placements": [],
+        "estimates": [estimate],
+        "memory": {
+            "read_bytes": 1,
+            "read_ms": None,
+            "write_least": 1,
+            "write_most": 2,
+            "write_ms_least": None,
+            "write_ms_most": None,
+        },
+    }
+    assert energy_of(
+        make(label="simulated", plan=plan), Power(active_w=2, source="a table")
+    ).mj_per_token == pytest.approx(8)
 
 
 def test_board_profiles_say_where_their_figures_are_from(tmp_path):
@@ -144,8 +206,11 @@ def test_board_profiles_say_where_their_figures_are_from(tmp_path):
     assert {n for n, p in boards.items() if p} == {"rpi-zero2", "rpi-5", "esp32-s3-n16r8", "esp32-s3-n16r2"}
     assert all(p.idle_w < p.active_w and len(p.source) > 20 for p in boards.values() if p)
     text = board_files()["host"].read_text()
-    for table, words in (("active_w = 1\nidle_w = 2\nsource = 'x'", "more than active_w"), ("active_w = 1", "source"),
-                         ("active_w = -1\nsource='x'", "active_w")):
+    for table, words in (
+        ("active_w = 1\nidle_w = 2\nsource = 'x'", "more than active_w"),
+        ("active_w = 1", "source"),
+        ("active_w = -1\nsource='x'", "active_w"),
+    ):
         (tmp_path / "b.toml").write_text(f"{text}\n[power]\n{table}\n")
         with pytest.raises(ConfigError, match=words):
             load_board(str(tmp_path / "b.toml"))

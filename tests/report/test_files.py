@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from report.recordings import CLOCK, IDENTITY, PARTS, SECTIONS, make
 
 from bitmar_tiny.errors import DataError
 from bitmar_tiny.report.energy import Energy
@@ -19,7 +20,6 @@ from bitmar_tiny.report.plots import ticks
 from bitmar_tiny.report.prediction import predict
 from bitmar_tiny.report.profile import Files, report
 from bitmar_tiny.report.recording import Recording
-from report.recordings import CLOCK, IDENTITY, PARTS, SECTIONS, make
 
 STORE = {"reads": 12, "bytes": 200_000, "stall_cycles": 90_000, "writes": 1, "written_bytes": 4096}
 
@@ -43,18 +43,20 @@ def test_the_trace_nests_and_loses_nothing(clock):
     recording = make(steps=25, clock_hz=clock)
     trace = json.loads(to_trace(recording))
     slices = [e for e in trace["traceEvents"] if e["ph"] == "X"]
-    assert {e["ph"] for e in trace["traceEvents"]} == {"X", "M"} and all(e["pid"] == 1 and e["tid"] == 1 for e in trace["traceEvents"])
+    assert {e["ph"] for e in trace["traceEvents"]} == {"X", "M"} and all(
+        e["pid"] == 1 and e["tid"] == 1 for e in trace["traceEvents"]
+    )
     ns = lambda e: (round(e["ts"] * 1000), round((e["ts"] + e["dur"]) * 1000))
     stack, level = [], {"step": 0, "section": 1, "part": 2}
-    for event in slices:                               # written in the order of time, a parent before its children
+    for event in slices:  # written in the order of time, a parent before its children
         start, end = ns(event)
-        stack = stack[:level[event["cat"]]]
+        stack = stack[: level[event["cat"]]]
         assert len(stack) == level[event["cat"]] and end >= start
         assert not stack or ns(stack[-1])[0] <= start and end <= ns(stack[-1])[1]
         stack.append(event)
     for category, names in (("step", None), ("section", SECTIONS), ("part", PARTS)):
         chosen = [e for e in slices if e["cat"] == category]
-        assert all(ns(a)[1] <= ns(b)[0] for a, b in zip(chosen, chosen[1:]))           # siblings do not overlap
+        assert all(ns(a)[1] <= ns(b)[0] for a, b in zip(chosen, chosen[1:]))  # siblings do not overlap
         assert names is None or {e["name"] for e in chosen} - {"unaccounted"} <= set(names)
     steps = [e for e in slices if e["cat"] == "step"]
     assert [e["args"]["cycles"] for e in steps] == recording.totals.tolist()
@@ -87,7 +89,17 @@ class Balanced(HTMLParser):
         self.text.append(data)
 
 
-@pytest.mark.parametrize("changes", [{}, {"label": "simulated"}, {"store": STORE}, {"prefill": 0}, {"steps": 1, "prefill": 1}, {"arenas": {}}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"label": "simulated"},
+        {"store": STORE},
+        {"prefill": 0},
+        {"steps": 1, "prefill": 1},
+        {"arenas": {}},
+    ],
+)
 def test_the_page_stands_alone(changes):
     recording = make(**changes)
     energy = Energy("estimated", "a datasheet", 1.5, 0.5, 0.3, None, 0.1, 48, 0.2, 1.0)
@@ -96,9 +108,20 @@ def test_the_page_stands_alone(changes):
     parser.feed(page)
     assert parser.open == [] and "http" not in page and "@import" not in page and "url(" not in page
     text = " ".join(parser.text)
-    assert recording.label in text and all(s in text for s, c in zip(SECTIONS, recording.cycles.sum(axis=(0, 2))) if c) and "unaccounted" in text
+    assert (
+        recording.label in text
+        and all(s in text for s, c in zip(SECTIONS, recording.cycles.sum(axis=(0, 2))) if c)
+        and "unaccounted" in text
+    )
     assert "nan" not in text.lower().split() and "1.5 mJ" in text and ("tokens/s" in text) == recording.timed
-    assert all(f"{what} {name}" in text for what, name, c in (("part", "head", recording.cycles[:, :, 4]), ("section", "memory", recording.cycles[:, 3])) if c.any())
+    assert all(
+        f"{what} {name}" in text
+        for what, name, c in (
+            ("part", "head", recording.cycles[:, :, 4]),
+            ("section", "memory", recording.cycles[:, 3]),
+        )
+        if c.any()
+    )
     drawings = re.findall(r"<svg.*?</svg>", page, re.S)
     assert len(drawings) >= 4
     for drawing in drawings:
@@ -106,13 +129,13 @@ def test_the_page_stands_alone(changes):
             for name in {"x", "y", "width", "height", "x1", "x2", "cx", "cy"} & set(element.attrib):
                 assert -1 <= float(element.attrib[name]) <= 900
     for scheme in ("--paper", "--ink", "--c5", "--rest"):
-        assert page.count(f"{scheme}: #") == 2             # once light, once dark
+        assert page.count(f"{scheme}: #") == 2  # once light, once dark
 
 
 def test_a_long_run_is_thinned_and_its_extremes_stay():
     recording = make(steps=4000)
     page = to_html(recording, predict(recording), None)
-    dots = page.count("<circle") - 2                   # of the legend
+    dots = page.count("<circle") - 2  # of the legend
     assert dots <= 1200 and len(page) < 400_000
     for step in (int(recording.totals[12:].argmax()) + 12, int(recording.totals[:12].argmin())):
         assert f"<title>step {step}, " in page
@@ -121,9 +144,16 @@ def test_a_long_run_is_thinned_and_its_extremes_stay():
 
 def test_names_from_a_board_are_text_not_markup(capsys):
     from rich.console import Console
-    recording = make(identity=IDENTITY | {"board": "<script>alert(1)</script>", "model": "[red]m[/]", "compiler": '"><b>'})
+
+    recording = make(
+        identity=IDENTITY | {"board": "<script>alert(1)</script>", "model": "[red]m[/]", "compiler": '"><b>'}
+    )
     page = to_html(recording, predict(recording), None)
-    assert "<script" not in page and "&lt;script&gt;" in page and "<b>" not in page.split("<body>")[1].split('class="tiles"')[0]
+    assert (
+        "<script" not in page
+        and "&lt;script&gt;" in page
+        and "<b>" not in page.split("<body>")[1].split('class="tiles"')[0]
+    )
     Console(width=200).print(*report(recording))
     assert "[red]m[/]" in capsys.readouterr().out
     json.loads(to_trace(recording))

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from report.recordings import CLOCK, PARTS, SECTIONS, make
 
 from bitmar_tiny.errors import DataError
 from bitmar_tiny.report.prediction import predict
@@ -11,7 +12,6 @@ from bitmar_tiny.report.profile import report
 from bitmar_tiny.report.summary import summarize, summary_dict
 from codegen.boards import load_board
 from codegen.emit import emit
-from report.recordings import CLOCK, PARTS, SECTIONS, make
 
 
 def test_quantiles_and_rates():
@@ -20,7 +20,11 @@ def test_quantiles_and_rates():
         rows = [i for i, k in enumerate(recording.kinds) if k == name]
         totals = sorted(int(recording.totals[i]) for i in rows)
         assert kind.steps == len(rows) and (kind.total.min, kind.total.max) == (totals[0], totals[-1])
-        middle = totals[len(totals) // 2] if len(totals) % 2 else sum(totals[len(totals) // 2 - 1:len(totals) // 2 + 1]) / 2
+        middle = (
+            totals[len(totals) // 2]
+            if len(totals) % 2
+            else sum(totals[len(totals) // 2 - 1 : len(totals) // 2 + 1]) / 2
+        )
         at = 0.95 * (len(totals) - 1)
         p95 = totals[int(at)] + (at % 1) * (totals[min(int(at) + 1, len(totals) - 1)] - totals[int(at)])
         assert kind.total.median == middle and kind.total.p95 == pytest.approx(p95)
@@ -31,18 +35,29 @@ def test_shares_and_means_add_up_to_the_step():
     for kind in summarize(make(seed=3)).values():
         for group in (kind.sections, kind.parts, kind.cells):
             every = [*group.values(), kind.unaccounted]
-            assert sum(s.share for s in every) == pytest.approx(1) and sum(s.mean for s in every) == pytest.approx(kind.total.mean)
-        assert kind.unaccounted.median == 1500           # named, not spread over the parts
-        assert all(s.min <= s.median <= s.p95 <= s.max for s in (*kind.sections.values(), *kind.parts.values(), *kind.cells.values()))
+            assert sum(s.share for s in every) == pytest.approx(1) and sum(
+                s.mean for s in every
+            ) == pytest.approx(kind.total.mean)
+        assert kind.unaccounted.median == 1500  # named, not spread over the parts
+        assert all(
+            s.min <= s.median <= s.p95 <= s.max
+            for s in (*kind.sections.values(), *kind.parts.values(), *kind.cells.values())
+        )
         assert set(kind.sections) == set(SECTIONS) and set(kind.parts) == set(PARTS)
 
 
 def test_an_emulator_makes_no_claim_about_time():
     recording = make(label="simulated")
     found = summary_dict(recording)
-    assert found["decode"]["tokens_per_s"] is None and found["decode"]["step"]["us"] is None and found["decode"]["step"]["cycles"]["median"] > 0
+    assert (
+        found["decode"]["tokens_per_s"] is None
+        and found["decode"]["step"]["us"] is None
+        and found["decode"]["step"]["cycles"]["median"] > 0
+    )
     prediction = predict(recording)
-    assert not any(r.unit == "us" for r in prediction.rows) and all(t.mb_s is None for t in prediction.traffic)
+    assert not any(r.unit == "us" for r in prediction.rows) and all(
+        t.mb_s is None for t in prediction.traffic
+    )
 
 
 def test_one_kind_of_step_is_enough():
@@ -59,17 +74,27 @@ def plan(tiny, tmp_path_factory):
 
 def test_predicted_beside_found(plan):
     plan, arenas = plan
-    store = {"reads": 12, "bytes": 12 * plan["memory"]["read_bytes"], "stall_cycles": 5, "writes": 0, "written_bytes": 0}
+    store = {
+        "reads": 12,
+        "bytes": 12 * plan["memory"]["read_bytes"],
+        "stall_cycles": 5,
+        "writes": 0,
+        "written_bytes": 0,
+    }
     recording = make(plan=plan, arenas=arenas, store=store)
     prediction = predict(recording)
     rows = {r.what.strip(): r for r in prediction.rows}
-    for name, size in arenas.items():                    # by the plan's own sum, and by what it wrote into plan.json
+    for name, size in arenas.items():  # by the plan's own sum, and by what it wrote into plan.json
         assert rows[f"arena in {name}"].predicted == size and rows[f"arena in {name}"].ratio == 1
     own = [e for e in plan["estimates"] if e["what"].startswith("this plan")]
-    near = min(own, key=lambda e: abs(e["context"] - 36.5))       # steps 12 to 59 decode
-    assert prediction.context == near["context"] and rows["one token (decode, mean)"].predicted == pytest.approx(1e3 * near["ms"])
+    near = min(own, key=lambda e: abs(e["context"] - 36.5))  # steps 12 to 59 decode
+    assert prediction.context == near["context"] and rows[
+        "one token (decode, mean)"
+    ].predicted == pytest.approx(1e3 * near["ms"])
     assert rows["layers"].found == pytest.approx(summarize(recording)["decode"].parts["gemv"].mean / 100)
-    assert sum(rows[p["name"]].predicted for p in near["parts"]) == pytest.approx(rows["one token (decode, mean)"].predicted)
+    assert sum(rows[p["name"]].predicted for p in near["parts"]) == pytest.approx(
+        rows["one token (decode, mean)"].predicted
+    )
     assert rows["bytes from the store"].ratio == 1 and rows["stack (reserved, peak)"].predicted == 16384
     seconds = summarize(recording)["decode"].total.mean / CLOCK
     assert {t.region: t.bytes for t in prediction.traffic} == {k: v for k, v in near["bytes"].items() if v}
@@ -79,7 +104,12 @@ def test_predicted_beside_found(plan):
 def test_the_window_begins_anew_with_every_stream(plan):
     """Forty streams of six steps: the short window is the one to compare with, however long the run."""
     one = plan[0]["estimates"][0]
-    plan = plan[0] | {"estimates": [one | {"what": "this plan", "context": 5}, one | {"what": "this plan, full window", "context": 100}]}
+    plan = plan[0] | {
+        "estimates": [
+            one | {"what": "this plan", "context": 5},
+            one | {"what": "this plan, full window", "context": 100},
+        ]
+    }
     kinds = (("prefill",) * 2 + ("decode",) * 4) * 40
     assert predict(make(steps=240, kinds=kinds, plan=plan)).context == 5
     assert predict(make(steps=240, kinds=("prefill",) * 40 + ("decode",) * 200, plan=plan)).context == 100
@@ -92,8 +122,14 @@ def test_a_board_without_figures_has_traffic_and_sizes_only(tiny, tmp_path):
     assert [r for r in found.rows if r.unit == "us" and r.predicted is not None] == []
 
 
-@pytest.mark.parametrize("plan, words", [({}, "no bitmar-tiny/plan"), ({"schema": "bitmar-tiny/plan", "schema_version": 2}, "damaged \\(regions"),
-                                         ({"schema": "bitmar-tiny/plan", "schema_version": 3}, "of version 2")])
+@pytest.mark.parametrize(
+    "plan, words",
+    [
+        ({}, "no bitmar-tiny/plan"),
+        ({"schema": "bitmar-tiny/plan", "schema_version": 2}, "damaged \\(regions"),
+        ({"schema": "bitmar-tiny/plan", "schema_version": 3}, "of version 2"),
+    ],
+)
 def test_a_foreign_plan_is_refused(plan, words):
     with pytest.raises(DataError, match=words):
         report(make(plan=plan))

@@ -26,10 +26,12 @@ def build_twin(folder: Path, *flags: str) -> list[str]:
 
 def ask(command: list[str], case: Case) -> tuple[int, int, list[bytes]]:
     """One call's two results and the arrays that its ``want`` names."""
-    done = subprocess.run(command, input=case.to_bytes(), capture_output=True, timeout=RUN_TIMEOUT_S, check=True)
+    done = subprocess.run(
+        command, input=case.to_bytes(), capture_output=True, timeout=RUN_TIMEOUT_S, check=True
+    )
     out, at = [], 8
     for i in sorted(case.want):
-        out.append(done.stdout[at:at + case.arrays[i].nbytes])
+        out.append(done.stdout[at : at + case.arrays[i].nbytes])
         at += case.arrays[i].nbytes
     return *struct.unpack_from("<II", done.stdout), out
 
@@ -46,7 +48,12 @@ def vectors(rng: np.random.Generator, n: int, k: int):
     trits = rng.integers(-1, 2, (n, k)).astype(np.int8)
     yield "random", trits, rng.integers(-127, 128, k).astype(np.int8)
     yield "random, x = 127", trits, full
-    for row, name in ((np.ones(k), "+1"), (-np.ones(k), "-1"), (np.zeros(k), "0"), (np.sign(turns), "alternating")):
+    for row, name in (
+        (np.ones(k), "+1"),
+        (-np.ones(k), "-1"),
+        (np.zeros(k), "0"),
+        (np.sign(turns), "alternating"),
+    ):
         tiled = np.tile(row.astype(np.int8), (n, 1))
         for x, of in ((full, "127"), (-full, "-127"), (turns, "alternating")):
             yield f"all {name}, x = {of}", tiled, x

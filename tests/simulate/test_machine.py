@@ -7,6 +7,7 @@ import subprocess
 
 import numpy as np
 import pytest
+from simulate.pie_support import Case, ask, build_twin
 
 from bitmar_tiny.simulate import Trap, simulate_gemv
 from bitmar_tiny.simulate.assembler import statements
@@ -18,7 +19,6 @@ from bitmar_tiny.simulate.memory import Memory
 from bitmar_tiny.simulate.pie import PIE
 from bitmar_tiny.simulate.xtensa import BASE
 from codegen.resources import resource_dir
-from simulate.pie_support import Case, ask, build_twin
 
 KERNELS = resource_dir("firmware_templates") / "kernels"
 
@@ -39,20 +39,23 @@ def buffer(skew: int = 0, writable: bool = False) -> tuple[Memory, int]:
     return memory, memory.add("data", bytes(range(64)), writable, skew)
 
 
-@pytest.mark.parametrize("body, says", [
-    ("ee.vld.128.ip q0, a2, 16\n" * 5, "test.S:6: ee.vld.128.ip q0, a2, 16: the 128-bit load .* outside"),
-    ("addi a2, a2, 8\n ee.vld.128.ip q0, a2, 16", "test.S:3: .* the 128-bit load from .* is misaligned"),
-    ("addi a2, a2, 2\n l32i a3, a2, 0", "the 32-bit load from .* is misaligned"),
-    ("addi a2, a2, -16\n l8ui a3, a2, 0", "outside declared memory"),
-    ("movi a3, 0\n s32i a3, a2, 0", "changes the read-only region 'data'"),
-    ("movi a3, 0\n s32i a3, a1, 16", "top of the frame"),
-    ("mov a3, a9", "test.S:2: mov a3, a9: a9 is read before it is written"),
-    ("ee.andq q0, q1, q1", "q1 is read before"),
-    ("ee.vld.128.ip q0, a2, 16\n ee.vmulas.s8.accx q0, q0", "ACCX is read before"),
-    ("ee.vld.128.ip q0, a2, 16\n ee.vsmulas.s8.qacc q0, q0, 0", "QACC is read before"),
-    ("ee.vld.128.ip q0, a2, 16\n ee.vmul.u8 q0, q0, q0", "SAR is read before"),
-    ("1: j 1b", "more than"),
-])
+@pytest.mark.parametrize(
+    "body, says",
+    [
+        ("ee.vld.128.ip q0, a2, 16\n" * 5, "test.S:6: ee.vld.128.ip q0, a2, 16: the 128-bit load .* outside"),
+        ("addi a2, a2, 8\n ee.vld.128.ip q0, a2, 16", "test.S:3: .* the 128-bit load from .* is misaligned"),
+        ("addi a2, a2, 2\n l32i a3, a2, 0", "the 32-bit load from .* is misaligned"),
+        ("addi a2, a2, -16\n l8ui a3, a2, 0", "outside declared memory"),
+        ("movi a3, 0\n s32i a3, a2, 0", "changes the read-only region 'data'"),
+        ("movi a3, 0\n s32i a3, a1, 16", "top of the frame"),
+        ("mov a3, a9", "test.S:2: mov a3, a9: a9 is read before it is written"),
+        ("ee.andq q0, q1, q1", "q1 is read before"),
+        ("ee.vld.128.ip q0, a2, 16\n ee.vmulas.s8.accx q0, q0", "ACCX is read before"),
+        ("ee.vld.128.ip q0, a2, 16\n ee.vsmulas.s8.qacc q0, q0, 0", "QACC is read before"),
+        ("ee.vld.128.ip q0, a2, 16\n ee.vmul.u8 q0, q0, q0", "SAR is read before"),
+        ("1: j 1b", "more than"),
+    ],
+)
 def test_traps(body, says):
     memory, address = buffer()
     machine = Machine(memory)
@@ -63,29 +66,36 @@ def test_traps(body, says):
 
 def test_a_misaligned_matrix_traps_where_a_chip_would_read_other_bytes():
     trits, x = np.ones((16, 64), np.int8), np.ones(64, np.int8)
-    text = (KERNELS / GEMV).read_text().replace("    mov     a11, a2\n    ee.vld", "    addi    a11, a2, 4\n    ee.vld")
+    text = (
+        (KERNELS / GEMV)
+        .read_text()
+        .replace("    mov     a11, a2\n    ee.vld", "    addi    a11, a2, 4\n    ee.vld")
+    )
     with pytest.raises(Trap, match="misaligned"):
         simulate_gemv(trits, x, program=assemble(text, BASE | PIE, GEMV))
 
 
-@pytest.mark.parametrize("body, says", [
-    ("ee.vmax.s8 q0, q1, q2", "test.S:2: unknown instruction 'ee.vmax.s8'"),
-    ("add a2, a3", "takes 3 operands"),
-    ("add a2, a3, q0", "'q0' is no register of this kind"),
-    ("mov a16, a2", "'a16' is no register"),
-    ("movi a2, 2048", "2048 is not in -2048..2047"),
-    ("ee.vld.128.ip q0, a2, 8", "8 is not in -2048..2032 in steps of 16"),
-    ("ee.vsmulas.s8.qacc q0, q1, 16", "16 is not in 0..15"),
-    ("j nowhere", "there is no label 'nowhere'"),
-    ("loopgtz a2, 1f\n" + "add a2, a2, a2\n" * 90 + "1:", "270 is not in 1..256"),
-    ("beq a2, a2, 1f\n" + "add a2, a2, a2\n" * 50 + "1:", "is not in -127..128"),
-    (".macro M x\n mov a2, \\x\n .endm\n M a3, a4", "M takes 1 arguments"),
-    (".macro M x\n mov a2, \\x", ".endm is missing"),
-    (".if 1\n mov a2, a3", ".endif is missing"),
-    (".else", ".else without .if"),
-    ("g:\ng:", "label 'g' is defined twice"),
-    ("movi a2, 1 << 2", "is no constant"),
-])
+@pytest.mark.parametrize(
+    "body, says",
+    [
+        ("ee.vmax.s8 q0, q1, q2", "test.S:2: unknown instruction 'ee.vmax.s8'"),
+        ("add a2, a3", "takes 3 operands"),
+        ("add a2, a3, q0", "'q0' is no register of this kind"),
+        ("mov a16, a2", "'a16' is no register"),
+        ("movi a2, 2048", "2048 is not in -2048..2047"),
+        ("ee.vld.128.ip q0, a2, 8", "8 is not in -2048..2032 in steps of 16"),
+        ("ee.vsmulas.s8.qacc q0, q1, 16", "16 is not in 0..15"),
+        ("j nowhere", "there is no label 'nowhere'"),
+        ("loopgtz a2, 1f\n" + "add a2, a2, a2\n" * 90 + "1:", "270 is not in 1..256"),
+        ("beq a2, a2, 1f\n" + "add a2, a2, a2\n" * 50 + "1:", "is not in -127..128"),
+        (".macro M x\n mov a2, \\x\n .endm\n M a3, a4", "M takes 1 arguments"),
+        (".macro M x\n mov a2, \\x", ".endm is missing"),
+        (".if 1\n mov a2, a3", ".endif is missing"),
+        (".else", ".else without .if"),
+        ("g:\ng:", "label 'g' is defined twice"),
+        ("movi a2, 1 << 2", "is no constant"),
+    ],
+)
 def test_assembly_errors(body, says):
     with pytest.raises(AssemblyError, match=says):
         program(body)
@@ -102,15 +112,25 @@ def test_macros_expand_as_gnu_as_expands_them(tmp_path, name):
     tools = [shutil.which(tool) for tool in ("gcc", "as", "objcopy")]
     if not all(tools):
         pytest.skip("needs gcc, as and objcopy (apt-get install gcc)")
-    plain = subprocess.run([tools[0], "-E", "-P", "-x", "assembler-with-cpp", str(KERNELS / name)],
-                           capture_output=True, text=True, check=True).stdout
-    ours = [text for _, text in statements((KERNELS / name).read_text(), name) if text[0] != "." and text[-1] != ":"]
+    plain = subprocess.run(
+        [tools[0], "-E", "-P", "-x", "assembler-with-cpp", str(KERNELS / name)],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    ours = [
+        text
+        for _, text in statements((KERNELS / name).read_text(), name)
+        if text[0] != "." and text[-1] != ":"
+    ]
     names = sorted({text.split()[0] for text in ours})
     stubs = [f'.macro {name} all:vararg\n.ascii "{name} \\all\\n"\n.endm' for name in names]
     lines = [line for line in plain.splitlines() if ".align" not in line]
     (tmp_path / "all.s").write_text("\n".join([*stubs, *lines, ""]))
     subprocess.run([tools[1], "-o", tmp_path / "all.o", tmp_path / "all.s"], check=True)
-    subprocess.run([tools[2], "-O", "binary", "-j", ".text", tmp_path / "all.o", tmp_path / "all.txt"], check=True)
+    subprocess.run(
+        [tools[2], "-O", "binary", "-j", ".text", tmp_path / "all.o", tmp_path / "all.txt"], check=True
+    )
     theirs = (tmp_path / "all.txt").read_text().splitlines()
     assert ["".join(t.split()) for t in ours] == ["".join(t.split()) for t in theirs]
 
@@ -120,10 +140,17 @@ def twin(tmp_path_factory):
     return build_twin(tmp_path_factory.mktemp("twin"))
 
 
-@pytest.mark.parametrize("high, low, saturates", [
-    (0, 0, False), (0xFF, 0xFFFFFF00, False), (0x7F, 0xFFF00000, False),
-    (0x7F, 0xFFFFFFFF, True), (0x7F, 0xFFFF0000, True), (0x80, 0, True),
-])
+@pytest.mark.parametrize(
+    "high, low, saturates",
+    [
+        (0, 0, False),
+        (0xFF, 0xFFFFFF00, False),
+        (0x7F, 0xFFF00000, False),
+        (0x7F, 0xFFFFFFFF, True),
+        (0x7F, 0xFFFF0000, True),
+        (0x80, 0, True),
+    ],
+)
 def test_accx_has_40_bits_and_saturates(twin, high, low, saturates):
     rng = np.random.default_rng(high)
     for sign in (1, -1):
@@ -131,9 +158,15 @@ def test_accx_has_40_bits_and_saturates(twin, high, low, saturates):
         b = np.full(48, 127 * sign, np.int8)
         first, second, _ = ask(twin, Case("accx", "accx", (low, high, 3), arrays=(a, b)))
         memory = Memory()
-        machine = run("wur.accx_0 a2\n wur.accx_1 a3\n movi a6, 3\n loopgtz a6, 1f\n ee.vld.128.ip q0, a4, 16\n"
-                      "ee.vld.128.ip q1, a5, 16\n ee.vmulas.s8.accx q0, q1\n1:", low, high,
-                      memory.add("a", a.tobytes()), memory.add("b", b.tobytes()), memory=memory)
+        machine = run(
+            "wur.accx_0 a2\n wur.accx_1 a3\n movi a6, 3\n loopgtz a6, 1f\n ee.vld.128.ip q0, a4, 16\n"
+            "ee.vld.128.ip q1, a5, 16\n ee.vmulas.s8.accx q0, q1\n1:",
+            low,
+            high,
+            memory.add("a", a.tobytes()),
+            memory.add("b", b.tobytes()),
+            memory=memory,
+        )
         assert machine.accx & (1 << 40) - 1 == second << 32 | first
         assert bool(machine.flags) == (saturates and (high < 0x80) == (sign > 0))
 
@@ -157,19 +190,28 @@ def test_a_chunk_beyond_its_bound_is_flagged(trit):
         assert "a lane of QACC saturates at 20 bits" in result.flags[0]
 
 
-@pytest.mark.parametrize("body, cycles", [
-    ("add a3, a2, a2\n add a3, a3, a3", 2),                                      # an ALU result is ready at once
-    ("ee.vld.128.ip q0, a2, 16\n ee.andq q1, q0, q0", 3),                        # a load is not
-    ("ee.vld.128.ip q0, a2, 16\n movi a4, 0\n ee.andq q1, q0, q0", 3),
-    ("l32i a3, a2, 0\n add a3, a3, a3", 3),
-    ("ee.zero.accx\n ee.vld.128.ip q0, a2, 16\n movi a4, 0\n ee.vmulas.s8.accx q0, q0\n ee.vmulas.s8.accx q0, q0", 5),
-    ("ee.zero.accx\n ee.vld.128.ip q0, a2, 16\n movi a4, 0\n ee.vmulas.s8.accx q0, q0\n ee.srs.accx a3, a4, 0", 6),
-    ("j 1f\n1:", 3),                                                             # a taken branch: two more
-    ("bnez a2, 1f\n1:", 3),
-    ("beqz a2, 1f\n1:", 1),
-    ("movi a3, 10\n loopgtz a3, 1f\n add a2, a2, a2\n1:", 12),                   # a loop: none
-    ("movi a3, 0\n loopgtz a3, 1f\n add a2, a2, a2\n1:", 4),
-])
+@pytest.mark.parametrize(
+    "body, cycles",
+    [
+        ("add a3, a2, a2\n add a3, a3, a3", 2),  # an ALU result is ready at once
+        ("ee.vld.128.ip q0, a2, 16\n ee.andq q1, q0, q0", 3),  # a load is not
+        ("ee.vld.128.ip q0, a2, 16\n movi a4, 0\n ee.andq q1, q0, q0", 3),
+        ("l32i a3, a2, 0\n add a3, a3, a3", 3),
+        (
+            "ee.zero.accx\n ee.vld.128.ip q0, a2, 16\n movi a4, 0\n ee.vmulas.s8.accx q0, q0\n ee.vmulas.s8.accx q0, q0",
+            5,
+        ),
+        (
+            "ee.zero.accx\n ee.vld.128.ip q0, a2, 16\n movi a4, 0\n ee.vmulas.s8.accx q0, q0\n ee.srs.accx a3, a4, 0",
+            6,
+        ),
+        ("j 1f\n1:", 3),  # a taken branch: two more
+        ("bnez a2, 1f\n1:", 3),
+        ("beqz a2, 1f\n1:", 1),
+        ("movi a3, 10\n loopgtz a3, 1f\n add a2, a2, a2\n1:", 12),  # a loop: none
+        ("movi a3, 0\n loopgtz a3, 1f\n add a2, a2, a2\n1:", 4),
+    ],
+)
 def test_cycle_model(body, cycles):
     memory, address = buffer()
     empty = run("").pipeline.cycles
@@ -182,8 +224,12 @@ def test_loops_and_windows_of_qacc():
     values = rng.integers(-128, 128, 32).astype(np.int8)
     words = "\n".join(f"rur.qacc_{'lh'[i // 5]}_{i % 5} a4\n s32i a4, a3, {4 * i}" for i in range(10))
     out = memory.add("out", bytes(40), writable=True)
-    run(f"ee.vld.128.ip q0, a2, 16\n ee.vld.128.ip q1, a2, 16\n ee.zero.qacc\n ee.vsmulas.s8.qacc q0, q1, 5\n{words}",
-        memory.add("in", values.tobytes()), out, memory=memory)
+    run(
+        f"ee.vld.128.ip q0, a2, 16\n ee.vld.128.ip q1, a2, 16\n ee.zero.qacc\n ee.vsmulas.s8.qacc q0, q1, 5\n{words}",
+        memory.add("in", values.tobytes()),
+        out,
+        memory=memory,
+    )
     raw = int.from_bytes(memory.data("out"), "little")
     lanes = [(raw >> 20 * i & 0xFFFFF ^ 0x80000) - 0x80000 for i in range(16)]
     assert lanes == [int(v) * int(values[21]) for v in values[:16]]

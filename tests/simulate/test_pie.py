@@ -7,14 +7,23 @@ import os
 
 import numpy as np
 import pytest
-
-from bitmar_tiny.simulate import simulate_dots, simulate_gemv, simulate_probe, simulate_wsum16
-from codegen.pack import pack
 from simulate.pie_support import Case, ask, build_twin, product, vectors
 from test_kernels import MAX_SLOTS, all_cases, extremes, gemv_cases
 
-SHAPES = [(128, 128), (512, 128), (128, 512), (1, 64), (17, 96), (33, 100), (5, 4),
-          *((16, k) for k in range(64, 769, 64)), (31, 1500)]
+from bitmar_tiny.simulate import simulate_dots, simulate_gemv, simulate_probe, simulate_wsum16
+from codegen.pack import pack
+
+SHAPES = [
+    (128, 128),
+    (512, 128),
+    (128, 512),
+    (1, 64),
+    (17, 96),
+    (33, 100),
+    (5, 4),
+    *((16, k) for k in range(64, 769, 64)),
+    (31, 1500),
+]
 RANDOM_CASES = int(os.environ.get("BITMAR_SIM_CASES", 1000))
 
 
@@ -48,7 +57,16 @@ def test_random_products():
 def test_dot_products():
     rng = np.random.default_rng(21)
     for n in (1, 2, 7, 260):
-        for vectors_, stride in ((1, 128), (2, 128), (2, 32), (3, 64), (4, 64), (8, 128), (9, 192), (32, 512)):
+        for vectors_, stride in (
+            (1, 128),
+            (2, 128),
+            (2, 32),
+            (3, 64),
+            (4, 64),
+            (8, 128),
+            (9, 192),
+            (32, 512),
+        ):
             length = 16 * vectors_
             q = rng.integers(-127, 128, length).astype(np.int8)
             a = rng.integers(-127, 128, (n, length)).astype(np.int8)
@@ -83,10 +101,11 @@ def test_probe_finds_the_write_back():
 
 def test_twin_and_the_c_around_it_pass_the_table_of_every_family(twin):
     from build import check
+
     cases = all_cases("pie")
     for n, k in ((16, 64), (33, 100), (31, 768)):
         for case in gemv_cases("pie", n, k, extremes):
-            case.u += (0,) * (3 - len(case.u)) + (1,)          # w misaligned: the plain path
+            case.u += (0,) * (3 - len(case.u)) + (1,)  # w misaligned: the plain path
             cases.append(case)
     check(twin, cases)
 
@@ -98,13 +117,19 @@ def test_every_lane_equals_the_twin_after_every_plane(twin, blocks):
         seen = []
 
         def watch(machine, ins):
-            if ins.name in ("ee.srcmb.s8.qacc", "rur.qacc_l_0") or ins.name == "addi" and ins.operands == (12, 9, 48):
+            if (
+                ins.name in ("ee.srcmb.s8.qacc", "rur.qacc_l_0")
+                or ins.name == "addi"
+                and ins.operands == (12, 9, 48)
+            ):
                 seen.append(list(machine.lanes(20)))
 
         simulate_gemv(trits, x, watch)
         states = np.zeros(64, np.int32)
         packed = np.frombuffer(pack(trits, "pie"), np.uint8)
-        _, _, (lanes,) = ask(twin, Case("chunk", "chunk", (blocks,), arrays=(packed, x, states), want={2: states}))
+        _, _, (lanes,) = ask(
+            twin, Case("chunk", "chunk", (blocks,), arrays=(packed, x, states), want={2: states})
+        )
         assert np.array_equal(np.array(seen).reshape(-1), np.frombuffer(lanes, "<i4")), name
 
 

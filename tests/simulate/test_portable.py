@@ -9,11 +9,11 @@ import subprocess
 
 import numpy as np
 import pytest
+from simulate.pie_support import KERNELS, product, vectors
 
 from bitmar_tiny.simulate import simulate_gemv
 from bitmar_tiny.simulate.decode import assemble
 from bitmar_tiny.simulate.xtensa import BASE
-from simulate.pie_support import KERNELS, product, vectors
 
 COMPILER = "xtensa-lx106-elf-gcc"
 #: What a caller of a windowless function keeps there: a12 to a15 belong to the caller.
@@ -25,9 +25,21 @@ def portable(tmp_path_factory):
     if not shutil.which(COMPILER):
         pytest.skip(f"{COMPILER} is missing (apt-get install gcc-xtensa-lx106)")
     out = tmp_path_factory.mktemp("portable") / "portable.s"
-    subprocess.run([COMPILER, "-std=c99", "-O2", "-S", "-DBM_KERNELS=portable", f"-I{KERNELS.parent / 'runtime'}",
-                    str(KERNELS / "bm_kernels__portable.c"), "-o", str(out)], check=True)
-    library = "memset:\nmemcpy:\nret.n\n"      # other functions of the file call them; the product does not
+    subprocess.run(
+        [
+            COMPILER,
+            "-std=c99",
+            "-O2",
+            "-S",
+            "-DBM_KERNELS=portable",
+            f"-I{KERNELS.parent / 'runtime'}",
+            str(KERNELS / "bm_kernels__portable.c"),
+            "-o",
+            str(out),
+        ],
+        check=True,
+    )
+    library = "memset:\nmemcpy:\nret.n\n"  # other functions of the file call them; the product does not
     return assemble(out.read_text() + library, BASE, "portable.s", relax=True)
 
 

@@ -16,14 +16,38 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "firmware"))
 from build import KERNELS, ROOT, RUNTIME, Case, compile  # noqa: E402
 
 PLATFORM = ROOT / "firmware_templates" / "platform"
-SOURCES = [ROOT / "tests" / "firmware" / "store_driver.c", PLATFORM / "linux_store.c", KERNELS / "bm_kernels__portable.c",
-           *(RUNTIME / f"bm_{name}.c" for name in ("store", "store_episode", "store_format", "crc32", "memory", "numerics"))]
+SOURCES = [
+    ROOT / "tests" / "firmware" / "store_driver.c",
+    PLATFORM / "linux_store.c",
+    KERNELS / "bm_kernels__portable.c",
+    *(
+        RUNTIME / f"bm_{name}.c"
+        for name in ("store", "store_episode", "store_format", "crc32", "memory", "numerics")
+    ),
+]
 DIGEST = "0123456789abcdef" * 4
 KEY = np.frombuffer(bytes.fromhex(DIGEST), np.uint8)
 CALL_TIMEOUT_S = 900
 #: enum bm_store_status and bm_store_kind of bm_store.h.
-STATUSES = ("ok", "missing", "permission", "busy", "read-only", "full", "short", "io", "timeout", "blank", "foreign", "newer",
-            "shape", "model", "damaged", "order", "buffers")
+STATUSES = (
+    "ok",
+    "missing",
+    "permission",
+    "busy",
+    "read-only",
+    "full",
+    "short",
+    "io",
+    "timeout",
+    "blank",
+    "foreign",
+    "newer",
+    "shape",
+    "model",
+    "damaged",
+    "order",
+    "buffers",
+)
 HEADER, RECORD, STATE, HIGH, LOW = range(5)
 
 
@@ -32,7 +56,14 @@ def build_driver(flags: list[str], out: Path, compiler: str = "gcc") -> list[str
     return compile(SOURCES, [*flags, f"-I{PLATFORM}"], out, compiler)
 
 
-def call(command: list[str], function: str, u: tuple = (), f: tuple = (), arrays: tuple = (), want: tuple[int, ...] = ()):
+def call(
+    command: list[str],
+    function: str,
+    u: tuple = (),
+    f: tuple = (),
+    arrays: tuple = (),
+    want: tuple[int, ...] = (),
+):
     """Run one call. Returns its two results and the wanted arrays; a driver that stops fails with its words."""
     case = Case(function, function, u, f, arrays, want={i: arrays[i] for i in want})
     done = subprocess.run(command, input=case.to_bytes(), capture_output=True, timeout=CALL_TIMEOUT_S)
@@ -51,8 +82,11 @@ def text(path: Path) -> np.ndarray:
 
 def random_memory(slots: int, width: int, seed: int = 0) -> Memory:
     rng = np.random.default_rng(seed)
-    return Memory(rng.integers(-nm.CODE16_MAX, nm.CODE16_MAX + 1, (slots, width)).astype(np.int16),
-                  (rng.random(slots) / nm.CODE16_MAX).astype(np.float32), rng.integers(0, nm.USAGE_ONE, slots).astype(np.uint32))
+    return Memory(
+        rng.integers(-nm.CODE16_MAX, nm.CODE16_MAX + 1, (slots, width)).astype(np.int16),
+        (rng.random(slots) / nm.CODE16_MAX).astype(np.float32),
+        rng.integers(0, nm.USAGE_ONE, slots).astype(np.uint32),
+    )
 
 
 def episode_after(memory: Memory, blocks: list[int], seed: int) -> Memory:
@@ -63,22 +97,26 @@ def episode_after(memory: Memory, blocks: list[int], seed: int) -> Memory:
         row = min(block * ROWS + int(rng.integers(ROWS)), memory.slots - 1)
         codes[row] = -codes[row]
     stale = rng.random(memory.slots) < 0.5
-    return Memory(codes, np.where(stale, memory.scales * np.float32(0.99), memory.scales), memory.usage - (memory.usage >> 5))
+    return Memory(
+        codes,
+        np.where(stale, memory.scales * np.float32(0.99), memory.scales),
+        memory.usage - (memory.usage >> 5),
+    )
 
 
 def planes(memory: Memory) -> tuple[np.ndarray, ...]:
     """high, low int8 [blocks * 64, pitch], scales, usage: as the board holds them."""
     at = Layout(memory.slots, memory.width)
     padded = np.zeros((2, at.blocks * ROWS, at.pitch), np.int8)
-    high = padded[0, :memory.slots, :memory.width] = nm.high_bytes(memory.codes)
-    padded[1, :memory.slots, :memory.width] = memory.codes.astype(np.int32) - 256 * high.astype(np.int32)
+    high = padded[0, : memory.slots, : memory.width] = nm.high_bytes(memory.codes)
+    padded[1, : memory.slots, : memory.width] = memory.codes.astype(np.int32) - 256 * high.astype(np.int32)
     return padded[0], padded[1], memory.scales, memory.usage
 
 
 def changed(before: Memory, after: Memory) -> np.ndarray:
     """uint8 [blocks], as ``how`` of the driver: 2 where codes differ, 1 elsewhere."""
     differs = (before.codes != after.codes).any(1)
-    return np.array([2 if differs[i:i + ROWS].any() else 1 for i in range(0, before.slots, ROWS)], np.uint8)
+    return np.array([2 if differs[i : i + ROWS].any() else 1 for i in range(0, before.slots, ROWS)], np.uint8)
 
 
 def aged_store(path: Path, slots: int, width: int, episodes: int = 3) -> tuple[MemoryStore, Memory]:

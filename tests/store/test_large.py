@@ -1,5 +1,7 @@
 """A memory of 65,536 slots in a file, through the whole model: the same bits, and no buffer that grows with it."""
 
+from support import need
+
 from bitmar_tiny.config import preset
 from bitmar_tiny.frozen import random_model
 from bitmar_tiny.taps import tap_table
@@ -9,7 +11,6 @@ from bitmar_tiny.verify.target import GoldenTarget, ProgramTarget
 from codegen.boards import load_board
 from codegen.build import build
 from codegen.emit import emit
-from support import need
 
 
 def test_sixty_five_thousand_slots(tmp_path):
@@ -19,8 +20,18 @@ def test_sixty_five_thousand_slots(tmp_path):
     project = emit(model, board, tmp_path / "p", "portable", memory="sd")
     small = emit(random_model(preset("demo")), board, tmp_path / "q", "portable", memory="sd")
     assert project.plan.arenas == small.plan.arenas
-    script = [Event("begin"), Event("token", eos), Event("token", 5), Event("write"), Event("power"),
-              Event("begin"), Event("token", eos), Event("write"), Event("begin"), Event("token", eos)]
+    script = [
+        Event("begin"),
+        Event("token", eos),
+        Event("token", 5),
+        Event("write"),
+        Event("power"),
+        Event("begin"),
+        Event("token", eos),
+        Event("write"),
+        Event("begin"),
+        Event("token", eos),
+    ]
     program = build(project.path, board, "portable", compiler="gcc", taps=True)
     target = ProgramTarget(program.command, "large", tap_table(model.config), project.memory_store)
     assert verify(model, target, script, golden=GoldenTarget(model, "sd")).exact

@@ -8,17 +8,25 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from safetensors.numpy import load_file
+from support import need
 
 from bitmar_tiny.cli.memory import command
 from bitmar_tiny.errors import BitmarError, ConfigError, StoreError
-from bitmar_tiny.evaluate.inspect import Source, load_source, logged_reads, memory_of, nearest, rest, summarise
+from bitmar_tiny.evaluate.inspect import (
+    Source,
+    load_source,
+    logged_reads,
+    memory_of,
+    nearest,
+    rest,
+    summarise,
+)
 from bitmar_tiny.frozen import FrozenModel, random_model
 from bitmar_tiny.golden import numerics as nm
 from bitmar_tiny.golden.model import GoldenModel
 from bitmar_tiny.report.memory import draw
 from bitmar_tiny.store import Memory, MemoryStore
 from bitmar_tiny.store_format import UNIT, Layout, seal
-from support import need
 
 
 @pytest.fixture
@@ -67,10 +75,14 @@ def test_commits_leave_what_golden_leaves(tiny, saved):
 
 def test_every_flipped_byte_is_named_or_harmless(saved):
     rng = np.random.default_rng(0)
-    memory = Memory(rng.integers(-32000, 32000, (70, 64)).astype(np.int16), rng.random(70).astype(np.float32), rng.integers(0, 1 << 24, 70).astype(np.uint32))
+    memory = Memory(
+        rng.integers(-32000, 32000, (70, 64)).astype(np.int16),
+        rng.random(70).astype(np.float32),
+        rng.integers(0, 1 << 24, 70).astype(np.uint32),
+    )
     store = MemoryStore.create(saved / "a.store", memory, "ab" * 32)
     changed = Memory(memory.codes.copy(), memory.scales, memory.usage)
-    changed.codes[3] = 5                               # block 0 lives in its second home, block 1 in its first
+    changed.codes[3] = 5  # block 0 lives in its second home, block 1 in its first
     store.commit(changed)
     image, named = (saved / "a.store").read_bytes(), 0
     for at in rng.choice(len(image), 1500, replace=False):
@@ -81,13 +93,20 @@ def test_every_flipped_byte_is_named_or_harmless(saved):
         found, lost = opened.check()
         named += bool(lost or opened.damaged)
         assert lost or equal(found, changed), at
-    assert 300 < named < 1200                          # dead homes and old records are most of the rest
+    assert 300 < named < 1200  # dead homes and old records are most of the rest
 
 
-@pytest.mark.parametrize("content, words", [
-    (None, "no such file"), (b"", "only blank bytes"), (bytes(70000), "only blank bytes"), (b"\xff" * 70000, "only blank bytes"),
-    (b"%PDF-1.7" * 9000, "not a memory store"), (seal(b"", 0x54534D42, 9, 0) + bytes(60000), "format 9, this program reads 1"),
-])
+@pytest.mark.parametrize(
+    "content, words",
+    [
+        (None, "no such file"),
+        (b"", "only blank bytes"),
+        (bytes(70000), "only blank bytes"),
+        (b"\xff" * 70000, "only blank bytes"),
+        (b"%PDF-1.7" * 9000, "not a memory store"),
+        (seal(b"", 0x54534D42, 9, 0) + bytes(60000), "format 9, this program reads 1"),
+    ],
+)
 def test_what_is_no_store(tmp_path, content, words):
     path = tmp_path / "x"
     if content is not None:
@@ -106,7 +125,7 @@ def test_cut_short_wrong_model_no_commit(tiny, saved):
         MemoryStore.open(saved / "a.store", "00" * 32)
     at, blank = Layout(tiny.config.memory_slots, tiny.config.d_model), bytearray(image)
     for copy in (0, 1):
-        blank[at.copy_at(1, copy):at.copy_at(1, copy) + 2 * UNIT] = bytes(2 * UNIT)
+        blank[at.copy_at(1, copy) : at.copy_at(1, copy) + 2 * UNIT] = bytes(2 * UNIT)
     (saved / "c.store").write_bytes(blank)
     with pytest.raises(StoreError, match="no commit record"):
         MemoryStore.open(saved / "c.store")
@@ -131,16 +150,29 @@ def test_verify_names_lost_rows_and_salvage_keeps_the_rest(tiny, saved):
 
 def test_inspect_in_numbers_and_pictures(tiny, saved):
     run("reset", saved / "m.bitmar", "-o", saved / "a.store")
-    out = json.loads(run("inspect", saved / "a.store", saved / "m.bitmar", "--model", saved / "m.bitmar", "--json",
-                         "--figure", saved / "f.png").output)
+    out = json.loads(
+        run(
+            "inspect",
+            saved / "a.store",
+            saved / "m.bitmar",
+            "--model",
+            saved / "m.bitmar",
+            "--json",
+            "--figure",
+            saved / "f.png",
+        ).output
+    )
     first, second = out["memories"]
     assert first["slots"] == 70 and first["sequence"] == 1 and second["sequence"] is None
     assert first["effective_slots"] == pytest.approx(70) and first["stale"] == 0
     assert (saved / "f.png").read_bytes()[:4] == b"\x89PNG"
     run("inspect", saved / "a.store", "--figure", saved / "f.svg")
     assert "<svg" in (saved / "f.svg").read_text()
-    for arguments, words in ((("--text", "a"), "Add --model"), (("--figure", saved / "f.gif"), ".png or .svg"),
-                             (("--text", "a", "--model", saved / "m.bitmar"), "no tokenizer")):
+    for arguments, words in (
+        (("--text", "a"), "Add --model"),
+        (("--figure", saved / "f.gif"), ".png or .svg"),
+        (("--text", "a", "--model", saved / "m.bitmar"), "no tokenizer"),
+    ):
         with pytest.raises(ConfigError, match=words):
             run("inspect", saved / "a.store", *arguments)
 
@@ -204,7 +236,6 @@ def test_the_nearest_slot_is_the_one_that_was_written(tiny):
 
 
 def load_of(model):
-
     return Source("memory", memory_of(model), model.digest)
 
 
@@ -218,6 +249,7 @@ def test_rest_counts_episodes():
 
 def test_a_full_disk_leaves_nothing_behind(tiny, saved, monkeypatch):
     import os
+
     monkeypatch.setattr(os, "fsync", lambda fd: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     with pytest.raises(BitmarError):
         MemoryStore.create(saved / "a.store", memory_of(tiny), tiny.digest)
@@ -234,7 +266,9 @@ def test_memory_of_a_board_goes_both_ways(tiny, odd, tmp_path):
     assert CliRunner().invoke(command, ["export", "-o", str(tmp_path / "s"), *on_board]).exit_code == 0
     assert np.array_equal(load_file(tmp_path / "s")["codes"], tiny.arrays["memory.m.codes"])
     assert CliRunner().invoke(command, ["import", str(tmp_path / "s"), *on_board]).exit_code == 0
-    refused = CliRunner().invoke(command, ["import", str(tmp_path / "s"), "--port", "host:", "--model", str(tmp_path / "other.bitmar")])
+    refused = CliRunner().invoke(
+        command, ["import", str(tmp_path / "s"), "--port", "host:", "--model", str(tmp_path / "other.bitmar")]
+    )
     assert isinstance(refused.exception, StoreError) and "another model" in str(refused.exception)
     assert "STORE" in str(CliRunner().invoke(command, ["export", "-o", str(tmp_path / "t")]).exception)
 
@@ -243,7 +277,11 @@ def test_a_boards_dump_is_looked_at_like_a_store(tiny, saved):
     """A snapshot has no store around it; the picture of both is of the same memory."""
     run("reset", saved / "m.bitmar", "-o", saved / "a.store")
     run("export", saved / "a.store", "-o", saved / "s.safetensors", "--model", saved / "m.bitmar")
-    out = json.loads(run("inspect", saved / "a.store", saved / "s.safetensors", "--model", saved / "m.bitmar", "--json").output)["memories"]
+    out = json.loads(
+        run(
+            "inspect", saved / "a.store", saved / "s.safetensors", "--model", saved / "m.bitmar", "--json"
+        ).output
+    )["memories"]
     same = [{k: v for k, v in m.items() if k not in ("name", "sequence")} for m in out]
     assert same[0] == same[1] and [m["sequence"] for m in out] == [1, None]
     with pytest.raises(StoreError, match="a memory store, not a snapshot"):
@@ -256,16 +294,25 @@ def test_a_boards_dump_is_looked_at_like_a_store(tiny, saved):
 def test_the_figure_of_a_run_is_drawn_from_its_log(tiny, tmp_path):
     reads = {step: np.roll(np.linspace(0, 2 / 70, 70), step) for step in (10, 20, 40)}
     log = [{"kind": "step", "step": s, "memory": {"reads": r.tolist()}} for s, r in reads.items()]
-    log += [{"kind": "step", "step": 50, "memory": {}}, {"kind": "step", "step": 60, "memory": {"reads": [1.0]}}, {"kind": "note", "step": 60, "text": ""}]
+    log += [
+        {"kind": "step", "step": 50, "memory": {}},
+        {"kind": "step", "step": 60, "memory": {"reads": [1.0]}},
+        {"kind": "note", "step": 60, "text": ""},
+    ]
     (tmp_path / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in log))
     found = logged_reads(tmp_path, 70)
     assert list(found) == [10, 20, 40] and all(np.array_equal(found[s], reads[s]) for s in reads)
     assert logged_reads(tmp_path / "none", 70) == {}
     pictures = []
-    for source in (Source("run", memory_of(tiny), tiny.digest, reads=found), Source("run", memory_of(tiny), tiny.digest)):
+    for source in (
+        Source("run", memory_of(tiny), tiny.digest, reads=found),
+        Source("run", memory_of(tiny), tiny.digest),
+    ):
         draw([source], tmp_path / "f.svg")
         pictures.append((tmp_path / "f.svg").read_text())
-    assert pictures[0].count("<image") == 4 and pictures[1].count("<image") == 4 and pictures[0] != pictures[1]
+    assert (
+        pictures[0].count("<image") == 4 and pictures[1].count("<image") == 4 and pictures[0] != pictures[1]
+    )
 
 
 def test_a_named_model_has_to_be_the_stores(tiny, saved):

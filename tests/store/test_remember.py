@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from eval_support import byte_model
+from support import need
 
 from bitmar_tiny.cli.generate import command
-from bitmar_tiny.evaluate.inspect import memory_of
 from bitmar_tiny.errors import ConfigError, StoreError
+from bitmar_tiny.evaluate.inspect import memory_of
 from bitmar_tiny.generation import Request, by_c, by_golden, by_torch
 from bitmar_tiny.shipped import SHIPPED, by_name
 from bitmar_tiny.store import MemoryStore
-from eval_support import byte_model
-from support import need
 
 
 @pytest.fixture
@@ -34,7 +34,9 @@ def test_golden_and_c_remember_the_same(model, tmp_path):
     for prompt in ("told", "told again"):
         request = Request(prompt, limit=7, store=one, remember=True)
         said = list(by_golden(model, request))
-        assert said == list(by_c(model, Request(prompt, limit=7, store=other, remember=True), "host")) and said
+        assert (
+            said == list(by_c(model, Request(prompt, limit=7, store=other, remember=True), "host")) and said
+        )
     a, b = (MemoryStore.open(path, model.digest) for path in (one, other))
     assert a.sequence == b.sequence == 3
     for part in ("codes", "scales", "usage"):
@@ -58,23 +60,32 @@ def test_what_cannot_be_remembered_is_refused(model, tmp_path):
         list(by_golden(model, Request(store=path)))
     with pytest.raises(ConfigError, match="no store"):
         list(by_torch(model, Request(store=path)))
-    for options, words in ((["--remember"], "needs a store"), (["--remember", "--no-memory", "--store", str(path)], "leaves alone"),
-                           (["--remember", "--port", "host:"], "ends with this command")):
+    for options, words in (
+        (["--remember"], "needs a store"),
+        (["--remember", "--no-memory", "--store", str(path)], "leaves alone"),
+        (["--remember", "--port", "host:"], "ends with this command"),
+    ):
         error = CliRunner().invoke(command, [str(file), *options]).exception
         assert isinstance(error, ConfigError) and words in str(error) + (error.hint or "")
 
 
 def test_a_store_that_cannot_be_used_is_all_that_is_said(model, tmp_path):
     model.save(tmp_path / "m.bitmar")
-    done = CliRunner().invoke(command, [str(tmp_path / "m.bitmar"), "--store", str(tmp_path / "none"), "--prompt", "asked"])
+    done = CliRunner().invoke(
+        command, [str(tmp_path / "m.bitmar"), "--store", str(tmp_path / "none"), "--prompt", "asked"]
+    )
     assert isinstance(done.exception, StoreError) and "asked" not in done.output
 
 
 def test_shipped_models_have_names(tmp_path, monkeypatch):
     """A bare name that is nothing here is a model of the package; what is here comes first."""
     monkeypatch.chdir(tmp_path)
-    assert by_name(Path("demo")) == SHIPPED and by_name(Path("nothing")) == Path("nothing") and by_name(Path("x/demo")) == Path("x/demo")
-    (tmp_path / "demo").mkdir()                              # what `make demo` leaves behind is no model
+    assert (
+        by_name(Path("demo")) == SHIPPED
+        and by_name(Path("nothing")) == Path("nothing")
+        and by_name(Path("x/demo")) == Path("x/demo")
+    )
+    (tmp_path / "demo").mkdir()  # what `make demo` leaves behind is no model
     assert by_name(Path("demo")) == SHIPPED
     (tmp_path / "demo" / "run.json").touch()
     (tmp_path / "recall").touch()

@@ -17,8 +17,19 @@ from bitmar_tiny.store_format import HEADER, UNIT, seal
 
 sys.path.insert(0, str(Path(__file__).parent))
 import store_support as ss  # noqa: E402
-from store_support import DIGEST, KEY, STATUSES, aged_store, build_driver, call, changed, episode_after, planes, random_memory  # noqa: E402
 from build import SANITIZE  # noqa: E402
+from store_support import (
+    DIGEST,
+    KEY,
+    STATUSES,
+    aged_store,
+    build_driver,
+    call,
+    changed,
+    episode_after,
+    planes,
+    random_memory,
+)  # noqa: E402
 
 #: Many more episodes and shapes: minutes.
 SOAK = bool(os.environ.get("BITMAR_SOAK"))
@@ -39,19 +50,27 @@ def image_of(path: Path) -> np.ndarray:
     return np.fromfile(path, np.uint8)
 
 
-@pytest.mark.parametrize("slots, width, episodes", [(50, 64, 60), (70, 96, 60), (500, 64, 60), (1000, 128, 20)])
+@pytest.mark.parametrize(
+    "slots, width, episodes", [(50, 64, 60), (70, 96, 60), (500, 64, 60), (1000, 128, 20)]
+)
 @pytest.mark.parametrize("what", ["power cut", "failed operation"])
 def test_old_memory_or_new_whatever_happens(tmp_path, checked, slots, width, episodes, what):
     """Power is cut, or the device fails, at every write and sync of random episodes; 200 of each kind in all shapes together."""
     memory = random_memory(slots, width)
     MemoryStore.create(tmp_path / "m", memory, DIGEST)
     for seed in range(5 if SOAK else 1):
-        wrong, tried = call(checked, "crash", (slots, width, 200 if SOAK else episodes, seed, what != "power cut"),
-                            arrays=(image_of(tmp_path / "m"), KEY, *planes(memory)))
+        wrong, tried = call(
+            checked,
+            "crash",
+            (slots, width, 200 if SOAK else episodes, seed, what != "power cut"),
+            arrays=(image_of(tmp_path / "m"), KEY, *planes(memory)),
+        )
         assert wrong == 0 and tried >= 5 * episodes
 
 
-@pytest.mark.parametrize("compiler, flags", [("gcc", ("-O1", *SANITIZE)), ("zig", ("-O3",)), ("aarch64-gcc", ("-O2",))])
+@pytest.mark.parametrize(
+    "compiler, flags", [("gcc", ("-O1", *SANITIZE)), ("zig", ("-O3",)), ("aarch64-gcc", ("-O2",))]
+)
 @pytest.mark.parametrize("slots, width", [(70, 64), (500, 128)])
 def test_firmware_and_python_write_the_same_bytes(tmp_path, slots, width, compiler, flags):
     """After every episode; and no more than the state, the changed planes, the record and, after opening, the one before it."""
@@ -61,7 +80,9 @@ def test_firmware_and_python_write_the_same_bytes(tmp_path, slots, width, compil
     for i in range(4):
         before, after = image_of(store.path), episode_after(memory, list(range(i, at.blocks, 3)), i)
         how = changed(memory, after)
-        status, written, image = call(command, "episode", (slots, width), want=(0,), arrays=(before, KEY, *planes(after), how))
+        status, written, image = call(
+            command, "episode", (slots, width), want=(0,), arrays=(before, KEY, *planes(after), how)
+        )
         store.commit(after)
         assert (status, written) == (0, (at.groups + 4) * UNIT + 2 * at.plane * int((how == 2).sum()))
         differ = np.flatnonzero(image != image_of(store.path))
@@ -75,7 +96,7 @@ def live_pieces(store: MemoryStore) -> np.ndarray:
     owner = np.zeros(at.size, np.uint32)
 
     def own(start: int, n: int, kind: int, index: int) -> None:
-        owner[start:start + n] = 1 + (kind << 24 | index)
+        owner[start : start + n] = 1 + (kind << 24 | index)
 
     for copy in (0, 1):
         own(at.copy_at(0, copy), UNIT, ss.HEADER, copy)
@@ -83,10 +104,15 @@ def live_pieces(store: MemoryStore) -> np.ndarray:
     image = image_of(store.path)
     for group in range(at.groups):
         own(at.state_at(group, parity), UNIT, ss.STATE, group)
-        homes = int(image[at.state_at(group, parity) + 16:][:4].view("<u4")[0])
+        homes = int(image[at.state_at(group, parity) + 16 :][:4].view("<u4")[0])
         for block in range(7 * group, min(at.blocks, 7 * group + 7)):
             for low in (0, 1):
-                own(at.plane_at(block, homes >> block % 7 & 1, bool(low)), at.plane, (ss.HIGH, ss.LOW)[low], block)
+                own(
+                    at.plane_at(block, homes >> block % 7 & 1, bool(low)),
+                    at.plane,
+                    (ss.HIGH, ss.LOW)[low],
+                    block,
+                )
     return owner
 
 
@@ -95,12 +121,16 @@ def test_every_flipped_bit_is_named_or_harmless(tmp_path, fast):
     store, memory = aged_store(tmp_path / "m", *((450, 64) if SOAK else (70, 64)))
     image = image_of(store.path)
     found = np.zeros(8 * image.size, np.uint32)
-    _, _, found = call(fast, "flips", (memory.slots, memory.width), want=(6,), arrays=(image, KEY, *planes(memory), found))
+    _, _, found = call(
+        fast, "flips", (memory.slots, memory.width), want=(6,), arrays=(image, KEY, *planes(memory), found)
+    )
     owner = np.repeat(live_pieces(store), 8)
     assert not (found >> 31).any(), f"wrong data at bit {np.flatnonzero(found >> 31)[0]}"
     assert np.array_equal(found & (1 << 30) - 1, owner)
     needed = np.isin(owner - 1 >> 24, (ss.STATE, ss.HIGH)) & (owner > 0)
-    assert np.array_equal(found >> 30 & 1 == 1, needed), "a read fails exactly where something that it reads is damaged"
+    assert np.array_equal(found >> 30 & 1 == 1, needed), (
+        "a read fails exactly where something that it reads is damaged"
+    )
     assert {0, *(1 + np.arange(5))} == set(np.unique(np.where(owner, 1 + (owner - 1 >> 24), 0)))
 
 
@@ -119,13 +149,17 @@ def test_python_names_flipped_bits_or_they_are_harmless(tmp_path):
                 opened = MemoryStore.open(store.path, DIGEST)
                 got, damaged = opened.check()
                 assert bool(opened.damaged or damaged) == (owner[byte] > 0), byte
-                assert bool(damaged) == (owner[byte] > 0 and int(owner[byte]) - 1 >> 24 in (ss.STATE, ss.HIGH, ss.LOW)), byte
+                assert bool(damaged) == (
+                    owner[byte] > 0 and int(owner[byte]) - 1 >> 24 in (ss.STATE, ss.HIGH, ss.LOW)
+                ), byte
                 assert damaged or ss.same(got, memory), byte
 
 
 def test_blocks_out_of_order_are_refused(tmp_path, checked):
     store, memory = aged_store(tmp_path / "m", 200, 64)
-    accepted, intact = call(checked, "disorder", (200, 64), arrays=(image_of(store.path), KEY, *planes(memory)))
+    accepted, intact = call(
+        checked, "disorder", (200, 64), arrays=(image_of(store.path), KEY, *planes(memory))
+    )
     assert (accepted, intact) == (0, 1)
 
 
@@ -150,8 +184,13 @@ def test_a_damaged_copy_is_named_and_mended_when_the_next_episode_begins(tmp_pat
     damaged_copy(store, 1 + (store.sequence & 1), copy)
     assert named(checked, image_of(store.path)) == [(ss.HEADER, copy), (ss.RECORD, copy)]
     for only_begun in (1, 0):
-        status, _, image = call(checked, "episode", (70, 64, only_begun), want=(0,),
-                                arrays=(image_of(store.path), KEY, *planes(memory), changed(memory, memory)))
+        status, _, image = call(
+            checked,
+            "episode",
+            (70, 64, only_begun),
+            want=(0,),
+            arrays=(image_of(store.path), KEY, *planes(memory), changed(memory, memory)),
+        )
         assert STATUSES[status] == "ok" and named(checked, image) == []
 
 
@@ -168,7 +207,7 @@ def test_what_a_lost_or_misplaced_write_leaves_is_found(tmp_path, checked):
 
     def with_piece(start: int, n: int, source: np.ndarray, source_start: int) -> list[tuple[int, int]]:
         image = new.copy()
-        image[start:start + n] = source[source_start:source_start + n]
+        image[start : start + n] = source[source_start : source_start + n]
         return named(checked, image, 500)
 
     state, other = at.state_at(1, parity), at.state_at(0, parity)
@@ -181,8 +220,10 @@ def test_what_a_lost_or_misplaced_write_leaves_is_found(tmp_path, checked):
     record, elsewhere = at.copy_at(1 + parity, 0), at.copy_at(2 - parity, 0)
     assert with_piece(record, UNIT, old, record) == [(ss.RECORD, 0)]
     assert with_piece(record, UNIT, new, elsewhere) == [(ss.RECORD, 0)]
-    new[elsewhere:elsewhere + UNIT] = new[record:record + UNIT]
-    assert with_piece(record, UNIT, old, record) == [(ss.RECORD, 0)], "a misplaced record does not stand in for its copy"
+    new[elsewhere : elsewhere + UNIT] = new[record : record + UNIT]
+    assert with_piece(record, UNIT, old, record) == [(ss.RECORD, 0)], (
+        "a misplaced record does not stand in for its copy"
+    )
 
 
 # -- files --------------------------------------------------------------------------------------------------------------
@@ -225,10 +266,22 @@ def spoil(path: Path, what: str) -> None:
         path.mkdir()
 
 
-@pytest.mark.parametrize("what, status", [
-    ("blank", "blank"), ("erased", "blank"), ("foreign", "foreign"), ("short", "short"), ("empty", "short"), ("newer", "newer"),
-    ("both headers", "damaged"), ("all records", "damaged"), ("missing", "missing"), ("pipe", "foreign"), ("folder", "foreign"),
-])
+@pytest.mark.parametrize(
+    "what, status",
+    [
+        ("blank", "blank"),
+        ("erased", "blank"),
+        ("foreign", "foreign"),
+        ("short", "short"),
+        ("empty", "short"),
+        ("newer", "newer"),
+        ("both headers", "damaged"),
+        ("all records", "damaged"),
+        ("missing", "missing"),
+        ("pipe", "foreign"),
+        ("folder", "foreign"),
+    ],
+)
 @pytest.mark.parametrize("writable", [False, True])
 def test_a_file_that_is_no_store_of_ours_gets_its_word(tmp_path, checked, what, status, writable):
     path = tmp_path / "m"
@@ -260,7 +313,10 @@ def test_one_writer_or_many_readers(tmp_path, checked):
 
 def test_full_disk_and_write_protection_get_their_words(tmp_path, fast):
     """On file systems mounted for the test: a file with holes on a disk without room for them, and a read-only one."""
-    if not shutil.which("unshare") or subprocess.run(["unshare", "-rm", "true"], capture_output=True).returncode:
+    if (
+        not shutil.which("unshare")
+        or subprocess.run(["unshare", "-rm", "true"], capture_output=True).returncode
+    ):
         pytest.skip("this machine does not let its users mount file systems of their own (unshare -rm)")
     MemoryStore.create(tmp_path / "m", random_memory(70, 64), DIGEST)
     (tmp_path / "disk").mkdir()
@@ -278,22 +334,34 @@ def test_permission_gets_its_word(tmp_path, fast):
     MemoryStore.create(tmp_path / "m", random_memory(70, 64), DIGEST)
     (tmp_path / "m").chmod(0)
     if os.geteuid() == 0 and not shutil.which("setpriv"):
-        pytest.skip("root may open every file, and there is no setpriv (apt-get install util-linux) to give that up")
+        pytest.skip(
+            "root may open every file, and there is no setpriv (apt-get install util-linux) to give that up"
+        )
     humble = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
     assert open_file([*humble, *fast], tmp_path / "m") == "permission"
 
 
 def test_every_status_has_a_sentence_of_its_own(checked):
-    sentences = {call(checked, "text", (i,), arrays=(np.zeros(200, np.uint8),), want=(0,))[2].tobytes() for i in range(len(STATUSES))}
+    sentences = {
+        call(checked, "text", (i,), arrays=(np.zeros(200, np.uint8),), want=(0,))[2].tobytes()
+        for i in range(len(STATUSES))
+    }
     assert len(sentences) == len(STATUSES) and not any(b"unknown" in s for s in sentences)
-    assert b"unknown" in call(checked, "text", (len(STATUSES),), arrays=(np.zeros(200, np.uint8),), want=(0,))[2].tobytes()
+    assert (
+        b"unknown"
+        in call(checked, "text", (len(STATUSES),), arrays=(np.zeros(200, np.uint8),), want=(0,))[2].tobytes()
+    )
 
 
 def test_an_episode_on_a_file_is_what_python_reads(tmp_path, checked):
     store, memory = aged_store(tmp_path / "m", 1000, 96)
     after = episode_after(memory, [0, 3, 8, 15], 4)
-    status, read_back = call(checked, "file_episode", (1000, 96),
-                             arrays=(ss.text(store.path), KEY, *planes(after), changed(memory, after)))
+    status, read_back = call(
+        checked,
+        "file_episode",
+        (1000, 96),
+        arrays=(ss.text(store.path), KEY, *planes(after), changed(memory, after)),
+    )
     assert (STATUSES[status], read_back) == ("ok", 1)
     opened = MemoryStore.open(store.path, DIGEST)
     assert opened.sequence == store.sequence + 1 and not opened.damaged and ss.same(opened.read(), after)
@@ -306,8 +374,14 @@ def test_a_read_from_a_file_is_golden(tmp_path, fast, slots, width, episodes):
     rng = np.random.default_rng(3)
     q, scale = np.zeros(-(-width // 64) * 64, np.int8), np.float32(0.02)
     q[:width] = rng.integers(-127, 128, width)
-    status, _, got = call(fast, "file_read", (slots, width, 3), f=(scale,), want=(3,),
-                          arrays=(ss.text(store.path), KEY, q, np.zeros(width, np.float32)))
+    status, _, got = call(
+        fast,
+        "file_read",
+        (slots, width, 3),
+        f=(scale,),
+        want=(3,),
+        arrays=(ss.text(store.path), KEY, q, np.zeros(width, np.float32)),
+    )
     want = nm.memory_read(q[:width], scale, nm.high_bytes(memory.codes), memory.scales * np.float32(256))
     assert status == 0
     assert np.array_equal(got.view(np.uint32), want.view(np.uint32))

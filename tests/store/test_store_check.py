@@ -11,14 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bitmar_tiny import files, store as store_module
+from bitmar_tiny import files
+from bitmar_tiny import store as store_module
 from bitmar_tiny.errors import StoreError
 from bitmar_tiny.store import Memory, MemoryStore
 from bitmar_tiny.store_format import UNIT, Layout
 
 sys.path.insert(0, str(Path(__file__).parent))
-from store_support import DIGEST, KEY, aged_store, call, episode_after, random_memory, same  # noqa: E402
 from build import ROOT, RUNTIME, SANITIZE, compile  # noqa: E402
+from store_support import DIGEST, KEY, aged_store, call, episode_after, random_memory, same  # noqa: E402
 
 SOAK = bool(os.environ.get("BITMAR_SOAK"))
 #: Of a write that was not synced: lost, whole, the front of it, the back of it, nonsense.
@@ -27,28 +28,40 @@ FATES = 5
 
 @pytest.fixture(scope="module")
 def checker(tmp_path_factory):
-    sources = [ROOT / "tests" / "firmware" / "store_check.c", *(RUNTIME / f"bm_{name}.c" for name in ("store", "store_episode", "store_format", "crc32"))]
+    sources = [
+        ROOT / "tests" / "firmware" / "store_check.c",
+        *(RUNTIME / f"bm_{name}.c" for name in ("store", "store_episode", "store_format", "crc32")),
+    ]
     flags = ["-O2"] if SOAK else ["-O1", *SANITIZE]
     return compile(sources, flags, tmp_path_factory.mktemp("check") / "check")
 
 
-def explore(command: list[str], function: str, tmp_path: Path, slots: int, fates: int, more: int, aged: int) -> int:
+def explore(
+    command: list[str], function: str, tmp_path: Path, slots: int, fates: int, more: int, aged: int
+) -> int:
     """Nothing goes wrong; returns how many media were looked at."""
     zeros = Memory(np.zeros((slots, 64), np.int16), np.zeros(slots, np.float32), np.zeros(slots, np.uint32))
     MemoryStore.create(tmp_path / "m", zeros, DIGEST)
-    wrong, looked = call(command, function, (slots, 64, fates, more, aged), arrays=(KEY, np.fromfile(tmp_path / "m", np.uint8)))
+    wrong, looked = call(
+        command, function, (slots, 64, fates, more, aged), arrays=(KEY, np.fromfile(tmp_path / "m", np.uint8))
+    )
     assert wrong == 0
     return looked
 
 
-@pytest.mark.parametrize("slots, fates, depth, aged", [(50, FATES, 1, 0), (50, FATES, 1, 1), (70, FATES, 1, 2), (50, 3, 2, 1)] +
-                         [(50, FATES, 2, 1), (50, 3, 3, 2), (130, 4, 2, 1), (500, 3, 1, 1)] * SOAK)
+@pytest.mark.parametrize(
+    "slots, fates, depth, aged",
+    [(50, FATES, 1, 0), (50, FATES, 1, 1), (70, FATES, 1, 2), (50, 3, 2, 1)]
+    + [(50, FATES, 2, 1), (50, 3, 3, 2), (130, 4, 2, 1), (500, 3, 1, 1)] * SOAK,
+)
 def test_every_combination_of_what_a_power_cut_leaves(tmp_path, checker, slots, fates, depth, aged):
     """And cuts in the episode after a cut: lost, whole and torn writes in every combination."""
-    assert explore(checker, "cuts", tmp_path, slots, fates, depth, aged) > fates ** 3
+    assert explore(checker, "cuts", tmp_path, slots, fates, depth, aged) > fates**3
 
 
-@pytest.mark.parametrize("way", [0, 1, 2], ids=["the program goes on", "opened again", "the cache was dropped"])
+@pytest.mark.parametrize(
+    "way", [0, 1, 2], ids=["the program goes on", "opened again", "the cache was dropped"]
+)
 @pytest.mark.parametrize("slots, aged", [(50, 2), (70, 3)])
 def test_every_failed_write_and_sync_then_a_cut(tmp_path, checker, slots, aged, way):
     """A sync that failed may have dropped any of its writes from the cache, which showed them: they never reach the medium."""
@@ -70,7 +83,11 @@ def recorded(monkeypatch, work) -> list[list[tuple[int, bytes]]]:
     windows: list[list[tuple[int, bytes]]] = [[]]
     write, sync = store_module._write, store_module._sync
     with monkeypatch.context() as m:
-        m.setattr(store_module, "_write", lambda f, offset, data: (windows[-1].append((offset, data)), write(f, offset, data)))
+        m.setattr(
+            store_module,
+            "_write",
+            lambda f, offset, data: (windows[-1].append((offset, data)), write(f, offset, data)),
+        )
         m.setattr(store_module, "_sync", lambda f: (windows.append([]), sync(f)))
         work()
     assert windows.pop() == [], "something is written and never synced"
@@ -85,15 +102,25 @@ def media(image: bytes, windows: list[list[tuple[int, bytes]]], seed: int = 0):
             medium = bytearray(durable)
             for (offset, data), fate in zip(window, fates):
                 cut = int(rng.integers(len(data)))
-                old = bytes(medium[offset:offset + len(data)])
-                medium[offset:offset + len(data)] = (old, data, data[:cut] + old[cut:], old[:cut] + data[cut:], b"\xff" * len(data))[fate]
+                old = bytes(medium[offset : offset + len(data)])
+                medium[offset : offset + len(data)] = (
+                    old,
+                    data,
+                    data[:cut] + old[cut:],
+                    old[:cut] + data[cut:],
+                    b"\xff" * len(data),
+                )[fate]
             yield bytes(medium), False
         for offset, data in window:
-            durable[offset:offset + len(data)] = data
+            durable[offset : offset + len(data)] = data
     yield bytes(durable), True
 
 
-@pytest.mark.parametrize("damage", [None, (0, 0), (0, 1), (1, 0), (1, 1)], ids=["whole", "header 0", "header 1", "record 0", "record 1"])
+@pytest.mark.parametrize(
+    "damage",
+    [None, (0, 0), (0, 1), (1, 0), (1, 1)],
+    ids=["whole", "header 0", "header 1", "record 0", "record 1"],
+)
 def test_a_commit_cut_anywhere_leaves_the_old_memory_or_the_new(tmp_path, monkeypatch, damage):
     """Also where one copy of the header or of the record was damaged before."""
     store, before = aged_store(tmp_path / "m", 60, 64)
@@ -110,7 +137,7 @@ def test_a_commit_cut_anywhere_leaves_the_old_memory_or_the_new(tmp_path, monkey
         found = MemoryStore.open(tmp_path / "cut", DIGEST).read()
         assert same(found, after) or (same(found, before) and not over)
         count += 1
-    assert count > FATES ** 3 and not MemoryStore.open(store.path).damaged
+    assert count > FATES**3 and not MemoryStore.open(store.path).damaged
 
 
 def test_a_device_that_is_written_over_is_the_old_store_the_new_one_or_none(tmp_path, monkeypatch):
@@ -168,7 +195,12 @@ def test_bad_sectors_are_named_and_the_rest_is_kept(tmp_path, monkeypatch):
 
     monkeypatch.setattr(store_module, "read_at", reading)
     monkeypatch.setattr("bitmar_tiny.store_format.read_at", reading)
-    for unit, copy, name in ((0, 0, "header"), (0, 1, "header"), (1 + parity, 0, "record"), (1 + parity, 1, "record")):
+    for unit, copy, name in (
+        (0, 0, "header"),
+        (0, 1, "header"),
+        (1 + parity, 0, "record"),
+        (1 + parity, 1, "record"),
+    ):
         bad = {at.copy_at(unit, copy)}
         opened = MemoryStore.open(store.path)
         assert len(opened.damaged) == 1 and name in opened.damaged[0] and same(opened.read(), memory)

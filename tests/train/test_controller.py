@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from train.toy import MICRO, SETTINGS, Toy
 
 from bitmar_tiny.train.config import TrainConfig
 from bitmar_tiny.train.controller import FROZEN_PARTS, Controller
@@ -11,7 +12,6 @@ from bitmar_tiny.train.feed import prepare
 from bitmar_tiny.train.logs import read_log
 from bitmar_tiny.train.loop import train
 from bitmar_tiny.train.trainer import Trainer
-from train.toy import MICRO, SETTINGS, Toy
 
 PAPER = TrainConfig(controller=True)
 
@@ -27,7 +27,7 @@ def test_the_papers_numbers():
     begin, end = events
     assert begin["event"] == "begin" and begin["step"] == 1055 and begin["best"] - begin["average"] > 0.12
     assert end["event"] == "end" and end["step"] == 1055 + 1500
-    assert controller.action is None and controller.ended == 2555      # at 0 since: nothing to fall from
+    assert controller.action is None and controller.ended == 2555  # at 0 since: nothing to fall from
 
 
 def test_it_rests_before_the_next():
@@ -39,7 +39,10 @@ def test_it_rests_before_the_next():
     assert run(falls, eager)[1][2]["step"] < second["step"]
 
 
-@pytest.mark.parametrize("signal", [[0.5] * 4000, list(np.linspace(0, 0.9, 4000)), [0.5, -0.5] * 2000, [0.5] * 1000 + [0.39] * 3000])
+@pytest.mark.parametrize(
+    "signal",
+    [[0.5] * 4000, list(np.linspace(0, 0.9, 4000)), [0.5, -0.5] * 2000, [0.5] * 1000 + [0.39] * 3000],
+)
 def test_it_leaves_a_healthy_run_alone(signal):
     assert run(signal)[1] == []
 
@@ -55,7 +58,9 @@ def test_choices_are_random_seeded_and_restorable():
     cfg = PAPER.model_copy(update={"seed": 3})
     whole, events = run(wave, cfg)
     actions = [e["action"] for e in events if e["event"] == "begin"]
-    assert len(set(actions)) >= 3 and actions == [e["action"] for e in run(wave, cfg)[1] if e["event"] == "begin"]
+    assert len(set(actions)) >= 3 and actions == [
+        e["action"] for e in run(wave, cfg)[1] if e["event"] == "begin"
+    ]
     assert actions != [e["action"] for e in run(wave, PAPER)[1] if e["event"] == "begin"]
     for cut in (700, 2000, 9000, 20_001):
         half = Controller.restore(cfg, run(wave[:cut], cfg)[0].state())
@@ -71,7 +76,7 @@ def test_what_is_frozen_does_not_move_and_the_rest_does(action):
     for i in range(2):
         trainer.advance([prepare(data.batch(i))])
     trainer.controller.action = action
-    trainer.advance([prepare(data.batch(2))])              # writes what was pending before the memory is frozen
+    trainer.advance([prepare(data.batch(2))])  # writes what was pending before the memory is frozen
     before = {n: p.detach().clone() for n, p in trainer.model.latent.items()}
     usage = trainer.model.usage.clone()
     trainer.advance([prepare(data.batch(4))])
@@ -93,8 +98,18 @@ def test_a_boost_reaches_the_loss():
 
 
 def test_interventions_are_logged(tmp_path):
-    cfg = SETTINGS.model_copy(update={"steps": 60, "controller": True, "controller_span": 3, "controller_drop": 0.001,
-                                      "controller_cooldown": 2, "controller_length": 4, "checkpoint_every": 60, "lr": 1e-2})
+    cfg = SETTINGS.model_copy(
+        update={
+            "steps": 60,
+            "controller": True,
+            "controller_span": 3,
+            "controller_drop": 0.001,
+            "controller_cooldown": 2,
+            "controller_length": 4,
+            "checkpoint_every": 60,
+            "lr": 1e-2,
+        }
+    )
     train(MICRO, cfg, Toy(MICRO), tmp_path, progress=False)
     events = [r for r in read_log(tmp_path) if r["kind"] == "intervention"]
     assert [e["event"] for e in events[:4]] == ["begin", "end", "begin", "end"]

@@ -7,6 +7,8 @@ import math
 import numpy as np
 import pytest
 import torch
+from support import TINY
+from train.toy import MICRO, SETTINGS, Toy
 
 from bitmar_tiny.data.corpus import CaptionSet
 from bitmar_tiny.data.mixture import Mixture
@@ -21,10 +23,8 @@ from bitmar_tiny.train.flops import forward_macs
 from bitmar_tiny.train.holdout import look_at_holdout
 from bitmar_tiny.train.logs import FILE, Log, read_log
 from bitmar_tiny.train.loop import train
-from bitmar_tiny.train.trainer import Trainer
 from bitmar_tiny.train.probe import Codes, effective_slots, gaussian_baseline, look_inside
-from support import TINY
-from train.toy import MICRO, SETTINGS, Toy
+from bitmar_tiny.train.trainer import Trainer
 
 BYTES = Tokenizer([*(bytes([b]) for b in range(256)), EOS_TEXT], [])
 RUN = SETTINGS.model_copy(update={"steps": 8, "log_every": 3, "controller": True})
@@ -44,11 +44,21 @@ def test_every_line_is_there_once_and_says_everything(folder):
     assert [r["step"] for r in lines] == [3, 4, 6, 8]
     for r in lines:
         assert r["epoch"] == r["step"] / 16 and r["loss"]["lm"] == pytest.approx(math.log(r["perplexity"]))
-        assert (r["alignment"] is None) == (r["step"] == 4)             # step 4 was text alone
-        assert -1 <= (r["alignment"] or 0) <= 1 and r["lr"] > 0 and r["flops_per_step"] > 0 and r["bytes"] > 1 << 20
+        assert (r["alignment"] is None) == (r["step"] == 4)  # step 4 was text alone
+        assert (
+            -1 <= (r["alignment"] or 0) <= 1
+            and r["lr"] > 0
+            and r["flops_per_step"] > 0
+            and r["bytes"] > 1 << 20
+        )
         assert r["codes"]["gaussian_baseline"] == pytest.approx(0.3101, abs=1e-3)
-        assert 1 <= r["memory"]["written_slots"] <= TINY.memory_slots and 1 <= r["memory"]["read_slots"] <= TINY.memory_slots
-        assert len(r["memory"]["reads"]) == TINY.memory_slots and sum(r["memory"]["reads"]) == pytest.approx(1, abs=1e-3)
+        assert (
+            1 <= r["memory"]["written_slots"] <= TINY.memory_slots
+            and 1 <= r["memory"]["read_slots"] <= TINY.memory_slots
+        )
+        assert len(r["memory"]["reads"]) == TINY.memory_slots and sum(r["memory"]["reads"]) == pytest.approx(
+            1, abs=1e-3
+        )
     assert lines[-1]["tokens"] == sum(int(Toy(TINY).batch(i).lengths.sum()) for i in range(8))
 
 
@@ -57,8 +67,18 @@ def test_tensorboard_has_the_numbers_and_the_attention(folder):
 
     board = EventAccumulator(str(folder / "logs"))
     board.Reload()
-    assert {"loss/lm", "alignment", "codes/zero_fraction", "memory/read_slots", "flops_per_step", "tokens_per_second", "bytes"} <= set(board.Tags()["scalars"])
-    assert [e.step for e in board.Scalars("loss/lm")] == [3, 4, 6, 8] and board.Tags()["images"] == ["attention"]
+    assert {
+        "loss/lm",
+        "alignment",
+        "codes/zero_fraction",
+        "memory/read_slots",
+        "flops_per_step",
+        "tokens_per_second",
+        "bytes",
+    } <= set(board.Tags()["scalars"])
+    assert [e.step for e in board.Scalars("loss/lm")] == [3, 4, 6, 8] and board.Tags()["images"] == [
+        "attention"
+    ]
 
 
 def test_a_line_cut_short_by_a_kill_is_left_out_and_later_ones_are_dropped(tmp_path):
@@ -77,14 +97,19 @@ def test_a_line_cut_short_by_a_kill_is_left_out_and_later_ones_are_dropped(tmp_p
 
 def test_plots(folder, tmp_path):
     log = read_log(folder)
-    log += [{"kind": "intervention", "step": 5, "event": "begin", "action": "freeze_text"},
-            {"kind": "intervention", "step": 7, "event": "end", "action": "freeze_text"},
-            {"kind": "intervention", "step": 8, "event": "begin", "action": "boost_alignment"}, {"kind": "holdout", "step": 8, "alignment": 0.1}]
+    log += [
+        {"kind": "intervention", "step": 5, "event": "begin", "action": "freeze_text"},
+        {"kind": "intervention", "step": 7, "event": "end", "action": "freeze_text"},
+        {"kind": "intervention", "step": 8, "event": "begin", "action": "boost_alignment"},
+        {"kind": "holdout", "step": 8, "alignment": 0.1},
+    ]
     assert interventions(log) == [(5, 7, "freeze_text"), (8, 8, "boost_alignment")]
     svg, zero = plot_training(log, tmp_path)
     text = svg.read_text()
     assert "freeze_text" in text and "boost_alignment" in text and "<svg" in zero.read_text()
-    assert [p.suffix for p in plot_training(log, tmp_path, "png")] == [".png", ".png"] and plot_training([], tmp_path) == []
+    assert [p.suffix for p in plot_training(log, tmp_path, "png")] == [".png", ".png"] and plot_training(
+        [], tmp_path
+    ) == []
 
 
 def test_looking_changes_nothing():
@@ -96,8 +121,14 @@ def test_looking_changes_nothing():
     assert list(maps) == ["encoder 0", "fusion 0", "decoder 0", "decoder 1"]
     for name, m in maps.items():
         rows = int(feed.lengths[0])
-        assert np.allclose(m[:, :rows].sum(-1), 1, atol=1e-5) and (name.startswith("fusion") or (np.triu(m[0], 1) == 0).all())
-    assert trainer.model.training and trainer.model.math.maps is None and torch.equal(random, torch.get_rng_state())
+        assert np.allclose(m[:, :rows].sum(-1), 1, atol=1e-5) and (
+            name.startswith("fusion") or (np.triu(m[0], 1) == 0).all()
+        )
+    assert (
+        trainer.model.training
+        and trainer.model.math.maps is None
+        and torch.equal(random, torch.get_rng_state())
+    )
     assert all(torch.equal(v, before[k]) for k, v in trainer.model.state_dict().items())
 
 
@@ -106,7 +137,7 @@ def test_changed_codes_are_counted_over_a_thousand_steps():
     size = sum(s.parameters for s in tensor_table(MICRO) if s.kind == "ternary")
     latent = trainer.model.latent["vision/w1"].data.view(-1)
     latent[:] = 1.0
-    latent[:4] = 0.0                                         # codes 0 that become 1, one after the other
+    latent[:4] = 0.0  # codes 0 that become 1, one after the other
     assert codes.look(trainer.model, 0)["changed"] is None
     for i, step in enumerate((400, 800, 1200, 1600)):
         latent[i] = 1.0
@@ -116,25 +147,44 @@ def test_changed_codes_are_counted_over_a_thousand_steps():
 
 
 def test_figures_that_can_be_worked_out():
-    assert gaussian_baseline(2 / 3) == pytest.approx(0.4052, abs=2e-4) and gaussian_baseline(0.5) == pytest.approx(0.3101, abs=2e-4)
+    assert gaussian_baseline(2 / 3) == pytest.approx(0.4052, abs=2e-4) and gaussian_baseline(
+        0.5
+    ) == pytest.approx(0.3101, abs=2e-4)
     w = np.random.default_rng(0).normal(size=10**6)
     assert np.mean(np.abs(w) <= 0.5 * np.abs(w).mean()) == pytest.approx(gaussian_baseline(0.5), abs=2e-3)
-    assert effective_slots(np.ones(7)) == pytest.approx(7) and effective_slots(np.array([0, 3.0, 0])) == pytest.approx(1)
-    ternary = sum(s.parameters for s in tensor_table(MICRO) if s.kind == "ternary" and s.part in ("encoder", "decoder", "head"))
-    one = forward_macs(MICRO, np.array([1]), False)       # one token: its matrices, one attended token in two layers, one read
+    assert effective_slots(np.ones(7)) == pytest.approx(7) and effective_slots(
+        np.array([0, 3.0, 0])
+    ) == pytest.approx(1)
+    ternary = sum(
+        s.parameters
+        for s in tensor_table(MICRO)
+        if s.kind == "ternary" and s.part in ("encoder", "decoder", "head")
+    )
+    one = forward_macs(
+        MICRO, np.array([1]), False
+    )  # one token: its matrices, one attended token in two layers, one read
     d, k = MICRO.d_model, MICRO.memory_slots
     assert one == ternary + 2 * 2 * d + 2 * k * d
 
 
 def test_holdout_is_the_whole_of_it_and_exact_equals_golden_arithmetic():
     rng = np.random.default_rng(0)
-    captions = CaptionSet([f"a {i}" * (1 + i % 3) for i in range(11)], rng.normal(size=(11, 4, 768)).astype(np.float32))
+    captions = CaptionSet(
+        [f"a {i}" * (1 + i % 3) for i in range(11)], rng.normal(size=(11, 4, 768)).astype(np.float32)
+    )
     torch.manual_seed(0)
     model = BitMar(TINY).eval()
-    mixtures = [Mixture(BYTES, captions, None, ["some text", "more of it"], batch_size=n, max_len=16, text_every=every)
-                for n, every in ((4, 0), (2, 1))]
+    mixtures = [
+        Mixture(
+            BYTES, captions, None, ["some text", "more of it"], batch_size=n, max_len=16, text_every=every
+        )
+        for n, every in ((4, 0), (2, 1))
+    ]
     report = look_at_holdout(model, mixtures, exact=True)
-    assert report["captions"]["tokens"] == sum(min(len(c) + 1, 16) for c in captions.captions) and report["text"]["tokens"] == 21
+    assert (
+        report["captions"]["tokens"] == sum(min(len(c) + 1, 16) for c in captions.captions)
+        and report["text"]["tokens"] == 21
+    )
     nll, cosine = 0.0, 0.0
     for i, caption in enumerate(captions.captions):
         ids = [256, *caption.encode(), 256][:17]
@@ -142,10 +192,16 @@ def test_holdout_is_the_whole_of_it_and_exact_equals_golden_arithmetic():
             out = model(torch.tensor([ids[:-1]]), torch.from_numpy(captions.image(i))[None])
         nll += torch.nn.functional.cross_entropy(out.logits[0], torch.tensor(ids[1:]), reduction="sum").item()
         cosine += torch.cosine_similarity(out.text[0].mean(0), out.image[0].mean(0), dim=0).item() / 11
-    assert report["captions"]["perplexity"] == pytest.approx(math.exp(nll / report["captions"]["tokens"]), rel=1e-5)
+    assert report["captions"]["perplexity"] == pytest.approx(
+        math.exp(nll / report["captions"]["tokens"]), rel=1e-5
+    )
     assert report["alignment"] == pytest.approx(cosine, abs=1e-5)
     both = compare_activations(model, mixtures)
-    assert both["quantised"] == report and both["ratio"]["captions"] == pytest.approx(1, abs=0.03) and both["float_activations"] != report
+    assert (
+        both["quantised"] == report
+        and both["ratio"]["captions"] == pytest.approx(1, abs=0.03)
+        and both["float_activations"] != report
+    )
     with pytest.raises(ConfigError, match="float twin"):
         compare_activations(BitMar(TINY, float_twin=True), mixtures)
 
@@ -161,6 +217,7 @@ def test_a_loss_that_is_no_number_stops_with_a_sentence(tmp_path):
     with pytest.raises(ConfigError, match="no longer a number at step 5"):
         train(MICRO, SETTINGS, Bad(MICRO), tmp_path, progress=False)
     from bitmar_tiny.train import checkpoint
+
     assert checkpoint.load(tmp_path)["step"] == 4
 
 

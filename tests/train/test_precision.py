@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-
-from bitmar_tiny.train.feed import prepare
-from bitmar_tiny.train.trainer import Trainer
-from bitmar_tiny.train.optim import make_optimiser
 from support import TINY
 from train.toy import SETTINGS, Toy
+
+from bitmar_tiny.train.feed import prepare
+from bitmar_tiny.train.optim import make_optimiser
+from bitmar_tiny.train.trainer import Trainer
 
 
 def gradients(**changes):
@@ -31,14 +31,18 @@ def test_gradient_checkpointing_changes_nothing_but_sums_in_pieces(plain, monkey
     parts, grads = gradients(recompute=True)
     assert parts["lm"] == pytest.approx(plain[0]["lm"], rel=1e-5)
     for name, grad in grads.items():
-        assert torch.allclose(grad, plain[1][name], rtol=1e-3, atol=1e-3 * plain[1][name].abs().max().item()), name
+        assert torch.allclose(
+            grad, plain[1][name], rtol=1e-3, atol=1e-3 * plain[1][name].abs().max().item()
+        ), name
 
 
 @pytest.mark.parametrize("precision, bound", [("bf16", 0.05), ("fp16", 0.02)])
 def test_mixed_precision_points_the_same_way(plain, precision, bound):
     """Losses within 1%, and the whole gradient within an angle: 16-bit products round, nothing overflows or vanishes."""
     parts, grads = gradients(precision=precision)
-    assert parts["lm"] == pytest.approx(plain[0]["lm"], rel=1e-2) and parts["contrastive"] == pytest.approx(plain[0]["contrastive"], rel=0.05)
+    assert parts["lm"] == pytest.approx(plain[0]["lm"], rel=1e-2) and parts["contrastive"] == pytest.approx(
+        plain[0]["contrastive"], rel=0.05
+    )
     a, b = (torch.cat([g[n].flatten() for n in sorted(g)]) for g in (plain[1], grads))
     assert 1 - torch.cosine_similarity(a, b, dim=0) < bound
     assert all(g.isfinite().all() and g.abs().max() > 0 for g in grads.values())
@@ -50,10 +54,14 @@ def test_worst_products_fit_float16():
     from bitmar_tiny.model.arithmetic import PROB_ONE, Quantised
 
     math = Quantised(0.5, torch.float16)
-    assert math.linear(torch.full((1, MAX_REDUCTION), 127.0), torch.ones(1, MAX_REDUCTION)).item() == pytest.approx(127 * MAX_REDUCTION, rel=1e-3)
+    assert math.linear(
+        torch.full((1, MAX_REDUCTION), 127.0), torch.ones(1, MAX_REDUCTION)
+    ).item() == pytest.approx(127 * MAX_REDUCTION, rel=1e-3)
     wide = torch.full((1, 128), 127.0)
     assert math.matmul(wide, wide.T).item() == pytest.approx(127 * 127 * 128, rel=1e-3)
-    assert math.matmul(torch.full((1, 1032), PROB_ONE), torch.full((1032, 1), 127.0), PROB_ONE).item() == pytest.approx(PROB_ONE * 127 * 1032, rel=1e-3)
+    assert math.matmul(
+        torch.full((1, 1032), PROB_ONE), torch.full((1032, 1), 127.0), PROB_ONE
+    ).item() == pytest.approx(PROB_ONE * 127 * 1032, rel=1e-3)
 
 
 def test_mixed_precision_resumes_with_its_scaler(tmp_path):

@@ -14,16 +14,26 @@ from pathlib import Path
 
 import pytest
 import torch
+from train.toy import MICRO, SETTINGS, Toy
 
 from bitmar_tiny.errors import DataError
 from bitmar_tiny.train import checkpoint
 from bitmar_tiny.train.logs import read_log
 from bitmar_tiny.train.loop import train
-from train.toy import MICRO, SETTINGS, Toy
 
 KILLS, STEPS = 20, 150
-LONG = SETTINGS.model_copy(update={"steps": STEPS, "restart_steps": STEPS, "controller": True, "controller_span": 5, "controller_drop": 0.01,
-                                   "controller_cooldown": 5, "controller_length": 7, "log_every": 25})
+LONG = SETTINGS.model_copy(
+    update={
+        "steps": STEPS,
+        "restart_steps": STEPS,
+        "controller": True,
+        "controller_span": 5,
+        "controller_drop": 0.01,
+        "controller_cooldown": 5,
+        "controller_length": 7,
+        "log_every": 25,
+    }
+)
 
 #: Imports once, then forks a training process for every folder it reads: PyTorch takes seconds to import, a step milliseconds.
 FORKER = """
@@ -63,15 +73,20 @@ def same_state(a, b, path=""):
 def test_killed_at_twenty_random_moments(tmp_path):
     """After every kill a whole checkpoint is there; in the end weights, moments, controller and log equal an undisturbed run's."""
     tests = Path(__file__).parents[1]
-    forker = subprocess.Popen([sys.executable, "-c", FORKER, str(tests), str(tests.parent)], text=True, stdin=subprocess.PIPE,
-                              stdout=subprocess.PIPE, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    forker = subprocess.Popen(
+        [sys.executable, "-c", FORKER, str(tests), str(tests.parent)],
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
 
     def begin(name: str) -> int:
         forker.stdin.write(f"{tmp_path / name}\n")
         forker.stdin.flush()
         return int(forker.stdout.readline())
 
-    rng, steps = random.Random(), []                           # other moments every time
+    rng, steps = random.Random(), []  # other moments every time
     try:
         begin("whole")
         start = time.monotonic()
@@ -86,9 +101,9 @@ def test_killed_at_twenty_random_moments(tmp_path):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(child, signal.SIGKILL)
             ended = int(forker.stdout.readline())
-            state = checkpoint.load(tmp_path / "run")          # whole, or not there yet
+            state = checkpoint.load(tmp_path / "run")  # whole, or not there yet
             steps.append(state["step"] if state else 0)
-            if ended == 0:                                     # all steps were done before the last kill
+            if ended == 0:  # all steps were done before the last kill
                 break
             assert ended == signal.SIGKILL
         print(f"killed at steps {steps}")
@@ -100,10 +115,20 @@ def test_killed_at_twenty_random_moments(tmp_path):
         forker.kill()
         forker.wait()
     whole, run = (checkpoint.load(tmp_path / name) for name in ("whole", "run"))
-    assert whole["controller"]["count"] > 0 and run["step"] == STEPS and not list((tmp_path / "run").glob(".*.tmp"))
+    assert (
+        whole["controller"]["count"] > 0
+        and run["step"] == STEPS
+        and not list((tmp_path / "run").glob(".*.tmp"))
+    )
     same_state(whole, run)
-    whole, run = ([{k: r.get(k) for k in ("kind", "step", "action", "lr", "tokens")} for r in read_log(tmp_path / name)
-                   if r["kind"] != "note"] for name in ("whole", "run"))
+    whole, run = (
+        [
+            {k: r.get(k) for k in ("kind", "step", "action", "lr", "tokens")}
+            for r in read_log(tmp_path / name)
+            if r["kind"] != "note"
+        ]
+        for name in ("whole", "run")
+    )
     assert whole == run
 
 
@@ -144,7 +169,13 @@ def test_a_log_that_cannot_be_written_is_one_sentence(tmp_path):
     resource.setrlimit(resource.RLIMIT_FSIZE, (log.stat().st_size + 10, limits[1]))
     try:
         with pytest.raises(DataError, match="cannot be written"):
-            train(MICRO, SETTINGS.model_copy(update={"checkpoint_every": 1000}), Toy(MICRO), tmp_path, progress=False)
+            train(
+                MICRO,
+                SETTINGS.model_copy(update={"checkpoint_every": 1000}),
+                Toy(MICRO),
+                tmp_path,
+                progress=False,
+            )
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, handler)

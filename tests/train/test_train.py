@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from support import TINY
+from train.toy import SETTINGS, Toy
 
 from bitmar_tiny.data.mixture import Batch
 from bitmar_tiny.errors import ConfigError, DataError
@@ -15,12 +17,10 @@ from bitmar_tiny.train.config import TrainConfig
 from bitmar_tiny.train.distributed import World
 from bitmar_tiny.train.feed import Feeder, prepare
 from bitmar_tiny.train.loop import train
-from bitmar_tiny.train.trainer import Trainer
 from bitmar_tiny.train.probe import Codes
 from bitmar_tiny.train.schedule import learning_rate
+from bitmar_tiny.train.trainer import Trainer
 from bitmar_tiny.verify.script import random_image
-from support import TINY
-from train.toy import SETTINGS, Toy
 
 SMALL = SETTINGS.model_copy(update={"augment_shift": 1})
 
@@ -70,7 +70,9 @@ def test_threads_do_not_change_a_bit():
         torch.set_num_threads(threads)
 
 
-@pytest.mark.parametrize("damage", [lambda d: d[:len(d) // 2], lambda d: b"", lambda d: b"not a checkpoint" * 9])
+@pytest.mark.parametrize(
+    "damage", [lambda d: d[: len(d) // 2], lambda d: b"", lambda d: b"not a checkpoint" * 9]
+)
 def test_a_damaged_checkpoint_is_one_sentence(tmp_path, damage):
     train(TINY, SETTINGS.model_copy(update={"steps": 1}), Toy(TINY), tmp_path, progress=False)
     path = tmp_path / checkpoint.FILE
@@ -95,7 +97,9 @@ def test_every_parameter_learns_ternary_codes_change_and_loss_falls():
     with Feeder(Toy(TINY, repeat=2), cfg) as feeder:
         for _ in range(50):
             losses.append(trainer.advance([feeder.next()])["lm"])
-            seen |= {n for n, p in trainer.model.latent.items() if p.grad is not None and p.grad.abs().max() > 0}
+            seen |= {
+                n for n, p in trainer.model.latent.items() if p.grad is not None and p.grad.abs().max() > 0
+            }
     assert seen == set(trainer.model.latent.keys())
     assert np.mean(losses[-6:]) < 0.6 * np.mean(losses[:6])
     assert codes.look(trainer.model, 50)["changed"] > 0.01
@@ -132,7 +136,9 @@ def test_written_episodes_are_the_last_streams_of_the_step_before():
         for number, before in ((2, 1), (3, 1), (4, 3)):
             e, want = feeder.make(number).episodes, data.batch(before)
             assert np.array_equal(e.tokens, want.tokens[1:]) and np.array_equal(e.lengths, want.lengths[1:])
-            assert (e.images is None) == (want.images is None) and (e.images is None or np.array_equal(e.images, want.images[1:]))
+            assert (e.images is None) == (want.images is None) and (
+                e.images is None or np.array_equal(e.images, want.images[1:])
+            )
     assert Feeder(data, cfg.model_copy(update={"write_gradient": False})).make(2).episodes is None
 
 
@@ -142,10 +148,10 @@ def test_the_gradient_reaches_what_was_written(reaches):
     cfg = SETTINGS.model_copy(update={"dropout": 0.0, "write_gradient": reaches, "lr": 1e-9, "warmup": 0})
     trainer = Trainer(TINY, cfg)
     feeder = Feeder(Toy(TINY), cfg)
-    trainer.advance([feeder.make(0)])                                       # pictures; its last streams are written next
+    trainer.advance([feeder.make(0)])  # pictures; its last streams are written next
     kept = trainer.model.pending.clone()
     trainer.optimiser.zero_grad()
-    feed = feeder.make(1)                                                   # text: no gradient of its own for vision
+    feed = feeder.make(1)  # text: no gradient of its own for vision
     trainer.objective(feed)[0].backward()
     seen = trainer.model.latent["vision/w1"].grad
     assert (seen is not None and float(seen.abs().max()) > 0) == reaches

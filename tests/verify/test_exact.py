@@ -6,6 +6,7 @@ import subprocess
 
 import numpy as np
 import pytest
+from support import ODD, need, need_family
 
 from bitmar_tiny.config import preset
 from bitmar_tiny.frozen import random_model
@@ -18,37 +19,66 @@ from codegen.boards import Board, load_board
 from codegen.build import build
 from codegen.emit import emit
 from codegen.lower import lower
-from support import ODD, need, need_family
 
 
-def check(model, folder, tokens, board="host", family="portable", compiler="gcc", opt="-O2", extra=(),
-          head_bits="2", threads=1):
+def check(
+    model,
+    folder,
+    tokens,
+    board="host",
+    family="portable",
+    compiler="gcc",
+    opt="-O2",
+    extra=(),
+    head_bits="2",
+    threads=1,
+):
     need(board, compiler)
     need_family(family)
     profile = load_board(board)
     project = emit(model, profile, folder, family, head_bits)
     program = build(project.path, profile, family, compiler=compiler, opt=opt, taps=True, extra=extra)
     shell = ["sh", "-c", f'exec "$0" "$@" --threads {threads}'] if threads > 1 else []
-    target = ProgramTarget([*shell, *program.command], f"{board}/{family}/{compiler}{opt}", tap_table(model.config))
+    target = ProgramTarget(
+        [*shell, *program.command], f"{board}/{family}/{compiler}{opt}", tap_table(model.config)
+    )
     verdict = verify(model, target, standard(model.config, tokens), project.sources)
     assert verdict.exact, verdict.difference.sentence()
     assert verdict.taps > 20 * verdict.steps
     return verdict
 
 
-TARGETS = [("host", "portable"), ("host", "avx2"), ("host", "avxvnni"), ("host-avx512", "avx512vnni"), ("rpi-zero2", "portable"),
-           ("rpi-zero2", "neon"), ("rpi-5", "neondot"), ("xtensa-sim", "portable")]
+TARGETS = [
+    ("host", "portable"),
+    ("host", "avx2"),
+    ("host", "avxvnni"),
+    ("host-avx512", "avx512vnni"),
+    ("rpi-zero2", "portable"),
+    ("rpi-zero2", "neon"),
+    ("rpi-5", "neondot"),
+    ("xtensa-sim", "portable"),
+]
 
 
 @pytest.mark.parametrize("opt", ["-O0", "-O2", "-O3"])
-@pytest.mark.parametrize("board, family, compiler", [(b, f, c) for b, f in TARGETS for c in load_board(b).compilers])
+@pytest.mark.parametrize(
+    "board, family, compiler", [(b, f, c) for b, f in TARGETS for c in load_board(b).compilers]
+)
 def test_every_target(tiny, tmp_path, board, family, compiler, opt):
     check(tiny, tmp_path / "p", 60, board, family, compiler, opt)
 
 
-@pytest.mark.parametrize("board, family", [
-    ("host", "portable"), ("host", "avx2"), ("host-avx512", "avx512vnni"), ("rpi-zero2", "neon"), ("rpi-5", "neondot"),
-    ("xtensa-sim", "portable")])
+@pytest.mark.parametrize(
+    "board, family",
+    [
+        ("host", "portable"),
+        ("host", "avx2"),
+        ("host-avx512", "avx512vnni"),
+        ("rpi-zero2", "neon"),
+        ("rpi-5", "neondot"),
+        ("xtensa-sim", "portable"),
+    ],
+)
 def test_odd_shapes(odd, tmp_path, board, family):
     check(odd, tmp_path / "p", 80, board, family)
 
@@ -64,8 +94,10 @@ def test_head_of_five_weights_a_byte(tiny, odd, tmp_path, board, family):
 def test_token_table_of_four_bits(odd, tmp_path, board, family):
     small = with_small_token_table(odd)
     assert np.abs(small.arrays["token_table.codes"]).max(1).min() == 7 and small.digest != odd.digest
-    value, was = (m.arrays["token_table.codes"] * m.arrays["token_table.scales"][:, None] for m in (small, odd))
-    assert np.abs(value - was).max() <= np.abs(was).max() / 14 * 1.001        # half a step of a code
+    value, was = (
+        m.arrays["token_table.codes"] * m.arrays["token_table.scales"][:, None] for m in (small, odd)
+    )
+    assert np.abs(value - was).max() <= np.abs(was).max() / 14 * 1.001  # half a step of a code
     check(small, tmp_path / "p", 40, board, family)
     saved = lower(odd, family).size - lower(small, family).size
     assert saved == pytest.approx(odd.config.vocab_size * odd.config.d_model / 2, abs=128)
@@ -78,14 +110,24 @@ def test_every_knob_that_makes_a_model_smaller(odd, tmp_path, board, family):
     assert len({odd.digest, small.digest}) == 2 and lower(small, family).size < lower(odd, family).size
 
 
-@pytest.mark.parametrize("board, memory", [("host", "flash"), ("host", "ram"), ("host", "sd"), ("rpi-zero2", "flash"), ("rpi-zero2", "sd")])
+@pytest.mark.parametrize(
+    "board, memory",
+    [("host", "flash"), ("host", "ram"), ("host", "sd"), ("rpi-zero2", "flash"), ("rpi-zero2", "sd")],
+)
 def test_wherever_the_memory_lies(odd, tmp_path, board, memory):
     need(board)
     profile = load_board(board)
     project = emit(odd, profile, tmp_path / "p", memory=memory)
-    target = ProgramTarget(build(project.path, profile, project.family, taps=True).command, memory, tap_table(odd.config), project.memory_store)
-    for tier in ("ram", "flash", "sd"):             # the script does tell what a power cut leaves
-        assert verify(odd, target, standard(odd.config, 60), golden=GoldenTarget(odd, tier)).exact == (tier == memory)
+    target = ProgramTarget(
+        build(project.path, profile, project.family, taps=True).command,
+        memory,
+        tap_table(odd.config),
+        project.memory_store,
+    )
+    for tier in ("ram", "flash", "sd"):  # the script does tell what a power cut leaves
+        assert verify(odd, target, standard(odd.config, 60), golden=GoldenTarget(odd, tier)).exact == (
+            tier == memory
+        )
     assert ("memory" in [p.name for p in project.plan.of_kind("arena")]) == (memory == "ram")
 
 
@@ -96,9 +138,13 @@ def test_head_in_pieces_by_threads(tmp_path, vocab_size, head_bits):
     check(model, tmp_path / "p", 12, family="avx2", head_bits=head_bits, threads=3)
 
 
-@pytest.mark.parametrize("board, family", [("host", "portable"), ("host-avx512", "avx512vnni"), ("rpi-zero2", "neon")])
+@pytest.mark.parametrize(
+    "board, family", [("host", "portable"), ("host-avx512", "avx512vnni"), ("rpi-zero2", "neon")]
+)
 def test_threads_do_not_change_a_bit(tmp_path, board, family):
-    check(random_model(preset("demo")), tmp_path / "p", 160, board, family, threads=2)     # products, and attention at a full window, are shared
+    check(
+        random_model(preset("demo")), tmp_path / "p", 160, board, family, threads=2
+    )  # products, and attention at a full window, are shared
 
 
 @pytest.mark.parametrize("head_bits", ["2", "1.6"])
@@ -107,8 +153,27 @@ def test_threads_choose_the_same_tokens(tmp_path, head_bits):
     profile = load_board("host")
     program = build(emit(model, profile, tmp_path / "p", "portable", head_bits).path, profile, "portable")
     for temperature in ("0", "3"):
-        runs = [subprocess.run([*program.command, "generate", "--ids", "--tokens", "40", "--temperature", temperature, "--top-k", "200",
-                                "--threads", str(n)], capture_output=True, check=True, timeout=60).stdout for n in (1, 2)]
+        runs = [
+            subprocess.run(
+                [
+                    *program.command,
+                    "generate",
+                    "--ids",
+                    "--tokens",
+                    "40",
+                    "--temperature",
+                    temperature,
+                    "--top-k",
+                    "200",
+                    "--threads",
+                    str(n),
+                ],
+                capture_output=True,
+                check=True,
+                timeout=60,
+            ).stdout
+            for n in (1, 2)
+        ]
         assert runs[0] == runs[1] and len(runs[0].split()) > 5
 
 
@@ -116,9 +181,29 @@ def scattered(sram: int) -> Board:
     """The host, as if its memory were three regions of different speed."""
     values = load_board("host").model_dump()
     values["regions"] = [
-        {"name": "sram", "size": sram, "largest_block": sram, "holds": ["arena", "stack", "copies"], "read_mb_s": 4000},
-        {"name": "psram", "size": 1 << 24, "largest_block": 1 << 24, "holds": ["arena", "copies"], "read_mb_s": 80, "cache_line": 64},
-        {"name": "flash", "size": 1 << 24, "largest_block": 1 << 24, "holds": ["weights"], "read_mb_s": 30, "cache_line": 64},
+        {
+            "name": "sram",
+            "size": sram,
+            "largest_block": sram,
+            "holds": ["arena", "stack", "copies"],
+            "read_mb_s": 4000,
+        },
+        {
+            "name": "psram",
+            "size": 1 << 24,
+            "largest_block": 1 << 24,
+            "holds": ["arena", "copies"],
+            "read_mb_s": 80,
+            "cache_line": 64,
+        },
+        {
+            "name": "flash",
+            "size": 1 << 24,
+            "largest_block": 1 << 24,
+            "holds": ["weights"],
+            "read_mb_s": 30,
+            "cache_line": 64,
+        },
     ]
     return Board.parse(values, "test")
 
@@ -127,35 +212,64 @@ def scattered(sram: int) -> Board:
 def test_wherever_the_plan_puts_things(odd, tmp_path, sram):
     board = scattered(sram)
     project = emit(odd, board, tmp_path / "p", "avx2")
-    assert {p.region for p in project.plan.of_kind("copy")} == ({"sram", "psram"} if sram < 1 << 20 else {"sram"})
-    program = build(project.path, board, "avx2", taps=True, extra=("-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"))
+    assert {p.region for p in project.plan.of_kind("copy")} == (
+        {"sram", "psram"} if sram < 1 << 20 else {"sram"}
+    )
+    program = build(
+        project.path,
+        board,
+        "avx2",
+        taps=True,
+        extra=("-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"),
+    )
     target = ProgramTarget(program.command, "scattered", tap_table(odd.config))
     assert verify(odd, target, standard(odd.config, 80), project.sources).exact
 
 
 def test_sanitizers_find_nothing(odd, tmp_path):
     for family, head_bits in (("portable", "2"), ("avx2", "2"), ("portable", "1.6")):
-        check(odd, tmp_path / f"{family}{head_bits}", 60, family=family, opt="-O1", head_bits=head_bits,
-              extra=("-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"))
+        check(
+            odd,
+            tmp_path / f"{family}{head_bits}",
+            60,
+            family=family,
+            opt="-O1",
+            head_bits=head_bits,
+            extra=("-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"),
+        )
 
 
-@pytest.mark.parametrize("board, family, tokens", [
-    ("host", "avx2", 2000), ("host", "portable", 2000), ("rpi-zero2", "neon", 2000), ("xtensa-sim", "portable", 300),
-])
+@pytest.mark.parametrize(
+    "board, family, tokens",
+    [
+        ("host", "avx2", 2000),
+        ("host", "portable", 2000),
+        ("rpi-zero2", "neon", 2000),
+        ("xtensa-sim", "portable", 300),
+    ],
+)
 def test_demo_shape_over_hundreds_of_evictions(tmp_path, board, family, tokens):
     check(random_model(preset("demo")), tmp_path / "p", tokens, board, family)
 
 
-@pytest.mark.parametrize("board, family, tokens", [
-    ("host", "avx2", 1400), ("host", "portable", 60), ("rpi-zero2", "neon", 60), ("rpi-zero2", "portable", 40),
-])
+@pytest.mark.parametrize(
+    "board, family, tokens",
+    [
+        ("host", "avx2", 1400),
+        ("host", "portable", 60),
+        ("rpi-zero2", "neon", 60),
+        ("rpi-zero2", "portable", 40),
+    ],
+)
 def test_paper_preset(tmp_path, board, family, tokens):
     verdict = check(random_model(preset("paper")), tmp_path / "p", tokens, board, family)
     if tokens > 1000:
         assert verdict.steps - 4 * 24 - 48 > preset("paper").context
 
 
-@pytest.mark.parametrize("board, family", [
-    ("host", "avx2"), ("host-avx512", "avx512vnni"), ("rpi-zero2", "neon"), ("rpi-5", "neondot")])
+@pytest.mark.parametrize(
+    "board, family",
+    [("host", "avx2"), ("host-avx512", "avx512vnni"), ("rpi-zero2", "neon"), ("rpi-5", "neondot")],
+)
 def test_pocket_preset(tmp_path, board, family):
     check(random_model(preset("pocket")), tmp_path / "p", 400, board, family)

@@ -6,6 +6,7 @@ import subprocess
 
 import numpy as np
 import pytest
+from support import TINY, need
 
 from bitmar_tiny.frozen import random_model
 from bitmar_tiny.taps import tap_table
@@ -16,7 +17,6 @@ from codegen.boards import load_board
 from codegen.build import build
 from codegen.emit import emit
 from codegen.lower import seal
-from support import TINY, need
 
 
 @pytest.fixture
@@ -26,7 +26,9 @@ def project(tiny, tmp_path):
 
 
 def difference(model, project):
-    program = build(project.path, project.board, project.family, compiler="gcc", taps=True, extra=("-Wno-error",))
+    program = build(
+        project.path, project.board, project.family, compiler="gcc", taps=True, extra=("-Wno-error",)
+    )
     target = ProgramTarget(program.command, "broken", tap_table(model.config))
     verdict = verify(model, target, standard(model.config, 60), project.sources)
     assert not verdict.exact
@@ -44,15 +46,19 @@ def patch_blob(project, section, change):
     """Apply ``change(bytearray view)`` to one section and seal the blob again."""
     s = next(s for s in project.blob.sections if s.name == section)
     body = bytearray((project.path / "model.blob").read_bytes())
-    part = bytearray(body[s.offset:s.offset + len(s.data)])
+    part = bytearray(body[s.offset : s.offset + len(s.data)])
     change(part)
-    body[s.offset:s.offset + len(s.data)] = part
+    body[s.offset : s.offset + len(s.data)] = part
     (project.path / "model.blob").write_bytes(seal(body, project.blob.digest, project.blob.layout))
 
 
 def test_broken_kernel(tiny, project):
-    patch_source(project, "bm_block.c", "bm_linear(s, layer->w1, BM_FFN, BM_D, s->codes, h.sum);",
-                 "bm_linear(s, layer->w1, BM_FFN, BM_D, s->codes, h.sum);\n    if (s->t == 4u) s->acc[17] ^= 1;")
+    patch_source(
+        project,
+        "bm_block.c",
+        "bm_linear(s, layer->w1, BM_FFN, BM_D, s->codes, h.sum);",
+        "bm_linear(s, layer->w1, BM_FFN, BM_D, s->codes, h.sum);\n    if (s->t == 4u) s->acc[17] ^= 1;",
+    )
     found = difference(tiny, project)
     assert (found.tap, found.element, found.step) == ("enc.0.ffn.acc", "[17]", 4)
     assert "row 17 of enc.0.w1" in found.suspect and found.line.startswith("bm_block.c:")
@@ -61,7 +67,7 @@ def test_broken_kernel(tiny, project):
 
 def test_broken_scale(tiny, project):
     def one_ulp(part):
-        part[4] ^= 1        # scale of wk
+        part[4] ^= 1  # scale of wk
 
     patch_blob(project, "dec.1.scales", one_ulp)
     found = difference(tiny, project)
@@ -90,8 +96,12 @@ def test_broken_weight_row(tiny, project):
 
 
 def test_broken_cache_slot(tiny, project):
-    patch_source(project, "bm_block.c", "BM_SINKS + (t - BM_SINKS) % BM_WINDOW",
-                 "BM_SINKS + (t - BM_SINKS + (t == 11u)) % BM_WINDOW")
+    patch_source(
+        project,
+        "bm_block.c",
+        "BM_SINKS + (t - BM_SINKS) % BM_WINDOW",
+        "BM_SINKS + (t - BM_SINKS + (t == 11u)) % BM_WINDOW",
+    )
     found = difference(tiny, project)
     assert found.tap == "enc.0.cache.k" and "cache slot 2 of enc.0" in found.suspect
     assert found.what.startswith("token")
@@ -111,8 +121,8 @@ def test_damaged_blob_is_refused(tiny, project):
 def test_contracted_arithmetic_is_refused_at_start(tiny, project):
     """A toolchain that fuses multiply-adds is named by the boot self-test, before it can cost a bit."""
     from bitmar_tiny.errors import ToolError
-
     from codegen import build as building
+
     flags = [f for f in building.BASE_FLAGS if f != "-ffp-contract=off"]
     saved, building.BASE_FLAGS = building.BASE_FLAGS, flags
     try:
@@ -150,8 +160,12 @@ def test_a_processor_without_the_dot_product(tiny, tmp_path, family, status):
     need("rpi-5", "gcc")
     board = load_board("rpi-5")
     program = build(emit(tiny, board, tmp_path / "p", family).path, board, family, compiler="gcc")
-    done = subprocess.run(["qemu-aarch64", "-cpu", "cortex-a53", str(program.path), "generate", "--ids", "--threads", "2"],
-                          capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        ["qemu-aarch64", "-cpu", "cortex-a53", str(program.path), "generate", "--ids", "--threads", "2"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     assert done.returncode == status and ("lacks the instructions" in done.stderr) == bool(status)
 
 
@@ -159,14 +173,25 @@ def test_a_prompt_without_a_tokenizer_is_refused(tiny, tmp_path):
     need("host")
     board = load_board("host")
     program = build(emit(tiny, board, tmp_path / "p", "portable").path, board, "portable")
-    done = subprocess.run([*program.command, "generate", "--prompt", "hi"], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [*program.command, "generate", "--prompt", "hi"], capture_output=True, text=True, timeout=60
+    )
     assert done.returncode == 2 and "no tokenizer" in done.stderr
 
 
-@pytest.mark.parametrize("kernel, new, words", [
-    ("gemv_t2s8", "y[n / 2] += 1;", "differs from plain integer"),
-    ("gemv_t2s8", "if (n > 1) { const int32_t t = y[0]; y[0] = y[1]; y[1] = t; }", "compute something else than plain C"), ("dots_s8", "y[0] ^= 1;", "differs from plain integer"),
-    ("wsum_s8", "y[len - 1] -= 1;", "differs from plain integer")])
+@pytest.mark.parametrize(
+    "kernel, new, words",
+    [
+        ("gemv_t2s8", "y[n / 2] += 1;", "differs from plain integer"),
+        (
+            "gemv_t2s8",
+            "if (n > 1) { const int32_t t = y[0]; y[0] = y[1]; y[1] = t; }",
+            "compute something else than plain C",
+        ),
+        ("dots_s8", "y[0] ^= 1;", "differs from plain integer"),
+        ("wsum_s8", "y[len - 1] -= 1;", "differs from plain integer"),
+    ],
+)
 def test_kernels_that_this_processor_gets_wrong_are_found_at_start(project, kernel, new, words):
     """A kernel that was proven elsewhere and misbehaves here: the program does not compute with it."""
     path = project.sources / "bm_kernels__portable.c"

@@ -33,18 +33,34 @@ class Declaration:
         return {"schema": SCHEMA, "schema_version": VERSION, **asdict(self)}
 
     @classmethod
-    def read(cls, path: Path) -> "Declaration":
+    def read(cls, path: Path) -> Declaration:
         """Read and check ``backbone.json``; ``FrontEndError`` on the first fault."""
         try:
             values = json.loads(Path(path).read_text())
             assert values.pop("schema") == SCHEMA and values.pop("schema_version") == VERSION
             assert set(values) == {f.name for f in fields(cls)}
             made = cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
-            assert made.vectors > 0 and 0 < made.size <= 4096 and len(made.mean) == len(made.std) == 3 and all(made.std)
-            assert all(isinstance(v, (int, float)) for v in made.mean + made.std) and isinstance(made.file, str)
-            assert made.outputs and all(isinstance(v, str) for v in made.outputs) and isinstance(made.sha256, str)
+            assert (
+                made.vectors > 0
+                and 0 < made.size <= 4096
+                and len(made.mean) == len(made.std) == 3
+                and all(made.std)
+            )
+            assert all(isinstance(v, (int, float)) for v in made.mean + made.std) and isinstance(
+                made.file, str
+            )
+            assert (
+                made.outputs
+                and all(isinstance(v, str) for v in made.outputs)
+                and isinstance(made.sha256, str)
+            )
         except OSError as error:
-            raise FrontEndError(f"{path}: cannot be read ({error.strerror}).", "Make it with 'bitmar-tiny features'.") from None
+            raise FrontEndError(
+                f"{path}: cannot be read ({error.strerror}).", "Make it with 'bitmar-tiny features'."
+            ) from None
         except (AssertionError, AttributeError, KeyError, TypeError, ValueError):
-            raise FrontEndError(f"{path}: not a backbone's declaration of version {VERSION}.", "Make it with 'bitmar-tiny features'.") from None
+            raise FrontEndError(
+                f"{path}: not a backbone's declaration of version {VERSION}.",
+                "Make it with 'bitmar-tiny features'.",
+            ) from None
         return made

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import math
-from typing import Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -33,7 +33,9 @@ def decode(raw: bytes, size: int, where: str) -> np.ndarray:
         with Image.open(io.BytesIO(raw)) as opened:
             picture = ImageOps.exif_transpose(opened).convert("RGBA")
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-        raise FrontEndError(f"{where}: not a picture that can be decoded ({error}).", "Give a PNG, JPEG or SVG file.") from None
+        raise FrontEndError(
+            f"{where}: not a picture that can be decoded ({error}).", "Give a PNG, JPEG or SVG file."
+        ) from None
     flat = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
     if flat.size != (size, size):
         flat = ImageOps.pad(flat, (size, size), Image.Resampling.LANCZOS, color="white")
@@ -57,9 +59,12 @@ def pool_grid(x: np.ndarray, vectors: int) -> np.ndarray:
     """Average square neighbourhoods of a square grid: [P, C] -> float32 [vectors, C]."""
     side, to = math.isqrt(len(x)), math.isqrt(vectors)
     if side * side != len(x) or to * to != vectors or side % to:
-        raise FrontEndError(f"A grid of {len(x)} vectors cannot be averaged down to {vectors}.",
-                            f"Choose a size with a grid of a multiple of {to} x {to}." if to * to == vectors else
-                            "Choose a square number of vectors.")
+        raise FrontEndError(
+            f"A grid of {len(x)} vectors cannot be averaged down to {vectors}.",
+            f"Choose a size with a grid of a multiple of {to} x {to}."
+            if to * to == vectors
+            else "Choose a square number of vectors.",
+        )
     k = side // to
     return x.astype(np.float64).reshape(to, k, to, k, -1).mean((1, 3)).reshape(vectors, -1).astype(np.float32)
 
@@ -75,21 +80,27 @@ def project(x: np.ndarray) -> np.ndarray:
     return (codes @ signs * (top / 127 / math.sqrt(c))).astype(np.float32)
 
 
-def to_vectors(outputs: Sequence[np.ndarray], normalise: bool, vectors: int | None, projected: bool) -> np.ndarray:
+def to_vectors(
+    outputs: Sequence[np.ndarray], normalise: bool, vectors: int | None, projected: bool
+) -> np.ndarray:
     """Outputs of a backbone for one picture, [tokens, width] each, as float32 [vectors, 768] of values that float16 holds, as
     features are stored for training. Of the tokens the largest square grid stays, the last ones: CLS and registers stand
     first in every model. ``vectors`` None: the whole grid."""
     grids = {math.isqrt(len(out)) for out in outputs}
     if len(grids) != 1 or any(len(out) - math.isqrt(len(out)) ** 2 > EXTRA for out in outputs):
-        raise FrontEndError(f"The backbone gives {' and '.join(str(len(out)) for out in outputs)} vectors, which is no square grid.",
-                            "Choose another output, or outputs of one kind, with --blocks.")
+        raise FrontEndError(
+            f"The backbone gives {' and '.join(str(len(out)) for out in outputs)} vectors, which is no square grid.",
+            "Choose another output, or outputs of one kind, with --blocks.",
+        )
     grid = grids.pop() ** 2
-    parts = [out[len(out) - grid:] for out in outputs]
+    parts = [out[len(out) - grid :] for out in outputs]
     x = np.concatenate([layer_norm(part) if normalise else part.astype(np.float32) for part in parts], -1)
     x = pool_grid(x, vectors or grid)
     if x.shape[1] != WIDTH and not projected:
-        raise FrontEndError(f"The backbone gives vectors of {' + '.join(str(part.shape[1]) for part in parts)} numbers, the model takes {WIDTH}.",
-                            "Choose one block of a 768-wide model or two of a 384-wide one, or let --project map them.")
+        raise FrontEndError(
+            f"The backbone gives vectors of {' + '.join(str(part.shape[1]) for part in parts)} numbers, the model takes {WIDTH}.",
+            "Choose one block of a 768-wide model or two of a 384-wide one, or let --project map them.",
+        )
     x = project(x) if x.shape[1] != WIDTH else x
     with np.errstate(over="ignore"):
         x = x.astype(np.float16).astype(np.float32)
