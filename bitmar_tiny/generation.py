@@ -86,9 +86,9 @@ def by_torch(frozen: FrozenModel, request: Request) -> Iterator[int]:
 
 def by_c(frozen: FrozenModel, request: Request, board_name: str) -> Iterator[int]:
     """Tokens from the generated C program of a Linux board (emulated if need be). ``ToolError`` where it fails."""
-    from codegen.boards import load_board
-    from codegen.build import build, runner
-    from codegen.emit import emit
+    from bitmar_tiny.codegen.boards import load_board
+    from bitmar_tiny.codegen.build import build, runner
+    from bitmar_tiny.codegen.emit import emit
 
     board = load_board(board_name)
     runner(board)  # complain before the work

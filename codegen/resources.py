@@ -5,15 +5,16 @@ from __future__ import annotations
 from importlib import metadata
 from pathlib import Path
 
+import bitmar_tiny
 from bitmar_tiny.errors import ToolError
-
-_ROOT = Path(__file__).resolve().parent.parent
 
 
 def resource_dir(name: str) -> Path:
     """Folder ``name`` (``firmware_templates`` or ``board_profiles``)."""
-    path = _ROOT / name
-    if not path.is_dir():
+    path = next(
+        (folder for folder in (Path(p) / name for p in bitmar_tiny.__path__) if folder.is_dir()), None
+    )
+    if path is None:
         raise ToolError(
             f"The folder '{name}' that ships with bitmar-tiny is missing.", "Install bitmar-tiny again."
         )

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from bitmar_tiny.codegen.boards import load_board
+from bitmar_tiny.codegen.build import find_compiler, runner
 
 from bitmar_tiny.config import ModelConfig
 from bitmar_tiny.errors import ToolError
-from codegen.boards import load_board
-from codegen.build import find_compiler, runner
 
 TINY = ModelConfig(
     name="tiny",

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from codegen.pack import FAMILIES, pack, packed_size, unpack
+from bitmar_tiny.codegen.pack import FAMILIES, pack, packed_size, unpack
 
 sys.path.insert(0, str(Path(__file__).parent / "firmware"))
 from build import KERNELS, SANITIZE, Case, check, compile  # noqa: E402

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bitmar_tiny.codegen.boards import load_board
+from bitmar_tiny.codegen.build import build
+from bitmar_tiny.codegen.emit import emit
 from support import TINY, need
 
 from bitmar_tiny.config import ModelConfig, preset
@@ -28,9 +31,6 @@ from bitmar_tiny.train.config import TrainConfig
 from bitmar_tiny.verify.compare import verify
 from bitmar_tiny.verify.script import standard
 from bitmar_tiny.verify.target import ProgramTarget
-from codegen.boards import load_board
-from codegen.build import build
-from codegen.emit import emit
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -19,10 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from codegen.boards import Board
-from codegen.build import build
-from codegen.emit import emit
+from bitmar_tiny.codegen.boards import Board
+from bitmar_tiny.codegen.build import build
+from bitmar_tiny.codegen.emit import emit
 
 from ..errors import BitmarError
 from ..frozen import FrozenModel

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from codegen.boards import load_board
-from codegen.build import BASE_FLAGS, find_compiler
-from codegen.resources import resource_dir
+from bitmar_tiny.codegen.boards import load_board
+from bitmar_tiny.codegen.build import BASE_FLAGS, find_compiler
+from bitmar_tiny.codegen.resources import resource_dir
 
 from ..errors import ToolError
 from ..simulate.kernels import simulate_gemv

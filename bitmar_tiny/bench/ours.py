@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from codegen.boards import Board, load_board
-from codegen.build import build, runner
-from codegen.emit import emit
+from bitmar_tiny.codegen.boards import Board, load_board
+from bitmar_tiny.codegen.build import build, runner
+from bitmar_tiny.codegen.emit import emit
 
 from ..errors import ToolError
 from ..frozen import FrozenModel

@@ -8,8 +8,8 @@ import subprocess
 from dataclasses import dataclass
 from typing import Any
 
-from codegen.build import Program, build
-from codegen.emit import Project
+from bitmar_tiny.codegen.build import Program, build
+from bitmar_tiny.codegen.emit import Project
 
 from ..errors import ToolError
 

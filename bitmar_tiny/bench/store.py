@@ -15,10 +15,9 @@ from pathlib import Path
 
 import click
 import numpy as np
-
-from codegen.boards import load_board
-from codegen.build import BASE_FLAGS, COMPILE_TIMEOUT_S, find_compiler
-from codegen.resources import resource_dir
+from bitmar_tiny.codegen.boards import load_board
+from bitmar_tiny.codegen.build import BASE_FLAGS, COMPILE_TIMEOUT_S, find_compiler
+from bitmar_tiny.codegen.resources import resource_dir
 
 from ..errors import BitmarError, DataError, ToolError
 from ..golden import numerics as nm

@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 from rich.table import Table
 
-from codegen.boards import board_files, load_board
-from codegen.plan import human
+from bitmar_tiny.codegen.boards import board_files, load_board
+from bitmar_tiny.codegen.plan import human
 
 from .app import print_json, results
 from .common import json_option

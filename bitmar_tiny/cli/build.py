@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from codegen.boards import load_board
-from codegen.build import build
-from codegen.emit import MANIFEST
+from bitmar_tiny.codegen.boards import load_board
+from bitmar_tiny.codegen.build import build
+from bitmar_tiny.codegen.emit import MANIFEST
 
 from ..errors import ToolError
 from .app import notes, print_json

@@ -7,11 +7,11 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from codegen.boards import load_board
-from codegen.buffers import pad
-from codegen.emit import emit
-from codegen.estimate import Estimate
-from codegen.plan import Plan, human
+from bitmar_tiny.codegen.boards import load_board
+from bitmar_tiny.codegen.buffers import pad
+from bitmar_tiny.codegen.emit import emit
+from bitmar_tiny.codegen.estimate import Estimate
+from bitmar_tiny.codegen.plan import Plan, human
 
 from .app import notes, print_json, results
 from .common import (

@@ -10,10 +10,10 @@ import click
 import numpy as np
 from rich.progress import Progress
 
-from codegen.boards import load_board
-from codegen.build import build, find_compiler, runner
-from codegen.emit import Project, emit
-from codegen.plan import human
+from bitmar_tiny.codegen.boards import load_board
+from bitmar_tiny.codegen.build import build, find_compiler, runner
+from bitmar_tiny.codegen.emit import Project, emit
+from bitmar_tiny.codegen.plan import human
 
 from ..config import preset
 from ..errors import ToolError, VerifyError

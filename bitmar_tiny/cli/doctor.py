@@ -9,8 +9,8 @@ import shutil
 import click
 from rich.table import Table
 
-from codegen.boards import board_files, load_board
-from codegen.build import has_compiler, install_hint
+from bitmar_tiny.codegen.boards import board_files, load_board
+from bitmar_tiny.codegen.build import has_compiler, install_hint
 
 from ..bench.cycles import mca_tool
 from ..device.ports import names, refusal

@@ -244,9 +244,9 @@ def _retrieval(subject, data: Path, count: int, via: str, board: str) -> dict[st
 
 def _by_c(subject, names: list[str], images: np.ndarray, board: str) -> dict[str, float]:
     """Score of the program for a board, built here."""
-    from codegen.boards import load_board
-    from codegen.build import build
-    from codegen.emit import emit
+    from bitmar_tiny.codegen.boards import load_board
+    from bitmar_tiny.codegen.build import build
+    from bitmar_tiny.codegen.emit import emit
 
     from ..evaluate.captions import c_captions, score
 

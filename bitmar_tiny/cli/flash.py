@@ -8,8 +8,8 @@ import click
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Table
 
-from codegen.boards import load_board
-from codegen.plan import human
+from bitmar_tiny.codegen.boards import load_board
+from bitmar_tiny.codegen.plan import human
 
 from ..device.esptool import Port
 from ..device.flash import write

@@ -9,7 +9,7 @@ from typing import Any
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from codegen.boards import load_board
+from bitmar_tiny.codegen.boards import load_board
 
 from ..device.board import Board
 from ..device.connect import open_board

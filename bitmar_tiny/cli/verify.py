@@ -9,10 +9,10 @@ import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from codegen.boards import Board, load_board
-from codegen.build import build, find_compiler, runner
-from codegen.emit import emit
-from codegen.resources import resource_dir
+from bitmar_tiny.codegen.boards import Board, load_board
+from bitmar_tiny.codegen.build import build, find_compiler, runner
+from bitmar_tiny.codegen.emit import emit
+from bitmar_tiny.codegen.resources import resource_dir
 
 from ..device.board import Board as DeviceBoard
 from ..device.channel import LinkChannel

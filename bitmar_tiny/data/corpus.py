@@ -164,9 +164,7 @@ class CaptionSet:
         return cls.load_all([captions_json], [features_npy])
 
     @classmethod
-    def load_all(
-        cls, captions_json: Sequence[Path | str], features_npy: Sequence[Path | str]
-    ) -> CaptionSet:
+    def load_all(cls, captions_json: Sequence[Path | str], features_npy: Sequence[Path | str]) -> CaptionSet:
         """All captions files, and all features files, each read as one (CC3M's features come in two halves).
 
         ``DataError`` on any fault.

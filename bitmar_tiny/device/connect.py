@@ -10,10 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from codegen.boards import Board as Profile
-from codegen.boards import load_board
-from codegen.build import build, runner
-from codegen.emit import emit
+from bitmar_tiny.codegen.boards import Board as Profile
+from bitmar_tiny.codegen.boards import load_board
+from bitmar_tiny.codegen.build import build, runner
+from bitmar_tiny.codegen.emit import emit
 
 from ..errors import ConfigError, DeviceError
 from ..frozen import FrozenModel

@@ -12,8 +12,8 @@ import time
 import tty
 from pathlib import Path
 
-from codegen.boards import Board
-from codegen.build import install_hint
+from bitmar_tiny.codegen.boards import Board
+from bitmar_tiny.codegen.build import install_hint
 
 from ..errors import DeviceError, ToolError
 from .lines import FdLine, end_with_parent

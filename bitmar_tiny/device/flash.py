@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from codegen.boards import Board, Flash
+from bitmar_tiny.codegen.boards import Board, Flash
 
 from ..errors import DeviceError
 from .esptool import Port, need_esptool, run

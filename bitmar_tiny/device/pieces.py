@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from codegen.boards import Board, Flash
-from codegen.emit import MANIFEST
-from codegen.lower import HEADER_BYTES, VERSION
+from bitmar_tiny.codegen.boards import Board, Flash
+from bitmar_tiny.codegen.emit import MANIFEST
+from bitmar_tiny.codegen.lower import HEADER_BYTES, VERSION
 
 from ..errors import ConfigError, DataError
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from codegen.boards import load_board
-from codegen.emit import emit
+from bitmar_tiny.codegen.boards import load_board
+from bitmar_tiny.codegen.emit import emit
 
 from ..bench.profile import Profile, build_profile, run_profile
 from ..errors import ConfigError

@@ -11,9 +11,9 @@ from typing import BinaryIO
 
 import numpy as np
 
-from codegen.boards import load_board
-from codegen.build import build, runner
-from codegen.emit import emit
+from bitmar_tiny.codegen.boards import load_board
+from bitmar_tiny.codegen.build import build, runner
+from bitmar_tiny.codegen.emit import emit
 
 from ..errors import ConfigError, ToolError
 from ..frozen import FrozenModel

@@ -148,10 +148,10 @@ def text_task(
     return TextTask(
         name,
         kind,
-        lambda scorer, progress: evaluate_choice(
-            scorer, items, subject.tokenizer, longest, images, progress
-        ).as_dict()
-        | {"images": images is not None},
+        lambda scorer, progress: (
+            evaluate_choice(scorer, items, subject.tokenizer, longest, images, progress).as_dict()
+            | {"images": images is not None}
+        ),
     )
 
 

@@ -147,9 +147,11 @@ def table_3(reports: Sequence[dict[str, Any]]) -> tuple[Table, Sequence[str]]:
         cells(lambda c, x: f"{x['tokens_per_second']:,.0f}"),
         cells(lambda c, x: f"{x['ms_per_token']:.4f}"),
         cells(
-            lambda c, x: ""
-            if c["watts"] is None
-            else f"{x['joules_per_token']:.2g} a token, estimated at {c['watts']:g} W"
+            lambda c, x: (
+                ""
+                if c["watts"] is None
+                else f"{x['joules_per_token']:.2g} a token, estimated at {c['watts']:g} W"
+            )
         ),
         cells(lambda c, x: f"{x['anonymous_kib'] * 1024 / 1e6:.2f}"),
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.table import Table
 
-from codegen.boards import Power
+from bitmar_tiny.codegen.boards import Power
 
 from ..files import atomic_file
 from .energy import Energy, estimated_energy, measured_energy

@@ -12,8 +12,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from codegen.pack import K_BLOCK, pack
-from codegen.resources import resource_dir
+from bitmar_tiny.codegen.pack import K_BLOCK, pack
+from bitmar_tiny.codegen.resources import resource_dir
 
 from .decode import assemble
 from .isa import Instruction, Program

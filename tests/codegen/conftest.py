@@ -1,11 +1,11 @@
 """Projects for ESP-IDF that several files of tests look at."""
 
 import pytest
+from bitmar_tiny.codegen.boards import load_board
+from bitmar_tiny.codegen.emit import emit
 
 from bitmar_tiny.config import preset
 from bitmar_tiny.frozen import random_model
-from codegen.boards import load_board
-from codegen.emit import emit
 
 #: Board, model, kernels, memory.
 CASES = [

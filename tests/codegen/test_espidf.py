@@ -10,12 +10,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from bitmar_tiny.codegen.boards import load_board
+from bitmar_tiny.codegen.build import HOT_SOURCES
 
 from bitmar_tiny.simulate.decode import assemble
 from bitmar_tiny.simulate.pie import PIE
 from bitmar_tiny.simulate.xtensa import BASE
-from codegen.boards import load_board
-from codegen.build import HOT_SOURCES
 
 HERE = Path(__file__).parent
 HEADERS = HERE.parent / "firmware" / "idf_headers"

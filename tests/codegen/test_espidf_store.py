@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bitmar_tiny.codegen.boards import load_board
+from bitmar_tiny.codegen.emit import emit
 from support import need
 
 from bitmar_tiny.config import preset
@@ -15,8 +17,6 @@ from bitmar_tiny.frozen import random_model
 from bitmar_tiny.golden import numerics as nm
 from bitmar_tiny.store import Memory, MemoryStore
 from bitmar_tiny.store_format import ROWS
-from codegen.boards import load_board
-from codegen.emit import emit
 
 FIRMWARE = Path(__file__).parents[1] / "firmware"
 COMPILE_TIMEOUT_S, RUN_TIMEOUT_S = 300, 120

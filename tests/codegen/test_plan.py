@@ -3,6 +3,12 @@
 import re
 
 import pytest
+from bitmar_tiny.codegen.boards import Board, load_board
+from bitmar_tiny.codegen.buffers import arena_buffers
+from bitmar_tiny.codegen.estimate import Estimate, Part, estimates
+from bitmar_tiny.codegen.lower import lower
+from bitmar_tiny.codegen.memory_cost import memory_cost
+from bitmar_tiny.codegen.plan import make_plan
 from support import TINY
 
 from bitmar_tiny.bench.cycles import estimate_pie
@@ -10,12 +16,6 @@ from bitmar_tiny.config import preset
 from bitmar_tiny.errors import ConfigError, FitError
 from bitmar_tiny.frozen import random_model
 from bitmar_tiny.smaller import with_small_token_table, with_vocabulary, with_window
-from codegen.boards import Board, load_board
-from codegen.buffers import arena_buffers
-from codegen.estimate import Estimate, Part, estimates
-from codegen.lower import lower
-from codegen.memory_cost import memory_cost
-from codegen.plan import make_plan
 
 
 def board(ram: int, block: int | None = None, weights: int = 1 << 30) -> Board:

@@ -235,7 +235,7 @@ def test_damaged_binaries_do_not_crash(run, gpt2):
 
 
 def test_the_unicode_tables_are_as_generated():
-    unicode_tables = pytest.importorskip("codegen.unicode_tables")
+    unicode_tables = pytest.importorskip("bitmar_tiny.codegen.unicode_tables")
     text = (RUNTIME / "bm_unicode.c").read_text()
     if f"from Unicode {unicode_tables.unicodedata.unidata_version}:" not in text:
         pytest.skip("the tables were made from another Unicode version: pip install unicodedata2==16.0.0")

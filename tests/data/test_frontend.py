@@ -10,6 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bitmar_tiny.codegen.boards import load_board
+from bitmar_tiny.codegen.build import build
+from bitmar_tiny.codegen.emit import emit
 from click.testing import CliRunner
 from data.backbone_files import PATCH, SIZE, onnx_file, patch_weights, tflite_file
 from PIL import Image
@@ -21,9 +24,6 @@ from bitmar_tiny.data.features import Preparation, extract
 from bitmar_tiny.data.frontend.vectors import FrontEndError, layer_norm, project, to_vectors
 from bitmar_tiny.errors import BitmarError, ConfigError, DataError
 from bitmar_tiny.golden.model import GoldenModel
-from codegen.boards import load_board
-from codegen.build import build
-from codegen.emit import emit
 
 HALVES = Preparation((0.5,) * 3, (0.5,) * 3)
 KINDS = {
@@ -279,12 +279,14 @@ def test_the_old_runtime_under_numpy_2_is_recognised(tmp_path):
         "import sys; sys.path[:0] = [%r, %r]\nfrom bitmar_tiny.data.frontend.backbone import Model, FrontEndError\nimport numpy; %s\n"
         "try: Model(%r)\nexcept FrontEndError as e: print(e.message, e.hint)\nexcept SystemError: print('as it is')"
     )
-    run = lambda change: subprocess.run(
-        [sys.executable, "-c", code % (str(fake), str(root), change, str(tmp_path / "a.tflite"))],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
+    run = lambda change: (
+        subprocess.run(
+            [sys.executable, "-c", code % (str(fake), str(root), change, str(tmp_path / "a.tflite"))],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+    )
     assert "built for numpy 1 and cannot work with numpy 2.1.0. Run: pip install 'numpy<2'" in run(
         "numpy.__version__ = '2.1.0'"
     )

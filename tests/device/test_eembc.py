@@ -15,6 +15,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bitmar_tiny.codegen.boards import load_board
+from bitmar_tiny.codegen.build import build
+from bitmar_tiny.codegen.emit import emit
 from support import ODD, need
 
 from bitmar_tiny.device.eembc import HEADER, LABELS, MOST, input_bytes, write_dataset
@@ -22,9 +25,6 @@ from bitmar_tiny.errors import DataError
 from bitmar_tiny.frozen import random_model
 from bitmar_tiny.golden import numerics as nm
 from bitmar_tiny.golden.model import GoldenModel
-from codegen.boards import load_board
-from codegen.build import build
-from codegen.emit import emit
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))

@@ -8,6 +8,8 @@ import sys
 import time
 
 import pytest
+from bitmar_tiny.codegen.boards import load_board
+from bitmar_tiny.codegen.emit import emit
 from support import need
 
 from bitmar_tiny.config import preset
@@ -19,8 +21,6 @@ from bitmar_tiny.verify.board_target import BoardTarget
 from bitmar_tiny.verify.compare import verify
 from bitmar_tiny.verify.script import standard
 from bitmar_tiny.verify.target import GoldenTarget
-from codegen.boards import load_board
-from codegen.emit import emit
 
 BOARDS = ("mps2-an500", "mps3-an547", "raspi3b")
 #: The demo model, 300 tokens: a minute and a half.

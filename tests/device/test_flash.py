@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 
 import pytest
+from bitmar_tiny.codegen.boards import load_board
+from bitmar_tiny.codegen.emit import emit
 from click.testing import CliRunner
 
 from bitmar_tiny.cli.flash import command
@@ -19,8 +21,6 @@ from bitmar_tiny.device.esptool import Port, words_for
 from bitmar_tiny.device.flash import write
 from bitmar_tiny.device.pieces import APP, MODEL, collect
 from bitmar_tiny.errors import ConfigError, DataError, DeviceError
-from codegen.boards import load_board
-from codegen.emit import emit
 
 BOARD = load_board("esp32-s3-n16r8")
 HERE = Path(__file__).parent

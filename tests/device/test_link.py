@@ -389,9 +389,11 @@ def test_a_port_in_use(tmp_path):
             "waits in its boot loader",
         ),
         (
-            lambda data: b"\xc0\x01\x08\x04\x00\x07\x07\x12\x20\x00\x00\x00\x00\xc0"
-            if b"\x07\x07\x12\x20UUUU" in data
-            else b"",
+            lambda data: (
+                b"\xc0\x01\x08\x04\x00\x07\x07\x12\x20\x00\x00\x00\x00\xc0"
+                if b"\x07\x07\x12\x20UUUU" in data
+                else b""
+            ),
             b"",
             "waits in its boot loader",
         ),

@@ -121,8 +121,8 @@ def used(name, array, *uses):
 @pytest.mark.parametrize("name", ["dec.0.wq", "dec.0.w1"])
 def test_weights_that_the_graph_turns(tiny, tmp_path, name, use):
     """PyTorch's exporter stores [out, in]; of a square matrix only the graph tells."""
-    replace = (
-        lambda n, a: used(n, a.T, use)
+    replace = lambda n, a: (
+        used(n, a.T, use)
         if n == f"{name}.weight"
         else used(n, a, ("MatMul", {}))
         if n.endswith(".w2.weight")

@@ -129,11 +129,13 @@ def pretend(monkeypatch, installed, interpreter, version=""):
     monkeypatch.setattr(
         litert.util,
         "find_spec",
-        lambda name: object()
-        if name == installed
-        else None
-        if name in ("ai_edge_litert", "tflite_runtime")
-        else find(name),
+        lambda name: (
+            object()
+            if name == installed
+            else None
+            if name in ("ai_edge_litert", "tflite_runtime")
+            else find(name)
+        ),
     )
     monkeypatch.setattr(litert.importlib, "import_module", lambda name: module)
 

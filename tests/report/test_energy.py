@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
+from bitmar_tiny.codegen.boards import Power, board_files, load_board
 from report.recordings import CLOCK, make
 
 from bitmar_tiny.errors import ConfigError, DataError
 from bitmar_tiny.report.power_log import read_log, windows
 from bitmar_tiny.report.profile import energy_of
-from codegen.boards import Power, board_files, load_board
 
 RECORDING = make()
 SPAN = int(RECORDING.starts[-1] + RECORDING.totals[-1] - RECORDING.starts[0]) / CLOCK

@@ -4,6 +4,8 @@ import json
 
 import numpy as np
 import pytest
+from bitmar_tiny.codegen.boards import load_board
+from bitmar_tiny.codegen.emit import emit
 from report.recordings import IDENTITY, PARTS, SECTIONS, changed, make
 
 from bitmar_tiny.errors import DataError
@@ -13,8 +15,6 @@ from bitmar_tiny.report.page import to_html
 from bitmar_tiny.report.prediction import predict
 from bitmar_tiny.report.profile import document, report
 from bitmar_tiny.report.recording import STORE, Recording
-from codegen.boards import load_board
-from codegen.emit import emit
 
 
 @pytest.mark.parametrize(

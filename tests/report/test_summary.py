@@ -4,14 +4,14 @@ import json
 
 import numpy as np
 import pytest
+from bitmar_tiny.codegen.boards import load_board
+from bitmar_tiny.codegen.emit import emit
 from report.recordings import CLOCK, PARTS, SECTIONS, make
 
 from bitmar_tiny.errors import DataError
 from bitmar_tiny.report.prediction import predict
 from bitmar_tiny.report.profile import report
 from bitmar_tiny.report.summary import summarize, summary_dict
-from codegen.boards import load_board
-from codegen.emit import emit
 
 
 def test_quantiles_and_rates():

@@ -7,6 +7,7 @@ import subprocess
 
 import numpy as np
 import pytest
+from bitmar_tiny.codegen.resources import resource_dir
 from simulate.pie_support import Case, ask, build_twin
 
 from bitmar_tiny.simulate import Trap, simulate_gemv
@@ -18,7 +19,6 @@ from bitmar_tiny.simulate.machine import Machine
 from bitmar_tiny.simulate.memory import Memory
 from bitmar_tiny.simulate.pie import PIE
 from bitmar_tiny.simulate.xtensa import BASE
-from codegen.resources import resource_dir
 
 KERNELS = resource_dir("firmware_templates") / "kernels"
 

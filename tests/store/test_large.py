@@ -1,5 +1,8 @@
 """A memory of 65,536 slots in a file, through the whole model: the same bits, and no buffer that grows with it."""
 
+from bitmar_tiny.codegen.boards import load_board
+from bitmar_tiny.codegen.build import build
+from bitmar_tiny.codegen.emit import emit
 from support import need
 
 from bitmar_tiny.config import preset
@@ -8,9 +11,6 @@ from bitmar_tiny.taps import tap_table
 from bitmar_tiny.verify.compare import verify
 from bitmar_tiny.verify.script import Event
 from bitmar_tiny.verify.target import GoldenTarget, ProgramTarget
-from codegen.boards import load_board
-from codegen.build import build
-from codegen.emit import emit
 
 
 def test_sixty_five_thousand_slots(tmp_path):

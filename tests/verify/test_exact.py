@@ -6,6 +6,10 @@ import subprocess
 
 import numpy as np
 import pytest
+from bitmar_tiny.codegen.boards import Board, load_board
+from bitmar_tiny.codegen.build import build
+from bitmar_tiny.codegen.emit import emit
+from bitmar_tiny.codegen.lower import lower
 from support import ODD, need, need_family
 
 from bitmar_tiny.config import preset
@@ -15,10 +19,6 @@ from bitmar_tiny.taps import tap_table
 from bitmar_tiny.verify.compare import verify
 from bitmar_tiny.verify.script import standard
 from bitmar_tiny.verify.target import GoldenTarget, ProgramTarget
-from codegen.boards import Board, load_board
-from codegen.build import build
-from codegen.emit import emit
-from codegen.lower import lower
 
 
 def check(
