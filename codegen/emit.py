@@ -41,26 +41,38 @@ class Layout:
     templates: dict[str, str]
 
 
+CHIPS = {"cortexm": "cmsdk", "raspi3": "raspi3"}
 LAYOUTS = {
     "linux": Layout(
         "src",
         "src",
-        ("linux_*", "trace.*"),
-        {"Makefile.j2": "Makefile", "CMakeLists.txt.j2": "CMakeLists.txt", "README.md.j2": "README.md"},
+        ("platforms/linux/src/*", "runtime/trace/trace.*"),
+        {
+            "project/Makefile.j2": "Makefile",
+            "platforms/linux/templates/CMakeLists.txt.j2": "CMakeLists.txt",
+            "project/README.md.j2": "README.md",
+        },
     ),
     "xtensa": Layout(
         "src",
         "src",
-        ("xtensa_*", "trace.*", "softfloat.c"),
-        {"Makefile.j2": "Makefile", "README.md.j2": "README.md"},
+        ("platforms/xtensa/src/*", "runtime/trace/trace.*"),
+        {"project/Makefile.j2": "Makefile", "project/README.md.j2": "README.md"},
     ),
     "bare": Layout(
         "src",
         "src",
-        ("bare.h", "bare_main.c", "bare_blob.S", "bare_sections.ld", "bare_{machine}*", "bare_{name}.ld"),
-        {"Makefile.j2": "Makefile", "README.md.j2": "README.md"},
+        (
+            "platforms/bare/src/bare.h",
+            "platforms/bare/src/bare_main.c",
+            "platforms/bare/src/bare_blob.S",
+            "platforms/bare/src/bare_sections.ld",
+            "platforms/bare/chips/{chip}/*",
+            "platforms/bare/src/bare_{name}.ld",
+        ),
+        {"project/Makefile.j2": "Makefile", "project/README.md.j2": "README.md"},
     ),
-    "espidf": Layout(espidf.MODEL, espidf.PLATFORM, ("espidf*",), espidf.TEMPLATES),
+    "espidf": Layout(espidf.MODEL, espidf.PLATFORM, ("platforms/espidf/src/*",), espidf.TEMPLATES),
 }
 
 
@@ -202,14 +214,12 @@ def _copy_sources(project: Project) -> dict[str, list[str]]:
     kernels += [
         h for h in sorted((templates / "kernels").glob("*.h")) if f'"{h.name}"' in kernels[0].read_text()
     ]
-    model = [*sorted((templates / "runtime").glob("bm_*.[ch]")), templates / "runtime" / "bitmar.h", *kernels]
+    model = [*sorted((templates / "runtime").glob("*/b*.[ch]")), *kernels]
     platform = [
         f
         for pattern in layout.patterns
         for f in sorted(
-            (templates / "platform").glob(
-                pattern.format(machine=project.board.machine, name=project.board.name)
-            )
+            templates.glob(pattern.format(chip=CHIPS.get(project.board.machine), name=project.board.name))
         )
     ]
     if project.blob.memory != "sd":
@@ -240,13 +250,16 @@ def _build_id(project: Project, sources: dict[str, list[str]]) -> str:
 def _render(project: Project, values: dict) -> None:
     layout = LAYOUTS[project.board.os]
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(resource_dir("firmware_templates") / "project"),
+        loader=jinja2.FileSystemLoader(resource_dir("firmware_templates")),
         keep_trailing_newline=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=False,
         autoescape=False,
     )
-    own = {"bm_config.h.j2": f"{layout.model}/bm_config.h", "bm_step.c.j2": f"{layout.model}/bm_step.c"}
+    own = {
+        "project/bm_config.h.j2": f"{layout.model}/bm_config.h",
+        "project/bm_step.c.j2": f"{layout.model}/bm_step.c",
+    }
     for template, target in (own | layout.templates).items():
         (project.path / target).parent.mkdir(parents=True, exist_ok=True)
         (project.path / target).write_text(environment.get_template(template).render(values))

@@ -17,18 +17,18 @@ CHIP = "esp32s3"
 MODEL, PLATFORM = "components/bitmar/src", "main"
 #: Template (in firmware_templates/project) -> file of the project.
 TEMPLATES = {
-    "espidf/CMakeLists.txt.j2": "CMakeLists.txt",
-    "espidf/sdkconfig.defaults.j2": "sdkconfig.defaults",
-    "espidf/sdkconfig.defaults.esp32s3.j2": "sdkconfig.defaults.esp32s3",
-    "espidf/partitions.csv.j2": "partitions.csv",
-    "espidf/platformio.ini.j2": "platformio.ini",
-    "espidf/README.md.j2": "README.md",
-    "espidf/component_CMakeLists.txt.j2": "components/bitmar/CMakeLists.txt",
-    "espidf/idf_component.yml.j2": "components/bitmar/idf_component.yml",
-    "espidf/Kconfig.projbuild.j2": "main/Kconfig.projbuild",
-    "espidf/main_idf_component.yml.j2": "main/idf_component.yml",
-    "espidf/main_CMakeLists.txt.j2": "main/CMakeLists.txt",
-    "espidf/main_arenas.c.j2": "main/espidf_arenas.c",
+    "platforms/espidf/templates/CMakeLists.txt.j2": "CMakeLists.txt",
+    "platforms/espidf/templates/sdkconfig.defaults.j2": "sdkconfig.defaults",
+    "platforms/espidf/chips/esp32s3/sdkconfig.defaults.j2": "sdkconfig.defaults.esp32s3",
+    "platforms/espidf/templates/partitions.csv.j2": "partitions.csv",
+    "platforms/espidf/templates/platformio.ini.j2": "platformio.ini",
+    "platforms/espidf/templates/README.md.j2": "README.md",
+    "platforms/espidf/templates/component_CMakeLists.txt.j2": "components/bitmar/CMakeLists.txt",
+    "platforms/espidf/templates/idf_component.yml.j2": "components/bitmar/idf_component.yml",
+    "platforms/espidf/templates/Kconfig.projbuild.j2": "main/Kconfig.projbuild",
+    "platforms/espidf/templates/main_idf_component.yml.j2": "main/idf_component.yml",
+    "platforms/espidf/templates/main_CMakeLists.txt.j2": "main/CMakeLists.txt",
+    "platforms/espidf/templates/main_arenas.c.j2": "main/espidf_arenas.c",
 }
 
 

@@ -1,7 +1,7 @@
-"""Print ``firmware_templates/runtime/bm_unicode.c``: the character classes that GPT-2's splitter needs.
+"""Print ``firmware_templates/runtime/model/bm_unicode.c``: the character classes that GPT-2's splitter needs.
 
     pip install unicodedata2==16.0.0
-    python -m bitmar_tiny.codegen.unicode_tables > firmware_templates/runtime/bm_unicode.c
+    python -m bitmar_tiny.codegen.unicode_tables > firmware_templates/runtime/model/bm_unicode.c
 
 The tables come from the ``unicodedata2`` package if it is installed, else from Python's own
 ``unicodedata`` (3.11: Unicode 14). Unicode 16 is what the ``tokenizers`` library splits by in

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "firmware"))
-from build import RUNTIME, SANITIZE, compile  # noqa: E402
+from build import PLATFORMS, SANITIZE, compile  # noqa: E402
 
 CHECK = Path(__file__).parent / "firmware" / "softfloat_check.c"
-PLATFORM = RUNTIME.parent / "platform"
+PLATFORM = PLATFORMS / "xtensa" / "src"
 
 
 @pytest.mark.parametrize("flags, rounds", [(["-O2"], 2_000_000), (["-O1", *SANITIZE], 300_000)])

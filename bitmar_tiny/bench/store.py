@@ -81,12 +81,13 @@ def _compile(folder: Path) -> Path:
     _, compiler = find_compiler(load_board("host"))
     runtime, platform = (
         resource_dir("firmware_templates") / "runtime",
-        resource_dir("firmware_templates") / "platform",
+        resource_dir("firmware_templates") / "platforms" / "linux" / "src",
     )
     sources = [
         resource_dir("firmware_templates") / "bench" / "store_read.c",
         platform / "linux_store.c",
-        *(runtime / f"{name}.c" for name in ("bm_store", "bm_store_episode", "bm_store_format", "bm_crc32")),
+        *(runtime / "memory_store" / f"bm_{name}.c" for name in ("store", "store_episode", "store_format")),
+        runtime / "model" / "bm_crc32.c",
     ]
     program = folder / "store_read"
     command = [
@@ -94,7 +95,8 @@ def _compile(folder: Path) -> Path:
         *BASE_FLAGS,
         *compiler.flags,
         "-O2",
-        f"-I{runtime}",
+        f"-I{runtime / 'model'}",
+        f"-I{runtime / 'memory_store'}",
         f"-I{platform}",
         *map(str, sources),
         "-o",

@@ -269,7 +269,7 @@ def _on_board(
                 model,
                 target,
                 script,
-                resource_dir("firmware_templates") / "runtime",
+                resource_dir("firmware_templates") / "runtime" / "model",
                 lambda event: bar.update(task, completed=event + 1),
                 GoldenTarget(model, target.memory),
             )

@@ -1,7 +1,7 @@
 """The tokenizer's binary: every byte.
 
 It stands unchanged in the frozen model file and in the C program's blob, where
-``runtime/bm_tokenizer.c`` reads it in place. All numbers are little-endian; each section starts at
+``runtime/model/bm_tokenizer.c`` reads it in place. All numbers are little-endian; each section starts at
 a multiple of 4; padding bytes are zero. V = vocabulary size, M = V - 257 merges.
 
     offset      type            content

@@ -1,6 +1,6 @@
 """The one table of the serial protocol: kinds of frames, messages and their fields.
 
-``python -m bitmar_tiny.device.protocol`` writes it as C (``runtime/bm_protocol.h``) and into ``docs/serial-protocol.md``.
+``python -m bitmar_tiny.device.protocol`` writes it as C (``runtime/link/bm_protocol.h``) and into ``docs/serial-protocol.md``.
 """
 
 from __future__ import annotations
@@ -334,7 +334,7 @@ def documented(text: str) -> str:
 
 def main() -> None:
     root = Path(__file__).resolve().parents[2]
-    (root / "firmware_templates" / "runtime" / "bm_protocol.h").write_text(c_header())
+    (root / "firmware_templates" / "runtime" / "link" / "bm_protocol.h").write_text(c_header())
     docs = root / "docs" / "serial-protocol.md"
     docs.write_text(documented(docs.read_text()))
 

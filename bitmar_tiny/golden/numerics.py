@@ -1,6 +1,6 @@
 """The alphabet of the numerics contract: every arithmetic primitive of the model, once.
 
-Rules (docs/numerics.md explains them; ``firmware_templates/runtime/bm_numerics.c`` mirrors this
+Rules (docs/numerics.md explains them; ``firmware_templates/runtime/model/bm_numerics.c`` mirrors this
 file function by function):
 
 1. A reduction is an **integer** reduction, so its order cannot matter. Integer sums are computed

@@ -28,7 +28,7 @@ class Event:
         return f"token {self.token}" if self.kind == "token" else self.kind
 
     def encode(self) -> bytes:
-        """Bytes of the trace script (firmware_templates/platform/trace.c); a power cut is none of the program's commands."""
+        """Bytes of the trace script (firmware_templates/runtime/trace/trace.c); a power cut is none of the program's commands."""
         if self.kind == "image":
             return b"I" + np.ascontiguousarray(self.image, "<f4").tobytes()
         if self.kind == "token":

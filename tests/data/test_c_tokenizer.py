@@ -16,7 +16,7 @@ from bitmar_tiny.data.tokenizer import GPT2_PACKAGE, Tokenizer
 from bitmar_tiny.errors import DataError
 
 ROOT = Path(__file__).resolve().parents[2]
-RUNTIME = ROOT / "firmware_templates" / "runtime"
+RUNTIME = ROOT / "firmware_templates" / "runtime" / "model"
 SOURCES = [
     ROOT / "tests" / "firmware" / "tokenizer_driver.c",
     RUNTIME / "bm_tokenizer.c",

@@ -18,7 +18,9 @@ from bitmar_tiny.codegen.build import BASE_FLAGS, runner
 from support import has_family, need
 
 ROOT = Path(__file__).resolve().parents[2]
-RUNTIME = ROOT / "firmware_templates" / "runtime"
+RUNTIME = ROOT / "firmware_templates" / "runtime" / "model"
+STORE = ROOT / "firmware_templates" / "runtime" / "memory_store"
+PLATFORMS = ROOT / "firmware_templates" / "platforms"
 KERNELS = ROOT / "firmware_templates" / "kernels"
 #: Name of a compiler -> board profile and compiler in it.
 COMPILERS = {

@@ -13,17 +13,15 @@ from bitmar_tiny.store import Memory, MemoryStore
 from bitmar_tiny.store_format import ROWS, Layout
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "firmware"))
-from build import KERNELS, ROOT, RUNTIME, Case, compile  # noqa: E402
+from build import KERNELS, PLATFORMS, ROOT, RUNTIME, STORE, Case, compile  # noqa: E402
 
-PLATFORM = ROOT / "firmware_templates" / "platform"
+PLATFORM = PLATFORMS / "linux" / "src"
 SOURCES = [
     ROOT / "tests" / "firmware" / "store_driver.c",
     PLATFORM / "linux_store.c",
     KERNELS / "bm_kernels__portable.c",
-    *(
-        RUNTIME / f"bm_{name}.c"
-        for name in ("store", "store_episode", "store_format", "crc32", "memory", "numerics")
-    ),
+    *(STORE / f"bm_{name}.c" for name in ("store", "store_episode", "store_format")),
+    *(RUNTIME / f"bm_{name}.c" for name in ("crc32", "memory", "numerics")),
 ]
 DIGEST = "0123456789abcdef" * 4
 KEY = np.frombuffer(bytes.fromhex(DIGEST), np.uint8)
@@ -53,7 +51,7 @@ HEADER, RECORD, STATE, HIGH, LOW = range(5)
 
 def build_driver(flags: list[str], out: Path, compiler: str = "gcc") -> list[str]:
     """Compile the driver; returns the command that runs it here."""
-    return compile(SOURCES, [*flags, f"-I{PLATFORM}"], out, compiler)
+    return compile(SOURCES, [*flags, f"-I{PLATFORM}", f"-I{STORE}"], out, compiler)
 
 
 def call(

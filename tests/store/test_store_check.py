@@ -18,7 +18,7 @@ from bitmar_tiny.store import Memory, MemoryStore
 from bitmar_tiny.store_format import UNIT, Layout
 
 sys.path.insert(0, str(Path(__file__).parent))
-from build import ROOT, RUNTIME, SANITIZE, compile  # noqa: E402
+from build import ROOT, RUNTIME, SANITIZE, STORE, compile  # noqa: E402
 from store_support import DIGEST, KEY, aged_store, call, episode_after, random_memory, same  # noqa: E402
 
 SOAK = bool(os.environ.get("BITMAR_SOAK"))
@@ -30,9 +30,10 @@ FATES = 5
 def checker(tmp_path_factory):
     sources = [
         ROOT / "tests" / "firmware" / "store_check.c",
-        *(RUNTIME / f"bm_{name}.c" for name in ("store", "store_episode", "store_format", "crc32")),
+        *(STORE / f"bm_{name}.c" for name in ("store", "store_episode", "store_format")),
+        RUNTIME / "bm_crc32.c",
     ]
-    flags = ["-O2"] if SOAK else ["-O1", *SANITIZE]
+    flags = [f"-I{STORE}", *(["-O2"] if SOAK else ["-O1", *SANITIZE])]
     return compile(sources, flags, tmp_path_factory.mktemp("check") / "check")
 
 

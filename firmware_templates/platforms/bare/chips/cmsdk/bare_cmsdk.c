@@ -30,7 +30,7 @@
 static bare_ring received;
 static volatile uint32_t ms;
 
-/* Called by interrupts (bare_cortexm_start.S). */
+/* Called by interrupts (bare_cmsdk_start.S). */
 void bare_tick(void);
 void bare_receive(void);
 
