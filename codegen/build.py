@@ -20,6 +20,7 @@ from .boards import Board, Compiler
 #: that lacks the family gets a sentence and no illegal instruction. Where the rest is built with -O2 it gets -O3, with which
 #: gcc vectorises, too.
 HOT_SOURCES = (
+    "bm_kernels",
     "bm_numerics",
     "bm_attention",
     "bm_memory",
@@ -139,7 +140,7 @@ def build(
 
     def one(source: Path) -> Path:
         target = out / (source.stem + ".o")
-        hot = source.suffix == ".c" and (source.stem in HOT_SOURCES or source.stem.startswith("bm_kernels__"))
+        hot = source.suffix == ".c" and source.stem in HOT_SOURCES
         own = [*board.family_flags(family, tool), *(["-O3"] if opt == "-O2" else [])] if hot else []
         mine = flags if source.suffix == ".c" else [f for f in flags if f.startswith(("-D", "-I", "-m"))]
         _run([*command, *mine, *own, "-c", str(source), "-o", str(target)], source.name)

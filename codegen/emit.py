@@ -208,8 +208,8 @@ def _copy_sources(project: Project) -> dict[str, list[str]]:
     """Copy what compiles as it stands; folder -> names of its sources."""
     templates, layout = resource_dir("firmware_templates"), LAYOUTS[project.board.os]
     kernels = [
-        templates / "kernels" / f"bm_kernels__{project.family}.c",
-        *sorted((templates / "kernels").glob(f"bm_kernels__{project.family}*.S")),
+        templates / "kernels" / project.family / "bm_kernels.c",
+        *sorted((templates / "kernels" / project.family).glob("*.S")),
     ]
     kernels += [
         h for h in sorted((templates / "kernels").glob("*.h")) if f'"{h.name}"' in kernels[0].read_text()

@@ -68,11 +68,7 @@ def context(board: Board, sources: dict[str, list[str]]) -> dict[str, Any]:
         "internal": [r.name for r in board.regions if r.cache_line is None],
         "psram_mode": {4: "QUAD", 8: "OCT"}[psram.data_lines] if psram else "",
         "component_sources": c,
-        "component_hot": [
-            f
-            for f in c
-            if f.removesuffix(".c") in HOT_SOURCES or f.startswith("bm_kernels__") and f.endswith(".c")
-        ],
+        "component_hot": [f for f in c if f.removesuffix(".c") in HOT_SOURCES],
         "component_version": _version(),
         "main_sources": sorted([*(f for f in sources[PLATFORM] if f.endswith(".c")), "espidf_arenas.c"]),
     }

@@ -153,7 +153,7 @@ def test_every_family_is_exact(tmp_path, cases, compiler, opt):
     flags = ["-O1", *SANITIZE] if opt == "sanitize" else [opt]
     flags += ["-DBM_WITH_DOT_PRODUCT"] if "neondot" in families else []
     command = compile(
-        [DRIVER, *(KERNELS / f"bm_kernels__{f}.c" for f in families)], flags, tmp_path / "driver", compiler
+        [DRIVER, *(KERNELS / f / "bm_kernels.c" for f in families)], flags, tmp_path / "driver", compiler
     )
     runs = [
         f for f in families if f not in ("avxvnni", "avx512vnni") or has_family("avx512vnni") or has_family(f)
@@ -170,7 +170,7 @@ def test_a_family_of_another_machine_compiles_to_nothing(tmp_path, family):
     other = "gcc" if family.startswith("neon") else "aarch64-gcc"
     main = tmp_path / "main.c"
     main.write_text("int main(void) { return 0; }\n")
-    compile([main, KERNELS / f"bm_kernels__{family}.c"], ["-O2"], tmp_path / "empty", other)
+    compile([main, KERNELS / family / "bm_kernels.c"], ["-O2"], tmp_path / "empty", other)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -88,10 +88,11 @@ def _simulate(tool: str, board_name: str, family: str, cpu: str, multiply: str, 
             *board.family_flags(family, compiler),
             f"-DBM_KERNELS={family}",
             f"-I{templates / 'runtime' / 'model'}",
+            f"-I{templates / 'kernels'}",
             "-S",
             "-o",
             "-",
-            str(templates / "kernels" / f"bm_kernels__{family}.c"),
+            str(templates / "kernels" / family / "bm_kernels.c"),
         ]
     )
     loop = inner_loop(listing, f"bm_gemv_t2s8__{family}", multiply)

@@ -22,7 +22,7 @@ from .memory import Memory
 from .pie import PIE
 from .xtensa import BASE
 
-GEMV, ATTEND = "bm_kernels__pie.S", "bm_kernels__pie_attend.S"
+GEMV, ATTEND = "bm_pie_gemv.S", "bm_pie_attend.S"
 #: Outputs start as this, never as zeros.
 GARBAGE = b"\x5a"
 ROW_PAD = 32  # BM_PAD_ROWS
@@ -44,8 +44,9 @@ class Simulation:
 
 @lru_cache
 def load(name: str) -> Program:
-    """A .S file of firmware_templates/kernels, decoded."""
-    return assemble((resource_dir("firmware_templates") / "kernels" / name).read_text(), BASE | PIE, name)
+    """A .S file of the family ``pie``, decoded."""
+    folder = resource_dir("firmware_templates") / "kernels" / "pie"
+    return assemble((folder / name).read_text(), BASE | PIE, name)
 
 
 def simulate_gemv(

@@ -180,7 +180,7 @@ def test_cmake_names_every_source_with_its_flags(idf_project, configured, comman
     assert set(commands) == {
         p for folder in (idf_project.sources, idf_project.path / "main") for p in folder.glob("*.[cS]")
     }
-    hot = {"bm_step", f"bm_kernels__{idf_project.family}", *HOT_SOURCES}
+    hot = {"bm_step", *HOT_SOURCES}
     for source, command in commands.items():
         model_c = source.parent == idf_project.sources and source.suffix == ".c"
         assert ("-ffp-contract=off" in command) == model_c, "part of the numerics contract"

@@ -58,13 +58,13 @@ def compile(sources, flags, out: Path, compiler: str = "gcc", family: str = "por
     out.parent.mkdir(parents=True, exist_ok=True)
     objects = []
     for source in map(Path, sources):
-        own_family = source.stem.removeprefix("bm_kernels__")
+        own_family = source.parent.name
         own = (
             FAMILY_FLAGS.get(own_family, [])
             if board.machine == "x86_64"
             else board.family_flags(own_family, tool)
         )
-        target = out.parent / f"{out.name}-{source.stem}.o"
+        target = out.parent / f"{out.name}-{source.parent.name}-{source.stem}.o"
         _run(
             [
                 *command,
@@ -75,6 +75,7 @@ def compile(sources, flags, out: Path, compiler: str = "gcc", family: str = "por
                 f"-DBM_KERNELS={family}",
                 f"-I{RUNTIME}",
                 f"-I{source.parent}",
+                f"-I{KERNELS}",
                 "-c",
                 str(source),
                 "-o",

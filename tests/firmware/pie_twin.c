@@ -1,6 +1,6 @@
 /* The assembly of family `pie` in plain C, operation by operation and lane by lane: what the vector instructions of
- * bm_kernels__pie.S and bm_kernels__pie_attend.S compute, with their widths and their saturation. It stands in for the
- * assembly under bm_kernels__pie.c, in the table of cases of every other family, and is the simulator's oracle beside
+ * bm_pie_gemv.S and bm_pie_attend.S compute, with their widths and their saturation. It stands in for the
+ * assembly under bm_kernels.c, in the table of cases of every other family, and is the simulator's oracle beside
  * NumPy. See driver.h for the calls.
  */
 #include "bm_kernels.h"

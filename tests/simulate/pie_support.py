@@ -20,7 +20,7 @@ RUN_TIMEOUT_S = 120
 
 def build_twin(folder: Path, *flags: str) -> list[str]:
     """Command of the twin's driver program."""
-    sources = [FIRMWARE / "pie_twin.c", KERNELS / "bm_kernels__pie.c"]
+    sources = [FIRMWARE / "pie_twin.c", KERNELS / "pie" / "bm_kernels.c"]
     return compile(sources, [*FLAGS, *flags], folder / "twin", family="pie")
 
 

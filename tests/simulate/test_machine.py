@@ -20,7 +20,7 @@ from bitmar_tiny.simulate.memory import Memory
 from bitmar_tiny.simulate.pie import PIE
 from bitmar_tiny.simulate.xtensa import BASE
 
-KERNELS = resource_dir("firmware_templates") / "kernels"
+KERNELS = resource_dir("firmware_templates") / "kernels" / "pie"
 
 
 def program(body: str):

@@ -33,7 +33,7 @@ def portable(tmp_path_factory):
             "-S",
             "-DBM_KERNELS=portable",
             f"-I{KERNELS.parent / 'runtime'}",
-            str(KERNELS / "bm_kernels__portable.c"),
+            str(KERNELS / "portable" / "bm_kernels.c"),
             "-o",
             str(out),
         ],

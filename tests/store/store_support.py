@@ -19,7 +19,7 @@ PLATFORM = PLATFORMS / "linux" / "src"
 SOURCES = [
     ROOT / "tests" / "firmware" / "store_driver.c",
     PLATFORM / "linux_store.c",
-    KERNELS / "bm_kernels__portable.c",
+    KERNELS / "portable" / "bm_kernels.c",
     *(STORE / f"bm_{name}.c" for name in ("store", "store_episode", "store_format")),
     *(RUNTIME / f"bm_{name}.c" for name in ("crc32", "memory", "numerics")),
 ]

@@ -195,7 +195,7 @@ def test_a_prompt_without_a_tokenizer_is_refused(tiny, tmp_path):
 )
 def test_kernels_that_this_processor_gets_wrong_are_found_at_start(project, kernel, new, words):
     """A kernel that was proven elsewhere and misbehaves here: the program does not compute with it."""
-    path = project.sources / "bm_kernels__portable.c"
+    path = project.sources / "bm_kernels.c"
     text = path.read_text()
     end = text.index("\n}\n", text.index(f"void bm_{kernel}__portable("))
     path.write_text(text[:end] + f"\n    {new}" + text[end:])

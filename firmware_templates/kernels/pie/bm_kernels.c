@@ -1,5 +1,5 @@
-/* Kernel family `pie`: ESP32-S3. The work is done by bm_kernels__pie.S (which draws the layout) and
- * bm_kernels__pie_attend.S; here is what decides whether their alignment holds, and plain C for what is not aligned.
+/* Kernel family `pie`: ESP32-S3. The work is done by bm_pie_gemv.S (which draws the layout) and
+ * bm_pie_attend.S; here is what decides whether their alignment holds, and plain C for what is not aligned.
  *
  * The runtime's arena, weights and cache rows are aligned to 64 bytes and padded to it, so its products never take the
  * plain path; heads whose width is no multiple of 16 do.

@@ -1,8 +1,8 @@
-/* Kernel family `pie`: dot products and weighted sums over the int8 cache, for the ESP32-S3 (see bm_kernels__pie.S).
+/* Kernel family `pie`: dot products and weighted sums over the int8 cache, for the ESP32-S3 (see bm_pie_gemv.S).
  *
  * Alignment: a 128-bit access drops the low four bits of its address, silently (TRM 1.5.3). The caller guarantees
  * that a, q, v and stride are multiples of 16, as slices of 16, 32, 64 bytes of the runtime's 64-byte aligned rows are;
- * w and y need 4. bm_kernels__pie.c takes everything else to plain C. Nothing is read beyond the last row.
+ * w and y need 4. bm_kernels.c takes everything else to plain C. Nothing is read beyond the last row.
  */
     .text
 

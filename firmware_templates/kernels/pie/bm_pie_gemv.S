@@ -1,5 +1,5 @@
 /* Kernel family `pie`: ternary products on the 128-bit vector extension of the ESP32-S3 (Technical Reference Manual,
- * TRM, chapter 1). C calls this through bm_kernels__pie.c, which keeps what is not aligned away from it.
+ * TRM, chapter 1). C calls this through bm_kernels.c, which keeps what is not aligned away from it.
  *
  * Layout (codegen/pack.py): tiles of 16 rows, cut into blocks of 64 k = 256 bytes:
  *
