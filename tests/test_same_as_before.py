@@ -28,7 +28,7 @@ def model(name: str) -> FrozenModel:
         return FrozenModel.load(MODELS / f"{name}.bitmar")
     from support import ODD
 
-    from bitmar_tiny.config import preset
+    from bitmar_tiny.arch.config import preset
 
     return random_model(ODD if name == "odd" else preset(name), seed=5)
 
@@ -40,9 +40,7 @@ def blobs(name: str) -> dict[str, str]:
     for family in FAMILIES:
         found[family] = hashlib.sha256(lower(frozen, family).to_bytes()).hexdigest()
     for head, memory in VARIANTS[1:]:
-        found[f"{head}/{memory}"] = hashlib.sha256(
-            lower(frozen, "avx2", head, memory).to_bytes()
-        ).hexdigest()
+        found[f"{head}/{memory}"] = hashlib.sha256(lower(frozen, "avx2", head, memory).to_bytes()).hexdigest()
     return found
 
 
