@@ -1,7 +1,7 @@
 """The frozen model: one safetensors file that everything after training starts from.
 
 Byte-level description: ``docs/frozen-format.md``. In memory the arrays are those of
-``tensors.tensor_table``; on disk each ``NAME.trits`` int8 [N, K] is ``NAME.trits2`` uint8
+``arch.tables.tensor_table``; on disk each ``NAME.trits`` int8 [N, K] is ``NAME.trits2`` uint8
 [N, ceil(K/4)], four codes w+1 per byte, lowest bits first. A content digest seals the whole.
 """
 
@@ -17,12 +17,12 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as safetensors_save
 
-from .config import ModelConfig
+from .arch.config import ModelConfig
+from .arch.tables import tensor_table
 from .errors import ConfigError, FrozenError
 from .files import atomic_file
 from .golden import numerics as nm
 from .golden.model import initial_usage
-from .tensors import tensor_table
 
 FORMAT = "bitmar-tiny/frozen"
 VERSION = 2

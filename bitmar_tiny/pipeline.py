@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .config import ModelConfig
+from .arch.config import ModelConfig
 from .data.corpus import CaptionSet, read_lines
 from .data.mixture import Mixture
 from .data.openmoji import load_openmoji, prepare_openmoji

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .config import ModelConfig
+from .arch.config import ModelConfig
 from .data.tokenizer import MIN_VOCAB, Tokenizer
 from .errors import ConfigError
 from .frozen import FrozenModel

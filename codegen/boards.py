@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from bitmar_tiny.config import StrictModel
+from bitmar_tiny.arch.config import StrictModel
 from bitmar_tiny.errors import ConfigError
 
 from .pack import FAMILIES

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bitmar_tiny.config import VISION_DIM, ModelConfig
+from bitmar_tiny.arch.config import VISION_DIM, ModelConfig
 from bitmar_tiny.golden.numerics import READ_BLOCK
 from bitmar_tiny.store_format import UNIT
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from bitmar_tiny.config import ModelConfig
+from bitmar_tiny.arch.config import ModelConfig
 from bitmar_tiny.data import frontend
 from bitmar_tiny.data.frontend.declaration import FILE, Declaration
 from bitmar_tiny.data.frontend.vectors import FrontEndError

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bitmar_tiny.config import ModelConfig
+from bitmar_tiny.arch.config import ModelConfig
 from bitmar_tiny.errors import FitError
 
 from .advice import human, smaller_blob, smaller_window

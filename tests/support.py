@@ -8,7 +8,7 @@ import pytest
 from bitmar_tiny.codegen.boards import load_board
 from bitmar_tiny.codegen.build import find_compiler, runner
 
-from bitmar_tiny.config import ModelConfig
+from bitmar_tiny.arch.config import ModelConfig
 from bitmar_tiny.errors import ToolError
 
 TINY = ModelConfig(

@@ -2,9 +2,9 @@
 
 import pytest
 
-from bitmar_tiny.config import PRESETS, ModelConfig, preset
+from bitmar_tiny.arch.config import PRESETS, ModelConfig, preset
+from bitmar_tiny.arch.tables import tensor_table
 from bitmar_tiny.errors import ConfigError
-from bitmar_tiny.tensors import tensor_table
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from support import TINY
 
-from bitmar_tiny.config import preset
+from bitmar_tiny.arch.config import preset
 from bitmar_tiny.data.tokenizer import Tokenizer
 from bitmar_tiny.errors import ConfigError, DataError
 from bitmar_tiny.pipeline import file_corpus

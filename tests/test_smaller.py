@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bitmar_tiny.config import ModelConfig
+from bitmar_tiny.arch.config import ModelConfig
 from bitmar_tiny.data.tokenizer import MIN_VOCAB, Tokenizer
 from bitmar_tiny.errors import ConfigError
 from bitmar_tiny.frozen import FrozenModel, random_model

@@ -23,9 +23,9 @@ from bitmar_tiny.codegen.boards import Board
 from bitmar_tiny.codegen.build import build
 from bitmar_tiny.codegen.emit import emit
 
+from ..arch.tables import tap_table
 from ..errors import BitmarError
 from ..frozen import FrozenModel
-from ..taps import tap_table
 from ..verify.script import Event, random_image
 from ..verify.target import DATA, SILENT, ProgramTarget
 from .ours import Run, families_here

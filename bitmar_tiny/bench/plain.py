@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..config import ModelConfig
+from ..arch.config import ModelConfig
 from ..frozen import FrozenModel
 from ..golden.model import GoldenModel
 from ..golden.numerics import pool_2x2

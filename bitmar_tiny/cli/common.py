@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from ..config import ModelConfig, preset
+from ..arch.config import ModelConfig, preset
 from ..errors import ConfigError, DataError
 from ..frozen import FrozenModel, random_model
 from ..shipped import HERE, SHIPPED, by_name, default_model

@@ -15,14 +15,14 @@ from bitmar_tiny.codegen.build import build, find_compiler, runner
 from bitmar_tiny.codegen.emit import Project, emit
 from bitmar_tiny.codegen.plan import human
 
-from ..config import preset
+from ..arch.config import preset
+from ..arch.tables import tap_table
 from ..errors import ToolError, VerifyError
 from ..files import atomic_file
 from ..frozen import FrozenModel
 from ..pipeline import Corpus, demo_corpus
 from ..report.captions import Caption, contact_sheet
 from ..report.evaluation import agreement_sentence, caption_table
-from ..taps import tap_table
 from ..verify.compare import verify
 from ..verify.script import standard
 from ..verify.target import ProgramTarget

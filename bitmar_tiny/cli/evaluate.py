@@ -12,7 +12,7 @@ import click
 import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ..config import MAX_CONTEXT
+from ..arch.config import MAX_CONTEXT
 from ..errors import ConfigError
 from ..report.evaluation import render
 from ..shipped import SHIPPED, default_model

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from ..config import ModelConfig, preset
+from ..arch.config import ModelConfig, preset
 from ..errors import ConfigError
 from ..exchange import need
 from ..smaller import with_small_token_table, with_vocabulary, with_window

@@ -8,7 +8,7 @@ from typing import Any
 import click
 from rich.table import Table
 
-from ..config import ModelConfig
+from ..arch.config import ModelConfig
 from ..errors import DataError
 from .app import print_json, results
 from .common import json_option

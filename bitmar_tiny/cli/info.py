@@ -8,9 +8,9 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from ..config import PRESETS, ModelConfig, preset
+from ..arch.config import PRESETS, ModelConfig, preset
+from ..arch.tables import tensor_table
 from ..frozen import FrozenModel
-from ..tensors import tensor_table
 from .app import print_json, results
 from .common import json_option, model_path, preset_option
 

@@ -9,7 +9,7 @@ from typing import Any
 import click
 from rich.progress import Progress
 
-from ..config import ModelConfig, preset
+from ..arch.config import ModelConfig, preset
 from ..errors import ConfigError
 from .app import notes, print_json, results
 from .common import json_option

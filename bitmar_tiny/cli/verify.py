@@ -14,6 +14,7 @@ from bitmar_tiny.codegen.build import build, find_compiler, runner
 from bitmar_tiny.codegen.emit import emit
 from bitmar_tiny.codegen.resources import resource_dir
 
+from ..arch.tables import tap_table
 from ..device.board import Board as DeviceBoard
 from ..device.channel import LinkChannel
 from ..device.connect import connect, open_board
@@ -21,7 +22,6 @@ from ..device.emulator import EmulatorLine
 from ..errors import ConfigError, ProcessorError, VerifyError
 from ..exchange.crosscheck import FORMATS, cross_check, export
 from ..frozen import FrozenModel
-from ..taps import tap_table
 from ..verify.board_target import BoardTarget
 from ..verify.compare import Verdict, verify
 from ..verify.script import standard

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..config import VISION_DIM
+from ..arch.config import VISION_DIM
 from ..errors import DataError
 from .files import read_json
 

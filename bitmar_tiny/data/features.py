@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..config import VISION_DIM
+from ..arch.config import VISION_DIM
 from ..errors import DataError
 from ..files import atomic_file
 from .backbones import Backbone

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..config import ModelConfig
+from ..arch.config import ModelConfig
 from ..errors import DataError
 
 MAGIC, VERSION = b"BMIN", 1

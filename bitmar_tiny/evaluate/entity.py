@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..config import ModelConfig
+from ..arch.config import ModelConfig
 from ..data.mixture import IGNORE, Batch
 from ..frozen import FrozenModel
 from ..golden.model import GoldenModel

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..config import ModelConfig
+from ..arch.config import ModelConfig
 from ..errors import FrozenError
 from ..frozen import FrozenModel
 from ..golden import numerics as nm

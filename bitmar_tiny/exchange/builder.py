@@ -115,7 +115,7 @@ class Builder(ABC):
 
     @abstractmethod
     def name(self, name: str, value: Value) -> Value:
-        """Give ``value`` the name under which it can be looked at (``taps.py``)."""
+        """Give ``value`` the name under which it can be looked at (``arch.tables.tap_table``)."""
 
     @abstractmethod
     def when(

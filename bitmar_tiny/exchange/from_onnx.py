@@ -15,11 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ..config import ModelConfig
+from ..arch.config import ModelConfig
+from ..arch.records import Tensor
+from ..arch.tables import tensor_table
 from ..errors import ConfigError, DataError
 from ..frozen import FrozenModel
 from ..golden import numerics as nm
-from ..tensors import TensorSpec, tensor_table
 from .metadata import CANCELLED, CONFIG, PROVENANCE, TOKENIZER_SHA256
 from .onnx_read import Initializers
 from .ports import PAST
@@ -84,7 +85,7 @@ def _tokenizer(found: Initializers) -> bytes:
     return tokenizer
 
 
-def _missing(found: Initializers, spec: TensorSpec, *names: str) -> DataError:
+def _missing(found: Initializers, spec: Tensor, *names: str) -> DataError:
     near = difflib.get_close_matches(names[0], found.tensors, n=1)
     return DataError(
         f"{found.where}: tensor '{spec.name}' is missing: none of {', '.join(names)}.",
@@ -110,7 +111,7 @@ def _cancelled(found: Initializers) -> dict[str, float]:
 # -- ternary matrices ----------------------------------------------------------------------------
 
 
-def _ternary(found: Initializers, spec: TensorSpec):
+def _ternary(found: Initializers, spec: Tensor):
     name, (n, k) = spec.name, spec.shape
     weight, trits = f"{name}.weight", f"{name}.trits"
     stacked, part = f"{name[:-2]}wqkv" if name[-2:] in ("wq", "wk", "wv") else "", "qkv".find(name[-1])
@@ -173,7 +174,7 @@ def _dequantized(found: Initializers, output: str, shape: tuple[int, int]):
     return values if zero is None else values - zero.ravel()[0], scale, source
 
 
-def _weight(found: Initializers, spec: TensorSpec, weight: str):
+def _weight(found: Initializers, spec: Tensor, weight: str):
     """``NAME.weight`` as [in, out] float32 or integers, its scale and where it came from."""
     turned = found.is_turned(weight)
     shape = spec.shape if turned else spec.shape[::-1]
@@ -189,7 +190,7 @@ def _weight(found: Initializers, spec: TensorSpec, weight: str):
 # -- tables, gains, memory -----------------------------------------------------------------------
 
 
-def _rows8(found: Initializers, spec: TensorSpec):
+def _rows8(found: Initializers, spec: Tensor):
     name, shape = spec.name, spec.shape
     codes, weight = f"{name}.codes", f"{name}.weight"
     if codes in found.tensors:
@@ -212,14 +213,14 @@ def _rows8(found: Initializers, spec: TensorSpec):
     return new, weight, f"float rows rounded to int8, largest error {error:.2g}"
 
 
-def _gain(found: Initializers, spec: TensorSpec):
+def _gain(found: Initializers, spec: Tensor):
     a = found.floats(spec.name, spec.shape)
     if a is None:
         raise _missing(found, spec, spec.name)
     return {spec.name: a}, spec.name, "float32"
 
 
-def _memory(found: Initializers, spec: TensorSpec):
+def _memory(found: Initializers, spec: Tensor):
     """The planes of an export, or a float matrix as it is before anything was written."""
     name, (k, _) = spec.name, spec.shape
     a = found.floats(name, spec.shape)

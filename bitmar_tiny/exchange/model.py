@@ -1,4 +1,4 @@
-"""golden/model.py over graph values: the entry points of an exported model, under the names of ``taps.py``.
+"""golden/model.py over graph values: the entry points of an exported model, under the names of ``arch.tables.tap_table``.
 
     image            features -> keys and values that fusion attends to
     step             token, state -> logits, state
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..config import VISION_DIM, ModelConfig
+from ..arch.config import VISION_DIM, ModelConfig
 from ..errors import FitError
 from ..golden import numerics as golden_nm
 from ..golden.model import POOL_MAX, forget_threshold

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..config import ModelConfig
+from ..arch.config import ModelConfig
 from .arrays import blocks
 from .builder import Builder, Value
 

@@ -8,9 +8,9 @@ from typing import Protocol
 
 import numpy as np
 
-from ..config import ModelConfig
+from ..arch.config import ModelConfig
+from ..arch.tables import tap_table
 from ..frozen import FrozenModel
-from ..taps import tap_table
 from ..verify.script import Event
 from ..verify.target import DATA, SILENT, Record
 from .arrays import exported_arrays

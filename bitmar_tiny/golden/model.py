@@ -4,7 +4,7 @@
     token ── embed ── encoder ─┴─ fuse ── pool ── read memory ─┐
                  └───────────────── + ── decoder (conditioned) ┴─ head ── logits
 
-Every intermediate tensor is reported to ``tap(name, array)`` under the names of ``taps.py``.
+Every intermediate tensor is reported to ``tap(name, array)`` under the names of ``arch.tables.tap_table``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from ..config import ModelConfig
+from ..arch.config import ModelConfig
 from . import numerics as nm
 
 F32 = np.float32
@@ -42,7 +42,7 @@ class Ring:
 
 
 class GoldenModel:
-    """BitMar over a frozen model's arrays (``tensors.tensor_table`` names them).
+    """BitMar over a frozen model's arrays (``arch.tables.tensor_table`` names them).
 
     ``tap`` receives every intermediate tensor; ``memory_on=False`` leaves the memory unread and
     unwritten, ``read_only=True`` unwritten.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..config import ModelConfig
+from ..arch.config import ModelConfig
 from ..golden import numerics as nm
 from .arithmetic import PROB_ONE, FloatTwin, Quantised, round_ste
 

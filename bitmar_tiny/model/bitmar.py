@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ..config import ModelConfig
-from ..tensors import tensor_table
+from ..arch.config import ModelConfig
+from ..arch.tables import tensor_table
 from . import memory
 from .arithmetic import FloatTwin, Quantised
 from .attention import attend, visible
@@ -54,7 +54,7 @@ class Output:
 class BitMar(nn.Module):
     """The model. ``float_twin`` rounds nothing; ``frozen`` runs the arrays of a frozen model instead of latent weights.
 
-    Parameters carry the names of ``tensors.tensor_table`` (dots as slashes). ``memory_on`` as in golden. ``low``: see
+    Parameters carry the names of ``arch.tables.tensor_table`` (dots as slashes). ``memory_on`` as in golden. ``low``: see
     :class:`Quantised`. ``recompute``: gradient checkpointing, blocks are computed again on the way back.
     """
 

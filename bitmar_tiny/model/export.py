@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..arch.tables import tensor_table
 from ..errors import ConfigError
 from ..frozen import FrozenModel
 from ..golden import numerics as nm
-from ..tensors import tensor_table
 from .arithmetic import FloatTwin
 from .bitmar import BitMar
 

@@ -34,7 +34,7 @@ def read_zero_fraction(run: Path) -> ZeroFraction:
 
     ``DataError`` if there is no run.
     """
-    from ..tensors import tensor_table
+    from ..arch.tables import tensor_table
     from ..train.run import load_run
 
     model, _, record = load_run(run)

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from ..config import ModelConfig
+from ..arch.config import ModelConfig
 from ..errors import DataError
 from ..files import atomic_file
 from ..model.bitmar import BitMar

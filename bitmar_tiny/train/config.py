@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from ..config import StrictModel
+from ..arch.config import StrictModel
 
 Intervention = Literal["freeze_text", "freeze_vision", "freeze_memory", "boost_alignment"]
 

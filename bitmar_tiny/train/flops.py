@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..config import VISION_DIM, ModelConfig
+from ..arch.config import VISION_DIM, ModelConfig
 
 
 def forward_macs(cfg: ModelConfig, lengths: np.ndarray, pictures: bool) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ..config import ModelConfig
+from ..arch.config import ModelConfig
 from ..files import sweep
 from ..model.bitmar import BitMar
 from . import checkpoint

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from ..config import ModelConfig
+from ..arch.config import ModelConfig
 from .config import TrainConfig
 from .distributed import World
 from .feed import Batches, Feeder

@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 
+from ..arch.tables import tensor_table
 from ..model.bitmar import BitMar
-from ..tensors import tensor_table
 from .config import TrainConfig
 
 BETAS = (0.9, 0.98)

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..arch.tables import tensor_table
 from ..model.bitmar import BitMar
-from ..tensors import tensor_table
 from .feed import Feed
 
 #: Most tokens of an attention map.

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..config import ModelConfig
+from ..arch.config import ModelConfig
 from ..data.tokenizer import Tokenizer
 from ..errors import ConfigError, DataError
 from ..files import atomic_file

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from ..config import ModelConfig
+from ..arch.config import ModelConfig
+from ..arch.tables import tensor_table
 from ..errors import ConfigError, DataError
 from ..model.attention import attend
 from ..model.bitmar import BitMar
-from ..tensors import tensor_table
 from . import checkpoint
 from .config import TrainConfig
 from .controller import Controller

@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from ..config import ModelConfig
+from ..arch.config import ModelConfig
+from ..arch.records import Tap
+from ..arch.tables import tap_table
 from ..errors import ToolError
 from ..frozen import FrozenModel
-from ..taps import Tap, tap_table
 from .script import Event
 from .suspects import layer_in_words, source_line, suspect
 from .target import DATA, GoldenTarget, Record, Target, default_modes

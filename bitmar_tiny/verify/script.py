@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..config import VISION_DIM, ModelConfig
+from ..arch.config import VISION_DIM, ModelConfig
 from ..golden import numerics as nm
 
 #: Usage shrinks by 1/32 a write: so many writes take a stale slot from the uniform 1/K below a quarter of it.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..config import ModelConfig
+from ..arch.config import ModelConfig
 
 _PARTS = {"enc": "encoder", "fusion": "fusion", "dec": "decoder"}
 _KERNEL = "the ternary kernel or row {i} of "

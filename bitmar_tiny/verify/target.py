@@ -14,10 +14,11 @@ from typing import Protocol
 
 import numpy as np
 
+from ..arch.records import Tap
+from ..arch.tables import tap_table
 from ..errors import ProcessorError, ToolError
 from ..frozen import FrozenModel
 from ..golden.model import GoldenModel
-from ..taps import Tap, tap_table
 from .script import Event
 
 SILENT, CRC, DATA = 0, 1, 2

@@ -12,7 +12,7 @@ from bitmar_tiny.codegen.boards import load_board
 from bitmar_tiny.codegen.emit import emit
 from support import need
 
-from bitmar_tiny.config import preset
+from bitmar_tiny.arch.config import preset
 from bitmar_tiny.frozen import random_model
 from bitmar_tiny.golden import numerics as nm
 from bitmar_tiny.store import Memory, MemoryStore

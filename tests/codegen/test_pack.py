@@ -10,7 +10,7 @@ from bitmar_tiny.codegen.pack import pack5, packed5_size, packed_size, table5_by
 from bitmar_tiny.codegen.plan import make_plan
 from support import TINY
 
-from bitmar_tiny.config import preset
+from bitmar_tiny.arch.config import preset
 from bitmar_tiny.errors import ConfigError, FitError
 from bitmar_tiny.frozen import random_model
 

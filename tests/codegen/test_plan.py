@@ -11,8 +11,8 @@ from bitmar_tiny.codegen.memory_cost import memory_cost
 from bitmar_tiny.codegen.plan import make_plan
 from support import TINY
 
+from bitmar_tiny.arch.config import preset
 from bitmar_tiny.bench.cycles import estimate_pie
-from bitmar_tiny.config import preset
 from bitmar_tiny.errors import ConfigError, FitError
 from bitmar_tiny.frozen import random_model
 from bitmar_tiny.smaller import with_small_token_table, with_vocabulary, with_window

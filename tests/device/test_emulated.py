@@ -12,7 +12,7 @@ from bitmar_tiny.codegen.boards import load_board
 from bitmar_tiny.codegen.emit import emit
 from support import need
 
-from bitmar_tiny.config import preset
+from bitmar_tiny.arch.config import preset
 from bitmar_tiny.device.connect import open_board
 from bitmar_tiny.device.protocol import pattern
 from bitmar_tiny.errors import ConfigError, ToolError

@@ -12,7 +12,7 @@ from bitmar_tiny.codegen.emit import emit
 from firmware.build import SANITIZE
 from support import TINY, need
 
-from bitmar_tiny.config import ModelConfig
+from bitmar_tiny.arch.config import ModelConfig
 from bitmar_tiny.frozen import random_model
 
 HARNESS = Path(__file__).parents[1] / "firmware" / "link_fuzz.c"

@@ -8,7 +8,7 @@ import pytest
 import torch
 from eval_support import byte_model
 
-from bitmar_tiny.config import ModelConfig
+from bitmar_tiny.arch.config import ModelConfig
 from bitmar_tiny.data.sessions import Session, read_sessions
 from bitmar_tiny.errors import ConfigError
 from bitmar_tiny.evaluate.sessions import evaluate_sessions

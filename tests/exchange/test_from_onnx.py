@@ -12,10 +12,10 @@ onnx = pytest.importorskip("onnx", reason="pip install onnx")
 from exchange.exchange_support import exported
 from onnx import TensorProto, helper, numpy_helper
 
+from bitmar_tiny.arch.tables import tensor_table
 from bitmar_tiny.errors import BitmarError, ConfigError, DataError
 from bitmar_tiny.exchange.from_onnx import import_onnx
 from bitmar_tiny.frozen import FrozenModel
-from bitmar_tiny.tensors import tensor_table
 
 
 @pytest.mark.parametrize("bits", [2, 8])

@@ -13,8 +13,8 @@ pytest.importorskip("onnxruntime", reason="pip install onnx onnxruntime")
 
 from exchange.exchange_support import check_shipped, check_taps, exported, short_script
 
+from bitmar_tiny.arch.config import preset
 from bitmar_tiny.cli.info import count
-from bitmar_tiny.config import preset
 from bitmar_tiny.errors import DataError, FitError
 from bitmar_tiny.exchange.crosscheck import agreement, cross_check, open_runtime
 from bitmar_tiny.exchange.from_onnx import import_onnx

@@ -13,8 +13,8 @@ pytest.importorskip("ai_edge_litert", reason="pip install ai-edge-litert")
 from ai_edge_litert.interpreter import Interpreter
 from exchange.exchange_support import check_shipped, check_taps, exported, short_script
 
+from bitmar_tiny.arch.config import preset
 from bitmar_tiny.cli.info import count
-from bitmar_tiny.config import preset
 from bitmar_tiny.errors import DataError, ToolError
 from bitmar_tiny.exchange import litert, need
 from bitmar_tiny.exchange.builder import sqrt

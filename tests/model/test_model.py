@@ -9,14 +9,14 @@ import pytest
 import torch
 from support import ODD, TINY
 
-from bitmar_tiny.config import ModelConfig
+from bitmar_tiny.arch.config import ModelConfig
+from bitmar_tiny.arch.tables import tensor_table
 from bitmar_tiny.errors import ConfigError
 from bitmar_tiny.evaluate.agreement import agreement
 from bitmar_tiny.frozen import random_model
 from bitmar_tiny.golden.model import GoldenModel
 from bitmar_tiny.model.bitmar import BitMar
 from bitmar_tiny.model.export import freeze, load_frozen
-from bitmar_tiny.tensors import tensor_table
 from bitmar_tiny.verify.script import random_image
 
 

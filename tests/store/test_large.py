@@ -5,9 +5,9 @@ from bitmar_tiny.codegen.build import build
 from bitmar_tiny.codegen.emit import emit
 from support import need
 
-from bitmar_tiny.config import preset
+from bitmar_tiny.arch.config import preset
+from bitmar_tiny.arch.tables import tap_table
 from bitmar_tiny.frozen import random_model
-from bitmar_tiny.taps import tap_table
 from bitmar_tiny.verify.compare import verify
 from bitmar_tiny.verify.script import Event
 from bitmar_tiny.verify.target import GoldenTarget, ProgramTarget

@@ -10,6 +10,7 @@ import torch
 from support import TINY
 from train.toy import MICRO, SETTINGS, Toy
 
+from bitmar_tiny.arch.tables import tensor_table
 from bitmar_tiny.data.corpus import CaptionSet
 from bitmar_tiny.data.mixture import Mixture
 from bitmar_tiny.data.tokenizer import EOS_TEXT, Tokenizer
@@ -17,7 +18,6 @@ from bitmar_tiny.errors import ConfigError, DataError
 from bitmar_tiny.evaluate.activations import compare_activations
 from bitmar_tiny.model.bitmar import BitMar
 from bitmar_tiny.report.training import interventions, plot_training
-from bitmar_tiny.tensors import tensor_table
 from bitmar_tiny.train.feed import prepare
 from bitmar_tiny.train.flops import forward_macs
 from bitmar_tiny.train.holdout import look_at_holdout

@@ -12,8 +12,8 @@ from bitmar_tiny.codegen.emit import emit
 from bitmar_tiny.codegen.lower import seal
 from support import TINY, need
 
+from bitmar_tiny.arch.tables import tap_table
 from bitmar_tiny.frozen import random_model
-from bitmar_tiny.taps import tap_table
 from bitmar_tiny.verify.compare import verify
 from bitmar_tiny.verify.script import standard
 from bitmar_tiny.verify.target import ProgramTarget

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from .errors import ConfigError
+from ..errors import ConfigError
 
 #: Largest reduction length K for which ``127 * K`` stays below 2**24, so that a float32 sum of
 #: ternary x int8 products is exact in any order (docs/numerics.md, rule 1).

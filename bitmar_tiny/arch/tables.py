@@ -1,0 +1,56 @@
+"""The tables of a model: one walk over its parts."""
+
+from __future__ import annotations
+
+from .config import ModelConfig
+from .parts import Block, FusionLayer, Memory, parts
+from .records import Cache, Section, State, Tap, Tensor
+
+_EVENTS = ("image", "step", "write")
+
+
+def tensor_table(cfg: ModelConfig) -> list[Tensor]:
+    """All tensors of a frozen model, in the order of the forward pass."""
+    return [t for part in parts(cfg) for t in part.tensors()]
+
+
+def section_table(cfg: ModelConfig) -> list[Section]:
+    """All sections of the packed blob that hold frozen arrays, in its order."""
+    return [s for part in parts(cfg) for s in part.sections()]
+
+
+def tap_table(cfg: ModelConfig) -> list[Tap]:
+    """All taps, in the order in which an image, a step and the end of an episode emit them."""
+    taps = [t for part in parts(cfg) for t in part.taps()]
+    return sorted(taps, key=lambda t: _EVENTS.index(t.event))
+
+
+def cache_table(cfg: ModelConfig) -> list[Cache]:
+    """All caches of keys and values: the rings of the blocks, then the image's."""
+    caches = [c for part in parts(cfg) for c in part.caches()]
+    return sorted(caches, key=lambda c: not c.ring)
+
+
+def state_table(cfg: ModelConfig) -> list[State]:
+    """What a step hands to the next beside the caches; shapes of one stream."""
+    return [s for part in parts(cfg) for s in part.states()]
+
+
+def memory_table(cfg: ModelConfig) -> list[State]:
+    """The arrays of the episodic memory as a runtime keeps it."""
+    return list(Memory(cfg).planes())
+
+
+def blocks(cfg: ModelConfig) -> list[Block]:
+    """The transformer blocks: encoder, then decoder."""
+    return [p for p in parts(cfg) if isinstance(p, Block)]
+
+
+def fusion_layers(cfg: ModelConfig) -> list[FusionLayer]:
+    """The cross-attention layers over the image."""
+    return [FusionLayer(cfg, i) for i in range(cfg.n_fusion_layers)]
+
+
+def elements(cfg: ModelConfig) -> int:
+    """Float operations of a token that are no products, with an image."""
+    return sum(part.elements for part in parts(cfg))
