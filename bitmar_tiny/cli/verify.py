@@ -14,13 +14,13 @@ from bitmar_tiny.codegen.build import build, find_compiler, runner
 from bitmar_tiny.codegen.emit import emit
 from bitmar_tiny.codegen.resources import resource_dir
 
-from ..device.board import Board as DeviceBoard
 from ..device.channel import LinkChannel
 from ..device.connect import connect, open_board
 from ..device.emulator import EmulatorLine
 from ..errors import ConfigError, ProcessorError, VerifyError
 from ..exchange.crosscheck import FORMATS, cross_check, export
 from ..frozen import FrozenModel
+from ..run.device import Board as DeviceBoard
 from ..taps import tap_table
 from ..verify.board_target import BoardTarget
 from ..verify.compare import Verdict, verify
