@@ -8,11 +8,11 @@ from pathlib import Path
 import click
 
 from ..data.tokenizer import Tokenizer
-from ..device.board import Board
 from ..device.connect import open_board
 from ..errors import ConfigError
-from ..generation import Request, by_c, by_golden, by_torch
 from ..golden.sampler import MAX_TOP_K
+from ..run.device import Board
+from ..run.generate import Request, by_c, by_golden, by_torch
 from .app import print_json
 from .common import (
     board_picture,

@@ -9,11 +9,11 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from ..device.board import Board
 from ..device.connect import open_board
 from ..errors import ConfigError, StoreError
 from ..evaluate.inspect import Near, Summary, layout_of, load_source, memory_of, nearest, summarise
 from ..frozen import FrozenModel
+from ..run.device import Board
 from ..snapshot import read_snapshot, write_snapshot
 from ..store import SALVAGE, MemoryStore
 from .app import notes, print_json, results

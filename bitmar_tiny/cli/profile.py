@@ -11,12 +11,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from bitmar_tiny.codegen.boards import load_board
 
-from ..device.board import Board
 from ..device.connect import open_board
-from ..device.profiling import ROUNDS, TOKENS, record
 from ..errors import ConfigError
 from ..report.profile import Files, document, energy_of, report
 from ..report.recording import Recording
+from ..run.device import Board
+from ..run.profile import ROUNDS, TOKENS, record
 from .app import notes, results
 from .common import (
     json_option,

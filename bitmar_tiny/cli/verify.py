@@ -15,13 +15,13 @@ from bitmar_tiny.codegen.emit import emit
 from bitmar_tiny.codegen.resources import resource_dir
 
 from ..arch.tables import tap_table
-from ..device.board import Board as DeviceBoard
 from ..device.channel import LinkChannel
 from ..device.connect import connect, open_board
 from ..device.emulator import EmulatorLine
 from ..errors import ConfigError, ProcessorError, VerifyError
 from ..exchange.crosscheck import FORMATS, cross_check, export
 from ..frozen import FrozenModel
+from ..run.device import Board as DeviceBoard
 from ..verify.board_target import BoardTarget
 from ..verify.compare import Verdict, verify
 from ..verify.script import standard

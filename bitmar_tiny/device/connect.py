@@ -17,7 +17,7 @@ from bitmar_tiny.codegen.emit import emit
 
 from ..errors import ConfigError, DeviceError
 from ..frozen import FrozenModel
-from .board import Board
+from ..run.device import Board
 from .channel import SETTLE_S, Channel, LinkChannel
 from .emulator import EmulatorLine
 from .lines import Line, ProgramLine, PtyLine, SerialLine

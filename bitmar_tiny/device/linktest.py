@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DeviceError
-from .board import Board
+from ..run.device import Board
 from .channel import LinkChannel
 from .protocol import pattern
 

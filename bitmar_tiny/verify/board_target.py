@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ..device.board import Board, TapRecord
 from ..errors import DeviceError
 from ..frozen import FrozenModel
+from ..run.device import Board, TapRecord
 from ..store import Memory
 from .script import Event
 from .target import SILENT, Record

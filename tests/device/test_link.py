@@ -22,7 +22,7 @@ from support import TINY, need
 from bitmar_tiny.device import connect as connecting
 from bitmar_tiny.device import link as linking
 from bitmar_tiny.device import protocol
-from bitmar_tiny.device.board import Board
+from bitmar_tiny.run.device import Board
 from bitmar_tiny.device.channel import LinkChannel
 from bitmar_tiny.device.connect import connect, firmware_line, open_board
 from bitmar_tiny.device.frames import CLOSED, DATA, Deframer, Frame, Garbage

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from .data.tokenizer import Tokenizer
-from .errors import ConfigError, ToolError
-from .frozen import FrozenModel
-from .golden.model import GoldenModel
-from .golden.sampler import Sampler
-from .store import Memory, MemoryStore
+from ..data.tokenizer import Tokenizer
+from ..errors import ConfigError, ToolError
+from ..frozen import FrozenModel
+from ..golden.model import GoldenModel
+from ..golden.sampler import Sampler
+from ..store import Memory, MemoryStore
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def by_golden(frozen: FrozenModel, request: Request) -> Iterator[int]:
 
 def by_torch(frozen: FrozenModel, request: Request) -> Iterator[int]:
     """Tokens from the PyTorch model, recomputing the whole stream for every token. ``ConfigError`` for a store."""
-    from .model.streaming import next_logits
+    from ..model.streaming import next_logits
 
     if request.store is not None:
         raise ConfigError("The PyTorch model reads no store.", "Choose --backend golden or c.")

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from ..device.channel import Channel
+from ..device.protocol import BY_NAME, BY_NUMBER, FLAGS, PARTS, sections
 from ..errors import DeviceError
 from ..frozen import FrozenModel
 from ..golden import numerics as nm
 from ..store import Memory
-from .channel import Channel
-from .protocol import BY_NAME, BY_NUMBER, FLAGS, PARTS, sections
 
 MORE = 0x80000000
 MOST_LAYERS = 1024
