@@ -9,7 +9,7 @@ import numpy as np
 
 from bitmar_tiny.frozen import FrozenModel
 from bitmar_tiny.golden.model import forget_threshold
-from bitmar_tiny.store_format import Layout
+from bitmar_tiny.memory.format import Layout
 from bitmar_tiny.taps import tap_table
 
 from . import lower as lowering

@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import DeviceError
 from ..frozen import FrozenModel
 from ..golden import numerics as nm
-from ..store import Memory
+from ..memory.store import Memory
 from .channel import Channel
 from .protocol import BY_NAME, BY_NUMBER, FLAGS, PARTS, sections
 

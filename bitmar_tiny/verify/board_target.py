@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from ..device.board import Board, TapRecord
 from ..errors import DeviceError
 from ..frozen import FrozenModel
-from ..store import Memory
+from ..memory.store import Memory
 from .script import Event
 from .target import SILENT, Record
 

@@ -32,7 +32,7 @@ from bitmar_tiny.errors import BitmarError, ConfigError, DataError, DeviceError
 from bitmar_tiny.frozen import random_model
 from bitmar_tiny.golden.model import GoldenModel
 from bitmar_tiny.golden.sampler import Sampler
-from bitmar_tiny.store import Memory
+from bitmar_tiny.memory.store import Memory
 from bitmar_tiny.verify.board_target import BoardTarget
 from bitmar_tiny.verify.compare import verify
 from bitmar_tiny.verify.script import standard

@@ -10,8 +10,8 @@ from support import need
 from bitmar_tiny.cli.profile import command
 from bitmar_tiny.device.connect import open_board
 from bitmar_tiny.device.profiling import record
+from bitmar_tiny.memory.format import UNIT
 from bitmar_tiny.report.prediction import predict
-from bitmar_tiny.store_format import UNIT
 
 
 @pytest.mark.parametrize("memory", ["auto", "sd", "flash"])

@@ -24,9 +24,9 @@ from bitmar_tiny.evaluate.inspect import (
 from bitmar_tiny.frozen import FrozenModel, random_model
 from bitmar_tiny.golden import numerics as nm
 from bitmar_tiny.golden.model import GoldenModel
+from bitmar_tiny.memory.format import UNIT, Layout, seal
+from bitmar_tiny.memory.store import Memory, MemoryStore
 from bitmar_tiny.report.memory import draw
-from bitmar_tiny.store import Memory, MemoryStore
-from bitmar_tiny.store_format import UNIT, Layout, seal
 
 
 @pytest.fixture

@@ -18,10 +18,10 @@ from typing import BinaryIO
 
 import numpy as np
 
-from .errors import StoreError
-from .files import atomic_file, write_device
-from .golden import numerics as nm
-from .store_format import (
+from ..errors import StoreError
+from ..files import atomic_file, write_device
+from ..golden import numerics as nm
+from .format import (
     GROUP,
     HIGH_CRC,
     HOMES,
