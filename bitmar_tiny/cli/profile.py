@@ -13,10 +13,10 @@ from bitmar_tiny.codegen.boards import load_board
 
 from ..device.board import Board
 from ..device.connect import open_board
-from ..device.profiling import ROUNDS, TOKENS, record
 from ..errors import ConfigError
+from ..profile.record import ROUNDS, TOKENS, record
+from ..profile.recording import Recording
 from ..report.profile import Files, document, energy_of, report
-from ..report.recording import Recording
 from .app import notes, results
 from .common import (
     json_option,

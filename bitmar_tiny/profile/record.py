@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from ..device.board import Board, StepRecord
+from ..device.protocol import PARTS
 from ..errors import DeviceError
-from ..report.recording import Recording
-from .board import Board, StepRecord
-from .protocol import PARTS
+from .recording import Recording
 
 #: Steps are taken in many short streams: the first ones of a run tell little about the next.
 TOKENS, ROUNDS, EPISODES = 32, 12, 5
