@@ -14,9 +14,9 @@ from ..errors import StoreError
 from ..frozen import FrozenModel
 from ..golden import numerics as nm
 from ..golden.model import GoldenModel, forget_threshold
-from ..memory.format import Layout
-from ..memory.snapshot import read_snapshot
-from ..memory.store import Memory, MemoryStore
+from .format import Layout
+from .snapshot import read_snapshot
+from .store import Memory, MemoryStore
 
 #: Usage keeps 31/32 of itself with every episode that does not reach the slot (numerics.md).
 DECAY = 31 / 32
