@@ -12,8 +12,9 @@ from rich.table import Table
 from ..device.board import Board
 from ..device.connect import open_board
 from ..errors import ConfigError, StoreError
+from ..evaluate.sources import load_source
 from ..frozen import FrozenModel
-from ..memory.inspect import Near, Summary, layout_of, load_source, memory_of, nearest, summarise
+from ..memory.inspect import Near, Summary, layout_of, memory_of, nearest, summarise
 from ..memory.snapshot import read_snapshot, write_snapshot
 from ..memory.store import SALVAGE, MemoryStore
 from .app import notes, print_json, results

@@ -57,7 +57,7 @@ def figure(number: str, sources: tuple[Path, ...], out: Path) -> None:
     if out.suffix not in (".png", ".svg"):
         raise ConfigError(f"{out}: pictures are written as .png or .svg.")
     if number == "2":
-        from ..memory.inspect import load_source
+        from ..evaluate.sources import load_source
         from ..report.memory import draw
 
         draw([load_source(s) for s in sources], out)
