@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from bitmar_tiny.arch.config import VISION_DIM, ModelConfig
 from bitmar_tiny.golden.numerics import READ_BLOCK
-from bitmar_tiny.store_format import UNIT
+from bitmar_tiny.memory.format import UNIT
 
 from .boards import Board
 from .lower import Blob

@@ -10,7 +10,7 @@ import numpy as np
 from bitmar_tiny.arch.tables import tap_table
 from bitmar_tiny.frozen import FrozenModel
 from bitmar_tiny.golden.model import forget_threshold
-from bitmar_tiny.store_format import Layout
+from bitmar_tiny.memory.format import Layout
 
 from . import lower as lowering
 from .boards import Board

@@ -13,7 +13,7 @@ import jinja2
 from bitmar_tiny.errors import ConfigError
 from bitmar_tiny.files import atomic_file
 from bitmar_tiny.frozen import FrozenModel
-from bitmar_tiny.store import Memory, MemoryStore
+from bitmar_tiny.memory.store import Memory, MemoryStore
 
 from . import espidf, frontend
 from . import lower as lowering

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bitmar_tiny.arch.config import ModelConfig
-from bitmar_tiny.store_format import UNIT, Layout
+from bitmar_tiny.memory.format import UNIT, Layout
 
 from .boards import Board, Region
 from .buffers import memory_read_bytes, pad

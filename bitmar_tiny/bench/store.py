@@ -21,8 +21,8 @@ from bitmar_tiny.codegen.resources import resource_dir
 
 from ..errors import BitmarError, DataError, ToolError
 from ..golden import numerics as nm
-from ..store import Memory, MemoryStore
-from ..store_format import ROWS
+from ..memory.format import ROWS
+from ..memory.store import Memory, MemoryStore
 
 #: What ``store_read.c`` opens: the store of no model.
 DIGEST = "00" * 32

@@ -9,8 +9,8 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from ..report.difference import TOLERANCE, Comparison, compare
-from ..report.recording import Recording
+from ..profile.difference import TOLERANCE, Comparison, compare
+from ..profile.recording import Recording
 from ..report.tables import figures
 from .app import notes, print_json, results
 from .common import json_option

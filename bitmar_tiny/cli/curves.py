@@ -22,7 +22,7 @@ def command(run: Path, png: bool, out: Path | None) -> None:
     \b
     Example: bitmar-tiny curves run -o figures
     """
-    from ..report.training import plot_training
+    from ..train.curves import plot_training
     from ..train.logs import read_log
 
     log, out = read_log(run), out or run

@@ -11,11 +11,12 @@ from rich.table import Table
 
 from ..device.connect import open_board
 from ..errors import ConfigError, StoreError
-from ..evaluate.inspect import Near, Summary, layout_of, load_source, memory_of, nearest, summarise
+from ..evaluate.sources import load_source
 from ..frozen import FrozenModel
+from ..memory.inspect import Near, Summary, layout_of, memory_of, nearest, summarise
+from ..memory.snapshot import read_snapshot, write_snapshot
+from ..memory.store import SALVAGE, MemoryStore
 from ..run.device import Board
-from ..snapshot import read_snapshot, write_snapshot
-from ..store import SALVAGE, MemoryStore
 from .app import notes, print_json, results
 from .common import json_option, leave_out_port_options, load_picture, model_path, port_options, show_log
 

@@ -57,12 +57,12 @@ def figure(number: str, sources: tuple[Path, ...], out: Path) -> None:
     if out.suffix not in (".png", ".svg"):
         raise ConfigError(f"{out}: pictures are written as .png or .svg.")
     if number == "2":
-        from ..evaluate.inspect import load_source
+        from ..evaluate.sources import load_source
         from ..report.memory import draw
 
         draw([load_source(s) for s in sources], out)
     else:
-        from ..report.zero_fraction import read_zero_fraction, zero_fraction_figure
+        from ..train.zero_fraction import read_zero_fraction, zero_fraction_figure
 
         runs = [read_zero_fraction(s) for s in sources]
         zero_fraction_figure(runs, out)

@@ -13,8 +13,8 @@ from bitmar_tiny.codegen.boards import load_board
 
 from ..device.connect import open_board
 from ..errors import ConfigError
+from ..profile.recording import Recording
 from ..report.profile import Files, document, energy_of, report
-from ..report.recording import Recording
 from ..run.device import Board
 from ..run.profile import ROUNDS, TOKENS, record
 from .app import notes, results

@@ -241,9 +241,9 @@ class GoldenModel:
         stale = self.m_usage < forget_threshold(cfg)
         self.m_scales = np.where(stale, self.m_scales * (F32(1) - F32(cfg.forget_rate)), self.m_scales)
         self.m_scales[self.m_scales < nm.TINY] = 0
-        high = nm.high_bytes(self.m_codes)
+        high, low = nm.planes(self.m_codes)
         tap("memory.high", high)
-        tap("memory.low", (self.m_codes - high.astype(np.int16) * np.int16(256)).astype(np.int8))
+        tap("memory.low", low)
         tap("memory.scales", self.m_scales)
         tap("memory.usage", self.m_usage)
 

@@ -215,6 +215,12 @@ def high_bytes(codes16: np.ndarray) -> np.ndarray:
     return ((codes16.astype(np.int32) + 128) >> 8).astype(np.int8)
 
 
+def planes(codes16: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """int16 memory codes -> high and low codes, int8 each, as a memory is kept: 256 high + low."""
+    high = high_bytes(codes16)
+    return high, (codes16.astype(np.int32) - 256 * high.astype(np.int32)).astype(np.int8)
+
+
 def pool_2x2(x: np.ndarray) -> np.ndarray:
     """2x2 average pooling of a square grid of vectors (paper 3.2): [g*g, D] -> [g*g/4, D]."""
     g = round(len(x) ** 0.5)

@@ -8,8 +8,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from .recording import Recording
-from .summary import UNACCOUNTED
+from ..profile.recording import Recording
+from ..profile.summary import UNACCOUNTED
 
 COLUMNS = ("step", "kind", "section", "part", "cycles", "us")
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..evaluate.inspect import Source
 from ..golden import numerics as nm
+from ..memory.inspect import Source
 
 
 def draw(sources: Sequence[Source], path: Path) -> None:

@@ -7,12 +7,12 @@ from html import escape
 
 import numpy as np
 
+from ..profile.energy import Energy
+from ..profile.prediction import Prediction, Row
+from ..profile.recording import KINDS, Recording
+from ..profile.summary import UNACCOUNTED, Kind, Spread, main_kind, summarize
 from . import plots
-from .energy import Energy
 from .plots import Segment
-from .prediction import Prediction, Row
-from .recording import KINDS, Recording
-from .summary import UNACCOUNTED, Kind, Spread, main_kind, summarize
 from .tables import cycles_in_words, size, time, title
 
 STRETCHES = 200  # of a run whose steps are too many to draw

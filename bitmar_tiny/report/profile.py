@@ -11,13 +11,13 @@ from rich.table import Table
 from bitmar_tiny.codegen.boards import Power
 
 from ..files import atomic_file
-from .energy import Energy, estimated_energy, measured_energy
+from ..profile.energy import Energy, estimated_energy, measured_energy
+from ..profile.power_log import read_log
+from ..profile.prediction import predict
+from ..profile.recording import Recording
+from ..profile.summary import summary_dict
 from .export import to_csv, to_trace
 from .page import to_html
-from .power_log import read_log
-from .prediction import predict
-from .recording import Recording
-from .summary import summary_dict
 from .tables import profile_tables
 
 

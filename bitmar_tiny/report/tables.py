@@ -7,10 +7,10 @@ from collections.abc import Callable
 from rich.markup import escape
 from rich.table import Table
 
-from .energy import Energy
-from .prediction import Prediction, Row
-from .recording import Recording
-from .summary import UNACCOUNTED, Kind, Spread, main_kind, summarize
+from ..profile.energy import Energy
+from ..profile.prediction import Prediction, Row
+from ..profile.recording import Recording
+from ..profile.summary import UNACCOUNTED, Kind, Spread, main_kind, summarize
 
 
 def size(n: float) -> str:

@@ -14,7 +14,7 @@ from ..device.protocol import BY_NAME, BY_NUMBER, FLAGS, PARTS, sections
 from ..errors import DeviceError
 from ..frozen import FrozenModel
 from ..golden import numerics as nm
-from ..store import Memory
+from ..memory.store import Memory
 
 MORE = 0x80000000
 MOST_LAYERS = 1024
@@ -304,8 +304,7 @@ class Board:
 
 def _pack_rows(codes: np.ndarray, scales: np.ndarray, usage: np.ndarray) -> bytes:
     """Rows as the message has them: high and low bytes of the codes, scales, usage."""
-    high = nm.high_bytes(codes)
-    low = (codes - high.astype(np.int16) * np.int16(256)).astype(np.int8)
+    high, low = nm.planes(codes)
     return high.tobytes() + low.tobytes() + scales.astype("<f4").tobytes() + usage.astype("<u4").tobytes()
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..device.protocol import PARTS
 from ..errors import DeviceError
-from ..report.recording import Recording
+from ..profile.recording import Recording
 from .device import Board, StepRecord
 
 #: Steps are taken in many short streams: the first ones of a run tell little about the next.

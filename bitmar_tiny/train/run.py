@@ -24,9 +24,9 @@ from ..frozen import FrozenModel
 from ..model.bitmar import BitMar
 from ..model.export import freeze
 from ..pipeline import Corpus, demo_corpus, file_corpus, recall_corpus
-from ..report.training import plot_training
 from .checkpoint import load_model
 from .config import TrainConfig
+from .curves import plot_training
 from .distributed import World
 from .holdout import look_at_holdout
 from .logs import read_log

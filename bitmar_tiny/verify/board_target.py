@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from ..errors import DeviceError
 from ..frozen import FrozenModel
+from ..memory.store import Memory
 from ..run.device import Board, TapRecord
-from ..store import Memory
 from .script import Event
 from .target import SILENT, Record
 

@@ -15,8 +15,8 @@ from support import need
 from bitmar_tiny.arch.config import preset
 from bitmar_tiny.frozen import random_model
 from bitmar_tiny.golden import numerics as nm
-from bitmar_tiny.store import Memory, MemoryStore
-from bitmar_tiny.store_format import ROWS
+from bitmar_tiny.memory.format import ROWS
+from bitmar_tiny.memory.store import Memory, MemoryStore
 
 FIRMWARE = Path(__file__).parents[1] / "firmware"
 COMPILE_TIMEOUT_S, RUN_TIMEOUT_S = 300, 120

@@ -22,7 +22,6 @@ from support import TINY, need
 from bitmar_tiny.device import connect as connecting
 from bitmar_tiny.device import link as linking
 from bitmar_tiny.device import protocol
-from bitmar_tiny.run.device import Board
 from bitmar_tiny.device.channel import LinkChannel
 from bitmar_tiny.device.connect import connect, firmware_line, open_board
 from bitmar_tiny.device.frames import CLOSED, DATA, Deframer, Frame, Garbage
@@ -32,7 +31,8 @@ from bitmar_tiny.errors import BitmarError, ConfigError, DataError, DeviceError
 from bitmar_tiny.frozen import random_model
 from bitmar_tiny.golden.model import GoldenModel
 from bitmar_tiny.golden.sampler import Sampler
-from bitmar_tiny.store import Memory
+from bitmar_tiny.memory.store import Memory
+from bitmar_tiny.run.device import Board
 from bitmar_tiny.verify.board_target import BoardTarget
 from bitmar_tiny.verify.compare import verify
 from bitmar_tiny.verify.script import standard

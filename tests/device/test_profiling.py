@@ -9,9 +9,9 @@ from support import need
 
 from bitmar_tiny.cli.profile import command
 from bitmar_tiny.device.connect import open_board
+from bitmar_tiny.memory.format import UNIT
+from bitmar_tiny.profile.prediction import predict
 from bitmar_tiny.run.profile import record
-from bitmar_tiny.report.prediction import predict
-from bitmar_tiny.store_format import UNIT
 
 
 @pytest.mark.parametrize("memory", ["auto", "sd", "flash"])

@@ -10,7 +10,7 @@ from support import TINY
 
 from bitmar_tiny.model.bitmar import BitMar
 from bitmar_tiny.report.paper import CHANCE_1, TABLE_1, TABLES
-from bitmar_tiny.report.zero_fraction import (
+from bitmar_tiny.train.zero_fraction import (
     ZeroFraction,
     _from_jsonl,
     gaussian_zero_fraction,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bitmar_tiny.report.recording import Recording
+from bitmar_tiny.profile.recording import Recording
 
 SECTIONS = ("embed", "enc.0", "fusion", "memory", "dec.0", "dec.1", "head")
 PARTS = ("other", "gemv", "attention", "memory", "head", "pick")

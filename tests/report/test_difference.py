@@ -12,7 +12,7 @@ from report.recordings import CLOCK, IDENTITY, make, save
 
 from bitmar_tiny.cli.compare import command
 from bitmar_tiny.errors import DataError
-from bitmar_tiny.report.difference import _student, compare
+from bitmar_tiny.profile.difference import _student, compare
 
 
 def find(comparison, kind, what):

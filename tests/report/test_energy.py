@@ -6,7 +6,7 @@ from bitmar_tiny.codegen.boards import Power, board_files, load_board
 from report.recordings import CLOCK, make
 
 from bitmar_tiny.errors import ConfigError, DataError
-from bitmar_tiny.report.power_log import read_log, windows
+from bitmar_tiny.profile.power_log import read_log, windows
 from bitmar_tiny.report.profile import energy_of
 
 RECORDING = make()

@@ -13,13 +13,13 @@ import pytest
 from report.recordings import CLOCK, IDENTITY, PARTS, SECTIONS, make
 
 from bitmar_tiny.errors import DataError
-from bitmar_tiny.report.energy import Energy
+from bitmar_tiny.profile.energy import Energy
+from bitmar_tiny.profile.prediction import predict
+from bitmar_tiny.profile.recording import Recording
 from bitmar_tiny.report.export import to_csv, to_trace
 from bitmar_tiny.report.page import to_html
 from bitmar_tiny.report.plots import ticks
-from bitmar_tiny.report.prediction import predict
 from bitmar_tiny.report.profile import Files, report
-from bitmar_tiny.report.recording import Recording
 
 STORE = {"reads": 12, "bytes": 200_000, "stall_cycles": 90_000, "writes": 1, "written_bytes": 4096}
 

@@ -9,12 +9,12 @@ from bitmar_tiny.codegen.emit import emit
 from report.recordings import IDENTITY, PARTS, SECTIONS, changed, make
 
 from bitmar_tiny.errors import DataError
-from bitmar_tiny.report.difference import compare
+from bitmar_tiny.profile.difference import compare
+from bitmar_tiny.profile.prediction import predict
+from bitmar_tiny.profile.recording import STORE, Recording
 from bitmar_tiny.report.export import to_csv, to_trace
 from bitmar_tiny.report.page import to_html
-from bitmar_tiny.report.prediction import predict
 from bitmar_tiny.report.profile import document, report
-from bitmar_tiny.report.recording import STORE, Recording
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ from bitmar_tiny.codegen.emit import emit
 from report.recordings import CLOCK, PARTS, SECTIONS, make
 
 from bitmar_tiny.errors import DataError
-from bitmar_tiny.report.prediction import predict
+from bitmar_tiny.profile.prediction import predict
+from bitmar_tiny.profile.summary import summarize, summary_dict
 from bitmar_tiny.report.profile import report
-from bitmar_tiny.report.summary import summarize, summary_dict
 
 
 def test_quantiles_and_rates():

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from bitmar_tiny.golden import numerics as nm
-from bitmar_tiny.store import Memory, MemoryStore
-from bitmar_tiny.store_format import ROWS, Layout
+from bitmar_tiny.memory.format import ROWS, Layout
+from bitmar_tiny.memory.store import Memory, MemoryStore
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "firmware"))
 from build import KERNELS, PLATFORMS, ROOT, RUNTIME, STORE, Case, compile  # noqa: E402

@@ -12,21 +12,14 @@ from support import need
 
 from bitmar_tiny.cli.memory import command
 from bitmar_tiny.errors import BitmarError, ConfigError, StoreError
-from bitmar_tiny.evaluate.inspect import (
-    Source,
-    load_source,
-    logged_reads,
-    memory_of,
-    nearest,
-    rest,
-    summarise,
-)
+from bitmar_tiny.evaluate.sources import load_source, logged_reads
 from bitmar_tiny.frozen import FrozenModel, random_model
 from bitmar_tiny.golden import numerics as nm
 from bitmar_tiny.golden.model import GoldenModel
+from bitmar_tiny.memory.format import UNIT, Layout, seal
+from bitmar_tiny.memory.inspect import Source, memory_of, nearest, rest, summarise
+from bitmar_tiny.memory.store import Memory, MemoryStore
 from bitmar_tiny.report.memory import draw
-from bitmar_tiny.store import Memory, MemoryStore
-from bitmar_tiny.store_format import UNIT, Layout, seal
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from support import need
 
 from bitmar_tiny.bench.store import measure_store
 from bitmar_tiny.errors import ToolError
-from bitmar_tiny.store_format import UNIT, Layout
+from bitmar_tiny.memory.format import UNIT, Layout
 
 
 def bench(*arguments: str) -> subprocess.CompletedProcess:

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from bitmar_tiny.golden import numerics as nm
-from bitmar_tiny.store import MemoryStore
-from bitmar_tiny.store_format import HEADER, UNIT, seal
+from bitmar_tiny.memory.format import HEADER, UNIT, seal
+from bitmar_tiny.memory.store import MemoryStore
 
 sys.path.insert(0, str(Path(__file__).parent))
 import store_support as ss  # noqa: E402

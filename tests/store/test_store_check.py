@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from bitmar_tiny import files
-from bitmar_tiny import store as store_module
 from bitmar_tiny.errors import StoreError
-from bitmar_tiny.store import Memory, MemoryStore
-from bitmar_tiny.store_format import UNIT, Layout
+from bitmar_tiny.memory import store as store_module
+from bitmar_tiny.memory.format import UNIT, Layout
+from bitmar_tiny.memory.store import Memory, MemoryStore
 
 sys.path.insert(0, str(Path(__file__).parent))
 from build import ROOT, RUNTIME, SANITIZE, STORE, compile  # noqa: E402
@@ -195,7 +195,7 @@ def test_bad_sectors_are_named_and_the_rest_is_kept(tmp_path, monkeypatch):
         return b"" if any(b < offset + n and offset < b + 512 for b in bad) else f.read(n)
 
     monkeypatch.setattr(store_module, "read_at", reading)
-    monkeypatch.setattr("bitmar_tiny.store_format.read_at", reading)
+    monkeypatch.setattr("bitmar_tiny.memory.format.read_at", reading)
     for unit, copy, name in (
         (0, 0, "header"),
         (0, 1, "header"),

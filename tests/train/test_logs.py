@@ -17,7 +17,7 @@ from bitmar_tiny.data.tokenizer import EOS_TEXT, Tokenizer
 from bitmar_tiny.errors import ConfigError, DataError
 from bitmar_tiny.evaluate.activations import compare_activations
 from bitmar_tiny.model.bitmar import BitMar
-from bitmar_tiny.report.training import interventions, plot_training
+from bitmar_tiny.train.curves import interventions, plot_training
 from bitmar_tiny.train.feed import prepare
 from bitmar_tiny.train.flops import forward_macs
 from bitmar_tiny.train.holdout import look_at_holdout

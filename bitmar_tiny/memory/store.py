@@ -18,10 +18,10 @@ from typing import BinaryIO
 
 import numpy as np
 
-from .errors import StoreError
-from .files import atomic_file, write_device
-from .golden import numerics as nm
-from .store_format import (
+from ..errors import StoreError
+from ..files import atomic_file, write_device
+from ..golden import numerics as nm
+from .format import (
     GROUP,
     HIGH_CRC,
     HOMES,
@@ -214,8 +214,7 @@ class MemoryStore:
     def _pieces(self, memory: Memory, homes: list[int], sequence: int, blocks: list[int]):
         """Offsets and bytes of the states of all groups, and of the planes of ``blocks``, in their homes."""
         at = self.layout
-        high = nm.high_bytes(memory.codes)
-        planes = [high, (memory.codes.astype(np.int32) - 256 * high.astype(np.int32)).astype(np.int8)]
+        planes = nm.planes(memory.codes)
         crcs = np.zeros((2, at.groups * GROUP), "<u4")
         for block in range(at.blocks):
             for low in (0, 1):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,9 +13,8 @@ from ..errors import StoreError
 from ..frozen import FrozenModel
 from ..golden import numerics as nm
 from ..golden.model import GoldenModel, forget_threshold
-from ..snapshot import read_snapshot
-from ..store import Memory, MemoryStore
-from ..store_format import Layout
+from .format import Layout
+from .store import Memory
 
 #: Usage keeps 31/32 of itself with every episode that does not reach the slot (numerics.md).
 DECAY = 31 / 32
@@ -63,38 +61,6 @@ class Near:
     cosine: float
     usage: float
     rest: float
-
-
-def load_source(path: Path, owner: FrozenModel | None = None) -> Source:
-    """A store, a snapshot (.safetensors), a frozen model (.bitmar), or the last checkpoint of a training run's folder. ``owner``: whose shape a store is taken to
-    have if its first header is lost. ``StoreError`` and ``FrozenError``."""
-    if path.is_dir():
-        from ..train.run import freeze_run
-
-        model = freeze_run(path)
-        return Source(
-            str(path), memory_of(model), model.digest, reads=logged_reads(path, model.config.memory_slots)
-        )
-    if path.suffix == ".bitmar":
-        model = FrozenModel.load(path)
-        return Source(str(path), memory_of(model), model.digest)
-    if path.suffix == ".safetensors":
-        return Source(str(path), *read_snapshot(path))
-    store = MemoryStore.open(path, layout=owner and layout_of(owner))
-    return Source(str(path), store.read(), store.digest, store.sequence)
-
-
-def logged_reads(run: Path, slots: int) -> dict[int, np.ndarray]:
-    """What the run's log holds of the reads, which may be nothing."""
-    from ..train.logs import FILE, read_log
-
-    lines = read_log(run) if (run / FILE).is_file() else []
-    found = {
-        line["step"]: np.array(line["memory"]["reads"])
-        for line in lines
-        if line.get("kind") == "step" and line.get("memory", {}).get("reads")
-    }
-    return {step: reads for step, reads in found.items() if reads.shape == (slots,)}
 
 
 def layout_of(model: FrozenModel) -> Layout:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from .errors import StoreError
-from .golden import numerics as nm
+from ..errors import StoreError
+from ..golden import numerics as nm
 
 VERSION, UNIT, GROUP = 1, 4096, 7
 HEADER, RECORD, STATE = 0x54534D42, 0x52434D42, 0x47534D42  # "BMST", "BMCR", "BMSG"

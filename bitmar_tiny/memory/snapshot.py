@@ -8,10 +8,10 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from .errors import StoreError
-from .files import atomic_file
+from ..errors import StoreError
+from ..files import atomic_file
+from .format import HEADER
 from .store import Memory
-from .store_format import HEADER
 
 FORMAT, VERSION = "bitmar-tiny/memory", "1"
 STORE = HEADER.to_bytes(4, "little")  # how a store begins

@@ -1,0 +1,1 @@
+"""What a profile is: recorded on a board, summarised, compared with the plan and with another one. `report` draws it."""
