@@ -152,7 +152,9 @@ def test_damaged_answers_end_in_a_sentence(program, tmp_path):
 
 def test_c_header_and_document_are_those_of_the_table():
     root = Path(protocol.__file__).resolve().parents[2]
-    assert (root / "firmware_templates" / "runtime" / "link" / "bm_protocol.h").read_text() == protocol.c_header()
+    assert (
+        root / "firmware_templates" / "runtime" / "link" / "bm_protocol.h"
+    ).read_text() == protocol.c_header()
     text = (root / "docs" / "serial-protocol.md").read_text()
     assert text == protocol.documented(text)
 
