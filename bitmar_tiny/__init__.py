@@ -1,9 +1,1 @@
 """bitmar-tiny: train, lower, prove and profile a small image-and-text model that remembers."""
-
-from pathlib import Path
-
-_here = Path(__file__).resolve().parent
-if not (
-    _here / "codegen"
-).is_dir():  # a checkout: codegen, firmware_templates and board_profiles lie beside us
-    __path__.append(str(_here.parent))

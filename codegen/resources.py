@@ -11,10 +11,8 @@ from bitmar_tiny.errors import ToolError
 
 def resource_dir(name: str) -> Path:
     """Folder ``name`` (``firmware_templates`` or ``board_profiles``)."""
-    path = next(
-        (folder for folder in (Path(p) / name for p in bitmar_tiny.__path__) if folder.is_dir()), None
-    )
-    if path is None:
+    path = Path(bitmar_tiny.__file__).parent / name
+    if not path.is_dir():
         raise ToolError(
             f"The folder '{name}' that ships with bitmar-tiny is missing.", "Install bitmar-tiny again."
         )

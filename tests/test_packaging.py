@@ -21,7 +21,9 @@ ROOT = Path(__file__).resolve().parents[1]
 def test_wheel_generates_a_project_outside_the_checkout(tmp_path):
     source = tmp_path / "source"
     for name in ("bitmar_tiny", "codegen", "firmware_templates", "board_profiles"):
-        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(
+            ROOT / name, source / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__")
+        )
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
     done = subprocess.run(

@@ -15,7 +15,7 @@ from ..errors import ConfigError, ToolError
 from ..frozen import FrozenModel
 from ..golden.model import GoldenModel
 from ..golden.sampler import Sampler
-from .memory.store import Memory, MemoryStore
+from ..memory.store import Memory, MemoryStore
 
 
 @dataclass(frozen=True)
