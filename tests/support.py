@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from bitmar_tiny.codegen.boards import load_board
-from bitmar_tiny.codegen.build import find_compiler, runner
 
 from bitmar_tiny.arch.config import ModelConfig
+from bitmar_tiny.codegen.boards import load_board
+from bitmar_tiny.codegen.build import find_compiler, runner
 from bitmar_tiny.errors import ToolError
 
 TINY = ModelConfig(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from bitmar_tiny.codegen.pack import FAMILIES, pack, packed_size, unpack
 
 sys.path.insert(0, str(Path(__file__).parent / "firmware"))

@@ -9,11 +9,11 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
 from bitmar_tiny.codegen.boards import load_board
 from bitmar_tiny.codegen.emit import emit
-
 from bitmar_tiny.frozen import FrozenModel
-from bitmar_tiny.shipped import SHIPPED
+from bitmar_tiny.frozen.shipped import SHIPPED
 
 ROOT = Path(__file__).resolve().parents[1]
 

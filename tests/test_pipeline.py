@@ -9,9 +9,9 @@ import pytest
 from support import TINY
 
 from bitmar_tiny.arch.config import preset
+from bitmar_tiny.data.corpora import file_corpus
 from bitmar_tiny.data.tokenizer import Tokenizer
 from bitmar_tiny.errors import ConfigError, DataError
-from bitmar_tiny.pipeline import file_corpus
 from bitmar_tiny.train.config import TrainConfig
 from bitmar_tiny.train.run import _same_run, settings_for
 

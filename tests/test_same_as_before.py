@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from bitmar_tiny.codegen.lower import lower
 from bitmar_tiny.codegen.pack import FAMILIES
-
 from bitmar_tiny.frozen import FrozenModel, random_model
+from bitmar_tiny.frozen.shipped import MODELS
 from bitmar_tiny.golden.model import GoldenModel
 from bitmar_tiny.golden.sampler import Sampler
-from bitmar_tiny.shipped import MODELS
 from bitmar_tiny.verify.script import random_image
 
 RECORD = Path(__file__).with_name("same_as_before.json")

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bitmar_tiny.codegen.boards import load_board
-from bitmar_tiny.codegen.build import build
-from bitmar_tiny.codegen.emit import emit
 from support import TINY, need
 
 from bitmar_tiny.arch.config import ModelConfig, preset
 from bitmar_tiny.arch.tables import tap_table
+from bitmar_tiny.codegen.boards import load_board
+from bitmar_tiny.codegen.build import build
+from bitmar_tiny.codegen.emit import emit
 from bitmar_tiny.data.openmoji import load_openmoji, prepare_openmoji
 from bitmar_tiny.data.tokenizer import Tokenizer
 from bitmar_tiny.errors import DataError
@@ -25,8 +25,8 @@ from bitmar_tiny.evaluate.captions import predict, score
 from bitmar_tiny.evaluate.sessions import evaluate_sessions, held_out_places
 from bitmar_tiny.evaluate.styles import KNOWN
 from bitmar_tiny.frozen import FrozenModel, random_model
+from bitmar_tiny.frozen.shipped import MODELS, SHIPPED, SHIPPED_RECORD
 from bitmar_tiny.model.export import load_frozen
-from bitmar_tiny.shipped import MODELS, SHIPPED, SHIPPED_RECORD
 from bitmar_tiny.train.config import TrainConfig
 from bitmar_tiny.verify.compare import verify
 from bitmar_tiny.verify.script import standard

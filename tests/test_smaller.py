@@ -7,8 +7,8 @@ from bitmar_tiny.arch.config import ModelConfig
 from bitmar_tiny.data.tokenizer import MIN_VOCAB, Tokenizer
 from bitmar_tiny.errors import ConfigError
 from bitmar_tiny.frozen import FrozenModel, random_model
+from bitmar_tiny.frozen.shrink import with_vocabulary, with_window
 from bitmar_tiny.golden.model import GoldenModel
-from bitmar_tiny.smaller import with_vocabulary, with_window
 
 
 def logits(model: FrozenModel, tokens: np.ndarray) -> np.ndarray:

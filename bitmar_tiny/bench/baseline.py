@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from bitmar_tiny.codegen.boards import Board
 from bitmar_tiny.codegen.build import build
 from bitmar_tiny.codegen.emit import emit

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from bitmar_tiny.codegen.boards import load_board
 from bitmar_tiny.codegen.build import BASE_FLAGS, find_compiler
 from bitmar_tiny.codegen.resources import resource_dir

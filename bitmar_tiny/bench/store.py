@@ -15,6 +15,7 @@ from pathlib import Path
 
 import click
 import numpy as np
+
 from bitmar_tiny.codegen.boards import load_board
 from bitmar_tiny.codegen.build import BASE_FLAGS, COMPILE_TIMEOUT_S, find_compiler
 from bitmar_tiny.codegen.resources import resource_dir

@@ -10,7 +10,7 @@ import numpy as np
 from ..arch.config import ModelConfig, preset
 from ..errors import ConfigError, DataError
 from ..frozen import FrozenModel, random_model
-from ..shipped import HERE, SHIPPED, by_name, default_model
+from ..frozen.shipped import HERE, SHIPPED, by_name, default_model
 
 
 class ModelPath(click.Path):

@@ -17,10 +17,10 @@ from bitmar_tiny.codegen.plan import human
 
 from ..arch.config import preset
 from ..arch.tables import tap_table
+from ..data.corpora import Corpus, demo_corpus
 from ..errors import ToolError, VerifyError
 from ..files import atomic_file
 from ..frozen import FrozenModel
-from ..pipeline import Corpus, demo_corpus
 from ..report.captions import Caption, contact_sheet
 from ..report.evaluation import agreement_sentence, caption_table
 from ..verify.compare import verify

@@ -14,8 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ..arch.config import MAX_CONTEXT
 from ..errors import ConfigError
+from ..frozen.shipped import SHIPPED, default_model
 from ..report.evaluation import render
-from ..shipped import SHIPPED, default_model
 from .app import notes, print_json, results
 from .common import json_option, model_argument, say_shipped
 

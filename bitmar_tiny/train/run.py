@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from ..arch.config import ModelConfig
+from ..data.corpora import Corpus, demo_corpus, file_corpus, recall_corpus
 from ..data.tokenizer import Tokenizer
 from ..errors import ConfigError, DataError
 from ..files import atomic_file
 from ..frozen import FrozenModel
 from ..model.bitmar import BitMar
 from ..model.export import freeze
-from ..pipeline import Corpus, demo_corpus, file_corpus, recall_corpus
 from .checkpoint import load_model
 from .config import TrainConfig
 from .curves import plot_training

@@ -1,10 +1,10 @@
 """Projects for ESP-IDF that several files of tests look at."""
 
 import pytest
-from bitmar_tiny.codegen.boards import load_board
-from bitmar_tiny.codegen.emit import emit
 
 from bitmar_tiny.arch.config import preset
+from bitmar_tiny.codegen.boards import load_board
+from bitmar_tiny.codegen.emit import emit
 from bitmar_tiny.frozen import random_model
 
 #: Board, model, kernels, memory.

@@ -10,9 +10,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from bitmar_tiny.codegen.boards import load_board
 from bitmar_tiny.codegen.build import HOT_SOURCES
-
 from bitmar_tiny.simulate.decode import assemble
 from bitmar_tiny.simulate.pie import PIE
 from bitmar_tiny.simulate.xtensa import BASE

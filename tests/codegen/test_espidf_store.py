@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bitmar_tiny.codegen.boards import load_board
-from bitmar_tiny.codegen.emit import emit
 from support import need
 
 from bitmar_tiny.arch.config import preset
+from bitmar_tiny.codegen.boards import load_board
+from bitmar_tiny.codegen.emit import emit
 from bitmar_tiny.frozen import random_model
 from bitmar_tiny.golden import numerics as nm
 from bitmar_tiny.memory.format import ROWS

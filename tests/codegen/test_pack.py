@@ -2,15 +2,15 @@
 
 import numpy as np
 import pytest
+from support import TINY
+
+from bitmar_tiny.arch.config import preset
 from bitmar_tiny.codegen.boards import Board, load_board
 from bitmar_tiny.codegen.buffers import arena_buffers
 from bitmar_tiny.codegen.emit import emit
 from bitmar_tiny.codegen.lower import lower
 from bitmar_tiny.codegen.pack import pack5, packed5_size, packed_size, table5_bytes, unpack5
 from bitmar_tiny.codegen.plan import make_plan
-from support import TINY
-
-from bitmar_tiny.arch.config import preset
 from bitmar_tiny.errors import ConfigError, FitError
 from bitmar_tiny.frozen import random_model
 

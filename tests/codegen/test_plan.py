@@ -3,19 +3,19 @@
 import re
 
 import pytest
+from support import TINY
+
+from bitmar_tiny.arch.config import preset
+from bitmar_tiny.bench.cycles import estimate_pie
 from bitmar_tiny.codegen.boards import Board, load_board
 from bitmar_tiny.codegen.buffers import arena_buffers
 from bitmar_tiny.codegen.estimate import Estimate, Part, estimates
 from bitmar_tiny.codegen.lower import lower
 from bitmar_tiny.codegen.memory_cost import memory_cost
 from bitmar_tiny.codegen.plan import make_plan
-from support import TINY
-
-from bitmar_tiny.arch.config import preset
-from bitmar_tiny.bench.cycles import estimate_pie
 from bitmar_tiny.errors import ConfigError, FitError
 from bitmar_tiny.frozen import random_model
-from bitmar_tiny.smaller import with_small_token_table, with_vocabulary, with_window
+from bitmar_tiny.frozen.shrink import with_small_token_table, with_vocabulary, with_window
 
 
 def board(ram: int, block: int | None = None, weights: int = 1 << 30) -> Board:

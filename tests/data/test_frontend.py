@@ -10,15 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bitmar_tiny.codegen.boards import load_board
-from bitmar_tiny.codegen.build import build
-from bitmar_tiny.codegen.emit import emit
 from click.testing import CliRunner
 from data.backbone_files import PATCH, SIZE, onnx_file, patch_weights, tflite_file
 from PIL import Image
 from support import TINY, need
 
 from bitmar_tiny.cli.features import command
+from bitmar_tiny.codegen.boards import load_board
+from bitmar_tiny.codegen.build import build
+from bitmar_tiny.codegen.emit import emit
 from bitmar_tiny.data.backbones import file_backbone
 from bitmar_tiny.data.features import Preparation, extract
 from bitmar_tiny.data.frontend.vectors import FrontEndError, layer_norm, project, to_vectors

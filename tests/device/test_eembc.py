@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support import ODD, need
+
 from bitmar_tiny.codegen.boards import load_board
 from bitmar_tiny.codegen.build import build
 from bitmar_tiny.codegen.emit import emit
-from support import ODD, need
-
 from bitmar_tiny.device.eembc import HEADER, LABELS, MOST, input_bytes, write_dataset
 from bitmar_tiny.errors import DataError
 from bitmar_tiny.frozen import random_model

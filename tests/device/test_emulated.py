@@ -8,11 +8,11 @@ import sys
 import time
 
 import pytest
-from bitmar_tiny.codegen.boards import load_board
-from bitmar_tiny.codegen.emit import emit
 from support import need
 
 from bitmar_tiny.arch.config import preset
+from bitmar_tiny.codegen.boards import load_board
+from bitmar_tiny.codegen.emit import emit
 from bitmar_tiny.device.connect import open_board
 from bitmar_tiny.device.protocol import pattern
 from bitmar_tiny.errors import ConfigError, ToolError

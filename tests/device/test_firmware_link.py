@@ -6,13 +6,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from bitmar_tiny.codegen.boards import load_board
-from bitmar_tiny.codegen.build import build
-from bitmar_tiny.codegen.emit import emit
 from firmware.build import SANITIZE
 from support import TINY, need
 
 from bitmar_tiny.arch.config import ModelConfig
+from bitmar_tiny.codegen.boards import load_board
+from bitmar_tiny.codegen.build import build
+from bitmar_tiny.codegen.emit import emit
 from bitmar_tiny.frozen import random_model
 
 HARNESS = Path(__file__).parents[1] / "firmware" / "link_fuzz.c"

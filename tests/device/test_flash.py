@@ -11,11 +11,11 @@ import time
 from pathlib import Path
 
 import pytest
-from bitmar_tiny.codegen.boards import load_board
-from bitmar_tiny.codegen.emit import emit
 from click.testing import CliRunner
 
 from bitmar_tiny.cli.flash import command
+from bitmar_tiny.codegen.boards import load_board
+from bitmar_tiny.codegen.emit import emit
 from bitmar_tiny.device import esptool, flash
 from bitmar_tiny.device.esptool import Port, words_for
 from bitmar_tiny.device.flash import write

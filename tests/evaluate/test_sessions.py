@@ -9,10 +9,10 @@ import torch
 from eval_support import byte_model
 
 from bitmar_tiny.arch.config import ModelConfig
+from bitmar_tiny.data.corpora import file_corpus
 from bitmar_tiny.data.sessions import Session, read_sessions
 from bitmar_tiny.errors import ConfigError
 from bitmar_tiny.evaluate.sessions import evaluate_sessions
-from bitmar_tiny.pipeline import file_corpus
 from bitmar_tiny.report.evaluation import sessions_table
 from bitmar_tiny.train.config import TrainConfig
 from bitmar_tiny.train.run import freeze_run, train_run

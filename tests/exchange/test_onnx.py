@@ -23,7 +23,7 @@ from bitmar_tiny.exchange.onnx_export import GRAPHS, WEIGHTS, props
 from bitmar_tiny.exchange.onnx_writer import DOMAIN
 from bitmar_tiny.exchange.seal import BLANK, seal
 from bitmar_tiny.frozen import random_model
-from bitmar_tiny.smaller import with_small_token_table
+from bitmar_tiny.frozen.shrink import with_small_token_table
 from bitmar_tiny.verify.script import standard
 
 

@@ -23,8 +23,8 @@ from bitmar_tiny.exchange.ports import Graph, Port, memory_ports
 from bitmar_tiny.exchange.tflite_pack import TfliteFile, pack, schema
 from bitmar_tiny.exchange.tflite_writer import add_graph
 from bitmar_tiny.frozen import random_model
+from bitmar_tiny.frozen.shrink import with_small_token_table
 from bitmar_tiny.golden import numerics as nm
-from bitmar_tiny.smaller import with_small_token_table
 from bitmar_tiny.verify.script import standard
 
 

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from support import has_family, need
+
 from bitmar_tiny.codegen.boards import load_board
 from bitmar_tiny.codegen.build import BASE_FLAGS, runner
-from support import has_family, need
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNTIME = ROOT / "firmware_templates" / "runtime" / "model"

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from bitmar_tiny.codegen.boards import Power, board_files, load_board
 from report.recordings import CLOCK, make
 
+from bitmar_tiny.codegen.boards import Power, board_files, load_board
 from bitmar_tiny.errors import ConfigError, DataError
 from bitmar_tiny.profile.power_log import read_log, windows
 from bitmar_tiny.report.profile import energy_of

@@ -4,10 +4,10 @@ import json
 
 import numpy as np
 import pytest
-from bitmar_tiny.codegen.boards import load_board
-from bitmar_tiny.codegen.emit import emit
 from report.recordings import CLOCK, PARTS, SECTIONS, make
 
+from bitmar_tiny.codegen.boards import load_board
+from bitmar_tiny.codegen.emit import emit
 from bitmar_tiny.errors import DataError
 from bitmar_tiny.profile.prediction import predict
 from bitmar_tiny.profile.summary import summarize, summary_dict

@@ -7,9 +7,9 @@ import subprocess
 
 import numpy as np
 import pytest
-from bitmar_tiny.codegen.resources import resource_dir
 from simulate.pie_support import Case, ask, build_twin
 
+from bitmar_tiny.codegen.resources import resource_dir
 from bitmar_tiny.simulate import Trap, simulate_gemv
 from bitmar_tiny.simulate.assembler import statements
 from bitmar_tiny.simulate.decode import assemble

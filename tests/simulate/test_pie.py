@@ -7,10 +7,10 @@ import os
 
 import numpy as np
 import pytest
-from bitmar_tiny.codegen.pack import pack
 from simulate.pie_support import Case, ask, build_twin, product, vectors
 from test_kernels import MAX_SLOTS, all_cases, extremes, gemv_cases
 
+from bitmar_tiny.codegen.pack import pack
 from bitmar_tiny.simulate import simulate_dots, simulate_gemv, simulate_probe, simulate_wsum16
 
 SHAPES = [

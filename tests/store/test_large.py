@@ -1,12 +1,12 @@
 """A memory of 65,536 slots in a file, through the whole model: the same bits, and no buffer that grows with it."""
 
-from bitmar_tiny.codegen.boards import load_board
-from bitmar_tiny.codegen.build import build
-from bitmar_tiny.codegen.emit import emit
 from support import need
 
 from bitmar_tiny.arch.config import preset
 from bitmar_tiny.arch.tables import tap_table
+from bitmar_tiny.codegen.boards import load_board
+from bitmar_tiny.codegen.build import build
+from bitmar_tiny.codegen.emit import emit
 from bitmar_tiny.frozen import random_model
 from bitmar_tiny.verify.compare import verify
 from bitmar_tiny.verify.script import Event

@@ -12,10 +12,10 @@ from support import need
 
 from bitmar_tiny.cli.generate import command
 from bitmar_tiny.errors import ConfigError, StoreError
+from bitmar_tiny.frozen.shipped import SHIPPED, by_name
 from bitmar_tiny.memory.inspect import memory_of
 from bitmar_tiny.memory.store import MemoryStore
 from bitmar_tiny.run.generate import Request, by_c, by_golden, by_torch
-from bitmar_tiny.shipped import SHIPPED, by_name
 
 
 @pytest.fixture

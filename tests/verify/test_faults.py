@@ -6,13 +6,13 @@ import subprocess
 
 import numpy as np
 import pytest
+from support import TINY, need
+
+from bitmar_tiny.arch.tables import tap_table
 from bitmar_tiny.codegen.boards import load_board
 from bitmar_tiny.codegen.build import build
 from bitmar_tiny.codegen.emit import emit
 from bitmar_tiny.codegen.lower import seal
-from support import TINY, need
-
-from bitmar_tiny.arch.tables import tap_table
 from bitmar_tiny.frozen import random_model
 from bitmar_tiny.verify.compare import verify
 from bitmar_tiny.verify.script import standard
@@ -121,7 +121,6 @@ def test_damaged_blob_is_refused(tiny, project):
 def test_contracted_arithmetic_is_refused_at_start(tiny, project):
     """A toolchain that fuses multiply-adds is named by the boot self-test, before it can cost a bit."""
     from bitmar_tiny.codegen import build as building
-
     from bitmar_tiny.errors import ToolError
 
     flags = [f for f in building.BASE_FLAGS if f != "-ffp-contract=off"]

@@ -12,16 +12,16 @@ from pathlib import Path
 
 import numpy as np
 
-from .arch.config import ModelConfig
-from .data.corpus import CaptionSet, read_lines
-from .data.mixture import Mixture
-from .data.openmoji import load_openmoji, prepare_openmoji
-from .data.sessions import Sessions, read_sessions, write_places
-from .data.shards import build_tokens
-from .data.text import prepare_text
-from .data.tokenizer import Tokenizer
-from .data.tokens import Tokens, split
-from .errors import ConfigError
+from ..arch.config import ModelConfig
+from ..errors import ConfigError
+from .corpus import CaptionSet, read_lines
+from .mixture import Mixture
+from .openmoji import load_openmoji, prepare_openmoji
+from .sessions import Sessions, read_sessions, write_places
+from .shards import build_tokens
+from .text import prepare_text
+from .tokenizer import Tokenizer
+from .tokens import Tokens, split
 
 #: The demo draws this much of either text beside its captions; more would not be seen in its few minutes.
 DEMO_TEXT_BYTES = 1_000_000

@@ -17,12 +17,12 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as safetensors_save
 
-from .arch.config import ModelConfig
-from .arch.tables import tensor_table
-from .errors import ConfigError, FrozenError
-from .files import atomic_file
-from .golden import numerics as nm
-from .golden.model import initial_usage
+from ..arch.config import ModelConfig
+from ..arch.tables import tensor_table
+from ..errors import ConfigError, FrozenError
+from ..files import atomic_file
+from ..golden import numerics as nm
+from ..golden.model import initial_usage
 
 FORMAT = "bitmar-tiny/frozen"
 VERSION = 2

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from .arch.config import ModelConfig
-from .data.tokenizer import MIN_VOCAB, Tokenizer
-from .errors import ConfigError
-from .frozen import FrozenModel
-from .golden import numerics as nm
+from ..arch.config import ModelConfig
+from ..data.tokenizer import MIN_VOCAB, Tokenizer
+from ..errors import ConfigError
+from ..golden import numerics as nm
+from .model_file import FrozenModel
 
 
 def with_small_token_table(model: FrozenModel) -> FrozenModel:

@@ -1,0 +1,5 @@
+"""The frozen model: one file with all that a board needs, how it is made smaller, and the models that ship."""
+
+from .model_file import FrozenModel, pack_trits, random_model, unpack_trits
+
+__all__ = ["FrozenModel", "pack_trits", "random_model", "unpack_trits"]
