@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from bitmar_tiny.arch.config import ModelConfig
 
-from .buffers import layers, pad, slot_bytes
+from .buffers import pad, rings, slot_bytes
 from .lower import Blob
 from .pack import packed5_size
 
@@ -41,7 +41,7 @@ def smaller_blob(cfg: ModelConfig, blob: Blob, over: int) -> str:
 
 def smaller_window(cfg: ModelConfig, fits: Callable[[int], bool]) -> str:
     """The largest window for which ``fits``, by bisection."""
-    per_slot = layers(cfg) * slot_bytes(cfg)
+    per_slot = sum(map(slot_bytes, rings(cfg)))
     if cfg.window > 1 and fits(1):
         window = bisect.bisect_left(range(1, cfg.window), True, key=lambda w: not fits(w))
         return (

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bitmar_tiny.arch.config import VISION_DIM, ModelConfig
+from bitmar_tiny.arch.records import Cache
+from bitmar_tiny.arch.tables import cache_table, matrix_table, section_table
 from bitmar_tiny.golden.numerics import READ_BLOCK
 from bitmar_tiny.memory.format import UNIT
 
@@ -34,14 +36,15 @@ class Buffer:
 
 def arena_buffers(cfg: ModelConfig, board: Board, head_bits: str = "2", memory: str = "ram") -> list[Buffer]:
     """Every buffer; the first ones are the long-lived state. ``memory``: one of ``lower.MEMORY_TIERS``."""
-    d, slots, n = pad(cfg.d_model), cfg.memory_slots, cfg.context
+    d, slots = pad(cfg.d_model), cfg.memory_slots
     wide = max(cfg.d_model, cfg.vision_hidden)
-    tallest = max(3 * cfg.d_model, cfg.d_ffn, cfg.vision_hidden, READ_BLOCK)
+    whole = [m for m in matrix_table(cfg) if m.section.form != "head" and m.section.read != "episode"]
+    tallest = max(READ_BLOCK, *(m.rows for m in whole))  # the others: a piece of their rows at a time
     spread = 4 * scores(cfg) * min(board.threads, cfg.n_heads)
     return [
         *(
-            Buffer(f"kv.{i}", kv_bytes(cfg), f"int8 KV ring of layer {i}, {n} slots", False)
-            for i in range(layers(cfg))
+            Buffer(f"kv.{i}", cache_bytes(c), f"int8 KV ring of layer {i}, {c.slots} slots", False)
+            for i, c in enumerate(rings(cfg))
         ),
         *(
             [Buffer("memory", memory_bytes(cfg), f"episodic memory, {slots} slots", False)]
@@ -54,8 +57,8 @@ def arena_buffers(cfg: ModelConfig, board: Board, head_bits: str = "2", memory: 
             else []
         ),
         *(
-            Buffer(f"image.{i}", image_bytes(cfg), f"keys and values of the image, fusion layer {i}", False)
-            for i in range(cfg.n_fusion_layers)
+            Buffer(f"image.{i}", cache_bytes(c), f"keys and values of the image, fusion layer {i}", False)
+            for i, c in enumerate(c for c in cache_table(cfg) if not c.ring)
         ),
         Buffer("cond", 4 * cfg.n_decoder_layers * cfg.d_model, "memory conditioning of every decoder layer"),
         Buffer("pooled", 4 * cfg.d_model, "pooled query"),
@@ -82,7 +85,7 @@ def arena_buffers(cfg: ModelConfig, board: Board, head_bits: str = "2", memory: 
 
 def scores(cfg: ModelConfig) -> int:
     """Slots that one attention sees, at most; rounded up, so that threads do not share a cache line."""
-    return pad(max(cfg.context, cfg.image_tokens), 16)
+    return pad(max(c.slots for c in cache_table(cfg)), 16)
 
 
 def head_rows(cfg: ModelConfig, board: Board) -> int:
@@ -90,24 +93,19 @@ def head_rows(cfg: ModelConfig, board: Board) -> int:
     return min(board.head_rows, pad(cfg.vocab_size, ROWS))
 
 
-def layers(cfg: ModelConfig) -> int:
-    """Layers with a KV ring."""
-    return cfg.n_encoder_layers + cfg.n_decoder_layers
+def rings(cfg: ModelConfig) -> list[Cache]:
+    """The KV rings of the layers."""
+    return [c for c in cache_table(cfg) if c.ring]
 
 
-def slot_bytes(cfg: ModelConfig) -> int:
-    """Bytes of one slot of one KV ring: key, value, two scales."""
-    return 2 * pad(cfg.d_model) + 8
+def slot_bytes(cache: Cache) -> int:
+    """Bytes of one slot of a cache: key, value, two scales."""
+    return 2 * pad(cache.width) + 8
 
 
-def kv_bytes(cfg: ModelConfig) -> int:
-    """Bytes of one layer's KV ring."""
-    return pad(cfg.context * slot_bytes(cfg))
-
-
-def image_bytes(cfg: ModelConfig) -> int:
-    """Bytes of one fusion layer's image keys and values."""
-    return pad(cfg.image_tokens * slot_bytes(cfg))
+def cache_bytes(cache: Cache) -> int:
+    """Bytes of a cache."""
+    return pad(cache.slots * slot_bytes(cache))
 
 
 def memory_bytes(cfg: ModelConfig) -> int:
@@ -117,8 +115,10 @@ def memory_bytes(cfg: ModelConfig) -> int:
 
 def buffer_traffic(cfg: ModelConfig, name: str, size: int, context: int) -> float:
     """Bytes of a long-lived buffer that one token reads, with an image set and ``context`` tokens in the window."""
-    if name.startswith("kv."):
-        return min(context, cfg.context) * slot_bytes(cfg)
+    kind, _, number = name.partition(".")
+    if kind == "kv":
+        ring = rings(cfg)[int(number)]
+        return min(context, ring.slots) * slot_bytes(ring)
     return memory_read_bytes(cfg) / cfg.read_every if name == "memory" else size
 
 
@@ -134,27 +134,16 @@ def memory_read_bytes(cfg: ModelConfig) -> int:
 
 def section_traffic(cfg: ModelConfig, blob: Blob) -> dict[str, float]:
     """Bytes of every section of the blob that one token reads, with an image set."""
-    rows = {
-        "token_codes": cfg.d_model,
-        "token_scales": 4,
-        "position_codes": cfg.d_model,
-        "position_scales": 4,
-    }
-    rare = ("vision_", "image_", "tokenizer", "check")  # once per image, or a few bytes per token
-    episode = ("memory_ww", "memory_ww_scale")  # once per episode
+    table = {s.name: s for s in section_table(cfg)}
 
     def one(name: str, size: int) -> float:
-        if name in rows:
-            return rows[name]
-        if name == "memory":  # copied at start, or read where it lies
-            return memory_read_bytes(cfg) / cfg.read_every if blob.memory == "flash" else 0
-        if (
-            name.startswith(rare)
-            or name.startswith("fusion.")
-            and name.endswith((".wk", ".wv"))
-            or name in episode
-        ):
+        section = table.get(name)
+        if section is None or section.read in ("image", "episode"):
             return 0
-        return size / cfg.read_every if name.endswith((".wm", ".wm_scale")) else size
+        if section.form == "memory":  # copied at start, or read where it lies
+            return memory_read_bytes(cfg) / cfg.read_every if blob.memory == "flash" else 0
+        if section.read == "row":
+            return 4 if section.form == "float32" else cfg.d_model
+        return size / cfg.read_every if section.read == "read" else size
 
     return {s.name: one(s.name, len(s.data)) for s in blob.sections}

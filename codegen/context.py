@@ -14,7 +14,7 @@ from bitmar_tiny.memory.format import Layout
 
 from . import lower as lowering
 from .boards import Board
-from .buffers import CANDIDATES, head_rows, kv_bytes, memory_bytes, scores
+from .buffers import CANDIDATES, cache_bytes, head_rows, memory_bytes, rings, scores
 from .build import HOT_SOURCES
 from .plan import Plan
 
@@ -50,7 +50,7 @@ def _shapes(model: FrozenModel, board: Board) -> dict[str, Any]:
         "head_rows": head_rows(cfg, board),
         "candidates_bytes": CANDIDATES,
         "scores": scores(cfg),
-        "kv_bytes": kv_bytes(cfg),
+        "kv_bytes": cache_bytes(rings(cfg)[0]),
         "memory_bytes": memory_bytes(cfg),
         "store_bytes": Layout(cfg.memory_slots, cfg.d_model).size,
     }

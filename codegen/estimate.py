@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bitmar_tiny.arch.config import ModelConfig
+from bitmar_tiny.arch.tables import cache_table, elements, matrix_table, section_table
 from bitmar_tiny.errors import FitError
 
 from .boards import Board, Speed
@@ -174,25 +175,20 @@ def _time(one: float, many: float, bus: float, cores: int, prefetch: bool) -> fl
 
 def _compute(cfg: ModelConfig, speed: Speed, head_bits: str, context: int) -> dict[str, tuple[float, float]]:
     """Cycles of every part: of work that stays on one core, and of work that is split."""
-    d, f, layers = cfg.d_model, cfg.d_ffn, cfg.n_encoder_layers + cfg.n_decoder_layers
-    one = many = 0.0
-    for rows, width, times in (
-        (3 * d, d, layers),
-        (d, d, layers + 2 * cfg.n_fusion_layers + cfg.n_decoder_layers / cfg.read_every),
-        (f, d, layers),
-        (d, f, layers),
-    ):
-        cycles = times * rows * width / _gemv_rate(speed, width)
-        one, many = (one, many + cycles) if rows * width >= SPLIT_WEIGHTS else (one + cycles, many)
-    spread = layers * context + cfg.n_fusion_layers * cfg.image_tokens
-    attention = 2 * spread * d / speed.attention + spread * cfg.n_heads * speed.exp_cycles
+    d, one, many = cfg.d_model, 0.0, 0.0
+    for m in matrix_table(cfg):
+        if m.section.form != "head" and m.section.read in ("token", "read"):
+            times = 1 if m.section.read == "token" else 1 / cfg.read_every
+            cycles = times * m.rows * m.width / _gemv_rate(speed, m.width)
+            one, many = (one, many + cycles) if m.rows * m.width >= SPLIT_WEIGHTS else (one + cycles, many)
+    seen = sum(min(context, c.slots) if c.ring else c.slots for c in cache_table(cfg))
+    attention = 2 * seen * d / speed.attention + seen * cfg.n_heads * speed.exp_cycles
     head_rate = speed.head_1_6 if head_bits == "1.6" else _gemv_rate(speed, d)
-    vectors = layers * (20 * d + 2 * f) + 10 * d * cfg.n_fusion_layers + 12 * d + d * cfg.n_decoder_layers
     return {
         "layers": (one, many),
         "attention": (0, attention) if context * d >= SPLIT_KEYS else (attention, 0),
         "memory": (cfg.memory_slots * (2 * d / speed.attention + speed.exp_cycles) / cfg.read_every, 0),
-        "vectors": (vectors * speed.element_cycles, 0),
+        "vectors": (elements(cfg) * speed.element_cycles, 0),
         "head": (0, cfg.vocab_size * (d / head_rate + speed.pick_cycles)),
     }
 
@@ -205,20 +201,13 @@ def _gemv_rate(speed: Speed, width: int) -> float:
 
 def _traffic(cfg: ModelConfig, plan: Plan, context: int) -> dict[str, dict[str, float]]:
     """Bytes that one token reads: part -> region -> bytes."""
+    activity = {s.name: s.activity for s in section_table(cfg)}
     found: dict[str, dict[str, float]] = {}
     for p in plan.placements:
-        moved = buffer_traffic(cfg, p.name, p.size, context) if p.name.startswith("kv.") else p.per_token
+        cache = p.name.startswith(("kv.", "image."))
+        moved = buffer_traffic(cfg, p.name, p.size, context) if cache else p.per_token
         if moved:
-            region = found.setdefault(_part(p.name), {})
+            part = "attention" if cache else activity.get(p.name, "layers")
+            region = found.setdefault(part, {})
             region[p.region] = region.get(p.region, 0) + moved
     return found
-
-
-def _part(name: str) -> str:
-    if name.startswith(("kv.", "image.")):
-        return "attention"
-    if name.startswith("head_"):
-        return "head"
-    if name.startswith(("token_", "position_")):
-        return "vectors"
-    return "memory" if name == "memory" else "layers"

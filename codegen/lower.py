@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from bitmar_tiny.arch import records
+from bitmar_tiny.arch.tables import cache_table, matrix_table, section_table
 from bitmar_tiny.errors import FitError
 from bitmar_tiny.frozen import FrozenModel
 from bitmar_tiny.golden import numerics as nm
@@ -91,83 +93,30 @@ def _pad(n: int) -> int:
 def lower(model: FrozenModel, family: str, head_bits: str = "2", memory: str = "ram") -> Blob:
     """Pack a frozen model for one kernel family. Raises ``FitError`` if an accumulator could overflow."""
     check_bounds(model)
-    blob, a = Blob(family, model.digest, head_bits, memory), model.arrays
-
-    def ternary(section: str, *names: str) -> None:
-        trits = np.concatenate([a[f"{n}.trits"] for n in names])
-        blob.add(
-            section,
-            pack(trits, family),
-            f"ternary [{trits.shape[0]}, {trits.shape[1]}]",
-            *(f"{n}.trits" for n in names),
-        )
-
-    def floats(section: str, *names: str) -> None:
-        values = np.concatenate([np.atleast_1d(a[n]) for n in names]).astype("<f4")
-        blob.add(section, values.tobytes(), f"float32 [{values.size}]", *names)
-
-    def token_rows() -> None:
-        codes = a["token_table.codes"]
-        if token_bits(model) == 8:
-            return rows8("token", "token_table")
-        blob.add("token_codes", pack4(codes), "int4 table", "token_table.codes")
-        floats("token_scales", "token_table.scales")
-
-    def rows8(section: str, name: str) -> None:
-        blob.add(f"{section}_codes", a[f"{name}.codes"].tobytes(), "int8 table", f"{name}.codes")
-        floats(f"{section}_scales", f"{name}.scales")
-
-    def layer(section: str, name: str) -> None:
-        floats(f"{section}.attn_norm", f"{name}.attn_norm")
-        ternary(f"{section}.wqkv", f"{name}.wq", f"{name}.wk", f"{name}.wv")
-        ternary(f"{section}.wo", f"{name}.wo")
-        floats(f"{section}.ffn_norm", f"{name}.ffn_norm")
-        ternary(f"{section}.w1", f"{name}.w1")
-        ternary(f"{section}.w2", f"{name}.w2")
-        floats(f"{section}.scales", *(f"{name}.{w}.scale" for w in ("wq", "wk", "wv", "wo", "w2")))
-
-    cfg = model.config
-    token_rows()
-    rows8("position", "position_table")
-    ternary("vision_w1", "vision.w1")
-    ternary("vision_w2", "vision.w2")
-    floats("vision_scales", "vision.w1.scale", "vision.w2.scale")
-    rows8("image_position", "vision.positions")
-    for i in range(cfg.n_encoder_layers):
-        layer(f"enc.{i}", f"enc.{i}")
-    floats("image_norm", "fusion.image_norm")
-    for i in range(cfg.n_fusion_layers):
-        floats(f"fusion.{i}.norm", f"fusion.{i}.norm")
-        for w in ("wq", "wk", "wv", "wo"):
-            ternary(f"fusion.{i}.{w}", f"fusion.{i}.{w}")
-        floats(f"fusion.{i}.scales", *(f"fusion.{i}.{w}.scale" for w in ("wq", "wk", "wv", "wo")))
-    floats("memory_norm", "memory.norm")
-    ternary("memory_ww", "memory.ww")
-    floats("memory_ww_scale", "memory.ww.scale")
-    if memory != "sd":
-        blob.add(
-            "memory",
-            memory_planes(model),
-            "memory: high and low bytes, scales, usage",
-            "memory.m.codes",
-            "memory.m.scales",
-            "memory.m.usage",
-        )
-    for i in range(cfg.n_decoder_layers):
-        ternary(f"dec.{i}.wm", f"dec.{i}.wm")
-        floats(f"dec.{i}.wm_scale", f"dec.{i}.wm.scale")
-        layer(f"dec.{i}", f"dec.{i}")
-    floats("head_norm", "head.norm")
-    if head_bits == "1.6":
-        trits = a["head.w.trits"]
-        what = f"ternary [{trits.shape[0]}, {trits.shape[1]}], five weights a byte"
-        blob.add("head_w", pack5(trits), what, "head.w.trits")
-    else:
-        ternary("head_w", "head.w")
-    floats("head_scale", "head.w.scale")
+    blob = Blob(family, model.digest, head_bits, memory)
+    for section in section_table(model.config):
+        if section.form != "memory" or memory != "sd":
+            blob.add(section.name, *_packed(model, blob, section), *section.arrays)
     blob.add("tokenizer", model.tokenizer, "GPT-2 BPE tables")
     blob.add("check", kernel_check(model), "CRC-32 of three products, for the check of the kernels at start")
     return blob
+
+
+def _packed(model: FrozenModel, blob: Blob, section: records.Section) -> tuple[bytes, str]:
+    """The bytes of a section, and what they are in words."""
+    if section.form == "memory":
+        return memory_planes(model), "memory: high and low bytes, scales, usage"
+    data = np.concatenate([np.atleast_1d(model.arrays[name]) for name in section.arrays])
+    if section.form == "float32":
+        return data.astype("<f4").tobytes(), f"float32 [{data.size}]"
+    if section.form == "tokens" and token_bits(model) == 4:
+        return pack4(data), "int4 table"
+    if section.form in ("rows", "tokens"):
+        return data.tobytes(), "int8 table"
+    what = f"ternary [{data.shape[0]}, {data.shape[1]}]"
+    if section.form == "head" and blob.head_bits == "1.6":
+        return pack5(data), f"{what}, five weights a byte"
+    return pack(data, blob.family), what
 
 
 def kernel_check(model: FrozenModel) -> bytes:
@@ -206,13 +155,14 @@ def memory_planes(model: FrozenModel) -> bytes:
 def check_bounds(model: FrozenModel) -> None:
     """Prove from the shapes that no integer reduction can leave int32 (design section 4, rule 5)."""
     cfg = model.config
+    width = max(m.width for m in matrix_table(cfg))
     worst = {
-        "ternary product of the feed-forward layer": 127 * max(cfg.d_ffn, 768) * 2,  # codes are w + 1 <= 2
+        "ternary product": 127 * width * 2,  # codes are w + 1 <= 2
         "attention score": 127 * 127 * cfg.head_dim,
         "memory score": 127 * 127 * cfg.d_model,
-        "attention-weighted value": nm.PROB_ONE * 127 * max(cfg.context, cfg.image_tokens),
+        "attention-weighted value": nm.PROB_ONE * 127 * max(c.slots for c in cache_table(cfg)),
         "memory read of one block": nm.PROB_ONE * 127 * nm.READ_BLOCK,
-        "sum of squares of a norm": 127 * 127 * max(cfg.d_ffn, cfg.d_model, 768),
+        "sum of squares of a norm": 127 * 127 * width,
         "write weights": 255 * cfg.memory_slots,
     }
     for what, bound in worst.items():

@@ -124,3 +124,12 @@ class Tap:
     def field(self) -> str:
         """The name within its layer: 'enc.3.ffn.acc' -> 'ffn.acc'."""
         return self.name[len(self.layer) + 1 :] if self.layer else self.name
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A ternary section as one product: ``rows`` sums over ``width`` codes."""
+
+    section: Section
+    rows: int
+    width: int

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .config import ModelConfig
 from .parts import Block, FusionLayer, Memory, parts
-from .records import Cache, Section, State, Tap, Tensor
+from .records import Cache, Matrix, Section, State, Tap, Tensor
 
 _EVENTS = ("image", "step", "write")
 
@@ -17,6 +17,16 @@ def tensor_table(cfg: ModelConfig) -> list[Tensor]:
 def section_table(cfg: ModelConfig) -> list[Section]:
     """All sections of the packed blob that hold frozen arrays, in its order."""
     return [s for part in parts(cfg) for s in part.sections()]
+
+
+def matrix_table(cfg: ModelConfig) -> list[Matrix]:
+    """All sections that hold ternary matrices, as the products they stand for."""
+    shapes = {f"{t.name}.trits": t.shape for t in tensor_table(cfg)}
+    return [
+        Matrix(s, sum(shapes[a][0] for a in s.arrays), shapes[s.arrays[0]][1])
+        for s in section_table(cfg)
+        if s.form in ("ternary", "head")
+    ]
 
 
 def tap_table(cfg: ModelConfig) -> list[Tap]:
