@@ -17,6 +17,7 @@ from bitmar_tiny.codegen.plan import human
 
 from ..config import preset
 from ..errors import ToolError, VerifyError
+from ..extras import need
 from ..files import atomic_file
 from ..frozen import FrozenModel
 from ..pipeline import Corpus, demo_corpus
@@ -47,6 +48,7 @@ def command(out: Path, steps: int | None) -> None:
     \b
     Example: bitmar-tiny demo -o demo
     """
+    need("torch", "tensorboard", "matplotlib", "resvg_py")
     from ..evaluate.agreement import caption_agreement
     from ..evaluate.captions import evaluate_captions
     from ..model.export import load_frozen

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from ..config import ModelConfig, preset
 from ..errors import ConfigError
-from ..exchange import need
+from ..extras import need
 from ..smaller import with_small_token_table, with_vocabulary, with_window
 from .app import notes, print_json, results
 from .common import json_option, preset_option
