@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+__version__ = "0.2.0"
+
 _here = Path(__file__).resolve().parent
 if not (
     _here / "codegen"
