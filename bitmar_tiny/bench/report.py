@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 
 from ..files import atomic_file
@@ -24,7 +25,7 @@ def kernel_table(report: dict[str, Any]) -> Table:
     )
     for row in report["kernels"]:
         if row.get("missing"):
-            table.add_row(row["label"], *["-"] * (len(shapes) - 1), row["missing"])
+            table.add_row(row["label"], *["-"] * (len(shapes) - 1), escape(row["missing"]))
             continue
         table.add_row(row["label"], *(_cell(row["gemv"].get(s)) for s in shapes))
     return table
@@ -97,7 +98,7 @@ def model_table(report: dict[str, Any]) -> Table:
     )
     for row in report["models"]:
         if row.get("missing"):
-            table.add_row(row["label"], row["missing"])
+            table.add_row(row["label"], escape(row["missing"]))
             continue
         than = against.get(row["label"])
         times = lambda value: f" ({value:.1f}x)" if value else ""

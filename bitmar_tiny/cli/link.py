@@ -10,11 +10,11 @@ from rich.table import Table
 from ..device import linktest
 from ..device.connect import open_board
 from ..errors import ConfigError, DeviceError
-from .app import notes, print_json, results
+from .app import Group, notes, print_json, results
 from .common import json_option, model_argument, named_model, port_options, show_log
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """The line to a board.
 

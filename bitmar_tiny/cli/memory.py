@@ -17,7 +17,7 @@ from ..memory.inspect import Near, Summary, layout_of, memory_of, nearest, summa
 from ..memory.snapshot import read_snapshot, write_snapshot
 from ..memory.store import SALVAGE, MemoryStore
 from ..run.device import Board
-from .app import notes, print_json, results
+from .app import Group, notes, print_json, results
 from .common import json_option, leave_out_port_options, load_picture, model_path, port_options, show_log
 
 path = click.Path(path_type=Path)
@@ -25,7 +25,7 @@ model_option = click.option("--model", type=model_path, help="The frozen model t
 force_option = click.option("--force", is_flag=True, help="Replace a file that is there.")
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Look at, copy, check and renew the episodic memory of a model: a store on a card or in a file.
 

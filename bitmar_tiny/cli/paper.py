@@ -9,12 +9,12 @@ import click
 
 from ..data.files import read_json
 from ..errors import ConfigError, DataError
-from .app import notes, results
+from .app import Group, notes, results
 
 path = click.Path(path_type=Path)
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """The paper's tables and figures from our own results, beside what was published.
 

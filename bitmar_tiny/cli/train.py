@@ -11,6 +11,7 @@ from rich.progress import Progress
 
 from ..arch.config import ModelConfig, preset
 from ..errors import ConfigError
+from ..extras import need
 from .app import notes, print_json, results
 from .common import json_option
 
@@ -115,6 +116,7 @@ def command(
               bitmar-tiny train --preset paper --measure 3
               bitmar-tiny train --preset recall -o recall
     """
+    need("torch", "tensorboard", "matplotlib")
     from ..train.distributed import join, leave
     from ..train.run import run_corpus, settings_for, train_run
 

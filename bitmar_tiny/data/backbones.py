@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError
+from ..extras import install
 from .frontend.backbone import why
 from .packages import package_file, sha256_file
 from .worker import Worker
@@ -81,7 +82,7 @@ def file_backbone(
 
 def _cut(path: Path, outputs: Sequence[str], folder: Path) -> Path:
     """The ONNX graph that ends in the tensors ``outputs``, as one file: the one it is, or a smaller one in ``folder``."""
-    onnx = _import("onnx", "pip install onnx onnxruntime")
+    onnx = _import("onnx")
     try:
         model = onnx.load(str(path))
     except Exception as error:  # protobuf's and onnx's own error types, which differ by version
@@ -119,8 +120,8 @@ def transformers_backbone(
     folder: Path | str, blocks: Sequence[int], *, name: str = "", size: int = 224
 ) -> Backbone:
     """A Hugging Face vision model saved in ``folder`` (``save_pretrained``); ``blocks`` count from 0."""
-    transformers = _import("transformers", "pip install transformers")
-    torch = _import("torch", "pip install torch")
+    transformers = _import("transformers")
+    torch = _import("torch")
     folder = _existing(folder)
     try:
         model = transformers.AutoModel.from_pretrained(str(folder), local_files_only=True).eval()
@@ -153,8 +154,8 @@ def timm_backbone(
     architecture: str, weights: Path | str, blocks: Sequence[int], *, size: int = 224
 ) -> Backbone:
     """A timm vision transformer with weights from a local file; ``blocks`` count from 0."""
-    timm = _import("timm", "pip install timm")
-    torch = _import("torch", "pip install torch")
+    timm = _import("timm")
+    torch = _import("torch")
     weights = _existing(weights)
     try:
         model = timm.create_model(
@@ -195,7 +196,7 @@ def timm_backbone(
     )
 
 
-def _import(module: str, command: str) -> Any:
+def _import(module: str) -> Any:
     try:
         __import__(f"{module}.utils" if module == "onnx" else module)
         return __import__(module)
@@ -203,7 +204,7 @@ def _import(module: str, command: str) -> Any:
         Exception
     ) as error:  # a half-broken installation (of torchvision, say) raises more than ImportError
         raise DataError(
-            f"This backbone needs the package {module} ({why(error)}).", f"Run: {command}"
+            f"This backbone needs the package {module} ({why(error)}).", f"Run: {install(module)}"
         ) from None
 
 

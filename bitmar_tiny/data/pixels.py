@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError
+from ..extras import need
 from .frontend.vectors import FrontEndError, decode
 
 PATCH = 16
-RESVG_PACKAGE = "resvg-py==0.5.0"
 
 
 def pixels_to_patches(rgb: np.ndarray) -> np.ndarray:
@@ -101,13 +101,9 @@ def load_image(path: Path | str, n: int) -> np.ndarray:
 
 def render_svg(svg: str, size: int) -> bytes:
     """Draw SVG text ``size`` pixels wide, as PNG bytes. ``ValueError`` if it is not drawable."""
-    try:
-        from resvg_py import svg_to_bytes
-    except ImportError:
-        raise DataError(
-            f"Drawing SVG pictures needs the package {RESVG_PACKAGE}.",
-            f"Run: pip install --no-deps {RESVG_PACKAGE}",
-        ) from None
+    need("resvg_py")
+    from resvg_py import svg_to_bytes
+
     # Fonts of the machine would make the same picture differ between machines.
     return bytes(svg_to_bytes(svg_string=svg, width=size, background="white", skip_system_fonts=True))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 import selectors
@@ -14,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import DeviceError, ToolError
+from ..errors import DeviceError
 from .lines import end_with_parent
 from .record import Playback, Record
 
@@ -77,12 +76,6 @@ class Port:
     reset: str = "default-reset"
     record: Record | None = None
     replay: Playback | None = None
-
-
-def need_esptool() -> None:
-    """``ToolError`` if esptool is not installed."""
-    if importlib.util.find_spec("esptool") is None:
-        raise ToolError("esptool is not installed.", "Install it: pip install 'bitmar-tiny[device]'.")
 
 
 def run(

@@ -9,7 +9,8 @@ from typing import Any
 from bitmar_tiny.codegen.boards import Board, Flash
 
 from ..errors import DeviceError
-from .esptool import Port, need_esptool, run
+from ..extras import need
+from .esptool import Port, run
 from .pieces import Piece
 from .ports import check
 
@@ -52,7 +53,7 @@ def _check_port(port: Port) -> None:
     if port.replay:
         port.replay.take("port")
         return
-    need_esptool()
+    need("esptool")
     if port.record:
         port.record.act("port", lambda: check(port.name))
     else:

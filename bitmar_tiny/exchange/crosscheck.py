@@ -5,18 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from importlib import util
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..errors import DataError
+from ..extras import installed, need
 from ..frozen import FrozenModel
 from ..golden.model import GoldenModel
 from ..verify.compare import Verdict, verify
 from ..verify.script import Event
-from . import need
 from .ports import PAST
 from .target import Arrays, ExportedModel, ExportedTarget, Runtime, play
 
@@ -53,7 +52,7 @@ def export(frozen: FrozenModel, format_name: str, out: Path, bits: int = 2) -> l
         from .onnx_export import export_onnx
 
         return export_onnx(frozen, out, bits)
-    need("ai-edge-litert")
+    need("ai_edge_litert")
     from .tflite_export import export_tflite
 
     return export_tflite(frozen, out, bits)
@@ -69,7 +68,7 @@ def open_runtime(format_name: str, path: Path, **options: Any) -> Runtime:
     from .litert import LiteRt
 
     if options.get("taps"):
-        need("ai-edge-litert")
+        need("ai_edge_litert")
     return LiteRt(path, **options)
 
 
@@ -88,7 +87,7 @@ def cross_check(
             f"{path}: exported from another model (SHA-256 {shipped.model_sha256[:16]}..., not {frozen.digest[:16]}...).",
             "Export this model.",
         )
-    if format_name == "tflite" and util.find_spec("ai_edge_litert") is None:
+    if format_name == "tflite" and not installed("ai_edge_litert"):
         return None, agreement(frozen, shipped, script, progress)
     verdict = verify(
         frozen, ExportedTarget(frozen, open_runtime(format_name, path, taps=True)), script, progress=progress

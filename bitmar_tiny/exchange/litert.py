@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError, ToolError
+from ..extras import install
 from .metadata import MODEL_SHA256
 from .seal import check_seal
 from .target import Arrays
@@ -33,7 +34,7 @@ def find_runtime() -> tuple[Any, str]:
             break
     else:
         raise ToolError(
-            "Neither ai-edge-litert nor tflite-runtime is installed.", "pip install ai-edge-litert"
+            "Neither ai-edge-litert nor tflite-runtime is installed.", f"Run: {install('ai_edge_litert')}"
         )
     try:
         version = metadata.version(package)

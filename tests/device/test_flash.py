@@ -258,7 +258,7 @@ def test_the_program_is_started_at_the_end_and_only_then(project, monkeypatch, t
 
     written = set()
     monkeypatch.setattr(flash, "run", run)
-    monkeypatch.setattr(flash, "need_esptool", lambda: None)
+    monkeypatch.setattr(flash, "need", lambda module: None)
     monkeypatch.setattr(flash, "check", lambda name: None)
     write(pieces, BOARD, Port("/dev/ttyUSB0", "esp32s3", 921600, project / "flash.log"), verify)
     assert calls[-1] and not any(calls[:-1]) and written == {p.name for p in pieces} - set(there)

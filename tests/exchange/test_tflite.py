@@ -16,12 +16,13 @@ from exchange.exchange_support import check_shipped, check_taps, exported, short
 from bitmar_tiny.arch.config import preset
 from bitmar_tiny.cli.info import count
 from bitmar_tiny.errors import DataError, ToolError
-from bitmar_tiny.exchange import litert, need
+from bitmar_tiny.exchange import litert
 from bitmar_tiny.exchange.builder import sqrt
 from bitmar_tiny.exchange.crosscheck import cross_check, open_runtime
 from bitmar_tiny.exchange.ports import Graph, Port, memory_ports
 from bitmar_tiny.exchange.tflite_pack import TfliteFile, pack, schema
 from bitmar_tiny.exchange.tflite_writer import add_graph
+from bitmar_tiny.extras import need
 from bitmar_tiny.frozen import random_model
 from bitmar_tiny.frozen.shrink import with_small_token_table
 from bitmar_tiny.golden import numerics as nm
