@@ -10,8 +10,8 @@ from rich.table import Table
 
 from ..arch.config import ModelConfig, preset
 from ..errors import ConfigError
-from ..frozen.shrink import with_small_token_table, with_vocabulary, with_window
 from ..extras import need
+from ..frozen.shrink import with_small_token_table, with_vocabulary, with_window
 from .app import notes, print_json, results
 from .common import json_option, preset_option
 
