@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
-import platform
 import shutil
 
 import click
 from rich.table import Table
 
 from bitmar_tiny.codegen.boards import board_files, load_board
-from bitmar_tiny.codegen.build import has_compiler, install_hint
+from bitmar_tiny.codegen.build import has_compiler, install_hint, runs_natively
 
 from ..bench.cycles import mca_tool
 from ..device.ports import names, refusal
@@ -49,7 +48,7 @@ def examine() -> list[dict[str, str]]:
                 f"building for {board.title}",
                 install_hint(compiler.package),
             )
-        if board.emulator and platform.machine() != board.machine:
+        if board.emulator and not runs_natively(board):
             add(
                 f"{name}: {board.emulator[0]}",
                 shutil.which(board.emulator[0]) is not None,
