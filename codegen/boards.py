@@ -6,14 +6,15 @@ import difflib
 import os
 import tomllib
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
 from bitmar_tiny.arch.config import StrictModel
 from bitmar_tiny.errors import ConfigError
 
 from .pack import FAMILIES
+from .platform import Platform, load_platform
 from .resources import resource_dir
 
 #: Where users keep profiles of their own, next to the ones that ship.
@@ -24,13 +25,15 @@ class Region(StrictModel):
     """One memory region. ``largest_block`` is the largest contiguous piece a buffer can have.
 
     ``holds``: ``weights``, the blob as it is stored; ``copies``, weights that are worth copying here at boot; ``arena``,
-    buffers; ``stack``; ``store``, the memory's store with --memory sd. A board whose rates are known lists its regions from the fastest to the slowest.
+    buffers; ``stack``; ``store``, the memory's store with --memory sd; ``code``, the program, where a linker script must know.
+    A board whose rates are known lists its regions from the fastest to the slowest.
     """
 
     name: str
+    address: int | None = Field(None, ge=0, description="of the first byte, where a linker script must know")
     size: int = Field(gt=0, description="bytes the model may use")
     largest_block: int = Field(gt=0, description="bytes")
-    holds: list[Literal["weights", "copies", "arena", "stack", "store"]]
+    holds: list[Literal["weights", "copies", "arena", "stack", "store", "code"]]
     read_mb_s: float | None = Field(
         None, gt=0, description="10^6 bytes per second, read in order through the cache"
     )
@@ -58,7 +61,6 @@ class Partition(StrictModel):
 class Flash(StrictModel):
     """The flash chip of a board that esptool writes: where everything goes."""
 
-    chip: str = Field(description="as esptool calls it")
     size: int = Field(gt=0, description="bytes")
     baud: int = Field(gt=0, description="of the serial line while flashing")
     bootloader: int = Field(ge=0, description="offset")
@@ -119,12 +121,21 @@ class Compiler(StrictModel):
     )
 
 
+def _platform(value: Any) -> Platform:
+    return value if isinstance(value, Platform) else load_platform(str(value))
+
+
 class Board(StrictModel):
     """A board profile."""
 
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
     name: str
     title: str
-    os: Literal["linux", "xtensa", "espidf", "bare"]
+    platform: Annotated[
+        Platform, BeforeValidator(_platform), PlainSerializer(lambda p: p.name, return_type=str)
+    ] = Field(description="what its firmware runs on (codegen/platform.py)")
+    chip: str = Field("", description="folder of the platform's chips; for ESP-IDF as esptool calls it")
     machine: str = Field(description="what `uname -m` says on it")
     kernels: list[str] = Field(min_length=1, description="kernel families, the preferred one first")
     kernel_flags: dict[str, list[str]] = {}
@@ -175,7 +186,12 @@ def load_board(name: str) -> Board:
         values = tomllib.loads(path.read_text())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path}: not a readable board profile ({error}).") from None
+    if "os" in values:
+        raise ConfigError(
+            f"{path}: 'os' is called 'platform' now.", f'Write platform = "{values["os"]}" instead.'
+        )
     board = Board.parse(values, str(path))
+    board.platform.check_board(board)
     for family in (
         *board.kernels,
         *board.kernel_flags,

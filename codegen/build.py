@@ -15,21 +15,8 @@ from bitmar_tiny.errors import ToolError
 from bitmar_tiny.extras import install, installed
 
 from .boards import Board, Compiler
+from .platform import hot_sources
 
-#: What runs once per token: compiled with the flags of the kernel family. The start-up code is not, so that a processor
-#: that lacks the family gets a sentence and no illegal instruction. Where the rest is built with -O2 it gets -O3, with which
-#: gcc vectorises, too.
-HOT_SOURCES = (
-    "bm_kernels",
-    "bm_numerics",
-    "bm_attention",
-    "bm_memory",
-    "bm_block",
-    "bm_step",
-    "bm_gemv_t5",
-    "bm_sampler",
-    "linux_peak",
-)
 #: Part of the numerics contract, and of the promise that the C is clean.
 BASE_FLAGS = ["-std=c99", "-ffp-contract=off", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror"]
 COMPILE_TIMEOUT_S = 300
@@ -52,7 +39,7 @@ class Program:
 
 def find_compiler(board: Board, wanted: str | None = None) -> tuple[str, Compiler]:
     """The wanted compiler, or the first of the board's that this machine has. ``ToolError`` if none."""
-    _refuse_espidf(board)
+    board.platform.check_build(board)
     if wanted is not None and wanted not in board.compilers:
         raise ToolError(
             f"Board {board.name} knows no compiler '{wanted}'.", f"It has: {', '.join(board.compilers)}."
@@ -65,14 +52,6 @@ def find_compiler(board: Board, wanted: str | None = None) -> tuple[str, Compile
     raise ToolError(
         f"No compiler for board {board.name} was found ({', '.join(names)}).", f"Install one: {how}."
     )
-
-
-def _refuse_espidf(board: Board) -> None:
-    if board.os == "espidf":
-        raise ToolError(
-            f"Projects for {board.name} are built by ESP-IDF, not here.",
-            "Run 'idf.py build' in the project's folder; --board xtensa-sim proves the same C on an Xtensa.",
-        )
 
 
 def has_compiler(compiler: Compiler) -> bool:
@@ -89,10 +68,15 @@ def install_hint(package: str) -> str:
     return f"see {package}" if package.startswith("https:") else f"apt-get install {package}"
 
 
+def runs_natively(board: Board) -> bool:
+    """Whether this machine runs the board's programs as its own."""
+    return board.platform.runs_here and platform.machine() == board.machine
+
+
 def runner(board: Board) -> list[str]:
     """Command prefix that runs the board's programs on this machine; ``ToolError`` if there is none."""
-    _refuse_espidf(board)
-    if platform.machine() == board.machine:
+    board.platform.check_build(board)
+    if runs_natively(board):
         return []
     if not board.emulator:
         raise ToolError(
@@ -131,16 +115,19 @@ def build(
         f"-I{project / 'src'}",
         f"-I{project}",
     ]
-    command = [part.format(python=sys.executable) for part in tool.command] + (
-        ["-pthread"] if board.os == "linux" else []
-    )
+    command = [part.format(python=sys.executable) for part in tool.command] + [*board.platform.compile_flags]
     sources = sorted((project / "src").glob("*.c")) + sorted((project / "src").glob("*.S"))
     if not sources:
         raise ToolError(f"{project}: holds no generated sources.", "Run 'bitmar-tiny codegen' first.")
 
+    # What runs once per token is compiled with the flags of the kernel family. The start-up code is not, so that a processor that
+    # lacks the family gets a sentence and no illegal instruction. Where the rest is built with -O2 it gets -O3, with which gcc
+    # vectorises, too.
+    per_token = hot_sources(board.platform)
+
     def one(source: Path) -> Path:
         target = out / (source.stem + ".o")
-        hot = source.suffix == ".c" and source.stem in HOT_SOURCES
+        hot = source.suffix == ".c" and (source.stem in per_token)
         own = [*board.family_flags(family, tool), *(["-O3"] if opt == "-O2" else [])] if hot else []
         mine = flags if source.suffix == ".c" else [f for f in flags if f.startswith(("-D", "-I", "-m"))]
         _run([*command, *mine, *own, "-c", str(source), "-o", str(target)], source.name)
@@ -149,9 +136,14 @@ def build(
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         objects = list(pool.map(one, sources))
     program = out / "bitmar"
-    link = [part.format(src=project / "src") for part in tool.link]
+    link = [part.format(src=project / "src") for part in link_flags(board, tool)]
     _run([*command, *tool.flags, *extra, *map(str, objects), "-o", str(program), *link], "link")
     return Program(program, runner(board) if _can_run(board) else [], name, opt)
+
+
+def link_flags(board: Board, compiler: Compiler) -> list[str]:
+    """What comes behind the objects; {src} is the folder of the sources."""
+    return [*board.platform.link_flags(board), *compiler.link]
 
 
 def _can_run(board: Board) -> bool:

@@ -15,8 +15,9 @@ from bitmar_tiny.memory.format import Layout
 from . import lower as lowering
 from .boards import Board
 from .buffers import CANDIDATES, cache_bytes, head_rows, memory_bytes, rings, scores
-from .build import HOT_SOURCES
+from .build import link_flags
 from .plan import Plan
+from .platform import hot_sources
 
 #: Sections and taps of repeated layers, which get tables instead of a macro each.
 PARTS = ("enc.", "fusion.", "dec.")
@@ -97,10 +98,11 @@ def _taps(model: FrozenModel) -> dict[str, Any]:
 def _tools(board: Board, family: str) -> dict[str, Any]:
     compiler = next(iter(board.compilers.values()))
     return {
-        "hot_sources": HOT_SOURCES,
+        "hot_sources": hot_sources(board.platform),
         "family_flags": " ".join(board.family_flags(family, compiler)),
         "make_arguments": _make_arguments(board),
         "make_link": _make_link(board),
+        "usage_template": board.platform.own("templates/usage.md.j2"),
     }
 
 
@@ -159,7 +161,9 @@ def _make_arguments(board: Board) -> str:
 
 def _make_link(board: Board) -> str:
     """What the board's first compiler wants after the objects, as the project's folder sees it."""
-    return " ".join(part.format(src="src") for part in next(iter(board.compilers.values())).link)
+    return " ".join(
+        part.format(src="src") for part in link_flags(board, next(iter(board.compilers.values())))
+    )
 
 
 def _macro(name: str) -> str:

@@ -15,7 +15,7 @@ from bitmar_tiny.files import atomic_file
 from bitmar_tiny.frozen import FrozenModel
 from bitmar_tiny.memory.store import Memory, MemoryStore
 
-from . import espidf, frontend
+from . import frontend
 from . import lower as lowering
 from .boards import Board
 from .context import context
@@ -28,52 +28,6 @@ from .resources import resource_dir, version
 MANIFEST = "manifest.json"
 #: The memory that a model starts with, as a store, in a project whose memory is in one.
 MEMORY_STORE = "memory.store"
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Where a project's files go: the model's sources, the platform's (patterns in firmware_templates/platform, with fields of the
-    board), templates."""
-
-    model: str
-    platform: str
-    patterns: tuple[str, ...]
-    templates: dict[str, str]
-
-
-CHIPS = {"cortexm": "cmsdk", "raspi3": "raspi3"}
-LAYOUTS = {
-    "linux": Layout(
-        "src",
-        "src",
-        ("platforms/linux/src/*", "runtime/trace/trace.*"),
-        {
-            "project/Makefile.j2": "Makefile",
-            "platforms/linux/templates/CMakeLists.txt.j2": "CMakeLists.txt",
-            "project/README.md.j2": "README.md",
-        },
-    ),
-    "xtensa": Layout(
-        "src",
-        "src",
-        ("platforms/xtensa/src/*", "runtime/trace/trace.*"),
-        {"project/Makefile.j2": "Makefile", "project/README.md.j2": "README.md"},
-    ),
-    "bare": Layout(
-        "src",
-        "src",
-        (
-            "platforms/bare/src/bare.h",
-            "platforms/bare/src/bare_main.c",
-            "platforms/bare/src/bare_blob.S",
-            "platforms/bare/src/bare_sections.ld",
-            "platforms/bare/chips/{chip}/*",
-            "platforms/bare/src/bare_{name}.ld",
-        ),
-        {"project/Makefile.j2": "Makefile", "project/README.md.j2": "README.md"},
-    ),
-    "espidf": Layout(espidf.MODEL, espidf.PLATFORM, ("platforms/espidf/src/*",), espidf.TEMPLATES),
-}
 
 
 @dataclass(frozen=True)
@@ -96,7 +50,7 @@ class Project:
     @property
     def sources(self) -> Path:
         """Folder of the model's C."""
-        return self.path / LAYOUTS[self.board.os].model
+        return self.path / self.board.platform.model_folder
 
 
 def emit(
@@ -115,13 +69,13 @@ def emit(
     ``features``: a folder that ``bitmar-tiny features`` wrote; its backbone goes into the project of a Linux board.
     Raises ``FitError`` before anything is written if the board cannot hold the model.
     """
+    board.platform.check_board(board)
     family, out = family or board.kernels[0], Path(out)
     arenas = [r.name for r in board.regions if "arena" in r.holds]
     _check(board, family, head_bits, memory, arenas, out)
     declared = frontend.check(features, model.config, board, out) if features else None
     blob = lowering.lower(model, family, head_bits, memory if memory in lowering.MEMORY_TIERS[1:] else "ram")
-    if board.os == "espidf":
-        espidf.check(board, blob)
+    board.platform.check_blob(board, blob)
     pinned = memory if memory in arenas else None
     plan = make_plan(model.config, blob, board, pinned)
     project = Project(
@@ -137,8 +91,7 @@ def emit(
     sources = _copy_sources(project)
     frontend.copy(features, declared, out)
     values["build_id"] = _build_id(project, sources)
-    if board.os == "espidf":
-        values |= espidf.context(board, sources)
+    values |= board.platform.context(board, sources)
     _render(project, values)
     with atomic_file(out / "model.blob") as f:
         f.write(blob.to_bytes())
@@ -206,33 +159,26 @@ def _check(board: Board, family: str, head_bits: str, memory: str, arenas: list[
 
 def _copy_sources(project: Project) -> dict[str, list[str]]:
     """Copy what compiles as it stands; folder -> names of its sources."""
-    templates, layout = resource_dir("firmware_templates"), LAYOUTS[project.board.os]
-    kernels = [
-        templates / "kernels" / project.family / "bm_kernels.c",
-        *sorted((templates / "kernels" / project.family).glob("*.S")),
-    ]
-    kernels += [
-        h for h in sorted((templates / "kernels").glob("*.h")) if f'"{h.name}"' in kernels[0].read_text()
-    ]
-    model = [*sorted((templates / "runtime").glob("*/b*.[ch]")), *kernels]
-    platform = [
-        f
-        for pattern in layout.patterns
-        for f in sorted(
-            templates.glob(pattern.format(chip=CHIPS.get(project.board.machine), name=project.board.name))
-        )
-    ]
-    if project.blob.memory != "sd":
-        model, platform = ([f for f in files if "_store" not in f.name] for files in (model, platform))
-    for folder in {layout.model, layout.platform}:
+    platform = project.board.platform
+    runtime = platform.runtime(project.blob.memory == "sd")
+    sources = {platform.model_folder: [], platform.own_folder: []}
+    sources[platform.model_folder] += [f for c in runtime for f in c.files] + _kernel_files(project.family)
+    sources[platform.own_folder] += platform.sources(project.board, runtime)
+    copied: dict[str, list[str]] = {}
+    for folder, files in sources.items():
         shutil.rmtree(project.path / folder, ignore_errors=True)
         (project.path / folder).mkdir(parents=True)
-    copied: dict[str, list[str]] = {}
-    for folder, files in ((layout.model, model), (layout.platform, platform)):
         for source in files:
             shutil.copyfile(source, project.path / folder / source.name)
             copied.setdefault(folder, []).append(source.name)
     return copied
+
+
+def _kernel_files(family: str) -> list[Path]:
+    """The C and assembly of a kernel family, and the headers that it includes."""
+    folder = resource_dir("firmware_templates") / "kernels"
+    kernels = [folder / family / "bm_kernels.c", *sorted((folder / family).glob("*.S"))]
+    return kernels + [h for h in sorted(folder.glob("*.h")) if f'"{h.name}"' in kernels[0].read_text()]
 
 
 def _build_id(project: Project, sources: dict[str, list[str]]) -> str:
@@ -248,7 +194,7 @@ def _build_id(project: Project, sources: dict[str, list[str]]) -> str:
 
 
 def _render(project: Project, values: dict) -> None:
-    layout = LAYOUTS[project.board.os]
+    platform = project.board.platform
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(resource_dir("firmware_templates")),
         keep_trailing_newline=True,
@@ -257,9 +203,9 @@ def _render(project: Project, values: dict) -> None:
         autoescape=False,
     )
     own = {
-        "project/bm_config.h.j2": f"{layout.model}/bm_config.h",
-        "project/bm_step.c.j2": f"{layout.model}/bm_step.c",
+        "project/bm_config.h.j2": f"{platform.model_folder}/bm_config.h",
+        "project/bm_step.c.j2": f"{platform.model_folder}/bm_step.c",
     }
-    for template, target in (own | layout.templates).items():
+    for template, target in (own | platform.templates(project.board)).items():
         (project.path / target).parent.mkdir(parents=True, exist_ok=True)
         (project.path / target).write_text(environment.get_template(template).render(values))

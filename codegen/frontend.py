@@ -20,10 +20,8 @@ FOLDER = "features"
 
 def check(features: Path, cfg: ModelConfig, board: Board, project: Path) -> Declaration:
     """The declaration in a folder that ``bitmar-tiny features`` wrote, if this board and model can use it."""
-    if board.os != "linux":
-        raise ConfigError(
-            f"Board {board.name} cannot run a backbone file: it has no Linux.", "Leave out --features."
-        )
+    if not board.platform.takes_backbone:
+        raise ConfigError(f"Board {board.name} cannot run a backbone file.", "Leave out --features.")
     if features.resolve() == (project / FOLDER).resolve():
         raise ConfigError(
             f"{features}: is the project's own copy.", "Give the folder that 'bitmar-tiny features' wrote."

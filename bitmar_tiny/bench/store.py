@@ -82,7 +82,7 @@ def _compile(folder: Path) -> Path:
     _, compiler = find_compiler(load_board("host"))
     runtime, platform = (
         resource_dir("firmware_templates") / "runtime",
-        resource_dir("firmware_templates") / "platforms" / "linux" / "src",
+        resource_dir("firmware_templates") / "platforms" / "linux" / "memory_store",
     )
     sources = [
         resource_dir("firmware_templates") / "bench" / "store_read.c",

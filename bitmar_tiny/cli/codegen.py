@@ -86,12 +86,10 @@ def command(
     if project.estimates:
         print_estimates(project.estimates)
     notes.print(project.memory.sentence, soft_wrap=True)
-    following = (
-        f"cd {project.path} && idf.py build"
-        if profile.os == "espidf"
-        else f"bitmar-tiny build {project.path}"
+    notes.print(
+        f"Wrote {project.path} ({project.family} kernels). Next: {profile.platform.next_step(project.path)}",
+        soft_wrap=True,
     )
-    notes.print(f"Wrote {project.path} ({project.family} kernels). Next: {following}", soft_wrap=True)
 
 
 def print_plan(plan: Plan) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import importlib.util
 import shutil
 
 import click
@@ -10,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from bitmar_tiny.codegen.boards import board_files, load_board
-from bitmar_tiny.codegen.build import has_compiler, install_hint
+from bitmar_tiny.codegen.build import has_compiler, install_hint, runs_natively
 
 from ..bench.cycles import mca_tool
 from ..data.openmoji import EMOJI_PACKAGE, OPENMOJI_PACKAGE
@@ -59,7 +60,7 @@ def examine() -> list[dict[str, str]]:
                 f"building for {board.title}",
                 install_hint(compiler.package),
             )
-        if board.emulator and platform.machine() != board.machine:
+        if board.emulator and not runs_natively(board):
             add(
                 f"{name}: {board.emulator[0]}",
                 shutil.which(board.emulator[0]) is not None,

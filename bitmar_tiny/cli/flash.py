@@ -84,7 +84,7 @@ def command(
     port = replay.head.get("port", port) if replay else port
     line = Port(
         port,
-        profile.flash.chip,
+        profile.chip,
         speed,
         project / "flash.log",
         "no-reset" if no_reset else "default-reset",

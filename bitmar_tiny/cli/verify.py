@@ -305,7 +305,7 @@ def _one(
         project = emit(model, board, folder / f"{board.name}-{family}", family, head_bits, memory)
         program = build(project.path, board, family, compiler=compiler, opt=opt, taps=True)
         bar.update(task, description=f"verify {label}")
-        if board.os != "bare":
+        if board.platform.replays_traces:
             target = ProgramTarget(program.command, label, tap_table(model.config), project.memory_store)
             return verify(
                 model,

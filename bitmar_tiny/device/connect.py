@@ -103,10 +103,11 @@ def firmware_line(
     kind, _, rest = port.partition(":")
     name, _, family = rest.partition("/")
     board = load_board(name or "host")
-    runs = {"host": "linux", "qemu": "bare"}[kind]
-    if board.os != runs:
-        other = {"linux": f"Use host:{board.name}.", "bare": f"Use qemu:{board.name}."}.get(
-            board.os, f"Name the port that the {board.name} is on."
+    if board.platform.port_kind != kind:
+        other = (
+            f"Use {board.platform.port_kind}:{board.name}."
+            if board.platform.port_kind
+            else f"Name the port that the {board.name} is on."
         )
         raise ConfigError(f"{port}: firmware for {board.name} cannot be started so.", other)
     runner(board)  # complain before the work

@@ -91,7 +91,7 @@ def collect(project: Path, board: Board, parts: tuple[str, ...]) -> list[Piece]:
     if MODEL in parts:
         pieces.append(_model(project, flash, manifest["model_sha256"]))
     if APP in parts:
-        pieces += _app(project, flash, manifest["model_sha256"])
+        pieces += _app(project, flash, board.chip, manifest["model_sha256"])
     _check_room(pieces, flash)
     return pieces
 
@@ -114,7 +114,7 @@ def _model(project: Path, flash: Flash, digest: str) -> Piece:
     return Piece("model", MODEL, path, partition.offset, data)
 
 
-def _app(project: Path, flash: Flash, digest: str) -> list[Piece]:
+def _app(project: Path, flash: Flash, board_chip: str, digest: str) -> list[Piece]:
     path = project / FLASHER_ARGS
     if not path.is_file():
         raise DataError(
@@ -132,9 +132,9 @@ def _app(project: Path, flash: Flash, digest: str) -> list[Piece]:
         flash.partition_table: "partition table",
         flash.partition("app").offset: "program",
     }
-    if chip != flash.chip or app != flash.partition("app").offset:
+    if chip != board_chip or app != flash.partition("app").offset:
         raise DataError(
-            f"{path}: built for {chip} with the program at {app:#x}, the board profile says {flash.chip} and "
+            f"{path}: built for {chip} with the program at {app:#x}, the board profile says {board_chip} and "
             f"{flash.partition('app').offset:#x}.",
             "Run 'idf.py fullclean', then 'idf.py build'.",
         )

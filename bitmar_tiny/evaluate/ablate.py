@@ -45,7 +45,7 @@ def measure_cost(subject: Subject, board: str, watts: float | None) -> dict[str,
     A step here is all of a token: layers, head and greedy pick, and its share of the reads.
     """
     target = load_board(board)
-    if target.os != "linux":
+    if not target.platform.has_commands:
         raise ConfigError(
             f"Programs for {target.name} do not run here.", "Choose a Linux board, host for example."
         )

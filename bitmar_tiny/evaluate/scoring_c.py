@@ -29,7 +29,7 @@ class CScorer:
     def __init__(self, frozen: FrozenModel, board_name: str = "host", memory_on: bool = True) -> None:
         board = load_board(board_name)
         runner(board)  # complain before the work
-        if board.os != "linux":
+        if not board.platform.has_commands:
             raise ConfigError(
                 f"The program for {board.name} does not score text.",
                 "Choose a Linux board, host for example.",

@@ -92,7 +92,7 @@ def by_c(frozen: FrozenModel, request: Request, board_name: str) -> Iterator[int
 
     board = load_board(board_name)
     runner(board)  # complain before the work
-    if board.os != "linux":
+    if not board.platform.has_commands:
         raise ConfigError(
             f"The program for {board.name} only replays traces.", "Choose a Linux board, host for example."
         )

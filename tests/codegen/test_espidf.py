@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from bitmar_tiny.codegen.boards import load_board
-from bitmar_tiny.codegen.build import HOT_SOURCES
+from bitmar_tiny.codegen.platform import hot_sources
+
 from bitmar_tiny.simulate.decode import assemble
 from bitmar_tiny.simulate.pie import PIE
 from bitmar_tiny.simulate.xtensa import BASE
@@ -180,7 +181,7 @@ def test_cmake_names_every_source_with_its_flags(idf_project, configured, comman
     assert set(commands) == {
         p for folder in (idf_project.sources, idf_project.path / "main") for p in folder.glob("*.[cS]")
     }
-    hot = {"bm_step", *HOT_SOURCES}
+    hot = {"bm_step", *hot_sources(idf_project.board.platform)}
     for source, command in commands.items():
         model_c = source.parent == idf_project.sources and source.suffix == ".c"
         assert ("-ffp-contract=off" in command) == model_c, "part of the numerics contract"

@@ -106,20 +106,13 @@ def test_what_cannot_be_started_is_said(tiny, monkeypatch):
 
 
 @pytest.mark.parametrize("name", BOARDS)
-def test_a_bare_project_has_only_its_own_boards_files(tiny, tmp_path, name):
-    project = emit(tiny, load_board(name), tmp_path / "p")
-    bare = {p.name for p in project.sources.glob("bare*")}
-    machine = {"cortexm": "cmsdk"}.get(load_board(name).machine, "raspi3")
-    assert {
-        f"bare_{name}.ld",
-        f"bare_{machine}.c",
-        f"bare_{machine}_start.S",
-        "bare_main.c",
-        "bare_blob.S",
-        "bare_sections.ld",
-        "bare.h",
-    } <= bare
-    assert all(
-        machine in p or name in p or p in ("bare.h", "bare_main.c", "bare_blob.S", "bare_sections.ld")
-        for p in bare
-    )
+def test_a_bare_project_has_only_its_own_chips_files(tiny, tmp_path, name):
+    board = load_board(name)
+    project, platform = emit(tiny, board, tmp_path / "p"), board.platform.folder
+    chips = {chip: {p.name for p in (platform / "chips" / chip).iterdir()} for chip in board.platform.chips()}
+    own = {p.name for p in (platform / "src").iterdir()} | {"bare.ld"} | chips[board.chip]
+    assert len(chips) > 1 and chips[board.chip]
+    assert {p.name for p in project.sources.glob("bare*")} == own
+    script = (project.sources / "bare.ld").read_text()
+    for region in board.regions:
+        assert f"{region.name} : ORIGIN = {region.address:#010x}, LENGTH = {region.size} " in script

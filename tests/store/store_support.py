@@ -15,7 +15,7 @@ from bitmar_tiny.memory.store import Memory, MemoryStore
 sys.path.insert(0, str(Path(__file__).parents[1] / "firmware"))
 from build import KERNELS, PLATFORMS, ROOT, RUNTIME, STORE, Case, compile  # noqa: E402
 
-PLATFORM = PLATFORMS / "linux" / "src"
+PLATFORM = PLATFORMS / "linux" / "memory_store"
 SOURCES = [
     ROOT / "tests" / "firmware" / "store_driver.c",
     PLATFORM / "linux_store.c",

@@ -1,5 +1,5 @@
 /* The packed model, linked as it is; found through the include path. */
-    .section .rodata.bm_blob, "a"
+    .section .bm_blob, "a", %progbits
     .global bm_blob
     .global bm_blob_end
     .balign 64

@@ -1,0 +1,152 @@
+"""What firmware runs on: a platform is one folder in firmware_templates/platforms, with one class that says how a project of it is made.
+
+    platforms/NAME/platform.py     the class, and ``platform``, the one object of it
+                   src/            C that every project gets
+                   COMPONENT/      C that a project with that component of the runtime gets, too
+                   chips/CHIP/     C and templates of one chip, where the platform has several
+                   templates/      what is filled in; usage.md.j2 is the first part of a project's README
+
+Nothing else asks which platform a board has: it asks the platform.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from bitmar_tiny.errors import ConfigError
+
+from .components import Component, c_files, with_needs
+from .resources import resource_dir
+
+if TYPE_CHECKING:
+    from .boards import Board
+    from .lower import Blob
+
+#: Facts of a chip that templates name.
+CHIP_FACTS = "chip.toml"
+
+
+class Platform:
+    """The base of every platform, with the defaults of a program that one compiler call a source makes.
+
+    ``components``: of the runtime, without the memory's store, which a project gets with --memory sd.
+    ``model_folder``, ``own_folder``: of a project, for the runtime and for the platform's own files.
+    ``hot``: own sources, without suffix, that run once per token. ``compile_flags``: of every call of the compiler.
+    ``runs_here``: its programs run on a computer of the same kind as any other program.
+    ``has_commands``: its program takes the commands generate, score and profile.
+    ``replays_traces``: its program reads a trace script and writes the trace.
+    ``takes_backbone``: a project can hold a picture backbone, which Python runs.
+    ``port_kind``: the kind of port that starts its firmware on this computer; empty if none does.
+    """
+
+    components: ClassVar[tuple[str, ...]] = ("model",)
+    model_folder: ClassVar[str] = "src"
+    own_folder: ClassVar[str] = "src"
+    hot: ClassVar[tuple[str, ...]] = ()
+    compile_flags: ClassVar[tuple[str, ...]] = ()
+    runs_here: ClassVar[bool] = False
+    has_commands: ClassVar[bool] = False
+    replays_traces: ClassVar[bool] = False
+    takes_backbone: ClassVar[bool] = False
+    port_kind: ClassVar[str] = ""
+
+    @property
+    def folder(self) -> Path:
+        return Path(inspect.getfile(type(self))).parent
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    def chips(self) -> list[str]:
+        """What ``chip`` of a profile may be; none where the platform has no chips."""
+        return sorted(p.name for p in self.folder.glob("chips/*") if p.is_dir())
+
+    def check_board(self, board: Board) -> None:
+        """``ConfigError`` if the profile cannot be one of this platform."""
+        chips = self.chips()
+        if chips and board.chip not in chips:
+            raise ConfigError(
+                f"Board {board.name}: platform {self.name} knows no chip '{board.chip}'.",
+                f"Set chip to one of: {', '.join(chips)}.",
+            )
+        if board.chip and not chips:
+            raise ConfigError(f"Board {board.name}: platform {self.name} has no chips.", "Leave out chip.")
+
+    def check_blob(self, board: Board, blob: Blob) -> None:
+        """``ConfigError`` if a model does not go on the board, beyond what the plan finds."""
+
+    def check_build(self, board: Board) -> None:
+        """``ToolError`` if projects are not compiled by ``bitmar-tiny build``, with what does it."""
+
+    def runtime(self, in_store: bool) -> list[Component]:
+        """Components of a project whose memory is in a store, or is not."""
+        return with_needs((*self.components, *(["memory_store"] * in_store)))
+
+    def sources(self, board: Board, runtime: list[Component]) -> list[Path]:
+        """The platform's own C for a board, with what goes with these components."""
+        folders = [
+            self.folder / "src",
+            *(self.folder / c.name for c in runtime),
+            *([self.folder / "chips" / board.chip] if board.chip else []),
+        ]
+        return [file for folder in folders for file in c_files(folder)]
+
+    def templates(self, board: Board) -> dict[str, str]:
+        """Template in firmware_templates -> file of the project, beside those of the model."""
+        return {"project/Makefile.j2": "Makefile", "project/README.md.j2": "README.md"}
+
+    def own(self, template: str) -> str:
+        """A template of this platform's folder, as ``templates`` names it."""
+        return f"platforms/{self.name}/{template}"
+
+    def context(self, board: Board, copied: dict[str, list[str]]) -> dict[str, Any]:
+        """Values for the platform's templates. ``copied``: folder of the project -> names of the sources there."""
+        return {"chip": self.chip_facts(board)}
+
+    def chip_facts(self, board: Board) -> dict[str, Any]:
+        """What chip.toml says of the board's chip."""
+        path = self.folder / "chips" / board.chip / CHIP_FACTS
+        return tomllib.loads(path.read_text()) if board.chip and path.is_file() else {}
+
+    def link_flags(self, board: Board) -> list[str]:
+        """For the linker, before those of the board's compiler; {src} is the folder of the sources."""
+        return []
+
+    def next_step(self, project: Path) -> str:
+        """The command after 'bitmar-tiny codegen'."""
+        return f"bitmar-tiny build {project}"
+
+
+def hot_sources(platform: Platform) -> list[str]:
+    """Sources, without suffix, that run once per token: compiled with the family's flags."""
+    return ["bm_kernels", *(name for c in platform.runtime(in_store=True) for name in c.hot), *platform.hot]
+
+
+def platform_names() -> list[str]:
+    """Every platform there is."""
+    return sorted(p.parent.name for p in resource_dir("firmware_templates").glob("platforms/*/platform.py"))
+
+
+@cache
+def load_platform(name: str) -> Platform:
+    """A platform by the name of its folder. ``ValueError`` if there is none, as validators want it."""
+    if name not in platform_names():
+        raise ValueError(f"there is no platform '{name}'; choose one of: {', '.join(platform_names())}")
+    return importlib.import_module(f"bitmar_tiny.firmware_templates.platforms.{name}.platform").platform
+
+
+def region_that_holds(board: Board, what: str) -> Any:
+    """The one region of a linker script that holds ``what``. ``ConfigError`` if it is not one, or has no address."""
+    found = [r for r in board.regions if what in r.holds]
+    if len(found) != 1 or found[0].address is None:
+        raise ConfigError(
+            f"Board {board.name}: its linker script needs one region with an address that holds {what}.",
+            f'Write [[regions]] with holds = ["{what}"], address and size.',
+        )
+    return found[0]

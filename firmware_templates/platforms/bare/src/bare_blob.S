@@ -1,9 +1,0 @@
-/* The packed weights, read-only. */
-    .section .blob, "a"
-    .global bm_blob
-    .global bm_blob_end
-    .balign 64
-bm_blob:
-    .incbin "model.blob"
-bm_blob_end:
-    .byte 0

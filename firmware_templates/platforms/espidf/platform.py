@@ -1,0 +1,105 @@
+"""Espressif's ESP-IDF: a project of its build, with the model as a component and the board as main."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bitmar_tiny.codegen.platform import Platform
+from bitmar_tiny.codegen.resources import version
+from bitmar_tiny.errors import ConfigError, ToolError
+
+if TYPE_CHECKING:
+    from bitmar_tiny.codegen.boards import Board, Region
+    from bitmar_tiny.codegen.lower import Blob
+
+#: Template -> file of the project.
+TEMPLATES = {
+    "CMakeLists.txt.j2": "CMakeLists.txt",
+    "sdkconfig.defaults.j2": "sdkconfig.defaults",
+    "partitions.csv.j2": "partitions.csv",
+    "platformio.ini.j2": "platformio.ini",
+    "README.md.j2": "README.md",
+    "component_CMakeLists.txt.j2": "components/bitmar/CMakeLists.txt",
+    "idf_component.yml.j2": "components/bitmar/idf_component.yml",
+    "Kconfig.projbuild.j2": "main/Kconfig.projbuild",
+    "main_idf_component.yml.j2": "main/idf_component.yml",
+    "main_CMakeLists.txt.j2": "main/CMakeLists.txt",
+    "main_arenas.c.j2": "main/espidf_arenas.c",
+}
+
+
+class EspIdf(Platform):
+    """The weights lie in a flash partition; ESP-IDF compiles."""
+
+    components = ("model", "serve")
+    model_folder = "components/bitmar/src"
+    own_folder = "main"
+
+    def check_board(self, board: Board) -> None:
+        super().check_board(board)
+        if board.flash is None or board.serial is None or board.speed is None:
+            raise ConfigError(
+                f"Board {board.name}: a profile for ESP-IDF needs [flash], [serial] and [speed]."
+            )
+        if board.flash.partition("model") is None or board.flash.partition("app") is None:
+            raise ConfigError(
+                f"Board {board.name}: the flash layout has no partition that holds the app, or the model."
+            )
+        psram = _psram(board)
+        if psram and psram.data_lines is None:
+            raise ConfigError(
+                f"Board {board.name}: region '{psram.name}' does not say how PSRAM is wired.",
+                "Give it data_lines = 4 (quad) or 8 (octal).",
+            )
+
+    def check_blob(self, board: Board, blob: Blob) -> None:
+        model = board.flash.partition("model")
+        if blob.size > model.size:
+            raise ConfigError(
+                f"Board {board.name}: partition '{model.name}' has {model.size} bytes, the model blob needs {blob.size}.",
+                "Make the partition and the region 'flash' of the profile agree.",
+            )
+
+    def check_build(self, board: Board) -> None:
+        raise ToolError(
+            f"Projects for {board.name} are built by ESP-IDF, not here.",
+            "Run 'idf.py build' in the project's folder; --board xtensa-sim proves the same C on an Xtensa.",
+        )
+
+    def templates(self, board: Board) -> dict[str, str]:
+        return {self.own(f"templates/{name}"): target for name, target in TEMPLATES.items()} | {
+            self.own(f"chips/{board.chip}/sdkconfig.defaults.j2"): f"sdkconfig.defaults.{board.chip}"
+        }
+
+    def context(self, board: Board, copied: dict[str, list[str]]) -> dict[str, Any]:
+        psram = _psram(board)
+        return super().context(board, copied) | {
+            "model_partition": board.flash.partition("model"),
+            "internal": [r.name for r in board.regions if r.cache_line is None],
+            "psram_mode": {4: "QUAD", 8: "OCT"}[psram.data_lines] if psram else "",
+            "component_sources": sorted(
+                [*(f for f in copied[self.model_folder] if f.endswith((".c", ".S"))), "bm_step.c"]
+            ),
+            "component_version": _version(),
+            "main_sources": sorted(
+                [*(f for f in copied[self.own_folder] if f.endswith(".c")), "espidf_arenas.c"]
+            ),
+        }
+
+    def next_step(self, project: Path) -> str:
+        return f"cd {project} && idf.py build"
+
+
+def _psram(board: Board) -> Region | None:
+    """PSRAM: the region that changes and lies behind the cache."""
+    return next((r for r in board.regions if r.cache_line is not None and "arena" in r.holds), None)
+
+
+def _version() -> str:
+    """A version that ESP-IDF's component manager accepts: three numbers."""
+    return ".".join((re.findall(r"\d+", version()) + ["0", "0", "0"])[:3])
+
+
+platform = EspIdf()
