@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from bitmar_tiny.config import StrictModel
+from bitmar_tiny.arch.config import StrictModel
 from bitmar_tiny.errors import ConfigError
 
 from .resources import resource_dir

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import platform
-import importlib.util
 import shutil
 
 import click

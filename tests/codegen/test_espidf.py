@@ -13,7 +13,6 @@ import pytest
 
 from bitmar_tiny.codegen.boards import load_board
 from bitmar_tiny.codegen.platform import hot_sources
-
 from bitmar_tiny.simulate.decode import assemble
 from bitmar_tiny.simulate.pie import PIE
 from bitmar_tiny.simulate.xtensa import BASE
