@@ -24,7 +24,7 @@ from bitmar_tiny.device.ports import check, explain, find, usb_hint
 from bitmar_tiny.errors import DeviceError
 
 ROOT = Path(__file__).resolve().parents[2]
-START_S = 20.0
+START_S = 60.0
 NOBODY = 65534
 OPEN = "import os, sys; fd = os.open(sys.argv[1], os.O_RDWR | os.O_NOCTTY)"
 HOLD = "\nprint('ready', flush=True); sys.stdin.read()"
