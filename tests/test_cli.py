@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import command_line
 import numpy as np
 import pytest
 from support import TINY, need
@@ -18,21 +19,25 @@ from bitmar_tiny.errors import DataError
 from bitmar_tiny.frozen import FrozenModel, random_model
 
 ROOT = Path(__file__).resolve().parents[1]
+START = "import sys; sys.argv[0] = 'bitmar-tiny'; from bitmar_tiny.cli.app import main; main()"
 
 
 def cli(*arguments, code=0, cwd=None) -> subprocess.CompletedProcess:
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "200"}
-    done = subprocess.run(
-        [sys.executable, "-c", "from bitmar_tiny.cli.app import main; main()", *map(str, arguments)],
+    done = command_line.run(*arguments, cwd=cwd)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done
+
+
+def program(*arguments, cwd=None) -> subprocess.CompletedProcess:
+    """The same as a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-c", START, *map(str, arguments)],
         capture_output=True,
         text=True,
         cwd=cwd,
-        env=environment,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
         timeout=300,
     )
-    assert done.returncode == code, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    return done
 
 
 def need_tokenizer():
@@ -317,3 +322,23 @@ def test_bad_input_is_one_sentence_and_exit_2(tmp_path, arguments, words):
     done = cli(*arguments, code=2, cwd=tmp_path)
     assert words in done.stderr and len(done.stderr.strip().splitlines()) <= 5
     assert (tmp_path / "full" / "mine.txt").read_bytes() == b"keep me"
+
+
+@pytest.mark.parametrize(
+    "arguments, code, out, error",
+    [
+        (("--help",), 0, "bitmar-tiny freeze run", ""),
+        (("info", "junk"), 2, "", "damaged or not a frozen model"),
+        (("verfy",), 2, "", "Did you mean 'verify'"),
+        (("train", "--settings", "junk"), 2, "", "not a readable JSON"),
+        (("generate", "m.bitmar"), 2, "", "without a tokenizer"),
+    ],
+)
+def test_a_process_of_its_own_says_the_same(tmp_path, arguments, code, out, error):
+    """Exit code, streams, and nothing else on stderr: no traceback, no warning."""
+    random_model(TINY).save(tmp_path / "m.bitmar")
+    write(tmp_path / "junk", b"this is no model" * 100)
+    done, inside = program(*arguments, cwd=tmp_path), command_line.run(*arguments, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (inside.returncode, inside.stdout, inside.stderr)
+    assert done.returncode == code and out in done.stdout and error in done.stderr
+    assert "Traceback" not in done.stderr and bool(done.stderr) == bool(code)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
+import command_line
 import numpy as np
 import pytest
 from support import TINY, need
@@ -146,14 +145,7 @@ def test_its_c_is_exact_on_this_computer(model, tmp_path):
 
 
 def cli(folder, *arguments) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-c", "from bitmar_tiny.cli.app import main; main()", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        timeout=300,
-    )
+    return command_line.run(*arguments, cwd=folder)
 
 
 def test_commands_use_it_where_no_model_is_named(tmp_path):

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import serial
 
-LINE_S, INFER_S = 5.0, 30.0
+LINE_S, INFER_S = 30.0, 60.0
 PIECE = 31
 
 

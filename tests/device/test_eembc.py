@@ -30,7 +30,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 DRIVER = HERE.parent / "firmware" / "ascii_driver.c"
 SANITIZE = ("-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-RUN_S, START_S = 120, 10
+RUN_S, START_S = 300, 60
 #: Every line of every answer.
 ANSWER = re.compile(
     rb"m-(ready|init-done|load-done|warmup-done|infer-done|timestamp-mode-performance|(warmup-start|infer-start|lap-us)-\d+"
@@ -217,7 +217,8 @@ def test_performance_mode_as_the_runner_does_it(tiny, runner):
             runner.load(input_bytes(tiny.config, picture(tiny.config, seed), (seed,), tokens=6))[0]
             == "m-load-done"
         )
-        few, many = runner.infer(2, 1), runner.infer(60, 1)
+        some = [runner.infer(2, 1) for _ in range(5)]  # another program may hold up one of them
+        few, many = min(some, key=lambda r: r["us"]), runner.infer(60, 1)
         assert (
             few["results"] == many["results"] == golden_tokens(tiny, (seed,), 6, picture(tiny.config, seed))
         )

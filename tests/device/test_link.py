@@ -195,10 +195,11 @@ def test_bulk_data_uses_the_line(program):
         lambda: board.source(n) == protocol.pattern(n),
         lambda: board.sink(protocol.pattern(n)) == 0,
     ):
-        tries = [
-            _share(board, line, send, n) for _ in range(8)
-        ]  # an acknowledgement that a busy machine is late with costs a repetition
-        assert max(share for share, resent in tries if not resent) >= 0.9
+        for _ in range(100):  # an acknowledgement that a busy machine is late with costs a repetition
+            share, resent = _share(board, line, send, n)
+            if not resent:
+                break
+        assert not resent and share >= 0.9
 
 
 def _share(board, line, send, n):
@@ -250,7 +251,7 @@ def test_a_board_restarts_once_however_slow_it_is(board):
     """The request is not forgotten for the next session, a clock that began long ago is no sign of an old one, and without an
     acknowledgement the lost session tells."""
     link = Link(RestartingLine(**board))
-    link.open(2.0)
+    link.open(30.0)
     LinkChannel(link).restart(protocol.BY_NAME["reset"].pack())
     assert link.opened and link.line.restarts == 1 and link.line.session == link.session
 
@@ -449,9 +450,9 @@ def test_unplugged_in_the_middle():
 def test_a_cut_cable_is_noticed_and_nothing_is_tried_again(tiny):
     """The port stays, but nothing comes any more: while the board is to answer, and then at once."""
     need("host")
-    board = open_board("host:", tiny, flags=("-DBM_TAPS",), patience_s=1.5)
+    board = open_board("host:", tiny, flags=("-DBM_TAPS",), patience_s=4.0)
     os.kill(board.channel.link.line.process.pid, signal.SIGSTOP)
-    for limit_s in (4.0, 0.5):
+    for limit_s in (7.0, 0.5):
         with quick(limit_s), pytest.raises(DeviceError, match="stopped answering: nothing came for"):
             board.begin()
     board.close()
@@ -460,10 +461,10 @@ def test_a_cut_cable_is_noticed_and_nothing_is_tried_again(tiny):
 def test_a_board_that_computes_shows_that_it_lives(monkeypatch):
     """An answer may take longer than the patience, but not for ever."""
     monkeypatch.setattr(linking, "ASK_S", 0.2)
-    for think_s, stuck_s in ((2.5, 600), (None, 2.5)):
+    for think_s, stuck_s in ((5.0, 600), (None, 2.5)):
         monkeypatch.setattr(linking, "STUCK_S", stuck_s)
-        link = Link(ThinkingLine(think_s), patience_s=1.0)
-        link.open(2.0)
+        link = Link(ThinkingLine(think_s), patience_s=3.0)
+        link.open(30.0)
         answer = LinkChannel(link).exchange(protocol.BY_NAME["begin"].pack())
         if think_s:
             assert list(answer) == [

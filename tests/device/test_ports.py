@@ -15,6 +15,7 @@ import termios
 from pathlib import Path
 from types import SimpleNamespace
 
+import command_line
 import pytest
 
 from bitmar_tiny.device import holders as users
@@ -23,7 +24,7 @@ from bitmar_tiny.device.ports import check, explain, find, usb_hint
 from bitmar_tiny.errors import DeviceError
 
 ROOT = Path(__file__).resolve().parents[2]
-START_S = 20.0
+START_S = 60.0
 NOBODY = 65534
 OPEN = "import os, sys; fd = os.open(sys.argv[1], os.O_RDWR | os.O_NOCTTY)"
 HOLD = "\nprint('ready', flush=True); sys.stdin.read()"
@@ -302,13 +303,7 @@ def test_without_pyserial(monkeypatch):
 
 
 def command(*arguments) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-c", "from bitmar_tiny.cli.app import main; main()", "ports", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "200"},
-    )
+    return command_line.run("ports", *arguments)
 
 
 def test_the_command(port, hold, tmp_path):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 import pytest
-import torch
 from eval_support import byte_model
 
 from bitmar_tiny.arch.config import ModelConfig
@@ -59,7 +58,6 @@ def test_a_fact_is_carried_over_episodes(tmp_path):
     path.write_text(
         "".join(json.dumps([letter, ["", letter]]) + "\n" for letter in "abcd" for _ in range(16))
     )
-    torch.set_num_threads(1)
     train_run(
         CFG,
         SETTINGS,

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
+import command_line
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -120,14 +118,7 @@ def test_foreign_files_never_reach_a_runtime(tmp_path, format_name, name, conten
 
 
 def cli(*arguments):
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "200"}
-    done = subprocess.run(
-        [sys.executable, "-c", "from bitmar_tiny.cli.app import main; main()", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        env=environment,
-        timeout=300,
-    )
+    done = command_line.run(*arguments)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

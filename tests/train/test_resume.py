@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import random
 import resource
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -35,9 +33,11 @@ LONG = SETTINGS.model_copy(
     }
 )
 
-#: Imports once, then forks a training process for every folder it reads: PyTorch takes seconds to import, a step milliseconds.
+#: Imports once, then forks a training process for every line it reads (folder, steps, seconds): PyTorch takes seconds to import, a
+#: step milliseconds. The process is ended after so many seconds of its own processor time, like a clock that only runs while it
+#: does, so that a busy machine changes nothing; 0: never. Answers with its status and its processor time.
 FORKER = """
-import os, sys
+import os, signal, sys
 sys.path[:0] = sys.argv[1:]
 from pathlib import Path
 import torch
@@ -48,12 +48,16 @@ from train.test_resume import LONG, MICRO, Toy, train
 torch.set_num_threads(1)
 Trainer(MICRO, LONG)                    # imports what PyTorch imports late
 for line in sys.stdin:
+    folder, steps, seconds = line.rsplit(maxsplit=2)
     child = os.fork()
     if not child:
-        train(MICRO, LONG, Toy(MICRO), Path(line.strip()), progress=False)
+        signal.signal(signal.SIGPROF, signal.SIG_DFL)          # ends the process as SIGKILL does
+        signal.setitimer(signal.ITIMER_PROF, float(seconds))
+        cfg = LONG.model_copy(update={"steps": int(steps)})
+        train(MICRO, cfg, Toy(MICRO), Path(folder), progress=False)
         os._exit(0)
-    print(child, flush=True)
-    print(os.waitpid(child, 0)[1], flush=True)
+    _, status, used = os.wait4(child, 0)
+    print(status, used.ru_utime + used.ru_stime, flush=True)
 """
 
 
@@ -81,35 +85,28 @@ def test_killed_at_twenty_random_moments(tmp_path):
         env=os.environ | {"OMP_NUM_THREADS": "1"},
     )
 
-    def begin(name: str) -> int:
-        forker.stdin.write(f"{tmp_path / name}\n")
+    def run_for(seconds: float, name: str = "run", steps: int = STEPS) -> tuple[int, float]:
+        forker.stdin.write(f"{tmp_path / name} {steps} {seconds:.6f}\n")
         forker.stdin.flush()
-        return int(forker.stdout.readline())
+        status, used = forker.stdout.readline().split()
+        return int(status), float(used)
 
-    rng, steps = random.Random(), []  # other moments every time
+    rng, steps = random.Random(int.from_bytes(os.urandom(8))), [0]  # other moments every time
     try:
-        begin("whole")
-        start = time.monotonic()
-        while not (tmp_path / "whole" / checkpoint.FILE).exists():
-            time.sleep(0.001)
-        ready = time.monotonic() - start
-        assert int(forker.stdout.readline()) == 0
-        latest = ready + 2 * (time.monotonic() - start - ready) / KILLS
+        (one, ready), (whole, total) = run_for(0, "one", 1), run_for(0, "whole")
+        assert one == whole == 0
+        latest = ready + 2 * (total - ready) / KILLS
         for _ in range(KILLS):
-            child = begin("run")
-            time.sleep(rng.uniform(0, latest))
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(child, signal.SIGKILL)
-            ended = int(forker.stdout.readline())
+            ended, _ = run_for(rng.uniform(1e-4, latest))
             state = checkpoint.load(tmp_path / "run")  # whole, or not there yet
             steps.append(state["step"] if state else 0)
             if ended == 0:  # all steps were done before the last kill
                 break
-            assert ended == signal.SIGKILL
+            assert ended == signal.SIGPROF
+            latest *= 0.9 if steps[-1] > steps[-2] else 1.2
         print(f"killed at steps {steps}")
         assert steps == sorted(steps) and steps[-1] > 0 and len(steps) > KILLS // 2
-        begin("run")
-        assert int(forker.stdout.readline()) == 0
+        assert run_for(0)[0] == 0
     finally:
         forker.stdin.close()
         forker.kill()
