@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from bitmar_tiny.arch.tables import tap_table
+from bitmar_tiny.arch.c_tables import CACHE_FIELDS, macro, section_fields, tap_macro
+from bitmar_tiny.arch.config import ModelConfig
+from bitmar_tiny.arch.parts import Block, FusionLayer
+from bitmar_tiny.arch.tables import blocks, fusion_layers, matrix_table, section_table, tap_table
 from bitmar_tiny.frozen import FrozenModel
 from bitmar_tiny.golden.model import forget_threshold
 from bitmar_tiny.memory.format import Layout
@@ -19,9 +23,6 @@ from .build import link_flags
 from .plan import Plan
 from .platform import hot_sources
 
-#: Sections and taps of repeated layers, which get tables instead of a macro each.
-PARTS = ("enc.", "fusion.", "dec.")
-
 
 def context(model: FrozenModel, board: Board, family: str, blob: lowering.Blob, plan: Plan) -> dict[str, Any]:
     """Everything that templates may name; an unknown name is an error there."""
@@ -32,7 +33,7 @@ def context(model: FrozenModel, board: Board, family: str, blob: lowering.Blob, 
         "family": family,
         "plan": plan,
         **_shapes(model, board),
-        **_blob(blob, plan),
+        **_blob(model, blob, plan),
         **_places(model, blob, plan),
         **_taps(model),
         **_tools(board, family),
@@ -40,7 +41,7 @@ def context(model: FrozenModel, board: Board, family: str, blob: lowering.Blob, 
 
 
 def _shapes(model: FrozenModel, board: Board) -> dict[str, Any]:
-    cfg = model.config
+    cfg, ring = model.config, rings(model.config)[0]
     return {
         "digest_bytes": bytes.fromhex(model.digest),
         "image_grid": math.isqrt(cfg.image_tokens),
@@ -51,13 +52,18 @@ def _shapes(model: FrozenModel, board: Board) -> dict[str, Any]:
         "head_rows": head_rows(cfg, board),
         "candidates_bytes": CANDIDATES,
         "scores": scores(cfg),
-        "kv_bytes": cache_bytes(rings(cfg)[0]),
+        "kv_width": ring.width,
+        "kv_bytes": cache_bytes(ring),
+        "products": [
+            (m.section.field, m.rows, m.width) for m in matrix_table(cfg) if m.section.layer == "enc.0"
+        ],
         "memory_bytes": memory_bytes(cfg),
         "store_bytes": Layout(cfg.memory_slots, cfg.d_model).size,
     }
 
 
-def _blob(blob: lowering.Blob, plan: Plan) -> dict[str, Any]:
+def _blob(model: FrozenModel, blob: lowering.Blob, plan: Plan) -> dict[str, Any]:
+    repeated = {s.name for s in section_table(model.config) if s.layer}  # in tables instead of a macro each
     tokenizer = next(s for s in blob.sections if s.name == "tokenizer")
     return {
         "blob_version": lowering.VERSION,
@@ -68,31 +74,69 @@ def _blob(blob: lowering.Blob, plan: Plan) -> dict[str, Any]:
         "memory_tier": blob.memory,
         "tokenizer_bytes": len(tokenizer.data),
         "section_macros": [
-            (_macro(s.name), s.offset if s.name == "memory" else plan.place(s.name))
+            (macro(s.name), s.offset if s.name == "memory" else plan.place(s.name))
             for s in blob.sections
-            if not s.name.startswith(PARTS)
+            if s.name not in repeated
         ],
     }
 
 
 def _places(model: FrozenModel, blob: lowering.Blob, plan: Plan) -> dict[str, Any]:
-    taps = [t.name for t in tap_table(model.config)]
+    cfg = model.config
     single = [p for p in plan.of_kind("arena") if not p.name.startswith(("kv.", "image."))]
+    ids = {t.name: i for i, t in enumerate(tap_table(cfg))}
+    encoder, decoder = (list(_layers(cfg, plan, ids, part)) for part in ("encoder", "decoder"))
     return {
         "arenas": plan.arenas,
-        "buffers": [(_macro(p.name), plan.place(p.name), p) for p in single],
+        "buffers": [(macro(p.name), plan.place(p.name), p) for p in single],
         "copies": [(blob.offset(p.name), plan.place(p.name), p) for p in plan.of_kind("copy")],
-        "layers": list(_layers(model, plan, taps)),
-        "fusion": list(_fusion(model, plan, taps)),
+        "layer_fields": [*section_fields(blocks(cfg)[0]), CACHE_FIELDS[Block]],
+        "encoder": encoder,
+        "decoder": decoder,
+        "fusion_fields": [
+            *section_fields(fusion_layers(cfg)[0]),
+            CACHE_FIELDS[FusionLayer],
+            "tap",
+            "image_tap",
+        ],
+        "fusion": list(_fusion(cfg, plan, ids)),
     }
 
 
 def _taps(model: FrozenModel) -> dict[str, Any]:
-    taps = [t.name for t in tap_table(model.config)]
+    taps = tap_table(model.config)
     return {
-        "tap_macros": [(_macro(t), i) for i, t in enumerate(taps) if not t.startswith(PARTS)],
+        "tap_macros": [(tap_macro(t), i) for i, t in enumerate(taps) if not t.layer],
         "tap_count": len(taps),
     }
+
+
+def _sections(layer: Block | FusionLayer, plan: Plan) -> dict[str, Any]:
+    """Name of a layer and the places of its sections."""
+    return {"name": layer.name} | {s.field: plan.place(s.name) for s in layer.sections()}
+
+
+def _fusion(cfg: ModelConfig, plan: Plan, ids: dict[str, int]) -> Iterator[dict[str, Any]]:
+    for i, layer in enumerate(fusion_layers(cfg)):
+        first = {t.event: ids[t.name] for t in reversed(list(layer.taps()))}
+        yield _sections(layer, plan) | {
+            CACHE_FIELDS[FusionLayer]: plan.place(f"image.{i}"),
+            "tap": first["step"],
+            "image_tap": first["image"],
+        }
+
+
+def _layers(cfg: ModelConfig, plan: Plan, ids: dict[str, int], part: str) -> Iterator[dict[str, Any]]:
+    """``tap``: of the block proper, so that ``in_tap`` and ``cond_tap`` of a decoder layer stand beside it."""
+    for slot, layer in enumerate(blocks(cfg)):
+        if layer.part == part:
+            yield _sections(layer, plan) | {
+                CACHE_FIELDS[Block]: plan.place(f"kv.{slot}"),
+                "slot": slot,
+                "tap": ids[f"{layer.name}.attn.codes"],
+                "in_tap": ids.get(f"{layer.name}.in"),
+                "cond_tap": ids.get(f"{layer.name}.cond"),
+            }
 
 
 def _tools(board: Board, family: str) -> dict[str, Any]:
@@ -104,50 +148,6 @@ def _tools(board: Board, family: str) -> dict[str, Any]:
         "make_link": _make_link(board),
         "usage_template": board.platform.own("templates/usage.md.j2"),
     }
-
-
-def _fusion(model: FrozenModel, plan: Plan, taps: list[str]):
-    for i in range(model.config.n_fusion_layers):
-        name = f"fusion.{i}"
-        yield (
-            {key: plan.place(f"{name}.{key}") for key in ("norm", "wq", "wk", "wv", "wo", "scales")}
-            | {
-                "name": name,
-                "image": plan.place(f"image.{i}"),
-                "tap": taps.index(f"{name}.codes"),
-                "image_tap": taps.index(f"{name}.image.k"),
-            }
-        )
-
-
-def _layers(model: FrozenModel, plan: Plan, taps: list[str]):
-    cfg, slot = model.config, 0
-    for part, prefix, count in (
-        ("encoder", "enc", cfg.n_encoder_layers),
-        ("decoder", "dec", cfg.n_decoder_layers),
-    ):
-        for i in range(count):
-            name = f"{prefix}.{i}"
-            entry = {
-                key: plan.place(f"{name}.{key}")
-                for key in ("attn_norm", "wqkv", "wo", "ffn_norm", "w1", "w2", "scales")
-            }
-            entry |= {
-                "name": name,
-                "slot": slot,
-                "part": part,
-                "index": i,
-                "kv": plan.place(f"kv.{slot}"),
-                "tap": taps.index(f"{name}.attn.codes"),
-            }
-            if part == "decoder":
-                entry |= {
-                    "wm": plan.place(f"{name}.wm"),
-                    "wm_scale": plan.place(f"{name}.wm_scale"),
-                    "cond_tap": taps.index(f"{name}.cond"),
-                }
-            slot += 1
-            yield entry
 
 
 def _make_arguments(board: Board) -> str:
@@ -164,10 +164,6 @@ def _make_link(board: Board) -> str:
     return " ".join(
         part.format(src="src") for part in link_flags(board, next(iter(board.compilers.values())))
     )
-
-
-def _macro(name: str) -> str:
-    return name.upper().replace(".", "_")
 
 
 def c_float(value: float) -> str:

@@ -61,6 +61,11 @@ def fusion_layers(cfg: ModelConfig) -> list[FusionLayer]:
     return [FusionLayer(cfg, i) for i in range(cfg.n_fusion_layers)]
 
 
+def layer_words(cfg: ModelConfig, name: str) -> str:
+    """'enc.3' -> 'encoder layer 3'."""
+    return next(p.words for p in (*blocks(cfg), *fusion_layers(cfg)) if p.name == name)
+
+
 def elements(cfg: ModelConfig) -> int:
     """Float operations of a token that are no products, with an image."""
     return sum(part.elements for part in parts(cfg))

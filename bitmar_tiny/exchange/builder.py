@@ -80,6 +80,10 @@ class Value:
             "rows", [self], self.dtype, (stop - start, *self.shape[1:]), start=start, stop=stop
         )
 
+    def columns(self, start: int, stop: int) -> Value:
+        """Columns [start, stop) of one row [1, n]: [1, stop - start]."""
+        return self.reshape(self.shape[1], 1).rows(start, stop).reshape(1, stop - start)
+
     def row(self, index: Value) -> Value:
         """Row ``index`` (int32 [1]): [1, ...]."""
         return self.builder.emit("gather", [self, index], self.dtype, (*index.shape, *self.shape[1:]))

@@ -21,6 +21,7 @@ from ..arch.tables import tensor_table
 from ..errors import ConfigError, DataError
 from ..frozen import FrozenModel
 from ..golden import numerics as nm
+from .arrays import Stack, stacks
 from .metadata import CANCELLED, CONFIG, PROVENANCE, TOKENIZER_SHA256
 from .onnx_read import Initializers
 from .ports import PAST
@@ -45,9 +46,11 @@ def import_onnx(path: Path, config: ModelConfig | None = None) -> tuple[FrozenMo
     found = Initializers.load(path)
     config = _config(found, config)
     arrays: dict[str, np.ndarray] = {}
+    stacked = stacks(config)
     report: list[Mapped] = []
     for spec in tensor_table(config):
-        new, source, how = _KINDS[spec.kind](found, spec)
+        stack = next((s for s in stacked if spec.name in (name for name, _, _ in s.pieces)), None)
+        new, source, how = _KINDS[spec.kind](found, spec, *([stack] if stack else []))
         arrays |= new
         report.append(Mapped(spec.name, f"{found.file(source)}: {source}", how))
     model = FrozenModel(config, arrays, _tokenizer(found), _provenance(found))
@@ -111,16 +114,18 @@ def _cancelled(found: Initializers) -> dict[str, float]:
 # -- ternary matrices ----------------------------------------------------------------------------
 
 
-def _ternary(found: Initializers, spec: Tensor):
+def _ternary(found: Initializers, spec: Tensor, stack: Stack | None = None):
     name, (n, k) = spec.name, spec.shape
     weight, trits = f"{name}.weight", f"{name}.trits"
-    stacked, part = f"{name[:-2]}wqkv" if name[-2:] in ("wq", "wk", "wv") else "", "qkv".find(name[-1])
     if trits in found.tensors:
         values, scale, source = found.integers(trits, (k, n)), found.floats(f"{name}.scale", *_SCALAR), trits
         scale = _cancelled(found).get(f"{name}.scale") if scale is None else scale
-    elif stacked and f"{stacked}.trits" in found.tensors:
-        source, scales = f"{stacked}.trits", found.floats(f"{stacked}.scale", (3, 1), (3,))
-        values = found.integers(source, (k, 3 * n))[:, part * n : (part + 1) * n]
+    elif stack and f"{stack.name}.trits" in found.tensors:
+        part = [piece for piece, _, _ in stack.pieces].index(name)
+        _, first, end = stack.pieces[part]
+        count, total = len(stack.pieces), stack.pieces[-1][2]
+        source, scales = f"{stack.name}.trits", found.floats(f"{stack.name}.scale", (count, 1), (count,))
+        values = found.integers(source, (k, total))[:, first:end]
         scale = None if scales is None else scales.ravel()[part]
     else:
         values, scale, source = _weight(found, spec, weight)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 
+from ..arch.tables import blocks
 from ..frozen import FrozenModel
-from .arrays import blocks, stored_bits
+from .arrays import stored_bits
 from .seal import BLANK
 
 CONFIG, MODEL_SHA256, WEIGHTS_SHA256 = (
@@ -44,7 +45,10 @@ def metadata(frozen: FrozenModel, graph: str, bits: int) -> dict[str, str]:
         TOKENIZER_SHA256: hashlib.sha256(frozen.tokenizer).hexdigest() if frozen.tokenizer else "",
         PROVENANCE: json.dumps(frozen.provenance),
         CANCELLED: json.dumps(
-            {f"{name}.w1.scale": float(frozen.arrays[f"{name}.w1.scale"]) for name in blocks(frozen.config)}
+            {
+                name: float(frozen.arrays[name])
+                for name in (f"{b.name}.w1.scale" for b in blocks(frozen.config))
+            }
         ),
         "bitmar_tiny.weights": weights_in_words(frozen, bits),
         "bitmar_tiny.seal": BLANK,

@@ -16,13 +16,15 @@ from ..errors import FitError
 from ..golden import numerics as golden_nm
 from ..golden.model import POOL_MAX, forget_threshold
 from . import numerics as nm
-from .builder import Builder, Value, both, maximum, minimum, where
+from .arrays import stacks
+from .builder import Builder, Value, both, concat, maximum, minimum, where
 from .ports import PAST, Graph, Port, image_ports, memory_ports, past, state_ports
 
 F32 = np.float32
 #: The rescaling of a memory read is unrolled, one block after the other.
 MAX_SLOTS = 1 << 16
 Values = dict[str, Value]
+Codes = tuple[Value, Value]  # and their scale
 
 
 def graphs(cfg: ModelConfig) -> tuple[Graph, Graph, Graph]:
@@ -76,7 +78,7 @@ class Model:
     """The bodies of the graphs; every method mirrors the one of ``GoldenModel``."""
 
     def __init__(self, cfg: ModelConfig) -> None:
-        self.cfg = cfg
+        self.cfg, self.stacks = cfg, {stack.name: stack for stack in stacks(cfg)}
 
     def linear(self, name: str, codes: Value, scale: Value) -> Value:
         return nm.scale_acc(nm.gemv(name, codes), scale, codes.builder.array(f"{name}.scale"))
@@ -88,33 +90,30 @@ class Model:
             codes, scales = codes.row(i), scales.row(i)
         return codes.astype("float32") * scales.reshape(codes.shape[0], 1)
 
-    def ring(self, b: Builder, name: str, v: Values, codes: Value, scales: Value) -> list[Value]:
-        """Store the token's key and value (rows 1 and 2) in its slot: the ring's k, k_scale, v, v_scale after that."""
+    def ring(self, b: Builder, name: str, v: Values, key: Codes, value: Codes) -> list[Value]:
+        """Store the token's key and value in its slot: the ring's k, k_scale, v, v_scale after that."""
         out = []
-        for i, t in enumerate("kv", 1):
-            for part, row in ((t, codes.rows(i, i + 1)), (f"{t}_scale", scales.rows(i, i + 1).reshape(1))):
+        for t, (codes, scale) in (("k", key), ("v", value)):
+            for part, row in ((t, codes), (f"{t}_scale", scale.reshape(1))):
                 cache = f"{name}.cache.{part}"
                 v[cache] = b.name(cache, v[PAST + cache].with_row(v["slot"], row))
                 out.append(v[cache])
         return out
 
     def block(self, b: Builder, name: str, v: Values, x: Value) -> Value:
-        """The three projections side by side: rows 0 to 2 are query, key and value."""
+        """The three projections side by side, which are the rows of one stack."""
         h, s = nm.norm_quantize(x, b.array(f"{name}.attn_norm"))
         b.name(f"{name}.attn.codes", h)
-        acc = b.name(f"{name}.qkv.acc", nm.gemv(f"{name}.wqkv", h))
-        codes, scales = nm.quantize(
-            nm.scale_acc(acc.reshape(3, self.cfg.d_model), s, b.array(f"{name}.wqkv.scale"))
+        stack = self.stacks[f"{name}.wqkv"]
+        acc, scales = b.name(f"{name}.qkv.acc", nm.gemv(stack.name, h)), b.array(f"{stack.name}.scale")
+        (q, qs), key, value = (
+            nm.quantize(nm.scale_acc(acc.columns(first, end), s, scales.rows(i, i + 1)))
+            for i, (_, first, end) in enumerate(stack.pieces)
         )
-        b.name(f"{name}.qkv.codes", codes)
-        b.name(f"{name}.qkv.scales", scales)
-        o = nm.attend(
-            codes.rows(0, 1),
-            scales.rows(0, 1),
-            *self.ring(b, name, v, codes, scales),
-            self.cfg.n_heads,
-            v["used"],
-        )
+        for t, codes in (("q", q), ("k", key[0]), ("v", value[0])):
+            b.name(f"{name}.{t}.codes", codes)
+        b.name(f"{name}.qkv.scales", concat([qs, key[1], value[1]], 0))
+        o = nm.attend(q, qs, *self.ring(b, name, v, key, value), self.cfg.n_heads, v["used"])
         b.name(f"{name}.attn.out", o)
         x = b.name(f"{name}.attn.x", x + self.linear(f"{name}.wo", *nm.norm_quantize(o)))
         h, _ = nm.norm_quantize(x, b.array(f"{name}.ffn_norm"))

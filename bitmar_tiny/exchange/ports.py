@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..arch.config import ModelConfig
-from .arrays import blocks
+from ..arch.records import State
+from ..arch.tables import cache_table, memory_table, state_table
 from .builder import Builder, Value
 
 #: In front of the name of a state that is handed back.
@@ -35,41 +36,24 @@ class Graph:
 
 
 def state_ports(cfg: ModelConfig) -> list[Port]:
-    """What a step hands to the next: position, rings, pooled query, the conditioning of the last read."""
-    n, d = cfg.context, cfg.d_model
-    rings = [
-        Port(f"{name}.cache.{t}{suffix}", dtype, shape)
-        for name in blocks(cfg)
-        for t in "kv"
-        for suffix, dtype, shape in (("", "int8", (n, d)), ("_scale", "float32", (n,)))
-    ]
-    cond = [Port(f"dec.{i}.cond", "float32", (1, d)) for i in range(cfg.n_decoder_layers)]
-    return [Port("position", "int32", (1,)), *rings, Port("pool.sum", "int32", (1, d)), *cond]
+    """What a step hands to the next: position, rings, pooled query, the conditioning of the last read. Vectors are rows [1, d]."""
+    position, *vectors = state_table(cfg)
+    rings = [_port(a) for cache in cache_table(cfg) if cache.ring for a in cache.arrays()]
+    return [_port(position), *rings, *(Port(v.name, v.dtype, (1, *v.shape)) for v in vectors)]
 
 
 def image_ports(cfg: ModelConfig) -> list[Port]:
     """Keys and values of an image, as fusion attends to them."""
-    n, d = cfg.image_tokens, cfg.d_model
-    return [
-        Port(f"fusion.{i}.image.{t}{suffix}", dtype, shape)
-        for i in range(cfg.n_fusion_layers)
-        for t in "kv"
-        for suffix, dtype, shape in (("", "int8", (n, d)), ("_scale", "float32", (n,)))
-    ]
+    return [_port(a) for cache in cache_table(cfg) if not cache.ring for a in cache.arrays()]
 
 
 def memory_ports(cfg: ModelConfig) -> list[Port]:
-    """The memory: high and low bytes of its 16-bit codes, a scale and a usage (Q24) for every slot."""
-    k, d = cfg.memory_slots, cfg.d_model
-    return [
-        Port(f"memory.{name}", dtype, shape, f"memory.{name}")
-        for name, dtype, shape in (
-            ("high", "int8", (k, d)),
-            ("low", "int8", (k, d)),
-            ("scales", "float32", (k,)),
-            ("usage", "int32", (k,)),
-        )
-    ]
+    """The memory: high and low bytes of its 16-bit codes, a scale and a usage (Q24, below 2**31) for every slot."""
+    return [Port(a.name, a.dtype.replace("uint", "int"), a.shape, a.name) for a in memory_table(cfg)]
+
+
+def _port(a: State) -> Port:
+    return Port(a.name, a.dtype, a.shape)
 
 
 def past(ports: list[Port]) -> tuple[Port, ...]:

@@ -30,14 +30,6 @@ class Runtime(Protocol):
     def run(self, graph: str, inputs: Mapping[str, np.ndarray]) -> Arrays: ...
 
 
-def tap_tensor(out: Arrays, name: str) -> np.ndarray:
-    """The tensor of a tap: query, key and value codes are the rows of one."""
-    stem, _, codes = name.rpartition(".codes")
-    if stem[-2:] in (".q", ".k", ".v") and not codes and name not in out:
-        return out[stem[:-1] + "qkv.codes"]["qkv".index(stem[-1])]
-    return out[name]
-
-
 class ExportedModel:
     """``GoldenModel``'s calls over a runtime. ``memory`` holds the four arrays of ``memory_ports``."""
 
@@ -145,19 +137,13 @@ def reported(
     read = model.memory_on and (int(model.state[PAST + "position"][0]) - 1) % cfg.read_every == 0
     each = []
     for tap, t in enumerate(tap_table(cfg)):
-        skipped = (
-            t.name.startswith("fusion.")
-            and not model.image_on
-            or not read
-            and (t.name.startswith("read.") or t.name.endswith(".cond"))
-        )
-        if t.event != kind or kind == "step" and skipped:
+        if t.event != kind or t.only == "image" and not model.image_on or t.only == "read" and not read:
             continue
-        array = tap_tensor(out, t.name).astype(t.dtype)
-        if kind == "image" and t.name.startswith("image."):
+        array = out[t.name].astype(t.dtype)
+        if t.each:
             each.append((tap, array.reshape(cfg.image_tokens, *t.shape)))
             continue
-        while each and kind == "image":  # golden compresses one vector after the other
+        while each:  # golden compresses one vector after the other
             yield from ((i, rows[j]) for j in range(cfg.image_tokens) for i, rows in each)
             each.clear()
         yield tap, array.reshape(t.shape)

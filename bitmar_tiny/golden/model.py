@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from ..arch.config import ModelConfig
+from ..arch.records import Cache
+from ..arch.tables import cache_table
 from . import numerics as nm
 
 F32 = np.float32
@@ -24,11 +26,9 @@ POOL_MAX = 1 << 23
 class Ring:
     """KV cache of one layer: sinks stay, the window is a ring (paper 3.1, attention sinks)."""
 
-    def __init__(self, cfg: ModelConfig) -> None:
-        n, d = cfg.context, cfg.d_model
+    def __init__(self, cfg: ModelConfig, cache: Cache) -> None:
         self.sinks, self.window = cfg.n_sinks, cfg.window
-        self.k, self.v = np.zeros((n, d), np.int8), np.zeros((n, d), np.int8)
-        self.k_scale, self.v_scale = np.zeros(n, F32), np.zeros(n, F32)
+        self.k, self.k_scale, self.v, self.v_scale = (np.zeros(a.shape, a.dtype) for a in cache.arrays())
 
     def slot(self, t: int) -> int:
         """Physical slot of token t: the token W after a windowed one takes its place."""
@@ -69,8 +69,8 @@ class GoldenModel:
         """Forget the stream (tokens, image, pooled query); the episodic memory stays."""
         cfg = self.cfg
         self.t = 0
-        self.enc = [Ring(cfg) for _ in range(cfg.n_encoder_layers)]
-        self.dec = [Ring(cfg) for _ in range(cfg.n_decoder_layers)]
+        rings = [Ring(cfg, cache) for cache in cache_table(cfg) if cache.ring]
+        self.enc, self.dec = rings[: cfg.n_encoder_layers], rings[cfg.n_encoder_layers :]
         self.pooled = np.zeros(cfg.d_model, np.int32)
         self.image = None
         self.cond = np.zeros((cfg.n_decoder_layers, cfg.d_model), F32)

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..arch.config import VISION_DIM, ModelConfig
+from ..arch.config import ModelConfig
+from ..arch.tables import blocks, matrix_table
 
 
 def forward_macs(cfg: ModelConfig, lengths: np.ndarray, pictures: bool) -> float:
     """Multiply-accumulates of one forward pass. lengths: int [B], tokens of each stream; pictures: every stream has one."""
-    d, layers, n = cfg.d_model, cfg.n_encoder_layers + cfg.n_decoder_layers, lengths.astype(np.float64)
-    reads = np.ceil(n / cfg.read_every).sum()
-    total = n.sum() * (layers * (4 * d * d + 2 * d * cfg.d_ffn) + d * cfg.vocab_size)  # BitLinear, head
-    total += (n * (n + 1) / 2).sum() * layers * 2 * d  # attention: scores, values
-    total += reads * (2 * cfg.memory_slots * d + cfg.n_decoder_layers * d * d)
+    d, n = cfg.d_model, lengths.astype(np.float64)
+
+    def products(read: str, fusion: bool = False) -> int:
+        found = [m for m in matrix_table(cfg) if m.section.read == read]
+        return sum(m.rows * m.width for m in found if m.section.layer.startswith("fusion.") == fusion)
+
+    total = n.sum() * products("token")
+    total += (n * (n + 1) / 2).sum() * len(blocks(cfg)) * 2 * d  # attention: scores, values
+    total += np.ceil(n / cfg.read_every).sum() * (2 * cfg.memory_slots * d + products("read"))
     if pictures:
-        total += n.sum() * cfg.n_fusion_layers * 2 * d * (d + cfg.image_tokens)
-        total += (
-            len(n)
-            * cfg.image_tokens
-            * (VISION_DIM * cfg.vision_hidden + cfg.vision_hidden * d + cfg.n_fusion_layers * 2 * d * d)
-        )
+        total += n.sum() * (products("token", fusion=True) + cfg.n_fusion_layers * 2 * d * cfg.image_tokens)
+        total += len(n) * cfg.image_tokens * (products("image") + products("image", fusion=True))
     return float(total)
 
 

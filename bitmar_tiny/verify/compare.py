@@ -103,7 +103,7 @@ def _explain(
             _step(script, here),
             script[here.event].describe(),
             tap.name,
-            layer_in_words(tap.name),
+            layer_in_words(model.config, tap),
             "",
             *names,
             "the order of the steps in bm_step.c",
@@ -123,8 +123,7 @@ def _explain(
 
 def _finer(tap: Tap, taps: list[Tap]) -> list[Tap]:
     """Quiet taps that can tell more: the cache that an attention output was computed from."""
-    prefix = tap.name.removesuffix("attn.out")
-    return [t for t in taps if t.quiet and tap.name.endswith("attn.out") and t.name.startswith(prefix)]
+    return [t for t in taps if t.quiet and t.layer == tap.layer and tap.field == "attn.out"]
 
 
 def _dump(
@@ -150,12 +149,12 @@ def _difference(
         _step(script, where),
         script[where.event].describe(),
         tap.name,
-        layer_in_words(tap.name),
+        layer_in_words(cfg, tap),
         str(list(index)),
         _value(want[index]),
         _value(got[index]),
-        suspect(cfg, tap.name, index),
-        source_line(tap.name, sources),
+        suspect(tap, index),
+        source_line(tap, sources),
     )
 
 

@@ -18,6 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "bm_arch.h"
 #include "bm_config.h"
 #include "bm_memory.h"
 #include "bm_numerics.h"
@@ -35,29 +36,7 @@ extern "C" {
 /* A place is a region in the upper 4 bits (0: the blob as it is stored, i + 1: arena i) and an offset in the others. */
 #define BM_PLACE_BITS 28u
 
-/* Where one layer's parts lie. */
-typedef struct {
-    uint32_t attn_norm;  /* float [D] */
-    uint32_t wqkv;       /* packed [3 D][D] */
-    uint32_t wo;         /* packed [D][D] */
-    uint32_t ffn_norm;   /* float [D] */
-    uint32_t w1;         /* packed [FFN][D] */
-    uint32_t w2;         /* packed [D][FFN] */
-    uint32_t scales;     /* float [5]: q, k, v, o, w2 */
-    uint32_t kv;         /* k [N][PAD(D)], v [N][PAD(D)], k_scale [N], v_scale [N] */
-} bm_layer;
-
 extern const bm_layer bm_layers[BM_ENC_LAYERS + BM_DEC_LAYERS];
-
-/* One cross-attention layer over the image. */
-typedef struct {
-    uint32_t norm;           /* float [D] */
-    uint32_t wq, wk, wv, wo; /* packed [D][D] */
-    uint32_t scales;         /* float [4]: q, k, v, o */
-    uint32_t image;          /* as `kv` above, of IMAGE_TOKENS slots */
-    uint32_t tap, image_tap; /* ids of its first tap of a step, of an image */
-} bm_fusion;
-
 extern const bm_fusion bm_fusion_layers[BM_FUSION_LAYERS];
 
 /* Weights that are read so often that bm_init copies them to faster memory. */

@@ -60,39 +60,40 @@ static uint32_t ring_slot(uint32_t t)
 
 bm_cache bm_cache_at(bm_state *s, uint32_t place, uint32_t slots)
 {
-    const uint32_t plane = slots * BM_PAD(BM_D);
+    const uint32_t plane = slots * BM_PAD(BM_KV_WIDTH);
     bm_cache kv;
     kv.k = (int8_t *)(void *)bm_arena_at(s, place);
     kv.v = kv.k + plane;
     kv.k_scale = (float *)(void *)(kv.v + plane);
     kv.v_scale = kv.k_scale + slots;
+    kv.width = BM_KV_WIDTH;
     return kv;
 }
 
-/* acc [3 D] -> q codes in s->q, k and v codes straight into their cache slot. Returns q's scale. */
+/* acc [D + 2 KV_WIDTH] -> q codes in s->q, k and v codes straight into their cache slot. Returns q's scale. */
 static float split_qkv(bm_state *s, const bm_layer *layer, const bm_cache *kv, uint32_t i, float norm, uint32_t tap)
 {
     const float *scale = BM_F32(s, layer->scales);
-    int8_t *k = kv->k + i * BM_PAD(BM_D), *v = kv->v + i * BM_PAD(BM_D);
+    int8_t *k = kv->k + i * BM_PAD(kv->width), *v = kv->v + i * BM_PAD(kv->width);
     float scales[3];
     bm_scale_acc(s->acc, norm * scale[0], BM_D, s->vec);
     scales[0] = bm_quantize(s->vec, BM_D, s->q).scale;
-    bm_scale_acc(s->acc + BM_D, norm * scale[1], BM_D, s->vec);
-    scales[1] = kv->k_scale[i] = bm_quantize(s->vec, BM_D, k).scale;
-    bm_scale_acc(s->acc + 2u * BM_D, norm * scale[2], BM_D, s->vec);
-    scales[2] = kv->v_scale[i] = bm_quantize(s->vec, BM_D, v).scale;
+    bm_scale_acc(s->acc + BM_D, norm * scale[1], kv->width, s->vec);
+    scales[1] = kv->k_scale[i] = bm_quantize(s->vec, kv->width, k).scale;
+    bm_scale_acc(s->acc + BM_D + kv->width, norm * scale[2], kv->width, s->vec);
+    scales[2] = kv->v_scale[i] = bm_quantize(s->vec, kv->width, v).scale;
     BM_TAP(s, tap + BM_TAP_Q_CODES, s->q, BM_D);
-    BM_TAP(s, tap + BM_TAP_K_CODES, k, BM_D);
-    BM_TAP(s, tap + BM_TAP_V_CODES, v, BM_D);
+    BM_TAP(s, tap + BM_TAP_K_CODES, k, kv->width);
+    BM_TAP(s, tap + BM_TAP_V_CODES, v, kv->width);
     BM_TAP(s, tap + BM_TAP_QKV_SCALES, scales, 3u);
     return scales[0];
 }
 
 static void tap_cache(bm_state *s, const bm_cache *kv, uint32_t tap)
 {
-    BM_TAP_ROWS(s, tap + BM_TAP_CACHE_K, kv->k, BM_CONTEXT, BM_D, BM_PAD(BM_D));
+    BM_TAP_ROWS(s, tap + BM_TAP_CACHE_K, kv->k, BM_CONTEXT, kv->width, BM_PAD(kv->width));
     BM_TAP(s, tap + BM_TAP_CACHE_K_SCALE, kv->k_scale, BM_CONTEXT);
-    BM_TAP_ROWS(s, tap + BM_TAP_CACHE_V, kv->v, BM_CONTEXT, BM_D, BM_PAD(BM_D));
+    BM_TAP_ROWS(s, tap + BM_TAP_CACHE_V, kv->v, BM_CONTEXT, kv->width, BM_PAD(kv->width));
     BM_TAP(s, tap + BM_TAP_CACHE_V_SCALE, kv->v_scale, BM_CONTEXT);
     (void)s;
     (void)kv;
@@ -132,8 +133,8 @@ void bm_block(bm_state *s, const bm_layer *layer, uint32_t tap)
     /* attention: x += W_o attend(norm(x)) */
     bm_q8 h = bm_norm_quantize(s->x, BM_F32(s, layer->attn_norm), BM_D, s->codes);
     BM_TAP(s, tap + BM_TAP_ATTN_CODES, s->codes, BM_D);
-    bm_linear(s, layer->wqkv, 3u * BM_D, BM_D, s->codes, h.sum);
-    BM_TAP(s, tap + BM_TAP_QKV_ACC, s->acc, 3u * BM_D);
+    bm_linear(s, layer->wqkv, BM_D + 2u * BM_KV_WIDTH, BM_D, s->codes, h.sum);
+    BM_TAP(s, tap + BM_TAP_QKV_ACC, s->acc, BM_D + 2u * BM_KV_WIDTH);
     const float q_scale = split_qkv(s, layer, &kv, ring_slot(s->t), h.scale, tap);
     tap_cache(s, &kv, tap);
     BM_MARK(s, BM_PART_OTHER);

@@ -39,18 +39,7 @@ void bm_tap_logits(bm_state *s, uint32_t id);
 #define BM_SECTION(s, n) ((void)(s))
 #endif
 
-/* Taps of one transformer block, in order, relative to the block's first id. */
-enum {
-    BM_TAP_ATTN_CODES, BM_TAP_QKV_ACC, BM_TAP_Q_CODES, BM_TAP_K_CODES, BM_TAP_V_CODES, BM_TAP_QKV_SCALES,
-    BM_TAP_CACHE_K, BM_TAP_CACHE_K_SCALE, BM_TAP_CACHE_V, BM_TAP_CACHE_V_SCALE,
-    BM_TAP_ATTN_OUT, BM_TAP_ATTN_X, BM_TAP_FFN_CODES, BM_TAP_FFN_ACC, BM_TAP_FFN_HIDDEN, BM_TAP_FFN_X
-};
-
-/* Taps of one fusion layer, relative to bm_fusion.image_tap and bm_fusion.tap. */
-enum { BM_TAP_FUSION_IMAGE_K, BM_TAP_FUSION_IMAGE_K_SCALE, BM_TAP_FUSION_IMAGE_V, BM_TAP_FUSION_IMAGE_V_SCALE };
-enum { BM_TAP_FUSION_CODES, BM_TAP_FUSION_Q_CODES, BM_TAP_FUSION_OUT, BM_TAP_FUSION_X };
-
-/* The cache of `slots` slots at a place: k [slots][PAD(D)], v, k_scale [slots], v_scale. */
+/* The cache of `slots` slots at a place: k [slots][PAD(KV_WIDTH)], v, k_scale [slots], v_scale. */
 bm_cache bm_cache_at(bm_state *s, uint32_t place, uint32_t slots);
 
 #define BM_ROW_BYTES(width) (((width) + 63u) / 64u * 16u)

@@ -152,7 +152,8 @@ static int check_product(bm_state *s, uint32_t w, uint32_t rows, uint32_t width,
  * products are in bm_selftest. */
 static int check_kernels(bm_state *s)
 {
-    return check_product(s, bm_layers[0].wqkv, 3u * BM_D, BM_D, 0) && check_product(s, bm_layers[0].w2, BM_D, BM_FFN, 1u) &&
+    return check_product(s, bm_layers[0].wqkv, BM_D + 2u * BM_KV_WIDTH, BM_D, 0) &&
+           check_product(s, bm_layers[0].w2, BM_D, BM_FFN, 1u) &&
            (BM_HEAD_T5 || check_product(s, BM_OFF_HEAD_W, BM_VOCAB < 32u ? BM_VOCAB : 32u, BM_D, 2u));
 }
 #endif
@@ -194,12 +195,12 @@ static void image_slot(bm_state *s, const bm_fusion *layer, uint32_t j, bm_q8 h)
 {
     const float *scale = BM_F32(s, layer->scales);
     const bm_cache image = bm_cache_at(s, layer->image, BM_IMAGE_TOKENS);
-    bm_linear(s, layer->wk, BM_D, BM_D, s->codes, h.sum);
-    bm_scale_acc(s->acc, h.scale * scale[1], BM_D, s->vec);
-    image.k_scale[j] = bm_quantize(s->vec, BM_D, image.k + j * BM_PAD(BM_D)).scale;
-    bm_linear(s, layer->wv, BM_D, BM_D, s->codes, h.sum);
-    bm_scale_acc(s->acc, h.scale * scale[2], BM_D, s->vec);
-    image.v_scale[j] = bm_quantize(s->vec, BM_D, image.v + j * BM_PAD(BM_D)).scale;
+    bm_linear(s, layer->wk, image.width, BM_D, s->codes, h.sum);
+    bm_scale_acc(s->acc, h.scale * scale[1], image.width, s->vec);
+    image.k_scale[j] = bm_quantize(s->vec, image.width, image.k + j * BM_PAD(image.width)).scale;
+    bm_linear(s, layer->wv, image.width, BM_D, s->codes, h.sum);
+    bm_scale_acc(s->acc, h.scale * scale[2], image.width, s->vec);
+    image.v_scale[j] = bm_quantize(s->vec, image.width, image.v + j * BM_PAD(image.width)).scale;
 }
 
 /* One pooled image vector -> cached keys and values. */
@@ -243,9 +244,9 @@ static const float *image_vector(bm_state *s, bm_vector_fn source, void *context
 static void tap_image(bm_state *s, const bm_fusion *layer)
 {
     const bm_cache image = bm_cache_at(s, layer->image, BM_IMAGE_TOKENS);
-    BM_TAP_ROWS(s, layer->image_tap + BM_TAP_FUSION_IMAGE_K, image.k, BM_IMAGE_TOKENS, BM_D, BM_PAD(BM_D));
+    BM_TAP_ROWS(s, layer->image_tap + BM_TAP_FUSION_IMAGE_K, image.k, BM_IMAGE_TOKENS, image.width, BM_PAD(image.width));
     BM_TAP(s, layer->image_tap + BM_TAP_FUSION_IMAGE_K_SCALE, image.k_scale, BM_IMAGE_TOKENS);
-    BM_TAP_ROWS(s, layer->image_tap + BM_TAP_FUSION_IMAGE_V, image.v, BM_IMAGE_TOKENS, BM_D, BM_PAD(BM_D));
+    BM_TAP_ROWS(s, layer->image_tap + BM_TAP_FUSION_IMAGE_V, image.v, BM_IMAGE_TOKENS, image.width, BM_PAD(image.width));
     BM_TAP(s, layer->image_tap + BM_TAP_FUSION_IMAGE_V_SCALE, image.v_scale, BM_IMAGE_TOKENS);
     (void)image;
 }

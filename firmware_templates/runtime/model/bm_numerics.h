@@ -54,10 +54,11 @@ void bm_add(const float *a, uint32_t n, float *x);                         /* x 
 void bm_relu(uint32_t n, float *x);                                        /* x = max(x, 0) */
 void bm_pixels(const uint8_t *p, uint32_t n, float *y);                    /* (2 p - 255) / 255 */
 
-/* Keys and values of n slots: codes [n][BM_PAD(d)], one scale per slot. */
+/* Keys and values of n slots: codes [n][BM_PAD(width)], one scale per slot. */
 typedef struct {
     int8_t *k, *v;
     float *k_scale, *v_scale;
+    uint32_t width;
 } bm_cache;
 
 /* Softmax attention of one token over the first n slots; physical order does not matter. Heads first_head .. end_head - 1

@@ -109,10 +109,9 @@ static void run_gemvs(void *context, uint32_t round)
     (void)round;
     for (uint32_t i = 0; i < BM_ENC_LAYERS + BM_DEC_LAYERS; i++) {
         const bm_layer *layer = &bm_layers[i];
-        bm_linear(s, layer->wqkv, 3u * BM_D, BM_D, s->codes, 0);
-        bm_linear(s, layer->wo, BM_D, BM_D, s->codes, 0);
-        bm_linear(s, layer->w1, BM_FFN, BM_D, s->codes, 0);
-        bm_linear(s, layer->w2, BM_D, BM_FFN, s->hidden, 0);
+#define PRODUCT(w, rows, width) bm_linear(s, layer->w, rows, width, (width) == BM_FFN ? s->hidden : s->codes, 0);
+        BM_LAYER_PRODUCTS(PRODUCT)
+#undef PRODUCT
     }
     bm_logits(s, ignore, NULL);
 }
