@@ -95,10 +95,9 @@ def _taps(model: FrozenModel) -> dict[str, Any]:
 
 
 def _tools(board: Board, family: str) -> dict[str, Any]:
-    compiler = next(iter(board.compilers.values()))
     return {
         "hot_sources": HOT_SOURCES,
-        "family_flags": " ".join(board.family_flags(family, compiler)),
+        "family_flags": " ".join(board.family_flags(family, next(iter(board.compilers)))),
         "make_arguments": _make_arguments(board),
         "make_link": _make_link(board),
     }

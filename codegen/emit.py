@@ -20,6 +20,7 @@ from . import lower as lowering
 from .boards import Board
 from .context import context
 from .estimate import Estimate, estimates
+from .kernels import families
 from .memory_cost import MemoryCost, memory_cost
 from .pack import HEAD_BITS
 from .plan import Plan, make_plan
@@ -195,14 +196,11 @@ def _check(board: Board, family: str, head_bits: str, memory: str, arenas: list[
 def _copy_sources(project: Project) -> dict[str, list[str]]:
     """Copy what compiles as it stands; folder -> names of its sources."""
     templates, layout = resource_dir("firmware_templates"), LAYOUTS[project.board.os]
-    kernels = [
-        templates / "kernels" / project.family / "bm_kernels.c",
-        *sorted((templates / "kernels" / project.family).glob("*.S")),
+    model = [
+        *sorted((templates / "runtime").glob("bm_*.[ch]")),
+        templates / "runtime" / "bitmar.h",
+        *families()[project.family].files(),
     ]
-    kernels += [
-        h for h in sorted((templates / "kernels").glob("*.h")) if f'"{h.name}"' in kernels[0].read_text()
-    ]
-    model = [*sorted((templates / "runtime").glob("bm_*.[ch]")), templates / "runtime" / "bitmar.h", *kernels]
     platform = [
         f
         for pattern in layout.patterns
