@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer, model_
 from bitmar_tiny.arch.config import StrictModel
 from bitmar_tiny.errors import ConfigError
 
-from .pack import FAMILIES
+from .kernels import families
 from .platform import Platform, load_platform
 from .resources import resource_dir
 
@@ -112,7 +112,7 @@ class Compiler(StrictModel):
 
     command: list[str]
     flags: list[str] = []
-    kernel_flags: dict[str, list[str]] = Field({}, description="by kernel family, where compilers differ")
+    kernel_flags: dict[str, list[str]] = Field({}, description="the same for this compiler only")
     link: list[str] = Field(
         [], description="added when linking, after the objects; {src} is the folder of the sources"
     )
@@ -138,7 +138,9 @@ class Board(StrictModel):
     chip: str = Field("", description="folder of the platform's chips; for ESP-IDF as esptool calls it")
     machine: str = Field(description="what `uname -m` says on it")
     kernels: list[str] = Field(min_length=1, description="kernel families, the preferred one first")
-    kernel_flags: dict[str, list[str]] = {}
+    kernel_flags: dict[str, list[str]] = Field(
+        {}, description="by kernel family, instead of the family's own"
+    )
     compilers: dict[str, Compiler] = Field(min_length=1)
     emulator: list[str] = Field(
         [],
@@ -159,9 +161,11 @@ class Board(StrictModel):
     flash: Flash | None = None
     notes: str = ""
 
-    def family_flags(self, family: str, compiler: Compiler) -> list[str]:
-        """What this compiler needs for the sources that use the instructions of a kernel family."""
-        return compiler.kernel_flags.get(family, self.kernel_flags.get(family, []))
+    def family_flags(self, family: str, compiler: str) -> list[str]:
+        """What the compiler of this name needs for the sources that use the instructions of a kernel family: as the
+        profile says, or else the family."""
+        own = self.compilers[compiler].kernel_flags.get(family, self.kernel_flags.get(family))
+        return families()[family].flags_for(compiler) if own is None else own
 
 
 def board_files() -> dict[str, Path]:
@@ -197,8 +201,8 @@ def load_board(name: str) -> Board:
         *board.kernel_flags,
         *(f for c in board.compilers.values() for f in c.kernel_flags),
     ):
-        if family not in FAMILIES:
+        if family not in families():
             raise ConfigError(
-                f"{path}: there is no kernel family '{family}'.", f"Choose from: {', '.join(FAMILIES)}."
+                f"{path}: there is no kernel family '{family}'.", f"Choose from: {', '.join(families())}."
             )
     return board

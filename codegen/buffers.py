@@ -11,11 +11,11 @@ from bitmar_tiny.golden.numerics import READ_BLOCK
 from bitmar_tiny.memory.format import UNIT
 
 from .boards import Board
+from .kernels import TALLEST as ROWS
 from .lower import Blob
 from .pack import table5_bytes
 
 ALIGN = 64
-ROWS = 32  # accumulators are padded to the tallest kernel tile (bm_kernels.h)
 CANDIDATES = 2056  # sizeof(bm_candidates)
 
 

@@ -127,8 +127,8 @@ def build(
 
     def one(source: Path) -> Path:
         target = out / (source.stem + ".o")
-        hot = source.suffix == ".c" and (source.stem in per_token)
-        own = [*board.family_flags(family, tool), *(["-O3"] if opt == "-O2" else [])] if hot else []
+        hot = source.suffix == ".c" and source.stem in per_token
+        own = [*board.family_flags(family, name), *(["-O3"] if opt == "-O2" else [])] if hot else []
         mine = flags if source.suffix == ".c" else [f for f in flags if f.startswith(("-D", "-I", "-m"))]
         _run([*command, *mine, *own, "-c", str(source), "-o", str(target)], source.name)
         return target

@@ -140,10 +140,9 @@ def _layers(cfg: ModelConfig, plan: Plan, ids: dict[str, int], part: str) -> Ite
 
 
 def _tools(board: Board, family: str) -> dict[str, Any]:
-    compiler = next(iter(board.compilers.values()))
     return {
         "hot_sources": hot_sources(board.platform),
-        "family_flags": " ".join(board.family_flags(family, compiler)),
+        "family_flags": " ".join(board.family_flags(family, next(iter(board.compilers)))),
         "make_arguments": _make_arguments(board),
         "make_link": _make_link(board),
         "usage_template": board.platform.own("templates/usage.md.j2"),

@@ -20,6 +20,7 @@ from . import lower as lowering
 from .boards import Board
 from .context import context
 from .estimate import Estimate, estimates
+from .kernels import families
 from .memory_cost import MemoryCost, memory_cost
 from .pack import HEAD_BITS
 from .plan import Plan, make_plan
@@ -162,7 +163,7 @@ def _copy_sources(project: Project) -> dict[str, list[str]]:
     platform = project.board.platform
     runtime = platform.runtime(project.blob.memory == "sd")
     sources = {platform.model_folder: [], platform.own_folder: []}
-    sources[platform.model_folder] += [f for c in runtime for f in c.files] + _kernel_files(project.family)
+    sources[platform.model_folder] += [f for c in runtime for f in c.files] + families()[project.family].files()
     sources[platform.own_folder] += platform.sources(project.board, runtime)
     copied: dict[str, list[str]] = {}
     for folder, files in sources.items():
@@ -172,13 +173,6 @@ def _copy_sources(project: Project) -> dict[str, list[str]]:
             shutil.copyfile(source, project.path / folder / source.name)
             copied.setdefault(folder, []).append(source.name)
     return copied
-
-
-def _kernel_files(family: str) -> list[Path]:
-    """The C and assembly of a kernel family, and the headers that it includes."""
-    folder = resource_dir("firmware_templates") / "kernels"
-    kernels = [folder / family / "bm_kernels.c", *sorted((folder / family).glob("*.S"))]
-    return kernels + [h for h in sorted(folder.glob("*.h")) if f'"{h.name}"' in kernels[0].read_text()]
 
 
 def _build_id(project: Project, sources: dict[str, list[str]]) -> str:

@@ -1,46 +1,20 @@
-"""Packing: store order = kernel order, one layout per kernel family (drawn in the family's C file)."""
+"""Packing: store order = kernel order. The layout is that of the kernel family, which its C file draws."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
-K_BLOCK = 64
+from .kernels import K_BLOCK, KernelLayout, families
+
 #: Bits of a weight of the vocabulary head: the family's 2-bit codes, or five weights in a byte (bm_gemv_t5.c).
 HEAD_BITS = ("2", "1.6")
 ROWS5, K_STEP5 = 4, 5
 
 
-@dataclass(frozen=True)
-class Layout:
-    """Groups of ``rows`` rows, each cut into steps of ``k_step`` k. A step is rows x k_step/4 bytes: byte j of a row
-    holds, in bits 2p and 2p+1, the code of k = p k_step/4 + j. A row's bytes lie together, or (``lanes``) byte j of all
-    rows does. Each family's C file draws its own."""
-
-    rows: int
-    k_step: int
-    lanes: bool = False
-
-
-#: Kernel family -> how it wants its weights.
-FAMILIES = {
-    "portable": Layout(rows=1, k_step=64),
-    "neon": Layout(rows=4, k_step=64),
-    "neondot": Layout(rows=4, k_step=16),
-    "avx2": Layout(rows=8, k_step=16),
-    "avxvnni": Layout(rows=8, k_step=16),
-    "avx512vnni": Layout(rows=16, k_step=16),
-    "pie": Layout(rows=16, k_step=64, lanes=True),
-}
-#: Rows are padded to this many, so that a kernel may always finish its tallest pass.
-ROW_PAD = {"portable": 1, "neon": 4, "neondot": 16, "avx2": 16, "avxvnni": 16, "avx512vnni": 32, "pie": 16}
-
-
 def pack(trits: np.ndarray, family: str) -> bytes:
     """int8 [N, K] in {-1, 0, 1} -> packed 2-bit codes w + 1. Padding is code 1, that is w = 0."""
-    layout, (n, k) = FAMILIES[family], trits.shape
-    codes = np.ones((_up(n, ROW_PAD[family]), _up(k, K_BLOCK)), np.uint8)
+    layout, (n, k) = _layout(family), trits.shape
+    codes = np.ones((_up(n, layout.row_pad), _up(k, K_BLOCK)), np.uint8)
     codes[:n, :k] = trits + 1
     groups = codes.reshape(-1, layout.rows, codes.shape[1] // layout.k_step, 4, layout.k_step // 4)
     planes = groups.transpose(
@@ -51,7 +25,7 @@ def pack(trits: np.ndarray, family: str) -> bytes:
 
 def unpack(data: bytes, n: int, k: int, family: str) -> np.ndarray:
     """Inverse of :func:`pack`: int8 [N, K]."""
-    layout, k_pad = FAMILIES[family], _up(k, K_BLOCK)
+    layout, k_pad = _layout(family), _up(k, K_BLOCK)
     shape = (layout.k_step // 4, layout.rows) if layout.lanes else (layout.rows, layout.k_step // 4)
     packed = np.frombuffer(data, np.uint8).reshape(-1, k_pad // layout.k_step, 1, *shape)
     if layout.lanes:
@@ -62,7 +36,7 @@ def unpack(data: bytes, n: int, k: int, family: str) -> np.ndarray:
 
 def packed_size(n: int, k: int, family: str) -> int:
     """Bytes of a packed [n, k] matrix."""
-    return _up(n, ROW_PAD[family]) * _up(k, K_BLOCK) // 4
+    return _up(n, _layout(family).row_pad) * _up(k, K_BLOCK) // 4
 
 
 def pack4(codes: np.ndarray) -> bytes:
@@ -99,6 +73,10 @@ def packed5_size(n: int, k: int) -> int:
 def table5_bytes(k: int) -> int:
     """Bytes of the int16 table that the kernel builds from k activations (BM_T5_TABLE in bm_gemv_t5.h)."""
     return 2 * (3**K_STEP5 * (_up(k, K_STEP5) // K_STEP5) + 13)
+
+
+def _layout(family: str) -> KernelLayout:
+    return families()[family].layout
 
 
 def _up(n: int, to: int) -> int:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import platform
 from pathlib import Path
 
 import pytest
-
-from bitmar_tiny.arch.config import ModelConfig
-from bitmar_tiny.codegen.boards import load_board
+from bitmar_tiny.codegen.boards import board_files, load_board
 from bitmar_tiny.codegen.build import find_compiler, runner
+from bitmar_tiny.codegen.kernels import families
+
+from bitmar_tiny.config import ModelConfig
 from bitmar_tiny.errors import ToolError
 
 TINY = ModelConfig(
@@ -51,19 +53,36 @@ ODD = ModelConfig(
 )
 
 
-#: What a kernel family needs beside the board's machine, as /proc/cpuinfo calls it.
-_FEATURES = {"avx2": "avx2", "avxvnni": "avx_vnni", "avx512vnni": "avx512_vnni"}
-
-
 def has_family(family: str) -> bool:
-    """Whether this processor can run an x86 kernel family (families of other machines run in an emulator)."""
-    return _FEATURES.get(family, "") in Path("/proc/cpuinfo").read_text()
+    """Whether this processor can run a kernel family (families of other machines run in an emulator)."""
+    needed = families()[family]
+    return needed.machine != platform.machine() or needed.cpu_feature in Path("/proc/cpuinfo").read_text()
 
 
 def need_family(family: str) -> None:
     """Skip where this processor lacks a kernel family."""
     if not has_family(family):
-        pytest.skip(f"this processor lacks {_FEATURES[family]}, which kernel family {family} needs")
+        feature = families()[family].cpu_feature
+        pytest.skip(f"this processor lacks {feature}, which kernel family {family} needs")
+
+
+def board_families(*systems: str) -> list[tuple[str, str]]:
+    """(board, kernel family) of every profile of these systems, the boards that prefer a family first."""
+    boards = [board for board in map(load_board, sorted(board_files())) if board.platform.name in systems]
+    return [
+        (board.name, board.kernels[place])
+        for place in range(max(len(b.kernels) for b in boards))
+        for board in boards
+        if place < len(board.kernels)
+    ]
+
+
+def each_family_once(*systems: str) -> list[tuple[str, str]]:
+    """The first of :func:`board_families` for each family and machine."""
+    found = {}
+    for name, family in board_families(*systems):
+        found.setdefault((load_board(name).machine, family), (name, family))
+    return list(found.values())
 
 
 def need(board_name: str, compiler: str | None = None) -> None:

@@ -1,19 +1,24 @@
-"""Kernel families against NumPy, tolerance zero: every family, compiler and optimisation level, shapes that no tile
-divides, and the vectors that reach the accumulator bounds."""
+"""Kernel families against NumPy, tolerance zero: every family, compiler and optimisation level, boards without an
+operating system, shapes that no tile divides, and the vectors that reach the accumulator bounds."""
 
 from __future__ import annotations
 
+import platform
 import sys
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import pytest
-
-from bitmar_tiny.codegen.pack import FAMILIES, pack, packed_size, unpack
+from bitmar_tiny.codegen.boards import Board, load_board
+from bitmar_tiny.codegen.kernels import DESCRIPTION, SOURCE, documented, families, load_family
+from bitmar_tiny.codegen.pack import pack, packed_size, unpack
 
 sys.path.insert(0, str(Path(__file__).parent / "firmware"))
-from build import KERNELS, SANITIZE, Case, check, compile  # noqa: E402
-from support import has_family  # noqa: E402
+from build import SANITIZE, Case, check, check_on_board, compile  # noqa: E402
+from support import board_families, each_family_once, has_family  # noqa: E402
+
+from bitmar_tiny.errors import ConfigError  # noqa: E402
 
 DRIVER = Path(__file__).parent / "firmware" / "kernel_driver.c"
 WIDTHS = (4, 64, 96, 100, 128, 384, 512, 768, 2560, 4096)
@@ -58,7 +63,7 @@ def gemv_cases(family: str, n: int, k: int, vectors) -> list[Case]:
         cases.append(
             Case(
                 f"gemv {n}x{k} {name}",
-                f"gemv_t2s8__{family}",
+                "gemv_t2s8",
                 (n, k, x.sum(dtype=np.int32)),
                 arrays=(packed, padded, output(up(n, 32))),
                 want={2: want},
@@ -67,7 +72,7 @@ def gemv_cases(family: str, n: int, k: int, vectors) -> list[Case]:
     return cases
 
 
-def dot_cases(family: str) -> list[Case]:
+def dot_cases() -> list[Case]:
     rng, cases = np.random.default_rng(3), []
     for length in (1, 7, 8, 16, 24, 31, 32, 33, 64, 96, 128, 4096):
         for name, a, b in (
@@ -76,9 +81,7 @@ def dot_cases(family: str) -> list[Case]:
             ("all -", np.full(length, -127, np.int8), np.full(length, 127, np.int8)),
         ):
             want = int(a.astype(np.int64) @ b.astype(np.int64))
-            cases.append(
-                Case(f"dot {length} {name}", f"dot_s8__{family}", (length,), arrays=(a, b), result=(want,))
-            )
+            cases.append(Case(f"dot {length} {name}", "dot_s8", (length,), arrays=(a, b), result=(want,)))
     for n in (1, 2, 3, 5, 8, 64, MAX_SLOTS):
         for length, stride in (
             (1, 64),
@@ -97,7 +100,7 @@ def dot_cases(family: str) -> list[Case]:
             cases.append(
                 Case(
                     f"dots {n}x{length}",
-                    f"dots_s8__{family}",
+                    "dots_s8",
                     (stride, n, length),
                     arrays=(a, q, output(n)),
                     want={2: (rows @ q.astype(np.int64)).astype(np.int32)},
@@ -113,7 +116,7 @@ def dot_cases(family: str) -> list[Case]:
                 cases.append(
                     Case(
                         f"wsum {n}x{length} {name}",
-                        f"wsum_s8__{family}",
+                        "wsum_s8",
                         (stride, n, length),
                         arrays=(w, v, output(length)),
                         want={2: (w.astype(np.int64) @ rows).astype(np.int32)},
@@ -122,59 +125,57 @@ def dot_cases(family: str) -> list[Case]:
     return cases
 
 
+@lru_cache(maxsize=2)
 def all_cases(family: str) -> list[Case]:
-    cases = [Case("supported", f"supported__{family}", result=(1,))]
+    cases = [Case("supported", "supported", result=(1,))]
     for n in ROWS:
         for k in WIDTHS:
             only_random = n not in (1, 31) and k not in (100, 4096)
             cases += gemv_cases(
                 family, n, k, (lambda r, k: [next(extremes(r, k))]) if only_random else extremes
             )
-    return cases + dot_cases(family)
+    return cases + dot_cases()
 
 
-@pytest.fixture(scope="module")
-def cases():
-    return {family: all_cases(family) for family in FAMILIES}
+def programs() -> list[tuple[str, str, str, str]]:
+    """(family, board, compiler, optimisation): on its first board every level, on others that compile it with other
+    flags one."""
+    first, seen, found = each_family_once("linux"), set(), []
+    for name, family in board_families("linux"):
+        board = load_board(name)
+        for compiler, tool in board.compilers.items():
+            how = (*tool.command, *tool.flags, *board.family_flags(family, compiler), family)
+            levels = ("-O0", "-O2", "-O3") if (name, family) in first else () if how in seen else ("-O2",)
+            found += [(family, name, compiler, level) for level in levels]
+            seen.add(how)
+    native = [(f, b) for b, f in first if load_board(b).machine == platform.machine()]
+    return sorted(found + [(f, b, "gcc", "sanitize") for f, b in native])
 
 
-@pytest.mark.parametrize(
-    "compiler, opt",
-    [
-        *((c, o) for c in ("gcc", "zig", "aarch64-gcc", "aarch64-zig") for o in ("-O0", "-O2", "-O3")),
-        ("a76-gcc", "-O2"),
-        ("a76-zig", "-O3"),
-        ("gcc", "sanitize"),
-    ],
-)
-def test_every_family_is_exact(tmp_path, cases, compiler, opt):
-    families = {"aarch64": ("portable", "neon"), "a76": ("portable", "neon", "neondot")}.get(
-        compiler.split("-")[0], ("portable", "avx2", "avxvnni", "avx512vnni")
-    )
-    flags = ["-O1", *SANITIZE] if opt == "sanitize" else [opt]
-    flags += ["-DBM_WITH_DOT_PRODUCT"] if "neondot" in families else []
-    command = compile(
-        [DRIVER, *(KERNELS / f / "bm_kernels.c" for f in families)], flags, tmp_path / "driver", compiler
-    )
-    runs = [
-        f for f in families if f not in ("avxvnni", "avx512vnni") or has_family("avx512vnni") or has_family(f)
-    ]
-    check(command, [case for family in runs for case in cases[family]])
-    if runs != list(families):
-        pytest.skip(
-            "this processor lacks AVX-512 VNNI: avxvnni and avx512vnni were compiled, the others checked"
-        )
+@pytest.mark.parametrize("family, board, compiler, level", programs())
+def test_every_family_is_exact(tmp_path, family, board, compiler, level):
+    flags = ["-O1", *SANITIZE] if level == "sanitize" else [level]
+    sources = [DRIVER, families()[family].source]
+    command = compile(sources, flags, tmp_path / "driver", f"{board}/{compiler}")
+    if not has_family(family) and not (families()[family].twin and has_family(families()[family].twin)):
+        pytest.skip(f"this processor lacks {families()[family].cpu_feature}: {family} was compiled, not run")
+    check(command, all_cases(family))
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("board, family", board_families("bare", "xtensa"))
+def test_every_family_is_exact_without_an_operating_system(tmp_path, board, family):
+    check_on_board(tmp_path / "p", load_board(board), family, DRIVER, all_cases(family))
+
+
+@pytest.mark.parametrize("family", families())
 def test_a_family_of_another_machine_compiles_to_nothing(tmp_path, family):
-    other = "gcc" if family.startswith("neon") else "aarch64-gcc"
+    other = "gcc" if families()[family].machine == "aarch64" else "aarch64-gcc"
     main = tmp_path / "main.c"
     main.write_text("int main(void) { return 0; }\n")
-    compile([main, KERNELS / family / "bm_kernels.c"], ["-O2"], tmp_path / "empty", other)
+    compile([main, families()[family].source], ["-O2"], tmp_path / "empty", other)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", families())
 def test_pack_round_trip_and_size(family):
     rng = np.random.default_rng(5)
     for n in ROWS:
@@ -185,10 +186,46 @@ def test_pack_round_trip_and_size(family):
             assert np.array_equal(unpack(data, n, k, family), trits)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", families())
 def test_padding_is_weight_zero(family):
     n, k = 3, 100
     data = pack(-np.ones((n, k), np.int8), family)
     rows = len(data) * 4 // up(k, 64)
     whole = unpack(data, rows, up(k, 64), family)
     assert np.all(whole[:n, :k] == -1) and not whole[n:].any() and not whole[:, k:].any()
+
+
+def test_the_table_of_families_is_up_to_date():
+    text = (Path(__file__).resolve().parents[1] / "docs" / "kernels.md").read_text()
+    assert text == documented(text)
+
+
+@pytest.mark.parametrize(
+    "text, says",
+    [
+        ("titel = 'x'", "Did you mean 'title'"),
+        ("layout = { rows = 3, k_step = 16, row_pad = 16 }", "rows must divide row_pad"),
+        ("layout = [", "not a readable description of a kernel family"),
+    ],
+)
+def test_a_broken_description_is_refused(tmp_path, text, says):
+    (tmp_path / SOURCE).touch()
+    (tmp_path / DESCRIPTION).write_text("title = 'x'\nmultiply = 'y'\n" * ("titel" not in text) + text)
+    with pytest.raises(ConfigError) as refused:
+        load_family(tmp_path / DESCRIPTION)
+    assert says in str(refused.value) + (refused.value.hint or "")
+
+
+def test_a_description_without_a_kernel_is_refused(tmp_path):
+    (tmp_path / DESCRIPTION).write_text("title = 'x'")
+    with pytest.raises(ConfigError, match="the kernel is missing"):
+        load_family(tmp_path / DESCRIPTION)
+
+
+def test_a_profile_may_replace_the_flags_of_a_family():
+    values = load_board("host").model_dump()
+    values["kernel_flags"] = {"avx2": ["-march=haswell"]}
+    values["compilers"]["zig"]["kernel_flags"] = {"avx2": []}
+    board = Board.parse(values, "test")
+    assert board.family_flags("avx2", "gcc") == ["-march=haswell"] and board.family_flags("avx2", "zig") == []
+    assert load_board("host").family_flags("avx2", "zig") == families()["avx2"].flags

@@ -383,7 +383,7 @@ def cases() -> list[Case]:
 
 
 def driver(folder: Path, flags, compiler="gcc", family="portable") -> list[str]:
-    return compile([*SOURCES, KERNELS / family / "bm_kernels.c"], flags, folder / "driver", compiler, family)
+    return compile([*SOURCES, KERNELS / family / "bm_kernels.c"], flags, folder / "driver", compiler)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from bitmar_tiny.codegen.lower import lower
-from bitmar_tiny.codegen.pack import FAMILIES
+from bitmar_tiny.codegen.kernels import families
 from bitmar_tiny.frozen import FrozenModel, random_model
 from bitmar_tiny.frozen.shipped import MODELS
 from bitmar_tiny.golden.model import GoldenModel
@@ -37,7 +37,7 @@ def blobs(name: str) -> dict[str, str]:
     """SHA-256 of the packed blob of every kernel family; of the other heads and places of the memory for one."""
     frozen = model(name)
     found = {"model": frozen.digest}
-    for family in FAMILIES:
+    for family in families():
         found[family] = hashlib.sha256(lower(frozen, family).to_bytes()).hexdigest()
     for head, memory in VARIANTS[1:]:
         found[f"{head}/{memory}"] = hashlib.sha256(lower(frozen, "avx2", head, memory).to_bytes()).hexdigest()

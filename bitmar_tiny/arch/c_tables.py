@@ -86,5 +86,5 @@ def _enum(taps: list[Tap]) -> list[str]:
 
 
 if __name__ == "__main__":
-    header = Path(__file__).resolve().parents[2] / "firmware_templates" / "runtime" / "bm_arch.h"
+    header = Path(__file__).resolve().parents[2] / "firmware_templates" / "runtime" / "model" / "bm_arch.h"
     header.write_text(c_header())

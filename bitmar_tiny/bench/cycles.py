@@ -14,6 +14,7 @@ import numpy as np
 
 from bitmar_tiny.codegen.boards import load_board
 from bitmar_tiny.codegen.build import BASE_FLAGS, find_compiler
+from bitmar_tiny.codegen.kernels import KernelFamily, StaticReport, families
 from bitmar_tiny.codegen.resources import resource_dir
 
 from ..errors import ToolError
@@ -21,8 +22,6 @@ from ..simulate.kernels import simulate_gemv
 
 ITERATIONS = 200
 TIMEOUT_S = 120
-#: Board, kernel family, llvm-mca's processor, the loop's multiply instruction, weights per pass of the loop.
-LOOPS = (("rpi-zero2", "neon", "cortex-a53", "smlal", 256), ("rpi-5", "neondot", "cortex-a76", "sdot", 256))
 
 
 @dataclass(frozen=True)
@@ -49,11 +48,11 @@ def mca_tool() -> str | None:
 
 
 def simulate() -> list[Cycles]:
-    """Cycles of every loop in ``LOOPS``. ``ToolError`` where llvm-mca or a compiler is missing."""
+    """Cycles of the inner loop of every kernel family that describes one. ``ToolError`` where llvm-mca or a compiler is missing."""
     tool = mca_tool()
     if tool is None:
         raise ToolError("llvm-mca was not found.", "Install it: apt-get install llvm.")
-    return [_simulate(tool, *loop) for loop in LOOPS]
+    return [_simulate(tool, family, family.static) for family in families().values() if family.static]
 
 
 def estimate_pie() -> list[Cycles]:
@@ -75,8 +74,8 @@ def estimate_pie() -> list[Cycles]:
     return found
 
 
-def _simulate(tool: str, board_name: str, family: str, cpu: str, multiply: str, weights: int) -> Cycles:
-    board = load_board(board_name)
+def _simulate(tool: str, family: KernelFamily, report: StaticReport) -> Cycles:
+    board = load_board(report.board)
     name, compiler = find_compiler(board)
     templates = resource_dir("firmware_templates")
     command = [part.format(python=sys.executable) for part in compiler.command]
@@ -86,22 +85,22 @@ def _simulate(tool: str, board_name: str, family: str, cpu: str, multiply: str, 
             *BASE_FLAGS,
             "-O2",
             *compiler.flags,
-            *board.family_flags(family, compiler),
-            f"-DBM_KERNELS={family}",
+            *board.family_flags(family.name, name),
             f"-I{templates / 'runtime' / 'model'}",
             f"-I{templates / 'kernels'}",
             "-S",
             "-o",
             "-",
-            str(templates / "kernels" / family / "bm_kernels.c"),
+            str(family.source),
         ]
     )
-    loop = inner_loop(listing, f"bm_gemv_t2s8__{family}", multiply)
-    report = _run(
-        [tool, "-mtriple=aarch64", f"-mcpu={cpu}", f"-iterations={ITERATIONS}"], "\n".join(loop) + "\n"
+    loop = inner_loop(listing, "bm_gemv_t2s8", report.instruction)
+    said = _run(
+        [tool, f"-mtriple={report.triple}", f"-mcpu={report.cpu}", f"-iterations={ITERATIONS}"],
+        "\n".join(loop) + "\n",
     )
-    cycles = int(re.search(r"Total Cycles:\s+(\d+)", report)[1]) / ITERATIONS
-    return Cycles(family, cpu, f"{name} -O2", weights, cycles, len(loop))
+    cycles = int(re.search(r"Total Cycles:\s+(\d+)", said)[1]) / ITERATIONS
+    return Cycles(family.name, report.cpu, f"{name} -O2", report.weights, cycles, len(loop))
 
 
 def inner_loop(listing: str, function: str, multiply: str) -> list[str]:

@@ -12,7 +12,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from bitmar_tiny.codegen.pack import K_BLOCK, pack
+from bitmar_tiny.codegen.kernels import K_BLOCK, TALLEST
+from bitmar_tiny.codegen.pack import pack
 from bitmar_tiny.codegen.resources import resource_dir
 
 from .decode import assemble
@@ -25,7 +26,6 @@ from .xtensa import BASE
 GEMV, ATTEND = "bm_pie_gemv.S", "bm_pie_attend.S"
 #: Outputs start as this, never as zeros.
 GARBAGE = b"\x5a"
-ROW_PAD = 32  # BM_PAD_ROWS
 
 Watch = Callable[[Machine, Instruction], None]
 
@@ -69,7 +69,7 @@ def simulate_gemv(
     padded[:k] = x
     w = memory.add("w", pack(trits, family))
     codes = memory.add("x", padded.tobytes())
-    y = memory.add("y", GARBAGE * (4 * (-(-n // ROW_PAD) * ROW_PAD)), writable=True)
+    y = memory.add("y", GARBAGE * (4 * (-(-n // TALLEST) * TALLEST)), writable=True)
     arguments = (w, codes, int(x.sum(dtype=np.int64)), n, k, y)
     return _run(memory, program or load(GEMV), function, arguments, n, watch, kept)
 

@@ -8,7 +8,7 @@ import sys
 import time
 
 import pytest
-from support import need
+from support import board_families, need
 
 from bitmar_tiny.arch.config import preset
 from bitmar_tiny.codegen.boards import load_board
@@ -22,18 +22,18 @@ from bitmar_tiny.verify.compare import verify
 from bitmar_tiny.verify.script import standard
 from bitmar_tiny.verify.target import GoldenTarget
 
-BOARDS = ("mps2-an500", "mps3-an547", "raspi3b")
+FAMILIES = board_families("bare")
 #: The demo model, 300 tokens: a minute and a half.
 SOAK = bool(os.environ.get("BITMAR_SOAK"))
 GONE_S = 120.0
 
 
-@pytest.mark.parametrize("name", BOARDS)
-def test_bit_exact_over_the_serial_port(tiny, name):
+@pytest.mark.parametrize("name, family", FAMILIES)
+def test_bit_exact_over_the_serial_port(tiny, name, family):
     """Image, episodes, eviction, and a power cut that is a real reset; and 64 KB at once arrive whole."""
     need(name)
     model = random_model(preset("demo")) if SOAK else tiny
-    board = open_board(f"qemu:{name}", model, flags=("-DBM_TAPS",))
+    board = open_board(f"qemu:{name}/{family}", model, flags=("-DBM_TAPS",))
     try:
         target = BoardTarget(board, model)
         script = target.possible(standard(model.config, 300 if SOAK else 40))
@@ -105,7 +105,7 @@ def test_what_cannot_be_started_is_said(tiny, monkeypatch):
         open_board("qemu:mps2-an500", tiny)
 
 
-@pytest.mark.parametrize("name", BOARDS)
+@pytest.mark.parametrize("name", sorted({name for name, _ in FAMILIES}))
 def test_a_bare_project_has_only_its_own_chips_files(tiny, tmp_path, name):
     board = load_board(name)
     project, platform = emit(tiny, board, tmp_path / "p"), board.platform.folder

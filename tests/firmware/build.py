@@ -6,6 +6,7 @@ test runs natively, under a sanitizer and in an emulator.
 
 from __future__ import annotations
 
+import shutil
 import struct
 import subprocess
 import sys
@@ -13,12 +14,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from support import has_family, need
+from bitmar_tiny.codegen.boards import Board, load_board
+from bitmar_tiny.codegen.build import BASE_FLAGS, build, runner
+from bitmar_tiny.codegen.emit import emit
+from bitmar_tiny.codegen.kernels import SOURCE, families
+from support import TINY, has_family, need
 
-from bitmar_tiny.codegen.boards import load_board
-from bitmar_tiny.codegen.build import BASE_FLAGS, runner
+from bitmar_tiny.frozen import random_model
 
-ROOT = Path(__file__).resolve().parents[2]
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
 RUNTIME = ROOT / "firmware_templates" / "runtime" / "model"
 STORE = ROOT / "firmware_templates" / "runtime" / "memory_store"
 PLATFORMS = ROOT / "firmware_templates" / "platforms"
@@ -32,26 +37,22 @@ COMPILERS = {
     "a76-gcc": ("rpi-5", "gcc"),
     "a76-zig": ("rpi-5", "zig"),
 }
-FAMILY_FLAGS = {
-    family: flags
-    for board in ("host", "host-avx512")
-    for family, flags in load_board(board).kernel_flags.items()
-}
-if not has_family("avxvnni"):  # the same operations in their AVX-512 encoding, so that they can be run
-    FAMILY_FLAGS["avxvnni"] = FAMILY_FLAGS["avx512vnni"]
 SANITIZE = ("-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 COMPILE_TIMEOUT_S, RUN_TIMEOUT_S = 120, 120
+#: Around the results of a board (driver_board.h).
+BEGIN, END = b"\nBEGIN results\n", b"\nEND results\n"
+#: A board that starts anew ends its emulation.
+EMULATOR_OPTIONS = ("-display", "none", "-monitor", "none", "-serial", "stdio", "-no-reboot")
 
 
-def compile(sources, flags, out: Path, compiler: str = "gcc", family: str = "portable") -> list[str]:
+def compile(sources, flags, out: Path, compiler: str = "gcc") -> list[str]:
     """Compile and link ``sources`` into the program ``out``; returns the command that runs it here.
 
-    ``family`` is the kernel family that the runtime calls; its file must be among the sources if anything calls it.
-
-    The flags of the numerics contract, of the board and of a kernel family's file are added. Skips the test,
-    saying what to install, where the compiler or the emulator is missing.
+    ``compiler``: one of ``COMPILERS``, or BOARD/COMPILER. The flags of the numerics contract, of the board and, for a
+    kernel that the board has, of its family are added. Skips the test, saying what to install, where the compiler or
+    the emulator is missing.
     """
-    board_name, name = COMPILERS[compiler]
+    board_name, name = COMPILERS.get(compiler) or compiler.split("/")
     need(board_name, name)
     board = load_board(board_name)
     tool = board.compilers[name]
@@ -59,33 +60,42 @@ def compile(sources, flags, out: Path, compiler: str = "gcc", family: str = "por
     out.parent.mkdir(parents=True, exist_ok=True)
     objects = []
     for source in map(Path, sources):
-        own_family = source.parent.name
-        own = (
-            FAMILY_FLAGS.get(own_family, [])
-            if board.machine == "x86_64"
-            else board.family_flags(own_family, tool)
-        )
+        own = _family_flags(board, source.parent.name, name) if source.name == SOURCE else []
+        include = [f"-I{RUNTIME}", f"-I{KERNELS}", f"-I{source.parent}", f"-I{HERE}"]
         target = out.parent / f"{out.name}-{source.parent.name}-{source.stem}.o"
         _run(
-            [
-                *command,
-                *BASE_FLAGS,
-                *tool.flags,
-                *flags,
-                *own,
-                f"-DBM_KERNELS={family}",
-                f"-I{RUNTIME}",
-                f"-I{source.parent}",
-                f"-I{KERNELS}",
-                "-c",
-                str(source),
-                "-o",
-                str(target),
-            ]
+            [*command, *BASE_FLAGS, *tool.flags, *flags, *own, *include, "-c", str(source), "-o", str(target)]
         )
         objects.append(str(target))
     _run([*command, *tool.flags, *flags, *objects, "-o", str(out)])
     return [*runner(board), str(out)]
+
+
+def _family_flags(board: Board, name: str, compiler: str) -> list[str]:
+    """The family's flags, or its twin's where this processor has only what that encodes."""
+    if name not in board.kernels:
+        return []
+    family = families()[name]
+    return board.family_flags(name if has_family(name) or not family.twin else family.twin, compiler)
+
+
+def check_on_board(folder: Path, board: Board, family: str, driver: Path, cases: list[Case]) -> None:
+    """Run all cases in one emulation of a board without files: the driver takes the place of `main` in a project."""
+    need(board.name)
+    project = emit(random_model(TINY), board, folder, family)
+    (folder / "model.blob").write_bytes(b"".join(c.to_bytes() for c in cases))
+    shutil.copyfile(driver, project.sources / driver.name)
+    extra = ("-DDRIVER_BOARD", f"-I{HERE}", "-Wl,--wrap=main")
+    program = build(folder, board, family, extra=extra)
+    if board.platform.name == "bare":
+        command = [*board.emulator, *EMULATOR_OPTIONS, "-kernel", str(program.path)]
+    else:
+        command = [*program.command, "calls"]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=RUN_TIMEOUT_S)
+    _, begin, rest = done.stdout.partition(BEGIN)
+    results, end, why = rest.rpartition(END)
+    assert begin and end and why == b"done", (done.stdout[-300:], done.stderr[-300:])
+    compare(results, cases)
 
 
 def _run(command: list[str]) -> None:
@@ -126,21 +136,24 @@ def check(command: list[str], cases: list[Case]) -> None:
         command, input=b"".join(c.to_bytes() for c in cases), capture_output=True, timeout=RUN_TIMEOUT_S
     )
     assert done.returncode == 0, done.stderr.decode(errors="replace")[-2000:]
+    compare(done.stdout, cases)
+
+
+def compare(results: bytes, cases: list[Case]) -> None:
+    """``results``: what the driver wrote for ``cases``."""
     at = 0
     for case in cases:
-        got = np.frombuffer(done.stdout, "<u4", 2, at)[: len(case.result)]
+        got = np.frombuffer(results, "<u4", 2, at)[: len(case.result)]
         at += 8
         want = np.array([_word(v) for v in case.result], np.uint32)
         assert np.array_equal(got, want), f"{case.title}: returned {_hex(got)}, expected {_hex(want)}"
         for i in sorted(case.want):
             array = case.arrays[i]
             _compare(
-                f"{case.title}, array {i}",
-                np.frombuffer(done.stdout, array.dtype, array.size, at),
-                case.want[i],
+                f"{case.title}, array {i}", np.frombuffer(results, array.dtype, array.size, at), case.want[i]
             )
             at += array.nbytes
-    assert at == len(done.stdout)
+    assert at == len(results)
 
 
 def _word(value) -> int:

@@ -96,28 +96,28 @@ static void call_gemv(call *c)
     uint8_t *room = malloc(c->bytes[0] + 16u);
     if (!room) exit(2);
     memcpy(room + c->u[3], c->a[0], c->bytes[0]);
-    bm_gemv_t2s8__pie(room + c->u[3], c->a[1], (int32_t)c->u[2], c->u[0], c->u[1], c->a[2]);
+    bm_gemv_t2s8(room + c->u[3], c->a[1], (int32_t)c->u[2], c->u[0], c->u[1], c->a[2]);
     free(room);
 }
 
 static void call_dots(call *c)
 {
-    bm_dots_s8__pie(c->a[0], c->u[0], c->a[1], c->u[1], c->u[2], c->a[2]);
+    bm_dots_s8(c->a[0], c->u[0], c->a[1], c->u[1], c->u[2], c->a[2]);
 }
 
 static void call_wsum(call *c)
 {
-    bm_wsum_s8__pie(c->a[0], c->a[1], c->u[0], c->u[1], c->u[2], c->a[2]);
+    bm_wsum_s8(c->a[0], c->a[1], c->u[0], c->u[1], c->u[2], c->a[2]);
 }
 
 static void call_dot(call *c)
 {
-    c->result[0] = (uint32_t)bm_dot_s8__pie(c->a[0], c->a[1], c->u[0]);
+    c->result[0] = (uint32_t)bm_dot_s8(c->a[0], c->a[1], c->u[0]);
 }
 
 static void call_supported(call *c)
 {
-    c->result[0] = (uint32_t)bm_supported__pie();
+    c->result[0] = (uint32_t)bm_kernels_supported();
 }
 
 static void call_chunk(call *c)
@@ -135,8 +135,8 @@ static void call_accx(call *c)
 }
 
 static const entry table[] = {
-    {"gemv_t2s8__pie", call_gemv}, {"dots_s8__pie", call_dots}, {"wsum_s8__pie", call_wsum}, {"dot_s8__pie", call_dot},
-    {"supported__pie", call_supported}, {"chunk", call_chunk}, {"accx", call_accx},
+    {"gemv_t2s8", call_gemv}, {"dots_s8", call_dots}, {"wsum_s8", call_wsum}, {"dot_s8", call_dot},
+    {"supported", call_supported}, {"chunk", call_chunk}, {"accx", call_accx},
 };
 
 int main(void)

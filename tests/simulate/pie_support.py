@@ -21,7 +21,7 @@ RUN_TIMEOUT_S = 120
 def build_twin(folder: Path, *flags: str) -> list[str]:
     """Command of the twin's driver program."""
     sources = [FIRMWARE / "pie_twin.c", KERNELS / "pie" / "bm_kernels.c"]
-    return compile(sources, [*FLAGS, *flags], folder / "twin", family="pie")
+    return compile(sources, [*FLAGS, *flags], folder / "twin")
 
 
 def ask(command: list[str], case: Case) -> tuple[int, int, list[bytes]]:

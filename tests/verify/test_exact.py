@@ -14,6 +14,9 @@ from bitmar_tiny.codegen.boards import Board, load_board
 from bitmar_tiny.codegen.build import build
 from bitmar_tiny.codegen.emit import emit
 from bitmar_tiny.codegen.lower import lower
+from support import ODD, each_family_once, need, need_family
+
+from bitmar_tiny.config import preset
 from bitmar_tiny.frozen import random_model
 from bitmar_tiny.frozen.shrink import with_small_token_table, with_vocabulary, with_window
 from bitmar_tiny.verify.compare import verify
@@ -48,16 +51,8 @@ def check(
     return verdict
 
 
-TARGETS = [
-    ("host", "portable"),
-    ("host", "avx2"),
-    ("host", "avxvnni"),
-    ("host-avx512", "avx512vnni"),
-    ("rpi-zero2", "portable"),
-    ("rpi-zero2", "neon"),
-    ("rpi-5", "neondot"),
-    ("xtensa-sim", "portable"),
-]
+TARGETS = each_family_once("linux", "xtensa")
+VECTORS = [(board, family) for board, family in TARGETS if family != "portable"]
 
 
 @pytest.mark.parametrize("opt", ["-O0", "-O2", "-O3"])
@@ -68,17 +63,7 @@ def test_every_target(tiny, tmp_path, board, family, compiler, opt):
     check(tiny, tmp_path / "p", 60, board, family, compiler, opt)
 
 
-@pytest.mark.parametrize(
-    "board, family",
-    [
-        ("host", "portable"),
-        ("host", "avx2"),
-        ("host-avx512", "avx512vnni"),
-        ("rpi-zero2", "neon"),
-        ("rpi-5", "neondot"),
-        ("xtensa-sim", "portable"),
-    ],
-)
+@pytest.mark.parametrize("board, family", TARGETS)
 def test_odd_shapes(odd, tmp_path, board, family):
     check(odd, tmp_path / "p", 80, board, family)
 
@@ -267,9 +252,6 @@ def test_paper_preset(tmp_path, board, family, tokens):
         assert verdict.steps - 4 * 24 - 48 > preset("paper").context
 
 
-@pytest.mark.parametrize(
-    "board, family",
-    [("host", "avx2"), ("host-avx512", "avx512vnni"), ("rpi-zero2", "neon"), ("rpi-5", "neondot")],
-)
+@pytest.mark.parametrize("board, family", VECTORS)
 def test_pocket_preset(tmp_path, board, family):
     check(random_model(preset("pocket")), tmp_path / "p", 400, board, family)

@@ -1,4 +1,4 @@
-/* Kernel family `avx2`: x86-64 with AVX2. Compile this file with -mavx2.
+/* Kernel family `avx2`: x86-64 with AVX2.
  *
  * Layout (codegen/pack.py, "stationary8"): tiles of 8 rows x 16 k = 32 bytes, a tile's k blocks one after the other:
  *
@@ -15,7 +15,7 @@
 
 #define FLUSH 8u /* k blocks per 16-bit accumulation */
 
-int bm_supported__avx2(void)
+int bm_kernels_supported(void)
 {
     return (bm_x86_detect(BM_YMM).ebx & bit_AVX2) != 0;
 }
@@ -52,7 +52,7 @@ static __m256i flush(__m256i acc, sums t)
  *   f grows per block by at most 2 planes * 2 pairs * 8 * 127 = 4064; 8 blocks * 4064 = 32512 <= 32767;
  *   s + f / 4 in flush: 8 blocks * 4 planes * 2 pairs * 2 * 127 = 16256 <= 32767.
  * The 32-bit lanes: 2 * 127 * K < 2^31 for K <= 4096. */
-void bm_gemv_t2s8__avx2(const uint8_t *w, const int8_t *x, int32_t xsum, uint32_t n, uint32_t k, int32_t *y)
+void bm_gemv_t2s8(const uint8_t *w, const int8_t *x, int32_t xsum, uint32_t n, uint32_t k, int32_t *y)
 {
     const uint32_t blocks = (k + 63u) / 64u * 4u;
     const size_t tile = (size_t)blocks * 32u;
@@ -83,7 +83,7 @@ static __m256i dot32(__m256i a, __m256i b)
     return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
 }
 
-int32_t bm_dot_s8__avx2(const int8_t *a, const int8_t *b, uint32_t len)
+int32_t bm_dot_s8(const int8_t *a, const int8_t *b, uint32_t len)
 {
     __m256i acc = _mm256_setzero_si256();
     uint32_t k = 0;
@@ -105,7 +105,7 @@ static __m256i two_rows(const int8_t *a, size_t stride, const int8_t *q, uint32_
 }
 
 /* Four rows share one tree of horizontal sums; widths other than 16 and multiples of 32 go row by row. */
-void bm_dots_s8__avx2(const int8_t *a, uint32_t stride, const int8_t *q, uint32_t n, uint32_t len, int32_t *y)
+void bm_dots_s8(const int8_t *a, uint32_t stride, const int8_t *q, uint32_t n, uint32_t len, int32_t *y)
 {
     const size_t two = 2u * (size_t)stride;
     uint32_t i = len == 16u ? bm_dots16(a, stride, q, n, y) : 0;
@@ -115,10 +115,10 @@ void bm_dots_s8__avx2(const int8_t *a, uint32_t stride, const int8_t *q, uint32_
         const __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(rows), _mm256_extracti128_si256(rows, 1));
         _mm_storeu_si128((__m128i *)(void *)(y + i), sum);
     }
-    for (; i < n; i++, a += stride) y[i] = bm_dot_s8__avx2(a, q, len);
+    for (; i < n; i++, a += stride) y[i] = bm_dot_s8(a, q, len);
 }
 
-void bm_wsum_s8__avx2(const int32_t *w, const int8_t *v, uint32_t stride, uint32_t n, uint32_t len, int32_t *y)
+void bm_wsum_s8(const int32_t *w, const int8_t *v, uint32_t stride, uint32_t n, uint32_t len, int32_t *y)
 {
     uint32_t k = 0;
     for (; k + 32u <= len; k += 32u) bm_wsum32(w, v + k, stride, n, y + k);

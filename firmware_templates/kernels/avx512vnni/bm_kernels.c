@@ -1,5 +1,4 @@
-/* Kernel family `avx512vnni`: x86-64 with AVX-512 F, BW, VL and VNNI. Compile this file with
- * -mavx512f -mavx512bw -mavx512vl -mavx512vnni.
+/* Kernel family `avx512vnni`: x86-64 with AVX-512 F, BW, VL and VNNI.
  *
  * Layout (codegen/pack.py): tiles of 16 rows x 16 k = 64 bytes, a tile's k blocks one after the other:
  *
@@ -16,7 +15,7 @@
 #define BM_DPBUSD _mm256_dpbusd_epi32
 #include "bm_x86.h"
 
-int bm_supported__avx512vnni(void)
+int bm_kernels_supported(void)
 {
     const unsigned foundation = (unsigned)bit_AVX512F | (unsigned)bit_AVX512BW | (unsigned)bit_AVX512VL;
     const bm_x86_features f = bm_x86_detect(BM_ZMM);
@@ -56,7 +55,7 @@ static inline __m512i combine(sums t)
 }
 
 /* Bound: plane 3 grows fastest, 128 * 127 for each of its K / 4 codes: 2^24 for K = 4096. */
-void bm_gemv_t2s8__avx512vnni(const uint8_t *w, const int8_t *x, int32_t xsum, uint32_t n, uint32_t k, int32_t *y)
+void bm_gemv_t2s8(const uint8_t *w, const int8_t *x, int32_t xsum, uint32_t n, uint32_t k, int32_t *y)
 {
     const uint32_t blocks = (k + 63u) / 64u * 4u;
     const size_t tile = (size_t)blocks * 64u;
@@ -75,12 +74,12 @@ void bm_gemv_t2s8__avx512vnni(const uint8_t *w, const int8_t *x, int32_t xsum, u
     }
 }
 
-int32_t bm_dot_s8__avx512vnni(const int8_t *a, const int8_t *b, uint32_t len)
+int32_t bm_dot_s8(const int8_t *a, const int8_t *b, uint32_t len)
 {
     return bm_dot(a, b, len);
 }
 
-void bm_dots_s8__avx512vnni(const int8_t *a, uint32_t stride, const int8_t *q, uint32_t n, uint32_t len, int32_t *y)
+void bm_dots_s8(const int8_t *a, uint32_t stride, const int8_t *q, uint32_t n, uint32_t len, int32_t *y)
 {
     bm_dots(a, stride, q, n, len, y);
 }
@@ -111,7 +110,7 @@ static void wsum32(const int32_t *w, const int8_t *v, uint32_t stride, uint32_t 
     _mm256_storeu_si256((__m256i *)(void *)(y + 24), _mm512_extracti64x4_epi64(b, 1));
 }
 
-void bm_wsum_s8__avx512vnni(const int32_t *w, const int8_t *v, uint32_t stride, uint32_t n, uint32_t len, int32_t *y)
+void bm_wsum_s8(const int32_t *w, const int8_t *v, uint32_t stride, uint32_t n, uint32_t len, int32_t *y)
 {
     uint32_t k = 0;
     for (; k + 32u <= len; k += 32u) wsum32(w, v + k, stride, n, y + k);

@@ -1,5 +1,5 @@
-/* Kernel family `avxvnni`: x86-64 with the 256-bit AVX-VNNI of processors without AVX-512. Compile this file with
- * -mavx2 -mavxvnni (or with -mavx512vl -mavx512vnni, which encodes the same operations differently).
+/* Kernel family `avxvnni`: x86-64 with the 256-bit AVX-VNNI of processors without AVX-512. With the flags of
+ * `avx512vnni` the same operations are encoded differently.
  *
  * Layout (codegen/pack.py), that of `avx2`: tiles of 8 rows x 16 k = 32 bytes, a tile's k blocks one after the other:
  *
@@ -20,7 +20,7 @@
 #endif
 #include "bm_x86.h"
 
-int bm_supported__avxvnni(void)
+int bm_kernels_supported(void)
 {
 #if defined(__AVXVNNI__)
     const bm_x86_features f = bm_x86_detect(BM_YMM);
@@ -54,7 +54,7 @@ static inline __m256i combine(sums t)
 }
 
 /* Bound: plane 3 grows fastest, 128 * 127 for each of its K / 4 codes: 2^24 for K = 4096. */
-void bm_gemv_t2s8__avxvnni(const uint8_t *w, const int8_t *x, int32_t xsum, uint32_t n, uint32_t k, int32_t *y)
+void bm_gemv_t2s8(const uint8_t *w, const int8_t *x, int32_t xsum, uint32_t n, uint32_t k, int32_t *y)
 {
     const uint32_t blocks = (k + 63u) / 64u * 4u;
     const size_t tile = (size_t)blocks * 32u;
@@ -73,17 +73,17 @@ void bm_gemv_t2s8__avxvnni(const uint8_t *w, const int8_t *x, int32_t xsum, uint
     }
 }
 
-int32_t bm_dot_s8__avxvnni(const int8_t *a, const int8_t *b, uint32_t len)
+int32_t bm_dot_s8(const int8_t *a, const int8_t *b, uint32_t len)
 {
     return bm_dot(a, b, len);
 }
 
-void bm_dots_s8__avxvnni(const int8_t *a, uint32_t stride, const int8_t *q, uint32_t n, uint32_t len, int32_t *y)
+void bm_dots_s8(const int8_t *a, uint32_t stride, const int8_t *q, uint32_t n, uint32_t len, int32_t *y)
 {
     bm_dots(a, stride, q, n, len, y);
 }
 
-void bm_wsum_s8__avxvnni(const int32_t *w, const int8_t *v, uint32_t stride, uint32_t n, uint32_t len, int32_t *y)
+void bm_wsum_s8(const int32_t *w, const int8_t *v, uint32_t stride, uint32_t n, uint32_t len, int32_t *y)
 {
     uint32_t k = 0;
     for (; k + 32u <= len; k += 32u) bm_wsum32(w, v + k, stride, n, y + k);

@@ -14,7 +14,7 @@
 
 #define FLUSH 8u /* blocks per 16-bit accumulation */
 
-int bm_supported__neon(void)
+int bm_kernels_supported(void)
 {
     return 1; /* part of every ARMv8-A */
 }
@@ -51,7 +51,7 @@ static inline int32x4_t flush(int32x4_t acc, sums t)
  *   f grows per block by at most 2 planes * 2 halves * 8 * 127 = 4064; 8 blocks * 4064 = 32512 <= 32767;
  *   s + f / 4 in flush: 8 blocks * 4 planes * 2 halves * 2 * 127 = 16256 <= 32767.
  * The 32-bit lanes: 2 * 127 * K < 2^31 for K <= 4096. */
-void bm_gemv_t2s8__neon(const uint8_t *w, const int8_t *x, int32_t xsum, uint32_t n, uint32_t k, int32_t *y)
+void bm_gemv_t2s8(const uint8_t *w, const int8_t *x, int32_t xsum, uint32_t n, uint32_t k, int32_t *y)
 {
     const uint32_t blocks = (k + 63u) / 64u;
     const sums zero = {vdupq_n_s16(0), vdupq_n_s16(0)};
@@ -79,17 +79,17 @@ void bm_gemv_t2s8__neon(const uint8_t *w, const int8_t *x, int32_t xsum, uint32_
     }
 }
 
-int32_t bm_dot_s8__neon(const int8_t *a, const int8_t *b, uint32_t len)
+int32_t bm_dot_s8(const int8_t *a, const int8_t *b, uint32_t len)
 {
     return bm_dot(a, b, len);
 }
 
-void bm_dots_s8__neon(const int8_t *a, uint32_t stride, const int8_t *q, uint32_t n, uint32_t len, int32_t *y)
+void bm_dots_s8(const int8_t *a, uint32_t stride, const int8_t *q, uint32_t n, uint32_t len, int32_t *y)
 {
     bm_dots(a, stride, q, n, len, y);
 }
 
-void bm_wsum_s8__neon(const int32_t *w, const int8_t *v, uint32_t stride, uint32_t n, uint32_t len, int32_t *y)
+void bm_wsum_s8(const int32_t *w, const int8_t *v, uint32_t stride, uint32_t n, uint32_t len, int32_t *y)
 {
     bm_wsum(w, v, stride, n, len, y);
 }

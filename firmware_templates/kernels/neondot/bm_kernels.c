@@ -1,5 +1,4 @@
-/* Kernel family `neondot`: ARMv8.2-A with the dot product, as on the Cortex-A76. Compile this file with
- * -march=armv8.2-a+dotprod (gcc) or -mcpu=generic+dotprod (zig).
+/* Kernel family `neondot`: ARMv8.2-A with the dot product, as on the Cortex-A76.
  *
  * Layout (codegen/pack.py): tiles of 4 rows x 16 k = 16 bytes, a tile's k blocks one after the other:
  *
@@ -17,7 +16,7 @@
 #include "bm_neon.h"
 
 /* Field DP of the identification register, which Linux (4.11 and later) lets programs read, too. */
-int bm_supported__neondot(void)
+int bm_kernels_supported(void)
 {
     uint64_t features;
     __asm__("mrs %0, ID_AA64ISAR0_EL1" : "=r"(features));
@@ -52,7 +51,7 @@ static inline int32x4_t combine(sums t)
 
 /* Four tiles, 16 rows, share the load of x. Bound: plane 2 grows fastest, 32 * 127 for each of its K / 4 codes:
  * 2^22 for K = 4096. */
-void bm_gemv_t2s8__neondot(const uint8_t *w, const int8_t *x, int32_t xsum, uint32_t n, uint32_t k, int32_t *y)
+void bm_gemv_t2s8(const uint8_t *w, const int8_t *x, int32_t xsum, uint32_t n, uint32_t k, int32_t *y)
 {
     const uint32_t blocks = (k + 63u) / 64u * 4u;
     const size_t tile = (size_t)blocks * 16u;
@@ -74,17 +73,17 @@ void bm_gemv_t2s8__neondot(const uint8_t *w, const int8_t *x, int32_t xsum, uint
     }
 }
 
-int32_t bm_dot_s8__neondot(const int8_t *a, const int8_t *b, uint32_t len)
+int32_t bm_dot_s8(const int8_t *a, const int8_t *b, uint32_t len)
 {
     return bm_dot(a, b, len);
 }
 
-void bm_dots_s8__neondot(const int8_t *a, uint32_t stride, const int8_t *q, uint32_t n, uint32_t len, int32_t *y)
+void bm_dots_s8(const int8_t *a, uint32_t stride, const int8_t *q, uint32_t n, uint32_t len, int32_t *y)
 {
     bm_dots(a, stride, q, n, len, y);
 }
 
-void bm_wsum_s8__neondot(const int32_t *w, const int8_t *v, uint32_t stride, uint32_t n, uint32_t len, int32_t *y)
+void bm_wsum_s8(const int32_t *w, const int8_t *v, uint32_t stride, uint32_t n, uint32_t len, int32_t *y)
 {
     bm_wsum(w, v, stride, n, len, y);
 }

@@ -24,7 +24,7 @@ int32_t bm_pie_probe(void);
 #define MISALIGNED(p) ((uintptr_t)(p) & 15u)
 
 /* The products need the sums that EE.SRCMB shifts to be written back; a chip is asked whether it does that. */
-int bm_supported__pie(void)
+int bm_kernels_supported(void)
 {
     return bm_pie_probe() == 4;
 }
@@ -44,7 +44,7 @@ static void gemv(const uint8_t *w, const int8_t *x, int32_t xsum, uint32_t n, ui
     }
 }
 
-void bm_gemv_t2s8__pie(const uint8_t *w, const int8_t *x, int32_t xsum, uint32_t n, uint32_t k, int32_t *y)
+void bm_gemv_t2s8(const uint8_t *w, const int8_t *x, int32_t xsum, uint32_t n, uint32_t k, int32_t *y)
 {
     if (MISALIGNED(w) || MISALIGNED(x)) gemv(w, x, xsum, n, k, y);
     else bm_pie_gemv(w, x, xsum, n, k, y);
@@ -57,7 +57,7 @@ static int32_t dot(const int8_t *a, const int8_t *b, uint32_t len)
     return acc;
 }
 
-int32_t bm_dot_s8__pie(const int8_t *a, const int8_t *b, uint32_t len)
+int32_t bm_dot_s8(const int8_t *a, const int8_t *b, uint32_t len)
 {
     const uint32_t whole = MISALIGNED(a) || MISALIGNED(b) ? 0 : len & ~15u;
     int32_t acc = 0;
@@ -65,7 +65,7 @@ int32_t bm_dot_s8__pie(const int8_t *a, const int8_t *b, uint32_t len)
     return acc + dot(a + whole, b + whole, len - whole);
 }
 
-void bm_dots_s8__pie(const int8_t *a, uint32_t stride, const int8_t *q, uint32_t n, uint32_t len, int32_t *y)
+void bm_dots_s8(const int8_t *a, uint32_t stride, const int8_t *q, uint32_t n, uint32_t len, int32_t *y)
 {
     if (MISALIGNED(a) || MISALIGNED(q) || stride % 16u || len % 16u || !len) {
         for (uint32_t i = 0; i < n; i++, a += stride) y[i] = dot(a, q, len);
@@ -74,7 +74,7 @@ void bm_dots_s8__pie(const int8_t *a, uint32_t stride, const int8_t *q, uint32_t
     }
 }
 
-void bm_wsum_s8__pie(const int32_t *w, const int8_t *v, uint32_t stride, uint32_t n, uint32_t len, int32_t *y)
+void bm_wsum_s8(const int32_t *w, const int8_t *v, uint32_t stride, uint32_t n, uint32_t len, int32_t *y)
 {
     const uint32_t whole = MISALIGNED(v) || stride % 16u ? 0 : len & ~15u;
     for (uint32_t k = 0; k < whole; k += 16u) bm_pie_wsum16(w, v + k, stride, n, y + k);

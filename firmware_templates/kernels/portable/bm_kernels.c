@@ -11,7 +11,7 @@
 #define LANES 16u
 #define FLUSH 32u /* blocks per 16-bit accumulation */
 
-int bm_supported__portable(void)
+int bm_kernels_supported(void)
 {
     return 1;
 }
@@ -27,7 +27,7 @@ static void add_block(int16_t *restrict lane, const uint8_t *restrict w, const i
 
 /* Bound: 32 blocks * 1016 = 32512 <= 32767, so no 16-bit lane can wrap before it is added up;
  * 2 * 127 * K < 2^31 for K <= 4096. */
-void bm_gemv_t2s8__portable(const uint8_t *w, const int8_t *x, int32_t xsum, uint32_t n, uint32_t k, int32_t *y)
+void bm_gemv_t2s8(const uint8_t *w, const int8_t *x, int32_t xsum, uint32_t n, uint32_t k, int32_t *y)
 {
     const uint32_t blocks = (k + 63u) / 64u;
     for (uint32_t i = 0; i < n; i++) {
@@ -48,7 +48,7 @@ static inline void add_products(int32_t *restrict lane, const int8_t *restrict a
 }
 
 /* Bound: 127^2 * len < 2^31 for len <= 133,000. */
-int32_t bm_dot_s8__portable(const int8_t *a, const int8_t *b, uint32_t len)
+int32_t bm_dot_s8(const int8_t *a, const int8_t *b, uint32_t len)
 {
     int32_t lane[LANES] = {0}, acc = 0;
     uint32_t k = 0;
@@ -58,9 +58,9 @@ int32_t bm_dot_s8__portable(const int8_t *a, const int8_t *b, uint32_t len)
     return acc;
 }
 
-void bm_dots_s8__portable(const int8_t *a, uint32_t stride, const int8_t *q, uint32_t n, uint32_t len, int32_t *y)
+void bm_dots_s8(const int8_t *a, uint32_t stride, const int8_t *q, uint32_t n, uint32_t len, int32_t *y)
 {
-    for (uint32_t i = 0; i < n; i++, a += stride) y[i] = bm_dot_s8__portable(a, q, len);
+    for (uint32_t i = 0; i < n; i++, a += stride) y[i] = bm_dot_s8(a, q, len);
 }
 
 static void add_row(int32_t *restrict lane, int32_t w, const int8_t *restrict v)
@@ -69,7 +69,7 @@ static void add_row(int32_t *restrict lane, int32_t w, const int8_t *restrict v)
 }
 
 /* Sixteen columns at a time, down the rows. Bound: 2^14 * 127 * n < 2^31 for n <= 1032. */
-void bm_wsum_s8__portable(const int32_t *w, const int8_t *v, uint32_t stride, uint32_t n, uint32_t len, int32_t *y)
+void bm_wsum_s8(const int32_t *w, const int8_t *v, uint32_t stride, uint32_t n, uint32_t len, int32_t *y)
 {
     uint32_t k = 0;
     for (; k + LANES <= len; k += LANES) {
