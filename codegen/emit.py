@@ -163,7 +163,9 @@ def _copy_sources(project: Project) -> dict[str, list[str]]:
     platform = project.board.platform
     runtime = platform.runtime(project.blob.memory == "sd")
     sources = {platform.model_folder: [], platform.own_folder: []}
-    sources[platform.model_folder] += [f for c in runtime for f in c.files] + families()[project.family].files()
+    sources[platform.model_folder] += [f for c in runtime for f in c.files] + families()[
+        project.family
+    ].files()
     sources[platform.own_folder] += platform.sources(project.board, runtime)
     copied: dict[str, list[str]] = {}
     for folder, files in sources.items():

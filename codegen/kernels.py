@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import Field, model_validator
 
-from bitmar_tiny.config import StrictModel
+from bitmar_tiny.arch.config import StrictModel
 from bitmar_tiny.errors import ConfigError
 
 from .resources import resource_dir

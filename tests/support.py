@@ -6,11 +6,11 @@ import platform
 from pathlib import Path
 
 import pytest
+
+from bitmar_tiny.arch.config import ModelConfig
 from bitmar_tiny.codegen.boards import board_files, load_board
 from bitmar_tiny.codegen.build import find_compiler, runner
 from bitmar_tiny.codegen.kernels import families
-
-from bitmar_tiny.config import ModelConfig
 from bitmar_tiny.errors import ToolError
 
 TINY = ModelConfig(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from bitmar_tiny.codegen.boards import Board, load_board
 from bitmar_tiny.codegen.kernels import DESCRIPTION, SOURCE, documented, families, load_family
 from bitmar_tiny.codegen.pack import pack, packed_size, unpack

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bitmar_tiny.codegen.lower import lower
 from bitmar_tiny.codegen.kernels import families
+from bitmar_tiny.codegen.lower import lower
 from bitmar_tiny.frozen import FrozenModel, random_model
 from bitmar_tiny.frozen.shipped import MODELS
 from bitmar_tiny.golden.model import GoldenModel

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from support import TINY, has_family, need
+
 from bitmar_tiny.codegen.boards import Board, load_board
 from bitmar_tiny.codegen.build import BASE_FLAGS, build, runner
 from bitmar_tiny.codegen.emit import emit
 from bitmar_tiny.codegen.kernels import SOURCE, families
-from support import TINY, has_family, need
-
 from bitmar_tiny.frozen import random_model
 
 HERE = Path(__file__).resolve().parent

@@ -6,7 +6,7 @@ import subprocess
 
 import numpy as np
 import pytest
-from support import ODD, need, need_family
+from support import ODD, each_family_once, need, need_family
 
 from bitmar_tiny.arch.config import preset
 from bitmar_tiny.arch.tables import tap_table
@@ -14,9 +14,6 @@ from bitmar_tiny.codegen.boards import Board, load_board
 from bitmar_tiny.codegen.build import build
 from bitmar_tiny.codegen.emit import emit
 from bitmar_tiny.codegen.lower import lower
-from support import ODD, each_family_once, need, need_family
-
-from bitmar_tiny.config import preset
 from bitmar_tiny.frozen import random_model
 from bitmar_tiny.frozen.shrink import with_small_token_table, with_vocabulary, with_window
 from bitmar_tiny.verify.compare import verify
