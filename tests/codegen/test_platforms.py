@@ -24,7 +24,9 @@ SHARED_TEMPLATES = sorted((FIRMWARE / "project").rglob("*.j2"))
 def comparisons(text: str) -> list[str]:
     """Where a text compares something with the name of a platform, or asks for the old key."""
     names = "|".join(platform_names())
-    one = rf"""(?:==|!=|\bin\b|\bcase\b)\s*[(\[{{]?\s*["'](?:{names})["']|["'](?:{names})["']\s*(?:==|!=|\])"""
+    one = (
+        rf"""(?:==|!=|\bin\b|\bcase\b)\s*[(\[{{]?\s*["'](?:{names})["']|["'](?:{names})["']\s*(?:==|!=|\])"""
+    )
     asked = r"""\bboard\.os\b|\bprofile\.os\b|\.platform\.name\s*(?:==|!=|\bin\b)"""
     return [m[0] for m in re.finditer(f"{one}|{asked}", text)]
 
@@ -117,8 +119,12 @@ def test_profiles_that_a_platform_cannot_be_are_refused(tmp_path):
     refused("host", "there is no platform 'plan9'; choose one of: bare, ", platform="plan9")
     refused("host", "platform linux has no chips", chip="cmsdk")
     refused("mps2-an500", "platform bare knows no chip 'rp2350'", chip="rp2350")
-    refused("mps2-an500", "one region with an address that holds code", regions=regions("mps2-an500", address=None))
-    refused("xtensa-sim", "one region with an address that holds arena", regions=[])
+    refused(
+        "mps2-an500",
+        "one region with an address that holds code",
+        regions=regions("mps2-an500", address=None),
+    )
+    refused("xtensa-sim", "one region with an address that holds code", regions=[])
     old = tmp_path / "old.toml"
     text = board_files()["rpi-5"].read_text()
     old.write_text(text.replace('platform = "linux"', 'os = "linux"'))

@@ -31,11 +31,7 @@ COMPILERS = {
     "a76-gcc": ("rpi-5", "gcc"),
     "a76-zig": ("rpi-5", "zig"),
 }
-FAMILY_FLAGS = {
-    family: flags
-    for board in ("host", "host-avx512")
-    for family, flags in load_board(board).kernel_flags.items()
-}
+FAMILY_FLAGS = dict(load_board("host").kernel_flags)
 if not has_family("avxvnni"):  # the same operations in their AVX-512 encoding, so that they can be run
     FAMILY_FLAGS["avxvnni"] = FAMILY_FLAGS["avx512vnni"]
 SANITIZE = ("-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")

@@ -52,7 +52,7 @@ TARGETS = [
     ("host", "portable"),
     ("host", "avx2"),
     ("host", "avxvnni"),
-    ("host-avx512", "avx512vnni"),
+    ("host", "avx512vnni"),
     ("rpi-zero2", "portable"),
     ("rpi-zero2", "neon"),
     ("rpi-5", "neondot"),
@@ -73,7 +73,7 @@ def test_every_target(tiny, tmp_path, board, family, compiler, opt):
     [
         ("host", "portable"),
         ("host", "avx2"),
-        ("host-avx512", "avx512vnni"),
+        ("host", "avx512vnni"),
         ("rpi-zero2", "neon"),
         ("rpi-5", "neondot"),
         ("xtensa-sim", "portable"),
@@ -139,7 +139,7 @@ def test_head_in_pieces_by_threads(tmp_path, vocab_size, head_bits):
 
 
 @pytest.mark.parametrize(
-    "board, family", [("host", "portable"), ("host-avx512", "avx512vnni"), ("rpi-zero2", "neon")]
+    "board, family", [("host", "portable"), ("host", "avx512vnni"), ("rpi-zero2", "neon")]
 )
 def test_threads_do_not_change_a_bit(tmp_path, board, family):
     check(
@@ -269,7 +269,7 @@ def test_paper_preset(tmp_path, board, family, tokens):
 
 @pytest.mark.parametrize(
     "board, family",
-    [("host", "avx2"), ("host-avx512", "avx512vnni"), ("rpi-zero2", "neon"), ("rpi-5", "neondot")],
+    [("host", "avx2"), ("host", "avx512vnni"), ("rpi-zero2", "neon"), ("rpi-5", "neondot")],
 )
 def test_pocket_preset(tmp_path, board, family):
     check(random_model(preset("pocket")), tmp_path / "p", 400, board, family)
