@@ -1,4 +1,7 @@
-"""Board profiles: one TOML file per board, validated strictly. Adding a board is adding one file."""
+"""Board profiles: one TOML file per board, validated strictly. Adding a board is adding one file.
+
+``host`` is this computer: the profile of its machine (codegen/host.py).
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer, model_
 from bitmar_tiny.arch.config import StrictModel
 from bitmar_tiny.errors import ConfigError
 
+from . import host
 from .kernels import families
 from .platform import Platform, load_platform
 from .resources import resource_dir
@@ -161,6 +165,11 @@ class Board(StrictModel):
     flash: Flash | None = None
     notes: str = ""
 
+    @model_validator(mode="after")
+    def _is_of_its_platform(self) -> Board:
+        self.platform.check_board(self)
+        return self
+
     def family_flags(self, family: str, compiler: str) -> list[str]:
         """What the compiler of this name needs for the sources that use the instructions of a kernel family: as the
         profile says, or else the family."""
@@ -169,17 +178,22 @@ class Board(StrictModel):
 
 
 def board_files() -> dict[str, Path]:
-    """Every known profile by name: the shipped ones, then those in $BITMAR_TINY_BOARDS."""
+    """Every known profile by name: this computer, the shipped ones, then those in $BITMAR_TINY_BOARDS."""
     folders = [resource_dir("board_profiles")]
     if os.environ.get(USER_BOARDS):
         folders.append(Path(os.environ[USER_BOARDS]))
-    return {path.stem: path for folder in folders for path in sorted(folder.glob("*.toml"))}
+    here = host.profile()
+    return ({host.NAME: here} if here else {}) | {
+        path.stem: path for folder in folders for path in sorted(folder.glob("*.toml"))
+    }
 
 
 def load_board(name: str) -> Board:
     """Load a profile by name or by the path of a TOML file; ``ConfigError`` in one sentence."""
     files = board_files()
     path = Path(name) if name.endswith(".toml") else files.get(name)
+    if path is None and name == host.NAME:
+        raise host.refusal()
     if path is None:
         near = difflib.get_close_matches(name, files, n=1)
         raise ConfigError(
@@ -195,7 +209,6 @@ def load_board(name: str) -> Board:
             f"{path}: 'os' is called 'platform' now.", f'Write platform = "{values["os"]}" instead.'
         )
     board = Board.parse(values, str(path))
-    board.platform.check_board(board)
     for family in (
         *board.kernels,
         *board.kernel_flags,
@@ -205,4 +218,6 @@ def load_board(name: str) -> Board:
             raise ConfigError(
                 f"{path}: there is no kernel family '{family}'.", f"Choose from: {', '.join(families())}."
             )
+    if path == host.profile():
+        return board.model_copy(update={"kernels": host.in_order(board.kernels)})
     return board

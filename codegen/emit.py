@@ -70,7 +70,6 @@ def emit(
     ``features``: a folder that ``bitmar-tiny features`` wrote; its backbone goes into the project of a Linux board.
     Raises ``FitError`` before anything is written if the board cannot hold the model.
     """
-    board.platform.check_board(board)
     family, out = family or board.kernels[0], Path(out)
     arenas = [r.name for r in board.regions if "arena" in r.holds]
     _check(board, family, head_bits, memory, arenas, out)

@@ -124,7 +124,7 @@ def test_profiles_that_a_platform_cannot_be_are_refused(tmp_path):
         "one region with an address that holds code",
         regions=regions("mps2-an500", address=None),
     )
-    refused("xtensa-sim", "one region with an address that holds arena", regions=[])
+    refused("xtensa-sim", "one region with an address that holds code", regions=[])
     old = tmp_path / "old.toml"
     text = board_files()["rpi-5"].read_text()
     old.write_text(text.replace('platform = "linux"', 'os = "linux"'))

@@ -121,7 +121,7 @@ def test_head_in_pieces_by_threads(tmp_path, vocab_size, head_bits):
 
 
 @pytest.mark.parametrize(
-    "board, family", [("host", "portable"), ("host-avx512", "avx512vnni"), ("rpi-zero2", "neon")]
+    "board, family", [("host", "portable"), ("host", "avx512vnni"), ("rpi-zero2", "neon")]
 )
 def test_threads_do_not_change_a_bit(tmp_path, board, family):
     check(

@@ -23,9 +23,7 @@ class Xtensa(Platform):
         self._regions(board)
 
     def templates(self, board: Board) -> dict[str, str]:
-        return super().templates(board) | {
-            self.own("templates/xtensa.ld.j2"): f"{self.own_folder}/{SCRIPT}"
-        }
+        return super().templates(board) | {self.own("templates/xtensa.ld.j2"): f"{self.own_folder}/{SCRIPT}"}
 
     def context(self, board: Board, copied: dict[str, list[str]]) -> dict[str, Any]:
         return super().context(board, copied) | {"linked": self._regions(board)}

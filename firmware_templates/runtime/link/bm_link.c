@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "bm_bytes.h"
 #include "bm_crc32.h"
 
 #define HEADER 9u
@@ -11,17 +12,6 @@
 #define HASTE_MS 4u              /* at least, between two repetitions because of a gap, and two answers to garbage */
 #define IDLE_MS 100u
 #define MASK (BM_LINK_RING - 1u)
-
-static void put_u16(uint8_t *p, uint16_t v)
-{
-    p[0] = (uint8_t)v;
-    p[1] = (uint8_t)(v >> 8);
-}
-
-static uint16_t get_u16(const uint8_t *p)
-{
-    return (uint16_t)(p[0] | p[1] << 8);
-}
 
 /* Bytes from a to b, two offsets into a stream. */
 static uint16_t distance(uint16_t a, uint16_t b)
@@ -78,10 +68,10 @@ static void send_frame(bm_link *l, uint8_t kind, uint16_t session, uint16_t offs
 {
     uint8_t header[HEADER] = {kind}, crc[4];
     encoder e = {l->frame, 1, 2, 0};
-    put_u16(header + 1, session);
-    put_u16(header + 3, offset);
-    put_u16(header + 5, l->in_taken);
-    put_u16(header + 7, length);
+    bm_put_u16(header + 1, session);
+    bm_put_u16(header + 3, offset);
+    bm_put_u16(header + 5, l->in_taken);
+    bm_put_u16(header + 7, length);
     l->frame[0] = 0;
     encode(&e, header, sizeof header);
     if (payload) {
@@ -91,8 +81,7 @@ static void send_frame(bm_link *l, uint8_t kind, uint16_t session, uint16_t offs
         encode(&e, l->out + first, n);
         encode(&e, l->out, (size_t)(length - n));
     }
-    put_u16(crc, (uint16_t)e.crc);
-    put_u16(crc + 2, (uint16_t)(e.crc >> 16));
+    bm_put_u32(crc, e.crc);
     encode(&e, crc, sizeof crc);
     l->frame[e.code] = (uint8_t)(e.end - e.code);
     l->frame[e.end] = 0;
@@ -124,10 +113,9 @@ static void take_open(bm_link *l, uint16_t session, const uint8_t *payload, uint
 {
     uint8_t answer[9] = {BM_PROTOCOL_VERSION};
     const uint32_t up = now(l);
-    put_u16(answer + 1, BM_LINK_RING);
-    put_u16(answer + 3, BM_LINK_SEGMENT);
-    put_u16(answer + 5, (uint16_t)up);
-    put_u16(answer + 7, (uint16_t)(up >> 16));
+    bm_put_u16(answer + 1, BM_LINK_RING);
+    bm_put_u16(answer + 3, BM_LINK_SEGMENT);
+    bm_put_u32(answer + 5, up);
     if (length >= 1u && payload[0] == BM_PROTOCOL_VERSION && !(l->open && l->session == session)) {
         l->broken = 1;
         l->open = 1;
@@ -194,9 +182,9 @@ static void take_data(bm_link *l, uint16_t offset, const uint8_t *payload, uint1
 /* A whole frame, decoded. Returns 0 if it is none. */
 static int take_frame(bm_link *l, const uint8_t *p, size_t n)
 {
-    if (n < BM_LINK_OVERHEAD || get_u16(p + 7) != n - BM_LINK_OVERHEAD) return 0;
-    const uint16_t length = get_u16(p + 7), session = get_u16(p + 1);
-    const uint32_t crc = get_u16(p + HEADER + length) | (uint32_t)get_u16(p + HEADER + length + 2) << 16;
+    if (n < BM_LINK_OVERHEAD || bm_get_u16(p + 7) != n - BM_LINK_OVERHEAD) return 0;
+    const uint16_t length = (uint16_t)bm_get_u16(p + 7), session = (uint16_t)bm_get_u16(p + 1);
+    const uint32_t crc = bm_get_u32(p + HEADER + length);
     if (bm_crc32(0, p, HEADER + length) != crc) return 0;
     l->frames++;
     if (p[0] == BM_FRAME_OPEN) {
@@ -204,8 +192,8 @@ static int take_frame(bm_link *l, const uint8_t *p, size_t n)
     } else if ((p[0] == BM_FRAME_DATA || p[0] == BM_FRAME_AGAIN) && (!l->open || session != l->session)) {
         send_frame(l, BM_FRAME_CLOSED, session, 0, p, 0);
     } else if (p[0] == BM_FRAME_DATA || p[0] == BM_FRAME_AGAIN) {
-        take_acknowledgement(l, get_u16(p + 5), length);
-        take_data(l, get_u16(p + 3), p + HEADER, length);
+        take_acknowledgement(l, (uint16_t)bm_get_u16(p + 5), length);
+        take_data(l, (uint16_t)bm_get_u16(p + 3), p + HEADER, length);
         if (p[0] == BM_FRAME_AGAIN) take_again(l);
     } else if (p[0] == BM_FRAME_CLOSED && l->open && session == l->session) {
         l->open = 0;

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "bm_bytes.h"
 #include "bm_crc32.h"
 
 const char *bm_store_text(bm_store_status status)
@@ -123,7 +124,7 @@ bm_store_buffer *bm_store_load_state(bm_store *s, uint32_t group, const bm_store
 
 uint32_t bm_store_home(const bm_store_buffer *state, uint32_t block)
 {
-    return bm_store_get32(state->bytes + BM_STATE_HOMES) >> block % BM_STORE_GROUP & 1u;
+    return bm_get_u32(state->bytes + BM_STATE_HOMES) >> block % BM_STORE_GROUP & 1u;
 }
 
 uint8_t *bm_store_crc(const bm_store_buffer *state, uint32_t block, int low)
@@ -134,7 +135,7 @@ uint8_t *bm_store_crc(const bm_store_buffer *state, uint32_t block, int low)
 bm_store_status bm_store_load_plane(bm_store *s, bm_store_buffer *b, const bm_store_buffer *state, uint32_t block, int low)
 {
     if (finish_read(s, b, bm_store_at_plane(&s->at, block, bm_store_home(state, block), low)) != BM_STORE_OK) return s->status;
-    if (bm_crc32(0, b->bytes, b->n) != bm_store_get32(bm_store_crc(state, block, low)))
+    if (bm_crc32(0, b->bytes, b->n) != bm_get_u32(bm_store_crc(state, block, low)))
         return bm_store_damaged(s, low ? BM_PIECE_LOW : BM_PIECE_HIGH, block);
     return BM_STORE_OK;
 }
@@ -178,9 +179,9 @@ bm_store_status bm_store_get_to_read(bm_store *s, uint32_t block, bm_block_rows 
 
 static bm_store_status kind_of_header(const uint8_t *unit)
 {
-    const uint32_t version = bm_store_get32(unit + 4);
+    const uint32_t version = bm_get_u32(unit + 4);
     uint32_t i = 1;
-    if (bm_store_get32(unit) == BM_STORE_HEADER) {
+    if (bm_get_u32(unit) == BM_STORE_HEADER) {
         if (!bm_store_sealed(unit, BM_STORE_HEADER, version)) return BM_STORE_DAMAGED;
         return version == BM_STORE_VERSION ? BM_STORE_OK : BM_STORE_NEWER;
     }

@@ -1,6 +1,7 @@
 /* The store's episodes: written beside what is live, made the memory by one record; and the tier that the model sees. */
 #include <string.h>
 
+#include "bm_bytes.h"
 #include "bm_crc32.h"
 #include "bm_store_internal.h"
 
@@ -107,11 +108,11 @@ static bm_store_status put(bm_store *s, uint32_t block, int rows_changed)
     if (!rows_changed) return BM_STORE_OK;
     const bm_store_buffer *state = bm_store_load_state(s, block / BM_STORE_GROUP, NULL);
     if (!state) return s->status;
-    const uint32_t homes = bm_store_get32(state->bytes + BM_STATE_HOMES) ^ 1u << block % BM_STORE_GROUP;
-    bm_store_put32(state->bytes + BM_STATE_HOMES, homes);
+    const uint32_t homes = bm_get_u32(state->bytes + BM_STATE_HOMES) ^ 1u << block % BM_STORE_GROUP;
+    bm_put_u32(state->bytes + BM_STATE_HOMES, homes);
     for (int low = 0; low < 2; low++) {
         const bm_store_buffer *plane = &s->plane[low];
-        bm_store_put32(bm_store_crc(state, block, low), bm_crc32(0, plane->bytes, plane->n));
+        bm_put_u32(bm_store_crc(state, block, low), bm_crc32(0, plane->bytes, plane->n));
         if (put_bytes(s, bm_store_at_plane(&s->at, block, bm_store_home(state, block), low), plane->bytes, plane->n) != BM_STORE_OK)
             return s->status;
     }

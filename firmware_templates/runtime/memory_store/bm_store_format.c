@@ -1,24 +1,10 @@
 /* Offsets and seals of a memory store. */
 #include "bm_store_format.h"
 
+#include "bm_bytes.h"
 #include "bm_crc32.h"
 
 #define SEAL (BM_STORE_UNIT - 4u)
-
-uint32_t bm_store_get32(const uint8_t *p)
-{
-    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
-
-void bm_store_put32(uint8_t *p, uint32_t v)
-{
-    for (int i = 0; i < 4; i++) p[i] = (uint8_t)(v >> 8 * i);
-}
-
-static uint64_t get64(const uint8_t *p)
-{
-    return bm_store_get32(p) | (uint64_t)bm_store_get32(p + 4) << 32;
-}
 
 bm_store_layout bm_store_layout_of(uint32_t slots, uint32_t width)
 {
@@ -50,28 +36,27 @@ uint64_t bm_store_at_plane(const bm_store_layout *at, uint32_t block, uint32_t h
 
 void bm_store_seal(uint8_t *unit, uint32_t magic, uint32_t index, uint64_t sequence)
 {
-    bm_store_put32(unit, magic);
-    bm_store_put32(unit + 4, index);
-    bm_store_put32(unit + 8, (uint32_t)sequence);
-    bm_store_put32(unit + 12, (uint32_t)(sequence >> 32));
-    bm_store_put32(unit + SEAL, bm_crc32(0, unit, SEAL));
+    bm_put_u32(unit, magic);
+    bm_put_u32(unit + 4, index);
+    bm_put_u64(unit + 8, sequence);
+    bm_put_u32(unit + SEAL, bm_crc32(0, unit, SEAL));
 }
 
 int bm_store_sealed(const uint8_t *unit, uint32_t magic, uint32_t index)
 {
-    return bm_store_get32(unit) == magic && bm_store_get32(unit + 4) == index &&
-           bm_store_get32(unit + SEAL) == bm_crc32(0, unit, SEAL);
+    return bm_get_u32(unit) == magic && bm_get_u32(unit + 4) == index &&
+           bm_get_u32(unit + SEAL) == bm_crc32(0, unit, SEAL);
 }
 
 uint64_t bm_store_sequence(const uint8_t *unit)
 {
-    return get64(unit + 8);
+    return bm_get_u64(unit + 8);
 }
 
 int bm_store_header_fits(const uint8_t *unit, const bm_store_layout *at)
 {
     const uint32_t want[6] = {at->slots, at->width, BM_PAD(at->width), BM_READ_BLOCK, BM_STORE_GROUP, BM_STORE_UNIT};
     for (uint32_t i = 0; i < 6u; i++)
-        if (bm_store_get32(unit + BM_HEADER_SHAPE + 4u * i) != want[i]) return 0;
-    return get64(unit + BM_HEADER_SIZE) == at->size;
+        if (bm_get_u32(unit + BM_HEADER_SHAPE + 4u * i) != want[i]) return 0;
+    return bm_get_u64(unit + BM_HEADER_SIZE) == at->size;
 }

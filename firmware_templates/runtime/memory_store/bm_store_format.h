@@ -57,9 +57,6 @@ uint64_t bm_store_sequence(const uint8_t *unit);
 /* Whether a header describes exactly this layout. */
 int bm_store_header_fits(const uint8_t *unit, const bm_store_layout *at);
 
-uint32_t bm_store_get32(const uint8_t *p);
-void bm_store_put32(uint8_t *p, uint32_t v);
-
 #ifdef __cplusplus
 }
 #endif

@@ -4,6 +4,8 @@
  * memory, 4 elsewhere. With BM_CRC32_SMALL four bits at a time over a constant table of 64 bytes. */
 #include "bm_crc32.h"
 
+#include "bm_bytes.h"
+
 #ifdef BM_CRC32_SMALL
 
 uint32_t bm_crc32(uint32_t crc, const void *data, size_t n)
@@ -126,7 +128,7 @@ uint32_t bm_crc32(uint32_t crc, const void *data, size_t n)
     }
 #endif
     for (; n >= SLICES; n -= SLICES, p += SLICES) {
-        crc ^= (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+        crc ^= bm_get_u32(p);
         uint32_t next = table[SLICES - 1][crc & 255u] ^ table[SLICES - 2][crc >> 8 & 255u] ^ table[SLICES - 3][crc >> 16 & 255u] ^
                         table[SLICES - 4][crc >> 24];
 #if SLICES > 4

@@ -14,6 +14,8 @@
  */
 #include "bm_gemv_t5.h"
 
+#include "bm_bytes.h"
+
 #define ROWS 4u
 
 /* The sums of all 243 bytes, one addition each: one more in digit i is one more x[i]. */
@@ -34,12 +36,6 @@ void bm_t5_table(const int8_t *x, uint32_t k, int16_t *table)
     fill(last, table);
 }
 
-/* Four bytes as one load, where the processor can. */
-static inline uint32_t load(const uint8_t *w)
-{
-    return (uint32_t)w[0] | (uint32_t)w[1] << 8 | (uint32_t)w[2] << 16 | (uint32_t)w[3] << 24;
-}
-
 void bm_gemv_t5s8(const uint8_t *w, const int16_t *table, uint32_t n, uint32_t k, int32_t *y)
 {
     const uint32_t steps = BM_T5_STEPS(k);
@@ -47,7 +43,7 @@ void bm_gemv_t5s8(const uint8_t *w, const int16_t *table, uint32_t n, uint32_t k
         int32_t acc0 = 0, acc1 = 0, acc2 = 0, acc3 = 0;
         const int16_t *t = table;
         for (uint32_t s = 0; s < steps; s++, w += ROWS, t += BM_T5_CODES) {
-            const uint32_t four = load(w);
+            const uint32_t four = bm_get_u32(w);
             acc0 += t[four & 255u];
             acc1 += t[four >> 8 & 255u];
             acc2 += t[four >> 16 & 255u];

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "bm_bytes.h"
 #include "bm_crc32.h"
 #include "bm_selftest.h"
 
@@ -33,11 +34,6 @@ void bm_tap_rows(bm_state *s, uint32_t id, const void *data, uint32_t rows, uint
 }
 #endif
 
-static uint32_t read_u32(const uint8_t *p)
-{
-    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
-
 /* Header: "BMBL", version, size, CRC-32 of all that follows the header, SHA-256 of the frozen model, the
  * name of the order in which the weights lie. */
 static bm_status check_blob(const uint8_t *blob, size_t size)
@@ -45,10 +41,10 @@ static bm_status check_blob(const uint8_t *blob, size_t size)
     static const uint8_t digest[32] = BM_MODEL_DIGEST;
     static const char layout[17] = BM_BLOB_LAYOUT;
     if (!blob || size < BM_BLOB_HEADER || ((uintptr_t)blob & 63u) != 0) return BM_ERR_BLOB;
-    if (memcmp(blob, "BMBL", 4) != 0 || read_u32(blob + 4) != BM_BLOB_VERSION) return BM_ERR_BLOB;
-    if (read_u32(blob + 8) != BM_BLOB_BYTES || size < BM_BLOB_BYTES) return BM_ERR_BLOB;
+    if (memcmp(blob, "BMBL", 4) != 0 || bm_get_u32(blob + 4) != BM_BLOB_VERSION) return BM_ERR_BLOB;
+    if (bm_get_u32(blob + 8) != BM_BLOB_BYTES || size < BM_BLOB_BYTES) return BM_ERR_BLOB;
     if (memcmp(blob + 16, digest, sizeof digest) != 0 || memcmp(blob + 48, layout, 16) != 0) return BM_ERR_BLOB;
-    if (bm_crc32(0, blob + BM_BLOB_HEADER, BM_BLOB_BYTES - BM_BLOB_HEADER) != read_u32(blob + 12)) return BM_ERR_BLOB;
+    if (bm_crc32(0, blob + BM_BLOB_HEADER, BM_BLOB_BYTES - BM_BLOB_HEADER) != bm_get_u32(blob + 12)) return BM_ERR_BLOB;
     return BM_OK;
 }
 
@@ -145,7 +141,7 @@ static int check_product(bm_state *s, uint32_t w, uint32_t rows, uint32_t width,
         sum += x[k];
     }
     bm_linear(s, w, rows, width, x, sum);
-    return bm_crc32(0, (const uint8_t *)s->acc, 4u * rows) == read_u32(s->blob + BM_OFF_CHECK + 4u * which);
+    return bm_crc32(0, (const uint8_t *)s->acc, 4u * rows) == bm_get_u32(s->blob + BM_OFF_CHECK + 4u * which);
 }
 
 /* A kernel that was never run on this very processor has to show that it computes what plain C does; attention's

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "bm_bytes.h"
 #include "bm_unicode.h"
 
 #define HEADER_SIZE 32u
@@ -12,24 +13,20 @@
 #define MERGE_SIZE 6u
 #define NONE 0xFFFFu /* no neighbour, no merge: never an id of a merge, as the last id is EOS */
 
-static uint32_t load16(const uint8_t *p) { return (uint32_t)p[0] | (uint32_t)p[1] << 8; }
-
-static uint32_t load32(const uint8_t *p) { return load16(p) | load16(p + 2) << 16; }
-
 /* ---- opening ------------------------------------------------------------------------------------ */
 
 static int tables_valid(const bm_tokenizer *t, uint32_t n_text) {
     uint32_t i, at = 0, longest = 0;
     for (i = 0; i < 256u; i++) {
-        if (load16(t->byte_ids + 2u * i) > 255u) {
+        if (bm_get_u16(t->byte_ids + 2u * i) > 255u) {
             return 0;
         }
     }
-    if (load32(t->offsets) != 0) {
+    if (bm_get_u32(t->offsets) != 0) {
         return 0;
     }
     for (i = 1; i <= t->vocab_size; i++) {
-        uint32_t end = load32(t->offsets + 4u * (size_t)i);
+        uint32_t end = bm_get_u32(t->offsets + 4u * (size_t)i);
         if (end <= at || end > n_text) {
             return 0;
         }
@@ -41,11 +38,11 @@ static int tables_valid(const bm_tokenizer *t, uint32_t n_text) {
     }
     for (i = 0; i < t->n_merges; i++) {
         const uint8_t *m = t->merges + MERGE_SIZE * (size_t)i;
-        uint32_t left = load16(m), right = load16(m + 2), result = load16(m + 4);
+        uint32_t left = bm_get_u16(m), right = bm_get_u16(m + 2), result = bm_get_u16(m + 4);
         if (result < 256u || result >= t->eos || left >= result || right >= result) {
             return 0;
         }
-        if (i > 0 && (load16(m - MERGE_SIZE) << 16 | load16(m - MERGE_SIZE + 2)) >= (left << 16 | right)) {
+        if (i > 0 && (bm_get_u16(m - MERGE_SIZE) << 16 | bm_get_u16(m - MERGE_SIZE + 2)) >= (left << 16 | right)) {
             return 0;
         }
     }
@@ -58,16 +55,16 @@ int bm_tokenizer_open(const uint8_t *blob, size_t size, bm_tokenizer *out) {
     uint32_t n_text;
     memset(out, 0, sizeof *out);
     memset(&t, 0, sizeof t);
-    if (blob == NULL || size < HEADER_SIZE || memcmp(blob, "BMTK", 4) != 0 || load32(blob + 4) != VERSION) {
+    if (blob == NULL || size < HEADER_SIZE || memcmp(blob, "BMTK", 4) != 0 || bm_get_u32(blob + 4) != VERSION) {
         return BM_TOKENIZER_BAD;
     }
-    t.vocab_size = load32(blob + 8);
-    t.n_merges = load32(blob + 12);
-    t.eos = load32(blob + 16);
-    n_text = load32(blob + 20);
-    t.longest = load32(blob + 24);
+    t.vocab_size = bm_get_u32(blob + 8);
+    t.n_merges = bm_get_u32(blob + 12);
+    t.eos = bm_get_u32(blob + 16);
+    n_text = bm_get_u32(blob + 20);
+    t.longest = bm_get_u32(blob + 24);
     if (t.vocab_size < MIN_VOCAB || t.vocab_size > MAX_VOCAB || t.n_merges != t.vocab_size - MIN_VOCAB ||
-        t.eos != t.vocab_size - 1u || load32(blob + 28) != size || n_text > size) {
+        t.eos != t.vocab_size - 1u || bm_get_u32(blob + 28) != size || n_text > size) {
         return BM_TOKENIZER_BAD;
     }
     /* No sum below can wrap: V <= 2^16, so everything before the text is less than 2^20 bytes. */
@@ -93,8 +90,8 @@ const uint8_t *bm_tokenizer_decode(const bm_tokenizer *t, uint32_t id, size_t *s
         *size = 0;
         return NULL;
     }
-    from = load32(t->offsets + 4u * (size_t)id);
-    *size = load32(t->offsets + 4u * ((size_t)id + 1u)) - from;
+    from = bm_get_u32(t->offsets + 4u * (size_t)id);
+    *size = bm_get_u32(t->offsets + 4u * ((size_t)id + 1u)) - from;
     return t->text + from;
 }
 
@@ -183,9 +180,9 @@ static uint16_t merge_of(const bm_tokenizer *t, uint32_t left, uint32_t right) {
     while (low < high) {
         uint32_t middle = (low + high) / 2u;
         const uint8_t *m = t->merges + MERGE_SIZE * (size_t)middle;
-        uint32_t found = load16(m) << 16 | load16(m + 2);
+        uint32_t found = bm_get_u16(m) << 16 | bm_get_u16(m + 2);
         if (found == key) {
-            return (uint16_t)load16(m + 4);
+            return (uint16_t)bm_get_u16(m + 4);
         }
         if (found < key) {
             low = middle + 1u;
@@ -220,7 +217,7 @@ static void set_merged(bm_tokenizer_cell *cells, size_t n, size_t i, uint16_t me
 static void merge_piece(const bm_tokenizer *t, const uint8_t *bytes, size_t n, bm_tokenizer_cell *cells) {
     size_t i;
     for (i = 0; i < n; i++) {
-        cells[i].id = (uint16_t)load16(t->byte_ids + 2u * (size_t)bytes[i]);
+        cells[i].id = (uint16_t)bm_get_u16(t->byte_ids + 2u * (size_t)bytes[i]);
         cells[i].previous = (uint16_t)(i == 0 ? NONE : i - 1u);
         cells[i].next = (uint16_t)(i + 1u < n ? i + 1u : NONE);
     }

@@ -2,23 +2,8 @@
 #ifndef BM_SERVE_INTERNAL_H
 #define BM_SERVE_INTERNAL_H
 
+#include "bm_bytes.h"
 #include "bm_serve.h"
-
-static inline uint32_t bm_get_u32(const uint8_t *p)
-{
-    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
-
-static inline uint8_t *bm_put_u32(uint8_t *p, uint32_t v)
-{
-    for (int i = 0; i < 4; i++) *p++ = (uint8_t)(v >> 8 * i);
-    return p;
-}
-
-static inline uint8_t *bm_put_u64(uint8_t *p, uint64_t v)
-{
-    return bm_put_u32(bm_put_u32(p, (uint32_t)v), (uint32_t)(v >> 32));
-}
 
 /* The next n bytes of the request. -1: it has fewer, or the session ended. */
 int bm_serve_take(bm_server *v, void *to, uint32_t n);

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "bm_bytes.h"
 #include "bm_crc32.h"
 
 #define MOST_RUNS 1000000u
@@ -22,16 +23,6 @@ typedef struct {
     uint32_t n_prompt, n_classes, n_tokens;
 } episode;
 
-static uint32_t u16_at(const uint8_t *p)
-{
-    return (uint32_t)p[0] | (uint32_t)p[1] << 8;
-}
-
-static uint32_t u32_at(const uint8_t *p)
-{
-    return u16_at(p) | u16_at(p + 2) << 16;
-}
-
 /* NULL, or what is wrong with what was loaded, whatever it means. */
 static const char *check_loaded(const bm_ascii *a)
 {
@@ -48,21 +39,21 @@ static const char *read_input(const bm_ascii *a, episode *e)
     const char *why = check_loaded(a);
     if (why) return why;
     if (a->size < BM_ASCII_HEADER || memcmp(p, "BMIN", 4) != 0) return "The input is not one of this model's";
-    if (u16_at(p + 4) != 1u || u16_at(p + 6) > 1u || u16_at(p + 14) != 0) return "The input is of another version";
-    e->n_prompt = u16_at(p + 8);
-    e->n_classes = u16_at(p + 10);
-    e->n_tokens = u16_at(p + 12);
+    if (bm_get_u16(p + 4) != 1u || bm_get_u16(p + 6) > 1u || bm_get_u16(p + 14) != 0) return "The input is of another version";
+    e->n_prompt = bm_get_u16(p + 8);
+    e->n_classes = bm_get_u16(p + 10);
+    e->n_tokens = bm_get_u16(p + 12);
     if ((e->n_classes == 0) == (e->n_tokens == 0)) return "The input must ask for tokens or for a choice";
     if (e->n_classes == 1u || e->n_classes > BM_ASCII_RESULTS || e->n_tokens > BM_ASCII_RESULTS)
         return "The input asks for too many tokens or classes, or for one class";
-    const size_t picture = u16_at(p + 6) ? BM_IMAGE_INPUTS * BM_VISION : 0u;
+    const size_t picture = bm_get_u16(p + 6) ? BM_IMAGE_INPUTS * BM_VISION : 0u;
     if (a->size != BM_ASCII_HEADER + picture + 4u * (size_t)(e->n_prompt + e->n_classes))
         return "The input's length is not what its header says";
     e->picture = picture ? p + BM_ASCII_HEADER : NULL;
     e->prompt = p + BM_ASCII_HEADER + picture;
     e->classes = e->prompt + 4u * (size_t)e->n_prompt;
     for (uint32_t i = 0; i < e->n_prompt + e->n_classes; i++)
-        if (u32_at(e->prompt + 4u * i) >= BM_VOCAB) return "The input holds a token id outside the vocabulary";
+        if (bm_get_u32(e->prompt + 4u * i) >= BM_VOCAB) return "The input holds a token id outside the vocabulary";
     return NULL;
 }
 
@@ -76,7 +67,7 @@ static void keep_classes(void *context, uint32_t first, const int32_t *acc, uint
 {
     const choice *c = context;
     for (uint32_t i = 0; i < c->e->n_classes; i++) {
-        const uint32_t id = u32_at(c->e->classes + 4u * i);
+        const uint32_t id = bm_get_u32(c->e->classes + 4u * i);
         if (id >= first && id - first < n) c->a->result[i] = acc[id - first];
     }
 }
@@ -111,7 +102,7 @@ static const char *infer_once(bm_ascii *a, const episode *e, uint32_t since)
         const bm_status status = bm_set_image_from(a->s, patch, &shown);
         if (status != BM_OK) return bm_status_text(status);
     }
-    for (uint32_t i = 0; !why && i <= e->n_prompt; i++) why = step(a, i ? u32_at(e->prompt + 4u * (i - 1u)) : BM_EOS, since);
+    for (uint32_t i = 0; !why && i <= e->n_prompt; i++) why = step(a, i ? bm_get_u32(e->prompt + 4u * (i - 1u)) : BM_EOS, since);
     if (why) return why;
     a->results = e->n_classes;
     a->is_choice = e->n_classes > 0;

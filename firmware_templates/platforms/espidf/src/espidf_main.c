@@ -51,7 +51,9 @@ static const char *start(bm_state *s)
 #endif
     if (why) return why;
 #endif
+#if BM_THREADS > 1
     if (espidf_split_start(s) != 0) ESP_LOGW(TAG, "no memory for a task on the second core: one core computes alone");
+#endif
     return NULL;
 }
 

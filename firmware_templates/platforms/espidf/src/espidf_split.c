@@ -8,8 +8,10 @@
  * a task that uses them to its core (_xt_coproc_exc, _frxt_coproc_exc_hook): both tasks are pinned anyway. A task that
  * yields keeps none of them, as at any call in C; a kernel does not yield. An interrupt handler that uses them panics.
  */
-#include "esp_cpu.h"
 #include "espidf.h"
+
+#if BM_THREADS > 1
+#include "esp_cpu.h"
 #include "freertos/FreeRTOS.h"
 #include "freertos/task.h"
 
@@ -76,3 +78,4 @@ int espidf_split_start(bm_state *s)
     s->split = split;
     return 0;
 }
+#endif

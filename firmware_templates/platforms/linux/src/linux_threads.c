@@ -11,6 +11,8 @@
 #include <time.h>
 
 #define SPIN_SECONDS 50e-6
+#define PART_BITS 8u         /* of a claim: one word, so that a processor of 32 bits can exchange it */
+#define FIRST_PART(number) ((uint32_t)(number) << PART_BITS)
 
 static struct {
     pthread_t thread[LINUX_MAX_THREADS];
@@ -21,7 +23,7 @@ static struct {
     pthread_cond_t done;
     uint32_t parts;
     uint32_t number;     /* of the job; a change is the signal to start (atomic) */
-    uint64_t claim;      /* job number << 32 | next part (atomic) */
+    uint32_t claim;      /* number of the job, but for its highest bits, and next part (atomic) */
     uint32_t left;       /* parts that are not finished (atomic) */
     uint32_t asleep;     /* helpers, under the lock */
     int waiting;         /* the caller sleeps, under the lock */
@@ -65,17 +67,18 @@ static uint32_t next_job(uint32_t last)
 
 /* Claim a part of job `number`; -1 when none is left, or the job is over. The number in the claim keeps a helper that
  * wakes up late from taking a part of a later job by mistake. */
-static int64_t claim(uint32_t number)
+static int claim(uint32_t number)
 {
-    uint64_t old = __atomic_load_n(&pool.claim, __ATOMIC_ACQUIRE);
-    while ((uint32_t)(old >> 32) == number && (uint32_t)old < pool.parts)
-        if (__atomic_compare_exchange_n(&pool.claim, &old, old + 1u, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) return (uint32_t)old;
+    uint32_t old = __atomic_load_n(&pool.claim, __ATOMIC_ACQUIRE);
+    while (old - FIRST_PART(number) < pool.parts)
+        if (__atomic_compare_exchange_n(&pool.claim, &old, old + 1u, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+            return (int)(old - FIRST_PART(number));
     return -1;
 }
 
 static void work_on(uint32_t number)
 {
-    for (int64_t part = claim(number); part >= 0; part = claim(number)) {
+    for (int part = claim(number); part >= 0; part = claim(number)) {
         pool.work(pool.job, (uint32_t)part, pool.parts);
         if (__atomic_sub_fetch(&pool.left, 1u, __ATOMIC_ACQ_REL) == 0) {
             pthread_mutex_lock(&pool.lock);
@@ -100,7 +103,7 @@ static uint32_t publish(void)
 {
     pthread_mutex_lock(&pool.lock);
     const uint32_t number = __atomic_load_n(&pool.number, __ATOMIC_RELAXED) + 1u;
-    __atomic_store_n(&pool.claim, (uint64_t)number << 32, __ATOMIC_RELEASE);
+    __atomic_store_n(&pool.claim, FIRST_PART(number), __ATOMIC_RELEASE);
     __atomic_store_n(&pool.number, number, __ATOMIC_RELEASE);
     if (pool.asleep) pthread_cond_broadcast(&pool.wake);
     pthread_mutex_unlock(&pool.lock);
