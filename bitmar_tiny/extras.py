@@ -22,11 +22,11 @@ EXTRAS = {
 }
 
 
-def install(module: str) -> str:
-    """The pip command that brings a module."""
-    if module in EXTRAS:
-        return f"pip install 'bitmar-tiny[{EXTRAS[module]}]'"
-    return f"pip install {module.replace('_', '-')}"
+def install(*modules: str) -> str:
+    """The pip command that brings modules."""
+    extras = ",".join(dict.fromkeys(EXTRAS[m] for m in modules if m in EXTRAS))
+    others = [m.replace("_", "-") for m in modules if m not in EXTRAS]
+    return " ".join(["pip install", *([f"'bitmar-tiny[{extras}]'"] if extras else []), *others])
 
 
 def installed(module: str) -> bool:
@@ -46,8 +46,6 @@ def need(*modules: str) -> None:
 
 def lacking(*modules: str) -> ToolError:
     """What to say where these modules are missing."""
-    verb = "is" if len(modules) == 1 else "are"
-    return ToolError(
-        f"This needs {' and '.join(m.replace('_', '-') for m in modules)}, which {verb} not installed.",
-        f"Run: {' and '.join(dict.fromkeys(map(install, modules)))}",
-    )
+    *others, last = (m.replace("_", "-") for m in modules)
+    what = f"{', '.join(others)} and {last}, which are" if others else f"{last}, which is"
+    return ToolError(f"This needs {what} not installed.", install(*modules))

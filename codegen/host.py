@@ -8,17 +8,10 @@ from pathlib import Path
 
 from bitmar_tiny.errors import ConfigError
 
+from .kernels import families
 from .resources import resource_dir
 
 NAME = "host"
-#: Kernel family -> what /proc/cpuinfo lists if the processor has the instructions. A family that is not here runs anywhere.
-FEATURES = {
-    "avx2": "avx2",
-    "avxvnni": "avx_vnni",
-    "avx512vnni": "avx512_vnni",
-    "neon": "asimd",
-    "neondot": "asimddp",
-}
 
 
 def profile() -> Path | None:
@@ -43,7 +36,8 @@ def in_order(families: list[str]) -> list[str]:
 
 def can_run(family: str) -> bool:
     """Whether this processor has the instructions of a kernel family of its machine."""
-    return family not in FEATURES or FEATURES[family] in processor_features()
+    feature = families()[family].cpu_feature
+    return not feature or feature in processor_features()
 
 
 @cache

@@ -10,6 +10,7 @@ import pytest
 from bitmar_tiny.arch.config import ModelConfig
 from bitmar_tiny.codegen.boards import board_files, load_board
 from bitmar_tiny.codegen.build import find_compiler, runner
+from bitmar_tiny.codegen.host import can_run
 from bitmar_tiny.codegen.kernels import families
 from bitmar_tiny.errors import ToolError
 
@@ -55,8 +56,7 @@ ODD = ModelConfig(
 
 def has_family(family: str) -> bool:
     """Whether this processor can run a kernel family (families of other machines run in an emulator)."""
-    needed = families()[family]
-    return needed.machine != platform.machine() or needed.cpu_feature in Path("/proc/cpuinfo").read_text()
+    return families()[family].machine != platform.machine() or can_run(family)
 
 
 def need_family(family: str) -> None:

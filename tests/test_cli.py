@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from support import TINY, need
 
-from bitmar_tiny.cli.app import COMMANDS
+from bitmar_tiny import __version__
+from bitmar_tiny.cli.app import COMMANDS, GROUPS, INTERNAL_FAULT
 from bitmar_tiny.data.tokenizer import Tokenizer
 from bitmar_tiny.errors import DataError
 from bitmar_tiny.frozen import FrozenModel, random_model
 
 ROOT = Path(__file__).resolve().parents[1]
-START = "import sys; sys.argv[0] = 'bitmar-tiny'; from bitmar_tiny.cli.app import main; main()"
 
 
 def cli(*arguments, code=0, cwd=None) -> subprocess.CompletedProcess:
@@ -31,7 +31,7 @@ def cli(*arguments, code=0, cwd=None) -> subprocess.CompletedProcess:
 def program(*arguments, cwd=None) -> subprocess.CompletedProcess:
     """The same as a process of its own."""
     return subprocess.run(
-        [sys.executable, "-c", START, *map(str, arguments)],
+        [sys.executable, "-m", "bitmar_tiny", *map(str, arguments)],
         capture_output=True,
         text=True,
         cwd=cwd,
@@ -253,7 +253,8 @@ def test_the_generated_project_builds_by_itself(frozen, tmp_path):
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_help_with_an_example(name):
-    assert "Example" in cli(name, "--help").stdout
+    said = cli(name, "--help").stdout
+    assert "Example" in said and "--debug" in said
 
 
 def write(path: Path, data: bytes) -> Path:
@@ -342,3 +343,69 @@ def test_a_process_of_its_own_says_the_same(tmp_path, arguments, code, out, erro
     assert (done.returncode, done.stdout, done.stderr) == (inside.returncode, inside.stdout, inside.stderr)
     assert done.returncode == code and out in done.stdout and error in done.stderr
     assert "Traceback" not in done.stderr and bool(done.stderr) == bool(code)
+
+
+def test_help_is_in_groups_cut_nowhere_and_imports_no_command():
+    code = (
+        "import sys, atexit; atexit.register(lambda: print(sorted("
+        "{'numpy', 'pydantic', 'jinja2', 'torch', 'bitmar_tiny.cli.common'} & set(sys.modules)), file=sys.stderr));"
+        "from bitmar_tiny.cli.app import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "--help"],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "80"},
+    )
+    assert done.stderr.strip() == "[]" and "..." not in done.stdout.replace("[ARGS]...", "")
+    lines = done.stdout.splitlines()
+    assert [x for x in lines if x in [f"{g}:" for g in GROUPS]] == [f"{g}:" for g in GROUPS]
+    for commands in GROUPS.values():
+        for name, words in commands.items():
+            assert f"  {name:<8}  {words}" in lines and len(words) <= 68
+    assert "evaluate" not in done.stdout
+
+
+def test_help_of_grouped_commands_is_cut_nowhere():
+    said = " ".join(cli("memory", "--help").stdout.split())
+    assert "..." not in said.replace("[ARGS]...", "") and "for a frozen MODEL, with the memory" in said
+
+
+def test_json_and_debug_stand_before_or_after_the_command():
+    ways = (("--json", "boards"), ("boards", "--json"), ("--debug", "--json", "boards"))
+    found = [json.loads(cli(*way).stdout) for way in ways]
+    assert found[0] == found[1] == found[2]
+    assert "prints no JSON" in cli("--json", "curves", "run", code=2).stderr
+    for way in (("--json", "memory"), ("memory", "--json")):
+        assert "prints no JSON" in cli(*way, "import", "x", code=2).stderr
+    for way in (
+        ("--debug", "info", "none"),
+        ("info", "none", "--debug"),
+        ("memory", "verify", "--debug", "none"),
+    ):
+        said = program(*way)
+        assert said.returncode == 2 and "Traceback" in said.stderr and "Error: none:" in said.stderr
+
+
+def test_a_fault_of_ours_is_no_difference():
+    code = "from bitmar_tiny.cli import app, boards\nboards.board_files = lambda: {}['missing']\napp.main()"
+    for debug in ((), ("--debug",)):
+        done = subprocess.run(
+            [sys.executable, "-c", code, "boards", *debug],
+            capture_output=True,
+            text=True,
+            env=os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "200"},
+        )
+        assert done.returncode == INTERNAL_FAULT and ("Traceback" in done.stderr) == bool(debug)
+        assert "fault of bitmar-tiny itself (KeyError: 'missing')" in done.stderr and "--debug" in done.stderr
+
+
+def test_the_module_is_the_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "bitmar_tiny", "--version"],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    assert done.stdout == f"bitmar-tiny, version {__version__}\n"
+    assert (ROOT / "bitmar_tiny" / "py.typed").is_file()

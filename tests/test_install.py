@@ -1,0 +1,152 @@
+"""The base install: what works without any extra, and the one sentence of what does not; the example picture; doctor's fixes."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from support import need
+
+from bitmar_tiny.cli import doctor
+from bitmar_tiny.extras import EXTRAS, lacking
+
+ROOT = Path(__file__).resolve().parents[1]
+PICTURES = ROOT / "examples" / "pictures"
+#: Runs the command with the extras out of reach, and says which of them it imported nevertheless.
+WITHOUT = """
+import atexit, sys
+EXTRAS = {extras!r}
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in EXTRAS:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Refuse())
+atexit.register(lambda: print("imported:", [m for m in EXTRAS if m in sys.modules], file=sys.stderr))
+from bitmar_tiny.cli.app import main
+main()
+"""
+#: Debian packages that exist (bookworm), of those that fixes may name.
+DEBIAN = {
+    "gcc",
+    "gcc-aarch64-linux-gnu",
+    "gcc-arm-none-eabi",
+    "gcc-xtensa-lx106",
+    "libnewlib-arm-none-eabi",
+    "llvm",
+    "picolibc-xtensa-lx106-elf",
+    "qemu-system-arm",
+    "qemu-system-misc",
+    "qemu-user",
+}
+
+
+def base(*arguments, code=0, cwd=None) -> subprocess.CompletedProcess:
+    """The command as the base install runs it."""
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT.format(extras=sorted(EXTRAS)), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        timeout=300,
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/local/bin:/usr/bin:/bin", "COLUMNS": "200"},
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr and "imported: []" in done.stderr
+    return done
+
+
+def test_the_first_steps_need_no_extra(tmp_path):
+    need("host", "gcc")
+    assert base("generate", "--image", PICTURES / "mushroom.png").stdout == "mushroom\n"
+    base("codegen", "--board", "host", "-o", "firmware", cwd=tmp_path)
+    base("build", "firmware", cwd=tmp_path)
+    base("verify", "--board", "host", "--kernels", "portable", "--tokens", 8, cwd=tmp_path)
+    base("memory", "reset", "recall", "-o", "memory.store", cwd=tmp_path)
+    base("generate", "recall", "--store", "memory.store", "--remember", "--prompt", "The key", cwd=tmp_path)
+    profile = ("profile", "--port", "host:", "--tokens", 4, "--rounds", 1)
+    base(*profile, "--html", "profile.html", cwd=tmp_path)
+    base("codegen", "--board", "esp32-s3-n16r8", "-o", "esp", cwd=tmp_path)
+    said = base("flash", "--board", "esp32-s3-n16r8", "esp", "--dry-run", code=2, cwd=tmp_path).stderr
+    assert "idf.py build" in said
+
+
+@pytest.mark.parametrize(
+    "arguments, extra",
+    [
+        (("generate", "--backend", "torch"), "train"),
+        (("train",), "train"),
+        (("demo",), "train,images"),
+        (("freeze", "run"), "train"),
+        (("holdout", "run"), "train"),
+        (("curves", "run"), "train"),
+        (("paper", "figure", "2", "m.store", "-o", "x.png"), "train"),
+        (("bench", "-o", "x"), "train"),
+        (("eval", "perplexity=text"), "train"),
+        (("export", "--format", "onnx", "-o", "x"), "export"),
+        (("export", "--format", "tflite", "-o", "x"), "export"),
+        (("generate", "--image", "x.svg"), "images"),
+    ],
+)
+def test_what_needs_an_extra_says_which(arguments, extra, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "log.jsonl").write_text('{"kind": "step", "step": 1}\n')
+    (tmp_path / "text").write_text("a cat sat on the mat\n")
+    (tmp_path / "x.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 8"/>')
+    if "m.store" in arguments:
+        base("memory", "reset", "recall", "-o", "m.store", cwd=tmp_path)
+    said = base(*arguments, code=2, cwd=tmp_path).stderr
+    assert f"pip install 'bitmar-tiny[{extra}]'" in said and said.count("\n") <= 5
+
+
+def test_every_extra_is_one_of_the_package():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    for module, extra in EXTRAS.items():
+        names = [r.split("=")[0].split(">")[0].replace("-", "_") for r in extras[extra]]
+        assert module in names, f"{module} is not in the extra {extra}"
+    for name in ("bench", "cross", "device", "images"):
+        assert any(name in requirement for requirement in extras["test"])
+
+
+def test_several_missing_packages_are_one_sentence():
+    assert (
+        str(lacking("torch")) == "This needs torch, which is not installed. pip install 'bitmar-tiny[train]'"
+    )
+    assert str(lacking("torch", "resvg_py", "some_thing")) == (
+        "This needs torch, resvg-py and some-thing, which are not installed. "
+        "pip install 'bitmar-tiny[train,images]' some-thing"
+    )
+
+
+@pytest.mark.parametrize("path", sorted(PICTURES.glob("*.png")), ids=lambda p: p.stem)
+def test_the_shipped_model_names_the_pictures_of_the_examples(path):
+    from bitmar_tiny.cli.common import load_picture
+    from bitmar_tiny.data.tokenizer import Tokenizer
+    from bitmar_tiny.frozen import FrozenModel
+    from bitmar_tiny.generation import Request, by_golden
+    from bitmar_tiny.shipped import SHIPPED
+
+    model = FrozenModel.load(SHIPPED)
+    tokens = by_golden(model, Request(picture=load_picture(model.config, path)))
+    assert Tokenizer.from_bytes(model.tokenizer).decode(tokens) == path.stem
+
+
+def test_doctor_names_debian_packages_that_exist(monkeypatch):
+    monkeypatch.setattr(doctor, "has_compiler", lambda compiler: False)
+    monkeypatch.setattr(doctor, "installed", lambda module: False)
+    monkeypatch.setattr(doctor, "mca_tool", lambda: None)
+    monkeypatch.setattr(doctor.shutil, "which", lambda name: None)
+    fixes = [row["fix"] for row in doctor.examine() if not row["what"].startswith("port")]
+    assert all(fix.startswith(("apt-get install ", "pip install ", "see https://")) for fix in fixes), fixes
+    named = {p for fix in fixes if fix.startswith("apt-get") for p in fix.split()[2:]}
+    assert named and named <= DEBIAN, named - DEBIAN
+    monkeypatch.undo()
+    if (
+        shutil.which("apt-cache")
+        and not subprocess.run(["apt-cache", "show", "gcc"], capture_output=True).returncode
+    ):
+        for package in sorted(named):
+            assert not subprocess.run(["apt-cache", "show", package], capture_output=True).returncode, package
