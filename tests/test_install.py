@@ -126,8 +126,8 @@ def test_the_shipped_model_names_the_pictures_of_the_examples(path):
     from bitmar_tiny.cli.common import load_picture
     from bitmar_tiny.data.tokenizer import Tokenizer
     from bitmar_tiny.frozen import FrozenModel
-    from bitmar_tiny.generation import Request, by_golden
-    from bitmar_tiny.shipped import SHIPPED
+    from bitmar_tiny.frozen.shipped import SHIPPED
+    from bitmar_tiny.run.generate import Request, by_golden
 
     model = FrozenModel.load(SHIPPED)
     tokens = by_golden(model, Request(picture=load_picture(model.config, path)))

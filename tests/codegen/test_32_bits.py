@@ -6,6 +6,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+
 from bitmar_tiny.codegen.boards import load_board
 from bitmar_tiny.codegen.build import BASE_FLAGS
 from bitmar_tiny.codegen.emit import emit

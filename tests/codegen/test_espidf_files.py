@@ -9,7 +9,6 @@ import pytest
 
 from bitmar_tiny.codegen.boards import Board, load_board
 from bitmar_tiny.codegen.build import find_compiler
-from bitmar_tiny.codegen.emit import emit
 from bitmar_tiny.errors import ConfigError, ToolError
 
 KCONFIG = Path(__file__).parent / "idf" / "Kconfig"

@@ -3,10 +3,10 @@
 import platform
 
 import pytest
+
 from bitmar_tiny.codegen import host
 from bitmar_tiny.codegen.boards import board_files, load_board
 from bitmar_tiny.codegen.emit import emit
-
 from bitmar_tiny.errors import ConfigError
 
 X86, ARM = ["avx512vnni", "avxvnni", "avx2", "portable"], ["neondot", "neon", "portable"]

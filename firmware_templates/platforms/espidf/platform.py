@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from bitmar_tiny.codegen.platform import Platform
 from bitmar_tiny.codegen.resources import version
-
 from bitmar_tiny.errors import ConfigError, ToolError
 
 if TYPE_CHECKING:
