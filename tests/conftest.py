@@ -1,7 +1,7 @@
 """Shared fixtures."""
 
 import pytest
-from support import ODD, TINY
+from support import GROUPED, ODD, TINY
 
 from bitmar_tiny.frozen import random_model
 
@@ -14,3 +14,8 @@ def tiny():
 @pytest.fixture(scope="session")
 def odd():
     return random_model(ODD, seed=2)
+
+
+@pytest.fixture(scope="session")
+def grouped():
+    return random_model(GROUPED, seed=3)

@@ -50,6 +50,9 @@ ODD = ModelConfig(
     n_fusion_layers=3,
 )
 
+#: Grouped-query attention: three queries share the keys and values of a head.
+GROUPED = ODD.model_copy(update={"name": "grouped", "n_heads": 6, "n_kv_heads": 2})
+
 
 #: What a kernel family needs beside the board's machine, as /proc/cpuinfo calls it.
 _FEATURES = {"avx2": "avx2", "avxvnni": "avx_vnni", "avx512vnni": "avx512_vnni"}
