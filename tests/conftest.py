@@ -17,7 +17,7 @@ from collections import Counter
 
 import compilers
 import pytest
-from support import ODD, TINY
+from support import GROUPED, ODD, TINY
 
 from bitmar_tiny.frozen import random_model
 
@@ -34,6 +34,11 @@ def tiny():
 @pytest.fixture(scope="session")
 def odd():
     return random_model(ODD, seed=2)
+
+
+@pytest.fixture(scope="session")
+def grouped():
+    return random_model(GROUPED, seed=3)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -52,6 +52,9 @@ ODD = ModelConfig(
     n_fusion_layers=3,
 )
 
+#: Grouped-query attention: three queries share the keys and values of a head.
+GROUPED = ODD.model_copy(update={"name": "grouped", "n_heads": 6, "n_kv_heads": 2})
+
 
 def has_family(family: str) -> bool:
     """Whether this processor can run a kernel family (families of other machines run in an emulator)."""

@@ -12,6 +12,7 @@ from bitmar_tiny.errors import ConfigError
     [
         ({"windoww": 3}, "Did you mean 'window'?"),
         ({"n_heads": 3}, "d_model=128 is not a multiple of n_heads=3"),
+        ({"n_kv_heads": 3}, "n_heads=4 is not a multiple of n_kv_heads=3"),
         ({"window": 1030}, "reduce window"),
         ({"d_model": "wide"}, "d_model"),
         ({"write_rate": float("nan")}, "write_rate"),

@@ -195,28 +195,38 @@ def row_cases(n: int) -> list[Case]:
 
 def attend_cases() -> list[Case]:
     rng, cases = np.random.default_rng(7), []
-    for heads, width in ((1, 64), (3, 32), (4, 32), (3, 40), (2, 128), (4, 5)):
-        d = heads * width
+    for heads, shared, width in (
+        (1, 1, 64),
+        (3, 3, 32),
+        (4, 4, 32),
+        (3, 3, 40),
+        (2, 2, 128),
+        (4, 4, 5),
+        (6, 2, 16),
+        (4, 1, 32),
+        (4, 2, 5),
+    ):
+        d, kv = heads * width, shared * width
         for n in (1, 5, 64, 1032):
             values = {
-                "random": (codes(rng, n, d), codes(rng, n, d), scales(rng, n), codes(rng, d), F32(0.02)),
+                "random": (codes(rng, n, kv), codes(rng, n, kv), scales(rng, n), codes(rng, d), F32(0.02)),
                 "sharp": (
-                    codes(rng, n, d),
-                    codes(rng, n, d),
+                    codes(rng, n, kv),
+                    codes(rng, n, kv),
                     scales(rng, n) * F32(40),
                     codes(rng, d),
                     F32(1),
                 ),
                 "bound": (
-                    np.full((n, d), 127, np.int8),
-                    np.full((n, d), -127, np.int8),
+                    np.full((n, kv), 127, np.int8),
+                    np.full((n, kv), -127, np.int8),
                     np.full(n, 0.01, F32),
                     np.full(d, 127, np.int8),
                     F32(0.5),
                 ),
                 "no values": (
-                    codes(rng, n, d),
-                    np.zeros((n, d), np.int8),
+                    codes(rng, n, kv),
+                    np.zeros((n, kv), np.int8),
                     np.zeros(n, F32),
                     codes(rng, d),
                     F32(0.1),
@@ -227,9 +237,9 @@ def attend_cases() -> list[Case]:
                 want = nm.attend(q, q_scale, k, s, v, v_scale, heads)
                 cases.append(
                     Case(
-                        f"attend {heads}x{width}, {n} slots, {name}",
+                        f"attend {heads}/{shared}x{width}, {n} slots, {name}",
                         "attend",
-                        (n, heads, width),
+                        (n, heads, width, shared),
                         (q_scale,),
                         (
                             padded(k),

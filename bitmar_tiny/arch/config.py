@@ -11,7 +11,15 @@ import math
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from ..errors import ConfigError
 
@@ -65,6 +73,12 @@ class ModelConfig(StrictModel):
     vocab_size: int = Field(50257, ge=2, le=1 << 20)
     d_model: int = Field(128, ge=4, le=MAX_REDUCTION)
     n_heads: int = Field(4, ge=1)
+    n_kv_heads: int | None = Field(
+        None,
+        ge=1,
+        description="heads of keys and values in every attention, each shared by n_heads / n_kv_heads queries; "
+        "not given: n_heads",
+    )
     n_encoder_layers: int = Field(4, ge=1, le=64)
     n_fusion_layers: int = Field(
         1,
@@ -94,6 +108,8 @@ class ModelConfig(StrictModel):
     def _shapes_agree(self) -> ModelConfig:
         if self.d_model % self.n_heads:
             raise ValueError(f"d_model={self.d_model} is not a multiple of n_heads={self.n_heads}")
+        if self.n_kv_heads and self.n_heads % self.n_kv_heads:
+            raise ValueError(f"n_heads={self.n_heads} is not a multiple of n_kv_heads={self.n_kv_heads}")
         if self.context > MAX_CONTEXT:
             raise ValueError(
                 f"n_sinks+window={self.context} exceeds {MAX_CONTEXT}, past which the int32 sum of "
@@ -105,9 +121,19 @@ class ModelConfig(StrictModel):
             )
         return self
 
+    @model_serializer(mode="wrap")
+    def _as_before(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A model's digest covers its settings, so a setting that came later is written only where it is given."""
+        return {key: value for key, value in plain(self).items() if value is not None}
+
     @property
     def head_dim(self) -> int:
         return self.d_model // self.n_heads
+
+    @property
+    def kv_width(self) -> int:
+        """Codes of a key, and of a value."""
+        return (self.n_kv_heads or self.n_heads) * self.head_dim
 
     @property
     def context(self) -> int:

@@ -104,12 +104,12 @@ class Block(Part):
         self.name, self.part, self.conditioned = name, part, conditioned
         self.words = f"{part} layer {name.partition('.')[2]}"
         self.elements = 20 * cfg.d_model + 2 * cfg.d_ffn + cfg.d_model * conditioned
-        self.cache = Cache(f"{name}.cache", cfg.context, cfg.d_model, ring=True)
+        self.cache = Cache(f"{name}.cache", cfg.context, cfg.kv_width, ring=True)
 
     def shapes(self) -> dict[str, tuple[int, int]]:
         """[out, in] of the matrices."""
-        d, f = self.cfg.d_model, self.cfg.d_ffn
-        return {"wq": (d, d), "wk": (d, d), "wv": (d, d), "wo": (d, d), "w1": (f, d), "w2": (d, f)}
+        d, f, kv = self.cfg.d_model, self.cfg.d_ffn, self.cfg.kv_width
+        return {"wq": (d, d), "wk": (kv, d), "wv": (kv, d), "wo": (d, d), "w1": (f, d), "w2": (d, f)}
 
     def tensors(self) -> Iterator[Tensor]:
         n, d, shapes = self.name, self.cfg.d_model, self.shapes()
@@ -171,13 +171,13 @@ class FusionLayer(Part):
         super().__init__(cfg)
         self.name, self.words = f"fusion.{index}", f"fusion layer {index}"
         self.elements = 10 * cfg.d_model
-        self.cache = Cache(f"{self.name}.image", cfg.image_tokens, cfg.d_model, ring=False)
+        self.cache = Cache(f"{self.name}.image", cfg.image_tokens, cfg.kv_width, ring=False)
 
     def tensors(self) -> Iterator[Tensor]:
-        n, d = self.name, self.cfg.d_model
+        n, d, kv = self.name, self.cfg.d_model, self.cfg.kv_width
         yield Tensor(f"{n}.norm", "gain", (d,), "fusion")
-        for w in ("wq", "wk", "wv", "wo"):
-            yield Tensor(f"{n}.{w}", "ternary", (d, d), "fusion")
+        for w, rows in (("wq", d), ("wk", kv), ("wv", kv), ("wo", d)):
+            yield Tensor(f"{n}.{w}", "ternary", (rows, d), "fusion")
 
     def sections(self) -> Iterator[Section]:
         section = partial(_section, self.name)

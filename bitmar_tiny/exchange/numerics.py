@@ -109,12 +109,17 @@ def attend(
     n_heads: int,
     used: Value | None = None,
 ) -> Value:
-    """``used`` int32 [1]: slots in use, from 0 on (default: all). q [1, d]; k, v [n, d]; scales [n] -> [1, d]."""
-    (n, d), b = k.shape, q.builder
-    dh = d // n_heads
-    head_of = b.constant(np.arange(d, dtype=np.int32)[None] // dh)
-    own = head_of.eq(np.arange(n_heads)[:, None]).astype("float32")  # [h, d]: the columns of each head
-    heads = q.astype("float32") * own  # one query a head, zero elsewhere: no transpose of k
+    """``used`` int32 [1]: slots in use, from 0 on (default: all). q [1, d]; k, v [n, w], as in golden; scales [n] -> [1, d]."""
+    (n, width), d, b = k.shape, q.shape[1], q.builder
+    dh, group = d // n_heads, d // width
+    head_of = b.constant(np.arange(width, dtype=np.int32)[None] // dh)
+    own = head_of.eq(np.arange(n_heads)[:, None] // group).astype(
+        "float32"
+    )  # [h, w]: the columns of each head
+    query = q.astype("float32")
+    if group > 1:
+        query = concat([query.reshape(n_heads, dh)] * (n_heads // group), 1)
+    heads = query * own  # one query a head, zero elsewhere: no transpose of k
     dots = matmul(heads, k.astype("float32"), transpose_b=True)  # [h, n]
     v_scale = v_scale.reshape(1, n)
     scores = dots * (k_scale.reshape(1, n) * (q_scale * nm.inv_sqrt(dh)))
@@ -125,6 +130,8 @@ def attend(
     denom = rint(e * F32(nm.PROB_ONE)).astype("int32").sum()  # [h, 1]
     v_max, r = _value_weights(v_scale)
     o = _weighted(rint(e * r), v) * (v_max / denom.astype("float32"))
+    if group > 1:
+        return (o * own).reshape(n_heads, n_heads // group, dh).sum(1).reshape(1, d)
     return (o * own).sum(0)  # [h, d] -> each column from its own head
 
 

@@ -142,20 +142,21 @@ def attend(
 ) -> np.ndarray:
     """Softmax attention over an int8 cache. Physical order of the n slots does not matter.
 
-    q codes int8 [d]; k, v codes int8 [n, d]; scales float32 [n], one per token. Returns float32 [d].
+    q codes int8 [d]; k, v codes int8 [n, w], w = d or, where g queries share the heads of keys and values, d / g;
+    scales float32 [n], one per token. Returns float32 [d].
     """
-    n, d = k.shape
-    dh = d // n_heads
-    qh = q.reshape(n_heads, dh, 1).astype(np.float32)
-    kh = k.reshape(n, n_heads, dh).transpose(1, 0, 2).astype(np.float32)
-    dots = (kh @ qh)[:, :, 0]  # integers < 2**24: exact
+    n, d, dh = len(k), q.size, q.size // n_heads
+    shared = k.shape[1] // dh, d // k.shape[1]  # heads of keys and values, queries of each
+    qh = q.reshape(*shared, dh).astype(np.float32)
+    kh = k.reshape(n, -1, dh).transpose(1, 2, 0).astype(np.float32)
+    dots = (qh @ kh).reshape(n_heads, n)  # integers < 2**24: exact
     scores = dots * (k_scale * (q_scale * inv_sqrt(dh)))
     e = exp_neg(scores - scores.max(axis=1, keepdims=True))  # [h, n]
     denom = rne(e * F32(PROB_ONE)).sum(axis=1, dtype=np.int64)  # <= 2**14 * n
     v_max, r = _value_weights(v_scale)
     w = rne(e * r)
-    vh = v.reshape(n, n_heads, dh).transpose(1, 0, 2).astype(np.float64)
-    acc = (w[:, None, :].astype(np.float64) @ vh)[:, 0, :]  # integers < 2**31: exact
+    vh = v.reshape(n, -1, dh).transpose(1, 0, 2).astype(np.float64)
+    acc = (w.reshape(*shared, n).astype(np.float64) @ vh).reshape(n_heads, dh)  # integers < 2**31: exact
     return (acc.astype(np.float32) * (v_max / denom.astype(np.float32))[:, None]).reshape(d)
 
 

@@ -23,9 +23,11 @@ def attend(math: Quantised, q: Codes, k: Codes, v: Codes, n_heads: int, mask: Te
     """Softmax attention over int8 codes. mask bool [T, N] or None. Returns float32 [B, T, d].
 
     Mirrors ``numerics.attend``: integer weights ``rne(e * r)`` with the value scales folded in, integer denominator.
+    Keys and values of fewer heads are shared by as many queries each.
     """
     (qc, qs), (kc, ks), (vc, vs) = q, k, v
-    dots = math.matmul(_heads(qc, n_heads), _heads(kc, n_heads).transpose(-1, -2))  # [B, h, T, N]
+    keys, values = (_heads(c, n_heads * c.shape[-1] // qc.shape[-1], n_heads) for c in (kc, vc))
+    dots = math.matmul(_heads(qc, n_heads, n_heads), keys.transpose(-1, -2))  # [B, h, T, N]
     per_unit = ks.transpose(1, 2) * (qs * float(nm.inv_sqrt(qc.shape[-1] // n_heads)))  # [B, T, N]
     scores = dots * per_unit[:, None]
     if mask is not None:
@@ -36,18 +38,20 @@ def attend(math: Quantised, q: Codes, k: Codes, v: Codes, n_heads: int, mask: Te
     if math.maps is not None:
         math.maps.append(e / e.sum(-1, keepdim=True))
     if isinstance(math, FloatTwin):
-        return _merge(math.matmul(e / e.sum(-1, keepdim=True), _heads(vc, n_heads)))
+        return _merge(math.matmul(e / e.sum(-1, keepdim=True), values))
     v_scale = vs.transpose(1, 2)  # [B, 1, N]
     seen = v_scale if mask is None else v_scale.masked_fill(~mask, 0.0)
     top, fold = math.fold(v_scale, seen.detach().amax(-1, keepdim=True))  # [B, T, 1], [B, T, N]
     denominator = round_ste(e * PROB_ONE).sum(-1, keepdim=True)
-    out = math.weighted(round_ste(e * fold[:, None]), _heads(vc, n_heads))
+    out = math.weighted(round_ste(e * fold[:, None]), values)
     return _merge(out * (top[:, None] / denominator))
 
 
-def _heads(x: Tensor, n_heads: int) -> Tensor:
-    b, n, d = x.shape
-    return x.view(b, n, n_heads, d // n_heads).transpose(1, 2)
+def _heads(x: Tensor, own: int, n_heads: int) -> Tensor:
+    """[B, N, w] of ``own`` heads -> [B, n_heads, N, w / own]."""
+    b, n, width = x.shape
+    x = x.view(b, n, own, width // own).transpose(1, 2)
+    return x if own == n_heads else x.repeat_interleave(n_heads // own, 1)
 
 
 def _merge(x: Tensor) -> Tensor:

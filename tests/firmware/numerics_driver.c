@@ -97,10 +97,10 @@ static void relu(call *c)
     bm_relu(c->u[0], c->a[0]);
 }
 
-/* u: slots, heads, head width; f: scale of q; a: k, v, their scales, q, two scratch arrays, out. */
+/* u: slots, heads, head width, heads of keys and values; f: scale of q; a: k, v, their scales, q, two scratch arrays, out. */
 static void attend(call *c)
 {
-    const bm_cache kv = {c->a[0], c->a[1], c->a[2], c->a[3], c->u[1] * c->u[2]};
+    const bm_cache kv = {c->a[0], c->a[1], c->a[2], c->a[3], c->u[3] * c->u[2]};
     bm_attend(&kv, c->u[0], c->a[4], c->f[0], c->u[1], c->u[2], 0, c->u[1], c->a[5], c->a[6], c->a[7]);
 }
 

@@ -65,6 +65,11 @@ def test_odd_shapes(odd, tmp_path, board, family):
     check(odd, tmp_path / "p", 80, board, family)
 
 
+@pytest.mark.parametrize("board, family", TARGETS)
+def test_grouped_queries(grouped, tmp_path, board, family):
+    check(grouped, tmp_path / "p", 60, board, family)
+
+
 @pytest.mark.parametrize("board, family", [("host", "portable"), ("host", "avx2"), ("rpi-zero2", "neon")])
 def test_head_of_five_weights_a_byte(tiny, odd, tmp_path, board, family):
     for model in (tiny, odd):

@@ -35,14 +35,14 @@ static void weighted_values(const int32_t *w, const int8_t *v, uint32_t stride, 
 void bm_attend(const bm_cache *kv, uint32_t n, const int8_t *q, float q_scale, uint32_t n_heads, uint32_t head_dim,
                uint32_t first_head, uint32_t end_head, float *scratch_e, int32_t *scratch_w, float *out)
 {
-    const uint32_t stride = BM_PAD(n_heads * head_dim);
+    const uint32_t stride = BM_PAD(kv->width), group = n_heads * head_dim / kv->width;
     const float scaled = q_scale * bm_inv_sqrt(head_dim);
     float top;
     const float fold = value_weight(kv->v_scale, n, &top);
     for (uint32_t h = first_head; h < end_head; h++) {
-        const uint32_t at = h * head_dim;
-        bm_dots_s8(kv->k + at, stride, q + at, n, head_dim, scratch_w);
+        const uint32_t at = h * head_dim, shared = h / group * head_dim;
+        bm_dots_s8(kv->k + shared, stride, q + at, n, head_dim, scratch_w);
         const int32_t denominator = soft_weights(kv, n, scaled, fold, scratch_e, scratch_w);
-        weighted_values(scratch_w, kv->v + at, stride, n, head_dim, top / (float)denominator, out + at);
+        weighted_values(scratch_w, kv->v + shared, stride, n, head_dim, top / (float)denominator, out + at);
     }
 }
