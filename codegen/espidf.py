@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from bitmar_tiny import __version__
 from bitmar_tiny.errors import ConfigError
 
 from .boards import Board, Region
 from .build import HOT_SOURCES
 from .lower import Blob
-from .resources import version
 
 #: The one that the templates have settings for.
 CHIP = "esp32s3"
@@ -85,4 +85,4 @@ def _psram(board: Board) -> Region | None:
 
 def _version() -> str:
     """A version that ESP-IDF's component manager accepts: three numbers."""
-    return ".".join((re.findall(r"\d+", version()) + ["0", "0", "0"])[:3])
+    return ".".join((re.findall(r"\d+", __version__) + ["0", "0", "0"])[:3])
