@@ -10,6 +10,7 @@ from pathlib import Path
 
 import jinja2
 
+from bitmar_tiny import __version__
 from bitmar_tiny.errors import ConfigError
 from bitmar_tiny.files import atomic_file
 from bitmar_tiny.frozen import FrozenModel
@@ -24,7 +25,7 @@ from .kernels import families
 from .memory_cost import MemoryCost, memory_cost
 from .pack import HEAD_BITS
 from .plan import Plan, make_plan
-from .resources import resource_dir, version
+from .resources import resource_dir
 
 MANIFEST = "manifest.json"
 #: The memory that a model starts with, as a store, in a project whose memory is in one.
@@ -87,7 +88,7 @@ def emit(
         estimates(model.config, blob, board, plan, pinned),
         memory_cost(model.config, blob, board, plan),
     )
-    values = context(model, board, family, blob, plan) | {"version": version(), "backbone": declared}
+    values = context(model, board, family, blob, plan) | {"version": __version__, "backbone": declared}
     sources = _copy_sources(project)
     frontend.copy(features, declared, out)
     values["build_id"] = _build_id(project, sources)

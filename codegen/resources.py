@@ -1,8 +1,7 @@
-"""What ships with the package: its templates, its board profiles and its version, in a checkout and in an installed wheel alike."""
+"""What ships with the package: its templates and its board profiles, in a checkout and in an installed wheel alike."""
 
 from __future__ import annotations
 
-from importlib import metadata
 from pathlib import Path
 
 import bitmar_tiny
@@ -17,11 +16,3 @@ def resource_dir(name: str) -> Path:
             f"The folder '{name}' that ships with bitmar-tiny is missing.", "Install bitmar-tiny again."
         )
     return path
-
-
-def version() -> str:
-    """Version of this package, or 'unknown' in an uninstalled checkout."""
-    try:
-        return metadata.version("bitmar-tiny")
-    except metadata.PackageNotFoundError:
-        return "unknown"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bitmar_tiny.codegen.platform import Platform
-from bitmar_tiny.codegen.resources import version
+from bitmar_tiny import __version__
 from bitmar_tiny.errors import ConfigError, ToolError
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def _psram(board: Board) -> Region | None:
 
 def _version() -> str:
     """A version that ESP-IDF's component manager accepts: three numbers."""
-    return ".".join((re.findall(r"\d+", version()) + ["0", "0", "0"])[:3])
+    return ".".join((re.findall(r"\d+", __version__) + ["0", "0", "0"])[:3])
 
 
 platform = EspIdf()
