@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from bitmar_tiny.codegen import lower
-
 from bitmar_tiny import frozen
+from bitmar_tiny.codegen import lower
 from bitmar_tiny.device import protocol, record
 from bitmar_tiny.memory import format as store_format
 from bitmar_tiny.memory import snapshot

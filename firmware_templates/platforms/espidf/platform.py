@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bitmar_tiny.codegen.platform import Platform
 from bitmar_tiny import __version__
+from bitmar_tiny.codegen.platform import Platform
 from bitmar_tiny.errors import ConfigError, ToolError
 
 if TYPE_CHECKING:
