@@ -45,13 +45,13 @@ LAYOUTS = {
     "linux": Layout(
         "src",
         "src",
-        ("linux_*", "trace.*"),
+        ("linux_*",),
         {"Makefile.j2": "Makefile", "CMakeLists.txt.j2": "CMakeLists.txt", "README.md.j2": "README.md"},
     ),
     "xtensa": Layout(
         "src",
         "src",
-        ("xtensa_*", "trace.*", "softfloat.c"),
+        ("xtensa_*", "softfloat.c"),
         {"Makefile.j2": "Makefile", "README.md.j2": "README.md"},
     ),
     "bare": Layout(

@@ -18,7 +18,7 @@ from ..verify.compare import Verdict, verify
 from ..verify.script import Event
 from . import need
 from .ports import PAST
-from .target import Arrays, ExportedModel, ExportedTarget, Runtime, play
+from .target import Arrays, ExportedModel, Runtime, play
 
 FORMATS = ("onnx", "tflite")
 
@@ -90,9 +90,10 @@ def cross_check(
         )
     if format_name == "tflite" and util.find_spec("ai_edge_litert") is None:
         return None, agreement(frozen, shipped, script, progress)
-    verdict = verify(
-        frozen, ExportedTarget(frozen, open_runtime(format_name, path, taps=True)), script, progress=progress
-    )
+    from ..run.exported import ExportedSession
+
+    session = ExportedSession(frozen, open_runtime(format_name, path, taps=True))
+    verdict = verify(frozen, session, script, progress=progress)
     return verdict, agreement(frozen, shipped, script, progress)
 
 

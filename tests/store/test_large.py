@@ -7,10 +7,10 @@ from support import need
 
 from bitmar_tiny.config import preset
 from bitmar_tiny.frozen import random_model
-from bitmar_tiny.taps import tap_table
+from bitmar_tiny.run.firmware import ProgramSession
+from bitmar_tiny.run.golden import GoldenSession
 from bitmar_tiny.verify.compare import verify
 from bitmar_tiny.verify.script import Event
-from bitmar_tiny.verify.target import GoldenTarget, ProgramTarget
 
 
 def test_sixty_five_thousand_slots(tmp_path):
@@ -33,6 +33,6 @@ def test_sixty_five_thousand_slots(tmp_path):
         Event("token", eos),
     ]
     program = build(project.path, board, "portable", compiler="gcc", taps=True)
-    target = ProgramTarget(program.command, "large", tap_table(model.config), project.memory_store)
-    assert verify(model, target, script, golden=GoldenTarget(model, "sd")).exact
-    assert not verify(model, target, script, golden=GoldenTarget(model, "ram")).exact
+    with ProgramSession(program, board, "large", project.memory_store) as session:
+        assert verify(model, session, script, golden=GoldenSession(model, "sd")).exact
+        assert not verify(model, session, script, golden=GoldenSession(model, "ram")).exact
