@@ -38,8 +38,7 @@ class Platform:
     ``model_folder``, ``own_folder``: of a project, for the runtime and for the platform's own files.
     ``hot``: own sources, without suffix, that run once per token. ``compile_flags``: of every call of the compiler.
     ``runs_here``: its programs run on a computer of the same kind as any other program.
-    ``has_commands``: its program takes the commands generate, score and profile.
-    ``replays_traces``: its program reads a trace script and writes the trace.
+    ``on_uart``: its firmware speaks over the UART of an emulated machine, not over its standard input and output.
     ``takes_backbone``: a project can hold a picture backbone, which Python runs.
     ``port_kind``: the kind of port that starts its firmware on this computer; empty if none does.
     """
@@ -50,8 +49,7 @@ class Platform:
     hot: ClassVar[tuple[str, ...]] = ()
     compile_flags: ClassVar[tuple[str, ...]] = ()
     runs_here: ClassVar[bool] = False
-    has_commands: ClassVar[bool] = False
-    replays_traces: ClassVar[bool] = False
+    on_uart: ClassVar[bool] = False
     takes_backbone: ClassVar[bool] = False
     port_kind: ClassVar[str] = ""
 

@@ -26,10 +26,10 @@ from bitmar_tiny.evaluate.styles import KNOWN
 from bitmar_tiny.frozen import FrozenModel, random_model
 from bitmar_tiny.frozen.shipped import MODELS, SHIPPED, SHIPPED_RECORD
 from bitmar_tiny.model.export import load_frozen
+from bitmar_tiny.run.firmware import ProgramSession
 from bitmar_tiny.train.config import TrainConfig
 from bitmar_tiny.verify.compare import verify
 from bitmar_tiny.verify.script import standard
-from bitmar_tiny.verify.target import ProgramTarget
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -135,12 +135,8 @@ def test_its_c_is_exact_on_this_computer(model, tmp_path):
     host = load_board("host")
     project = emit(model, host, tmp_path / "p", "portable")
     program = build(project.path, host, "portable", taps=True)
-    verdict = verify(
-        model,
-        ProgramTarget(program.command, "host", tap_table(model.config)),
-        standard(model.config, 80),
-        project.sources,
-    )
+    with ProgramSession(program, host) as session:
+        verdict = verify(model, session, standard(model.config, 80), project.sources)
     assert verdict.exact and verdict.steps > 80, verdict
 
 

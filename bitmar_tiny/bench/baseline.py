@@ -28,8 +28,10 @@ from ..arch.tables import tap_table
 from ..errors import BitmarError
 from ..extras import install, installed
 from ..frozen import FrozenModel
+from ..run.firmware import ProgramSession
+from ..run.session import DATA
 from ..verify.script import Event, random_image
-from ..verify.target import DATA, SILENT, ProgramTarget
+from ..verify.trace import trace
 from .ours import Run, families_here
 from .plain import golden_stream, image_caches, layers
 
@@ -211,9 +213,9 @@ def our_picks(
         for tokens, image in zip(streams.tokens, streams.images)
         for e in (Event("begin"), Event("image", image=image), *(Event("token", t) for t in tokens))
     ]
-    target = ProgramTarget(program.command, family, taps, project.memory_store)
-    modes = {i: DATA if i == logits else SILENT for i in range(len(taps))}
-    picks = [int(np.frombuffer(r.data, "<i4").argmax()) for r in target.run(script, modes)]
+    with ProgramSession(program, board, family, project.memory_store) as session:
+        records = list(trace(session, model, script, {logits: DATA}))
+    picks = [int(np.frombuffer(r.data, "<i4").argmax()) for r in records]
     return np.array(picks).reshape(len(streams.tokens), -1).tolist()
 
 

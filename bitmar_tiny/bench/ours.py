@@ -15,10 +15,11 @@ from bitmar_tiny.codegen.emit import emit
 
 from ..errors import ToolError
 from ..frozen import FrozenModel
-from ..verify.target import WRONG_PROCESSOR
 
 #: Flag sets by name: compilers schedule vector code differently for one machine than for all.
 FLAG_SETS = {"plain": (), "native": ("-march=native",)}
+#: Exit status of a program that its processor cannot run (linux_main.c).
+WRONG_PROCESSOR = 3
 BENCH_TIMEOUT_S = 300
 
 

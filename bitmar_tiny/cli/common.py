@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -11,6 +12,7 @@ from ..arch.config import ModelConfig, preset
 from ..errors import ConfigError, DataError
 from ..frozen import FrozenModel, random_model
 from ..frozen.shipped import HERE, SHIPPED, by_name, default_model
+from ..run.session import BAUD, Session, SessionOptions, is_local, open_session
 
 
 class ModelPath(click.Path):
@@ -81,8 +83,25 @@ memory_option = click.option(
 )
 
 
-def port_options(command):
-    """--port, --baud, --timeout and --record of a command that speaks to a board."""
+WHERE = (
+    "golden, torch, host, a board of 'bitmar-tiny boards' (its firmware is built and started here, in an emulator if need be), "
+    "/dev/ttyUSB0, socket://HOST:PORT, rfc2217://HOST:PORT, pty: (waits for a board), replay:FILE (a recorded exchange), "
+    "onnx[:FOLDER] or tflite[:FILE]"
+)
+
+
+def on_option(help_text: str = "Where the model runs", **kwargs):
+    """--on TARGET."""
+    return click.option("--on", metavar="TARGET", help=f"{help_text}: {WHERE}.", **kwargs)
+
+
+def hidden(*names: str, **kwargs):
+    """An option of before --on, which still works as it was written."""
+    return click.option(*names, hidden=True, **kwargs)
+
+
+def line_options(command):
+    """--baud, --timeout and --record of a command that may speak to a board."""
     for option in (
         click.option(
             "--record",
@@ -98,53 +117,69 @@ def port_options(command):
         ),
         click.option(
             "--baud",
-            default=115200,
+            default=BAUD,
             show_default=True,
             type=click.IntRange(1200, 4_000_000),
             help="Speed of a serial port; a board that can follow is brought to it.",
-        ),
-        click.option(
-            "--port",
-            metavar="PORT",
-            help="A board: /dev/ttyUSB0, host:[BOARD[/KERNELS]] or qemu:BOARD (firmware is built and started), "
-            "pty: (waits for one), replay:FILE (a recorded exchange).",
         ),
     ):
         command = option(command)
     return command
 
 
+def port_options(command):
+    """--port and ``line_options`` of a command that speaks to a board alone."""
+    return click.option(
+        "--port",
+        metavar="PORT",
+        help="A board: /dev/ttyUSB0, socket://HOST:PORT, rfc2217://HOST:PORT, host:[BOARD[/KERNELS]] or qemu:BOARD (firmware is built and "
+        "started), pty: (waits for one), replay:FILE (a recorded exchange).",
+    )(line_options(command))
+
+
+def one_target(**given: str | None) -> str | None:
+    """What --on, or one of the options of before it, names; ``ConfigError`` if several do."""
+    named = {option: value for option, value in given.items() if value}
+    if len(named) > 1:
+        options = " and ".join(f"--{option}" for option in named)
+        raise ConfigError(f"{options} both say where the model runs.", "Leave out one of them.")
+    return next(iter(named.values()), None)
+
+
+def was_given(name: str) -> bool:
+    """Whether a parameter was given on the command line."""
+    source = click.get_current_context().get_parameter_source(name)
+    return source == click.core.ParameterSource.COMMANDLINE
+
+
 def leave_out(names: dict[str, str], why: str) -> None:
     """``ConfigError`` if one of these options, parameter: as it is written, was given, since it would do nothing."""
-    context = click.get_current_context()
-    given = [
-        option
-        for name, option in names.items()
-        if context.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE
-    ]
+    given = [option for name, option in names.items() if was_given(name)]
     if given:
         raise ConfigError(why, f"Leave out {' and '.join(given)}.")
 
 
-PORT_ALONE = {"record_file": "--record", "baud": "--baud", "patience_s": "--timeout"}
-
-
 def leave_out_port_options() -> None:
-    """``ConfigError`` for options of a board's port, where none is named."""
-    leave_out(PORT_ALONE, "No board was named with --port.")
+    """``ConfigError`` for options of a board's line, where there is none."""
+    leave_out({"record_file": "--record", "baud": "--baud", "patience_s": "--timeout"}, "No board was named.")
 
 
-def leave_out_memory(port: str) -> None:
+def leave_out_memory(target: str) -> None:
     """--memory is for firmware that the command builds, or built when the exchange was recorded."""
-    if not port.startswith(("host:", "qemu:", "replay:")):
+    if not is_built(target) and not target.startswith("replay:"):
         leave_out({"memory": "--memory"}, "The memory of a board lies where its firmware has it.")
 
 
-def named_model(path: Path, preset_name: str | None, port: str) -> FrozenModel | None:
-    """The model that a command names; None where nobody named one and the board on ``port`` has its own."""
-    context = click.get_current_context()
-    named = preset_name or context.get_parameter_source("model") == click.core.ParameterSource.COMMANDLINE
-    needed = named or HERE.is_file() or port.startswith(("host:", "qemu:"))
+def is_built(target: str) -> bool:
+    """Whether firmware is built and started for a target."""
+    from ..run.firmware import port_of
+
+    return not is_local(target) and port_of(target).startswith(("host:", "qemu:"))
+
+
+def named_model(path: Path, preset_name: str | None, target: str) -> FrozenModel | None:
+    """The model that a command names; None where nobody named one and the board has its own."""
+    needed = preset_name or was_given("model") or HERE.is_file() or is_built(target) or is_local(target)
     return load_model(path, preset_name) if needed else None
 
 
@@ -154,6 +189,21 @@ def show_log(text: str) -> None:
 
     if text.strip() and not text.startswith(("m-", "e-[")):  # the text mode is for benchmark runners
         notes.print(f"[dim]board: {text.replace('[', chr(92) + '[')}[/]")
+
+
+def open_target(
+    target: str,
+    model: FrozenModel | None,
+    baud: int,
+    patience_s: float | None,
+    record_file: Path | None,
+    **options: Any,
+) -> Session:
+    """A session on ``target``; ``options``: further ones of ``SessionOptions``."""
+    if is_local(target):
+        leave_out_port_options()
+    options |= {"baud": baud, "timeout_s": patience_s, "record": record_file, "log": show_log}
+    return open_session(target, model, SessionOptions(**options))
 
 
 def load_picture(cfg: ModelConfig, path: Path) -> np.ndarray:

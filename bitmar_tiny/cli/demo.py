@@ -24,9 +24,9 @@ from ..files import atomic_file
 from ..frozen import FrozenModel
 from ..report.captions import Caption, contact_sheet
 from ..report.evaluation import agreement_sentence, caption_table
+from ..run.firmware import ProgramSession
 from ..verify.compare import verify
 from ..verify.script import standard
-from ..verify.target import ProgramTarget
 from .app import notes, results
 
 STEPS = 6
@@ -83,7 +83,7 @@ def command(out: Path, steps: int | None) -> None:
         _verify(frozen, project, corpus)
 
     _say(5, "The C program writes captions for pictures it was not trained on")
-    captions = _c_captions(projects["host"], corpus, out)
+    captions = _c_captions(projects["host"], corpus)
     picture = out / "captions.png"
     shown = captions[:: max(1, len(captions) // SHOWN)][:SHOWN]  # evenly spread: neighbours are alike
     contact_sheet(shown, corpus.captions, picture)
@@ -130,8 +130,9 @@ def _verify(frozen: FrozenModel, project: Project, corpus: Corpus) -> None:
     pictures = [corpus.captions.image(i) for i in corpus.held_out[:5]]
     program = build(project.path, board, project.family, taps=True)
     label = f"{board.name}/{project.family}/{compiler}" + (f" under {how[0]}" if how else "")
-    target = ProgramTarget(program.command, label, tap_table(frozen.config))
-    verdict = verify(frozen, target, standard(frozen.config, VERIFY_TOKENS, images=pictures), project.sources)
+    script = standard(frozen.config, VERIFY_TOKENS, images=pictures)
+    with ProgramSession(program, board, label, project.memory_store) as session:
+        verdict = verify(frozen, session, script, project.sources)
     if not verdict.exact:
         raise VerifyError(f"{label}: {verdict.difference.sentence()}.")
     notes.print(
@@ -139,10 +140,11 @@ def _verify(frozen: FrozenModel, project: Project, corpus: Corpus) -> None:
     )
 
 
-def _c_captions(project: Project, corpus: Corpus, out: Path) -> list[Caption]:
+def _c_captions(project: Project, corpus: Corpus) -> list[Caption]:
     """Caption every held-out picture with the generated program."""
-    from ..evaluate.captions import c_captions
+    from ..evaluate.captions import session_captions
 
     program = build(project.path, project.board, project.family)
-    texts = c_captions(program.command, (corpus.captions.image(i) for i in corpus.held_out), out)
+    with ProgramSession(program, project.board, store=project.memory_store) as session:
+        texts = session_captions(session, (corpus.captions.image(i) for i in corpus.held_out))
     return [Caption(i, corpus.captions.captions[i], text) for i, text in zip(corpus.held_out, texts)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,9 @@ from ..arch.config import MAX_CONTEXT
 from ..errors import ConfigError
 from ..frozen.shipped import SHIPPED, default_model
 from ..report.evaluation import render
+from ..run.session import is_local, open_session
 from .app import notes, print_json, results
-from .common import json_option, model_argument, say_shipped
+from .common import hidden, json_option, model_argument, on_option, say_shipped
 
 CAPTIONS, RETRIEVAL, SESSIONS, ENTITY = "captions", "retrieval", "sessions", "entity-memory"
 RETRIEVED = 100
@@ -26,20 +26,9 @@ RETRIEVED = 100
 @click.command()
 @model_argument
 @click.argument("tasks", nargs=-1, metavar="[TASK[=PATH]]...")
-@click.option(
-    "--via",
-    type=click.Choice(["torch", "golden", "c"]),
+@on_option(
+    "Who computes (default: torch); given several times, the others are compared with the first, item by item",
     multiple=True,
-    default=("torch",),
-    show_default=True,
-    help="Who computes; given several times, the others are compared with the first, item by item.",
-)
-@click.option(
-    "--board",
-    default="host",
-    show_default=True,
-    metavar="NAME",
-    help="Linux board of --via c and of --ablate.",
 )
 @click.option(
     "--limit", type=click.IntRange(1), metavar="N", help="Only N items of each task, evenly spread."
@@ -87,12 +76,13 @@ RETRIEVED = 100
     metavar="MINUTES",
     help="Also train the plain float captioner for so long, on the same pictures.",
 )
+@hidden("--via", type=click.Choice(["torch", "golden", "c"]), multiple=True)
+@hidden("--board")
 @json_option
 def command(
     model: Path,
     tasks: tuple[str, ...],
-    via: tuple[str, ...],
-    board: str,
+    on: tuple[str, ...],
     limit: int | None,
     context: int | None,
     features: Path | None,
@@ -101,12 +91,14 @@ def command(
     data: Path,
     styles: tuple[Path, ...],
     baseline: float | None,
+    via: tuple[str, ...],
+    board: str | None,
     as_json: bool,
 ) -> None:
     """Score MODEL, a frozen model or the folder of a training run (a float twin, say). Chance and majority stand beside every score.
 
     \b
-    TASK  captions         names held-out pictures (without any TASK: this), --via c: by the C program, too
+    TASK  captions         names held-out pictures (without any TASK: this), --on host or a board: by its program, too
           retrieval        picture to caption and back
           boolq, piqa, commonsenseqa    from an installed package, or =FILE
           arc-easy=FILE, hellaswag=FILE, winogrande=FILE, mmlu=FOLDER,
@@ -119,7 +111,7 @@ def command(
     \b
     Examples: bitmar-tiny eval boolq piqa
               bitmar-tiny eval model.bitmar --data demo/data
-              bitmar-tiny eval model.bitmar boolq piqa --via c --via golden --limit 200
+              bitmar-tiny eval model.bitmar boolq piqa --on host --on golden --limit 200
               bitmar-tiny eval model.bitmar hellaswag=hellaswag_val.jsonl perplexity=demo/data/wiki.dev
               bitmar-tiny eval model.bitmar boolq commonsenseqa --ablate memory
               bitmar-tiny eval recall sessions
@@ -133,6 +125,8 @@ def command(
         model, tasks, named = default_model(), (str(model), *tasks), False
     if model == SHIPPED and not named:
         say_shipped()
+    on = (*on, *(board or "host" if way == "c" else way for way in via)) or ("torch",)
+    firmware = next((t for t in on if not is_local(t)), None)
     subject = open_subject(model)
     if ablate and subject.frozen is None:
         raise ConfigError(
@@ -154,18 +148,18 @@ def command(
         "schema": "bitmar-tiny/eval",
         "schema_version": 1,
         "model": str(model),
-        "via": list(via),
+        "on": list(on),
         "model_sha256": subject.frozen.digest if subject.frozen else None,
         "limit": limit,
     }
     if ablate:
-        report["ablation"] = _ablate(subject, text, via[0], board, watts)
+        report["ablation"] = _ablate(subject, text, on[0], board or firmware or "host", watts)
     elif text:
-        report["tasks"], report["agreement_of_picks"] = _score(subject, text, via, board)
+        report["tasks"], report["agreement_of_picks"] = _score(subject, text, on)
     if CAPTIONS in wanted:
-        report |= _captions(subject, data, styles, baseline, board if "c" in via else None)
+        report |= _captions(subject, data, styles, baseline, firmware)
     if RETRIEVAL in wanted:
-        report["retrieval"] = _retrieval(subject, data, limit or RETRIEVED, via[0], board)
+        report["retrieval"] = _retrieval(subject, data, limit or RETRIEVED, on[0])
     for spec in wanted:
         if spec.partition("=")[0] == SESSIONS:
             report["sessions"] = _sessions(subject, spec.partition("=")[2], limit)
@@ -193,19 +187,17 @@ def _bars() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
         yield bar
 
 
-def _score(
-    subject, text: list, via: tuple[str, ...], board: str
-) -> tuple[dict[str, Any], dict[str, dict[str, float]]]:
-    """Figures of every task by the first way, and the share of items for which each other way picks the same."""
+def _score(subject, text: list, on: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, dict[str, float]]]:
+    """Figures of every task on the first target, and the share of items for which each other one picks the same."""
     from ..evaluate.suite import open_scorer
 
     found: dict[str, Any] = {}
     agreement: dict[str, dict[str, float]] = {}
     with _bars() as bar:
-        for n, way in enumerate(dict.fromkeys(via)):
-            with open_scorer(subject, way, "on", board) as scorer:
+        for n, target in enumerate(dict.fromkeys(on)):
+            with open_scorer(subject, target) as scorer:
                 for task in text:
-                    r = task.run(scorer, bar(f"{task.name} via {scorer.name}"))
+                    r = task.run(scorer, bar(f"{task.name} on {scorer.name}"))
                     first = found.setdefault(task.name, r | {"kind": task.kind})
                     if n and "picks" in r:
                         agreement.setdefault(task.name, {})[scorer.name] = float(
@@ -214,17 +206,14 @@ def _score(
     return found, agreement
 
 
-def _ablate(subject, text: list, via: str, board: str, watts: float | None) -> dict[str, Any]:
+def _ablate(subject, text: list, on: str, board: str, watts: float | None) -> dict[str, Any]:
     from ..evaluate.ablate import ablate_tasks, measure_cost
 
     with _bars() as bar:
-        return {
-            "tasks": ablate_tasks(subject, text, via, board, bar),
-            "cost": measure_cost(subject, board, watts),
-        }
+        return {"tasks": ablate_tasks(subject, text, on, bar), "cost": measure_cost(subject, board, watts)}
 
 
-def _retrieval(subject, data: Path, count: int, via: str, board: str) -> dict[str, Any]:
+def _retrieval(subject, data: Path, count: int, on: str) -> dict[str, Any]:
     from ..data.openmoji import load_openmoji
     from ..evaluate.formats import evenly
     from ..evaluate.retrieval import evaluate_retrieval
@@ -232,7 +221,7 @@ def _retrieval(subject, data: Path, count: int, via: str, board: str) -> dict[st
 
     captions, splits = load_openmoji(data)
     chosen = np.array(evenly(splits["holdout"], count))
-    with _bars() as bar, open_scorer(subject, via, "on", board) as scorer:
+    with _bars() as bar, open_scorer(subject, on) as scorer:
         return evaluate_retrieval(
             scorer,
             [captions.captions[i] for i in chosen],
@@ -242,23 +231,17 @@ def _retrieval(subject, data: Path, count: int, via: str, board: str) -> dict[st
         )
 
 
-def _by_c(subject, names: list[str], images: np.ndarray, board: str) -> dict[str, float]:
-    """Score of the program for a board, built here."""
-    from bitmar_tiny.codegen.boards import load_board
-    from bitmar_tiny.codegen.build import build
-    from bitmar_tiny.codegen.emit import emit
-
-    from ..evaluate.captions import c_captions, score
+def _by_firmware(subject, names: list[str], images: np.ndarray, target: str) -> dict[str, float]:
+    """Score of what firmware writes."""
+    from ..evaluate.captions import score, session_captions
 
     if subject.frozen is None:
         raise ConfigError(
             f"{subject.name}: there is no C program for a training run.",
             "Freeze it first: bitmar-tiny freeze RUN -o model.bitmar",
         )
-    with tempfile.TemporaryDirectory() as folder:
-        project = emit(subject.frozen, load_board(board), Path(folder) / "project")
-        program = build(project.path, project.board, project.family)
-        return score(c_captions(program.command, images, Path(folder)), names)
+    with open_session(target, subject.frozen) as session:
+        return score(session_captions(session, images), names)
 
 
 def _sessions(subject, file: str, limit: int | None) -> dict[str, Any]:
@@ -277,9 +260,9 @@ def _sessions(subject, file: str, limit: int | None) -> dict[str, Any]:
 
 
 def _captions(
-    subject, data: Path, styles: tuple[Path, ...], baseline: float | None, board: str | None
+    subject, data: Path, styles: tuple[Path, ...], baseline: float | None, firmware: str | None
 ) -> dict[str, Any]:
-    """Scores of the held-out pictures; styles: of further styles; board: and what the C program for it writes."""
+    """Scores of the held-out pictures; styles: of further styles; firmware: a target, and what it writes."""
     from ..data.openmoji import load_openmoji
     from ..evaluate.agreement import caption_agreement
     from ..evaluate.baseline import baseline_scores
@@ -292,8 +275,9 @@ def _captions(
     report: dict[str, Any] = {
         "captions": evaluate_captions(subject.torch(), names, captions.images(chosen), subject.tokenizer)
     }
-    if board:
-        report["captions"] |= {"c_program": _by_c(subject, names, captions.images(chosen), board)}
+    if firmware:
+        found = _by_firmware(subject, names, captions.images(chosen), firmware)
+        report["captions"] |= {"c_program": found}
     if styles or "styles" in splits:
         report["styles"] = score_styles(subject.torch(), captions, splits, subject.tokenizer, styles)
     if subject.frozen:

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
-from ..data.tokenizer import Tokenizer
-from ..device.connect import open_board
 from ..errors import ConfigError
 from ..golden.sampler import MAX_TOP_K
-from ..run.device import Board
-from ..run.generate import Request, by_c, by_golden, by_torch
+from ..run.generate import Request, generate
+from ..run.session import Session, is_local
 from .app import print_json
 from .common import (
     board_picture,
+    hidden,
+    is_built,
     json_option,
-    leave_out,
-    leave_out_port_options,
-    load_model,
-    load_picture,
+    line_options,
     model_argument,
     named_model,
-    port_options,
-    show_log,
+    on_option,
+    one_target,
+    open_target,
 )
 
 
@@ -35,8 +33,6 @@ from .common import (
 @click.option(
     "--tokens", default=32, show_default=True, type=click.IntRange(1, 1_000_000), help="At most this many."
 )
-@click.option("--backend", type=click.Choice(["golden", "torch", "c"]), default="golden", show_default=True)
-@click.option("--board", default="host", show_default=True, help="Board of the C backend.")
 @click.option(
     "--temperature", default=0.0, show_default=True, type=click.FloatRange(0, 100), help="0 is greedy."
 )
@@ -53,148 +49,96 @@ from .common import (
     is_flag=True,
     help="Write the episode, prompt and answer, into the store or the board's memory when it is over.",
 )
-@port_options
+@on_option("Where the model runs (default: golden)")
+@line_options
+@hidden("--port")
+@hidden("--backend", type=click.Choice(["golden", "torch", "c"]))
+@hidden("--board")
 @json_option
 def command(
     model: Path,
     image: Path | None,
     prompt: str,
     tokens: int,
-    backend: str,
-    board: str,
     temperature: float,
     top_k: int,
     seed: int,
     no_memory: bool,
     store: Path | None,
     remember: bool,
-    port: str | None,
+    on: str | None,
     baud: int,
     patience_s: float | None,
     record_file: Path | None,
+    port: str | None,
+    backend: str | None,
+    board: str | None,
     as_json: bool,
 ) -> None:
     """Write text for a picture or a prompt: golden, C and boards give the same tokens.
 
     \b
     Examples: bitmar-tiny generate --image cat.png
-              bitmar-tiny generate model.bitmar --prompt "The " --backend c --temperature 0.8
-              bitmar-tiny generate --port /dev/ttyUSB0 --image cat.png
+              bitmar-tiny generate model.bitmar --prompt "The " --on host --temperature 0.8
+              bitmar-tiny generate --on /dev/ttyUSB0 --image cat.png
               bitmar-tiny generate model.bitmar --store memory.store --remember --prompt "The key is in the box."
     """
+    if backend == "c":
+        backend, board = board or "host", None
+    target = one_target(on=on, port=port, backend=backend) or board or "golden"
+    _check_memory(target, model, no_memory, store, remember)
+    frozen = named_model(model, None, target)
+    request = Request(prompt, None, tokens, temperature, top_k, seed, not no_memory, remember)
+    with open_target(target, frozen, baud, patience_s, record_file, store=store) as session:
+        if not session.writes_text:
+            raise ConfigError(
+                f"{session.name}: this model was frozen without a tokenizer.",
+                "Freeze it with one to generate text.",
+            )
+        if remember and session.memory_tier == "flash":
+            raise ConfigError(
+                f"{session.name}: the memory of the firmware is read-only.",
+                "Generate it with --memory sd, or a region that can be written.",
+            )
+        if image:
+            request = replace(request, picture=board_picture(session.image_inputs, image))
+        new, text = _write(session, request, not as_json)
+    if as_json:
+        shown = text.decode(errors="replace")
+        print_json({"on": session.name, "prompt": prompt, "tokens": new, "text": shown})
+
+
+def _check_memory(target: str, model: Path, no_memory: bool, store: Path | None, remember: bool) -> None:
+    """``ConfigError`` where an episode could not be remembered."""
     if remember and no_memory:
         raise ConfigError(
             "--remember writes the memory that --no-memory leaves alone.", "Leave out one of them."
         )
-    if remember and port and port.startswith(("host:", "qemu:")):
-        raise ConfigError(
-            "Firmware that is started here ends with this command, and its memory with it.",
-            "Leave out --remember, or give --store instead of --port.",
-        )
-    if port:
-        leave_out(
-            {"backend": "--backend", "board": "--board", "store": "--store"},
-            "--port lets the firmware on the board write.",
-        )
-        connection = open_board(
-            port,
-            named_model(model, None, port),
-            baud=baud,
-            record=record_file,
-            patience_s=patience_s,
-            log=show_log,
-        )
-        request = Request(prompt, None, tokens, temperature, top_k, seed, not no_memory, None, remember)
-        try:
-            _on_board(connection, request, image, as_json)
-        finally:
-            connection.close()
+    if not remember or store is not None:
         return
-    leave_out_port_options()
-    frozen = load_model(model, None)
-    if not frozen.tokenizer:
-        raise ConfigError(
-            f"{model}: this model was frozen without a tokenizer.", "Freeze it with one to generate text."
-        )
-    if remember and store is None:
+    if is_local(target):
         raise ConfigError(
             "--remember needs a store to write to.",
             f"Make one: bitmar-tiny memory reset {model} -o memory.store, then --store memory.store.",
         )
-    tokenizer = Tokenizer.from_bytes(frozen.tokenizer)
-    request = Request(
-        prompt,
-        load_picture(frozen.config, image) if image else None,
-        tokens,
-        temperature,
-        top_k,
-        seed,
-        not no_memory,
-        store,
-        remember,
-    )
-    stream = (
-        by_c(frozen, request, board)
-        if backend == "c"
-        else {"golden": by_golden, "torch": by_torch}[backend](frozen, request)
-    )
-    if as_json:
-        new = list(stream)
-        print_json({"backend": backend, "prompt": prompt, "tokens": new, "text": tokenizer.decode(new)})
-        return
-    _print_stream(tokenizer, prompt, stream)
+    if is_built(target):
+        raise ConfigError(
+            "Firmware that is started here ends with this command, and its memory with it.",
+            "Leave out --remember, or give a --store.",
+        )
 
 
-def _on_board(board: Board, request: Request, image: Path | None, as_json: bool) -> None:
-    if "tokenizer" not in board.identity.flags:
-        raise ConfigError(
-            f"{board.name}: the model on the board was frozen without a tokenizer.",
-            "Freeze it with one to generate text.",
-        )
-    if request.remember and "read_only" in board.identity.flags:
-        raise ConfigError(
-            f"{board.name}: the memory of the firmware is read-only.",
-            "Generate it with --memory sd, or a region that can be written.",
-        )
-    board.begin()
-    board.memory_on(request.memory_on)
-    if image:
-        board.image(board_picture(board.identity.image_inputs, image))
-    new, text, show = [], b"", click.get_binary_stream("stdout")
-    if not as_json:
-        click.echo(request.prompt, nl=False)
-    for token, piece in board.generate(
-        request.prompt, request.limit, request.temperature, request.top_k, request.seed
-    ):
-        if not as_json:
-            show.write(piece)
-            show.flush()
+def _write(session: Session, request: Request, show: bool) -> tuple[list[int], bytes]:
+    """Tokens and their bytes of text; printed as they come, behind the prompt: what cannot begin says so alone."""
+    new, text, out = [], b"", click.get_binary_stream("stdout")
+    for token, piece in generate(session, request):
+        if show:
+            if not new:
+                click.echo(request.prompt, nl=False)
+            out.write(piece)
+            out.flush()
         new.append(token)
         text += piece
-    if request.remember:
-        board.end()
-    if as_json:
-        print_json(
-            {
-                "backend": board.name,
-                "prompt": request.prompt,
-                "tokens": new,
-                "text": text.decode(errors="replace"),
-            }
-        )
-    else:
-        click.echo()
-
-
-def _print_stream(tokenizer: Tokenizer, prompt: str, stream: Iterator[int]) -> None:
-    """Print as tokens come; bytes of an unfinished character wait for the rest."""
-    new, shown = [], ""
-    for token in stream:
-        if not new:
-            click.echo(prompt, nl=False)  # not before: what cannot begin says so alone
-        new.append(token)
-        text = tokenizer.decode(new)
-        ready = text.rstrip("\N{REPLACEMENT CHARACTER}")
-        click.echo(ready[len(shown) :], nl=False)
-        shown = ready
-    click.echo("" if new else prompt)
+    if show:
+        click.echo("" if new else request.prompt)
+    return new, text

@@ -8,10 +8,9 @@ import click
 from rich.table import Table
 
 from ..device import linktest
-from ..device.connect import open_board
 from ..errors import ConfigError, DeviceError
 from .app import Group, notes, print_json, results
-from .common import json_option, model_argument, named_model, port_options, show_log
+from .common import json_option, model_argument, named_model, open_target, port_options
 
 
 @click.group(cls=Group)
@@ -61,15 +60,7 @@ def test(
             "No port was named.", "Name a board with --port; 'bitmar-tiny ports' shows what is there."
         )
     wanted = _speeds(speeds)
-    board = open_board(
-        port,
-        named_model(model, None, port),
-        baud=baud,
-        record=record_file,
-        patience_s=patience_s,
-        log=show_log,
-    )
-    try:
+    with open_target(port, named_model(model, None, port), baud, patience_s, record_file) as board:
         with notes.status("") as status:
             tests = [linktest.run(board, size, lambda what: status.update(what))]
             failed = {}
@@ -81,8 +72,6 @@ def test(
                     break
                 tests.append(linktest.run(board, size, lambda what: status.update(f"{speed} baud: {what}")))
         control = linktest.control_lines(board) if control_lines else {}
-    finally:
-        board.close()
     if as_json:
         print_json(
             {

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
 from rich.table import Table
 
-from ..device.connect import open_board
 from ..errors import ConfigError, StoreError
 from ..evaluate.sources import load_source
 from ..frozen import FrozenModel
 from ..memory.inspect import Near, Summary, layout_of, memory_of, nearest, summarise
 from ..memory.snapshot import read_snapshot, write_snapshot
 from ..memory.store import SALVAGE, MemoryStore
-from ..run.device import Board
+from ..run.session import Session
 from .app import Group, notes, print_json, results
-from .common import json_option, leave_out_port_options, load_picture, model_path, port_options, show_log
+from .common import json_option, leave_out_port_options, load_picture, model_path, open_target, port_options
 
 path = click.Path(path_type=Path)
 model_option = click.option("--model", type=model_path, help="The frozen model that the memory belongs to.")
@@ -229,22 +226,10 @@ def export(
     notes.print(f"Wrote {out}: {memory.slots} slots{source}")
 
 
-@contextmanager
 def _board(
     port: str, model: Path | None, baud: int, patience_s: float | None, record_file: Path | None
-) -> Iterator[Board]:
-    board = open_board(
-        port,
-        FrozenModel.load(model) if model else None,
-        baud=baud,
-        record=record_file,
-        patience_s=patience_s,
-        log=show_log,
-    )
-    try:
-        yield board
-    finally:
-        board.close()
+) -> Session:
+    return open_target(port, FrozenModel.load(model) if model else None, baud, patience_s, record_file)
 
 
 @command.command(name="import")

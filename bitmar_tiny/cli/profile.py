@@ -11,22 +11,25 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from bitmar_tiny.codegen.boards import load_board
 
-from ..device.connect import open_board
 from ..errors import ConfigError
 from ..profile.recording import Recording
 from ..report.profile import Files, document, energy_of, report
-from ..run.device import Board
+from ..run.device import DeviceSession
 from ..run.profile import ROUNDS, TOKENS, record
+from ..run.session import is_local
 from .app import notes, results
 from .common import (
+    hidden,
     json_option,
     leave_out_memory,
+    line_options,
     memory_option,
     model_argument,
     named_model,
-    port_options,
+    on_option,
+    one_target,
+    open_target,
     preset_option,
-    show_log,
 )
 
 file = click.Path(path_type=Path, dir_okay=False)
@@ -59,7 +62,9 @@ file = click.Path(path_type=Path, dir_okay=False)
 )
 @memory_option
 @preset_option("Profile a preset with random weights instead of MODEL.")
-@port_options
+@on_option("Where the model runs (default: host)")
+@line_options
+@hidden("--port")
 @json_option
 def command(
     model: Path,
@@ -74,36 +79,32 @@ def command(
     voltage: float | None,
     memory: str,
     preset_name: str | None,
-    port: str | None,
+    on: str | None,
     baud: int,
     patience_s: float | None,
     record_file: Path | None,
+    port: str | None,
     as_json: bool,
 ) -> None:
     """Measure where the time of a token goes on a board, layer by layer, beside what the plan predicted.
 
-    Without --port: firmware for this computer, built and started here. The board's memory is afterwards what it was before.
+    Without --on: firmware for this computer, built and started here. The board's memory is afterwards what it was before.
 
     \b
     Examples: bitmar-tiny profile model.bitmar --html profile.html
-              bitmar-tiny profile --port /dev/ttyUSB0 --project firmware-esp32-s3-n16r8 -o board.json
+              bitmar-tiny profile --on /dev/ttyUSB0 --project firmware-esp32-s3-n16r8 -o board.json
     """
-    port = port or "host:"
-    leave_out_memory(port)
-    board = open_board(
-        port,
-        named_model(model, preset_name, port),
-        baud=baud,
-        record=record_file,
-        flags=("-DBM_PROFILE",),
-        memory=memory,
-        patience_s=patience_s,
-        log=show_log,
-    )
-    try:
+    target = one_target(on=on, port=port) or "host"
+    if is_local(target):
+        raise ConfigError(
+            f"{target} is no firmware: it has no clock to read.", "Choose host, a board or a port with --on."
+        )
+    leave_out_memory(target)
+    frozen = named_model(model, preset_name, target)
+    with open_target(
+        target, frozen, baud, patience_s, record_file, flags=("-DBM_PROFILE",), memory=memory
+    ) as board:
         recording, overhead = _run(board, tokens, rounds, _plan(project, board), not as_json)
-    finally:
-        board.close()
     profile = load_board(board.identity.board) if _is_known(board.identity.board) else None
     energy = energy_of(recording, profile.power if profile else None, power_log, voltage)
     tables = report(recording, Files(json=out, csv=csv, trace=trace, html=html), energy)
@@ -118,13 +119,11 @@ def command(
 
 
 def _run(
-    board: Board, tokens: int, rounds: int, plan: dict[str, Any] | None, show: bool
+    board: DeviceSession, tokens: int, rounds: int, plan: dict[str, Any] | None, show: bool
 ) -> tuple[Recording, float | None]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=notes, transient=True, disable=not show) as bar:
-        task = bar.add_task(
-            f"profile {board.identity.board}/{board.identity.kernels} on {board.name}", total=rounds
-        )
+        task = bar.add_task(f"profile {board.describe()}", total=rounds)
         return record(
             board,
             tokens,
@@ -135,7 +134,7 @@ def _run(
         )
 
 
-def _plan(project: Path | None, board: Board) -> dict[str, Any] | None:
+def _plan(project: Path | None, board: DeviceSession) -> dict[str, Any] | None:
     """plan.json of the board's project; ``ConfigError`` if it is another's."""
     if project is None:
         return board.plan

@@ -84,7 +84,10 @@ class LinkChannel:
                     f"{self.about.port}: the board answered with message {number} of {size} bytes, which this program does not know.",
                     "Flash firmware of the same version of bitmar-tiny.",
                 )
-            yield number, self.link.receive(size)
+            payload = self.link.receive(size)
+            if number in LAST:
+                self.link.acknowledge()
+            yield number, payload
 
     def restart(self, request: bytes) -> None:
         if self.about.powers:

@@ -12,18 +12,16 @@ from typing import Any
 
 from bitmar_tiny.codegen.boards import Board as Profile
 from bitmar_tiny.codegen.boards import load_board
-from bitmar_tiny.codegen.build import build, runner
+from bitmar_tiny.codegen.build import Program, build, runner
 from bitmar_tiny.codegen.emit import emit
 
 from ..errors import ConfigError, DeviceError
 from ..frozen import FrozenModel
-from ..run.device import Board
-from .channel import SETTLE_S, Channel, LinkChannel
+from .channel import SETTLE_S, LinkChannel
 from .emulator import EmulatorLine
-from .lines import Line, ProgramLine, PtyLine, SerialLine
+from .lines import Line, ProgramLine, PtyLine, Rfc2217Line, SerialLine, SocketLine
 from .link import PATIENCE_S, Link, Opened
 from .protocol import BY_NAME, VERSION
-from .record import Record, RecordingChannel, ReplayChannel
 
 Log = Callable[[str], None]
 BAUD = 115200
@@ -34,7 +32,10 @@ FOLLOW_S = 0.6  # for an answer at a changed speed
 STARTS, START_S = 6, 5.0  # for firmware that is started here to answer, however busy this machine is
 LOCAL_S = 60.0  # the same for a token; its end is noticed at once
 SPEEDS = (921600, 115200, 460800, 230400, 1500000, 57600)
-KINDS = "a device such as /dev/ttyUSB0, host:[BOARD[/KERNELS]], qemu:BOARD[/KERNELS], pty:, or replay:FILE"
+KINDS = (
+    "a device such as /dev/ttyUSB0, socket://HOST:PORT, rfc2217://HOST:PORT, host:[BOARD[/KERNELS]], qemu:BOARD[/KERNELS], "
+    "pty:, or replay:FILE"
+)
 BOOTING = re.compile(rb"rst:0x|ESP-ROM:|U-Boot|boot:")
 LOADER = re.compile(rb"waiting for download|DOWNLOAD\(|DOWNLOAD_BOOT", re.I)
 CRASHED = re.compile(rb"Guru Meditation|abort\(\) was called|HardFault|hard fault", re.I)
@@ -72,12 +73,12 @@ class Firmware:
 
 
 class HostLine(ProgramLine):
-    """Firmware as a Linux program at the other end of a terminal."""
+    """Firmware as a program, or in an emulator that passes its input and output on."""
 
     def __init__(self, firmware: Firmware, name: str) -> None:
         self.firmware = firmware
         store = ["--store", str(firmware.store)] if firmware.store else []
-        super().__init__(lambda tty: [*firmware.program.command, "link", "--port", tty, *store], name)
+        super().__init__([*firmware.program.command, "link", *store], name)
 
     def close(self) -> None:
         super().close()
@@ -96,10 +97,22 @@ class QemuLine(EmulatorLine):
         self.firmware.close()
 
 
+def program_line(program: Program, board: Profile, name: str, store: Path | None = None) -> Line:
+    """A built program as a line: on this machine, or on the board's emulator. ``store``: that its memory is in."""
+    if board.platform.on_uart:
+        return EmulatorLine(board, program.path, name)
+    return ProgramLine([*program.command, "link", *(["--store", str(store)] if store else [])], name)
+
+
 def firmware_line(
-    port: str, model: FrozenModel, flags: tuple[str, ...] = (), memory: str = "auto"
+    port: str,
+    model: FrozenModel,
+    flags: tuple[str, ...] = (),
+    memory: str = "auto",
+    store: Path | None = None,
 ) -> HostLine | QemuLine:
-    """``host:[BOARD[/KERNELS]]`` or ``qemu:BOARD[/KERNELS]``: generated, built and started. It ends with the line."""
+    """``host:[BOARD[/KERNELS]]`` or ``qemu:BOARD[/KERNELS]``: generated, built and started. It ends with the line.
+    ``store``: a memory store in the place of the project's."""
     kind, _, rest = port.partition(":")
     name, _, family = rest.partition("/")
     board = load_board(name or "host")
@@ -111,9 +124,10 @@ def firmware_line(
         )
         raise ConfigError(f"{port}: firmware for {board.name} cannot be started so.", other)
     runner(board)  # complain before the work
-    firmware = Firmware(model, board, family or None, flags, memory)
+    firmware = Firmware(model, board, family or None, flags, "sd" if store else memory)
+    firmware.store = store or firmware.store
     try:
-        return HostLine(firmware, port) if kind == "host" else QemuLine(firmware, board, port)
+        return QemuLine(firmware, board, port) if board.platform.port_kind == "qemu" else HostLine(firmware, port)
     except BaseException:
         firmware.close()
         raise
@@ -126,82 +140,29 @@ def open_line(
     flags: tuple[str, ...] = (),
     memory: str = "auto",
     log: Log = silent,
+    store: Path | None = None,
 ) -> Line:
     """The line that ``port`` names; nobody has spoken on it yet."""
     kind, colon, _ = port.partition(":")
     if not colon or "/" in kind:
         return SerialLine(port, baud)
+    if store and kind != "host":
+        raise ConfigError(
+            f"{port}: the memory of a board lies where its firmware has it.", "Leave out --store."
+        )
     if kind == "pty":
         line = PtyLine()
         log(f"Waiting for a board at {line.other}.")
         return line
+    if kind == "socket":
+        return SocketLine(port)
+    if kind == "rfc2217":
+        return Rfc2217Line(port, baud)
     if kind not in ("host", "qemu"):
         raise ConfigError(f"There is no kind of port '{kind}:'.", f"A port is {KINDS}.")
     if model is None:
         raise ConfigError(f"{port}: which model shall it run?", "Name a MODEL.")
-    return firmware_line(port, model, flags, memory)
-
-
-def open_board(
-    port: str,
-    model: FrozenModel | None = None,
-    *,
-    baud: int = BAUD,
-    record: Path | None = None,
-    flags: tuple[str, ...] = (),
-    memory: str = "auto",
-    patience_s: float | None = None,
-    log: Log = silent,
-) -> Board:
-    """The board on ``port``, which runs ``model`` if one is given.
-
-    ``record``: file for what is exchanged; ``flags``: of the compiler, where firmware is built for a program or an emulator;
-    ``memory``: where it keeps its memory; ``patience_s``: how long the board may be silent (default: 4; 60 for what runs here).
-    ``ConfigError`` for a name that is none, ``DeviceError`` for a board that is not as it should be.
-    """
-    file = Record(record) if record else None
-    try:
-        channel: Channel = (
-            ReplayChannel(Path(port.removeprefix("replay:")))
-            if port.startswith("replay:")
-            else _live(port, model, baud, flags, memory, patience_s, log)
-        )
-    except DeviceError as error:
-        if file:
-            file.begin({"error": error.message, "hint": error.hint})
-        raise
-    try:
-        board = Board(RecordingChannel(channel, file) if file else channel)
-        if model:
-            board.need(model)
-    except BaseException:
-        channel.close()
-        raise
-    return board
-
-
-def _live(
-    port: str,
-    model: FrozenModel | None,
-    baud: int,
-    flags: tuple[str, ...],
-    memory: str,
-    patience_s: float | None,
-    log: Log,
-) -> LinkChannel:
-    line = open_line(port, model, baud, flags, memory, log)
-    try:
-        link = connect(line, log, patience_s)
-    except BaseException:
-        line.close()
-        raise
-    firmware = line.firmware if isinstance(line, (HostLine, QemuLine)) else None
-    return LinkChannel(
-        link,
-        lambda: connect(line, log, patience_s),
-        bool(firmware and firmware.emulated),
-        firmware and firmware.plan,
-    )
+    return firmware_line(port, model, flags, memory, store)
 
 
 def connect(line: Line, log: Log = silent, patience_s: float | None = None) -> Link:
@@ -215,7 +176,7 @@ def connect(line: Line, log: Log = silent, patience_s: float | None = None) -> L
         opened = link.open(BOOT_S - OPEN_S)
     if (
         opened is None
-        and isinstance(line, SerialLine)
+        and isinstance(line, (SerialLine, Rfc2217Line))
         and not booting
         and not LOADER.search(link.counts.text)
     ):
@@ -274,7 +235,7 @@ def _diagnosis(link: Link) -> DeviceError:
             f"{name}: the firmware crashed while it started: {_last_line(counts.text)}.",
             "Flash model and program of one project again.",
         )
-    if isinstance(line, SerialLine) and _rom_answers(line):
+    if isinstance(line, (SerialLine, Rfc2217Line)) and _rom_answers(line):
         return _in_loader(name)
     if counts.text.strip() and len(counts.text) > counts.damaged:
         return DeviceError(

@@ -12,14 +12,16 @@ import signal
 import struct
 import subprocess
 import termios
+import time
 import tty
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from ..errors import DeviceError
 from .ports import check, explain
 
-GONE = (errno.EIO, errno.ENXIO, errno.ENODEV, errno.EBADF)
+POLL_S = 0.005  # a port in the network is asked so often
+GONE = (errno.EPIPE, errno.EIO, errno.ENXIO, errno.ENODEV, errno.EBADF)
 END_S = 2.0  # for a program to end before it is killed
 
 
@@ -49,15 +51,16 @@ class Line(Protocol):
 
 
 class FdLine:
-    """A file descriptor of a terminal. ``DeviceError`` when its other end is gone."""
+    """A file descriptor of a terminal. ``DeviceError`` when its other end is gone. ``out``: where another one is written to."""
 
-    def __init__(self, fd: int, name: str) -> None:
-        self.fd, self.name = fd, name
-        os.set_blocking(fd, False)
+    def __init__(self, fd: int, name: str, out: int | None = None) -> None:
+        self.fd, self.name, self.out = fd, name, fd if out is None else out
+        for each in (self.fd, self.out):
+            os.set_blocking(each, False)
 
     def read(self, wait_s: float, writable: bool = False) -> bytes:
         try:
-            readable, _, _ = select.select([self.fd], [self.fd] if writable else [], [], wait_s)
+            readable, _, _ = select.select([self.fd], [self.out] if writable else [], [], wait_s)
             data = os.read(self.fd, 65536) if readable else b""
         except BlockingIOError:
             return b""
@@ -69,7 +72,7 @@ class FdLine:
 
     def write(self, data: bytes) -> int:
         try:
-            return os.write(self.fd, data)
+            return os.write(self.out, data)
         except BlockingIOError:
             return 0
         except OSError as error:
@@ -77,7 +80,7 @@ class FdLine:
 
     def unsent(self) -> int:
         try:
-            return struct.unpack("i", fcntl.ioctl(self.fd, termios.TIOCOUTQ, b"\0\0\0\0"))[0]
+            return struct.unpack("i", fcntl.ioctl(self.out, termios.TIOCOUTQ, b"\0\0\0\0"))[0]
         except OSError:  # the line does not tell
             return 0
 
@@ -135,6 +138,75 @@ class SerialLine(FdLine):
         self.fd = -1
 
 
+def _open_url(url: str, **settings):
+    """A port in the network; ``DeviceError`` if it cannot be opened."""
+    import serial
+
+    try:
+        return serial.serial_for_url(url, **settings)
+    except (ValueError, OSError) as error:
+        raise DeviceError(
+            f"{url}: cannot be opened: {error}.", "Check the address, and that the other end listens."
+        ) from None
+
+
+class SocketLine(FdLine):
+    """``socket://HOST:PORT``: bytes over TCP, as a terminal server or ``ser2net`` in raw mode passes them on."""
+
+    def __init__(self, url: str) -> None:
+        self.serial = _open_url(url)
+        super().__init__(self.serial.fileno(), url)
+
+    def close(self) -> None:
+        self.serial.close()
+        self.fd = -1
+
+
+class Rfc2217Line:
+    """``rfc2217://HOST:PORT``: a serial port in the network with its speed and its control lines."""
+
+    def __init__(self, url: str, baud: int) -> None:
+        self.name, self.serial = url, _open_url(url, baudrate=baud, timeout=POLL_S)
+
+    @property
+    def baud(self) -> int:
+        return self.serial.baudrate
+
+    def read(self, wait_s: float, writable: bool = False) -> bytes:
+        until, data = time.monotonic() + (0 if writable else wait_s), b""
+        while not data:
+            data = self._call(lambda: self.serial.read(max(1, self.serial.in_waiting)))
+            if time.monotonic() >= until:
+                break
+        return data
+
+    def write(self, data: bytes) -> int:
+        self._call(lambda: self.serial.write(data))
+        return len(data)
+
+    def unsent(self) -> int:
+        return 0
+
+    def set_baud(self, baud: int) -> None:
+        """Another speed, once all is sent."""
+        self._call(lambda: setattr(self.serial, "baudrate", baud))
+
+    def set_control(self, *, dtr: bool, rts: bool) -> None:
+        self.serial.dtr, self.serial.rts = dtr, rts
+
+    def close(self) -> None:
+        self.serial.close()
+
+    def _call(self, what: Callable[[], Any]) -> Any:
+        try:
+            return what()
+        except (OSError, ValueError) as error:
+            raise DeviceError(
+                f"{self.name}: the connection was lost in the middle: {error}.",
+                "See that the other end still runs, and run the command again.",
+            ) from None
+
+
 class PtyLine(FdLine):
     """A new terminal: whoever opens ``other`` is the board."""
 
@@ -152,33 +224,27 @@ class PtyLine(FdLine):
             self._slave = -1
 
 
-class ProgramLine(PtyLine):
-    """A program at the other end of a new terminal; it ends with the line. ``command`` gets the terminal's path."""
+class ProgramLine(FdLine):
+    """A program that is spoken to over its standard input and output; it ends with the line."""
 
-    def __init__(self, command: Callable[[str], list[str]], name: str) -> None:
-        super().__init__()
-        self.name, self._command = name, command
+    def __init__(self, command: list[str], name: str) -> None:
+        self._command = command
         self._start()
+        super().__init__(self.fd, name, self.out)
 
     def _start(self) -> None:
         self.process = subprocess.Popen(
-            self._command(self.other),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
+            self._command,
+            bufsize=0,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
             preexec_fn=end_with_parent,
         )
-
-    def read(self, wait_s: float, writable: bool = False) -> bytes:
-        data = super().read(wait_s, writable)
-        if not data and self.process.poll() is not None:
-            words = self.process.stderr.read().decode(errors="replace").strip().splitlines()
-            raise DeviceError(
-                f"{self.name}: the program ended with status {self.process.returncode}{': ' + words[-1] if words else ''}.",
-                "Run 'bitmar-tiny doctor' if that is no fault of the model.",
-            )
-        return data
+        self.fd, self.out = self.process.stdout.fileno(), self.process.stdin.fileno()
+        for fd in (self.fd, self.out):
+            os.set_blocking(fd, False)
 
     def restart(self) -> None:
         """Power off and on."""
@@ -186,8 +252,9 @@ class ProgramLine(PtyLine):
         self._start()
 
     def close(self) -> None:
-        self._end()
-        super().close()
+        if self.fd >= 0:
+            self._end()
+            self.fd = self.out = -1
 
     def _end(self) -> None:
         try:
@@ -195,4 +262,18 @@ class ProgramLine(PtyLine):
         except ProcessLookupError:
             pass
         self.process.wait(END_S)
-        self.process.stderr.close()
+        for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
+            pipe.close()
+
+    def _gone(self, error: Exception | None) -> DeviceError:
+        if self.fd < 0:
+            return super()._gone(error)
+        try:
+            status = self.process.wait(END_S)
+        except subprocess.TimeoutExpired:
+            return super()._gone(error)
+        words = self.process.stderr.read().decode(errors="replace").strip().splitlines()
+        return DeviceError(
+            f"{self.name}: the program ended with status {status}{': ' + words[-1] if words else ''}.",
+            "Run 'bitmar-tiny doctor' if that is no fault of the model.",
+        )

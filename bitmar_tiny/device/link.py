@@ -25,7 +25,7 @@ PATIENCE_S = (
 ASK_S = 1.0  # of silence, before the board is asked for a sign of life
 STUCK_S = 600.0  # it lives, but does not answer
 LEAST = 16  # smallest segment
-ACKNOWLEDGE = 1024  # bytes received before they are acknowledged, at most
+ACKNOWLEDGE = 4  # bytes received before they are acknowledged, at most: the board's room over it
 OPENED_LAYOUT = struct.Struct("<BHHI")
 
 
@@ -137,6 +137,11 @@ class Link:
         del self._in[:n]
         return data
 
+    def acknowledge(self) -> None:
+        """Acknowledge what has come, so that the board neither repeats it nor takes this host for gone while nobody asks it anything."""
+        if self._received != self._acknowledged:
+            self._acknowledge()
+
     def settle(self, wait_s: float) -> None:
         """Let the line come to rest: everything that arrives meanwhile is acknowledged."""
         until = time.monotonic() + wait_s
@@ -236,7 +241,7 @@ class Link:
         else:
             self._in += frame.payload[known:]
             self._received += len(frame.payload) - known
-            if self._received - self._acknowledged >= ACKNOWLEDGE:
+            if self._received - self._acknowledged >= self.opened.room // ACKNOWLEDGE:
                 self._acknowledge()
 
     def _take_again(self) -> None:

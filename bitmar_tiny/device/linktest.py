@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DeviceError
-from ..run.device import Board
+from ..run.device import DeviceSession
 from .channel import LinkChannel
 from .protocol import pattern
 
@@ -39,7 +39,7 @@ class LineTest:
         return asdict(self) | {"down_share": self.share(self.down), "up_share": self.share(self.up)}
 
 
-def run(board: Board, size: int, progress: Callable[[str], None] = lambda what: None) -> LineTest:
+def run(board: DeviceSession, size: int, progress: Callable[[str], None] = lambda what: None) -> LineTest:
     """Send ``size`` bytes each way and look at every one."""
     data = pattern(size)
     before, ours = board.counters(), _ours(board)
@@ -68,7 +68,7 @@ def run(board: Board, size: int, progress: Callable[[str], None] = lambda what: 
     )
 
 
-def change_speed(board: Board, baud: int) -> None:
+def change_speed(board: DeviceSession, baud: int) -> None:
     """Board and port at another speed. ``DeviceError`` if they do not meet again there."""
     if "baud" not in board.identity.flags or _ours(board)["baud"] is None:
         raise DeviceError(f"{board.name}: the speed of this line cannot be changed.")
@@ -76,7 +76,7 @@ def change_speed(board: Board, baud: int) -> None:
     board.channel.set_speed(baud)
 
 
-def control_lines(board: Board) -> dict[str, str]:
+def control_lines(board: DeviceSession) -> dict[str, str]:
     """What a pulse on DTR and on RTS does to the board: ``restarts it``, ``nothing``, or ``silences it``."""
     if _ours(board)["baud"] is None:
         raise DeviceError(f"{board.name}: this line has no control lines.", "Leave out --control-lines.")
@@ -88,7 +88,7 @@ def control_lines(board: Board) -> dict[str, str]:
     return found
 
 
-def _ours(board: Board) -> dict[str, int | None]:
+def _ours(board: DeviceSession) -> dict[str, int | None]:
     """Counters of this end, and the speed of the line, if it has one."""
     return board.channel.observe(
         lambda live: {
@@ -99,7 +99,7 @@ def _ours(board: Board) -> dict[str, int | None]:
     )
 
 
-def _timed(board: Board, call: Callable[[], Any]) -> tuple[float, Any]:
+def _timed(board: DeviceSession, call: Callable[[], Any]) -> tuple[float, Any]:
     start = board.channel.observe(_now)
     result = call()
     return board.channel.observe(_now) - start, result

@@ -101,7 +101,7 @@ MESSAGES = (
         ">",
         (("limit", "I"), ("top_k", "I"), ("temperature", "f"), ("seed", "Q"), ("ids", "B")),
         "prompt: UTF-8, or ids u32 if `ids`",
-        "feed EOS and the prompt, then choose tokens until EOS or `limit`",
+        "feed EOS and the prompt, then choose tokens until EOS or `limit`; `ids` 2: without EOS, where the stream is",
     ),
     Message(
         "profile",
@@ -133,6 +133,15 @@ MESSAGES = (
         "change the speed of the line after the answer; without a session within 3 s the old one returns",
     ),
     Message("status", 16, ">", (), "", "counters of the link, stack, memory's store; answered by `counters`"),
+    Message(
+        "score",
+        17,
+        ">",
+        (("context", "I"),),
+        "ids u32 [context], then continuations: their number of ids u32, ids u32; several need `keep`",
+        "advance by the context; how likely is each continuation behind it? `counts` and `scored` for each of its ids; `value` of the "
+        "result: how many ids were scored",
+    ),
     Message(
         "identity",
         64,
@@ -213,6 +222,23 @@ MESSAGES = (
         "",
         "since the board's start; 0: not known",
     ),
+    Message(
+        "counts",
+        72,
+        "<",
+        (("low", "i"), ("bytes", "B")),
+        "unsigned numbers of `bytes` bytes: how many tokens have the integer logit `low`, `low` + 1, ...",
+        "logits of a position, or a range of them; ranges ascend",
+    ),
+    Message(
+        "scored",
+        73,
+        "<",
+        (("best", "I"), ("logit", "i"), ("scale", "f")),
+        "",
+        "the token with the largest logit (the lowest id of several), the integer logit of the token that was asked for, and what makes "
+        "an integer logit a float one",
+    ),
 )
 
 #: What a board can do: bits of ``flags``.
@@ -225,6 +251,8 @@ FLAGS = {
     "reset": 32,
     "baud": 64,
     "emulated": 128,
+    "score": 256,
+    "keep": 512,
 }
 
 #: Statuses of a result beside those of bm_status.h, which are negative.

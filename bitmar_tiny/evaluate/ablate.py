@@ -20,11 +20,7 @@ ROUNDS = 3
 
 
 def ablate_tasks(
-    subject: Subject,
-    tasks: Sequence[TextTask],
-    via: str,
-    board: str,
-    progress: Callable[[str], Progress | None],
+    subject: Subject, tasks: Sequence[TextTask], on: str, progress: Callable[[str], Progress | None]
 ) -> dict[str, dict[str, Any]]:
     """Every task with the memory in every condition: {task: {"on": figures, "off": ..., "shuffled": ...}}.
 
@@ -32,7 +28,7 @@ def ablate_tasks(
     """
     found: dict[str, dict[str, Any]] = {task.name: {} for task in tasks}
     for condition in MEMORY:
-        with open_scorer(subject, via, condition, board) as scorer:
+        with open_scorer(subject, on, condition) as scorer:
             for task in tasks:
                 found[task.name][condition] = task.run(scorer, progress(f"{task.name}, memory {condition}"))
     return found
@@ -45,7 +41,7 @@ def measure_cost(subject: Subject, board: str, watts: float | None) -> dict[str,
     A step here is all of a token: layers, head and greedy pick, and its share of the reads.
     """
     target = load_board(board)
-    if not target.platform.has_commands:
+    if not target.platform.runs_here:
         raise ConfigError(
             f"Programs for {target.name} do not run here.", "Choose a Linux board, host for example."
         )

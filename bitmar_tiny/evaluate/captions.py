@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
 from ..data.tokenizer import Tokenizer
-from ..errors import ToolError
 from ..model.bitmar import BitMar
 from ..model.streaming import greedy
+from ..run.generate import Request, generate
+from ..run.session import Session
 
 BATCH = 128
 
@@ -43,17 +42,14 @@ def predict(model: BitMar, images: np.ndarray | None, count: int, tokenizer: Tok
     return texts
 
 
-def c_captions(command: Sequence[str], images: Iterable[np.ndarray], folder: Path) -> list[str]:
-    """Captions by the generated program ``command`` for pictures float32 [n, 768], one after the other; ``ToolError`` if it fails."""
-    texts, path = [], folder / "picture.f32"
-    for image in images:
-        path.write_bytes(np.ascontiguousarray(image, "<f4").tobytes())
-        done = subprocess.run([*command, "generate", "--image", str(path)], capture_output=True)
-        if done.returncode:
-            raise ToolError(f"{command[-1]}: {done.stderr.decode(errors='replace').strip()}")
-        texts.append(done.stdout.decode(errors="replace").strip())
-    path.unlink(missing_ok=True)
-    return texts
+def session_captions(session: Session, images: Iterable[np.ndarray]) -> list[str]:
+    """Greedy captions by a session for pictures float32 [n, 768], one after the other."""
+    return [
+        b"".join(text for _, text in generate(session, Request(picture=image)))
+        .decode(errors="replace")
+        .strip()
+        for image in images
+    ]
 
 
 def evaluate_captions(

@@ -1,7 +1,7 @@
 """BitMar as a model of lm-evaluation-harness (optional package ``lm-eval``), for its tasks and prompts.
 
 from bitmar_tiny.evaluate.harness import BitmarLM          # registers the name "bitmar-tiny"
-lm_eval.simple_evaluate(model="bitmar-tiny", model_args="model=model.bitmar,via=c", tasks=["arc_easy"])
+lm_eval.simple_evaluate(model="bitmar-tiny", model_args="model=model.bitmar,on=host", tasks=["arc_easy"])
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ..errors import ConfigError
 from ..golden.model import GoldenModel
 from ..golden.sampler import Sampler
 from .scoring import Query
-from .suite import VIA, open_scorer, open_subject
+from .suite import open_scorer, open_subject
 
 #: Tokens that ``generate_until`` writes at most, where the task sets no limit.
 MAX_NEW_TOKENS = 256
@@ -28,31 +28,27 @@ MAX_NEW_TOKENS = 256
 
 @register_model("bitmar-tiny")
 class BitmarLM(LM):
-    """model: a frozen model or a run's folder; via: torch, golden or c; memory: on or off; longest: most tokens read, the trained
+    """model: a frozen model or a run's folder; on: where it runs, as of ``run.open_session``; memory: on or off; longest: most tokens read, the trained
     positions unless given. Text is cut from the left. Generation is greedy or sampled as asked, by the golden model, so that a run's
     folder can be scored but not write. ``ConfigError`` and ``FrozenError`` for a bad argument."""
 
     def __init__(
         self,
         model: str,
-        via: str = "torch",
+        on: str = "torch",
         memory: str = "on",
         longest: int | None = None,
-        board: str = "host",
         **ignored: Any,
     ) -> None:
         """ignored: batch_size, device and what else the harness hands to every model; batches are chosen by length here."""
         super().__init__()
-        if via not in VIA or memory not in ("on", "off"):
-            raise ConfigError(
-                f"via={via}, memory={memory} is not possible.",
-                f"via is one of {', '.join(VIA)}; memory is on or off.",
-            )
+        if memory not in ("on", "off"):
+            raise ConfigError(f"memory={memory} is not possible.", "memory is on or off.")
         self.subject = open_subject(Path(model))
         self.memory_on = memory == "on"
         self.longest = int(longest or self.subject.config.n_positions)
         self._open = contextlib.ExitStack()
-        self.scorer = self._open.enter_context(open_scorer(self.subject, via, memory, board))
+        self.scorer = self._open.enter_context(open_scorer(self.subject, on, memory))
 
     @property
     def tokenizer_name(self) -> str:

@@ -1,12 +1,11 @@
-"""Log-likelihood of given tokens after a context, by PyTorch in batches or by the golden model; ``scoring_c`` asks the C program.
+"""Log-likelihood of given tokens after a context, by PyTorch in batches, or by a session with golden, a board or an exported file.
 
-The logits of all three are the same bits, and one function turns logits into log-probabilities (float64), so scores can be
-compared exactly. Contexts begin with EOS, as every stream of training does.
+The logits of all are the same integers, and one function turns how often each occurs into log-probabilities (float64), so scores can
+be compared exactly. Contexts begin with EOS, as every stream of training does.
 """
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -14,8 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ..frozen import FrozenModel
-from ..golden.model import GoldenModel
+from ..run.session import Scored, Session
 
 #: Positions of one PyTorch batch, and floats of its logits: a few hundred MB at most.
 BATCH_POSITIONS, BATCH_LOGITS = 4096, 1 << 25
@@ -60,13 +58,11 @@ class Scorer(Protocol):
     def score(self, queries: Sequence[Query], progress: Progress | None = None) -> list[Likelihood]: ...
 
 
-def likelihood(logits: np.ndarray, continuation: Sequence[int]) -> Likelihood:
-    """float32 logits [n, V] at the positions before each of the n tokens -> their log-probabilities."""
-    wide, rows = logits.astype(np.float64), np.arange(len(continuation))
-    wide -= wide.max(1, keepdims=True)
+def likelihood(scored: Sequence[Scored], continuation: Sequence[int]) -> Likelihood:
+    """What the positions before each token of ``continuation`` say about it -> log-probabilities."""
     return Likelihood(
-        wide[rows, list(continuation)] - np.log(np.exp(wide).sum(1)),
-        bool((logits.argmax(1) == continuation).all()),
+        np.array([at.log_prob() for at in scored]),
+        all(at.best == token for at, token in zip(scored, continuation)),
     )
 
 
@@ -99,7 +95,7 @@ class TorchScorer:
         for _, alike in groupby(order, key=lambda k: k[0]):
             for batch in self._batches(list(alike)):
                 members = [shared[k] for k in batch]
-                for same, logits in zip(
+                for same, (accs, scales) in zip(
                     members,
                     self._logits(
                         [queries[same[0]] for same in members],
@@ -108,7 +104,8 @@ class TorchScorer:
                 ):
                     for i in same:
                         c = queries[i].continuation
-                        results[i] = likelihood(logits[len(logits) - len(c) :], c)
+                        last = zip(accs[-len(c) :], scales[-len(c) :], c)
+                        results[i] = likelihood([Scored.of(*at) for at in last], c)
                     done += len(same)
                 if progress:
                     progress(done, len(queries))
@@ -126,8 +123,8 @@ class TorchScorer:
         if batch:
             yield batch
 
-    def _logits(self, queries: list[Query], counts: list[int]) -> list[np.ndarray]:
-        """float32 [counts[i], V]: the last logits of every query's inputs."""
+    def _logits(self, queries: list[Query], counts: list[int]) -> list[tuple[np.ndarray, np.ndarray]]:
+        """The last integer logits float32 [counts[i], V] of every query's inputs, and their scales float32 [counts[i]]."""
         import torch
 
         longest = max(len(q.inputs) for q in queries)
@@ -143,34 +140,26 @@ class TorchScorer:
         finally:
             self.model.memory_on = before
         ends = lengths.cumsum(0).tolist()
-        return [(out.acc[e - n : e] * out.scale[e - n : e]).numpy() for e, n in zip(ends, counts)]
+        return [(out.acc[e - n : e].numpy(), out.scale[e - n : e, 0].numpy()) for e, n in zip(ends, counts)]
 
 
-class GoldenScorer:
-    """The NumPy reference, token by token; a context that several queries share is read once."""
+class SessionScorer:
+    """A model behind a session, token by token; a context that several queries share is read once, where its state can be kept."""
 
-    name = "golden"
-
-    def __init__(self, frozen: FrozenModel, memory_on: bool = True) -> None:
-        self.golden = GoldenModel(frozen.config, frozen.arrays, memory_on=memory_on)
+    def __init__(self, session: Session, memory_on: bool = True) -> None:
+        self.session, self.name = session, session.name
+        session.memory_on(memory_on)
 
     def score(self, queries: Sequence[Query], progress: Progress | None = None) -> list[Likelihood]:
-        golden, results = self.golden, []
+        results: list[Likelihood] = []
         for first, indices in by_context(queries):
-            golden.begin_episode()
-            if first.image is not None:
-                golden.set_image(first.image)
-            for token in first.context[:-1]:
-                golden.step(token)
-            kept = copy.deepcopy((golden.t, golden.enc, golden.dec, golden.pooled, golden.cond))
-            for i in indices:
-                golden.t, golden.enc, golden.dec, golden.pooled, golden.cond = copy.deepcopy(kept)
-                steps = (first.context[-1], *queries[i].continuation[:-1])
-                results.append(
-                    likelihood(
-                        np.array([golden.logits(golden.step(t)) for t in steps]), queries[i].continuation
-                    )
-                )
+            for group in [indices] if self.session.can_keep else [[i] for i in indices]:
+                self.session.begin()
+                if first.image is not None:
+                    self.session.image(first.image)
+                continuations = [queries[i].continuation for i in group]
+                scored = self.session.score(first.context, continuations)
+                results += [likelihood(*pair) for pair in zip(scored, continuations, strict=True)]
             if progress:
                 progress(len(results), len(queries))
         return results

@@ -14,16 +14,16 @@ from ..data.corpus import open_features, read_lines, to_float
 from ..data.tokenizer import Tokenizer
 from ..errors import ConfigError, DataError
 from ..frozen import FrozenModel
+from ..run.session import SessionOptions, open_session
 from .choice import evaluate_choice
 from .formats import FORMATS, Item, evenly, read_items
 from .labelled import SETS, labelled_items
 from .perplexity import evaluate_perplexity
-from .scoring import GoldenScorer, Progress, Scorer, TorchScorer
+from .scoring import Progress, Scorer, SessionScorer, TorchScorer
 
 if TYPE_CHECKING:
     from ..model.bitmar import BitMar
 
-VIA = ("torch", "golden", "c")
 MEMORY = ("on", "off", "shuffled")
 PERPLEXITY = "perplexity"
 #: Tasks besides those of ``FORMATS``; all but the first are the command's own.
@@ -81,24 +81,20 @@ def shuffle_memory(frozen: FrozenModel, seed: int = 0) -> FrozenModel:
 
 @contextlib.contextmanager
 def open_scorer(
-    subject: Subject, via: str = "torch", memory: str = "on", board: str = "host"
+    subject: Subject, on: str = "torch", memory: str = "on", options: SessionOptions | None = None
 ) -> Iterator[Scorer]:
-    """A scorer by way of ``VIA`` with the memory in one of the conditions ``MEMORY``."""
-    if subject.frozen is None and (via != "torch" or memory == "shuffled"):
+    """A scorer on a target of ``open_session`` with the memory in one of the conditions ``MEMORY``."""
+    if subject.frozen is None and (on != "torch" or memory == "shuffled"):
         raise ConfigError(
             f"{subject.name}: a training run is evaluated with PyTorch and the memory as it is, or off.",
             "Freeze it first: bitmar-tiny freeze RUN -o model.bitmar",
         )
     frozen = shuffle_memory(subject.frozen) if memory == "shuffled" else subject.frozen
-    if via == "torch":
+    if on == "torch":  # in batches
         yield TorchScorer(subject.torch(frozen if memory == "shuffled" else None), memory != "off")
-    elif via == "golden":
-        yield GoldenScorer(frozen, memory != "off")
-    else:
-        from .scoring_c import CScorer
-
-        with CScorer(frozen, board, memory != "off") as scorer:
-            yield scorer
+        return
+    with open_session(on, frozen, options) as session:
+        yield SessionScorer(session, memory != "off")
 
 
 @dataclass(frozen=True)

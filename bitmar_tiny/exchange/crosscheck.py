@@ -17,7 +17,7 @@ from ..golden.model import GoldenModel
 from ..verify.compare import Verdict, verify
 from ..verify.script import Event
 from .ports import PAST
-from .target import Arrays, ExportedModel, ExportedTarget, Runtime, play
+from .target import Arrays, ExportedModel, Runtime, play
 
 FORMATS = ("onnx", "tflite")
 
@@ -89,9 +89,10 @@ def cross_check(
         )
     if format_name == "tflite" and not installed("ai_edge_litert"):
         return None, agreement(frozen, shipped, script, progress)
-    verdict = verify(
-        frozen, ExportedTarget(frozen, open_runtime(format_name, path, taps=True)), script, progress=progress
-    )
+    from ..run.exported import ExportedSession
+
+    session = ExportedSession(frozen, open_runtime(format_name, path, taps=True))
+    verdict = verify(frozen, session, script, progress=progress)
     return verdict, agreement(frozen, shipped, script, progress)
 
 

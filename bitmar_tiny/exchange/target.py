@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
@@ -12,7 +11,6 @@ from ..arch.config import ModelConfig
 from ..arch.tables import tap_table
 from ..frozen import FrozenModel
 from ..verify.script import Event
-from ..verify.target import DATA, SILENT, Record
 from .arrays import exported_arrays
 from .model import graphs
 from .ports import PAST, memory_ports, past, state_ports
@@ -87,30 +85,6 @@ class ExportedModel:
         return out
 
 
-class ExportedTarget:
-    """A ``verify.target.Target``: every tap of a script, from a runtime that was loaded with taps."""
-
-    def __init__(self, frozen: FrozenModel, runtime: Runtime) -> None:
-        self.frozen, self.runtime, self.name = frozen, runtime, runtime.name
-        self.taps = tap_table(frozen.config)
-
-    def run(self, script: Sequence[Event], modes: dict[int, int], start: int = 0) -> Iterator[Record]:
-        model = ExportedModel(self.frozen, self.runtime)
-        for number, event in enumerate(script):
-            model, out = play(self.frozen, model, event)
-            if out and number >= start:
-                yield from self._records(number, event, model, out, modes)
-
-    def _records(
-        self, number: int, event: Event, model: ExportedModel, out: Arrays, modes: dict[int, int]
-    ) -> Iterator[Record]:
-        for tap, array in reported(model.cfg, event, model, out):
-            mode = modes.get(tap, SILENT)
-            if mode != SILENT:
-                data = np.ascontiguousarray(array, self.taps[tap].dtype).tobytes()
-                yield Record(number, tap, zlib.crc32(data), data if mode == DATA else b"")
-
-
 def play(frozen: FrozenModel, model: ExportedModel, event: Event) -> tuple[ExportedModel, Arrays]:
     """One event of a script: the model after it (another one after a power cut), and what it reported."""
     if event.kind == "token":
@@ -129,10 +103,9 @@ def play(frozen: FrozenModel, model: ExportedModel, event: Event) -> tuple[Expor
 
 
 def reported(
-    cfg: ModelConfig, event: Event, model: ExportedModel, out: Arrays
+    cfg: ModelConfig, kind: str, model: ExportedModel, out: Arrays
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """(tap number, tensor) in the order in which golden reports them; a graph computes more than golden does, never less."""
-    kind = {"token": "step", "image": "image", "write": "write"}[event.kind]
+    """(tap number, tensor) of a ``step``, an ``image`` or a ``write`` in the order in which golden reports them; a graph computes more than golden does, never less."""
     # the position after the step is one further than the one that decided about the read
     read = model.memory_on and (int(model.state[PAST + "position"][0]) - 1) % cfg.read_every == 0
     each = []

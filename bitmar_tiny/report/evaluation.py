@@ -236,7 +236,7 @@ def render(report: dict[str, Any]) -> Iterator[Table | str]:
     tasks = report.get("tasks", {})
     choices = {name: r for name, r in tasks.items() if r["kind"] == "choice"}
     if choices:
-        yield choice_table(choices, f"{report['model']} via {report['via'][0]} \\[measured]")
+        yield choice_table(choices, f"{report['model']} on {report['on'][0]} \\[measured]")
     for name, r in tasks.items():
         if r["kind"] == "wug":
             yield wug_sentence(name, r)
@@ -244,7 +244,7 @@ def render(report: dict[str, Any]) -> Iterator[Table | str]:
             yield perplexity_sentence(r)
     for name, others in report.get("agreement_of_picks", {}).items():
         for way, share in others.items():
-            yield f"{name}: {way} picks the same option as {report['via'][0]} for {share:.2%} of the items \\[measured]"
+            yield f"{name}: {way} picks the same option as {report['on'][0]} for {share:.2%} of the items \\[measured]"
     if "ablation" in report:
         if report["ablation"]["tasks"]:
             yield ablation_table(report["ablation"]["tasks"], f"The memory of {report['model']} \\[measured]")

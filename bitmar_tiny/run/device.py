@@ -1,22 +1,27 @@
-"""A board as its firmware shows it: one method for every request of the serial protocol."""
+"""A session with firmware, as its messages show it: one method for every request of the serial protocol."""
 
 from __future__ import annotations
 
+import itertools
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from ..data.tokenizer import Tokenizer
 from ..device.channel import Channel
 from ..device.protocol import BY_NAME, BY_NUMBER, FLAGS, PARTS, sections
 from ..errors import DeviceError
 from ..frozen import FrozenModel
 from ..golden import numerics as nm
 from ..memory.store import Memory
+from .session import SILENT, Scored, Session, TapRecord
 
 MORE = 0x80000000
+TEXT, IDS, ON = 0, 1, 2  # prompts of `generate`
+MOST_PROMPT = 256  # bytes of a prompt, or tokens (BM_SERVE_PROMPT)
 MOST_LAYERS = 1024
 
 
@@ -77,15 +82,6 @@ class Identity:
 
 
 @dataclass(frozen=True)
-class TapRecord:
-    """One tensor that a step passed: its id, CRC-32, and the tensor if it was asked for."""
-
-    id: int
-    crc: int
-    data: bytes = b""
-
-
-@dataclass(frozen=True)
 class StepRecord:
     """Where the time of one step went: cycles uint32 [sections, parts]."""
 
@@ -95,11 +91,12 @@ class StepRecord:
     cycles: np.ndarray
 
 
-class Board:
-    """A board behind ``channel``. ``DeviceError`` for whatever it refuses, in the words of its firmware."""
+class DeviceSession(Session):
+    """Firmware behind ``channel``. ``DeviceError`` for whatever it refuses, in the words of its firmware."""
 
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
+        self.model: FrozenModel | None = None  # where it is at hand
         self.steps: list[StepRecord] = []  # since profiling was switched on
         answer = dict(self._exchange("hello"))
         try:
@@ -113,6 +110,31 @@ class Board:
     @property
     def name(self) -> str:
         return self.channel.about.port
+
+    @property
+    def vocab(self) -> int:
+        return self.identity.vocab
+
+    @property
+    def image_inputs(self) -> int:
+        return self.identity.image_inputs
+
+    @property
+    def memory_tier(self) -> str:
+        flags = self.identity.flags
+        return "sd" if "store" in flags else "flash" if "read_only" in flags else "ram"
+
+    @property
+    def can_tap(self) -> bool:
+        return "taps" in self.identity.flags
+
+    @property
+    def writes_text(self) -> bool:
+        return "tokenizer" in self.identity.flags
+
+    @property
+    def can_keep(self) -> bool:
+        return "keep" in self.identity.flags
 
     @property
     def emulated(self) -> bool:
@@ -135,6 +157,17 @@ class Board:
             raise DeviceError(
                 f"{self.name}: the model did not start on the board: {who.why}.",
                 "Flash model and program of one project again.",
+            )
+        self.model = model
+
+    def describe(self) -> str:
+        return f"{self.identity.board}/{self.identity.kernels} on {self.name}"
+
+    def need_taps(self) -> None:
+        if not self.can_tap:
+            raise DeviceError(
+                f"{self.name}: this firmware was built without taps, so it shows nothing to compare.",
+                "Build it with taps (make TAPS=1, or BITMAR_TAPS in menuconfig) and flash it.",
             )
 
     # -- the model ---------------------------------------------------------------------------------
@@ -164,22 +197,50 @@ class Board:
     def memory_on(self, on: bool) -> None:
         self._work("memory", int(on))
 
-    def taps(self, modes: dict[int, int], others: int = 0) -> None:
+    def taps(self, modes: Mapping[int, int], others: int = SILENT) -> None:
         """Modes of taps: 0 silent, 1 CRC-32, 2 with data. ``DeviceError`` for firmware without taps."""
         self._work("taps", others, rest=b"".join(struct.pack("<HB", *pair) for pair in modes.items()))
 
     def generate(
-        self, prompt: str | list[int], limit: int, temperature: float = 0.0, top_k: int = 1, seed: int = 0
+        self, prompt: str | Sequence[int], limit: int, temperature: float = 0.0, top_k: int = 1, seed: int = 0
     ) -> Iterator[tuple[int, bytes]]:
-        """Tokens as they come: id and bytes of text. ``prompt``: text for the board's tokenizer, or ids."""
-        as_ids = not isinstance(prompt, str)
-        rest = np.asarray(prompt, "<u4").tobytes() if as_ids else prompt.encode()
-        for number, payload in self._exchange(
-            "generate", limit, top_k, temperature, seed, int(as_ids), rest=rest
-        ):
+        kind = TEXT if isinstance(prompt, str) else IDS
+        if kind == TEXT and len(prompt.encode()) > MOST_PROMPT and self.model and self.model.tokenizer:
+            kind, prompt = IDS, Tokenizer.from_bytes(self.model.tokenizer).encode(prompt)
+        if kind == IDS and len(prompt) > MOST_PROMPT:  # firmware has room for so many; the others go before
+            self.tokens([self.vocab - 1, *prompt[:-1]])
+            kind, prompt = ON, prompt[-1:]
+        rest = prompt.encode() if kind == TEXT else np.asarray(prompt, "<u4").tobytes()
+        for number, payload in self._exchange("generate", limit, top_k, temperature, seed, kind, rest=rest):
             if number == BY_NAME["token"].number:
                 fields, text = BY_NAME["token"].unpack(payload)
                 yield fields["id"], text
+
+    def score(self, context: Sequence[int], continuations: Sequence[Sequence[int]]) -> Iterator[list[Scored]]:
+        words = [*context, *(i for ids in continuations for i in (len(ids), *ids))]
+        request = BY_NAME["score"].pack(len(context), rest=np.asarray(words, "<u4").tobytes())
+        scored = self._scored(request)
+        for ids in continuations:
+            yield list(itertools.islice(scored, len(ids)))
+        for _ in scored:  # to the end of the answer
+            raise self._strange("scored")
+
+    def _scored(self, request: bytes) -> Iterator[Scored]:
+        parts: list[tuple[int, np.ndarray]] = []
+        for number, payload in self._answers("score", request):
+            if number == BY_NAME["counts"].number:
+                fields, rest = BY_NAME["counts"].unpack(payload)
+                if fields["bytes"] not in (1, 2, 4) or not rest or len(rest) % fields["bytes"]:
+                    raise self._strange("counts")
+                parts.append((fields["low"], np.frombuffer(rest, f"<u{fields['bytes']}")))
+            elif number == BY_NAME["scored"].number:
+                fields, _ = BY_NAME["scored"].unpack(payload)
+                counts = np.concatenate([part for _, part in parts]) if parts else np.zeros(0, np.uint32)
+                if counts.sum() != self.vocab:
+                    raise self._strange("counts")
+                scale = np.float32(fields["scale"])
+                yield Scored.counted(fields["best"], fields["logit"], scale, parts[0][0], counts)
+                parts = []
 
     def profile(self, how: int) -> None:
         """Collect ``steps`` from now on: 1 with where the time goes, 2 without, 0 not at all. ``DeviceError`` for firmware without it."""
@@ -280,7 +341,10 @@ class Board:
         return BY_NAME["result"].unpack(payload)[0]["value"]
 
     def _exchange(self, name: str, *values, rest: bytes = b"") -> Iterator[tuple[int, bytes]]:
-        for number, payload in self.channel.exchange(BY_NAME[name].pack(*values, rest=rest)):
+        return self._answers(name, BY_NAME[name].pack(*values, rest=rest))
+
+    def _answers(self, name: str, request: bytes) -> Iterator[tuple[int, bytes]]:
+        for number, payload in self.channel.exchange(request):
             if len(payload) < BY_NUMBER[number].layout.size:
                 raise self._strange(BY_NUMBER[number].name)
             if number == BY_NAME["result"].number:

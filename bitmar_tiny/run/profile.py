@@ -12,7 +12,7 @@ import numpy as np
 from ..device.protocol import PARTS
 from ..errors import DeviceError
 from ..profile.recording import Recording
-from .device import Board, StepRecord
+from .device import DeviceSession, StepRecord
 
 #: Steps are taken in many short streams: the first ones of a run tell little about the next.
 TOKENS, ROUNDS, EPISODES = 32, 12, 5
@@ -29,7 +29,7 @@ TEMPERATURE, TOP_K = 1.0, 40  # so that a model does not end its text at once
 
 
 def record(
-    board: Board,
+    board: DeviceSession,
     tokens: int = TOKENS,
     rounds: int = ROUNDS,
     *,
@@ -68,7 +68,7 @@ def record(
 
 @contextmanager
 def _counted(
-    board: Board, used: Counter[str], names: tuple[str, ...] = ("reads", "read_bytes", "read_cycles")
+    board: DeviceSession, used: Counter[str], names: tuple[str, ...] = ("reads", "read_bytes", "read_cycles")
 ) -> Iterator[None]:
     """Add to ``used`` what the board counts meanwhile, under the names of a recording."""
     before = board.counters()
@@ -78,7 +78,7 @@ def _counted(
         used[STORE[name]] += after[name] - before[name]
 
 
-def _stream(board: Board, rng: np.random.Generator, tokens: int, how: int) -> list[StepRecord]:
+def _stream(board: DeviceSession, rng: np.random.Generator, tokens: int, how: int) -> list[StepRecord]:
     board.profile(OFF)
     board.begin()
     board.profile(how)
@@ -88,7 +88,7 @@ def _stream(board: Board, rng: np.random.Generator, tokens: int, how: int) -> li
     return list(board.steps)
 
 
-def _episodes(board: Board, rng: np.random.Generator, tokens: int, used: Counter[str]) -> list[int]:
+def _episodes(board: DeviceSession, rng: np.random.Generator, tokens: int, used: Counter[str]) -> list[int]:
     """Cycles of writing each of a few episodes into the memory."""
     memory = board.read_memory()
     try:
@@ -105,7 +105,7 @@ def _episodes(board: Board, rng: np.random.Generator, tokens: int, used: Counter
 
 
 def _recording(
-    board: Board,
+    board: DeviceSession,
     steps: list[StepRecord],
     episodes: tuple[int, ...],
     store: dict[str, int] | None,

@@ -1,7 +1,8 @@
-"""Compare a target with golden, tap by tap, and explain the first difference."""
+"""Compare a session with golden, tap by tap, and explain the first difference."""
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import time
 from collections.abc import Callable, Sequence
@@ -16,9 +17,11 @@ from ..arch.records import Tap
 from ..arch.tables import tap_table
 from ..errors import ToolError
 from ..frozen import FrozenModel
+from ..run.golden import GoldenSession
+from ..run.session import DATA, Session
 from .script import Event
 from .suspects import layer_in_words, source_line, suspect
-from .target import DATA, GoldenTarget, Record, Target, default_modes
+from .trace import Record, default_modes, trace
 
 
 @dataclass(frozen=True)
@@ -61,33 +64,55 @@ class Verdict:
 
 def verify(
     model: FrozenModel,
-    target: Target,
+    target: Session,
     script: Sequence[Event],
     sources: Path | None = None,
     progress: Callable[[int], None] = lambda event: None,
-    golden: GoldenTarget | None = None,
+    golden: Session | None = None,
 ) -> Verdict:
     """Run ``script`` on golden and ``target``; every tap's CRC-32 must agree. Stops at the first that does not.
 
-    ``golden``: the reference, if the target's memory is not one in RAM.
+    ``golden``: the reference (default: one that keeps its memory where the target does).
     """
-    golden = golden or GoldenTarget(model)
+    golden = golden or GoldenSession(model, target.memory_tier)
     taps, started = tap_table(model.config), time.monotonic()
-    modes, compared = default_modes(taps), 0
     steps = sum(e.kind == "token" for e in script)
-    for want, got in itertools.zip_longest(golden.run(script, modes), target.run(script, modes)):
-        if want is None or got is None or (want.event, want.tap, want.crc) != (got.event, got.tap, got.crc):
-            difference = _explain(model, golden, target, script, taps, want, got, sources)
-            return Verdict(target.name, False, steps, compared, time.monotonic() - started, difference)
-        compared += 1
-        progress(want.event)
-    return Verdict(target.name, True, steps, compared, time.monotonic() - started)
+    compared, pair = _first_difference(model, golden, target, script, default_modes(taps), progress)
+    difference = _explain(model, golden, target, script, taps, *pair, sources) if pair else None
+    seconds = time.monotonic() - started
+    return Verdict(target.name, pair is None, steps, compared, seconds, difference)
+
+
+def _first_difference(
+    model: FrozenModel,
+    golden: Session,
+    target: Session,
+    script: Sequence[Event],
+    modes: dict[int, int],
+    progress: Callable[[int], None],
+) -> tuple[int, tuple[Record | None, Record | None] | None]:
+    """How many taps agree, and the first pair of golden and target that does not."""
+    compared = 0
+    with (
+        contextlib.closing(trace(golden, model, script, modes)) as wanted,
+        contextlib.closing(trace(target, model, script, modes)) as found,
+    ):
+        for want, got in itertools.zip_longest(wanted, found):
+            if (
+                want is None
+                or got is None
+                or (want.event, want.tap, want.crc) != (got.event, got.tap, got.crc)
+            ):
+                return compared, (want, got)
+            compared += 1
+            progress(want.event)
+    return compared, None
 
 
 def _explain(
     model: FrozenModel,
-    golden: GoldenTarget,
-    target: Target,
+    golden: Session,
+    target: Session,
     script: Sequence[Event],
     taps: list[Tap],
     want: Record | None,
@@ -110,7 +135,7 @@ def _explain(
             "",
         )
     for candidate in (*_finer(tap, taps), tap):  # a finer tap that differs too tells more
-        pair = _dump(golden, target, script, taps, candidate, here)
+        pair = _dump(model, golden, target, script, taps, candidate, here)
         if pair is not None:
             break
     else:
@@ -127,12 +152,19 @@ def _finer(tap: Tap, taps: list[Tap]) -> list[Tap]:
 
 
 def _dump(
-    golden: GoldenTarget, target: Target, script: Sequence[Event], taps: list[Tap], tap: Tap, where: Record
+    model: FrozenModel,
+    golden: Session,
+    target: Session,
+    script: Sequence[Event],
+    taps: list[Tap],
+    tap: Tap,
+    where: Record,
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """The tensor ``tap`` of one event from golden and target, or None if they agree."""
     index, head = taps.index(tap), script[: where.event + 1]
-    pairs = zip(golden.run(head, {index: DATA}, where.event), target.run(head, {index: DATA}, where.event))
-    for want, got in pairs:
+    modes = {index: DATA}
+    wanted, found = (list(trace(s, model, head, modes, where.event)) for s in (golden, target))
+    for want, got in zip(wanted, found):
         if want.data != got.data:
             return tuple(np.frombuffer(r.data, tap.dtype).reshape(tap.shape) for r in (want, got))
     return None

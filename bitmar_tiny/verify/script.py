@@ -1,8 +1,7 @@
-"""Scripts: what a verification asks of every target, golden and C alike."""
+"""Scripts: what a verification asks of every session, golden and C alike."""
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -26,16 +25,6 @@ class Event:
 
     def describe(self) -> str:
         return f"token {self.token}" if self.kind == "token" else self.kind
-
-    def encode(self) -> bytes:
-        """Bytes of the trace script (firmware_templates/runtime/trace/trace.c); a power cut is none of the program's commands."""
-        if self.kind == "image":
-            return b"I" + np.ascontiguousarray(self.image, "<f4").tobytes()
-        if self.kind == "token":
-            return b"T" + struct.pack("<I", self.token)
-        if self.kind == "memory":
-            return b"M" + bytes([self.on])
-        return {"begin": b"B", "write": b"W", "power": b""}[self.kind]
 
 
 def random_image(cfg: ModelConfig, rng: np.random.Generator) -> np.ndarray:

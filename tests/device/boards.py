@@ -3,12 +3,32 @@
 import os
 import pty
 import select
+import socket
 import struct
+import subprocess
 import termios
 import threading
 import tty
+from types import SimpleNamespace
+
+import serial
+from serial.rfc2217 import PortManager
 
 from bitmar_tiny.device.frames import OPENED, Deframer, Frame
+from bitmar_tiny.device.lines import PtyLine
+
+
+class TerminalProgram(PtyLine):
+    """A program that answers at the other end of a terminal, whose speed it can change."""
+
+    def __init__(self, program):
+        super().__init__()
+        self.process = subprocess.Popen([*program.command, "link", "--port", self.other])
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+        super().close()
 
 
 class FakeBoard(threading.Thread):
@@ -54,3 +74,39 @@ def of_version(version):
         )
 
     return answer
+
+
+class NetworkPort(threading.Thread):
+    """A serial port of a terminal server: whoever connects to ``port`` of this machine speaks with ``line``; by RFC 2217 if ``telnet``."""
+
+    def __init__(self, line, telnet=False):
+        super().__init__(daemon=True)
+        self.line, self.telnet = line, telnet
+        self.server = socket.create_server(("127.0.0.1", 0))
+        self.port, self.stopped = self.server.getsockname()[1], threading.Event()
+        self.start()
+
+    def run(self):
+        connection, _ = self.server.accept()
+        with connection:
+            sending = threading.Lock()
+
+            def send(data):
+                with sending:
+                    connection.sendall(data)
+
+            settings = serial.serial_for_url("loop://")
+            manager = PortManager(settings, SimpleNamespace(write=send)) if self.telnet else None
+            while not self.stopped.is_set():
+                if select.select([connection], [], [], 0.001)[0]:
+                    data = connection.recv(4096)
+                    if not data:
+                        return
+                    self.line.write(b"".join(manager.filter(data)) if manager else data)
+                if data := self.line.read(0.001):
+                    send(b"".join(manager.escape(data)) if manager else data)
+
+    def close(self):
+        self.stopped.set()
+        self.join()
+        self.server.close()

@@ -13,14 +13,14 @@ from support import board_families, need
 from bitmar_tiny.arch.config import preset
 from bitmar_tiny.codegen.boards import load_board
 from bitmar_tiny.codegen.emit import emit
-from bitmar_tiny.device.connect import open_board
+from bitmar_tiny.device.connect import open_line
 from bitmar_tiny.device.protocol import pattern
 from bitmar_tiny.errors import ConfigError, ToolError
 from bitmar_tiny.frozen import random_model
-from bitmar_tiny.verify.board_target import BoardTarget
+from bitmar_tiny.run.session import SessionOptions, open_session
 from bitmar_tiny.verify.compare import verify
 from bitmar_tiny.verify.script import standard
-from bitmar_tiny.verify.target import GoldenTarget
+from bitmar_tiny.verify.trace import possible
 
 FAMILIES = board_families("bare")
 #: The demo model, 300 tokens: a minute and a half.
@@ -33,12 +33,11 @@ def test_bit_exact_over_the_serial_port(tiny, name, family):
     """Image, episodes, eviction, and a power cut that is a real reset; and 64 KB at once arrive whole."""
     need(name)
     model = random_model(preset("demo")) if SOAK else tiny
-    board = open_board(f"qemu:{name}/{family}", model, flags=("-DBM_TAPS",))
+    board = open_session(f"qemu:{name}/{family}", model, SessionOptions(flags=("-DBM_TAPS",)))
     try:
-        target = BoardTarget(board, model)
-        script = target.possible(standard(model.config, 300 if SOAK else 40))
+        script = possible(standard(model.config, 300 if SOAK else 40), board)
         assert any(e.kind == "power" for e in script) and board.emulated and board.identity.board == name
-        assert verify(model, target, script, golden=GoldenTarget(model, target.memory)).exact
+        assert verify(model, board, script).exact
         assert board.sink(pattern(1 << 16)) == 0
         counters = board.counters()
         assert counters["lost"] == 0 and 500 < counters["stack_peak"] < load_board(name).stack_bytes
@@ -99,10 +98,10 @@ def alive(pid: int) -> bool:
 
 def test_what_cannot_be_started_is_said(tiny, monkeypatch):
     with pytest.raises(ConfigError, match="firmware for host cannot be started so"):
-        open_board("qemu:host", tiny)
+        open_line("qemu:host", tiny)
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(ToolError, match="qemu-system-arm"):
-        open_board("qemu:mps2-an500", tiny)
+        open_line("qemu:mps2-an500", tiny)
 
 
 @pytest.mark.parametrize("name", sorted({name for name, _ in FAMILIES}))

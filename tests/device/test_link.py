@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from device.boards import FakeBoard, of_version
+from device.boards import FakeBoard, NetworkPort, TerminalProgram, of_version
 from device.lines import NoisyLine, RestartingLine, SlowLine, ThinkingLine
 from support import TINY, need
 
@@ -23,7 +23,7 @@ from bitmar_tiny.device import connect as connecting
 from bitmar_tiny.device import link as linking
 from bitmar_tiny.device import protocol
 from bitmar_tiny.device.channel import LinkChannel
-from bitmar_tiny.device.connect import connect, firmware_line, open_board
+from bitmar_tiny.device.connect import connect, firmware_line
 from bitmar_tiny.device.frames import CLOSED, DATA, Deframer, Frame, Garbage
 from bitmar_tiny.device.link import PATIENCE_S, Link
 from bitmar_tiny.device.record import Record, RecordingChannel, ReplayChannel
@@ -32,11 +32,11 @@ from bitmar_tiny.frozen import random_model
 from bitmar_tiny.golden.model import GoldenModel
 from bitmar_tiny.golden.sampler import Sampler
 from bitmar_tiny.memory.store import Memory
-from bitmar_tiny.run.device import Board
-from bitmar_tiny.verify.board_target import BoardTarget
+from bitmar_tiny.run.device import DeviceSession
+from bitmar_tiny.run.session import SessionOptions, open_session
 from bitmar_tiny.verify.compare import verify
 from bitmar_tiny.verify.script import standard
-from bitmar_tiny.verify.target import GoldenTarget
+from bitmar_tiny.verify.trace import possible, trace
 
 #: A thousand takes a quarter of a minute.
 EXCHANGES = int(os.environ.get("BITMAR_EXCHANGES", 150))
@@ -55,8 +55,8 @@ def program(tiny):
     line.close()
 
 
-def board_on(line) -> Board:
-    board = Board(LinkChannel(connect(line)))
+def board_on(line) -> DeviceSession:
+    board = DeviceSession(LinkChannel(connect(line)))
     board.taps({}, 0)
     board.begin()
     return board
@@ -122,7 +122,7 @@ def test_damaged_answers_end_in_a_sentence(program, tmp_path):
         return list(board.generate([3], 4)), len(board.steps)
 
     record = Record(tmp_path / "r")
-    assert use(Board(RecordingChannel(LinkChannel(connect(program)), record)))[1] > 1
+    assert use(DeviceSession(RecordingChannel(LinkChannel(connect(program)), record)))[1] > 1
     record.close()
     whole, rng, refused = (
         [json.loads(line) for line in (tmp_path / "r").read_text().splitlines()],
@@ -144,7 +144,7 @@ def test_damaged_answers_end_in_a_sentence(program, tmp_path):
         )
         (tmp_path / "d").write_text("\n".join(json.dumps(line) for line in lines))
         try:
-            use(Board(ReplayChannel(tmp_path / "d")))
+            use(DeviceSession(ReplayChannel(tmp_path / "d")))
         except BitmarError:
             refused += 1
     assert refused > 60
@@ -265,16 +265,16 @@ def test_verified_recorded_and_replayed(odd, tmp_path, memory):
     need("host")
     script = standard(odd.config, 40)
     for port, record in (("host:", tmp_path / "r"), (f"replay:{tmp_path / 'r'}", None)):
-        board = open_board(port, odd, record=record, flags=("-DBM_TAPS",), memory=memory)
-        target = BoardTarget(board, odd)
-        verdict = verify(odd, target, target.possible(script), golden=GoldenTarget(odd, target.memory))
+        options = SessionOptions(record=record, flags=("-DBM_TAPS",), memory=memory)
+        board = open_session(port, odd, options)
+        verdict = verify(odd, board, possible(script, board))
         board.close()
         assert verdict.exact and verdict.steps > 90 and verdict.taps > 2000
     (tmp_path / "cut").write_text("\n".join((tmp_path / "r").read_text().splitlines()[:50]))
     with pytest.raises(DataError, match="ends early|asks something else"):
-        list(BoardTarget(open_board(f"replay:{tmp_path / 'cut'}", odd), odd).run(script, {}))
+        list(trace(open_session(f"replay:{tmp_path / 'cut'}", odd), odd, script, {}))
     with pytest.raises(DataError, match="asks something else"):
-        open_board(f"replay:{tmp_path / 'r'}", odd).memory_on(False)
+        open_session(f"replay:{tmp_path / 'r'}", odd).memory_on(False)
 
 
 def test_generation_is_goldens(program, tiny):
@@ -321,9 +321,9 @@ def test_memory_goes_both_ways_and_on_where_it_was_cut(program, odd):
 
 def test_what_firmware_cannot_do_is_said(tiny):
     need("host")
-    board = open_board("host:", tiny)
+    board = open_session("host:", tiny)
     with pytest.raises(DeviceError, match="built without taps"):
-        BoardTarget(board, tiny)
+        board.need_taps()
     with pytest.raises(DeviceError, match="refused 'taps': this firmware was built without that"):
         board.taps({0: 1})
     with pytest.raises(DeviceError, match="token id outside the vocabulary"):
@@ -361,7 +361,7 @@ def quick(limit_s):
 
 def refused(words, port, model=None, **options):
     with quick(NAMED_WITHIN_S), pytest.raises(DeviceError, match=words) as caught:
-        open_board(port, model, **options)
+        open_session(port, model, SessionOptions(**options))
     assert caught.value.hint
 
 
@@ -369,7 +369,7 @@ def test_ports_that_are_none(tmp_path):
     refused("there is no such port", "/dev/ttyNONE7")
     refused("not a serial port", str(tmp_path))
     with pytest.raises(ConfigError, match="no kind of port 'usb:'"):
-        open_board("usb:1")
+        open_session("usb:1")
 
 
 def test_a_port_in_use(tmp_path):
@@ -413,17 +413,33 @@ def test_boards_that_are_not_as_they_should_be(answer, first, words):
     fake.close()
 
 
+@pytest.mark.parametrize("kind", ["socket", "rfc2217"])
+def test_a_port_in_the_network(program, tiny, kind):
+    """Through a terminal server: the model answers, and a lost connection is named."""
+    server = NetworkPort(program, telnet=kind == "rfc2217")
+    session = open_session(f"{kind}://127.0.0.1:{server.port}", tiny)
+    assert session.source(3000) == protocol.pattern(3000) and session.sink(protocol.pattern(3000)) == 0
+    assert [token for token, _ in session.generate([3, 1], 4)]
+    server.close()
+    with pytest.raises(DeviceError, match="connection was lost|stopped answering"):
+        session.begin()
+    session.close()
+    with pytest.raises(DeviceError, match="cannot be opened"):
+        open_session(f"{kind}://127.0.0.1:{server.port}", tiny)
+
+
 def test_another_speed(program, monkeypatch):
     """The board speaks 460800 baud: bytes at any other speed are garbage in both directions."""
     monkeypatch.setattr(connecting, "OTHER_S", 2.0)
+    terminal = TerminalProgram(program.firmware.program)
     from bitmar_tiny.device.lines import SerialLine
 
     def relay(data):
         garble = (
             (lambda d: d) if fake.baud == termios_speed(460800) else (lambda d: bytes(b ^ 0x81 for b in d))
         )
-        program.write(garble(data))
-        return garble(program.read(0.05))
+        terminal.write(garble(data))
+        return garble(terminal.read(0.05))
 
     fake = FakeBoard(relay)
     refused("speaks 460800 baud, and 115200 does not work on this line", fake.path)
@@ -431,6 +447,7 @@ def test_another_speed(program, monkeypatch):
     assert connect(line).opened.version == protocol.VERSION
     line.close()
     fake.close()
+    terminal.close()
 
 
 def termios_speed(baud):
@@ -444,13 +461,13 @@ def test_unplugged_in_the_middle():
     link = connect(connecting.open_line(fake.path, None))
     fake.close()
     with quick(NAMED_WITHIN_S), pytest.raises(DeviceError, match="connection was lost in the middle"):
-        Board(LinkChannel(link))
+        DeviceSession(LinkChannel(link))
 
 
 def test_a_cut_cable_is_noticed_and_nothing_is_tried_again(tiny):
     """The port stays, but nothing comes any more: while the board is to answer, and then at once."""
     need("host")
-    board = open_board("host:", tiny, flags=("-DBM_TAPS",), patience_s=4.0)
+    board = open_session("host:", tiny, SessionOptions(flags=("-DBM_TAPS",), timeout_s=1.5))
     os.kill(board.channel.link.line.process.pid, signal.SIGSTOP)
     for limit_s in (7.0, 0.5):
         with quick(limit_s), pytest.raises(DeviceError, match="stopped answering: nothing came for"):
@@ -477,7 +494,7 @@ def test_a_board_that_computes_shows_that_it_lives(monkeypatch):
 
 def test_a_program_that_dies_is_named_and_leaves_nothing(tiny):
     need("host")
-    board = open_board("host:", tiny)
+    board = open_session("host:", tiny)
     line = board.channel.link.line
     line.process.kill()
     with pytest.raises(DeviceError, match="ended with status -9"):
@@ -491,7 +508,7 @@ def test_firmware_of_another_model(tiny, odd):
     need("host")
     line = firmware_line("host:", odd)
     with pytest.raises(DeviceError, match="holds another model"):
-        Board(LinkChannel(connect(line))).need(tiny)
+        DeviceSession(LinkChannel(connect(line))).need(tiny)
     line.close()
 
 
@@ -502,7 +519,7 @@ def test_a_model_that_did_not_start_says_why(tmp_path):
     line = firmware_line("host:", model, memory="sd")
     os.remove(next(Path(line.firmware.folder.name).rglob("memory.store")))
     line.restart()
-    board = Board(LinkChannel(connect(line)))
+    board = DeviceSession(LinkChannel(connect(line)))
     with pytest.raises(DeviceError, match="did not start on the board: the memory's store"):
         board.need(model)
     with pytest.raises(DeviceError, match="the model did not start"):

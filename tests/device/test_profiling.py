@@ -8,16 +8,16 @@ from click.testing import CliRunner
 from support import need
 
 from bitmar_tiny.cli.profile import command
-from bitmar_tiny.device.connect import open_board
 from bitmar_tiny.memory.format import UNIT
 from bitmar_tiny.profile.prediction import predict
 from bitmar_tiny.run.profile import record
+from bitmar_tiny.run.session import SessionOptions, open_session
 
 
 @pytest.mark.parametrize("memory", ["auto", "sd", "flash"])
 def test_recording_of_a_program(odd, memory):
     need("host")
-    board = open_board("host:", odd, flags=("-DBM_PROFILE",), memory=memory)
+    board = open_session("host:", odd, SessionOptions(flags=("-DBM_PROFILE",), memory=memory))
     try:
         before = None if memory == "flash" else board.read_memory()
         recording, overhead = record(board, 8, 3, label="measured", plan=board.plan)
@@ -58,7 +58,7 @@ def test_recording_of_a_program(odd, memory):
 
 def test_firmware_without_marks_is_named(odd):
     need("host")
-    board = open_board("host:", odd)
+    board = open_session("host:", odd)
     with pytest.raises(Exception, match="built without marks"):
         record(board, 4, 1, label="measured")
     board.close()

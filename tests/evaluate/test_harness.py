@@ -11,8 +11,9 @@ from eval_support import byte_model, byte_tokenizer
 from support import TINY
 
 from bitmar_tiny.errors import ConfigError
-from bitmar_tiny.evaluate.scoring import GoldenScorer, Query
+from bitmar_tiny.evaluate.scoring import SessionScorer
 from bitmar_tiny.golden.model import GoldenModel
+from bitmar_tiny.run.golden import GoldenSession, Query
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 pytest.importorskip("lm_eval", reason="pip install lm-eval==0.4.13 to evaluate through lm-evaluation-harness")
@@ -52,7 +53,7 @@ def test_loglikelihood(lm):
         Query((EOS, *ids("a much longer context than fits"[-10:])), tuple(ids(" x"))),
     ]
     found = lm.loglikelihood(requests("loglikelihood", *pairs))
-    assert found == [(f.total, f.greedy) for f in GoldenScorer(byte_model()).score(want)]
+    assert found == [(f.total, f.greedy) for f in SessionScorer(GoldenSession(byte_model())).score(want)]
 
 
 def test_rolling_likelihood_scores_every_token_once(lm):
@@ -113,13 +114,13 @@ metric_list: [{{metric: acc}}]
 """)
     found = lm_eval.simple_evaluate(
         model="bitmar-tiny",
-        model_args=f"model={path},via=golden,longest=12",
+        model_args=f"model={path},on=golden,longest=12",
         tasks=["small"],
         task_manager=TaskManager(include_path=str(tmp_path), include_defaults=False),
         bootstrap_iters=0,
     )
     ours = evaluate_choice(
-        GoldenScorer(byte_model()),
+        SessionScorer(GoldenSession(byte_model())),
         [Item((r["question"],), tuple(r["options"]), r["gold"]) for r in rows],
         byte_tokenizer(),
         12,
@@ -130,5 +131,7 @@ metric_list: [{{metric: acc}}]
 def test_bad_arguments_are_one_sentence(path):
     from bitmar_tiny.evaluate.harness import BitmarLM
 
-    with pytest.raises(ConfigError, match="via=rust"):
-        BitmarLM(str(path), via="rust")
+    with pytest.raises(ConfigError, match="memory=half"):
+        BitmarLM(str(path), memory="half")
+    with pytest.raises(ConfigError, match="no board profile 'rust'"):
+        BitmarLM(str(path), on="rust")

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import subprocess
-
 import numpy as np
 import pytest
+from bitmar_tiny.codegen.boards import load_board
+from bitmar_tiny.codegen.build import build
+from bitmar_tiny.codegen.emit import emit
 from eval_support import byte_model, byte_tokenizer
 from support import TINY, need
 
-from bitmar_tiny.errors import DataError, ToolError
-from bitmar_tiny.evaluate import scoring_c
+from bitmar_tiny.errors import DataError, DeviceError
 from bitmar_tiny.evaluate.choice import evaluate_choice, queries, spearman
 from bitmar_tiny.evaluate.formats import Item
 from bitmar_tiny.evaluate.perplexity import evaluate_perplexity
 from bitmar_tiny.evaluate.retrieval import evaluate_retrieval, likelihood_matrix, ranks
-from bitmar_tiny.evaluate.scoring import GoldenScorer, Likelihood, Query, TorchScorer, likelihood
-from bitmar_tiny.evaluate.scoring_c import CScorer
+from bitmar_tiny.evaluate.scoring import Likelihood, Query, SessionScorer, TorchScorer, likelihood
 from bitmar_tiny.evaluate.suite import Subject, open_scorer, shuffle_memory
 from bitmar_tiny.golden.model import GoldenModel
 from bitmar_tiny.model.export import load_frozen
+from bitmar_tiny.run.firmware import ProgramSession
+from bitmar_tiny.run.golden import GoldenSession
+from bitmar_tiny.run.session import Scored, open_session
 from bitmar_tiny.verify.script import random_image
 
 EOS = TINY.vocab_size - 1
@@ -33,8 +35,8 @@ def model():
 @pytest.fixture(scope="module")
 def program(model):
     need("host", "gcc")
-    with CScorer(model) as scorer:
-        yield scorer
+    with open_session("host", model) as session:
+        yield SessionScorer(session)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +55,7 @@ def asked():
 
 def test_likelihoods_are_those_of_a_plain_walk(model, asked):
     """No sharing, no batches: token by token from the beginning."""
-    for q, found in zip(asked, GoldenScorer(model).score(asked)):
+    for q, found in zip(asked, SessionScorer(GoldenSession(model)).score(asked)):
         golden = GoldenModel(model.config, model.arrays)
         if q.image is not None:
             golden.set_image(q.image)
@@ -67,7 +69,8 @@ def test_likelihoods_are_those_of_a_plain_walk(model, asked):
 
 def test_torch_golden_and_c_give_the_same_bits(model, asked, program):
     results = [
-        scorer.score(asked) for scorer in (GoldenScorer(model), TorchScorer(load_frozen(model)), program)
+        scorer.score(asked)
+        for scorer in (SessionScorer(GoldenSession(model)), TorchScorer(load_frozen(model)), program)
     ]
     for a, b, c in zip(*results):
         assert np.array_equal(a.log_probs, b.log_probs) and np.array_equal(a.log_probs, c.log_probs)
@@ -79,8 +82,8 @@ def test_memory_off_and_shuffled_by_every_way(model, asked, program):
     on = [f.total for f in program.score(asked)]
     for memory in ("off", "shuffled"):
         found = []
-        for via in ("golden", "torch", "c"):
-            with open_scorer(Subject("m", model, None, byte_tokenizer()), via, memory) as scorer:
+        for on in ("golden", "torch", "host"):
+            with open_scorer(Subject("m", model, None, byte_tokenizer()), on, memory) as scorer:
                 found.append([f.total for f in scorer.score(asked)])
         assert found[0] == found[1] == found[2] != on
 
@@ -111,7 +114,8 @@ def test_greedy_is_what_the_model_writes(model):
 
 
 def test_likelihood_of_known_logits():
-    found = likelihood(np.log(np.array([[1, 2, 1], [6, 1, 1]], np.float32)), [1, 2])
+    rows = np.log(np.array([[1, 2, 1], [6, 1, 1]], np.float32))
+    found = likelihood([Scored.of(row, np.float32(1), token) for row, token in zip(rows, [1, 2])], [1, 2])
     assert (
         np.allclose(found.log_probs, np.log([0.5, 0.125]))
         and not found.greedy
@@ -119,23 +123,44 @@ def test_likelihood_of_known_logits():
     )
 
 
-def test_a_script_that_makes_no_sense_is_refused(program):
-    for script, words in (
-        (b"L", "before the first step"),
-        (b"T\1\0", "cut short"),
-        (b"R", "no state"),
-        (b"x", "unknown command"),
-        (b"T\xff\xff\xff\xff", "score"),
-        (b"I123", "cut short"),
+def test_requests_that_make_no_sense_are_refused(program):
+    session, score = program.session, lambda *asked: list(program.session.score(*asked))
+    session.begin()
+    for ask, words in (
+        (lambda: score([], [[1]]), "wrong size or order"),  # before the first step
+        (lambda: score([EOS], []), "wrong size or order"),
+        (lambda: score([EOS], [[1], []]), "wrong size or order"),
+        (lambda: score([1 << 20], [[1]]), "outside the vocabulary"),
+        (lambda: score([EOS], [[1, 1 << 20]]), "outside the vocabulary"),
     ):
-        done = subprocess.run(program.command, input=script, capture_output=True)
-        assert done.returncode == 2 and words in done.stderr.decode(), script
+        with pytest.raises(DeviceError, match=words):
+            ask()
 
 
-def test_a_program_that_dies_is_one_sentence(program, monkeypatch):
-    monkeypatch.setattr(scoring_c, "write_script", lambda asked, out: out.write(b"?"))
-    with pytest.raises(ToolError, match="status 2: bitmar: score: an unknown command"):
-        program.score([Query((EOS,), (1,))])
+def test_a_program_that_dies_is_one_sentence(model):
+    need("host", "gcc")
+    with open_session("host", model) as session:
+        session.channel.link.line.process.kill()
+        with pytest.raises(DeviceError, match="ended with status -9"):
+            SessionScorer(session).score([Query((EOS,), (1,))])
+
+
+def test_a_small_table_of_counts_takes_several_passes(model, tmp_path):
+    """As on a board with little RAM, whose logits do not fit the table; and without a kept state."""
+    need("host", "gcc")
+    project = emit(model, load_board("host"), tmp_path / "p")
+    source = project.sources / "linux_link.c"
+    text = source.read_text().replace("#define COUNTS 32768u", "#define COUNTS 7u")
+    room = "bm_serve_room(&server, counts, COUNTS, &kept, arena);"
+    assert room in text
+    source.write_text(text.replace(room, "(void)kept; " + room.replace("&kept", "NULL")))
+    program = build(project.path, project.board, project.family)
+    queries = [Query((EOS, 3), (1, 2)), Query((EOS, 3), (4,))]
+    with ProgramSession(program, project.board) as session:
+        assert not session.can_keep
+        found = SessionScorer(session).score(queries)
+    for a, b in zip(found, SessionScorer(GoldenSession(model)).score(queries)):
+        assert np.array_equal(a.log_probs, b.log_probs) and a.greedy == b.greedy
 
 
 # -- choices ----------------------------------------------------------------------------------------
@@ -183,7 +208,7 @@ def test_a_model_picks_what_it_would_write(model):
         items.append((text, best, worst))
     found = queries([Item((t.rstrip(),), ("a", "b"), 0) for t, _, _ in items], tokenizer, 40)[0]
     asked = [Query(found[2 * i].context, (t,)) for i, (_, *pair) in enumerate(items) for t in pair]
-    totals = [f.total for f in GoldenScorer(model).score(asked)]
+    totals = [f.total for f in SessionScorer(GoldenSession(model)).score(asked)]
     assert all(a > b for a, b in zip(totals[::2], totals[1::2]))
 
 
@@ -241,7 +266,7 @@ def test_retrieval_by_likelihood_is_the_same_by_every_way(model, program):
     names = ["a cat", "dog", "a red fish", "sun"]
     matrices = [
         likelihood_matrix(s, names, pictures, byte_tokenizer())
-        for s in (GoldenScorer(model), TorchScorer(load_frozen(model)), program)
+        for s in (SessionScorer(GoldenSession(model)), TorchScorer(load_frozen(model)), program)
     ]
     assert np.array_equal(matrices[0], matrices[1]) and np.array_equal(matrices[0], matrices[2])
     found = evaluate_retrieval(TorchScorer(load_frozen(model)), names, pictures, byte_tokenizer())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bitmar_tiny.exchange.crosscheck import agreement, export, open_runtime
-from bitmar_tiny.exchange.target import ExportedTarget
+from bitmar_tiny.run.exported import ExportedSession
 from bitmar_tiny.verify.compare import verify
 from bitmar_tiny.verify.script import Event, random_image
 
@@ -24,9 +24,8 @@ def short_script(cfg, tokens):
 
 
 def check_taps(model, path, format_name, script, **options):
-    verdict = verify(
-        model, ExportedTarget(model, open_runtime(format_name, path, taps=True, **options)), script
-    )
+    session = ExportedSession(model, open_runtime(format_name, path, taps=True, **options))
+    verdict = verify(model, session, script)
     assert verdict.exact, verdict.difference.sentence()
     assert verdict.taps > 20 * verdict.steps
 

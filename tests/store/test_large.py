@@ -8,9 +8,10 @@ from bitmar_tiny.codegen.boards import load_board
 from bitmar_tiny.codegen.build import build
 from bitmar_tiny.codegen.emit import emit
 from bitmar_tiny.frozen import random_model
+from bitmar_tiny.run.firmware import ProgramSession
+from bitmar_tiny.run.golden import GoldenSession
 from bitmar_tiny.verify.compare import verify
 from bitmar_tiny.verify.script import Event
-from bitmar_tiny.verify.target import GoldenTarget, ProgramTarget
 
 
 def test_sixty_five_thousand_slots(tmp_path):
@@ -33,6 +34,6 @@ def test_sixty_five_thousand_slots(tmp_path):
         Event("token", eos),
     ]
     program = build(project.path, board, "portable", compiler="gcc", taps=True)
-    target = ProgramTarget(program.command, "large", tap_table(model.config), project.memory_store)
-    assert verify(model, target, script, golden=GoldenTarget(model, "sd")).exact
-    assert not verify(model, target, script, golden=GoldenTarget(model, "ram")).exact
+    with ProgramSession(program, board, "large", project.memory_store) as session:
+        assert verify(model, session, script, golden=GoldenSession(model, "sd")).exact
+        assert not verify(model, session, script, golden=GoldenSession(model, "ram")).exact

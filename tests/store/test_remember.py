@@ -15,7 +15,8 @@ from bitmar_tiny.errors import ConfigError, StoreError
 from bitmar_tiny.frozen.shipped import SHIPPED, by_name
 from bitmar_tiny.memory.inspect import memory_of
 from bitmar_tiny.memory.store import MemoryStore
-from bitmar_tiny.run.generate import Request, by_c, by_golden, by_torch
+from bitmar_tiny.run.generate import Request, generate
+from bitmar_tiny.run.session import SessionOptions, open_session
 
 
 @pytest.fixture
@@ -28,15 +29,19 @@ def store_of(model, path):
     return path
 
 
+def write(model, target, store, request):
+    """Ids of the tokens that a target writes with a store."""
+    with open_session(target, model, SessionOptions(store=store)) as session:
+        return [token for token, _ in generate(session, request)]
+
+
 def test_golden_and_c_remember_the_same(model, tmp_path):
     need("host", "gcc")
     one, other = (store_of(model, tmp_path / name) for name in ("golden", "c"))
     for prompt in ("told", "told again"):
-        request = Request(prompt, limit=7, store=one, remember=True)
-        said = list(by_golden(model, request))
-        assert (
-            said == list(by_c(model, Request(prompt, limit=7, store=other, remember=True), "host")) and said
-        )
+        request = Request(prompt, limit=7, remember=True)
+        said = write(model, "golden", one, request)
+        assert said == write(model, "host", other, request) and said
     a, b = (MemoryStore.open(path, model.digest) for path in (one, other))
     assert a.sequence == b.sequence == 3
     for part in ("codes", "scales", "usage"):
@@ -47,8 +52,9 @@ def test_golden_and_c_remember_the_same(model, tmp_path):
 def test_reading_changes_nothing_and_an_unfinished_answer_is_not_written(model, tmp_path):
     path = store_of(model, tmp_path / "m.store")
     before = path.read_bytes()
-    list(by_golden(model, Request("asked", limit=3, store=path)))
-    next(by_golden(model, Request("asked", limit=3, store=path, remember=True)))
+    write(model, "golden", path, Request("asked", limit=3))
+    with open_session("golden", model, SessionOptions(store=path)) as session:
+        next(generate(session, Request("asked", limit=3, remember=True)))
     assert path.read_bytes() == before
 
 
@@ -57,13 +63,14 @@ def test_what_cannot_be_remembered_is_refused(model, tmp_path):
     model.save(file)
     path = store_of(byte_model(2), tmp_path / "other.store")
     with pytest.raises(StoreError, match="another model"):
-        list(by_golden(model, Request(store=path)))
+        write(model, "golden", path, Request())
     with pytest.raises(ConfigError, match="no store"):
-        list(by_torch(model, Request(store=path)))
+        write(model, "torch", path, Request())
     for options, words in (
         (["--remember"], "needs a store"),
         (["--remember", "--no-memory", "--store", str(path)], "leaves alone"),
         (["--remember", "--port", "host:"], "ends with this command"),
+        (["--remember", "--on", "host"], "ends with this command"),
     ):
         error = CliRunner().invoke(command, [str(file), *options]).exception
         assert isinstance(error, ConfigError) and words in str(error) + (error.hint or "")

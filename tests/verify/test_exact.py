@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,9 +17,10 @@ from bitmar_tiny.codegen.emit import emit
 from bitmar_tiny.codegen.lower import lower
 from bitmar_tiny.frozen import random_model
 from bitmar_tiny.frozen.shrink import with_small_token_table, with_vocabulary, with_window
+from bitmar_tiny.run.firmware import ProgramSession
+from bitmar_tiny.run.golden import GoldenSession
 from bitmar_tiny.verify.compare import verify
 from bitmar_tiny.verify.script import standard
-from bitmar_tiny.verify.target import GoldenTarget, ProgramTarget
 
 
 def check(
@@ -39,10 +41,9 @@ def check(
     project = emit(model, profile, folder, family, head_bits)
     program = build(project.path, profile, family, compiler=compiler, opt=opt, taps=True, extra=extra)
     shell = ["sh", "-c", f'exec "$0" "$@" --threads {threads}'] if threads > 1 else []
-    target = ProgramTarget(
-        [*shell, *program.command], f"{board}/{family}/{compiler}{opt}", tap_table(model.config)
-    )
-    verdict = verify(model, target, standard(model.config, tokens), project.sources)
+    program = replace(program, runner=[*shell, *program.runner])
+    with ProgramSession(program, profile, f"{board}/{family}/{compiler}{opt}") as session:
+        verdict = verify(model, session, standard(model.config, tokens), project.sources)
     assert verdict.exact, verdict.difference.sentence()
     assert verdict.taps > 20 * verdict.steps
     return verdict
@@ -105,16 +106,11 @@ def test_wherever_the_memory_lies(odd, tmp_path, board, memory):
     need(board)
     profile = load_board(board)
     project = emit(odd, profile, tmp_path / "p", memory=memory)
-    target = ProgramTarget(
-        build(project.path, profile, project.family, taps=True).command,
-        memory,
-        tap_table(odd.config),
-        project.memory_store,
-    )
-    for tier in ("ram", "flash", "sd"):  # the script does tell what a power cut leaves
-        assert verify(odd, target, standard(odd.config, 60), golden=GoldenTarget(odd, tier)).exact == (
-            tier == memory
-        )
+    program = build(project.path, profile, project.family, taps=True)
+    with ProgramSession(program, profile, memory, project.memory_store) as session:
+        for tier in ("ram", "flash", "sd"):  # the script does tell what a power cut leaves
+            golden = GoldenSession(odd, tier)
+            assert verify(odd, session, standard(odd.config, 60), golden=golden).exact == (tier == memory)
     assert ("memory" in [p.name for p in project.plan.of_kind("arena")]) == (memory == "ram")
 
 
@@ -209,8 +205,8 @@ def test_wherever_the_plan_puts_things(odd, tmp_path, sram):
         taps=True,
         extra=("-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"),
     )
-    target = ProgramTarget(program.command, "scattered", tap_table(odd.config))
-    assert verify(odd, target, standard(odd.config, 80), project.sources).exact
+    with ProgramSession(program, board, "scattered") as session:
+        assert verify(odd, session, standard(odd.config, 80), project.sources).exact
 
 
 def test_sanitizers_find_nothing(odd, tmp_path):

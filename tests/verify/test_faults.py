@@ -14,9 +14,10 @@ from bitmar_tiny.codegen.build import build
 from bitmar_tiny.codegen.emit import emit
 from bitmar_tiny.codegen.lower import seal
 from bitmar_tiny.frozen import random_model
+from bitmar_tiny.run.firmware import ProgramSession
 from bitmar_tiny.verify.compare import verify
 from bitmar_tiny.verify.script import standard
-from bitmar_tiny.verify.target import ProgramTarget
+from bitmar_tiny.verify.trace import trace
 
 
 @pytest.fixture
@@ -29,8 +30,8 @@ def difference(model, project):
     program = build(
         project.path, project.board, project.family, compiler="gcc", taps=True, extra=("-Wno-error",)
     )
-    target = ProgramTarget(program.command, "broken", tap_table(model.config))
-    verdict = verify(model, target, standard(model.config, 60), project.sources)
+    with ProgramSession(program, project.board, "broken") as session:
+        verdict = verify(model, session, standard(model.config, 60), project.sources)
     assert not verdict.exact
     return verdict.difference
 
@@ -136,8 +137,8 @@ def test_contracted_arithmetic_is_refused_at_start(tiny, project):
 
 def build_and_run(model, project, extra):
     program = build(project.path, project.board, project.family, compiler="gcc", taps=True, extra=extra)
-    target = ProgramTarget(program.command, "broken", tap_table(model.config))
-    list(target.run(standard(model.config, 8), {}))
+    with ProgramSession(program, project.board, "broken") as session:
+        list(trace(session, model, standard(model.config, 8), {}))
 
 
 def test_a_blob_packed_for_other_kernels_is_refused(tmp_path):

@@ -17,6 +17,7 @@ class Bare(Platform):
 
     components = ("model", "blob", "serve")
     port_kind = "qemu"
+    on_uart = True
 
     def check_board(self, board: Board) -> None:
         super().check_board(board)

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 class Linux(Platform):
     """A program with commands."""
 
-    components = ("model", "blob", "serve", "trace")
+    components = ("model", "blob", "serve")
     hot = ("linux_peak",)
     compile_flags = ("-pthread",)
-    runs_here = has_commands = replays_traces = takes_backbone = True
+    runs_here = takes_backbone = True
     port_kind = "host"
 
     def templates(self, board: Board) -> dict[str, str]:

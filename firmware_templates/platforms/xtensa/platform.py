@@ -13,10 +13,10 @@ SCRIPT = "xtensa.ld"
 
 
 class Xtensa(Platform):
-    """A program that replays traces."""
+    """Firmware that answers on the simulator's standard input and output."""
 
-    components = ("model", "blob", "trace")
-    replays_traces = True
+    components = ("model", "blob", "serve")
+    port_kind = "qemu"
 
     def check_board(self, board: Board) -> None:
         super().check_board(board)

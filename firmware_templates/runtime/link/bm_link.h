@@ -9,6 +9,7 @@
 #ifndef BM_LINK_H
 #define BM_LINK_H
 
+#include "bm_config.h"
 #include "bm_port.h"
 #include "bm_protocol.h"
 
@@ -16,8 +17,10 @@
 extern "C" {
 #endif
 
-#define BM_LINK_RING 4096u       /* bytes sent and not yet acknowledged; bytes received and not yet taken: powers of 2 */
-#define BM_LINK_SEGMENT 1024u    /* largest payload */
+#ifndef BM_LINK_RING
+#define BM_LINK_RING 4096u       /* bytes sent and not yet acknowledged; bytes received and not yet taken: powers of 2 up to 32768 */
+#define BM_LINK_SEGMENT 1024u    /* largest payload: a power of 2 up to 2048 */
+#endif
 #define BM_LINK_LEAST 16u        /* smallest largest payload, on a bad line */
 #define BM_LINK_OVERHEAD 13u     /* header and CRC */
 #define BM_LINK_ENCODED (BM_LINK_SEGMENT + BM_LINK_OVERHEAD + (BM_LINK_SEGMENT + BM_LINK_OVERHEAD) / 254u + 1u)

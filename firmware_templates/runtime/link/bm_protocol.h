@@ -29,6 +29,7 @@ enum { /* messages: number u8, length u32, fields, the rest */
     BM_MESSAGE_SOURCE = 14,
     BM_MESSAGE_BAUD = 15,
     BM_MESSAGE_STATUS = 16,
+    BM_MESSAGE_SCORE = 17,
     BM_MESSAGE_IDENTITY = 64,
     BM_MESSAGE_RESULT = 65,
     BM_MESSAGE_TAP = 66,
@@ -37,6 +38,8 @@ enum { /* messages: number u8, length u32, fields, the rest */
     BM_MESSAGE_ROWS = 69,
     BM_MESSAGE_PATTERN = 70,
     BM_MESSAGE_COUNTERS = 71,
+    BM_MESSAGE_COUNTS = 72,
+    BM_MESSAGE_SCORED = 73,
 };
 
 enum { /* sizes of their fields */
@@ -48,6 +51,7 @@ enum { /* sizes of their fields */
     BM_BYTES_MEMORY_WRITE = 4,
     BM_BYTES_SOURCE = 4,
     BM_BYTES_BAUD = 4,
+    BM_BYTES_SCORE = 4,
     BM_BYTES_IDENTITY = 100,
     BM_BYTES_RESULT = 8,
     BM_BYTES_TAP = 8,
@@ -55,6 +59,8 @@ enum { /* sizes of their fields */
     BM_BYTES_STEP = 17,
     BM_BYTES_ROWS = 8,
     BM_BYTES_COUNTERS = 60,
+    BM_BYTES_COUNTS = 5,
+    BM_BYTES_SCORED = 12,
 };
 
 enum { /* flags of the identity */
@@ -66,6 +72,8 @@ enum { /* flags of the identity */
     BM_FLAG_RESET = 32,
     BM_FLAG_BAUD = 64,
     BM_FLAG_EMULATED = 128,
+    BM_FLAG_SCORE = 256,
+    BM_FLAG_KEEP = 512,
 };
 
 enum { /* statuses of a result, beside those of bm_status.h */

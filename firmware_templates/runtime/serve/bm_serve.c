@@ -57,6 +57,8 @@ static uint16_t flags(const bm_server *v)
     if (BM_EMULATED) f |= BM_FLAG_EMULATED;
     if (v->port->reset) f |= BM_FLAG_RESET;
     if (v->port->set_baud) f |= BM_FLAG_BAUD;
+    if (v->s && v->counts) f |= BM_FLAG_SCORE;
+    if (v->s && v->kept) f |= BM_FLAG_KEEP;
     return (uint16_t)f;
 }
 
@@ -191,6 +193,7 @@ static void serve_model(bm_server *v, uint8_t message)
     case BM_MESSAGE_TOKENS: bm_serve_tokens(v); return;
     case BM_MESSAGE_GENERATE: bm_serve_generate(v); return;
     case BM_MESSAGE_TAPS: bm_serve_taps(v); return;
+    case BM_MESSAGE_SCORE: bm_serve_score(v); return;
     case BM_MESSAGE_MEMORY_READ: bm_serve_memory_read(v); return;
     case BM_MESSAGE_MEMORY_WRITE: bm_serve_memory_write(v); return;
     case BM_MESSAGE_MEMORY:
@@ -223,6 +226,14 @@ void bm_serve_init(bm_server *v, bm_state *s, const char *why, const struct bm_p
     bm_ascii_init(&v->text, s, port, text, v->vectors);
     v->link.text = text_command;
     v->link.text_context = v;
+}
+
+void bm_serve_room(bm_server *v, uint32_t *counts, uint32_t bins, bm_kept *kept, uint8_t *arena)
+{
+    v->counts = counts;
+    v->bins = bins;
+    v->kept = kept;
+    v->arena = arena;
 }
 
 void bm_serve_once(bm_server *v)

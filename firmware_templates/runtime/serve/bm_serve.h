@@ -15,6 +15,12 @@ extern "C" {
 #define BM_SERVE_PROMPT 256u     /* bytes of a prompt, and its tokens, at most */
 #define BM_SECTIONS (BM_ENC_LAYERS + BM_DEC_LAYERS + 4u)
 
+/* The state of a stream, kept while others go on from it. */
+typedef struct {
+    bm_state state;
+    uint8_t arena[BM_RAM_TOTAL];
+} bm_kept;
+
 typedef struct {
     bm_state *s;                 /* NULL while the model did not start */
     const struct bm_port *port;
@@ -25,6 +31,10 @@ typedef struct {
     uint32_t left;               /* bytes of the message that nobody read yet */
     uint32_t next_block;         /* of the memory, that memory_write awaits */
     int profiling;
+    /* Room for what not every board can afford (bm_serve_room). */
+    uint32_t *counts, bins;      /* of logits: how many have each value */
+    bm_kept *kept;
+    uint8_t *arena;
     /* One step, while it is measured. */
     uint64_t last;               /* when the last mark came */
     uint32_t cycles[BM_SECTIONS][BM_PARTS];
@@ -38,6 +48,10 @@ typedef struct {
 
 /* s: a model that started; or NULL, and why it did not. text: [BM_ASCII_INPUT] for the commands of bm_ascii.h, or NULL: without them. */
 void bm_serve_init(bm_server *server, bm_state *s, const char *why, const struct bm_port *port, uint8_t *text);
+
+/* More room, more answers. counts [bins]: for `score`, which is quickest where all logits of a position lie within so many values of
+ * each other. kept: for several continuations of one context, with the BM_RAM_TOTAL bytes that the model works in; or NULL. */
+void bm_serve_room(bm_server *server, uint32_t *counts, uint32_t bins, bm_kept *kept, uint8_t *arena);
 
 /* Answer one request. Waits for it; returns after it, or when the session ended. */
 void bm_serve_once(bm_server *server);

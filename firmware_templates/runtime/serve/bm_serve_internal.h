@@ -26,4 +26,7 @@ void bm_serve_generate(bm_server *v);
 void bm_serve_taps(bm_server *v);
 void bm_serve_start_taps(bm_server *v);
 
+/* bm_serve_score.c: how likely tokens are. */
+void bm_serve_score(bm_server *v);
+
 #endif

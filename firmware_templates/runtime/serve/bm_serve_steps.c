@@ -5,7 +5,8 @@
 
 #include "bm_crc32.h"
 
-#define GENERATE_IDS 20u         /* offset of `ids` in the message */
+#define GENERATE_IDS 20u         /* offset of `ids` in the message, and its values */
+enum { TEXT, IDS, ON };          /* ON: ids without EOS before them, where the stream is */
 
 /* -- taps: every tensor that was asked for, as its CRC-32, or with its data ------------------ */
 
@@ -203,14 +204,15 @@ void bm_serve_generate(bm_server *v)
     const uint32_t bits = bm_get_u32(f + 8), limit = bm_get_u32(f);
     memcpy(&temperature, &bits, sizeof temperature);
     const int32_t count = take_prompt(v, f[GENERATE_IDS], prompt);
-    if (count < 0 || !(temperature >= 0.0f && temperature <= 100.0f)) {
+    const uint32_t first = f[GENERATE_IDS] == ON;   /* the first token of the prompt in the place of EOS */
+    if (count < (int32_t)first || !(temperature >= 0.0f && temperature <= 100.0f)) {
         bm_serve_result(v, BM_RESULT_MALFORMED, 0);
         return;
     }
     bm_sampler_init(&v->sampler, temperature, bm_get_u32(f + 4), bm_get_u32(f + 12) | (uint64_t)bm_get_u32(f + 16) << 32);
-    uint32_t token = BM_EOS, made = 0;
+    uint32_t token = first ? prompt[0] : BM_EOS, made = 0;
     bm_status status = BM_OK;
-    for (uint32_t i = 0; made < limit && !v->link.broken; i++) {
+    for (uint32_t i = first; made < limit && !v->link.broken; i++) {
         const int prefill = i < (uint32_t)count;
         bm_link_pump(&v->link);
         status = step(v, token, prefill ? NULL : &token);

@@ -7,6 +7,7 @@
 #include "bm_serve.h"
 
 #define STACK_PAINT 0xA5A5A5A5u
+#define COUNTS 512u              /* values of logits that are counted at a time */
 
 extern const uint8_t bm_blob[], bm_blob_end[];
 extern uint32_t bare_stack_floor[], bare_stack_top[];
@@ -64,11 +65,13 @@ int main(void)
     static bm_state state;
     static bm_server server;
     static uint8_t text[BM_ASCII_INPUT];
+    static uint32_t counts[COUNTS];
     bm_ram ram[BM_RAMS];
     bare_start();
     bm_ram_slice(memory, ram);
     const bm_status status = bm_init(&state, bm_blob, (size_t)(bm_blob_end - bm_blob), ram);
     const char *why = status == BM_ERR_NUMERICS ? bm_selftest() : status == BM_OK ? NULL : bm_status_text(status);
     bm_serve_init(&server, why ? NULL : &state, why, bare_port(), text);
+    bm_serve_room(&server, counts, COUNTS, NULL, NULL);
     for (;;) bm_serve_once(&server);
 }

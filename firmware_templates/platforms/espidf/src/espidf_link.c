@@ -119,6 +119,8 @@ static void line_idle(void *user, uint32_t ms)
     if (!has_early) has_early = take(&early, 1, ticks ? ticks : 1) == 1;
 }
 
+#define COUNTS 512u                          /* values of logits that are counted at a time */
+
 #if CONFIG_BITMAR_TEXT_MODE
 #define TEXT_INPUT heap_caps_malloc(BM_ASCII_INPUT, MALLOC_CAP_SPIRAM)
 #else
@@ -128,9 +130,11 @@ static void line_idle(void *user, uint32_t ms)
 void espidf_link(bm_state *s, const char *why)
 {
     static bm_server server;
+    static uint32_t counts[COUNTS];
     static const struct bm_port port = {NULL, line_read, line_write, line_cycles, line_millis, line_reset,
                                         CONFIG_ESP_DEFAULT_CPU_FREQ_MHZ * 1000000u, line_stack_peak, line_idle, SET_BAUD, NULL};
     if (start() != 0) return;
     bm_serve_init(&server, why ? NULL : s, why, &port, TEXT_INPUT);
+    bm_serve_room(&server, counts, COUNTS, NULL, NULL);
     for (;;) bm_serve_once(&server);
 }

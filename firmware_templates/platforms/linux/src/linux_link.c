@@ -15,6 +15,7 @@
 #define STUCK_MS 2000            /* a reader that takes nothing for so long loses what is written */
 #define PAINTED 65536u           /* bytes of stack that are watched */
 #define PAINT 0xA5u
+#define COUNTS 32768u            /* values of logits: all that an int8 x ternary product of up to 129 terms has, most of any */
 
 typedef struct {
     int in, out;
@@ -154,9 +155,11 @@ static int open_line(line *l, const char *path)
     return fcntl(l->in, F_SETFL, O_NONBLOCK) | fcntl(l->out, F_SETFL, O_NONBLOCK);
 }
 
-int linux_link(bm_state *s, const char *why, const char *path, uint32_t baud)
+int linux_link(bm_state *s, uint8_t *arena, const char *why, const char *path, uint32_t baud)
 {
     static bm_server server;
+    static uint32_t counts[COUNTS];
+    static bm_kept kept;
     static uint8_t text[BM_ASCII_INPUT];
     line l = {.baud = baud, .started = nanoseconds()};
     if (open_line(&l, path) != 0) return -1;
@@ -164,5 +167,6 @@ int linux_link(bm_state *s, const char *why, const char *path, uint32_t baud)
                                  isatty(l.in) ? line_set_baud : NULL, NULL};
     l.floor = paint();
     bm_serve_init(&server, s, why, &port, text);
+    bm_serve_room(&server, counts, COUNTS, &kept, arena);
     for (;;) bm_serve_once(&server);
 }

@@ -4,8 +4,8 @@
 
 #include "bitmar.h"
 
-/* Serve until the other end hangs up. s: a model that started, or NULL, and why it did not. path: a terminal, or NULL for
+/* Serve until the other end hangs up. s: a model that started in `arena`, or NULL, and why it did not. path: a terminal, or NULL for
  * standard input and output. Returns 0, or -1 if the terminal cannot be used (errno says why). */
-int linux_link(bm_state *s, const char *why, const char *path, uint32_t baud);
+int linux_link(bm_state *s, uint8_t *arena, const char *why, const char *path, uint32_t baud);
 
 #endif

@@ -1,12 +1,10 @@
-/* The model as a Linux program: text and picture in, text out; and the trace that `verify` compares.
+/* The model as a Linux program: text and picture in, text out; and the link, over which a host does everything else.
  *
  *   bitmar generate [--image FILE] [--prompt TEXT] [--tokens N] [--temperature T] [--top-k K] [--seed S]
  *                   [--no-memory] [--ids] [--threads N] [--remember]
  *   bitmar info
  *   bitmar bench                       (kernels and steps, as JSON; with -DBM_PROFILE by part, too)
  *   bitmar profile                     (the same without the kernels)
- *   bitmar score [--no-memory] < commands > logits   (linux_score.c)
- *   bitmar trace < script > trace      (builds with -DBM_TAPS; formats in trace.c)
  *   bitmar link [--port TTY] [--baud N]  (answer a host over a serial port, or over standard input and output)
  *
  * A program whose memory is in a store takes [--store FILE] (default: memory.store) and [--optional-memory]: go on without it
@@ -23,13 +21,11 @@
 #include "bm_selftest.h"
 #include "linux_bench.h"
 #include "linux_link.h"
-#include "linux_score.h"
 #if BM_MEMORY_IN_STORE
 #include "bm_store.h"
 #include "linux_store.h"
 #endif
 #include "linux_threads.h"
-#include "trace.h"
 
 #define MAX_PROMPT 4096
 
@@ -49,8 +45,11 @@ typedef struct {
     uint32_t threads, baud;
 } options;
 
+static char reason[256];          /* of the last failure */
+
 static int fail(const char *what, const char *why)
 {
+    snprintf(reason, sizeof reason, "%s: %s", what, why);
     fprintf(stderr, "bitmar: %s: %s\n", what, why);
     return 2;
 }
@@ -224,32 +223,6 @@ static int generate(bm_state *s, const options *o)
     return o->remember ? remember(s, o) : 0;
 }
 
-static size_t from_stdin(void *to, size_t n)
-{
-    return fread(to, 1, n, stdin);
-}
-
-static void to_stdout(const void *from, size_t n)
-{
-    fwrite(from, 1, n, stdout);
-}
-
-static int trace(bm_state *s)
-{
-    static const trace_io io = {from_stdin, to_stdout};
-    const int bad = trace_serve(s, features, &io);
-    fflush(stdout);
-    if (bad == TRACE_NO_TAPS) return fail("trace", "this build has no taps; compile with -DBM_TAPS");
-    if (bad) return fail("trace", "malformed script");
-    return ferror(stdout) ? fail("trace", "the trace could not be written") : 0;
-}
-
-static int score(bm_state *s)
-{
-    const char *why = linux_score(s, memory, features);
-    return why ? fail("score", why) : 0;
-}
-
 static int info(void)
 {
     printf("model %s for %s, kernels %s\nSHA-256 ", BM_MODEL_NAME, BM_BOARD, BM_KERNELS_NAME);
@@ -323,8 +296,8 @@ static int start(bm_state *s, const options *o)
 /* A model that did not start still answers, so that the host can say why. */
 static int serve(bm_state *s, const options *o, int bad)
 {
-    const char *why = bad == 3 ? bm_status_text(BM_ERR_CPU) : bad == 4 ? "the memory's store cannot be used" : "see its standard error";
-    if (linux_link(bad ? NULL : s, bad ? why : NULL, o->port, o->baud) == 0) return 0;
+    const char *why = bad == 3 ? bm_status_text(BM_ERR_CPU) : bad == 4 ? "the memory's store cannot be used" : reason;
+    if (linux_link(bad ? NULL : s, memory, bad ? why : NULL, o->port, o->baud) == 0) return 0;
     return fail(o->port ? o->port : "link", strerror(errno));
 }
 
@@ -334,10 +307,9 @@ int main(int argc, char **argv)
     options o = {.prompt = "", .tokens = 32, .top_k = 40, .store = "memory.store", .threads = 1, .baud = 115200};
     const char *command = argc > 1 ? argv[1] : "";
     if (strcmp(command, "info") == 0) return info();
-    const int traces = strcmp(command, "trace") == 0, benches = strcmp(command, "bench") == 0;
-    const int profiles = strcmp(command, "profile") == 0, links = strcmp(command, "link") == 0, scores = strcmp(command, "score") == 0;
-    if (!traces && !benches && !profiles && !links && !scores && strcmp(command, "generate") != 0)
-        return fail("usage", "bitmar generate|info|bench|profile|score|trace|link [options]");
+    const int benches = strcmp(command, "bench") == 0, profiles = strcmp(command, "profile") == 0, links = strcmp(command, "link") == 0;
+    if (!benches && !profiles && !links && strcmp(command, "generate") != 0)
+        return fail("usage", "bitmar generate|info|bench|profile|link [options]");
     const int unusable = parse(argc, argv, &o);
     if (unusable) return unusable;
     const int bad = start(&s, &o);
@@ -347,8 +319,6 @@ int main(int argc, char **argv)
 #if BM_MEMORY_IN_STORE
     written = &store.episode.bytes;
 #endif
-    if (traces) return trace(&s);
-    if (scores) return score(&s);
     if (benches || profiles) return linux_bench(&s, benches, features, written);
     if (o.image) {
         const char *why = read_image(o.image, &s);

@@ -1,18 +1,20 @@
-/* The model on QEMU's Xtensa `sim` machine: a script on the simulator's standard input, the trace on its output. */
+/* The model on QEMU's Xtensa `sim` machine: it answers a host (bm_serve.h) over the simulator's standard input and output. */
 #include <string.h>
 
 #include "bm_selftest.h"
-#include "trace.h"
+#include "bm_serve.h"
 
+#define SYS_EXIT 1
 #define SYS_READ 3
 #define SYS_WRITE 4
+#define SYS_SELECT_ONE 29
+#define SELECT_READ 1
+#define CLOCK_KHZ 40000u         /* of the cycle counter: QEMU's lx106 */
+#define COUNTS 32768u            /* values of logits that are counted at a time */
 
 extern const uint8_t bm_blob[], bm_blob_end[];
 
 static uint8_t memory[BM_RAM_TOTAL] __attribute__((aligned(64)));
-static float features[BM_IMAGE_INPUTS * BM_VISION];
-static uint8_t out[1 << 16];
-static size_t pending;
 
 /* Xtensa's simulator call: number in a2, arguments in a3 to a5, result in a2. */
 static int simcall(int number, int file, uintptr_t data, size_t n)
@@ -25,60 +27,77 @@ static int simcall(int number, int file, uintptr_t data, size_t n)
     return a2;
 }
 
-static void flush(int file)
+/* Whether something arrives within so many milliseconds. */
+static int wait_for_input(uint32_t ms)
 {
-    for (size_t done = 0; done < pending;) {
-        const int n = simcall(SYS_WRITE, file, (uintptr_t)(out + done), pending - done);
-        if (n <= 0) break;
-        done += (size_t)n;
-    }
-    pending = 0;
+    const uint32_t time[2] = {ms / 1000u, ms % 1000u * 1000u};   /* seconds, microseconds */
+    return simcall(SYS_SELECT_ONE, 0, SELECT_READ, (uintptr_t)time) > 0;
 }
 
-static void to_output(const void *from, size_t n)
+/* The simulation ends with the host: its end of the line reads as no bytes. */
+static size_t line_read(void *user, void *into, size_t room)
+{
+    (void)user;
+    if (!wait_for_input(0)) return 0;
+    const int got = simcall(SYS_READ, 0, (uintptr_t)into, room);
+    if (got <= 0) simcall(SYS_EXIT, 0, 0, 0);
+    return got > 0 ? (size_t)got : 0u;
+}
+
+static void line_write(void *user, const void *from, size_t bytes)
 {
     const uint8_t *p = from;
-    while (n) {
-        const size_t room = sizeof out - pending, piece = n < room ? n : room;
-        memcpy(out + pending, p, piece);
-        pending += piece;
-        p += piece;
-        n -= piece;
-        if (pending == sizeof out) flush(1);
+    (void)user;
+    while (bytes) {
+        const int n = simcall(SYS_WRITE, 1, (uintptr_t)p, bytes);
+        if (n <= 0) return;
+        p += n;
+        bytes -= (size_t)n;
     }
 }
 
-static size_t from_input(void *to, size_t n)
+static uint64_t line_cycles(void *user)
 {
-    size_t done = 0;
-    while (done < n) {
-        const int got = simcall(SYS_READ, 0, (uintptr_t)to + done, n - done);
-        if (got <= 0) break;
-        done += (size_t)got;
-    }
-    return done;
+    static uint32_t last, wraps;
+    uint32_t now;
+    (void)user;
+    __asm__ volatile("rsr %0, ccount" : "=r"(now));
+    wraps += now < last;
+    last = now;
+    return (uint64_t)wraps << 32 | now;
 }
 
-static int fail(const char *why)
+/* No 64-bit division here: what passed since the last look is added up. */
+static uint32_t line_millis(void *user)
 {
-    pending = 0;
-    to_output("bitmar: ", 8);
-    to_output(why, strlen(why));
-    to_output("\n", 1);
-    flush(2);
-    return 2;
+    static uint32_t ms, rest, seen;
+    const uint32_t now = (uint32_t)line_cycles(user), passed = now - seen;
+    seen = now;
+    rest += passed % CLOCK_KHZ;
+    ms += passed / CLOCK_KHZ + rest / CLOCK_KHZ;
+    rest %= CLOCK_KHZ;
+    return ms;
+}
+
+static void line_idle(void *user, uint32_t ms)
+{
+    (void)user;
+    wait_for_input(ms);
 }
 
 int main(void)
 {
     static bm_state s;
+    static bm_server server;
+    static uint32_t counts[COUNTS];
+    static bm_kept kept;
+    static const struct bm_port port = {NULL, line_read, line_write, line_cycles, line_millis, NULL, CLOCK_KHZ * 1000u, NULL, line_idle,
+                                        NULL, NULL};
     bm_ram ram[BM_RAMS];
-    static const trace_io io = {from_input, to_output};
     bm_ram_slice(memory, ram);
     const bm_status status = bm_init(&s, bm_blob, (size_t)(bm_blob_end - bm_blob), ram);
-    if (status == BM_ERR_NUMERICS) return fail(bm_selftest());
-    if (status != BM_OK) return fail(bm_status_text(status));
-    if (trace_serve(&s, features, &io)) return fail("malformed script, or a build without taps");
-    flush(1);
-    return 0;
+    const char *why = status == BM_ERR_NUMERICS ? bm_selftest() : status == BM_OK ? NULL : bm_status_text(status);
+    bm_serve_init(&server, why ? NULL : &s, why, &port, NULL);
+    bm_serve_room(&server, counts, COUNTS, &kept, memory);
+    for (;;) bm_serve_once(&server);
 }

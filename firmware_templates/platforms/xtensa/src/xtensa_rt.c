@@ -1,9 +1,11 @@
-/* What the lx106's libgcc lacks besides floats: 64-bit products and unsigned division. Names as GCC calls them. */
+/* What the lx106's libgcc lacks besides floats: 64-bit products and unsigned divisions. Names as GCC calls them. */
 #include <stdint.h>
 
 uint64_t __muldi3(uint64_t a, uint64_t b);
 uint32_t __udivsi3(uint32_t a, uint32_t b);
 uint32_t __umodsi3(uint32_t a, uint32_t b);
+uint64_t __udivdi3(uint64_t a, uint64_t b);
+uint64_t __umoddi3(uint64_t a, uint64_t b);
 
 /* 32 x 32 -> 64 bits from 16-bit halves. */
 static uint64_t wide(uint32_t a, uint32_t b)
@@ -20,15 +22,15 @@ uint64_t __muldi3(uint64_t a, uint64_t b)
     return wide((uint32_t)a, (uint32_t)b) + ((uint64_t)cross << 32);
 }
 
-static uint32_t divide(uint32_t a, uint32_t b, uint32_t *rest)
+static uint64_t divide(uint64_t a, uint64_t b, int bits, uint64_t *rest)
 {
-    uint32_t quotient = 0, r = 0;
-    for (int i = 31; i >= 0; i--) {
-        const uint32_t carry = r >> 31;           /* r < b may need 33 bits after the shift */
+    uint64_t quotient = 0, r = 0;
+    for (int i = bits - 1; i >= 0; i--) {
+        const uint64_t carry = r >> 63;           /* r < b may need 65 bits after the shift */
         r = r << 1 | (a >> i & 1u);
         if (carry || r >= b) {
             r -= b;
-            quotient |= (uint32_t)1 << i;
+            quotient |= (uint64_t)1 << i;
         }
     }
     *rest = r;
@@ -37,13 +39,26 @@ static uint32_t divide(uint32_t a, uint32_t b, uint32_t *rest)
 
 uint32_t __udivsi3(uint32_t a, uint32_t b)
 {
-    uint32_t rest;
-    return divide(a, b, &rest);
+    uint64_t rest;
+    return (uint32_t)divide(a, b, 32, &rest);
 }
 
 uint32_t __umodsi3(uint32_t a, uint32_t b)
 {
-    uint32_t rest;
-    divide(a, b, &rest);
+    uint64_t rest;
+    divide(a, b, 32, &rest);
+    return (uint32_t)rest;
+}
+
+uint64_t __udivdi3(uint64_t a, uint64_t b)
+{
+    uint64_t rest;
+    return divide(a, b, 64, &rest);
+}
+
+uint64_t __umoddi3(uint64_t a, uint64_t b)
+{
+    uint64_t rest;
+    divide(a, b, 64, &rest);
     return rest;
 }
