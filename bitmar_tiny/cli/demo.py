@@ -16,7 +16,6 @@ from bitmar_tiny.codegen.emit import Project, emit
 from bitmar_tiny.codegen.plan import human
 
 from ..arch.config import preset
-from ..arch.tables import tap_table
 from ..data.corpora import Corpus, demo_corpus
 from ..errors import ToolError, VerifyError
 from ..extras import need

@@ -127,7 +127,11 @@ def firmware_line(
     firmware = Firmware(model, board, family or None, flags, "sd" if store else memory)
     firmware.store = store or firmware.store
     try:
-        return QemuLine(firmware, board, port) if board.platform.port_kind == "qemu" else HostLine(firmware, port)
+        return (
+            QemuLine(firmware, board, port)
+            if board.platform.port_kind == "qemu"
+            else HostLine(firmware, port)
+        )
     except BaseException:
         firmware.close()
         raise

@@ -33,12 +33,7 @@ class BitmarLM(LM):
     folder can be scored but not write. ``ConfigError`` and ``FrozenError`` for a bad argument."""
 
     def __init__(
-        self,
-        model: str,
-        on: str = "torch",
-        memory: str = "on",
-        longest: int | None = None,
-        **ignored: Any,
+        self, model: str, on: str = "torch", memory: str = "on", longest: int | None = None, **ignored: Any
     ) -> None:
         """ignored: batch_size, device and what else the harness hands to every model; batches are chosen by length here."""
         super().__init__()

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
+from ..arch.tables import tap_table
 from ..errors import DataError
 from ..exchange.crosscheck import export, open_runtime
 from ..exchange.target import Arrays, ExportedModel, Runtime, reported
 from ..frozen import FrozenModel
 from ..golden import numerics as nm
-from ..store import Memory
-from ..taps import tap_table
+from ..memory.store import Memory
 from .local import LocalSession, as_features
 from .session import TapRecord
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..frozen import FrozenModel
 from ..golden.model import GoldenModel
-from ..store import Memory, MemoryStore
+from ..memory.store import Memory, MemoryStore
 from .local import LocalSession, as_features
 from .session import TapRecord
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from ..arch.tables import tap_table
 from ..data.tokenizer import Tokenizer
 from ..errors import ConfigError, DeviceError
 from ..frozen import FrozenModel
 from ..golden import numerics as nm
 from ..golden.sampler import Sampler
-from ..taps import tap_table
 from .session import DATA, SILENT, Scored, Session, TapRecord
 
 

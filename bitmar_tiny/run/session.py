@@ -11,8 +11,7 @@ import numpy as np
 
 from ..errors import ConfigError
 from ..frozen import FrozenModel
-from ..golden import numerics as nm
-from ..store import Memory
+from ..memory.store import Memory
 
 SILENT, CRC, DATA = 0, 1, 2
 BAUD = 115200

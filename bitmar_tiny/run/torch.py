@@ -8,8 +8,8 @@ import numpy as np
 
 from ..errors import ConfigError
 from ..frozen import FrozenModel
+from ..memory.store import Memory
 from ..model.streaming import next_logits
-from ..store import Memory
 from .local import LocalSession, as_features
 from .session import SILENT, TapRecord
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from ..arch.tables import Tap
 from ..frozen import FrozenModel
+from ..memory.store import Memory
 from ..run.session import CRC, SILENT, Session, TapRecord
-from ..store import Memory
-from ..taps import Tap
 from .script import Event
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from bitmar_tiny.codegen.boards import load_board
-from bitmar_tiny.codegen.build import build
-from bitmar_tiny.codegen.emit import emit
 from eval_support import byte_model, byte_tokenizer
 from support import TINY, need
 
+from bitmar_tiny.codegen.boards import load_board
+from bitmar_tiny.codegen.build import build
+from bitmar_tiny.codegen.emit import emit
 from bitmar_tiny.errors import DataError, DeviceError
 from bitmar_tiny.evaluate.choice import evaluate_choice, queries, spearman
 from bitmar_tiny.evaluate.formats import Item

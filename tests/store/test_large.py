@@ -3,7 +3,6 @@
 from support import need
 
 from bitmar_tiny.arch.config import preset
-from bitmar_tiny.arch.tables import tap_table
 from bitmar_tiny.codegen.boards import load_board
 from bitmar_tiny.codegen.build import build
 from bitmar_tiny.codegen.emit import emit

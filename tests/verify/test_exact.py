@@ -10,7 +10,6 @@ import pytest
 from support import ODD, each_family_once, need, need_family
 
 from bitmar_tiny.arch.config import preset
-from bitmar_tiny.arch.tables import tap_table
 from bitmar_tiny.codegen.boards import Board, load_board
 from bitmar_tiny.codegen.build import build
 from bitmar_tiny.codegen.emit import emit

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from support import TINY, need
 
-from bitmar_tiny.arch.tables import tap_table
 from bitmar_tiny.codegen.boards import load_board
 from bitmar_tiny.codegen.build import build
 from bitmar_tiny.codegen.emit import emit
