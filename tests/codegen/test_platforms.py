@@ -84,10 +84,10 @@ def test_a_component_includes_only_what_it_needs(name):
 @pytest.mark.parametrize(
     "board, memory, wanted",
     [
-        ("host", "auto", {"model", "blob", "link", "serve", "textmode", "trace"}),
-        ("host", "sd", {"model", "blob", "link", "serve", "textmode", "trace", "memory_store"}),
+        ("host", "auto", {"model", "blob", "link", "serve", "textmode"}),
+        ("host", "sd", {"model", "blob", "link", "serve", "textmode", "memory_store"}),
         ("mps2-an500", "auto", {"model", "blob", "link", "serve", "textmode"}),
-        ("xtensa-sim", "auto", {"model", "blob", "trace"}),
+        ("xtensa-sim", "auto", {"model", "blob", "link", "serve", "textmode"}),
         ("esp32-s3-n16r8", "auto", {"model", "link", "serve", "textmode"}),
         ("esp32-s3-n16r8", "sd", {"model", "link", "serve", "textmode", "memory_store"}),
     ],

@@ -11,9 +11,9 @@ from eval_support import byte_model, byte_tokenizer
 from support import TINY
 
 from bitmar_tiny.errors import ConfigError
-from bitmar_tiny.evaluate.scoring import SessionScorer
+from bitmar_tiny.evaluate.scoring import Query, SessionScorer
 from bitmar_tiny.golden.model import GoldenModel
-from bitmar_tiny.run.golden import GoldenSession, Query
+from bitmar_tiny.run.golden import GoldenSession
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 pytest.importorskip("lm_eval", reason="pip install lm-eval==0.4.13 to evaluate through lm-evaluation-harness")
