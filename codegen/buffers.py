@@ -16,6 +16,7 @@ from .lower import Blob
 from .pack import table5_bytes
 
 ALIGN = 64
+CACHE_ROW = 16  # rows of keys and values are padded to it (bm_numerics.h)
 CANDIDATES = 2056  # sizeof(bm_candidates)
 
 
@@ -100,7 +101,7 @@ def rings(cfg: ModelConfig) -> list[Cache]:
 
 def slot_bytes(cache: Cache) -> int:
     """Bytes of one slot of a cache: key, value, two scales."""
-    return 2 * pad(cache.width) + 8
+    return 2 * pad(cache.width, CACHE_ROW) + 8
 
 
 def cache_bytes(cache: Cache) -> int:

@@ -33,13 +33,13 @@ SOURCES = [
 WIDTHS = (1, 3, 63, 64, 65, 96, 128, 200, 768, 2560)
 
 
-def up(n: int) -> int:
-    return -(-n // 64) * 64
+def up(n: int, to: int = 64) -> int:
+    return -(-n // to) * to
 
 
-def padded(codes: np.ndarray) -> np.ndarray:
-    """Rows of codes as buffers hold them: zeros up to a multiple of 64."""
-    out = np.zeros((*codes.shape[:-1], up(codes.shape[-1])), np.int8)
+def padded(codes: np.ndarray, to: int = 64) -> np.ndarray:
+    """Rows of codes as buffers hold them: zeros up to a multiple of ``to``."""
+    out = np.zeros((*codes.shape[:-1], up(codes.shape[-1], to)), np.int8)
     out[..., : codes.shape[-1]] = codes
     return out
 
@@ -242,8 +242,8 @@ def attend_cases() -> list[Case]:
                         (n, heads, width, shared),
                         (q_scale,),
                         (
-                            padded(k),
-                            padded(v),
+                            padded(k, 16),
+                            padded(v, 16),
                             s,
                             v_scale,
                             padded(q),

@@ -48,6 +48,16 @@ def test_refusal_names_region_overshoot_and_a_knob_that_works(tiny):
     make_plan(smaller.config, lower(smaller, "portable"), board(need - 1000))
 
 
+def test_shared_heads_shrink_the_rings():
+    """Codes shrink with the heads; the two scales of a slot stay."""
+    board, sizes = load_board("esp32-s3-n16r8"), {}
+    for heads in (4, 2, 1):
+        model = random_model(preset("paper").model_copy(update={"n_kv_heads": heads, "vocab_size": 512}))
+        plan = make_plan(model.config, lower(model, "pie"), board)
+        sizes[heads] = {p.size for p in plan.of_kind("arena") if p.name.startswith("kv.")}
+    assert sizes == {4: {1024 * 264}, 2: {1024 * 136}, 1: {1024 * 72}}
+
+
 def test_largest_contiguous_block_counts(tiny):
     with pytest.raises(FitError, match="in one piece"):
         make_plan(tiny.config, lower(tiny, "portable"), board(1 << 30, block=20_000))

@@ -35,7 +35,7 @@ static void weighted_values(const int32_t *w, const int8_t *v, uint32_t stride, 
 void bm_attend(const bm_cache *kv, uint32_t n, const int8_t *q, float q_scale, uint32_t n_heads, uint32_t head_dim,
                uint32_t first_head, uint32_t end_head, float *scratch_e, int32_t *scratch_w, float *out)
 {
-    const uint32_t stride = BM_PAD(kv->width), group = n_heads * head_dim / kv->width;
+    const uint32_t stride = BM_CACHE_ROW(kv->width), group = n_heads * head_dim / kv->width;
     const float scaled = q_scale * bm_inv_sqrt(head_dim);
     float top;
     const float fold = value_weight(kv->v_scale, n, &top);

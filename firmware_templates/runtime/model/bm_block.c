@@ -3,6 +3,8 @@
  */
 #include "bm_internal.h"
 
+#include <string.h>
+
 typedef struct {
     const uint8_t *w;
     const int8_t *codes;
@@ -60,7 +62,7 @@ static uint32_t ring_slot(uint32_t t)
 
 bm_cache bm_cache_at(bm_state *s, uint32_t place, uint32_t slots)
 {
-    const uint32_t plane = slots * BM_PAD(BM_KV_WIDTH);
+    const uint32_t plane = slots * BM_CACHE_ROW(BM_KV_WIDTH);
     bm_cache kv;
     kv.k = (int8_t *)(void *)bm_arena_at(s, place);
     kv.v = kv.k + plane;
@@ -70,18 +72,24 @@ bm_cache bm_cache_at(bm_state *s, uint32_t place, uint32_t slots)
     return kv;
 }
 
+float bm_cache_row(bm_state *s, const int32_t *acc, float scale, int8_t *row)
+{
+    bm_scale_acc(acc, scale, BM_KV_WIDTH, s->vec);
+    const float row_scale = bm_quantize(s->vec, BM_KV_WIDTH, s->q).scale;
+    memcpy(row, s->q, BM_KV_WIDTH);
+    return row_scale;
+}
+
 /* acc [D + 2 KV_WIDTH] -> q codes in s->q, k and v codes straight into their cache slot. Returns q's scale. */
 static float split_qkv(bm_state *s, const bm_layer *layer, const bm_cache *kv, uint32_t i, float norm, uint32_t tap)
 {
     const float *scale = BM_F32(s, layer->scales);
-    int8_t *k = kv->k + i * BM_PAD(kv->width), *v = kv->v + i * BM_PAD(kv->width);
+    int8_t *k = kv->k + i * BM_CACHE_ROW(kv->width), *v = kv->v + i * BM_CACHE_ROW(kv->width);
     float scales[3];
+    scales[1] = kv->k_scale[i] = bm_cache_row(s, s->acc + BM_D, norm * scale[1], k);
+    scales[2] = kv->v_scale[i] = bm_cache_row(s, s->acc + BM_D + kv->width, norm * scale[2], v);
     bm_scale_acc(s->acc, norm * scale[0], BM_D, s->vec);
     scales[0] = bm_quantize(s->vec, BM_D, s->q).scale;
-    bm_scale_acc(s->acc + BM_D, norm * scale[1], kv->width, s->vec);
-    scales[1] = kv->k_scale[i] = bm_quantize(s->vec, kv->width, k).scale;
-    bm_scale_acc(s->acc + BM_D + kv->width, norm * scale[2], kv->width, s->vec);
-    scales[2] = kv->v_scale[i] = bm_quantize(s->vec, kv->width, v).scale;
     BM_TAP(s, tap + BM_TAP_Q_CODES, s->q, BM_D);
     BM_TAP(s, tap + BM_TAP_K_CODES, k, kv->width);
     BM_TAP(s, tap + BM_TAP_V_CODES, v, kv->width);
@@ -91,9 +99,9 @@ static float split_qkv(bm_state *s, const bm_layer *layer, const bm_cache *kv, u
 
 static void tap_cache(bm_state *s, const bm_cache *kv, uint32_t tap)
 {
-    BM_TAP_ROWS(s, tap + BM_TAP_CACHE_K, kv->k, BM_CONTEXT, kv->width, BM_PAD(kv->width));
+    BM_TAP_ROWS(s, tap + BM_TAP_CACHE_K, kv->k, BM_CONTEXT, kv->width, BM_CACHE_ROW(kv->width));
     BM_TAP(s, tap + BM_TAP_CACHE_K_SCALE, kv->k_scale, BM_CONTEXT);
-    BM_TAP_ROWS(s, tap + BM_TAP_CACHE_V, kv->v, BM_CONTEXT, kv->width, BM_PAD(kv->width));
+    BM_TAP_ROWS(s, tap + BM_TAP_CACHE_V, kv->v, BM_CONTEXT, kv->width, BM_CACHE_ROW(kv->width));
     BM_TAP(s, tap + BM_TAP_CACHE_V_SCALE, kv->v_scale, BM_CONTEXT);
     (void)s;
     (void)kv;

@@ -39,8 +39,12 @@ void bm_tap_logits(bm_state *s, uint32_t id);
 #define BM_SECTION(s, n) ((void)(s))
 #endif
 
-/* The cache of `slots` slots at a place: k [slots][PAD(KV_WIDTH)], v, k_scale [slots], v_scale. */
+/* The cache of `slots` slots at a place: k [slots][CACHE_ROW(KV_WIDTH)], v, k_scale [slots], v_scale. */
 bm_cache bm_cache_at(bm_state *s, uint32_t place, uint32_t slots);
+
+/* One key or value of a cache from its accumulators [BM_KV_WIDTH]: quantised in s->q, since bm_quantize clears more than
+ * the row's padding. Returns its scale. */
+float bm_cache_row(bm_state *s, const int32_t *acc, float scale, int8_t *row);
 
 #define BM_ROW_BYTES(width) (((width) + 63u) / 64u * 16u)
 #define BM_SPLIT_WEIGHTS 32768u /* smaller products are not worth waking a thread for */

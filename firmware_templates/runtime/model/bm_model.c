@@ -192,11 +192,9 @@ static void image_slot(bm_state *s, const bm_fusion *layer, uint32_t j, bm_q8 h)
     const float *scale = BM_F32(s, layer->scales);
     const bm_cache image = bm_cache_at(s, layer->image, BM_IMAGE_TOKENS);
     bm_linear(s, layer->wk, image.width, BM_D, s->codes, h.sum);
-    bm_scale_acc(s->acc, h.scale * scale[1], image.width, s->vec);
-    image.k_scale[j] = bm_quantize(s->vec, image.width, image.k + j * BM_PAD(image.width)).scale;
+    image.k_scale[j] = bm_cache_row(s, s->acc, h.scale * scale[1], image.k + j * BM_CACHE_ROW(image.width));
     bm_linear(s, layer->wv, image.width, BM_D, s->codes, h.sum);
-    bm_scale_acc(s->acc, h.scale * scale[2], image.width, s->vec);
-    image.v_scale[j] = bm_quantize(s->vec, image.width, image.v + j * BM_PAD(image.width)).scale;
+    image.v_scale[j] = bm_cache_row(s, s->acc, h.scale * scale[2], image.v + j * BM_CACHE_ROW(image.width));
 }
 
 /* One pooled image vector -> cached keys and values. */
@@ -240,9 +238,9 @@ static const float *image_vector(bm_state *s, bm_vector_fn source, void *context
 static void tap_image(bm_state *s, const bm_fusion *layer)
 {
     const bm_cache image = bm_cache_at(s, layer->image, BM_IMAGE_TOKENS);
-    BM_TAP_ROWS(s, layer->image_tap + BM_TAP_FUSION_IMAGE_K, image.k, BM_IMAGE_TOKENS, image.width, BM_PAD(image.width));
+    BM_TAP_ROWS(s, layer->image_tap + BM_TAP_FUSION_IMAGE_K, image.k, BM_IMAGE_TOKENS, image.width, BM_CACHE_ROW(image.width));
     BM_TAP(s, layer->image_tap + BM_TAP_FUSION_IMAGE_K_SCALE, image.k_scale, BM_IMAGE_TOKENS);
-    BM_TAP_ROWS(s, layer->image_tap + BM_TAP_FUSION_IMAGE_V, image.v, BM_IMAGE_TOKENS, image.width, BM_PAD(image.width));
+    BM_TAP_ROWS(s, layer->image_tap + BM_TAP_FUSION_IMAGE_V, image.v, BM_IMAGE_TOKENS, image.width, BM_CACHE_ROW(image.width));
     BM_TAP(s, layer->image_tap + BM_TAP_FUSION_IMAGE_V_SCALE, image.v_scale, BM_IMAGE_TOKENS);
     (void)image;
 }

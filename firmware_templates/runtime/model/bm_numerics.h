@@ -54,7 +54,9 @@ void bm_add(const float *a, uint32_t n, float *x);                         /* x 
 void bm_relu(uint32_t n, float *x);                                        /* x = max(x, 0) */
 void bm_pixels(const uint8_t *p, uint32_t n, float *y);                    /* (2 p - 255) / 255 */
 
-/* Keys and values of n slots: codes [n][BM_PAD(width)], one scale per slot. */
+/* Keys and values of n slots: codes [n][BM_CACHE_ROW(width)], one scale per slot. Rows are read a head at a time, by loads
+ * of 16 bytes that want them aligned, so a narrow one takes little room. */
+#define BM_CACHE_ROW(width) (((width) + 15u) & ~15u)
 typedef struct {
     int8_t *k, *v;
     float *k_scale, *v_scale;
