@@ -14,7 +14,7 @@ from importlib import metadata
 
 import numpy as np
 
-from ..extras import install, installed
+from ..extras import EXTRAS, install, installed
 
 #: Products per call for matrices of less than this many weights.
 STACK, SMALL = 16, 1 << 20
@@ -44,7 +44,8 @@ class Peer:
         Raises ``PeerMissing``, also for a wrong result."""
         module = self.module or self.package.replace("-", "_")
         if not installed(module):
-            raise PeerMissing(f"{self.package} is not installed ({install(module)})")
+            fix = install(module) if module in EXTRAS else f"pip install {self.package}"
+            raise PeerMissing(f"{self.package} is not installed ({fix})")
         count = STACK if stacked and trits.size < SMALL else 1
         rng = np.random.default_rng(1)
         stack = np.stack(
