@@ -115,4 +115,6 @@ def pytest_terminal_summary(terminalreporter, config):
     say(f"compiled before in this run, and copied: {TOTAL['copied']}")
     say(f"processor seconds: {TOTAL['ms'] / 1000:.0f}")
     if collect_ignore:
-        say(f"PyTorch is not installed (pip install torch): {len(collect_ignore)} files of tests were left out")
+        say(
+            f"PyTorch is not installed (pip install torch): {len(collect_ignore)} files of tests were left out"
+        )
