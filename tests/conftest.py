@@ -12,15 +12,19 @@ os.environ |= {"COLUMNS": "200", "LC_ALL": "C.UTF-8"}
 for _name in ("FORCE_COLOR", "CLICOLOR_FORCE", "NO_COLOR"):
     os.environ.pop(_name, None)
 
+import platform
 import resource
 from collections import Counter
+from pathlib import Path
 
 import compilers
 import pytest
+import tiers
 from support import GROUPED, ODD, TINY
 
 from bitmar_tiny.frozen import random_model
 
+collect_ignore = tiers.left_out()
 COUNTS = compilers.Counts()
 #: Of all workers, in the process that reports.
 TOTAL: Counter[str] = Counter()
@@ -52,13 +56,48 @@ def _compiled_once(tmp_path_factory):
     cache.remove()
 
 
+def pytest_configure(config):
+    for name, meaning in tiers.TIERS.items():
+        config.addinivalue_line("markers", f"{name}: {meaning}")
+
+
+def processor() -> str:
+    """Its name and instruction set as far as the kernels ask for it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.machine()
+    facts = dict(line.replace("\t", "").split(":", 1) for line in lines if ":" in line)
+    wanted = [f for f in ("avx2", "avx_vnni", "avx512_vnni", "asimddp") if f" {f}" in str(facts)]
+    return f"{os.cpu_count()} x {facts.get('model name', platform.machine()).strip()} ({' '.join(wanted) or 'plain'})"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """The tier of each test, before ``-m`` chooses among them."""
+    for item in items:
+        file = item.path.relative_to(tiers.HERE).as_posix()
+        call = getattr(item, "callspec", None)
+        given = tuple(call.params.values()) if call else ()
+        item.add_marker(tiers.tier(file, getattr(item, "originalname", item.name), given))
+
+
+@pytest.fixture(autouse=True)
+def _tier_is_true(request):
+    """A unit test that starts a compiler is none."""
+    before = sum(COUNTS.started.values()) + COUNTS.copied
+    yield
+    if request.node.get_closest_marker("unit") and sum(COUNTS.started.values()) + COUNTS.copied > before:
+        pytest.fail("this unit test started a compiler or an emulator: see tests/tiers.py")
+
+
 def pytest_sessionfinish(session):
     """A worker tells what it used; a run without workers adds it up at once."""
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    mine = Counter(COUNTS.started) | Counter(
-        {"copied": COUNTS.copied, "ms": int(1000 * sum(u.ru_utime + u.ru_stime for u in used))}
-    )
-    if hasattr(session.config, "workeroutput"):
+    worker = hasattr(session.config, "workeroutput")
+    whom = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)[: 2 if worker or not TOTAL else 1]
+    seconds = sum(resource.getrusage(who).ru_utime + resource.getrusage(who).ru_stime for who in whom)
+    mine = COUNTS.started | Counter({"copied": COUNTS.copied, "ms": int(1000 * seconds)})
+    if worker:
         session.config.workeroutput["used"] = dict(mine)
     else:
         TOTAL.update(mine)
@@ -69,9 +108,18 @@ def pytest_testnodedown(node, error):
     TOTAL.update(getattr(node, "workeroutput", {}).get("used", {}))
 
 
-def pytest_terminal_summary(terminalreporter):
+def pytest_terminal_summary(terminalreporter, config):
+    say = terminalreporter.write_line
+    terminalreporter.write_sep("=", "this run")
+    say(f"processor: {processor()}")
+    seed = config.getoption("randomly_seed", None)
+    order = f"by --randomly-seed={seed}" if seed is not None else "as written"
+    say(f"threads: {os.environ['OMP_NUM_THREADS']}; order of the tests: {order}")
     started = ", ".join(f"{name} {n}" for name, n in TOTAL.most_common() if name not in ("copied", "ms"))
-    terminalreporter.write_sep("=", "compilers and emulators")
-    terminalreporter.write_line(f"started: {started or 'none'}")
-    terminalreporter.write_line(f"compiled before in this run, and copied: {TOTAL['copied']}")
-    terminalreporter.write_line(f"processor seconds: {TOTAL['ms'] / 1000:.0f}")
+    say(f"compilers and emulators started: {started or 'none'}")
+    say(f"compiled before in this run, and copied: {TOTAL['copied']}")
+    say(f"processor seconds: {TOTAL['ms'] / 1000:.0f}")
+    if collect_ignore:
+        say(
+            f"PyTorch is not installed (pip install torch): {len(collect_ignore)} files of tests were left out"
+        )

@@ -38,7 +38,7 @@ COMPILERS = {
     "a76-zig": ("rpi-5", "zig"),
 }
 SANITIZE = ("-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-COMPILE_TIMEOUT_S, RUN_TIMEOUT_S = 120, 120
+COMPILE_TIMEOUT_S, RUN_TIMEOUT_S = 600, 300  # a first program makes zig build its C library
 #: Around the results of a board (driver_board.h).
 BEGIN, END = b"\nBEGIN results\n", b"\nEND results\n"
 #: A board that starts anew ends its emulation.

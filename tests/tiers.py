@@ -1,0 +1,107 @@
+"""Which tier a test belongs to: exactly one, decided here and nowhere else. See README.md.
+
+A file has a tier; single tests of it, and those whose parameters name another machine, may have another.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+
+TIERS = {
+    "unit": "Python alone: no compiler, no PyTorch; all of them within a minute",
+    "toolchain": "compilers of this machine and other heavy tools: esptool, CMake, ONNX Runtime, LiteRT",
+    "emulator": "programs of another machine, in an emulator",
+    "train": "PyTorch",
+    "soak": "long: thousands of tokens, kills, lines of garbage",
+}
+#: Files and folders that are no unit tests, below this folder.
+FILES = {
+    "toolchain": (
+        "bench/test_bench.py",
+        "codegen/test_espidf.py",
+        "codegen/test_espidf_store.py",
+        "data/test_c_tokenizer.py",
+        "data/test_damaged_backbones.py",
+        "data/test_features.py",
+        "data/test_frontend.py",
+        "device/test_eembc.py",
+        "device/test_firmware_link.py",
+        "device/test_flash.py",
+        "device/test_link.py",
+        "device/test_profiling.py",
+        "evaluate/test_eval_command.py",
+        "evaluate/test_harness.py",
+        "evaluate/test_scoring.py",
+        "exchange",
+        "simulate",
+        "store/test_remember.py",
+        "store/test_store_bench.py",
+        "store/test_store_c.py",
+        "store/test_store_check.py",
+        "test_cli.py",
+        "test_gemv_t5.py",
+        "test_kernels.py",
+        "test_numerics_c.py",
+        "test_packaging.py",
+        "test_shipped.py",
+        "test_softfloat.py",
+        "verify",
+    ),
+    "emulator": ("device/test_emulated.py", "simulate/test_portable.py"),
+    "train": (
+        "bench/test_baseline.py",
+        "bench/test_peers.py",
+        "evaluate/test_memory.py",
+        "evaluate/test_paper.py",
+        "evaluate/test_sessions.py",
+        "evaluate/test_styles.py",
+        "model",
+        "test_pipeline.py",
+        "train",
+    ),
+}
+#: Single tests of another tier than their file's.
+TESTS = {
+    "store/test_large.py::test_sixty_five_thousand_slots": "soak",
+    "store/test_memory_command.py::test_memory_of_a_board_goes_both_ways": "toolchain",
+    "device/test_eembc.py::test_200_000_lines_of_garbage_under_sanitizers": "soak",
+    "device/test_firmware_link.py::*": "soak",
+    "evaluate/test_memory.py::test_training_carries_a_fact_to_a_later_episode": "soak",
+    "train/test_resume.py::test_killed_at_twenty_random_moments": "soak",
+    "verify/test_exact.py::test_demo_shape_over_hundreds_of_evictions": "soak",
+    "verify/test_exact.py::test_paper_preset": "soak",
+    "verify/test_exact.py::test_pocket_preset": "soak",
+}
+#: Parameters that name a machine which needs an emulator here.
+OTHER_MACHINE = re.compile(r"(rpi|raspi|xtensa|aarch64|a76|mps\d).*")
+#: Files that cannot be imported without PyTorch, beside those of the tier "train".
+TORCH = ("evaluate/test_scoring.py", "store/test_store_check.py", "test_shipped.py")
+
+HERE = Path(__file__).parent
+
+
+def tier(file: str, name: str, parameters: tuple = ()) -> str:
+    """Tier of the test ``name`` in ``file`` (below this folder)."""
+    for key in (f"{file}::{name}", f"{file}::*"):
+        if key in TESTS:
+            return TESTS[key]
+    found = max(
+        ((len(p), t) for t, places in FILES.items() for p in places if _in(file, (p,))), default=(0, "unit")
+    )[1]
+    if any(isinstance(p, str) and OTHER_MACHINE.fullmatch(p) for p in parameters) and found == "toolchain":
+        return "emulator"
+    return found
+
+
+def left_out() -> list[str]:
+    """Files that cannot even be collected here, for want of PyTorch."""
+    if importlib.util.find_spec("torch") is not None:
+        return []
+    files = sorted(str(p.relative_to(HERE)) for p in HERE.rglob("test_*.py"))
+    return [f for f in files if _in(f, (*FILES["train"], *TORCH))]
+
+
+def _in(file: str, places: tuple[str, ...]) -> bool:
+    return any(file == place or file.startswith(f"{place}/") for place in places)
