@@ -123,15 +123,9 @@ def test_several_missing_packages_are_one_sentence():
 
 @pytest.mark.parametrize("path", sorted(PICTURES.glob("*.png")), ids=lambda p: p.stem)
 def test_the_shipped_model_names_the_pictures_of_the_examples(path):
-    from bitmar_tiny.cli.common import load_picture
-    from bitmar_tiny.data.tokenizer import Tokenizer
-    from bitmar_tiny.frozen import FrozenModel
-    from bitmar_tiny.frozen.shipped import SHIPPED
-    from bitmar_tiny.run.generate import Request, by_golden
+    import bitmar_tiny as bt
 
-    model = FrozenModel.load(SHIPPED)
-    tokens = by_golden(model, Request(picture=load_picture(model.config, path)))
-    assert Tokenizer.from_bytes(model.tokenizer).decode(tokens) == path.stem
+    assert bt.caption(bt.load("demo"), path) == path.stem
 
 
 def test_doctor_names_debian_packages_that_exist(monkeypatch):

@@ -40,6 +40,7 @@ FILES = {
         "store/test_store_bench.py",
         "store/test_store_c.py",
         "store/test_store_check.py",
+        "test_api.py",
         "test_cli.py",
         "test_gemv_t5.py",
         "test_kernels.py",

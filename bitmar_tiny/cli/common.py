@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 
-from ..arch.config import ModelConfig, preset
-from ..errors import ConfigError, DataError
+from ..arch.config import preset
+from ..errors import ConfigError
 from ..frozen import FrozenModel, random_model
 from ..frozen.shipped import HERE, SHIPPED, by_name, default_model
 from ..run.session import BAUD, Session, SessionOptions, is_local, open_session
@@ -204,30 +203,3 @@ def open_target(
         leave_out_port_options()
     options |= {"baud": baud, "timeout_s": patience_s, "record": record_file, "log": show_log}
     return open_session(target, model, SessionOptions(**options))
-
-
-def load_picture(cfg: ModelConfig, path: Path) -> np.ndarray:
-    """A picture file, or a .npy of features of one image, as float32 [image_inputs, 768]."""
-    from ..golden import numerics as nm
-
-    vectors = board_picture(cfg.image_inputs, path)
-    return nm.pixels(vectors) if vectors.dtype == np.uint8 else vectors
-
-
-def board_picture(inputs: int, path: Path) -> np.ndarray:
-    """The same as a board takes it: uint8 patches [inputs, 768], or float32 features."""
-    from ..data.pixels import load_image
-
-    return _features(inputs, path) if path.suffix == ".npy" else load_image(path, inputs)
-
-
-def _features(inputs: int, path: Path) -> np.ndarray:
-    try:
-        a = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: not a readable .npy file ({error}).") from None
-    if a.shape != (inputs, 768) or a.dtype.kind not in "fu":
-        raise DataError(f"{path}: holds {a.dtype.name}{list(a.shape)}, the model needs [{inputs}, 768].")
-    if a.dtype.kind == "f" and not np.isfinite(a).all():
-        raise DataError(f"{path}: holds NaN or infinity.")
-    return a if a.dtype == np.uint8 else a.astype(np.float32)

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import click
 
+from ..data.pixels import read_picture
 from ..errors import ConfigError
 from ..golden.sampler import MAX_TOP_K
 from ..run.generate import Request, generate
 from ..run.session import Session, is_local
 from .app import print_json
 from .common import (
-    board_picture,
     hidden,
     is_built,
     json_option,
@@ -101,7 +101,7 @@ def command(
                 "Generate it with --memory sd, or a region that can be written.",
             )
         if image:
-            request = replace(request, picture=board_picture(session.image_inputs, image))
+            request = replace(request, picture=read_picture(image, session.image_inputs))
         new, text = _write(session, request, not as_json)
     if as_json:
         shown = text.decode(errors="replace")

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 from rich.table import Table
 
+from ..data.pixels import read_picture
 from ..errors import ConfigError, StoreError
 from ..evaluate.sources import load_source
 from ..frozen import FrozenModel
@@ -15,7 +16,7 @@ from ..memory.snapshot import read_snapshot, write_snapshot
 from ..memory.store import SALVAGE, MemoryStore
 from ..run.session import Session
 from .app import Group, notes, print_json, results
-from .common import json_option, leave_out_port_options, load_picture, model_path, open_target, port_options
+from .common import json_option, leave_out_port_options, model_path, open_target, port_options
 
 path = click.Path(path_type=Path)
 model_option = click.option("--model", type=model_path, help="The frozen model that the memory belongs to.")
@@ -90,7 +91,9 @@ def _near(source, frozen: FrozenModel, text: str | None, image: Path | None, top
     if text and not frozen.tokenizer:
         raise ConfigError("The model has no tokenizer, so it takes no text.", "Use --image.")
     tokens = Tokenizer.from_bytes(frozen.tokenizer).encode(text) if text else []
-    return nearest(source, frozen, tokens, load_picture(frozen.config, image) if image else None, top)
+    return nearest(
+        source, frozen, tokens, read_picture(image, frozen.config.image_inputs) if image else None, top
+    )
 
 
 def _print(summaries: list[Summary], near: list[Near]) -> None:

@@ -99,6 +99,25 @@ def load_image(path: Path | str, n: int) -> np.ndarray:
     return picture_vectors(load_pixels(path, picture_side(n)[0]), n)
 
 
+def read_picture(path: Path | str, n: int) -> np.ndarray:
+    """A picture file as :func:`load_image` reads it, or the features of one image from a .npy file.
+
+    uint8 patches or float32 features [n, 768]. ``DataError`` in one sentence for a file that is neither.
+    """
+    path = Path(path)
+    if path.suffix != ".npy":
+        return load_image(path, n)
+    try:
+        a = np.load(path, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: not a readable .npy file ({error}).") from None
+    if a.shape != (n, 768) or a.dtype.kind not in "fu":
+        raise DataError(f"{path}: holds {a.dtype.name}{list(a.shape)}, the model needs [{n}, 768].")
+    if a.dtype.kind == "f" and not np.isfinite(a).all():
+        raise DataError(f"{path}: holds NaN or infinity.")
+    return a if a.dtype == np.uint8 else a.astype(np.float32)
+
+
 def render_svg(svg: str, size: int) -> bytes:
     """Draw SVG text ``size`` pixels wide, as PNG bytes. ``ValueError`` if it is not drawable."""
     need("resvg_py")

@@ -234,3 +234,8 @@ def pool_2x2(x: np.ndarray) -> np.ndarray:
 def pixels(p: np.ndarray) -> np.ndarray:
     """uint8 pixels -> float32 in [-1, 1]: (2 p - 255) / 255."""
     return (F32(2) * p.astype(np.float32) - F32(255)) / F32(255)
+
+
+def as_features(vectors: np.ndarray) -> np.ndarray:
+    """An image as float32: features as they are, uint8 patches as the model reads them."""
+    return pixels(vectors) if vectors.dtype == np.uint8 else vectors

@@ -111,11 +111,11 @@ def summarise(source: Source, model: FrozenModel | None = None) -> Summary:
 def nearest(
     source: Source, model: FrozenModel, tokens: Sequence[int], picture: np.ndarray | None, count: int
 ) -> list[Near]:
-    """The slots that answer the query which the model forms from a picture (float32 [image_inputs, 768]) and ``tokens``."""
+    """The slots that answer the query which the model forms from a picture (features float32 or patches uint8 [image_inputs, 768]) and ``tokens``."""
     _check_owner(source, model)
     golden = GoldenModel(model.config, model.arrays, memory_on=False)
     if picture is not None:
-        golden.set_image(picture)
+        golden.set_image(nm.as_features(picture))
     for token in (model.config.vocab_size - 1, *tokens):
         golden.step(token)
     q, scale = golden.query()

@@ -14,7 +14,7 @@ from ..exchange.target import Arrays, ExportedModel, Runtime, reported
 from ..frozen import FrozenModel
 from ..golden import numerics as nm
 from ..memory.store import Memory
-from .local import LocalSession, as_features
+from .local import LocalSession
 from .session import TapRecord
 
 
@@ -39,7 +39,7 @@ class ExportedSession(LocalSession):
         return []
 
     def image(self, vectors: np.ndarray) -> list[TapRecord]:
-        return self._seen("image", self.exported.set_image(as_features(vectors)))
+        return self._seen("image", self.exported.set_image(nm.as_features(vectors)))
 
     def advance(self, token: int) -> None:
         self.out = self.exported.step(token)

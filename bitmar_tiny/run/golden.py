@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from ..frozen import FrozenModel
+from ..golden import numerics as nm
 from ..golden.model import GoldenModel
 from ..memory.store import Memory, MemoryStore
-from .local import LocalSession, as_features
+from .local import LocalSession
 from .session import TapRecord
 
 #: What a stream changes of the model.
@@ -49,7 +50,7 @@ class GoldenSession(LocalSession):
         return []
 
     def image(self, vectors: np.ndarray) -> list[TapRecord]:
-        self.golden.set_image(as_features(vectors))
+        self.golden.set_image(nm.as_features(vectors))
         return self.reported()
 
     def advance(self, token: int) -> None:

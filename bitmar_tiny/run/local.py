@@ -13,7 +13,6 @@ from ..arch.tables import tap_table
 from ..data.tokenizer import Tokenizer
 from ..errors import ConfigError, DeviceError
 from ..frozen import FrozenModel
-from ..golden import numerics as nm
 from ..golden.sampler import Sampler
 from .session import DATA, SILENT, Scored, Session, TapRecord
 
@@ -104,8 +103,3 @@ class LocalSession(Session):
                     self.advance(ids[i - 1])
                 found.append(Scored.of(*self.logits(), token))
             yield found
-
-
-def as_features(vectors: np.ndarray) -> np.ndarray:
-    """An image as float32 [image_inputs, 768]: features as they are, uint8 patches as the model reads them."""
-    return nm.pixels(vectors) if vectors.dtype == np.uint8 else vectors

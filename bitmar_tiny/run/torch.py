@@ -8,9 +8,10 @@ import numpy as np
 
 from ..errors import ConfigError
 from ..frozen import FrozenModel
+from ..golden import numerics as nm
 from ..memory.store import Memory
 from ..model.streaming import next_logits
-from .local import LocalSession, as_features
+from .local import LocalSession
 from .session import SILENT, TapRecord
 
 
@@ -30,7 +31,7 @@ class TorchSession(LocalSession):
         return []
 
     def image(self, vectors: np.ndarray) -> list[TapRecord]:
-        self.picture, self.logits_of = as_features(vectors), None
+        self.picture, self.logits_of = nm.as_features(vectors), None
         return []
 
     def memory_on(self, on: bool) -> None:
