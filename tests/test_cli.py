@@ -318,7 +318,7 @@ def test_bad_input_is_one_sentence_and_exit_2(tmp_path, arguments, words):
     write(tmp_path / "junk", b"this is no model" * 100)
     (tmp_path / "full").mkdir()
     write(tmp_path / "full" / "mine.txt", b"keep me")
-    host = (ROOT / "board_profiles" / "host.toml").read_text()
+    host = (ROOT / "board_profiles" / "host" / "x86_64.toml").read_text()
     (tmp_path / "small.toml").write_text(host.replace('"host"', '"small"').replace("1073741824", "30000"))
     done = cli(*arguments, code=2, cwd=tmp_path)
     assert words in done.stderr and len(done.stderr.strip().splitlines()) <= 5
