@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 
+from .blocks import Block, FusionLayer
 from .config import ModelConfig
-from .parts import Block, FusionLayer, Memory, parts
+from .parts import Memory, parts
 from .records import Cache, Matrix, Piece, Section, Stack, State, Tap, Tensor
 
 _EVENTS = ("image", "step", "write")
