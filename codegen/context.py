@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from bitmar_tiny.arch.blocks import Block, FusionLayer
 from bitmar_tiny.arch.c_tables import CACHE_FIELDS, macro, section_fields, tap_macro
 from bitmar_tiny.arch.config import ModelConfig
-from bitmar_tiny.arch.parts import Block, FusionLayer
 from bitmar_tiny.arch.tables import blocks, fusion_layers, matrix_table, section_table, tap_table
 from bitmar_tiny.frozen import FrozenModel
 from bitmar_tiny.golden.model import forget_threshold

@@ -141,8 +141,7 @@ def token_bits(model: FrozenModel) -> int:
 def memory_planes(model: FrozenModel) -> bytes:
     """The memory as the runtime keeps it: high [K][pad d], low [K][pad d], scales [K], usage [K]."""
     codes = model.arrays["memory.m.codes"]
-    high = nm.high_bytes(codes)
-    low = (codes.astype(np.int32) - high.astype(np.int32) * 256).astype(np.int8)
+    high, low = nm.planes(codes)
     planes = np.zeros((2, len(codes), _pad(codes.shape[1])), np.int8)
     planes[0, :, : codes.shape[1]], planes[1, :, : codes.shape[1]] = high, low
     return (

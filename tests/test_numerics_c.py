@@ -303,7 +303,7 @@ def memory_cases() -> list[Case]:
 
 
 def update_case(rng, title, rule, m, s, usage, q, q_scale) -> Case:
-    """The C write against golden's own ``end_episode``, with learned scores drawn here."""
+    """The C write against golden's own ``write``, with learned scores drawn here."""
     slots, width = m.shape
     cfg = SimpleNamespace(
         write_rate=0.2, write_rule=rule, forget_rate=0.05, forget_below=0.5, memory_slots=slots
@@ -311,16 +311,16 @@ def update_case(rng, title, rule, m, s, usage, q, q_scale) -> Case:
     trits, ww_scale = rng.integers(-1, 2, (slots, width)).astype(F32), F32(0.002)
     golden = SimpleNamespace(
         cfg=cfg,
-        memory_on=True,
-        read_only=False,
+        ops=nm,
         tap=lambda name, array: None,
         query=lambda: (q, q_scale),
+        high=lambda: nm.high_bytes(m),
         a={"memory.ww.trits": trits, "memory.ww.scale": ww_scale},
         m_codes=m.copy(),
         m_scales=s.copy(),
         m_usage=usage.copy(),
     )
-    GoldenModel.end_episode(golden)
+    GoldenModel.write(golden)
     scores = nm.scale_acc(nm.gemv(trits, q), q_scale, ww_scale)
     high, low = planes(golden.m_codes)
     return Case(

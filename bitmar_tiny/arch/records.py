@@ -133,3 +133,20 @@ class Matrix:
     section: Section
     rows: int
     width: int
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Rows [first, end) of a stack are those of ``tensor``."""
+
+    tensor: str
+    first: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Ternary matrices that are multiplied as one, ``NAME.trits``."""
+
+    name: str
+    pieces: tuple[Piece, ...]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+
+from .blocks import Block, FusionLayer
 from .config import ModelConfig
-from .parts import Block, FusionLayer, Memory, parts
-from .records import Cache, Matrix, Section, State, Tap, Tensor
+from .parts import Memory, parts
+from .records import Cache, Matrix, Piece, Section, Stack, State, Tap, Tensor
 
 _EVENTS = ("image", "step", "write")
 
@@ -27,6 +30,17 @@ def matrix_table(cfg: ModelConfig) -> list[Matrix]:
         for s in section_table(cfg)
         if s.form in ("ternary", "head")
     ]
+
+
+def stacks(cfg: ModelConfig) -> list[Stack]:
+    """The sections that hold several matrices: the projections to query, key and value of a block."""
+    rows, found = {t.name: t.shape[0] for t in tensor_table(cfg)}, []
+    for m in matrix_table(cfg):
+        names = [a.removesuffix(".trits") for a in m.section.arrays]
+        ends = list(itertools.accumulate(rows[n] for n in names))
+        if len(names) > 1:
+            found.append(Stack(m.section.name, tuple(map(Piece, names, [0, *ends], ends))))
+    return found
 
 
 def tap_table(cfg: ModelConfig) -> list[Tap]:

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..arch.config import ModelConfig
+from ..errors import ConfigError
 from ..frozen import FrozenModel
 from ..golden.model import GoldenModel
 from ..golden.numerics import pool_2x2
@@ -57,6 +58,7 @@ class PlainStep:
     k.NAME and v.NAME [heads, T, head_dim] of each layer for T = ``context`` tokens, image.i.k and .v; outputs: pick and what of them is new."""
 
     def __init__(self, g: Writer, frozen: FrozenModel, context: int) -> None:
+        refuse_grouped(frozen.config)
         self.g, self.cfg, self.a, self.context = g, frozen.config, frozen.arrays, context
 
     def weights(self, name: str) -> np.ndarray:
@@ -139,6 +141,15 @@ class PlainStep:
         for i, cond in enumerate(self.recall(pooled)):
             x = self.block(f"dec.{i}", g.add(x, cond), mask)
         g.output("pick", g.argmax(self.linear(self.norm(x, "head.norm"), "head.w")))
+
+
+def refuse_grouped(cfg: ModelConfig) -> None:
+    """``ConfigError`` for grouped queries, which the models that ours is compared with do not have."""
+    if cfg.kv_width != cfg.d_model:
+        raise ConfigError(
+            f"Model {cfg.name} has grouped queries (n_kv_heads={cfg.n_kv_heads}), the plain model it is compared with has none.",
+            "Compare a model without n_kv_heads.",
+        )
 
 
 def table(a: dict[str, np.ndarray], name: str) -> np.ndarray:

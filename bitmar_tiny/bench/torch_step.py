@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..arch.config import ModelConfig
+from .plain import refuse_grouped
 
 
 class EagerStep:
@@ -18,6 +19,7 @@ class EagerStep:
     """
 
     def __init__(self, cfg: ModelConfig, context: int) -> None:
+        refuse_grouped(cfg)
         torch.manual_seed(0)
         d, self.cfg = cfg.d_model, cfg
         layers = cfg.n_encoder_layers + cfg.n_decoder_layers

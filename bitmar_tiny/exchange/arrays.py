@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
-from dataclasses import dataclass
-
 import numpy as np
 
-from ..arch.config import ModelConfig
-from ..arch.tables import matrix_table, tensor_table
+from ..arch.tables import stacks
 from ..errors import FrozenError
 from ..frozen import FrozenModel
 from ..golden import numerics as nm
@@ -17,30 +13,11 @@ from ..golden import numerics as nm
 WEIGHT_BITS = (2, 4, 8)
 
 
-@dataclass(frozen=True)
-class Stack:
-    """Ternary matrices that graphs multiply as one, ``NAME.trits`` with scales [matrices, 1]: (tensor, first row, end row) each."""
-
-    name: str
-    pieces: tuple[tuple[str, int, int], ...]
-
-
-def stacks(cfg: ModelConfig) -> list[Stack]:
-    """The sections of the packed blob that hold several matrices: the projections to query, key and value of a block."""
-    rows, found = {t.name: t.shape[0] for t in tensor_table(cfg)}, []
-    for m in matrix_table(cfg):
-        names = [a.removesuffix(".trits") for a in m.section.arrays]
-        ends = list(itertools.accumulate(rows[n] for n in names))
-        if len(names) > 1:
-            found.append(Stack(m.section.name, tuple(zip(names, [0, *ends], ends))))
-    return found
-
-
 def exported_arrays(frozen: FrozenModel) -> dict[str, np.ndarray]:
     """Every array that graphs refer to: the frozen ones, the memory as planes (``ports.memory_ports``), and stacks."""
     arrays = {name: a for name, a in frozen.arrays.items() if not name.startswith("memory.m.")}
     for stack in stacks(frozen.config):
-        names = [name for name, _, _ in stack.pieces]
+        names = [piece.tensor for piece in stack.pieces]
         arrays[f"{stack.name}.trits"] = np.concatenate([arrays.pop(f"{n}.trits") for n in names])
         arrays[f"{stack.name}.scale"] = np.array([[arrays.pop(f"{n}.scale")] for n in names], np.float32)
     codes, usage = frozen.arrays["memory.m.codes"], frozen.arrays["memory.m.usage"]
@@ -48,11 +25,10 @@ def exported_arrays(frozen: FrozenModel) -> dict[str, np.ndarray]:
         raise FrozenError(
             "The memory holds a usage above 1, which no write makes.", "Freeze the model again."
         )
-    high = nm.high_bytes(codes)
-    low = codes.astype(np.int32) - high.astype(np.int32) * 256
+    high, low = nm.planes(codes)
     return arrays | {
         "memory.high": high,
-        "memory.low": low.astype(np.int8),
+        "memory.low": low,
         "memory.usage": usage.astype(np.int32),
         "memory.scales": frozen.arrays["memory.m.scales"],
     }

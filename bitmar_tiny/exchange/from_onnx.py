@@ -16,12 +16,11 @@ from pathlib import Path
 import numpy as np
 
 from ..arch.config import ModelConfig
-from ..arch.records import Tensor
-from ..arch.tables import tensor_table
+from ..arch.records import Stack, Tensor
+from ..arch.tables import stacks, tensor_table
 from ..errors import ConfigError, DataError
 from ..frozen import FrozenModel
 from ..golden import numerics as nm
-from .arrays import Stack, stacks
 from .metadata import CANCELLED, CONFIG, PROVENANCE, TOKENIZER_SHA256
 from .onnx_read import Initializers
 from .ports import PAST
@@ -49,7 +48,7 @@ def import_onnx(path: Path, config: ModelConfig | None = None) -> tuple[FrozenMo
     stacked = stacks(config)
     report: list[Mapped] = []
     for spec in tensor_table(config):
-        stack = next((s for s in stacked if spec.name in (name for name, _, _ in s.pieces)), None)
+        stack = next((s for s in stacked if spec.name in (p.tensor for p in s.pieces)), None)
         new, source, how = _KINDS[spec.kind](found, spec, *([stack] if stack else []))
         arrays |= new
         report.append(Mapped(spec.name, f"{found.file(source)}: {source}", how))
@@ -121,11 +120,10 @@ def _ternary(found: Initializers, spec: Tensor, stack: Stack | None = None):
         values, scale, source = found.integers(trits, (k, n)), found.floats(f"{name}.scale", *_SCALAR), trits
         scale = _cancelled(found).get(f"{name}.scale") if scale is None else scale
     elif stack and f"{stack.name}.trits" in found.tensors:
-        part = [piece for piece, _, _ in stack.pieces].index(name)
-        _, first, end = stack.pieces[part]
-        count, total = len(stack.pieces), stack.pieces[-1][2]
+        part = [piece.tensor for piece in stack.pieces].index(name)
+        count, first, end = len(stack.pieces), stack.pieces[part].first, stack.pieces[part].end
         source, scales = f"{stack.name}.trits", found.floats(f"{stack.name}.scale", (count, 1), (count,))
-        values = found.integers(source, (k, total))[:, first:end]
+        values = found.integers(source, (k, stack.pieces[-1].end))[:, first:end]
         scale = None if scales is None else scales.ravel()[part]
     else:
         values, scale, source = _weight(found, spec, weight)

@@ -6,10 +6,14 @@ two computed values, of which the other may be infinite; int64 sums are split so
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
+
 import numpy as np
 
 from ..golden import numerics as nm
 from .builder import Value, absolute, concat, floor, matmul, maximum, primitive, rint, sqrt, where
+from .builder import minimum as minimum
 
 F32 = np.float32
 #: What a slot that is not in use scores: its exponential rounds to weight 0.
@@ -71,6 +75,24 @@ def norm_quantize(v: Value, gain: Value | None = None) -> tuple[Value, Value]:
 
 def gemv(name: str, codes: Value) -> Value:
     return codes.builder.gemv(name, codes)
+
+
+def split(acc: Value, sizes: Sequence[int]) -> list[Value]:
+    ends = list(itertools.accumulate(sizes))
+    return [acc.columns(end - size, end) for size, end in zip(sizes, ends)]
+
+
+def stack(scales: Sequence[Value]) -> Value:
+    return concat(list(scales), 0)
+
+
+def row(codes: Value, scales: Value, i: Value) -> Value:
+    return rows(codes.row(i), scales.row(i))
+
+
+def rows(codes: Value, scales: Value) -> Value:
+    """All rows of a table."""
+    return codes.astype("float32") * scales.reshape(codes.shape[0], 1)
 
 
 @primitive
@@ -182,8 +204,25 @@ def memory_scores(q: Value, q_scale: Value, codes: Value, scales: Value) -> Valu
     return dots * (scales.reshape(1, codes.shape[0]) * (q_scale * nm.inv_sqrt(q.shape[-1])))
 
 
-@primitive
+def write_rows(
+    codes: Value, scales: Value, w: Value, total: Value, q: Value, rate: np.float32, bounded: bool
+) -> tuple[Value, Value]:
+    """Every slot is computed; one of weight 0 keeps what it holds."""
+    k = codes.shape[0]
+    share = (w.astype("float32") / total.astype("float32")).reshape(k, 1) * rate
+    m = codes * scales.reshape(k, 1)
+    new_codes, new_scales = quantize16(m + share * (q - m if bounded else q))
+    untouched = w.eq(0).reshape(k, 1)
+    return where(untouched, codes, new_codes), where(untouched, scales.reshape(k, 1), new_scales).reshape(k)
+
+
 def share_q24(w: Value, total: Value) -> Value:
+    """int32 [K]."""
+    return _share_q24(w, total).reshape(w.shape[-1])
+
+
+@primitive
+def _share_q24(w: Value, total: Value) -> Value:
     """(w << 24) // total for 0 <= w <= total, all int32: long division, a few bits at a time."""
     bits = 31 - int(255 * w.shape[-1]).bit_length()  # total <= 255 K
     quotient, rest, done = w * 0, w, 0
@@ -193,6 +232,16 @@ def share_q24(w: Value, total: Value) -> Value:
         digit = rest // total
         quotient, rest, done = quotient * (1 << step) + digit, rest - digit * total, done + step
     return quotient
+
+
+def codes16(high: Value, low: Value) -> Value:
+    """16-bit codes, in float32."""
+    return high.astype("float32") * 256.0 + low.astype("float32")
+
+
+def planes(codes: Value) -> tuple[Value, Value]:
+    high = high_bytes(codes)
+    return high.astype("int8"), (codes - high * 256.0).astype("int8")
 
 
 def high_bytes(codes: Value) -> Value:

@@ -20,7 +20,7 @@ from ..frozen import FrozenModel
 from .arrays import exported_arrays, pack_signed, stored_bits
 from .builder import Value
 from .metadata import WEIGHTS_SHA256, about, metadata
-from .model import Model, graphs
+from .model import GraphModel, graphs
 from .onnx_writer import DOMAIN, TYPES, OnnxBuilder, _Scope, value_info
 from .ports import PAST, Graph, Port
 from .seal import check_seal, seal
@@ -191,7 +191,6 @@ def _plain(builder: OnnxBuilder, graph: Graph) -> onnx.GraphProto:
 
 def _prefill(builder: OnnxBuilder, frozen: FrozenModel, step: Graph) -> onnx.GraphProto:
     """The step as the body of a Scan over ``tokens`` [T]; the head once, for the last of them."""
-    model = Model(frozen.config)
     outer = _inputs(builder, step.inputs[1:])
     tokens = Value(builder, "tokens", "int32", ("T",), builder.main)
     state = [name for name in outer if name.startswith(PAST)]
@@ -204,8 +203,9 @@ def _prefill(builder: OnnxBuilder, frozen: FrozenModel, step: Graph) -> onnx.Gra
         token = builder.value("int32", (), "token/token")
         body.inputs = [*(inner[name] for name in state), hidden, token]
         inner["token"] = token.reshape(1)
-        last = model.hidden(builder, inner)
-        results = [*(inner[name.removeprefix(PAST)] for name in state), last]
+        model = GraphModel(frozen.config, builder, inner)
+        last = model.hidden(inner["token"])
+        results = [*(model.named[name.removeprefix(PAST)] for name in state), last]
     graph = builder.body("token", body, results)
     start = builder.constant(np.zeros(hidden.shape, np.float32))
     outs = [builder.value(v.dtype, v.shape) for v in results]
@@ -213,7 +213,7 @@ def _prefill(builder: OnnxBuilder, frozen: FrozenModel, step: Graph) -> onnx.Gra
         "Scan", [*(outer[name] for name in state), start, tokens], outs, body=graph, num_scan_inputs=1
     )
     values = dict(zip((name.removeprefix(PAST) for name in state), outs))
-    values = model.logits(builder, values, outs[-1])
+    values |= GraphModel(frozen.config, builder, {}).logits_graph(outs[-1])
     prefill = dataclasses.replace(
         step,
         name="prefill",

@@ -4,19 +4,21 @@
     token ── embed ── encoder ─┴─ fuse ── pool ── read memory ─┐
                  └───────────────── + ── decoder (conditioned) ┴─ head ── logits
 
-Every intermediate tensor is reported to ``tap(name, array)`` under the names of ``arch.tables.tap_table``.
+Every intermediate tensor is reported to ``tap(name, array)`` under the names of ``arch.tables.tap_table``. The primitives
+come from ``ops``, so that the exporters run this very text on values of a graph (exchange/model.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
 from ..arch.config import ModelConfig
 from ..arch.records import Cache
-from ..arch.tables import cache_table
-from . import numerics as nm
+from ..arch.tables import cache_table, stacks
+from . import numerics
 
 F32 = np.float32
 #: The pooled query stops growing here, so that its int32 sum cannot overflow (127 * 2**23 < 2**31).
@@ -48,6 +50,8 @@ class GoldenModel:
     unwritten, ``read_only=True`` unwritten.
     """
 
+    ops: Any = numerics
+
     def __init__(
         self,
         cfg: ModelConfig,
@@ -60,6 +64,10 @@ class GoldenModel:
         self.tap = tap or (lambda name, array: None)
         self.memory_on, self.read_only = memory_on, read_only
         self.a = {k: v.astype(np.float32) if k.endswith(".trits") else v for k, v in arrays.items()}
+        for stack in stacks(cfg):
+            self.a[f"{stack.name}.trits"] = np.concatenate(
+                [self.a.pop(f"{p.tensor}.trits") for p in stack.pieces]
+            )
         self.m_codes = arrays["memory.m.codes"].copy()  # int16 [K, C]
         self.m_scales = arrays["memory.m.scales"].copy()  # float32 [K]
         self.m_usage = arrays["memory.m.usage"].copy()  # uint32 [K], Q24
@@ -73,47 +81,48 @@ class GoldenModel:
         self.enc, self.dec = rings[: cfg.n_encoder_layers], rings[cfg.n_encoder_layers :]
         self.pooled = np.zeros(cfg.d_model, np.int32)
         self.image = None
-        self.cond = np.zeros((cfg.n_decoder_layers, cfg.d_model), F32)
+        self.cond = [np.zeros(cfg.d_model, F32) for _ in self.dec]
 
     # -- building blocks ---------------------------------------------------------------------
 
     def linear(self, name: str, codes: np.ndarray, scale: np.float32) -> np.ndarray:
         """BitLinear: int8 codes times a ternary matrix, scaled once. Returns float32 [N]."""
-        return nm.scale_acc(nm.gemv(self.a[f"{name}.trits"], codes), scale, F32(self.a[f"{name}.scale"]))
+        nm = self.ops
+        return nm.scale_acc(nm.gemv(self.a[f"{name}.trits"], codes), scale, self.a[f"{name}.scale"])
 
     def row(self, table: str, i: int) -> np.ndarray:
         """Row i of an int8 table: codes * scale. float32 [d]."""
-        return self.a[f"{table}.codes"][i].astype(np.float32) * self.a[f"{table}.scales"][i]
+        return self.ops.row(self.a[f"{table}.codes"], self.a[f"{table}.scales"], i)
 
     def block(self, name: str, ring: Ring, x: np.ndarray) -> np.ndarray:
         """Pre-norm transformer block with ternary projections and an int8 KV cache."""
-        tap = self.tap
+        nm, tap, kv = self.ops, self.tap, self.cfg.kv_width
         h, s = nm.norm_quantize(x, self.a[f"{name}.attn_norm"])
         tap(f"{name}.attn.codes", h)
-        acc = [nm.gemv(self.a[f"{name}.{w}.trits"], h) for w in ("wq", "wk", "wv")]
-        tap(f"{name}.qkv.acc", np.concatenate(acc))
+        acc = nm.gemv(self.a[f"{name}.wqkv.trits"], h)
+        tap(f"{name}.qkv.acc", acc)
         (q, qs), (k, ks), (v, vs) = (
-            nm.quantize(nm.scale_acc(a, s, F32(self.a[f"{name}.{w}.scale"])))
-            for a, w in zip(acc, ("wq", "wk", "wv"))
+            nm.quantize(nm.scale_acc(part, s, self.a[f"{name}.{w}.scale"]))
+            for part, w in zip(nm.split(acc, (self.cfg.d_model, kv, kv)), ("wq", "wk", "wv"))
         )
         tap(f"{name}.q.codes", q)
         tap(f"{name}.k.codes", k)
         tap(f"{name}.v.codes", v)
-        tap(f"{name}.qkv.scales", np.array([qs, ks, vs], F32))
+        tap(f"{name}.qkv.scales", nm.stack((qs, ks, vs)))
         n = ring.store(self.t, k, ks, v, vs)
         tap(f"{name}.cache.k", ring.k)
         tap(f"{name}.cache.k_scale", ring.k_scale)
         tap(f"{name}.cache.v", ring.v)
         tap(f"{name}.cache.v_scale", ring.v_scale)
-        o = nm.attend(q, qs, ring.k[:n], ring.k_scale[:n], ring.v[:n], ring.v_scale[:n], self.cfg.n_heads)
+        o = nm.attend(q, qs, ring.k, ring.k_scale, ring.v, ring.v_scale, self.cfg.n_heads, n)
         tap(f"{name}.attn.out", o)
         x = x + self.linear(f"{name}.wo", *nm.norm_quantize(o))
         tap(f"{name}.attn.x", x)
         h, _ = nm.norm_quantize(x, self.a[f"{name}.ffn_norm"])
         tap(f"{name}.ffn.codes", h)
-        acc1 = nm.gemv(self.a[f"{name}.w1.trits"], h)
-        tap(f"{name}.ffn.acc", acc1)
-        g, gs = nm.norm_quantize(nm.activation(acc1, self.cfg.ffn_activation))
+        acc = nm.gemv(self.a[f"{name}.w1.trits"], h)
+        tap(f"{name}.ffn.acc", acc)
+        g, gs = nm.norm_quantize(nm.activation(acc, self.cfg.ffn_activation))
         tap(f"{name}.ffn.hidden", g)
         x = x + self.linear(f"{name}.w2", g, gs)
         tap(f"{name}.ffn.x", x)
@@ -126,31 +135,34 @@ class GoldenModel:
 
         features: float32 [cfg.image_inputs, 768].
         """
-        cfg, tap = self.cfg, self.tap
-        x = nm.pool_2x2(features) if cfg.image_pool == 2 else features
-        kv: list[list[tuple]] = [[] for _ in range(cfg.n_fusion_layers)]
-        for j in range(cfg.image_tokens):
-            tap("image.input", x[j])
-            c, s = nm.quantize(x[j])
-            tap("image.codes", c)
-            hidden, hs = nm.quantize(np.maximum(self.linear("vision.w1", c, s), F32(0)))
-            tap("image.hidden", hidden)
-            token = self.linear("vision.w2", hidden, hs) + self.row("vision.positions", j)
-            tap("image.token", token)
-            h, s = nm.norm_quantize(token, self.a["fusion.image_norm"])
-            tap("image.norm.codes", h)
-            for i, layer in enumerate(kv):
-                layer.append(
-                    nm.quantize(self.linear(f"fusion.{i}.wk", h, s))
-                    + nm.quantize(self.linear(f"fusion.{i}.wv", h, s))
-                )
-        self.image = [tuple(np.array(part) for part in zip(*layer)) for layer in kv]
+        x = numerics.pool_2x2(features) if self.cfg.image_pool == 2 else features
+        vectors = [self.image_vector(x[j], self.row("vision.positions", j)) for j in range(len(x))]
+        self.image = [tuple(np.array(part) for part in zip(*layer)) for layer in zip(*vectors)]
         for i, layer in enumerate(self.image):
             for name, part in zip(("k", "k_scale", "v", "v_scale"), layer):
-                tap(f"fusion.{i}.image.{name}", part)
+                self.tap(f"fusion.{i}.image.{name}", part)
+
+    def image_vector(self, x: np.ndarray, position: np.ndarray) -> list[tuple]:
+        """One vector [768] of the picture: its key, scale, value and scale for every fusion layer."""
+        nm, tap = self.ops, self.tap
+        tap("image.input", x)
+        c, s = nm.quantize(x)
+        tap("image.codes", c)
+        hidden, hs = nm.quantize(nm.maximum(self.linear("vision.w1", c, s), F32(0)))
+        tap("image.hidden", hidden)
+        token = self.linear("vision.w2", hidden, hs) + position
+        tap("image.token", token)
+        h, s = nm.norm_quantize(token, self.a["fusion.image_norm"])
+        tap("image.norm.codes", h)
+        return [
+            nm.quantize(self.linear(f"fusion.{i}.wk", h, s))
+            + nm.quantize(self.linear(f"fusion.{i}.wv", h, s))
+            for i in range(self.cfg.n_fusion_layers)
+        ]
 
     def fuse(self, z: np.ndarray) -> np.ndarray:
         """Cross-modal fusion (paper 3.3): text queries, image keys and values; F = Z without image."""
+        nm = self.ops
         for i, image in enumerate(self.image or ()):
             h, s = nm.norm_quantize(z, self.a[f"fusion.{i}.norm"])
             self.tap(f"fusion.{i}.codes", h)
@@ -164,10 +176,13 @@ class GoldenModel:
 
     def step(self, token: int) -> np.ndarray:
         """Advance by one token. Returns the integer logits int32 [V]; see :meth:`logits`."""
-        cfg, tap = self.cfg, self.tap
-        assert 0 <= token < cfg.vocab_size
+        return self.head(self.hidden(token))
+
+    def hidden(self, token: int) -> np.ndarray:
+        """A step without its head: the last decoder state [d]."""
+        cfg, nm, tap = self.cfg, self.ops, self.tap
         e = self.row("token_table", token)
-        x = e + self.row("position_table", min(self.t, cfg.n_positions - 1))
+        x = e + self.row("position_table", nm.minimum(self.t, cfg.n_positions - 1))
         tap("embed", x)
         for i, ring in enumerate(self.enc):
             x = self.block(f"enc.{i}", ring, x)
@@ -175,72 +190,82 @@ class GoldenModel:
         tap("fused", f)
         p, _ = nm.norm_quantize(f, self.a["memory.norm"])
         tap("pool.codes", p)
-        if self.t < POOL_MAX:
-            self.pooled = self.pooled + p
+        self.pooled = nm.where(self.t < POOL_MAX, self.pooled + p.astype("int32"), self.pooled)
         tap("pool.sum", self.pooled)
-        if self.t % cfg.read_every == 0 and self.memory_on:
-            self.read()
+        self.recall()
         x = e + f
         for i, ring in enumerate(self.dec):
             x = x + self.cond[i]
             tap(f"dec.{i}.in", x)
             x = self.block(f"dec.{i}", ring, x)
-        h, self.head_scale = nm.norm_quantize(x, self.a["head.norm"])
-        tap("head.codes", h)
-        acc = nm.gemv(self.a["head.w.trits"], h)
-        tap("logits", acc)
-        self.t += 1
+        self.t = self.t + 1
+        return x
+
+    def head(self, x: np.ndarray) -> np.ndarray:
+        """Integer logits int32 [V] of a decoder state."""
+        h, self.head_scale = self.ops.norm_quantize(x, self.a["head.norm"])
+        self.tap("head.codes", h)
+        acc = self.ops.gemv(self.a["head.w.trits"], h)
+        self.tap("logits", acc)
         return acc
 
     def logits(self, acc: np.ndarray) -> np.ndarray:
         """Integer logits of the last step -> float32 logits [V]."""
-        return nm.scale_acc(acc, self.head_scale, F32(self.a["head.w.scale"]))
+        return self.ops.scale_acc(acc, self.head_scale, self.a["head.w.scale"])
 
     # -- episodic memory ---------------------------------------------------------------------
 
     def query(self) -> tuple[np.ndarray, np.float32]:
         """q: the causal mean of the fused states so far, normalised. int8 [C], scale."""
-        return nm.norm_quantize(self.pooled.astype(np.float32))
+        return self.ops.norm_quantize(self.pooled.astype("float32"))
 
-    def read(self) -> None:
-        """M_r = softmax(M q)^T M (eq. 2) and its projection into every decoder layer."""
+    def high(self) -> np.ndarray:
+        """The memory's codes as reads use them. int8 [K, C]."""
+        return self.ops.high_bytes(self.m_codes)
+
+    def recall(self) -> None:
+        """Read the memory every ``read_every`` tokens; in between the conditioning stays."""
+        if self.memory_on and self.t % self.cfg.read_every == 0:
+            self.cond = self.read()
+
+    def read(self) -> list[np.ndarray]:
+        """M_r = softmax(M q)^T M (eq. 2) and its projection into every decoder layer: float32 [d] each."""
+        nm, cond = self.ops, []
         q, qs = self.query()
         self.tap("read.query", q)
-        r = nm.memory_read(q, qs, nm.high_bytes(self.m_codes), self.m_scales * F32(256))
+        r = nm.memory_read(q, qs, self.high(), self.m_scales * F32(256))
         self.tap("read.vector", r)
         c, s = nm.norm_quantize(r)
         for i in range(self.cfg.n_decoder_layers):
-            self.cond[i] = self.linear(f"dec.{i}.wm", c, s)
-            self.tap(f"dec.{i}.cond", self.cond[i])
+            cond.append(self.linear(f"dec.{i}.wm", c, s))
+            self.tap(f"dec.{i}.cond", cond[i])
+        return cond
 
     def end_episode(self) -> None:
-        """Write the episode: M_k += alpha W_k (q - M_k) (bounded) or M_k += alpha W_k q (paper eq. 1).
+        """Write the episode, unless the memory is switched off or read-only."""
+        if self.memory_on and not self.read_only:
+            self.write()
 
-        W_k are learned write weights; slots that neither writes nor content reach are forgotten slowly. A memory that is switched off or read-only stays as it is.
+    def write(self) -> None:
+        """M_k += alpha W_k (q - M_k) (bounded) or M_k += alpha W_k q (paper eq. 1).
+
+        W_k are learned write weights; slots that neither writes nor content reach are forgotten slowly.
         """
-        cfg, tap = self.cfg, self.tap
-        if not self.memory_on or self.read_only:
-            return
+        cfg, nm, tap = self.cfg, self.ops, self.tap
         q, qs = self.query()
         tap("write.query", q)
         acc = nm.gemv(self.a["memory.ww.trits"], q)
         tap("write.acc", acc)
-        w, total = nm.address(nm.scale_acc(acc, qs, F32(self.a["memory.ww.scale"])))
+        w, total = nm.address(nm.scale_acc(acc, qs, self.a["memory.ww.scale"]))
         tap("write.weights", w)
-        r, r_total = nm.address(
-            nm.memory_scores(q, qs, nm.high_bytes(self.m_codes), self.m_scales * F32(256))
-        )
-        qf = q.astype(np.float32) * qs
-        for k in np.flatnonzero(w):
-            rate = F32(cfg.write_rate) * (F32(w[k]) / F32(total))
-            m = self.m_codes[k].astype(np.float32) * self.m_scales[k]
-            m = m + rate * (qf - m if cfg.write_rule == "bounded" else qf)
-            self.m_codes[k], self.m_scales[k] = nm.quantize16(m)
-        used = np.maximum((w.astype(np.int64) << 24) // total, (r.astype(np.int64) << 24) // r_total)
-        self.m_usage = (self.m_usage - (self.m_usage >> 5) + (used.astype(np.uint32) >> 5)).astype(np.uint32)
+        r, r_total = nm.address(nm.memory_scores(q, qs, self.high(), self.m_scales * F32(256)))
+        qf, rate, bounded = q.astype("float32") * qs, F32(cfg.write_rate), cfg.write_rule == "bounded"
+        self.m_codes, scales = nm.write_rows(self.m_codes, self.m_scales, w, total, qf, rate, bounded)
+        used = nm.maximum(nm.share_q24(w, total), nm.share_q24(r, r_total))
+        self.m_usage = self.m_usage - self.m_usage // 32 + used // 32
         stale = self.m_usage < forget_threshold(cfg)
-        self.m_scales = np.where(stale, self.m_scales * (F32(1) - F32(cfg.forget_rate)), self.m_scales)
-        self.m_scales[self.m_scales < nm.TINY] = 0
+        scales = nm.where(stale, scales * (F32(1) - F32(cfg.forget_rate)), scales)
+        self.m_scales = nm.where(scales < numerics.TINY, F32(0), scales)
         high, low = nm.planes(self.m_codes)
         tap("memory.high", high)
         tap("memory.low", low)
@@ -249,10 +274,10 @@ class GoldenModel:
 
 
 def forget_threshold(cfg: ModelConfig) -> int:
-    """Usage (Q24) below which a slot counts as stale: ``forget_below`` times the uniform 1/K."""
-    return int(cfg.forget_below * nm.USAGE_ONE / cfg.memory_slots)
+    """Usage (Q24) below which a slot counts as stale: ``forget_below`` times the uniform 1/K; an int32, which no usage exceeds."""
+    return min(int(cfg.forget_below * numerics.USAGE_ONE / cfg.memory_slots), 2**31 - 1)
 
 
 def initial_usage(cfg: ModelConfig) -> int:
     """Usage (Q24) of a fresh slot: the uniform 1/K."""
-    return nm.USAGE_ONE // cfg.memory_slots
+    return numerics.USAGE_ONE // cfg.memory_slots

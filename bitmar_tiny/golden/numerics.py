@@ -14,9 +14,13 @@ float32 is NumPy's ``np.float32`` throughout; "codes" are int8 in [-127, 127].
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
+
 import numpy as np
 
 F32 = np.float32
+maximum, minimum, where = np.maximum, np.minimum, np.where
 #: ``2**14``: attention and memory weights are integers in [0, PROB_ONE].
 PROB_ONE = 1 << 14
 #: Below this magnitude a vector counts as zero (keeps 127/max finite and scales normal).
@@ -115,6 +119,23 @@ def gemv(trits: np.ndarray, codes: np.ndarray) -> np.ndarray:
     return (trits @ codes.astype(np.float32)).astype(np.int32)
 
 
+def split(acc: np.ndarray, sizes: Sequence[int]) -> list[np.ndarray]:
+    """The pieces of a vector, one after the other."""
+    ends = list(itertools.accumulate(sizes))
+    return [acc[end - size : end] for size, end in zip(sizes, ends)]
+
+
+def stack(scales: Sequence[np.float32]) -> np.ndarray:
+    """Scales side by side: float32 [n]."""
+    return np.array(scales, F32)
+
+
+def row(codes: np.ndarray, scales: np.ndarray, i: int) -> np.ndarray:
+    """Row i of an int8 table [N, d] with a scale a row: codes * scale. float32 [d]."""
+    assert 0 <= i < len(codes)
+    return codes[i].astype(np.float32) * scales[i]
+
+
 def scale_acc(acc: np.ndarray, a: np.float32, b: np.float32) -> np.ndarray:
     """int32 accumulators to float32: ``float(acc) * (a * b)``."""
     return acc.astype(np.float32) * (a * b)
@@ -139,12 +160,14 @@ def attend(
     v: np.ndarray,
     v_scale: np.ndarray,
     n_heads: int,
+    used: int | None = None,
 ) -> np.ndarray:
-    """Softmax attention over an int8 cache. Physical order of the n slots does not matter.
+    """Softmax attention over an int8 cache, of which the first ``used`` slots count (default: all). Their order does not matter.
 
     q codes int8 [d]; k, v codes int8 [n, w], w = d or, where g queries share the heads of keys and values, d / g;
     scales float32 [n], one per token. Returns float32 [d].
     """
+    k, k_scale, v, v_scale = (part[:used] for part in (k, k_scale, v, v_scale))
     n, d, dh = len(k), q.size, q.size // n_heads
     shared = k.shape[1] // dh, d // k.shape[1]  # heads of keys and values, queries of each
     qh = q.reshape(*shared, dh).astype(np.float32)
@@ -209,6 +232,38 @@ def memory_scores(q: np.ndarray, q_scale: np.float32, codes: np.ndarray, scales:
     """Content scores of all K slots, as in :func:`memory_read`. float32 [K]."""
     dots = codes.astype(np.float32) @ q.astype(np.float32)
     return dots * (scales * (q_scale * inv_sqrt(q.size)))
+
+
+def write_rows(
+    codes: np.ndarray,
+    scales: np.ndarray,
+    w: np.ndarray,
+    total: int,
+    q: np.ndarray,
+    rate: np.float32,
+    bounded: bool,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The memory after a write of q float32 [C] with weights w int32 [K]: new codes int16 [K, C], scales float32 [K].
+
+    A slot of weight 0 keeps its bits.
+    """
+    codes, scales = codes.copy(), scales.copy()
+    for k in np.flatnonzero(w):
+        share = rate * (F32(w[k]) / F32(total))
+        m = codes[k].astype(np.float32) * scales[k]
+        codes[k], scales[k] = quantize16(m + share * (q - m if bounded else q))
+    return codes, scales
+
+
+def share_q24(w: np.ndarray, total: int) -> np.ndarray:
+    """w / total in Q24, rounded down, for 0 <= w <= total: uint32 [K]."""
+    return ((w.astype(np.int64) << 24) // total).astype(np.uint32)
+
+
+def planes(codes16: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """int16 memory codes -> high and low bytes, int8: code = 256 high + low."""
+    high = high_bytes(codes16)
+    return high, (codes16.astype(np.int32) - high.astype(np.int32) * 256).astype(np.int8)
 
 
 def high_bytes(codes16: np.ndarray) -> np.ndarray:
