@@ -123,7 +123,8 @@ class Link:
 
     def receive(self, n: int) -> bytes:
         """The next ``n`` bytes from the device. ``DeviceError`` if it shows no sign of life for ``patience_s``."""
-        begun, seen = time.monotonic(), len(self._in)
+        seen = len(self._in)
+        begun = time.monotonic() if seen < n else 0.0
         while len(self._in) < n:
             self._pump(0.05)
             now = time.monotonic()

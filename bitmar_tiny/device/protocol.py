@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ class Message:
     rest: str
     what: str
 
-    @property
+    @cached_property
     def layout(self) -> struct.Struct:
         return struct.Struct("<" + "".join(code for _, code in self.fields))
 

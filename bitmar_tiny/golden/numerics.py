@@ -260,12 +260,6 @@ def share_q24(w: np.ndarray, total: int) -> np.ndarray:
     return ((w.astype(np.int64) << 24) // total).astype(np.uint32)
 
 
-def planes(codes16: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """int16 memory codes -> high and low bytes, int8: code = 256 high + low."""
-    high = high_bytes(codes16)
-    return high, (codes16.astype(np.int32) - high.astype(np.int32) * 256).astype(np.int8)
-
-
 def high_bytes(codes16: np.ndarray) -> np.ndarray:
     """int16 memory codes -> int8 codes that reads use, rounded: (c + 128) >> 8."""
     return ((codes16.astype(np.int32) + 128) >> 8).astype(np.int8)

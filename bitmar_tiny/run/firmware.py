@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from bitmar_tiny.codegen.boards import Board as Profile
-from bitmar_tiny.codegen.boards import load_board
+from bitmar_tiny.codegen.boards import board_files, load_board
 from bitmar_tiny.codegen.build import Program, runner
 
 from ..device.channel import Channel, LinkChannel
@@ -15,6 +15,7 @@ from ..device.connect import HostLine, QemuLine, connect, open_line, program_lin
 from ..device.record import Record, RecordingChannel, ReplayChannel
 from ..errors import DeviceError, ProcessorError, ToolError
 from ..frozen import FrozenModel
+from ..store import MemoryStore
 from .device import DeviceSession
 from .session import SessionOptions
 
@@ -25,12 +26,15 @@ WRONG_PROCESSOR = "this processor lacks the instructions that this build uses"
 def port_of(target: str) -> str:
     """The port that a target names: a board that this machine can run or emulate is firmware that is built and started here."""
     kind, colon, rest = target.partition(":")
-    name, slash, family = (rest if kind in ("host", "qemu") and colon else target).partition("/")
-    if (colon and kind not in ("host", "qemu")) or (not colon and (not name or Path(target).exists())):
+    name, slash, family = (rest if colon else target).partition("/")
+    is_file = Path(target).exists() and name not in board_files() and not name.endswith(".toml")
+    if colon and kind != "qemu" or not name or is_file:
         return target
-    board = load_board(name or "host")
-    runner(board)  # complain where it cannot be started
-    return f"{board.platform.port_kind}:{name or 'host'}{slash}{family}"
+    board = load_board(name)
+    emulated = bool(runner(board))  # or complains that it cannot be started here
+    if colon and not emulated:
+        return target
+    return f"{board.platform.port_kind}:{name}{slash}{family}"
 
 
 def open_device(port: str, model: FrozenModel | None, options: SessionOptions) -> DeviceSession:
@@ -38,6 +42,8 @@ def open_device(port: str, model: FrozenModel | None, options: SessionOptions) -
 
     ``ConfigError`` for a name that is none, ``DeviceError`` for a board that is not as it should be.
     """
+    if options.store and model:
+        MemoryStore.open(options.store, model.digest)  # says best what is wrong with one
     file = Record(options.record) if options.record else None
     try:
         channel: Channel = (
