@@ -15,7 +15,7 @@ from ..device.connect import HostLine, QemuLine, connect, open_line, program_lin
 from ..device.record import Record, RecordingChannel, ReplayChannel
 from ..errors import DeviceError, ProcessorError, ToolError
 from ..frozen import FrozenModel
-from ..store import MemoryStore
+from ..memory.store import MemoryStore
 from .device import DeviceSession
 from .session import SessionOptions
 
