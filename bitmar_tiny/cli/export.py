@@ -40,7 +40,7 @@ def command(
 ) -> None:
     """Write a frozen MODEL as ONNX or LiteRT: a step graph with its state as inputs and outputs, and the same integers as golden.
 
-    docs/onnx-and-litert.md lists every input and output; 'bitmar-tiny verify --target' proves the files.
+    docs/onnx-and-litert.md lists every input and output; 'bitmar-tiny verify --on onnx|tflite' proves the files.
 
     \b
     Examples: bitmar-tiny export model.bitmar --format onnx -o model-onnx

@@ -1,4 +1,4 @@
-"""``verify --target onnx|tflite``: an exported model beside golden, tensor by tensor and as it is shipped."""
+"""``verify --on onnx|tflite``: an exported model beside golden, tensor by tensor and as it is shipped."""
 
 from __future__ import annotations
 

@@ -14,6 +14,8 @@
 extern const uint8_t bm_blob[], bm_blob_end[];
 
 static uint8_t memory[BM_RAM_TOTAL] __attribute__((aligned(64)));
+static uint32_t counts[64];
+static bm_kept kept;
 static uint8_t text[BM_ASCII_INPUT];
 static bm_server server;
 static bm_state state;
@@ -185,5 +187,6 @@ int main(int argc, char **argv)
     bm_ram_slice(memory, ram);
     if (bm_init(&state, bm_blob, (size_t)(bm_blob_end - bm_blob), ram) != BM_OK) return 2;
     bm_serve_init(&server, &state, NULL, &port, text);
+    bm_serve_room(&server, counts, sizeof counts / sizeof *counts, &kept, memory);
     for (;;) bm_serve_once(&server);
 }
