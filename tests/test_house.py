@@ -25,9 +25,9 @@ ROOMS = (
     "model",
     "profile",
     "device",
+    "exchange",
     "run",
     "verify",
-    "exchange",
     "train",
     "evaluate",
     "simulate",
@@ -40,7 +40,17 @@ ROOMS = (
 #: Rooms with a stricter rule: all that they may import of ours ...
 ONLY = {  # firmware_templates holds the classes of the platforms, which codegen loads by name
     "golden": {"arch"},
-    "codegen": {"errors", "files", "arch", "golden", "memory", "data", "frozen", "firmware_templates"},
+    "codegen": {
+        "errors",
+        "files",
+        "extras",
+        "arch",
+        "golden",
+        "memory",
+        "data",
+        "frozen",
+        "firmware_templates",
+    },
     "model": {"errors", "arch", "golden", "frozen", "memory"},
 }
 #: ... and what they must do without, of others'.

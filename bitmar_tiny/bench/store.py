@@ -5,15 +5,16 @@ python -m bitmar_tiny.bench.store [--slots 65536] [--width 128] [--folder .] [--
 
 from __future__ import annotations
 
+import argparse
 import json
 import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import click
 import numpy as np
 
 from bitmar_tiny.codegen.boards import load_board
@@ -131,36 +132,45 @@ def _run(command: list[str]) -> dict:
     return json.loads(done.stdout)
 
 
-@click.command()
-@click.option(
-    "--slots", type=click.IntRange(1, 1 << 22), default=65536, show_default=True, help="Rows of the memory."
-)
-@click.option("--width", type=click.IntRange(1, 4096), default=128, show_default=True, help="Codes of a row.")
-@click.option(
-    "--folder",
-    type=click.Path(path_type=Path),
-    default=Path("."),
-    help="Where to put the store: on the disk to measure.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of a table.")
-def main(slots: int, width: int, folder: Path, as_json: bool) -> None:
+def _within(most: int) -> Callable[[str], int]:
+    """A number of 1 to ``most``."""
+
+    def number(text: str) -> int:
+        value = int(text)
+        if not 1 <= value <= most:
+            raise argparse.ArgumentTypeError(f"{value} is not in the range 1 to {most}")
+        return value
+
+    return number
+
+
+def main() -> None:
     """Time reads of a memory through its store."""
+    parser = argparse.ArgumentParser(prog="python -m bitmar_tiny.bench.store", description=main.__doc__)
+    parser.add_argument("--slots", type=_within(1 << 22), default=65536, help="rows of the memory")
+    parser.add_argument("--width", type=_within(4096), default=128, help="codes of a row")
+    parser.add_argument(
+        "--folder", type=Path, default=Path("."), help="where to put the store: on the disk to measure"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON document instead of a table")
+    given = parser.parse_args()
+    folder = given.folder
     try:
         if not folder.is_dir():
             raise DataError(
                 f"{folder}: there is no such folder.", "Choose one on the disk to measure with --folder."
             )
-        rates = measure_store(folder, slots, width)
+        rates = measure_store(folder, given.slots, given.width)
     except BitmarError as error:
-        click.echo(f"Error: {error}", err=True)
+        print(f"Error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    if as_json:
-        click.echo(
+    if given.json:
+        print(
             json.dumps([asdict(r) | {"of_plain": r.of_plain, "label": "measured"} for r in rates], indent=2)
         )
         return
     for r in rates:
-        click.echo(
+        print(
             f"{r.layout:9s} {r.cache}: store {r.store_bytes_per_s / 1e6:6.0f} MB/s, plain read {r.plain_bytes_per_s / 1e6:6.0f} MB/s, "
             f"{100 * r.of_plain:.0f}%"
         )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ..exchange.crosscheck import FORMATS, export
+from ..exchange.files import FORMATS, export
 from .app import notes, print_json
 from .common import json_option, load_model, model_argument, preset_option
 

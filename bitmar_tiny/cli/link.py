@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from ..device import linktest
 from ..errors import ConfigError, DeviceError
+from ..run import linktest
 from .app import Group, notes, print_json, results
 from .common import json_option, model_argument, named_model, open_target, port_options
 

@@ -16,10 +16,11 @@ from bitmar_tiny.codegen.emit import emit
 from bitmar_tiny.codegen.resources import resource_dir
 
 from ..errors import ConfigError, ProcessorError, VerifyError
-from ..exchange.crosscheck import FORMATS, Agreement, cross_check, export
+from ..exchange.files import FORMATS, export
 from ..frozen import FrozenModel
 from ..run.firmware import ProgramSession
 from ..verify.compare import Verdict, verify
+from ..verify.crosscheck import Agreement, cross_check
 from ..verify.script import Event, standard
 from ..verify.trace import possible
 from .app import notes, print_json, results

@@ -10,10 +10,10 @@ from typing import Any
 from bitmar_tiny.codegen.boards import load_board
 from bitmar_tiny.codegen.emit import emit
 
-from ..bench.profile import Profile, build_profile, run_profile
 from ..errors import ConfigError
 from .scoring import Progress
 from .suite import MEMORY, Subject, TextTask, open_scorer
+from .token_cost import Profile, build_profile, run_profile
 
 #: Profiles with the memory on and off take turns so many times, and the quickest of each counts: other work on the machine only slows.
 ROUNDS = 3

@@ -10,7 +10,6 @@ import numpy as np
 from ..arch.config import ModelConfig
 from ..arch.tables import tap_table
 from ..frozen import FrozenModel
-from ..verify.script import Event
 from .arrays import exported_arrays
 from .model import graphs
 from .ports import PAST, memory_ports, past, state_ports
@@ -83,23 +82,6 @@ class ExportedModel:
         out = self.runtime.run("write_episode", inputs | {PAST + "pool.sum": self.state[PAST + "pool.sum"]})
         self.memory = {name: out[name] for name in self.memory}
         return out
-
-
-def play(frozen: FrozenModel, model: ExportedModel, event: Event) -> tuple[ExportedModel, Arrays]:
-    """One event of a script: the model after it (another one after a power cut), and what it reported."""
-    if event.kind == "token":
-        return model, model.step(event.token)
-    if event.kind == "image":
-        return model, model.set_image(event.image)
-    if event.kind == "write":
-        return model, model.end_episode()
-    if event.kind == "power":
-        return ExportedModel(frozen, model.runtime), {}
-    if event.kind == "memory":
-        model.memory_on = event.on
-    else:
-        model.begin_episode()
-    return model, {}
 
 
 def reported(

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..arch.tables import tap_table
 from ..errors import DataError
-from ..exchange.crosscheck import export, open_runtime
+from ..exchange.files import export, open_runtime
 from ..exchange.target import Arrays, ExportedModel, Runtime, reported
 from ..frozen import FrozenModel
 from ..golden import numerics as nm

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from bitmar_tiny.exchange.crosscheck import agreement, export, open_runtime
+from bitmar_tiny.exchange.files import export, open_runtime
 from bitmar_tiny.run.exported import ExportedSession
 from bitmar_tiny.verify.compare import verify
+from bitmar_tiny.verify.crosscheck import agreement
 from bitmar_tiny.verify.script import Event, random_image
 
 

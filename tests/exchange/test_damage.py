@@ -20,7 +20,7 @@ from exchange.exchange_support import exported
 from bitmar_tiny.arch.tables import tensor_table
 from bitmar_tiny.cli.app import app
 from bitmar_tiny.errors import BitmarError, DataError
-from bitmar_tiny.exchange.crosscheck import open_runtime
+from bitmar_tiny.exchange.files import open_runtime
 from bitmar_tiny.exchange.from_onnx import import_onnx
 from bitmar_tiny.exchange.onnx_export import read_graph
 

@@ -16,7 +16,7 @@ from exchange.exchange_support import check_shipped, check_taps, exported, short
 from bitmar_tiny.arch.config import preset
 from bitmar_tiny.cli.info import count
 from bitmar_tiny.errors import DataError, FitError
-from bitmar_tiny.exchange.crosscheck import agreement, cross_check, open_runtime
+from bitmar_tiny.exchange.files import open_runtime
 from bitmar_tiny.exchange.from_onnx import import_onnx
 from bitmar_tiny.exchange.model import graphs
 from bitmar_tiny.exchange.onnx_export import GRAPHS, WEIGHTS, props
@@ -24,6 +24,7 @@ from bitmar_tiny.exchange.onnx_writer import DOMAIN
 from bitmar_tiny.exchange.seal import BLANK, seal
 from bitmar_tiny.frozen import random_model
 from bitmar_tiny.frozen.shrink import with_small_token_table
+from bitmar_tiny.verify.crosscheck import agreement, cross_check
 from bitmar_tiny.verify.script import standard
 
 

@@ -18,7 +18,7 @@ from bitmar_tiny.cli.info import count
 from bitmar_tiny.errors import DataError, ToolError
 from bitmar_tiny.exchange import litert
 from bitmar_tiny.exchange.builder import sqrt
-from bitmar_tiny.exchange.crosscheck import cross_check, open_runtime
+from bitmar_tiny.exchange.files import open_runtime
 from bitmar_tiny.exchange.ports import Graph, Port, memory_ports
 from bitmar_tiny.exchange.tflite_pack import TfliteFile, pack, schema
 from bitmar_tiny.exchange.tflite_writer import add_graph
@@ -26,6 +26,7 @@ from bitmar_tiny.extras import need
 from bitmar_tiny.frozen import random_model
 from bitmar_tiny.frozen.shrink import with_small_token_table
 from bitmar_tiny.golden import numerics as nm
+from bitmar_tiny.verify.crosscheck import cross_check
 from bitmar_tiny.verify.script import standard
 
 

@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError
-from ..extras import installed, need
+from ..exchange.files import open_runtime
+from ..exchange.ports import PAST
+from ..exchange.target import Arrays, ExportedModel, Runtime
+from ..extras import installed
 from ..frozen import FrozenModel
 from ..golden.model import GoldenModel
-from ..verify.compare import Verdict, verify
-from ..verify.script import Event
-from .ports import PAST
-from .target import Arrays, ExportedModel, Runtime, play
-
-FORMATS = ("onnx", "tflite")
+from ..run.exported import ExportedSession
+from .compare import Verdict, verify
+from .script import Event
 
 
 @dataclass(frozen=True)
@@ -45,33 +45,6 @@ class Agreement:
         return asdict(self) | {"exact": self.exact}
 
 
-def export(frozen: FrozenModel, format_name: str, out: Path, bits: int = 2) -> list[Path]:
-    """Write one of ``FORMATS``: a folder (onnx) or a file (tflite). Returns the files."""
-    if format_name == "onnx":
-        need("onnx")
-        from .onnx_export import export_onnx
-
-        return export_onnx(frozen, out, bits)
-    need("ai_edge_litert")
-    from .tflite_export import export_tflite
-
-    return export_tflite(frozen, out, bits)
-
-
-def open_runtime(format_name: str, path: Path, **options: Any) -> Runtime:
-    """``OnnxRuntime`` or ``LiteRt`` over exported files."""
-    if format_name == "onnx":
-        need("onnx", "onnxruntime")
-        from .onnx_runtime import OnnxRuntime
-
-        return OnnxRuntime(path, **options)
-    from .litert import LiteRt
-
-    if options.get("taps"):
-        need("ai_edge_litert")
-    return LiteRt(path, **options)
-
-
 def cross_check(
     frozen: FrozenModel,
     format_name: str,
@@ -89,8 +62,6 @@ def cross_check(
         )
     if format_name == "tflite" and not installed("ai_edge_litert"):
         return None, agreement(frozen, shipped, script, progress)
-    from ..run.exported import ExportedSession
-
     session = ExportedSession(frozen, open_runtime(format_name, path, taps=True))
     verdict = verify(frozen, session, script, progress=progress)
     return verdict, agreement(frozen, shipped, script, progress)
@@ -144,6 +115,23 @@ class _Tally:
             self.count, self.equal = self.count + 1, self.equal + same
             if not same and not self.first:
                 self.first = f"{name} at {where}"
+
+
+def play(frozen: FrozenModel, model: ExportedModel, event: Event) -> tuple[ExportedModel, Arrays]:
+    """One event of a script: the model after it (another one after a power cut), and what it reported."""
+    if event.kind == "token":
+        return model, model.step(event.token)
+    if event.kind == "image":
+        return model, model.set_image(event.image)
+    if event.kind == "write":
+        return model, model.end_episode()
+    if event.kind == "power":
+        return ExportedModel(frozen, model.runtime), {}
+    if event.kind == "memory":
+        model.memory_on = event.on
+    else:
+        model.begin_episode()
+    return model, {}
 
 
 def _golden(frozen: FrozenModel, golden: GoldenModel, event: Event) -> tuple[GoldenModel, np.ndarray | None]:

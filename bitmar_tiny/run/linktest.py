@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from ..device.channel import LinkChannel
+from ..device.protocol import pattern
 from ..errors import DeviceError
-from ..run.device import DeviceSession
-from .channel import LinkChannel
-from .protocol import pattern
+from .device import DeviceSession
 
 ROUND_TRIPS = 50
 BITS_PER_BYTE = 10  # start, eight, stop

@@ -1,0 +1,39 @@
+"""Exported files: written, and loaded into a runtime."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ..extras import need
+from ..frozen import FrozenModel
+from .target import Runtime
+
+FORMATS = ("onnx", "tflite")
+
+
+def export(frozen: FrozenModel, format_name: str, out: Path, bits: int = 2) -> list[Path]:
+    """Write one of ``FORMATS``: a folder (onnx) or a file (tflite). Returns the files."""
+    if format_name == "onnx":
+        need("onnx")
+        from .onnx_export import export_onnx
+
+        return export_onnx(frozen, out, bits)
+    need("ai_edge_litert")
+    from .tflite_export import export_tflite
+
+    return export_tflite(frozen, out, bits)
+
+
+def open_runtime(format_name: str, path: Path, **options: Any) -> Runtime:
+    """``OnnxRuntime`` or ``LiteRt`` over exported files."""
+    if format_name == "onnx":
+        need("onnx", "onnxruntime")
+        from .onnx_runtime import OnnxRuntime
+
+        return OnnxRuntime(path, **options)
+    from .litert import LiteRt
+
+    if options.get("taps"):
+        need("ai_edge_litert")
+    return LiteRt(path, **options)
