@@ -3,17 +3,14 @@ bounds, pieces that start inside the matrix, and bytes that packing never writes
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from firmware.build import RUNTIME, SANITIZE, Case, check, compile
+from test_kernels import ROWS, extremes, output, up
 
 from bitmar_tiny.codegen.pack import pack5, packed5_size, table5_bytes
-
-sys.path.insert(0, str(Path(__file__).parent / "firmware"))
-from build import RUNTIME, SANITIZE, Case, check, compile  # noqa: E402
-from test_kernels import ROWS, extremes, output, up  # noqa: E402
 
 DRIVER = Path(__file__).parent / "firmware" / "t5_driver.c"
 WIDTHS = (1, 4, 5, 6, 64, 96, 100, 127, 128, 2560, 4096)

@@ -4,22 +4,18 @@ operating system, shapes that no tile divides, and the vectors that reach the ac
 from __future__ import annotations
 
 import platform
-import sys
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import pytest
+from firmware.build import SANITIZE, Case, check, check_on_board, compile
+from support import board_families, each_family_once, has_family
 
 from bitmar_tiny.codegen.boards import Board, load_board
 from bitmar_tiny.codegen.kernels import DESCRIPTION, SOURCE, documented, families, load_family
 from bitmar_tiny.codegen.pack import pack, packed_size, unpack
-
-sys.path.insert(0, str(Path(__file__).parent / "firmware"))
-from build import SANITIZE, Case, check, check_on_board, compile  # noqa: E402
-from support import board_families, each_family_once, has_family  # noqa: E402
-
-from bitmar_tiny.errors import ConfigError  # noqa: E402
+from bitmar_tiny.errors import ConfigError
 
 DRIVER = Path(__file__).parent / "firmware" / "kernel_driver.c"
 WIDTHS = (4, 64, 96, 100, 128, 384, 512, 768, 2560, 4096)

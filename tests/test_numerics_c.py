@@ -6,20 +6,17 @@ families, a sanitizer build and an emulated Cortex-A53."""
 from __future__ import annotations
 
 import subprocess
-import sys
 import zlib
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from firmware.build import KERNELS, RUNTIME, SANITIZE, Case, check, compile
 
 from bitmar_tiny.golden import numerics as nm
 from bitmar_tiny.golden.model import GoldenModel, forget_threshold
 from bitmar_tiny.golden.sampler import Sampler
-
-sys.path.insert(0, str(Path(__file__).parent / "firmware"))
-from build import KERNELS, RUNTIME, SANITIZE, Case, check, compile  # noqa: E402
 
 F32 = np.float32
 DRIVER = Path(__file__).parent / "firmware" / "numerics_driver.c"

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent / "firmware"))
-from build import PLATFORMS, SANITIZE, compile  # noqa: E402
+from firmware.build import PLATFORMS, SANITIZE, compile
 
 CHECK = Path(__file__).parent / "firmware" / "softfloat_check.c"
 PLATFORM = PLATFORMS / "xtensa" / "src"

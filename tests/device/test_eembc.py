@@ -9,7 +9,6 @@ import re
 import select
 import shutil
 import subprocess
-import sys
 import tty
 from pathlib import Path
 
@@ -27,7 +26,6 @@ from bitmar_tiny.golden import numerics as nm
 from bitmar_tiny.golden.model import GoldenModel
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
 DRIVER = HERE.parent / "firmware" / "ascii_driver.c"
 SANITIZE = ("-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 RUN_S, START_S = 300, 60
@@ -76,7 +74,7 @@ def load(data: bytes, piece: int = 126) -> bytes:
 def runner(driver):
     """The published runner's client on one end of a pty, the firmware on the other."""
     pytest.importorskip("serial", reason="pyserial is not installed (pip install pyserial)")
-    from eembc_runner import Runner
+    from device.eembc_runner import Runner
 
     master, slave = pty.openpty()
     tty.setraw(slave)  # or what the firmware says at its start would be echoed to it

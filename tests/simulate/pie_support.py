@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import struct
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
+from firmware.build import KERNELS, Case, compile
 
 FIRMWARE = Path(__file__).resolve().parents[1] / "firmware"
-sys.path.insert(0, str(FIRMWARE))
-from build import KERNELS, Case, compile  # noqa: E402
 
 #: The twin takes the place of the assembly under the C file that ships, which must think that it is on the chip.
 FLAGS = ["-O2", "-D__XTENSA__", "-DCONFIG_IDF_TARGET_ESP32S3"]

@@ -100,7 +100,7 @@ def test_probe_finds_the_write_back():
 
 
 def test_twin_and_the_c_around_it_pass_the_table_of_every_family(twin):
-    from build import check
+    from firmware.build import check
 
     cases = all_cases("pie")
     for n, k in ((16, 64), (33, 100), (31, 768)):

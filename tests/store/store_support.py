@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
+from firmware.build import KERNELS, PLATFORMS, ROOT, RUNTIME, STORE, Case, compile
 
 from bitmar_tiny.golden import numerics as nm
 from bitmar_tiny.memory.format import ROWS, Layout
 from bitmar_tiny.memory.store import Memory, MemoryStore
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "firmware"))
-from build import KERNELS, PLATFORMS, ROOT, RUNTIME, STORE, Case, compile  # noqa: E402
 
 PLATFORM = PLATFORMS / "linux" / "memory_store"
 SOURCES = [

@@ -5,20 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-
-from bitmar_tiny.golden import numerics as nm
-from bitmar_tiny.memory.format import HEADER, UNIT, seal
-from bitmar_tiny.memory.store import MemoryStore
-
-sys.path.insert(0, str(Path(__file__).parent))
-import store_support as ss  # noqa: E402
-from build import SANITIZE  # noqa: E402
-from store_support import (
+import store.store_support as ss
+from firmware.build import SANITIZE
+from store.store_support import (
     DIGEST,
     KEY,
     STATUSES,
@@ -29,7 +22,11 @@ from store_support import (
     episode_after,
     planes,
     random_memory,
-)  # noqa: E402
+)
+
+from bitmar_tiny.golden import numerics as nm
+from bitmar_tiny.memory.format import HEADER, UNIT, seal
+from bitmar_tiny.memory.store import MemoryStore
 
 #: Many more episodes and shapes: minutes.
 SOAK = bool(os.environ.get("BITMAR_SOAK"))

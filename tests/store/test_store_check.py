@@ -5,21 +5,18 @@ from __future__ import annotations
 import fcntl
 import itertools
 import os
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from firmware.build import ROOT, RUNTIME, SANITIZE, STORE, compile
+from store.store_support import DIGEST, KEY, aged_store, call, episode_after, random_memory, same
 
 from bitmar_tiny import files
 from bitmar_tiny.errors import StoreError
 from bitmar_tiny.memory import store as store_module
 from bitmar_tiny.memory.format import UNIT, Layout
 from bitmar_tiny.memory.store import Memory, MemoryStore
-
-sys.path.insert(0, str(Path(__file__).parent))
-from build import ROOT, RUNTIME, SANITIZE, STORE, compile  # noqa: E402
-from store_support import DIGEST, KEY, aged_store, call, episode_after, random_memory, same  # noqa: E402
 
 SOAK = bool(os.environ.get("BITMAR_SOAK"))
 #: Of a write that was not synced: lost, whole, the front of it, the back of it, nonsense.
