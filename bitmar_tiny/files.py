@@ -17,8 +17,9 @@ def atomic_file(
 ) -> Iterator[BinaryIO]:
     """Open a temporary neighbour for writing bytes; it becomes ``path`` only if the block succeeds.
 
-    The file and its folder are synced. ``error`` is raised, in one sentence, when the disk refuses or ``path`` is anything
-    but a file: a device must not be replaced by one. ``make_folder=False``: where a card may not be mounted, its folder is not made.
+    The file and its folder are synced. ``error`` is raised, in one sentence, when the disk refuses or
+    ``path`` is anything but a file: a device must not be replaced by one. ``make_folder=False``: where a card
+    may not be mounted, its folder is not made.
     """
     path = Path(path)
     if path.exists() and not path.is_file():
@@ -51,7 +52,9 @@ def atomic_file(
 
 
 def sweep(folder: Path | str) -> None:
-    """Remove what :func:`atomic_file` left unfinished in ``folder`` when its process was killed. Nobody else may be writing there."""
+    """Remove what :func:`atomic_file` left unfinished in ``folder`` when its process was killed. Nobody else
+    may be writing there.
+    """
     for path in Path(folder).glob(".*.tmp"):
         with contextlib.suppress(OSError):
             path.unlink()
@@ -60,8 +63,9 @@ def sweep(folder: Path | str) -> None:
 def write_device(
     path: Path, stages: Iterable[Sequence[tuple[int, bytes]]], error: type[BitmarError] = DataError
 ) -> None:
-    """Write bytes at offsets of a block device, in stages: all of one lasts before the next begins. ``error``, in one sentence, if the
-    device is too small, mounted or refuses; too small, nothing is written."""
+    """Write bytes at offsets of a block device, in stages: all of one lasts before the next begins.
+    ``error``, in one sentence, if the device is too small, mounted or refuses; too small, nothing is written.
+    """
     stages = [list(stage) for stage in stages]
     needed = max(offset + len(data) for stage in stages for offset, data in stage)
     try:

@@ -16,7 +16,9 @@ ROUNDING = 1024
 
 
 def smaller_blob(cfg: ModelConfig, blob: Blob, over: int) -> str:
-    """The mildest change that helps: the head's bits (the same logits), the token table's, then the vocabulary."""
+    """The mildest change that helps: the head's bits (the same logits), the token table's, then the
+    vocabulary.
+    """
     size = {s.name: len(s.data) for s in blob.sections}
     head = pad(size["head_w"]) - pad(packed5_size(cfg.vocab_size, cfg.d_model))
     table = size["token_codes"] // 2 if size["token_codes"] > cfg.vocab_size * cfg.d_model // 2 else 0

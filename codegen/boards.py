@@ -28,9 +28,10 @@ USER_BOARDS = "BITMAR_TINY_BOARDS"
 class Region(StrictModel):
     """One memory region. ``largest_block`` is the largest contiguous piece a buffer can have.
 
-    ``holds``: ``weights``, the blob as it is stored; ``copies``, weights that are worth copying here at boot; ``arena``,
-    buffers; ``stack``; ``store``, the memory's store with --memory sd; ``code``, the program, where a linker script must know.
-    A board whose rates are known lists its regions from the fastest to the slowest.
+    ``holds``: ``weights``, the blob as it is stored; ``copies``, weights that are worth copying here at boot;
+    ``arena``, buffers; ``stack``; ``store``, the memory's store with --memory sd; ``code``, the program,
+    where a linker script must know. A board whose rates are known lists its regions from the fastest to the
+    slowest.
     """
 
     name: str
@@ -98,7 +99,9 @@ class Speed(StrictModel):
 
 
 class Power(StrictModel):
-    """What the board draws, for the estimate of a token's energy where no meter is at hand. All figures estimated."""
+    """What the board draws, for the estimate of a token's energy where no meter is at hand. All figures
+    estimated.
+    """
 
     active_w: float = Field(gt=0, description="while the model runs")
     idle_w: float | None = Field(None, ge=0, description="while the board waits")
@@ -171,8 +174,9 @@ class Board(StrictModel):
         return self
 
     def family_flags(self, family: str, compiler: str) -> list[str]:
-        """What the compiler of this name needs for the sources that use the instructions of a kernel family: as the
-        profile says, or else the family."""
+        """What the compiler of this name needs for the sources that use the instructions of a kernel family:
+        as the profile says, or else the family.
+        """
         own = self.compilers[compiler].kernel_flags.get(family, self.kernel_flags.get(family))
         return families()[family].flags_for(compiler) if own is None else own
 

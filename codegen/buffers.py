@@ -27,7 +27,9 @@ def pad(n: int, to: int = ALIGN) -> int:
 
 @dataclass(frozen=True)
 class Buffer:
-    """One buffer of an arena. ``scratch``: read and written many times per token, so it wants the fastest memory."""
+    """One buffer of an arena. ``scratch``: read and written many times per token, so it wants the fastest
+    memory.
+    """
 
     name: str
     size: int
@@ -90,7 +92,9 @@ def scores(cfg: ModelConfig) -> int:
 
 
 def head_rows(cfg: ModelConfig, board: Board) -> int:
-    """Logits that are computed at a time: enough to keep a kernel busy, few enough to stay in the nearest cache."""
+    """Logits that are computed at a time: enough to keep a kernel busy, few enough to stay in the nearest
+    cache.
+    """
     return min(board.head_rows, pad(cfg.vocab_size, ROWS))
 
 
@@ -115,7 +119,9 @@ def memory_bytes(cfg: ModelConfig) -> int:
 
 
 def buffer_traffic(cfg: ModelConfig, name: str, size: int, context: int) -> float:
-    """Bytes of a long-lived buffer that one token reads, with an image set and ``context`` tokens in the window."""
+    """Bytes of a long-lived buffer that one token reads, with an image set and ``context`` tokens in the
+    window.
+    """
     kind, _, number = name.partition(".")
     if kind == "kv":
         ring = rings(cfg)[int(number)]

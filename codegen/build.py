@@ -120,9 +120,9 @@ def build(
     if not sources:
         raise ToolError(f"{project}: holds no generated sources.", "Run 'bitmar-tiny codegen' first.")
 
-    # What runs once per token is compiled with the flags of the kernel family. The start-up code is not, so that a processor that
-    # lacks the family gets a sentence and no illegal instruction. Where the rest is built with -O2 it gets -O3, with which gcc
-    # vectorises, too.
+    # What runs once per token is compiled with the flags of the kernel family. The start-up code is not, so
+    # that a processor that lacks the family gets a sentence and no illegal instruction. Where the rest is
+    # built with -O2 it gets -O3, with which gcc vectorises, too.
     per_token = hot_sources(board.platform)
 
     def one(source: Path) -> Path:

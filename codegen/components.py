@@ -1,7 +1,7 @@
 """Parts of the runtime: one folder each in firmware_templates/runtime, of which a project gets what it needs.
 
-``component.toml`` says what a component is for (``what``), which others it calls (``needs``) and which of its sources run once per
-token (``hot``). Its files are all that lie beside that description.
+``component.toml`` says what a component is for (``what``), which others it calls (``needs``) and which of its
+sources run once per token (``hot``). Its files are all that lie beside that description.
 """
 
 from __future__ import annotations

@@ -66,10 +66,10 @@ def emit(
 ) -> Project:
     """Lower, plan and write the project into ``out`` (created, or overwritten if it is a project of ours).
 
-    ``head_bits``: bits of a weight of the vocabulary head, one of ``pack.HEAD_BITS``; the logits are the same bits.
-    ``memory``: ``auto``, ``flash`` (read-only), ``sd`` (a store), or the name of a region that holds arenas.
-    ``features``: a folder that ``bitmar-tiny features`` wrote; its backbone goes into the project of a Linux board.
-    Raises ``FitError`` before anything is written if the board cannot hold the model.
+    ``head_bits``: bits of a weight of the vocabulary head, one of ``pack.HEAD_BITS``; the logits are the same
+    bits. ``memory``: ``auto``, ``flash`` (read-only), ``sd`` (a store), or the name of a region that holds
+    arenas. ``features``: a folder that ``bitmar-tiny features`` wrote; its backbone goes into the project of
+    a Linux board. Raises ``FitError`` before anything is written if the board cannot hold the model.
     """
     family, out = family or board.kernels[0], Path(out)
     arenas = [r.name for r in board.regions if "arena" in r.holds]
@@ -178,7 +178,9 @@ def _copy_sources(project: Project) -> dict[str, list[str]]:
 
 
 def _build_id(project: Project, sources: dict[str, list[str]]) -> str:
-    """Twelve hex digits of the SHA-256 over what the firmware is made of: a board tells it, so that a host knows the build."""
+    """Twelve hex digits of the SHA-256 over what the firmware is made of: a board tells it, so that a host
+    knows the build.
+    """
     digest = hashlib.sha256(project.blob.to_bytes())
     digest.update(
         json.dumps([project.board.name, project.family, project.plan.as_dict()], sort_keys=True).encode()

@@ -1,9 +1,10 @@
 """How long one token takes, from the plan and the figures of the board profile. Everything here is estimated.
 
-Memory behind a cache (a region with ``cache_line``) hangs on one bus, which serves one core at a time. Work that is split
-over the cores takes max(bus, (bus + compute) / cores): while one core waits for its line, the others compute. Work of one
-core takes bus + compute. Prefetching would hide the smaller of the two. A memory in a store is read ahead while one core
-computes on what came before: max(store, compute). Reads of other memory are part of the kernels' cycles.
+Memory behind a cache (a region with ``cache_line``) hangs on one bus, which serves one core at a time. Work
+that is split over the cores takes max(bus, (bus + compute) / cores): while one core waits for its line, the
+others compute. Work of one core takes bus + compute. Prefetching would hide the smaller of the two. A memory
+in a store is read ahead while one core computes on what came before: max(store, compute). Reads of other
+memory are part of the kernels' cycles.
 """
 
 from __future__ import annotations
@@ -28,8 +29,9 @@ SPLIT_KEYS = 8192  # BM_SPLIT_KEYS: shorter attention stays on one core
 
 @dataclass(frozen=True)
 class Part:
-    """One part of a token: compute time of one core doing all of it, and of the cores that it is split over; time on the bus
-    (or of the store), and what passes. Milliseconds."""
+    """One part of a token: compute time of one core doing all of it, and of the cores that it is split over;
+    time on the bus (or of the store), and what passes. Milliseconds.
+    """
 
     name: str
     compute_ms: float
@@ -96,8 +98,9 @@ class Estimate:
 def estimates(
     cfg: ModelConfig, blob: Blob, board: Board, plan: Plan, memory_region: str | None = None
 ) -> list[Estimate]:
-    """The plan at a short and at a full window, then what the other head (if it fits) and prefetching would give. [] without
-    figures. ``memory_region``: as the plan was made with."""
+    """The plan at a short and at a full window, then what the other head (if it fits) and prefetching would
+    give. [] without figures. ``memory_region``: as the plan was made with.
+    """
     if board.speed is None or board.speed.family != blob.family:
         return []
     found = [estimate(cfg, blob, board, plan, "this plan", SHORT_CONTEXT)]
@@ -117,7 +120,9 @@ def estimates(
 def _smaller_head(
     cfg: ModelConfig, blob: Blob, board: Board, memory_region: str | None
 ) -> tuple[Blob, Plan] | None:
-    """The blob's sections with a 1.6-bit head of zeros (its size is all that a plan needs), and their plan; None if they do not fit."""
+    """The blob's sections with a 1.6-bit head of zeros (its size is all that a plan needs), and their plan;
+    None if they do not fit.
+    """
     smaller = Blob(blob.family, blob.digest, "1.6", blob.memory)
     for s in blob.sections:
         smaller.add(
@@ -167,7 +172,9 @@ def estimate(
 
 
 def _time(one: float, many: float, bus: float, cores: int, prefetch: bool) -> float:
-    """``one``: compute time of work that one core does, ``many``: of work that all share; ``bus``: theirs together."""
+    """``one``: compute time of work that one core does, ``many``: of work that all share; ``bus``: theirs
+    together.
+    """
     if prefetch:
         return max(bus, one + many / cores)
     return max(bus, (bus + many) / cores) + one if many else bus + one

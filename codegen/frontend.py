@@ -1,4 +1,6 @@
-"""The vision front end as a part of a Linux project: the backbone, its declaration, and the Python that runs it."""
+"""The vision front end as a part of a Linux project: the backbone, its declaration, and the Python that runs
+it.
+"""
 
 from __future__ import annotations
 

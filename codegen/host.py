@@ -1,4 +1,6 @@
-"""This computer as a board: the profile of its machine, kernel families in the order of what its processor can do."""
+"""This computer as a board: the profile of its machine, kernel families in the order of what its processor
+can do.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Kernel families: one folder each in ``firmware_templates/kernels``, with the code and its description, ``family.toml``.
+"""Kernel families: one folder each in ``firmware_templates/kernels``, with the code and its description,
+``family.toml``.
 
 ``python -m bitmar_tiny.codegen.kernels`` writes the table of families into ``docs/kernels.md``.
 """
@@ -28,9 +29,9 @@ BEGIN, END = "<!-- families: begin -->", "<!-- families: end -->"
 class KernelLayout(StrictModel):
     """The order in which a family reads its weights.
 
-    Groups of ``rows`` rows, each cut into steps of ``k_step`` k. A step is rows x k_step/4 bytes: byte j of a row holds,
-    in bits 2p and 2p+1, the code of k = p k_step/4 + j. A row's bytes lie together, or (``lanes``) byte j of all rows
-    does. Each family's C file draws its own.
+    Groups of ``rows`` rows, each cut into steps of ``k_step`` k. A step is rows x k_step/4 bytes: byte j of a
+    row holds, in bits 2p and 2p+1, the code of k = p k_step/4 + j. A row's bytes lie together, or (``lanes``)
+    byte j of all rows does. Each family's C file draws its own.
     """
 
     rows: int = Field(ge=1, le=TALLEST)
@@ -50,7 +51,9 @@ class KernelLayout(StrictModel):
 
 
 class StaticReport(StrictModel):
-    """How ``bench --static`` counts the cycles of the product's inner loop: by llvm-mca, from a compiler's listing."""
+    """How ``bench --static`` counts the cycles of the product's inner loop: by llvm-mca, from a compiler's
+    listing.
+    """
 
     board: str = Field(description="profile whose first compiler writes the listing")
     triple: str = Field(description="for llvm-mca")

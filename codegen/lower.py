@@ -1,7 +1,8 @@
 """Lowering: a frozen model becomes one packed blob whose sections lie in kernel order.
 
 Blob (little-endian): "BMBL", u32 version, u32 size, u32 CRC-32 of everything after the header,
-32 bytes SHA-256 of the frozen model, 16 bytes of text that name the layout; then the sections, each aligned to 64.
+32 bytes SHA-256 of the frozen model, 16 bytes of text that name the layout; then the sections, each aligned
+to 64.
 """
 
 from __future__ import annotations
@@ -41,8 +42,9 @@ class Section:
 
 @dataclass
 class Blob:
-    """The packed weights of one model for one kernel family; ``head_bits`` is one of ``pack.HEAD_BITS``, ``memory`` one of
-    ``MEMORY_TIERS``."""
+    """The packed weights of one model for one kernel family; ``head_bits`` is one of ``pack.HEAD_BITS``,
+    ``memory`` one of ``MEMORY_TIERS``.
+    """
 
     family: str
     digest: str
@@ -72,8 +74,9 @@ class Blob:
 
     @property
     def layout(self) -> str:
-        """Names the order of the weights, which no size or digest tells: kernel family, bits of the head, and an s where the
-        memory is in a store and not here."""
+        """Names the order of the weights, which no size or digest tells: kernel family, bits of the head, and
+        an s where the memory is in a store and not here.
+        """
         return f"{self.family}/{self.head_bits}{'s' * (self.memory == 'sd')}"
 
 
@@ -120,8 +123,10 @@ def _packed(model: FrozenModel, blob: Blob, section: records.Section) -> tuple[b
 
 
 def kernel_check(model: FrozenModel) -> bytes:
-    """CRC-32 of the int32 products of the first layer's q, k, v, of its second feed-forward matrix and of the head's first 32 rows
-    with the codes x[k] = 37 k + 11 mod 255 - 127: a kernel that computes something else on the board is found when it starts."""
+    """CRC-32 of the int32 products of the first layer's q, k, v, of its second feed-forward matrix and of the
+    head's first 32 rows with the codes x[k] = 37 k + 11 mod 255 - 127: a kernel that computes something else
+    on the board is found when it starts.
+    """
     a, found = model.arrays, []
     for rows in (
         np.concatenate([a[f"enc.0.{w}.trits"] for w in ("wq", "wk", "wv")]),

@@ -1,4 +1,6 @@
-"""What the episodic memory costs where the plan puts it: bytes and time of a read and of an episode's write. All estimated."""
+"""What the episodic memory costs where the plan puts it: bytes and time of a read and of an episode's write.
+All estimated.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +21,9 @@ WRITE_PASSES = 3  # over the scores: largest, sum, update (bm_memory.c)
 
 @dataclass(frozen=True)
 class MemoryCost:
-    """One memory. A write moves between ``write_least`` (no row changes, only their usage) and ``write_most`` (all rows change)
-    bytes; milliseconds are None where the profile knows no rate."""
+    """One memory. A write moves between ``write_least`` (no row changes, only their usage) and ``write_most``
+    (all rows change) bytes; milliseconds are None where the profile knows no rate.
+    """
 
     tier: str
     region: str
@@ -84,7 +87,9 @@ def memory_cost(cfg: ModelConfig, blob: Blob, board: Board, plan: Plan) -> Memor
 
 
 def store_read_bytes(cfg: ModelConfig) -> int:
-    """Bytes that one read of a memory in a store moves: the high planes, and the state of every group; that of a single one stays in RAM."""
+    """Bytes that one read of a memory in a store moves: the high planes, and the state of every group; that
+    of a single one stays in RAM.
+    """
     at = Layout(cfg.memory_slots, cfg.d_model)
     return at.blocks * at.plane + (at.groups * UNIT if at.groups > 1 else 0)
 

@@ -6,7 +6,8 @@ import numpy as np
 
 from .kernels import K_BLOCK, KernelLayout, families
 
-#: Bits of a weight of the vocabulary head: the family's 2-bit codes, or five weights in a byte (bm_gemv_t5.c).
+#: Bits of a weight of the vocabulary head: the family's 2-bit codes, or five weights in a byte
+#: (bm_gemv_t5.c).
 HEAD_BITS = ("2", "1.6")
 ROWS5, K_STEP5 = 4, 5
 
@@ -40,7 +41,9 @@ def packed_size(n: int, k: int, family: str) -> int:
 
 
 def pack4(codes: np.ndarray) -> bytes:
-    """Rows of codes in [-7, 7], two a byte, the first in the lower half, as code + 8; a row ends with a whole byte."""
+    """Rows of codes in [-7, 7], two a byte, the first in the lower half, as code + 8; a row ends with a whole
+    byte.
+    """
     n, k = codes.shape
     nibbles = np.full((n, k + k % 2), 8, np.uint8)
     nibbles[:, :k] = codes + 8
@@ -48,7 +51,9 @@ def pack4(codes: np.ndarray) -> bytes:
 
 
 def pack5(trits: np.ndarray) -> bytes:
-    """int8 [N, K] in {-1, 0, 1} -> five weights in a byte, in the order that bm_gemv_t5.c draws. Padding is w = 0."""
+    """int8 [N, K] in {-1, 0, 1} -> five weights in a byte, in the order that bm_gemv_t5.c draws. Padding is w
+    = 0.
+    """
     n, k = trits.shape
     codes = np.ones((_up(n, ROWS5), _up(k, K_STEP5)), np.uint8)
     codes[:n, :k] = trits + 1

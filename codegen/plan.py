@@ -1,7 +1,8 @@
 """The memory plan: every buffer and weight section in a region of the board, before anything is built.
 
-What is read most often per byte goes to the fastest region: first the scratch buffers, then weights and caches by the
-bytes of them that one token reads. Weights lie where the blob is stored; the hottest are copied to faster memory at boot.
+What is read most often per byte goes to the fastest region: first the scratch buffers, then weights and
+caches by the bytes of them that one token reads. Weights lie where the blob is stored; the hottest are copied
+to faster memory at boot.
 """
 
 from __future__ import annotations
@@ -22,14 +23,17 @@ PLACE_BITS = 28  # bitmar.h: region above, offset below
 SHORT_CONTEXT = 32
 #: A section is copied if one token reads this share of it; below, room and time at boot are worth more.
 COPY_WORTH = 1 / 64
-#: Heat of what is placed before all that a token reads once (at most 1): what has only one region to be in comes after scratch.
+#: Heat of what is placed before all that a token reads once (at most 1): what has only one region to be in
+#: comes after scratch.
 SCRATCH, PINNED = 3.0, 2.0
 
 
 @dataclass(frozen=True)
 class Placement:
-    """``size`` bytes at ``offset`` in ``region``. kind: weights (read-only, as stored), copy (of weights, made at boot),
-    arena or stack. ``per_token``: bytes that one token reads here, at ``SHORT_CONTEXT`` (estimated)."""
+    """``size`` bytes at ``offset`` in ``region``. kind: weights (read-only, as stored), copy (of weights,
+    made at boot), arena or stack. ``per_token``: bytes that one token reads here, at ``SHORT_CONTEXT``
+    (estimated).
+    """
 
     name: str
     kind: str
@@ -72,7 +76,9 @@ class Plan:
         return region << PLACE_BITS | best.offset
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON-ready form, for ``plan.json``. Nothing is unpacked when the model loads, so its peak is what stays."""
+        """JSON-ready form, for ``plan.json``. Nothing is unpacked when the model loads, so its peak is what
+        stays.
+        """
         return {
             "schema": "bitmar-tiny/plan",
             "schema_version": 2,
@@ -204,7 +210,9 @@ def _buffers(cfg: ModelConfig, blob: Blob, board: Board, memory_region: str | No
 
 
 def _fill(board: Board, items: list[_Item]) -> _Arenas | None:
-    """Everything placed by heat, or None if something that must has no room. Room for that is kept free of copies."""
+    """Everything placed by heat, or None if something that must has no room. Room for that is kept free of
+    copies.
+    """
     arenas = _Arenas(board)
     waiting = sum(pad(i.size) for i in items if i.must)
     for item in sorted(items, key=lambda i: -i.heat):  # stable: in the order of the buffers and of the blob
@@ -231,7 +239,9 @@ def _region(board: Board, kind: str) -> Region:
 
 
 def _refuse(cfg: ModelConfig, blob: Blob, board: Board, items: list[_Item]) -> None:
-    """The buffers have no room: name the last region that could have held them, and the window that would fit."""
+    """The buffers have no room: name the last region that could have held them, and the window that would
+    fit.
+    """
     arenas = _Arenas(board)
     holders = [r for r in arenas.regions if "arena" in r.holds]
     region = holders[-1]

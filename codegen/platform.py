@@ -1,4 +1,5 @@
-"""What firmware runs on: a platform is one folder in firmware_templates/platforms, with one class that says how a project of it is made.
+"""What firmware runs on: a platform is one folder in firmware_templates/platforms, with one class that says
+how a project of it is made.
 
     platforms/NAME/platform.py     the class, and ``platform``, the one object of it
                    src/            C that every project gets
@@ -36,11 +37,11 @@ class Platform:
 
     ``components``: of the runtime, without the memory's store, which a project gets with --memory sd.
     ``model_folder``, ``own_folder``: of a project, for the runtime and for the platform's own files.
-    ``hot``: own sources, without suffix, that run once per token. ``compile_flags``: of every call of the compiler.
-    ``runs_here``: its programs run on a computer of the same kind as any other program.
-    ``on_uart``: its firmware speaks over the UART of an emulated machine, not over its standard input and output.
-    ``takes_backbone``: a project can hold a picture backbone, which Python runs.
-    ``port_kind``: the kind of port that starts its firmware on this computer; empty if none does.
+    ``hot``: own sources, without suffix, that run once per token. ``compile_flags``: of every call of the
+    compiler. ``runs_here``: its programs run on a computer of the same kind as any other program.
+    ``on_uart``: its firmware speaks over the UART of an emulated machine, not over its standard input and
+    output. ``takes_backbone``: a project can hold a picture backbone, which Python runs. ``port_kind``: the
+    kind of port that starts its firmware on this computer; empty if none does.
     """
 
     components: ClassVar[tuple[str, ...]] = ("model",)
@@ -104,7 +105,9 @@ class Platform:
         return f"platforms/{self.name}/{template}"
 
     def context(self, board: Board, copied: dict[str, list[str]]) -> dict[str, Any]:
-        """Values for the platform's templates. ``copied``: folder of the project -> names of the sources there."""
+        """Values for the platform's templates. ``copied``: folder of the project -> names of the sources
+        there.
+        """
         return {"chip": self.chip_facts(board)}
 
     def chip_facts(self, board: Board) -> dict[str, Any]:
@@ -140,7 +143,9 @@ def load_platform(name: str) -> Platform:
 
 
 def region_that_holds(board: Board, what: str) -> Any:
-    """The one region of a linker script that holds ``what``. ``ConfigError`` if it is not one, or has no address."""
+    """The one region of a linker script that holds ``what``. ``ConfigError`` if it is not one, or has no
+    address.
+    """
     found = [r for r in board.regions if what in r.holds]
     if len(found) != 1 or found[0].address is None:
         raise ConfigError(

@@ -1,4 +1,6 @@
-"""What ships with the package: its templates and its board profiles, in a checkout and in an installed wheel alike."""
+"""What ships with the package: its templates and its board profiles, in a checkout and in an installed wheel
+alike.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-"""`bitmar-tiny` as a user types it, in this process: starting Python and importing PyTorch costs seconds a time.
+"""`bitmar-tiny` as a user types it, in this process: starting Python and importing PyTorch costs seconds a
+time.
 
-That the command is a program of its own, with its exit codes and nothing but sentences on stderr, ``test_cli.py`` checks with real ones.
+That the command is a program of its own, with its exit codes and nothing but sentences on stderr,
+``test_cli.py`` checks with real ones.
 """
 
 from __future__ import annotations
@@ -17,7 +19,9 @@ from bitmar_tiny.cli import app
 
 
 def run(*arguments, cwd=None) -> subprocess.CompletedProcess:
-    """Exit code, stdout and stderr of ``bitmar-tiny arguments`` in folder ``cwd``. What no one looks after is raised here."""
+    """Exit code, stdout and stderr of ``bitmar-tiny arguments`` in folder ``cwd``. What no one looks after is
+    raised here.
+    """
     words = ["bitmar-tiny", *map(str, arguments)]
     out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}

@@ -1,8 +1,9 @@
 """Compilers during a run of the tests: what one has made once is copied, and what really ran is counted.
 
-Tests build the same C again and again, in folders of their own. Here every ``subprocess.run`` of this process that compiles one
-source or links a program is looked up by what it reads: the compiler, its flags, the preprocessed source, the objects. Folders do
-not count. The outputs lie in one folder for all workers of one run, which is empty at its start.
+Tests build the same C again and again, in folders of their own. Here every ``subprocess.run`` of this process
+that compiles one source or links a program is looked up by what it reads: the compiler, its flags, the
+preprocessed source, the objects. Folders do not count. The outputs lie in one folder for all workers of one
+run, which is empty at its start.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from pathlib import Path
 
 COMPILER = re.compile(r"(.*-)?(gcc|cc|clang)(-\d+)?")
 EMULATOR = re.compile(r"qemu-.*")
-#: The folder in a line that says where preprocessed text comes from, and a file that the assembler takes in as it is.
+#: The folder in a line that says where preprocessed text comes from, and a file that the assembler takes in
+#: as it is.
 FOLDER, INCBIN = re.compile(rb'^(# \d+ ")[^"\n]*/', re.M), re.compile(rb'\.incbin\s+"([^"\n]+)"')
 #: Flags with more than one output, or with other inputs than those that are looked at here.
 OTHER = re.compile(
@@ -40,7 +42,9 @@ def kind(command: list[str]) -> str | None:
 
 
 class Counts:
-    """How often each compiler and emulator was started, by this process or a child that told (``subprocess.Popen``)."""
+    """How often each compiler and emulator was started, by this process or a child that told
+    (``subprocess.Popen``).
+    """
 
     def __init__(self) -> None:
         self.started: Counter[str] = Counter()
@@ -59,7 +63,9 @@ class Unfit(Exception):
 
 
 class Cache:
-    """Outputs by what they are made of, in ``folder``. ``install`` puts it in the place of ``subprocess.run``."""
+    """Outputs by what they are made of, in ``folder``. ``install`` puts it in the place of
+    ``subprocess.run``.
+    """
 
     def __init__(self, folder: Path, counts: Counts) -> None:
         self.folder, self.counts, self.lock = folder, counts, threading.Lock()

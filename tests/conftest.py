@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 
-# One thread for every library, before any of them is loaded: workers share the processors already, and numbers must not depend on
-# how many there are. A terminal of one width, without colours, wherever the tests run.
+# One thread for every library, before any of them is loaded: workers share the processors already, and
+# numbers must not depend on how many there are. A terminal of one width, without colours, wherever the tests
+# run.
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 os.environ |= {"COLUMNS": "200", "LC_ALL": "C.UTF-8"}

@@ -1,4 +1,6 @@
-"""The commands as a user types them: the whole way on small files, and one sentence with exit 2 for bad input."""
+"""The commands as a user types them: the whole way on small files, and one sentence with exit 2 for bad
+input.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,9 @@ def need_tokenizer():
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
-    """A little data in the paper's formats: captions JSON, features .npy, text lines; and a small configuration."""
+    """A little data in the paper's formats: captions JSON, features .npy, text lines; and a small
+    configuration.
+    """
     folder = tmp_path_factory.mktemp("corpus")
     rng = np.random.default_rng(0)
     (folder / "captions.json").write_text(

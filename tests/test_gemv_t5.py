@@ -1,5 +1,6 @@
-"""The kernel with five weights in a byte against NumPy, tolerance zero: shapes that nothing divides, the accumulator's
-bounds, pieces that start inside the matrix, and bytes that packing never writes."""
+"""The kernel with five weights in a byte against NumPy, tolerance zero: shapes that nothing divides, the
+accumulator's bounds, pieces that start inside the matrix, and bytes that packing never writes.
+"""
 
 from __future__ import annotations
 

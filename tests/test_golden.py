@@ -105,7 +105,9 @@ def test_writes_are_bounded_and_reading_changes_nothing(tiny):
 
 
 def test_pcg32_known_values():
-    """First draws of the reference implementation's demo (seed 42, sequence 54) differ by stream; ours is fixed."""
+    """First draws of the reference implementation's demo (seed 42, sequence 54) differ by stream; ours is
+    fixed.
+    """
     rng = Pcg32(42)
     draws = [rng.next() for _ in range(50_000)]
     again = Pcg32(42)

@@ -1,4 +1,6 @@
-"""Who may know whom (design, "The house"): the rooms of the package, the ways between them, and nothing upward."""
+"""Who may know whom (design, "The house"): the rooms of the package, the ways between them, and nothing
+upward.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The base install: what works without any extra, and the one sentence of what does not; the example picture; doctor's fixes."""
+"""The base install: what works without any extra, and the one sentence of what does not; the example picture;
+doctor's fixes.
+"""
 
 from __future__ import annotations
 

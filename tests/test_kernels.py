@@ -1,5 +1,6 @@
-"""Kernel families against NumPy, tolerance zero: every family, compiler and optimisation level, boards without an
-operating system, shapes that no tile divides, and the vectors that reach the accumulator bounds."""
+"""Kernel families against NumPy, tolerance zero: every family, compiler and optimisation level, boards
+without an operating system, shapes that no tile divides, and the vectors that reach the accumulator bounds.
+"""
 
 from __future__ import annotations
 
@@ -135,8 +136,9 @@ def all_cases(family: str) -> list[Case]:
 
 
 def programs() -> list[tuple[str, str, str, str]]:
-    """(family, board, compiler, optimisation): on its first board every level, on others that compile it with other
-    flags one."""
+    """(family, board, compiler, optimisation): on its first board every level, on others that compile it with
+    other flags one.
+    """
     first, seen, found = each_family_once("linux"), set(), []
     for name, family in board_families("linux"):
         board = load_board(name)

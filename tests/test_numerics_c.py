@@ -1,7 +1,8 @@
-"""Every primitive of the C runtime against golden/numerics.py, golden/model.py and golden/sampler.py: equal bits.
+"""Every primitive of the C runtime against golden/numerics.py, golden/model.py and golden/sampler.py: equal
+bits.
 
-All cases are computed once, in NumPy, and given to every build of one driver: compilers, optimisation levels, kernel
-families, a sanitizer build and an emulated Cortex-A53."""
+All cases are computed once, in NumPy, and given to every build of one driver: compilers, optimisation levels,
+kernel families, a sanitizer build and an emulated Cortex-A53."""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-"""What was frozen, packed and generated before still comes out byte for byte: the digests lie in same_as_before.json.
+"""What was frozen, packed and generated before still comes out byte for byte: the digests lie in
+same_as_before.json.
 
-``python tests/test_same_as_before.py`` records them anew, which only a deliberate change of a format may ask for.
+``python tests/test_same_as_before.py`` records them anew, which only a deliberate change of a format may ask
+for.
 """
 
 import hashlib
@@ -45,7 +47,9 @@ def blobs(name: str) -> dict[str, str]:
 
 
 def generation(name: str, seed: int, length: int = 40) -> dict[str, str]:
-    """SHA-256 of the tokens of a stream in two episodes, with a picture in every other, and of all that golden reports on the way."""
+    """SHA-256 of the tokens of a stream in two episodes, with a picture in every other, and of all that
+    golden reports on the way.
+    """
     frozen, rng, taps = model(name), np.random.default_rng(seed), hashlib.sha256()
 
     def tap(tap_name: str, array: np.ndarray) -> None:

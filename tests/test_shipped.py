@@ -1,4 +1,6 @@
-"""The model that comes with the package: what its record says of it holds, it names pictures, and its C is exact."""
+"""The model that comes with the package: what its record says of it holds, it names pictures, and its C is
+exact.
+"""
 
 from __future__ import annotations
 

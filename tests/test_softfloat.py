@@ -1,4 +1,6 @@
-"""Floats and integer routines for processors whose compiler library lacks them, against this machine's hardware."""
+"""Floats and integer routines for processors whose compiler library lacks them, against this machine's
+hardware.
+"""
 
 from __future__ import annotations
 

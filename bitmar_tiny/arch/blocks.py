@@ -1,4 +1,6 @@
-"""The parts with attention: transformer blocks and the fusion with the image. What a part yields: see :class:`Part`."""
+"""The parts with attention: transformer blocks and the fusion with the image. What a part yields: see
+:class:`Part`.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ KERNEL = "the ternary kernel or row {i} of "
 
 
 class Part:
-    """One part. ``elements``: float operations of a token that are no products. ``words``: what a person calls it."""
+    """One part. ``elements``: float operations of a token that are no products. ``words``: what a person
+    calls it.
+    """
 
     name = words = ""
     elements = 0
@@ -37,8 +41,9 @@ class Part:
 
 
 class Block(Part):
-    """A pre-norm transformer block with ternary projections and an int8 KV cache; of the encoder, or with ``conditioned`` of
-    the decoder, where a projection of what the memory said is added to its input."""
+    """A pre-norm transformer block with ternary projections and an int8 KV cache; of the encoder, or with
+    ``conditioned`` of the decoder, where a projection of what the memory said is added to its input.
+    """
 
     def __init__(self, cfg: ModelConfig, name: str, part: str, conditioned: bool = False) -> None:
         super().__init__(cfg)
@@ -106,7 +111,9 @@ class Block(Part):
 
 
 class FusionLayer(Part):
-    """Cross-attention of the text over the image (paper 3.3); ``image`` caches its keys and values for an episode."""
+    """Cross-attention of the text over the image (paper 3.3); ``image`` caches its keys and values for an
+    episode.
+    """
 
     def __init__(self, cfg: ModelConfig, index: int) -> None:
         super().__init__(cfg)

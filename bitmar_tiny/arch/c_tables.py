@@ -1,6 +1,8 @@
-"""What the C runtime knows of the architecture: ``firmware_templates/runtime/bm_arch.h``, written from the parts.
+"""What the C runtime knows of the architecture: ``firmware_templates/runtime/bm_arch.h``, written from the
+parts.
 
-Where a layer's parts lie and in which order its taps come is the same for every model; sizes are in each project's bm_config.h.
+Where a layer's parts lie and in which order its taps come is the same for every model; sizes are in each
+project's bm_config.h.
 """
 
 from __future__ import annotations

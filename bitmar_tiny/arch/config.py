@@ -123,7 +123,9 @@ class ModelConfig(StrictModel):
 
     @model_serializer(mode="wrap")
     def _as_before(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """A model's digest covers its settings, so a setting that came later is written only where it is given."""
+        """A model's digest covers its settings, so a setting that came later is written only where it is
+        given.
+        """
         return {key: value for key, value in plain(self).items() if value is not None}
 
     @property

@@ -1,7 +1,8 @@
-"""The parts of the model, in the order of the forward pass: each yields its tensors, blob sections, caches, state and taps.
+"""The parts of the model, in the order of the forward pass: each yields its tensors, blob sections, caches,
+state and taps.
 
-Everything else that knows the architecture (frozen files, lowering, plan, estimate, exporters, verification, the C tables)
-reads the tables that ``tables.py`` collects from here.
+Everything else that knows the architecture (frozen files, lowering, plan, estimate, exporters, verification,
+the C tables) reads the tables that ``tables.py`` collects from here.
 """
 
 from __future__ import annotations
@@ -95,7 +96,9 @@ class Memory(Part):
             yield State(f"dec.{i}.cond", "float32", (self.cfg.d_model,))
 
     def planes(self) -> Iterator[State]:
-        """The memory itself: high and low bytes of its 16-bit codes, a scale and a usage (Q24) for every slot."""
+        """The memory itself: high and low bytes of its 16-bit codes, a scale and a usage (Q24) for every
+        slot.
+        """
         k, d = self.cfg.memory_slots, self.cfg.d_model
         yield State("memory.high", "int8", (k, d))
         yield State("memory.low", "int8", (k, d))

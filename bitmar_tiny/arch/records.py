@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["ternary", "rows8", "gain", "memory"]
-#: How a section is packed: matrices in kernel order on top of each other; float32 values; a table of int8 rows; the token
-#: table (int8 or int4); the vocabulary head (as a matrix, or five weights in a byte); the planes of the memory.
+#: How a section is packed: matrices in kernel order on top of each other; float32 values; a table of int8
+#: rows; the token table (int8 or int4); the vocabulary head (as a matrix, or five weights in a byte); the
+#: planes of the memory.
 Form = Literal["ternary", "float32", "rows", "tokens", "head", "memory"]
-#: When the bytes of a section are read: once a token, one row of them a token, at a read of the memory, once per image
-#: vector, at the end of an episode.
+#: When the bytes of a section are read: once a token, one row of them a token, at a read of the memory, once
+#: per image vector, at the end of an episode.
 Read = Literal["token", "row", "read", "image", "episode"]
 #: What a token's time is spent on.
 Activity = Literal["layers", "attention", "memory", "vectors", "head"]
@@ -60,7 +61,9 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Section:
-    """Frozen arrays that lie together in the packed blob, in this order. ``layer``: of a repeated layer, or ''."""
+    """Frozen arrays that lie together in the packed blob, in this order. ``layer``: of a repeated layer, or
+    ''.
+    """
 
     name: str
     form: Form
@@ -104,10 +107,11 @@ class State:
 class Tap:
     """One intermediate tensor that a target can be asked about.
 
-    It is emitted as (id, CRC-32 of its little-endian bytes) during ``event``; its id is its index in ``tap_table``.
-    ``quiet``: large state, compared only when a difference has to be pinned down. ``only``: emitted only with an image, or
-    only when the memory is read. ``each``: once per image vector. ``suspect``: what stands between this tap and the one
-    before it, where {i} is the first differing index; or (rows, text) for every piece of a tensor made of several.
+    It is emitted as (id, CRC-32 of its little-endian bytes) during ``event``; its id is its index in
+    ``tap_table``. ``quiet``: large state, compared only when a difference has to be pinned down. ``only``:
+    emitted only with an image, or only when the memory is read. ``each``: once per image vector. ``suspect``:
+    what stands between this tap and the one before it, where {i} is the first differing index; or (rows,
+    text) for every piece of a tensor made of several.
     """
 
     name: str

@@ -1,10 +1,12 @@
-"""The whole model as one would have run it without us, beside ours: tokens/s, memory, file size, the same first choice.
+"""The whole model as one would have run it without us, beside ours: tokens/s, memory, file size, the same
+first choice.
 
-Contenders: the plain step (:mod:`.plain`) in ONNX Runtime and LiteRT, float32 and int8, each in a process of its own so that its
-peak memory is its own; our exact exports in the same runtimes; our generated programs. All run the same streams, which golden
-continued greedily: a choice agrees when it is golden's. Times are the most favourable for the others: of ours the median, of a
-runtime its call alone at its best, for a long call is interrupted more often than a short one where other programs run. The
-median, and what the loop around it costs in Python, are in the report beside it.
+Contenders: the plain step (:mod:`.plain`) in ONNX Runtime and LiteRT, float32 and int8, each in a process of
+its own so that its peak memory is its own; our exact exports in the same runtimes; our generated programs.
+All run the same streams, which golden continued greedily: a choice agrees when it is golden's. Times are the
+most favourable for the others: of ours the median, of a runtime its call alone at its best, for a long call
+is interrupted more often than a short one where other programs run. The median, and what the loop around it
+costs in Python, are in the report beside it.
 """
 
 from __future__ import annotations
@@ -220,7 +222,9 @@ def our_picks(
 
 
 def our_rows(runs: list[Run], model: FrozenModel, streams: Streams, folder: Path) -> Iterator[dict[str, Any]]:
-    """Rows of the families that were measured as a project's Makefile builds them. Their steps look at an image, as everyone's here."""
+    """Rows of the families that were measured as a project's Makefile builds them. Their steps look at an
+    image, as everyone's here.
+    """
     boards = {family: board for board, family in families_here()}
     for run in runs:
         if run.result is not None and run.flags == "plain":
@@ -237,7 +241,9 @@ def our_rows(runs: list[Run], model: FrozenModel, streams: Streams, folder: Path
 
 
 def ratios(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """For every other row, how many times slower, larger and hungrier it is than the quickest of ours at the largest context."""
+    """For every other row, how many times slower, larger and hungrier it is than the quickest of ours at the
+    largest context.
+    """
     whole = [r for r in rows if "us" in r]
     ours = [r for r in whole if r["label"].startswith("ours: ")]
     if not ours:

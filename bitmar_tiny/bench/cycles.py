@@ -1,4 +1,6 @@
-"""Cycle counts for processors that are not at hand: inner loops by llvm-mca, the ESP32-S3's kernel by our own simulator."""
+"""Cycle counts for processors that are not at hand: inner loops by llvm-mca, the ESP32-S3's kernel by our own
+simulator.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ TIMEOUT_S = 120
 
 @dataclass(frozen=True)
 class Cycles:
-    """Simulated cycles in which ``weights`` ternary weights are used: a pass of an inner loop, or a whole product."""
+    """Simulated cycles in which ``weights`` ternary weights are used: a pass of an inner loop, or a whole
+    product.
+    """
 
     family: str
     cpu: str
@@ -48,7 +52,9 @@ def mca_tool() -> str | None:
 
 
 def simulate() -> list[Cycles]:
-    """Cycles of the inner loop of every kernel family that describes one. ``ToolError`` where llvm-mca or a compiler is missing."""
+    """Cycles of the inner loop of every kernel family that describes one. ``ToolError`` where llvm-mca or a
+    compiler is missing.
+    """
     tool = mca_tool()
     if tool is None:
         raise ToolError("llvm-mca was not found.", "Install it: apt-get install llvm.")
@@ -56,7 +62,9 @@ def simulate() -> list[Cycles]:
 
 
 def estimate_pie() -> list[Cycles]:
-    """The assembly of the family ``pie``, instruction by instruction (``bitmar_tiny.simulate``); cycles are estimated."""
+    """The assembly of the family ``pie``, instruction by instruction (``bitmar_tiny.simulate``); cycles are
+    estimated.
+    """
     found = []
     for n, k in ((128, 128), (512, 128), (128, 512)):
         run = simulate_gemv(np.ones((n, k), np.int8), np.ones(k, np.int8))
@@ -104,7 +112,9 @@ def _simulate(tool: str, family: KernelFamily, report: StaticReport) -> Cycles:
 
 
 def inner_loop(listing: str, function: str, multiply: str) -> list[str]:
-    """Instructions of the loop of ``function`` that multiplies most, without its label. ``ToolError`` if there is none."""
+    """Instructions of the loop of ``function`` that multiplies most, without its label. ``ToolError`` if
+    there is none.
+    """
     body = re.search(rf"^{re.escape(function)}:\n(.*?)^\s*\.size", listing, re.M | re.S)
     lines = [line.strip() for line in body[1].splitlines()] if body else []
     at = {line[:-1]: i for i, line in enumerate(lines) if re.match(r"^[.\w]+:$", line)}

@@ -25,7 +25,9 @@ BENCH_TIMEOUT_S = 300
 
 @dataclass(frozen=True)
 class Run:
-    """What one build measured. ``result`` is the program's JSON (``linux_bench.c``); ``missing`` says why there is none."""
+    """What one build measured. ``result`` is the program's JSON (``linux_bench.c``); ``missing`` says why
+    there is none.
+    """
 
     family: str
     flags: str
@@ -48,7 +50,9 @@ def families_here() -> list[tuple[Board, str]]:
 def measure_ours(
     model: FrozenModel, folder: Path, cpu: int, families: tuple[str, ...] = (), opt: str = "-O2"
 ) -> Iterator[Run]:
-    """Build and run every family with every flag set, pinned to ``cpu``. A family this processor lacks is reported."""
+    """Build and run every family with every flag set, pinned to ``cpu``. A family this processor lacks is
+    reported.
+    """
     for board, family in families_here():
         if families and family not in families:
             continue

@@ -1,8 +1,8 @@
 """What one would use instead of our ternary products: PyTorch, ONNX Runtime and LiteRT, one thread each.
 
-A library pays for every call into it. So that it does not have to, a peer computes ``STACK`` independent products of one
-input in a single call where matrices are small, and the time is divided: its figure is the most favourable one.
-Every peer's result is checked against the exact product before it is timed.
+A library pays for every call into it. So that it does not have to, a peer computes ``STACK`` independent
+products of one input in a single call where matrices are small, and the time is divided: its figure is the
+most favourable one. Every peer's result is checked against the exact product before it is timed.
 """
 
 from __future__ import annotations
@@ -40,8 +40,9 @@ class Peer:
     module: str = ""  # where its name is not the package's
 
     def product(self, trits: np.ndarray, stacked: bool = True) -> tuple[Callable[[], object], int]:
-        """(call, products per call) for trits int8 [n, k]; not ``stacked``: one product per call, as it is usually used.
-        Raises ``PeerMissing``, also for a wrong result."""
+        """(call, products per call) for trits int8 [n, k]; not ``stacked``: one product per call, as it is
+        usually used. Raises ``PeerMissing``, also for a wrong result.
+        """
         module = self.module or self.package.replace("-", "_")
         if not installed(module):
             fix = install(module) if module in EXTRAS else f"pip install {self.package}"

@@ -1,8 +1,10 @@
-"""The architecture as somebody would export it without us: one plain float step, for the int8 tools of ONNX Runtime and LiteRT.
+"""The architecture as somebody would export it without us: one plain float step, for the int8 tools of ONNX
+Runtime and LiteRT.
 
-Weights are the frozen model's, dequantised, and nothing is rounded between them. The caches of keys and values are inputs that
-the caller keeps; a step gives the new row of each, so that nothing is copied. The memory is read at every token and the result
-kept or dropped by a flag: such graphs have no branches. That is 2% more products for `paper`, 5% for `demo`.
+Weights are the frozen model's, dequantised, and nothing is rounded between them. The caches of keys and
+values are inputs that the caller keeps; a step gives the new row of each, so that nothing is copied. The
+memory is read at every token and the result kept or dropped by a flag: such graphs have no branches. That is
+2% more products for `paper`, 5% for `demo`.
 """
 
 from __future__ import annotations
@@ -29,7 +31,9 @@ class Value:
 
 
 class Writer(Protocol):
-    """What a file format provides. ``linear`` is [rows, K] times a weight matrix [N, K]; ``lookup`` a row of a weight table."""
+    """What a file format provides. ``linear`` is [rows, K] times a weight matrix [N, K]; ``lookup`` a row of
+    a weight table.
+    """
 
     def input(self, name: str, shape: tuple[int, ...], integer: bool = False) -> Value: ...
     def output(self, name: str, value: Value) -> None: ...
@@ -54,8 +58,10 @@ class Writer(Protocol):
 
 
 class PlainStep:
-    """Writes one step. Inputs: token, position (clamped), mask [1, 1, T], read (1 where the memory is read), pooled, cond.i,
-    k.NAME and v.NAME [heads, T, head_dim] of each layer for T = ``context`` tokens, image.i.k and .v; outputs: pick and what of them is new."""
+    """Writes one step. Inputs: token, position (clamped), mask [1, 1, T], read (1 where the memory is read),
+    pooled, cond.i, k.NAME and v.NAME [heads, T, head_dim] of each layer for T = ``context`` tokens, image.i.k
+    and .v; outputs: pick and what of them is new.
+    """
 
     def __init__(self, g: Writer, frozen: FrozenModel, context: int) -> None:
         refuse_grouped(frozen.config)
@@ -158,7 +164,9 @@ def table(a: dict[str, np.ndarray], name: str) -> np.ndarray:
 
 
 def image_caches(frozen: FrozenModel, features: np.ndarray) -> dict[str, np.ndarray]:
-    """The image inputs of a step for features float32 [image_inputs, 768], in float: once a picture, so NumPy will do."""
+    """The image inputs of a step for features float32 [image_inputs, 768], in float: once a picture, so NumPy
+    will do.
+    """
     cfg, a = frozen.config, frozen.arrays
     w = lambda name: (a[f"{name}.trits"].astype(np.float32) * a[f"{name}.scale"]).T
     x = pool_2x2(features) if cfg.image_pool == 2 else features
@@ -179,9 +187,11 @@ def image_caches(frozen: FrozenModel, features: np.ndarray) -> dict[str, np.ndar
 def golden_stream(
     frozen: FrozenModel, images: list[np.ndarray], length: int
 ) -> tuple[list[list[int]], list[list[int]]]:
-    """Streams that golden continues greedily, one for each image and ``length`` tokens long, and its picks after every token.
+    """Streams that golden continues greedily, one for each image and ``length`` tokens long, and its picks
+    after every token.
 
-    Where it picks the end, a token drawn at random goes on in its place. The memory is read and never written.
+    Where it picks the end, a token drawn at random goes on in its place. The memory is read and never
+    written.
     """
     rng, eos = np.random.default_rng(0), frozen.config.vocab_size - 1
     model, streams, picks = GoldenModel(frozen.config, frozen.arrays, read_only=True), [], []

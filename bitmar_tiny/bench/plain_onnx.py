@@ -117,8 +117,10 @@ def write_float(frozen: FrozenModel, path: Path, context: int) -> None:
 
 
 def saturates() -> bool:
-    """Whether ONNX Runtime's int8 products overflow here: x86 without VNNI adds two products in 16 bits, too few for weights of 8.
-    Its documentation says to quantise with ``reduce_range`` then; ternary weights lose nothing by it."""
+    """Whether ONNX Runtime's int8 products overflow here: x86 without VNNI adds two products in 16 bits, too
+    few for weights of 8. Its documentation says to quantise with ``reduce_range`` then; ternary weights lose
+    nothing by it.
+    """
     if platform.machine().lower() not in ("x86_64", "amd64"):
         return False
     try:
@@ -128,8 +130,9 @@ def saturates() -> bool:
 
 
 def write_int8(frozen: FrozenModel, path: Path, context: int) -> None:
-    """What ``onnxruntime.quantization.quantize_dynamic`` makes of it: int8 weights (7 bits where 8 saturate), activations quantised at
-    every product."""
+    """What ``onnxruntime.quantization.quantize_dynamic`` makes of it: int8 weights (7 bits where 8 saturate),
+    activations quantised at every product.
+    """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     plain = path.with_suffix(".float.onnx")

@@ -1,4 +1,5 @@
-"""One contender in a process of its own: a plain step file in ONNX Runtime or LiteRT, its picks, its time, its memory.
+"""One contender in a process of its own: a plain step file in ONNX Runtime or LiteRT, its picks, its time,
+its memory.
 
     python -m bitmar_tiny.bench.plain_run order.json
 
@@ -23,7 +24,9 @@ HIDDEN = -1e9
 
 
 class OnnxRuntime:
-    """Inputs and outputs are NumPy arrays of ours that stay where they are (I/O binding): nothing is copied per step."""
+    """Inputs and outputs are NumPy arrays of ours that stay where they are (I/O binding): nothing is copied
+    per step.
+    """
 
     def __init__(self, file: str) -> None:
         import onnxruntime
@@ -83,7 +86,9 @@ RUNTIMES: dict[str, tuple[Callable[[str], Any], str]] = {
 
 
 class Loop:
-    """The loop around a step: rings of keys and values with sinks, the memory's schedule. ``c``: the numbers of ``order``."""
+    """The loop around a step: rings of keys and values with sinks, the memory's schedule. ``c``: the numbers
+    of ``order``.
+    """
 
     def __init__(self, runtime: Any, c: dict[str, Any], context: int) -> None:
         self.r, self.c, self.context = runtime, c, context
@@ -129,8 +134,10 @@ def status_kib(key: str) -> int:
 
 
 def main(order: dict[str, Any]) -> dict[str, Any]:
-    """Picks over the streams with the largest caches, then times with full caches of each size, the largest first: ``us``, the
-    runtime's call alone at its best; ``median_us``, its median; ``loop_us``, the median with the loop around it in Python."""
+    """Picks over the streams with the largest caches, then times with full caches of each size, the largest
+    first: ``us``, the runtime's call alone at its best; ``median_us``, its median; ``loop_us``, the median
+    with the loop around it in Python.
+    """
     pin(order["cpu"])
     make, module = RUNTIMES[order["package"]]
     importlib.import_module(module)

@@ -1,5 +1,6 @@
-"""The plain step as .tflite, as a converter's dynamic-range quantisation leaves it: int8 weights, float32 activations that
-LiteRT (XNNPACK) quantises itself before every product; or all in float32."""
+"""The plain step as .tflite, as a converter's dynamic-range quantisation leaves it: int8 weights, float32
+activations that LiteRT (XNNPACK) quantises itself before every product; or all in float32.
+"""
 
 from __future__ import annotations
 

@@ -15,7 +15,9 @@ PEER_COLOUR, OUR_COLOUR = "#8a8f98", "#1b7f5c"
 
 
 def kernel_table(report: dict[str, Any]) -> Table:
-    """Gweights/s by shape; in brackets percent of the multiply-add limit, for the head percent of the read bandwidth."""
+    """Gweights/s by shape; in brackets percent of the multiply-add limit, for the head percent of the read
+    bandwidth.
+    """
     shapes = report["shapes"]
     table = Table(
         "kernel",
@@ -39,8 +41,9 @@ def _cell(entry: dict[str, Any] | None) -> str:
 
 
 def step_table(report: dict[str, Any]) -> Table:
-    """Whole decode steps: tokens/s, microseconds, how they relate to the products alone, and the memory of the process
-    that no file stands behind (the mapped weights are not in it)."""
+    """Whole decode steps: tokens/s, microseconds, how they relate to the products alone, and the memory of
+    the process that no file stands behind (the mapped weights are not in it).
+    """
     table = Table(
         "step",
         "context",
@@ -137,8 +140,9 @@ def cycle_table(cycles: list[dict[str, Any]]) -> Table:
 
 
 def ratios(report: dict[str, Any], rate: str = "gweights_per_s") -> dict[str, dict[str, float]]:
-    """By shape, how many times faster each of our families is than the best peer: than its most favourable figure, or
-    (``one_call_gweights_per_s``) than what one product per call into the library gives."""
+    """By shape, how many times faster each of our families is than the best peer: than its most favourable
+    figure, or (``one_call_gweights_per_s``) than what one product per call into the library gives.
+    """
     best: dict[str, float] = {}
     for row in report["kernels"]:
         if row["peer"] and not row.get("missing"):

@@ -1,4 +1,5 @@
-"""How fast the firmware reads a memory out of its store, checked, beside a plain sequential read of the same file.
+"""How fast the firmware reads a memory out of its store, checked, beside a plain sequential read of the same
+file.
 
 python -m bitmar_tiny.bench.store [--slots 65536] [--width 128] [--folder .] [--json]
 """
@@ -37,7 +38,9 @@ _KEPT = 3  # exit status: nothing can be made cold
 
 @dataclass(frozen=True)
 class StoreRate:
-    """Medians over ``REPEATS`` passes, by turns in one run. ``layout``: fresh, or scattered by episodes; bytes per pass."""
+    """Medians over ``REPEATS`` passes, by turns in one run. ``layout``: fresh, or scattered by episodes;
+    bytes per pass.
+    """
 
     layout: str
     cache: str
@@ -53,7 +56,8 @@ class StoreRate:
 def measure_store(folder: Path, slots: int, width: int) -> list[StoreRate]:
     """Make a store of random rows in ``folder`` and time it, fresh and scattered, cold and warm.
 
-    ``ToolError`` without a compiler or where the file system keeps files cached; ``StoreError`` if the disk refuses.
+    ``ToolError`` without a compiler or where the file system keeps files cached; ``StoreError`` if the disk
+    refuses.
     """
     rng, rates = np.random.default_rng(0), []
     memory = Memory(

@@ -17,7 +17,8 @@ from .. import __version__
 from ..errors import BitmarError
 from ..extras import EXTRAS, lacking
 
-#: Heading -> command -> what `--help` says of it, so that help imports no command. A line has room for 68 characters.
+#: Heading -> command -> what `--help` says of it, so that help imports no command. A line has room for 68
+#: characters.
 GROUPS = {
     "MODEL": {
         "train": "Train a model, quantisation-aware.",
@@ -173,7 +174,9 @@ def print_json(value: Any) -> None:
 
 
 def main() -> None:
-    """Entry point. Exit codes: 0 done, 1 a difference was found, 2 a problem of input or tools, 70 a fault of ours."""
+    """Entry point. Exit codes: 0 done, 1 a difference was found, 2 a problem of input or tools, 70 a fault of
+    ours.
+    """
     for number in (signal.SIGTERM, signal.SIGHUP):
         # so that whatever a command started or made is cleared away
         if signal.getsignal(number) == signal.SIG_DFL:

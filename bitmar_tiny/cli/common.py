@@ -30,7 +30,9 @@ json_option = click.option(
 
 
 def load_model(path: Path, preset_name: str | None) -> FrozenModel:
-    """The frozen model at ``path``, or random weights of a preset (for size studies and verification), not both."""
+    """The frozen model at ``path``, or random weights of a preset (for size studies and verification), not
+    both.
+    """
     context = click.get_current_context(silent=True)
     named = (
         context is not None
@@ -152,7 +154,9 @@ def was_given(name: str) -> bool:
 
 
 def leave_out(names: dict[str, str], why: str) -> None:
-    """``ConfigError`` if one of these options, parameter: as it is written, was given, since it would do nothing."""
+    """``ConfigError`` if one of these options, parameter: as it is written, was given, since it would do
+    nothing.
+    """
     given = [option for name, option in names.items() if was_given(name)]
     if given:
         raise ConfigError(why, f"Leave out {' and '.join(given)}.")

@@ -17,7 +17,8 @@ from .app import results
     "-o", "--out", type=click.Path(path_type=Path), help="Folder of the pictures (default: the run's)."
 )
 def command(run: Path, png: bool, out: Path | None) -> None:
-    """Draw a training run, finished or not: losses, alignment with interventions, memory slots, and E_q by epoch (figure 3).
+    """Draw a training run, finished or not: losses, alignment with interventions, memory slots, and E_q by
+    epoch (figure 3).
 
     \b
     Example: bitmar-tiny curves run -o figures

@@ -40,7 +40,8 @@ SHOWN = 24
     "--steps", type=click.IntRange(1), help="Training steps (default: the preset's, a few minutes)."
 )
 def command(out: Path, steps: int | None) -> None:
-    """The whole way once: train on real pictures, freeze, generate C, prove it bit-exact, caption unseen pictures.
+    """The whole way once: train on real pictures, freeze, generate C, prove it bit-exact, caption unseen
+    pictures.
 
     Interrupted, it continues where it was. Needs about ten minutes on two cores.
 

@@ -95,7 +95,8 @@ def command(
     board: str | None,
     as_json: bool,
 ) -> None:
-    """Score MODEL, a frozen model or the folder of a training run (a float twin, say). Chance and majority stand beside every score.
+    """Score MODEL, a frozen model or the folder of a training run (a float twin, say). Chance and majority
+    stand beside every score.
 
     \b
     TASK  captions         names held-out pictures (without any TASK: this), --on host or a board: by its program, too
@@ -188,7 +189,9 @@ def _bars() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
 
 
 def _score(subject, text: list, on: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, dict[str, float]]]:
-    """Figures of every task on the first target, and the share of items for which each other one picks the same."""
+    """Figures of every task on the first target, and the share of items for which each other one picks the
+    same.
+    """
     from ..evaluate.suite import open_scorer
 
     found: dict[str, Any] = {}

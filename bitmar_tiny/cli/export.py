@@ -38,9 +38,11 @@ from .common import json_option, load_model, model_argument, preset_option
 def command(
     model: Path, format_name: str, out: Path | None, weight_bits: str, preset_name: str | None, as_json: bool
 ) -> None:
-    """Write a frozen MODEL as ONNX or LiteRT: a step graph with its state as inputs and outputs, and the same integers as golden.
+    """Write a frozen MODEL as ONNX or LiteRT: a step graph with its state as inputs and outputs, and the same
+    integers as golden.
 
-    docs/onnx-and-litert.md lists every input and output; 'bitmar-tiny verify --on onnx|tflite' proves the files.
+    docs/onnx-and-litert.md lists every input and output; 'bitmar-tiny verify --on onnx|tflite' proves the
+    files.
 
     \b
     Examples: bitmar-tiny export model.bitmar --format onnx -o model-onnx

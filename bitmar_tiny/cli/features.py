@@ -95,8 +95,8 @@ def command(
 ) -> None:
     """Turn PICTURES into 768-D feature vectors with a frozen backbone; file names become the captions.
 
-    A .tflite or .onnx backbone is written into the folder, too, with a declaration of how pictures are prepared:
-    `codegen --features FOLDER` gives both to a board that can run it.
+    A .tflite or .onnx backbone is written into the folder, too, with a declaration of how pictures are
+    prepared: `codegen --features FOLDER` gives both to a board that can run it.
 
     \b
     Example: bitmar-tiny features cat.png dog.png --backbone vit_s_focus.onnx -o features

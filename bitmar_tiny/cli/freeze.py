@@ -63,7 +63,8 @@ def command(
     vocab: int | None,
     as_json: bool,
 ) -> None:
-    """Freeze the last checkpoint of a training RUN, or ternary weights that were trained elsewhere, into one model file.
+    """Freeze the last checkpoint of a training RUN, or ternary weights that were trained elsewhere, into one
+    model file.
 
     \b
     Examples: bitmar-tiny freeze run -o model.bitmar

@@ -81,7 +81,8 @@ def command(
     Examples: bitmar-tiny generate --image cat.png
               bitmar-tiny generate model.bitmar --prompt "The " --on host --temperature 0.8
               bitmar-tiny generate --on /dev/ttyUSB0 --image cat.png
-              bitmar-tiny generate model.bitmar --store memory.store --remember --prompt "The key is in the box."
+              bitmar-tiny generate model.bitmar --store memory.store --remember --prompt "The key is in the
+              box."
     """
     if backend == "c":
         backend, board = board or "host", None
@@ -129,7 +130,9 @@ def _check_memory(target: str, model: Path, no_memory: bool, store: Path | None,
 
 
 def _write(session: Session, request: Request, show: bool) -> tuple[list[int], bytes]:
-    """Tokens and their bytes of text; printed as they come, behind the prompt: what cannot begin says so alone."""
+    """Tokens and their bytes of text; printed as they come, behind the prompt: what cannot begin says so
+    alone.
+    """
     new, text, out = [], b"", click.get_binary_stream("stdout")
     for token, piece in generate(session, request):
         if show:

@@ -25,8 +25,8 @@ from .common import json_option
 def command(run: Path, data: Path | None, as_json: bool) -> None:
     """Perplexity and alignment of a run on what it held out, beside the same weights with float activations.
 
-    RUN is the folder of a training run. The second column has the same ternary weights, tables and memory, but nothing
-    that is computed is rounded: what int8 activations cost alone.
+    RUN is the folder of a training run. The second column has the same ternary weights, tables and memory,
+    but nothing that is computed is rounded: what int8 activations cost alone.
 
     \b
     Example: bitmar-tiny holdout run

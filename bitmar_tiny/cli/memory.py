@@ -55,8 +55,9 @@ def inspect(
     figure: Path | None,
     as_json: bool,
 ) -> None:
-    """Show how the slots of stores, snapshots (.safetensors), frozen models (.bitmar) or training runs (folders) are used, and which
-    answer a text or a picture: of the last of them. The figure of one run is drawn from its log, early and late.
+    """Show how the slots of stores, snapshots (.safetensors), frozen models (.bitmar) or training runs
+    (folders) are used, and which answer a text or a picture: of the last of them. The figure of one run is
+    drawn from its log, early and late.
 
     \b
     Examples: bitmar-tiny memory inspect memory.store --model model.bitmar --text "a red apple"
@@ -199,7 +200,8 @@ def export(
     patience_s: float | None,
     record_file: Path | None,
 ) -> None:
-    """Copy the memory of a STORE, or of a board (--port), into a snapshot: codes, scales, usage (safetensors).
+    """Copy the memory of a STORE, or of a board (--port), into a snapshot: codes, scales, usage
+    (safetensors).
 
     \b
     Examples: bitmar-tiny memory export memory.store -o monday.safetensors

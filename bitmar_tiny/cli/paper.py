@@ -27,7 +27,8 @@ def command() -> None:
 @click.argument("number", type=click.Choice(["1", "2", "3", "4"]))
 @click.argument("reports", type=path, nargs=-1, metavar="[RESULTS]...")
 def table(number: str, reports: tuple[Path, ...]) -> None:
-    """Table NUMBER of the paper with a column or row for every RESULTS file of 'eval --json' (3 and 4: of 'eval --ablate memory --json').
+    """Table NUMBER of the paper with a column or row for every RESULTS file of 'eval --json' (3 and 4: of
+    'eval --ablate memory --json').
 
     \b
     Examples: bitmar-tiny eval model.bitmar boolq commonsenseqa --json > results.json
@@ -47,7 +48,8 @@ def table(number: str, reports: tuple[Path, ...]) -> None:
 @click.argument("sources", type=path, nargs=-1, required=True)
 @click.option("-o", "--out", type=path, required=True, help="PNG or SVG to write.")
 def figure(number: str, sources: tuple[Path, ...], out: Path) -> None:
-    """Figure 2 (activation of the memory's slots: one run, early and late, from its log; or usage in frozen models, runs, stores) or 3 (zero fraction E_q over training: runs).
+    """Figure 2 (activation of the memory's slots: one run, early and late, from its log; or usage in frozen
+    models, runs, stores) or 3 (zero fraction E_q over training: runs).
 
     \b
     Examples: bitmar-tiny paper figure 2 run -o slots.png

@@ -88,7 +88,8 @@ def command(
 ) -> None:
     """Measure where the time of a token goes on a board, layer by layer, beside what the plan predicted.
 
-    Without --on: firmware for this computer, built and started here. The board's memory is afterwards what it was before.
+    Without --on: firmware for this computer, built and started here. The board's memory is afterwards what it
+    was before.
 
     \b
     Examples: bitmar-tiny profile model.bitmar --html profile.html

@@ -103,11 +103,11 @@ def command(
     as_json: bool,
     out: Path,
 ) -> None:
-    """Train a model, quantisation-aware. Without data of your own: OpenMoji pictures and simple text from pip; for the preset
-    recall, sessions in which it is told where things are and asked later.
+    """Train a model, quantisation-aware. Without data of your own: OpenMoji pictures and simple text from
+    pip; for the preset recall, sessions in which it is told where things are and asked later.
 
-    A run that was interrupted, even by kill -9, continues exactly where its last checkpoint left it. Under torchrun every
-    process takes its share of each batch.
+    A run that was interrupted, even by kill -9, continues exactly where its last checkpoint left it. Under
+    torchrun every process takes its share of each batch.
 
     \b
     Examples: bitmar-tiny train -o run

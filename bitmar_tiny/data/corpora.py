@@ -133,11 +133,12 @@ def file_corpus(
     hold_out: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Corpus:
-    """The paper's formats: captions as JSON lists with .npy features, BabyLM text files, tokenised once into ``folder``; and sessions.
+    """The paper's formats: captions as JSON lists with .npy features, BabyLM text files, tokenised once into
+    ``folder``; and sessions.
 
-    hold_out: tokens kept out of training, half of them captions where there are both (0: every 20th picture, no text);
-    caption_budget, text_budget: then train on so many tokens (0: on all the rest). GPT-2's whole vocabulary is used unless
-    the configuration asks for fewer tokens.
+    hold_out: tokens kept out of training, half of them captions where there are both (0: every 20th picture,
+    no text); caption_budget, text_budget: then train on so many tokens (0: on all the rest). GPT-2's whole
+    vocabulary is used unless the configuration asks for fewer tokens.
     """
     pictures = CaptionSet.load_all(captions, features) if captions else None
     if pictures is not None and pictures.n_vectors != cfg.image_inputs:

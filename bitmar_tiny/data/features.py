@@ -34,10 +34,11 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True)
 class Preparation:
-    """How pictures are prepared and what becomes of a backbone's outputs; ``frontend.declaration`` says it on a board.
+    """How pictures are prepared and what becomes of a backbone's outputs; ``frontend.declaration`` says it on
+    a board.
 
-    mean, std: of pixels scaled to [0, 1]; pool: average 2x2 neighbours of the grid; vectors: average it down to so many
-    (None: as many as there are); project: other widths than 768 go through fixed random signs.
+    mean, std: of pixels scaled to [0, 1]; pool: average 2x2 neighbours of the grid; vectors: average it down
+    to so many (None: as many as there are); project: other widths than 768 go through fixed random signs.
     """
 
     mean: tuple[float, ...] = IMAGENET_MEAN
@@ -86,8 +87,9 @@ def write_features(
     how: Preparation = Preparation(),
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Write ``captions.json``, ``features.npy`` (float16 [N, P, 768]) and ``features.json`` (what they are); for a backbone
-    that a board can run, also that file and its ``backbone.json``, which ``codegen --features`` takes along.
+    """Write ``captions.json``, ``features.npy`` (float16 [N, P, 768]) and ``features.json`` (what they are);
+    for a backbone that a board can run, also that file and its ``backbone.json``, which ``codegen
+    --features`` takes along.
 
     The array is streamed to disk, so N may be large. progress: called with (done, total).
     Returns ``out_dir``. ``DataError`` for an unreadable picture or a backbone of the wrong shape.

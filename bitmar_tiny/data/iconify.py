@@ -1,10 +1,12 @@
-"""Further styles of emoji pictures: folders of an Iconify set as npm installs them (``@iconify-json/noto``, say).
+"""Further styles of emoji pictures: folders of an Iconify set as npm installs them (``@iconify-json/noto``,
+say).
 
     icons.json     {prefix, width, height, icons: {key: {body, ...}}, aliases: {key: {parent}}}; a body is what stands inside <svg>
     chars.json     {hexadecimal code points: key}, may be missing or empty: then keys are compared with the names
     info.json, package.json    licence and version, for the record
 
-A picture gets the CLDR short name that the emoji package gives its code points, so that one name means the same in every style.
+A picture gets the CLDR short name that the emoji package gives its code points, so that one name means the
+same in every style.
 """
 
 from __future__ import annotations
@@ -35,8 +37,8 @@ class Style:
 def read_style(folder: Path | str, names: Mapping[str, str]) -> Style:
     """Read the set in ``folder``. names: emoji without variation selectors -> CLDR short name.
 
-    Pictures without such a name, and aliases that turn or mirror another picture, are left out. ``DataError`` for anything
-    that is not an Iconify set, and for one in which no picture has a name.
+    Pictures without such a name, and aliases that turn or mirror another picture, are left out. ``DataError``
+    for anything that is not an Iconify set, and for one in which no picture has a name.
     """
     folder = Path(folder)
     table = read_json(folder / "icons.json") if folder.is_dir() else None

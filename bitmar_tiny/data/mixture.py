@@ -30,9 +30,9 @@ class Batch:
 
     tokens: int64 [B, T], EOS first, EOS as padding; labels: int64 [B, T], the next token, -100 on
     padding; lengths: int64 [B], positions that count; images: float32 [B, n, 768] or None;
-    has_image: bool [B]; source: int64 [B], index of the caption, or of the text stream; total: labels that count in the
-    whole batch, where these are some rows of it; before: earlier episodes of the streams of a session [B*E, T'], those that are not
-    there of length 0, or None.
+    has_image: bool [B]; source: int64 [B], index of the caption, or of the text stream; total: labels that
+    count in the whole batch, where these are some rows of it; before: earlier episodes of the streams of a
+    session [B*E, T'], those that are not there of length 0, or None.
     """
 
     tokens: np.ndarray
@@ -58,7 +58,9 @@ class _Streams:
 
     @classmethod
     def cut(cls, tokens: Tokens, max_len: int, whole: bool, pack: bool, eos: int) -> _Streams:
-        """Cut every sample into parts of max_len labels (``whole``: keep the first part; ``pack``: cut all as one)."""
+        """Cut every sample into parts of max_len labels (``whole``: keep the first part; ``pack``: cut all as
+        one).
+        """
         if whole:
             return cls(tokens.flat, tokens.starts, np.minimum(tokens.sizes, max_len), eos)
         if pack:
@@ -95,8 +97,9 @@ class Mixture:
     text_every: every how many steps one is text: 2 = 50:50 (odd steps), 0 = captions only,
     1 = text only. pack: cut the text as one long stream (for corpora of very short lines); each
     stream still begins with EOS. A text longer than max_len becomes several streams, a caption
-    longer than that is cut, a session refused: its end is the answer. sessions, session_every: every how many steps a batch is of
-    sessions, the other steps being as if there were none; 1 = sessions only. Raises ``ConfigError`` or ``DataError`` when there is nothing to draw.
+    longer than that is cut, a session refused: its end is the answer. sessions, session_every: every how many
+    steps a batch is of sessions, the other steps being as if there were none; 1 = sessions only. Raises
+    ``ConfigError`` or ``DataError`` when there is nothing to draw.
     """
 
     def __init__(
@@ -207,7 +210,9 @@ class Mixture:
         )
 
     def batch(self, step: int, rows: slice = slice(None)) -> Batch:
-        """The batch of ``step`` >= 0, or some rows of it. The same arrays on every call, whatever was asked before."""
+        """The batch of ``step`` >= 0, or some rows of it. The same arrays on every call, whatever was asked
+        before.
+        """
         kind, nth = self.kind_of(step)
         chosen = self._draw(kind, nth)
         total, chosen = int(self._streams[kind].counts[chosen].sum()), chosen[rows]

@@ -1,12 +1,14 @@
-"""The default pictures: OpenMoji drawings with their CLDR short names, from pip packages alone; other styles behind them.
+"""The default pictures: OpenMoji drawings with their CLDR short names, from pip packages alone; other styles
+behind them.
 
 ``prepare_openmoji`` draws them once into a folder:
 
     captions.json   JSON list of N names ("woman surfing")
     features.npy    uint8 [N, n, 768] pixel patches (see :mod:`.pixels`), white background
     split.json      holdout: a random tenth; holdout_concept: a tenth in which all skin tones of a
-                    concept are on one side; both are sorted lists of indices training never sees. What is held out by
-                    its name in OpenMoji is held out in every style. styles: {style: [first, end]}, where there are several
+                    concept are on one side; both are sorted lists of indices training never sees. What is
+                    held out by its name in OpenMoji is held out in every style. styles: {style: [first,
+                    end]}, where there are several
     sources.json    packages, versions, licences, SHA-256; written last, so it marks completeness
 """
 
@@ -92,7 +94,9 @@ def make_split(concepts: list[str], seed: int = SPLIT_SEED) -> dict[str, list[in
 
 
 def hold_out_names(split: dict[str, list[int]], names: Sequence[str], own: int) -> dict[str, list[int]]:
-    """The split of the first ``own`` pictures, and behind them every picture of a name (a concept) that it holds out."""
+    """The split of the first ``own`` pictures, and behind them every picture of a name (a concept) that it
+    holds out.
+    """
     held = {names[i] for i in split["holdout"]}
     concepts = {concept_of(names[i]) for i in split["holdout_concept"]}
     rest = range(own, len(names))
@@ -111,9 +115,10 @@ def prepare_openmoji(
 ) -> Path:
     """Draw the pictures into ``out_dir`` (see the module text) and return it.
 
-    vectors: per picture, a grid or a pyramid of raw patches (``pixels.picture_side``); limit: only so many, evenly spread; progress: called
-    with (done, total); styles: folders of further styles (:mod:`.iconify`), drawn whole. Returns at once when the folder is already complete for the same packages
-    and options. ``DataError`` for a missing package, a wrong size or a picture that fails.
+    vectors: per picture, a grid or a pyramid of raw patches (``pixels.picture_side``); limit: only so many,
+    evenly spread; progress: called with (done, total); styles: folders of further styles (:mod:`.iconify`),
+    drawn whole. Returns at once when the folder is already complete for the same packages and options.
+    ``DataError`` for a missing package, a wrong size or a picture that fails.
     """
     out_dir = Path(out_dir)
     size = picture_side(vectors)[0]
@@ -172,7 +177,9 @@ def prepare_openmoji(
 
 
 def draw_style(folder: Path | str, vectors: int) -> tuple[str, list[str], np.ndarray]:
-    """A style alone: its name, the pictures' names, and their patches, uint8 [N, vectors, 768]. ``DataError`` as in ``read_style``."""
+    """A style alone: its name, the pictures' names, and their patches, uint8 [N, vectors, 768]. ``DataError``
+    as in ``read_style``.
+    """
     style = read_style(folder, emoji_names())
     drawn, _ = _draw(
         [(name, f"{style.prefix}: {name}", svg) for name, svg in style.drawings],
@@ -189,7 +196,9 @@ def _draw(
     size: int,
     progress: Callable[[int, int], None] | None,
 ) -> tuple[np.ndarray, str]:
-    """Draw (name, what to call it in an error, SVG file or text): uint8 [N, vectors, 768], and the SHA-256 of all of them."""
+    """Draw (name, what to call it in an error, SVG file or text): uint8 [N, vectors, 768], and the SHA-256 of
+    all of them.
+    """
     features = np.empty((len(pictures), vectors, PATCH * PATCH * 3), np.uint8)
     seal = hashlib.sha256()
     for i, (_, label, source) in enumerate(pictures):

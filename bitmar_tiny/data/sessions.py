@@ -1,11 +1,14 @@
-"""Sessions: texts that come one after the other, each an episode of its own, the last of which can need what the earlier ones told.
+"""Sessions: texts that come one after the other, each an episode of its own, the last of which can need what
+the earlier ones told.
 
-A file has one session a line, a JSON list: what is told, one text or more, and last what is asked, [prompt, answer]:
+A file has one session a line, a JSON list: what is told, one text or more, and last what is asked, [prompt,
+answer]:
 
     ["The key is in the drawer.", "The pen is on the shelf.", ["The key is", " in the drawer."]]
 
-A model learns to write the last text, prompt and answer joined; the others are read and written to the memory before, each stream
-having a memory of its own. So the answer can only come out of the memory, and training teaches what to put there and where.
+A model learns to write the last text, prompt and answer joined; the others are read and written to the memory
+before, each stream having a memory of its own. So the answer can only come out of the memory, and training
+teaches what to put there and where.
 """
 
 from __future__ import annotations
@@ -56,7 +59,9 @@ class Session:
 
 
 def read_sessions(path: Path | str) -> list[Session]:
-    """The sessions of a file, blank lines left out. ``DataError`` names the file and the line of the first that is none."""
+    """The sessions of a file, blank lines left out. ``DataError`` names the file and the line of the first
+    that is none.
+    """
     try:
         lines = Path(path).read_text(encoding="utf-8").split("\n")
     except OSError as error:
@@ -86,7 +91,9 @@ def _session(line: str, where: str) -> Session:
 
 @dataclass(frozen=True)
 class Sessions:
-    """Tokenised sessions. texts: all of them, one behind the other; first, count: int64 [n], where each session's texts are in them."""
+    """Tokenised sessions. texts: all of them, one behind the other; first, count: int64 [n], where each
+    session's texts are in them.
+    """
 
     texts: Tokens
     first: np.ndarray
@@ -94,7 +101,9 @@ class Sessions:
 
     @classmethod
     def encode(cls, tokenizer: Tokenizer, sessions: Sequence[Session]) -> Sessions:
-        """Tokenise in memory, prompt and answer apart: on a board, too, the answer begins behind the prompt's last token."""
+        """Tokenise in memory, prompt and answer apart: on a board, too, the answer begins behind the prompt's
+        last token.
+        """
         count = np.array([len(s.texts) for s in sessions], np.int64)
         parts = Tokens.encode(tokenizer, [part for s in sessions for part in (*s.told, s.prompt, s.answer)])
         prompt = np.cumsum(count + 1) - 2
@@ -107,7 +116,9 @@ class Sessions:
         return len(self.count)
 
     def check(self, every: int, max_len: int) -> None:
-        """``ConfigError`` where ``session_every`` draws none, or a text has more than ``max_len`` tokens: what is cut may be the answer."""
+        """``ConfigError`` where ``session_every`` draws none, or a text has more than ``max_len`` tokens:
+        what is cut may be the answer.
+        """
         if len(self) and not every:
             raise ConfigError(
                 "There are sessions, but session_every=0 trains on none of them.",
@@ -126,7 +137,9 @@ class Sessions:
         return self.texts.take(self.first + self.count - 1)
 
     def before(self, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Indices into ``texts`` of the earlier texts of some sessions, int64 [B, E] with E the most of them, and which are there, bool [B, E]."""
+        """Indices into ``texts`` of the earlier texts of some sessions, int64 [B, E] with E the most of them,
+        and which are there, bool [B, E].
+        """
         earlier = self.count[chosen] - 1
         column = np.arange(earlier.max())
         there = column < earlier[:, None]
@@ -134,9 +147,11 @@ class Sessions:
 
 
 def write_places(path: Path, count: int, seed: int = 0) -> None:
-    """A file of ``count`` made-up sessions: where things are is told, some of them moved, one is asked for. The same for the same seed.
+    """A file of ``count`` made-up sessions: where things are is told, some of them moved, one is asked for.
+    The same for the same seed.
 
-    Up to ``MOST_TOLD`` things are told, in any order, some of them several times; what holds is what was told last.
+    Up to ``MOST_TOLD`` things are told, in any order, some of them several times; what holds is what was told
+    last.
     """
     rng = np.random.default_rng(seed)
     with atomic_file(path) as f:  # other processes may be reading the same file, made by them

@@ -4,8 +4,8 @@
     FOLDER/DIGEST/00012.sizes.npy    int32, tokens of each of its samples, EOS included
     FOLDER/DIGEST/tokens.npy, sizes.npy   all pieces, in order; ``sizes.npy`` is written last
 
-DIGEST depends on the tokenizer and on name, size and time of every source file, so that what lies there is right as soon
-as it is whole, and every file appears whole (``files.atomic_file``).
+DIGEST depends on the tokenizer and on name, size and time of every source file, so that what lies there is
+right as soon as it is whole, and every file appears whole (``files.atomic_file``).
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ _COPY = 1 << 24
 
 @dataclass(frozen=True)
 class Piece:
-    """Part of a source: bytes [start, end) of a text file, every line that begins there, or elements of a captions file."""
+    """Part of a source: bytes [start, end) of a text file, every line that begins there, or elements of a
+    captions file.
+    """
 
     number: int
     path: Path
@@ -74,8 +76,9 @@ def build_tokens(
 ) -> Tokens:
     """Tokens of all samples of ``paths``: ``*.train`` files or folders, or captions files (JSON lists).
 
-    workers: processes (default: one for each processor); progress: called with (pieces done, pieces). ``DataError`` for
-    a source that cannot be read and for a full disk; what was finished by then is kept and not done again.
+    workers: processes (default: one for each processor); progress: called with (pieces done, pieces).
+    ``DataError`` for a source that cannot be read and for a full disk; what was finished by then is kept and
+    not done again.
     """
     files = [Path(p) for p in paths] if captions else [f for p in paths for f in text_files(p)]
     where = folder / _digest(tokenizer, files)

@@ -12,7 +12,8 @@ import numpy as np
 
 from .tokenizer import Tokenizer
 
-#: Held-out samples are taken in runs of neighbours: lines of one book beside each other are no independent test.
+#: Held-out samples are taken in runs of neighbours: lines of one book beside each other are no independent
+#: test.
 BLOCK = 256
 
 
@@ -59,8 +60,9 @@ class Tokens:
 
 
 def split(tokens: Tokens, hold_out: int, budget: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Indices (training, held out), both ascending: ``hold_out`` tokens and then ``budget`` tokens (0: all the rest), each
-    rounded up to whole blocks of neighbours, drawn in an order that depends on ``seed`` and on how many there are alone.
+    """Indices (training, held out), both ascending: ``hold_out`` tokens and then ``budget`` tokens (0: all
+    the rest), each rounded up to whole blocks of neighbours, drawn in an order that depends on ``seed`` and
+    on how many there are alone.
     """
     block = max(1, min(BLOCK, len(tokens) // 64))
     total = (

@@ -1,7 +1,7 @@
 """A backbone file in a process of its own: what a damaged file does to its runtime, it does not do to us.
 
-The child is the front end's :class:`~.frontend.backbone.Model`. It tries a grey picture first and says what it found as one
-line of JSON; then float32 pictures go in and outputs come back, raw, one after the other.
+The child is the front end's :class:`~.frontend.backbone.Model`. It tries a grey picture first and says what
+it found as one line of JSON; then float32 pictures go in and outputs come back, raw, one after the other.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ START_S, PICTURE_S = 300, 120
 class Worker:
     """A loaded backbone. size: side of its pictures; outputs: names; shapes: [tokens, width] of each output.
 
-    ``DataError`` in one sentence for a file that cannot be used, also for one that crashes or hangs its runtime.
+    ``DataError`` in one sentence for a file that cannot be used, also for one that crashes or hangs its
+    runtime.
     """
 
     def __init__(

@@ -1,4 +1,6 @@
-"""Requests to a board and their answers, and what else a command does with the line: over a link, or out of a record (record.py)."""
+"""Requests to a board and their answers, and what else a command does with the line: over a link, or out of a
+record (record.py).
+"""
 
 from __future__ import annotations
 
@@ -22,8 +24,10 @@ LARGEST = 1 << 28  # bytes of a message that can be meant
 
 @dataclass(frozen=True)
 class About:
-    """What a command knows of a board beside its answers. ``port``: its name; ``when``: ISO 8601; ``powers``: it can be switched
-    off and on; ``emulated``: it does not run on its own processor; ``plan``: plan.json of its project, where that is at hand."""
+    """What a command knows of a board beside its answers. ``port``: its name; ``when``: ISO 8601; ``powers``:
+    it can be switched off and on; ``emulated``: it does not run on its own processor; ``plan``: plan.json of
+    its project, where that is at hand.
+    """
 
     port: str
     when: str
@@ -47,7 +51,9 @@ class Channel(Protocol):
         """Meet the board, which was told, at another speed."""
 
     def pulse(self, name: str) -> str:
-        """Pulse the control line ``dtr`` or ``rts``; returns what that does to the board: ``restarts it``, ``nothing`` or ``silences it``."""
+        """Pulse the control line ``dtr`` or ``rts``; returns what that does to the board: ``restarts it``,
+        ``nothing`` or ``silences it``.
+        """
 
     def observe(self, look: Callable[[LinkChannel], Any]) -> Any:
         """What ``look`` sees at this machine's end of a live board, its clock for example: a JSON value."""
@@ -101,8 +107,9 @@ class LinkChannel:
             )
 
     def _ask_for_restart(self, request: bytes) -> None:
-        """Returns when the board has taken the request: before that a new session would make it forget it. Afterwards only the
-        restarted board answers."""
+        """Returns when the board has taken the request: before that a new session would make it forget it.
+        Afterwards only the restarted board answers.
+        """
         try:
             self.link.send(request)
             self.link.drain()

@@ -98,7 +98,9 @@ class QemuLine(EmulatorLine):
 
 
 def program_line(program: Program, board: Profile, name: str, store: Path | None = None) -> Line:
-    """A built program as a line: on this machine, or on the board's emulator. ``store``: that its memory is in."""
+    """A built program as a line: on this machine, or on the board's emulator. ``store``: that its memory is
+    in.
+    """
     if board.platform.on_uart:
         return EmulatorLine(board, program.path, name)
     return ProgramLine([*program.command, "link", *(["--store", str(store)] if store else [])], name)
@@ -111,8 +113,9 @@ def firmware_line(
     memory: str = "auto",
     store: Path | None = None,
 ) -> HostLine | QemuLine:
-    """``host:[BOARD[/KERNELS]]`` or ``qemu:BOARD[/KERNELS]``: generated, built and started. It ends with the line.
-    ``store``: a memory store in the place of the project's."""
+    """``host:[BOARD[/KERNELS]]`` or ``qemu:BOARD[/KERNELS]``: generated, built and started. It ends with the
+    line. ``store``: a memory store in the place of the project's.
+    """
     kind, _, rest = port.partition(":")
     name, _, family = rest.partition("/")
     board = load_board(name or "host")
@@ -170,8 +173,9 @@ def open_line(
 
 
 def connect(line: Line, log: Log = silent, patience_s: float | None = None) -> Link:
-    """A session on ``line``; ``DeviceError`` says why there is none, within 5 s (a terminal waits longer for its other end, firmware
-    that is started here may take its time)."""
+    """A session on ``line``; ``DeviceError`` says why there is none, within 5 s (a terminal waits longer for
+    its other end, firmware that is started here may take its time).
+    """
     local = isinstance(line, (ProgramLine, EmulatorLine))
     link = Link(line, log, patience_s or (LOCAL_S if local else PATIENCE_S))
     opened = _started(link) if local else link.open(ATTACH_S if type(line) is PtyLine else OPEN_S)

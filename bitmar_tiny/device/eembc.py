@@ -1,4 +1,6 @@
-"""Inputs and data sets for the firmware's MLPerf Tiny / EEMBC mode (docs/eembc.md; bm_ascii.h reads what this writes)."""
+"""Inputs and data sets for the firmware's MLPerf Tiny / EEMBC mode (docs/eembc.md; bm_ascii.h reads what this
+writes).
+"""
 
 from __future__ import annotations
 
@@ -28,8 +30,8 @@ def input_bytes(
 ) -> bytes:
     """One input: what one inference of a model of shape ``cfg`` does. ``DataError`` names what does not fit.
 
-    ``picture``: uint8 patches [cfg.image_inputs, 768]. After it and the ``prompt`` the model writes ``tokens`` tokens, or chooses
-    among ``classes``, the token ids that may come next; one of the two.
+    ``picture``: uint8 patches [cfg.image_inputs, 768]. After it and the ``prompt`` the model writes
+    ``tokens`` tokens, or chooses among ``classes``, the token ids that may come next; one of the two.
     """
     for what, ids in (("prompt", prompt), ("classes", classes)):
         wrong = [i for i in ids if not 0 <= i < cfg.vocab_size]
@@ -54,7 +56,8 @@ def input_bytes(
 def write_dataset(folder: Path, items: Iterable[tuple[str, bytes, int, int]]) -> Path:
     """Write inputs and their labels as the runner reads them; returns the labels' file.
 
-    ``items``: (file name, input, number of classes, right class); for inputs that write tokens the last two are 0.
+    ``items``: (file name, input, number of classes, right class); for inputs that write tokens the last two
+    are 0.
     """
     folder.mkdir(parents=True, exist_ok=True)
     rows = []

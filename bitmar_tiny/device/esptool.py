@@ -1,4 +1,6 @@
-"""esptool as a subprocess: every call has a time limit, its output goes to a log, and what went wrong becomes a sentence."""
+"""esptool as a subprocess: every call has a time limit, its output goes to a log, and what went wrong becomes
+a sentence.
+"""
 
 from __future__ import annotations
 
@@ -66,8 +68,9 @@ UNKNOWN = ("esptool failed", "Its own words are in the log.")
 
 @dataclass(frozen=True)
 class Port:
-    """A serial port with a chip's boot loader on it; ``log`` collects what esptool prints. ``record``: it is written down, too;
-    ``replay``: a record stands in place of the chip."""
+    """A serial port with a chip's boot loader on it; ``log`` collects what esptool prints. ``record``: it is
+    written down, too; ``replay``: a record stands in place of the chip.
+    """
 
     name: str
     chip: str
@@ -88,8 +91,8 @@ def run(
 ) -> str:
     """Run one command of esptool and return its output. ``DeviceError`` in words; nothing is left running.
 
-    ``limit_s``: seconds for the work itself. ``last``: start the program afterwards instead of staying in the boot loader.
-    ``progress`` is told the share of a write that is done.
+    ``limit_s``: seconds for the work itself. ``last``: start the program afterwards instead of staying in the
+    boot loader. ``progress`` is told the share of a write that is done.
     """
     if port.replay:
         if port.replay.take("esptool") != arguments:
@@ -176,7 +179,9 @@ def _end(process: subprocess.Popen) -> None:
 
 
 def words_for(text: str, port: Port) -> DeviceError:
-    """The error that esptool's output stands for. A port that is gone was there when the command began (``ports.check``)."""
+    """The error that esptool's output stands for. A port that is gone was there when the command began
+    (``ports.check``).
+    """
     if port.name.startswith("/") and not Path(port.name).exists():
         return DeviceError(f"{port.name}: {LOST[1]}.", LOST[2])
     errors = text[max(text.lower().find("error"), 0) :]

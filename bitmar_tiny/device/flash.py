@@ -1,4 +1,6 @@
-"""Write a project into a board's flash: skip what is there, write, read back by hash, and always know what the board holds."""
+"""Write a project into a board's flash: skip what is there, write, read back by hash, and always know what
+the board holds.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,8 @@ def write(
     verify: bool = True,
     report: Report = lambda piece, state, share: None,
 ) -> list[dict[str, Any]]:
-    """Write what is not there yet; returns a record for every piece, with ``state`` ``written`` or ``already there``.
+    """Write what is not there yet; returns a record for every piece, with ``state`` ``written`` or ``already
+    there``.
 
     ``DeviceError`` says what went wrong, what is on the board now, and that the command can be run again.
     """

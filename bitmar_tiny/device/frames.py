@@ -23,7 +23,9 @@ TEXT = frozenset(b"\t\n\r\x1b" + bytes(range(32, 127)))
 
 @dataclass(frozen=True)
 class Frame:
-    """One frame. ``offset`` and ``acknowledged`` are positions in the sender's and the receiver's stream, modulo 2^16."""
+    """One frame. ``offset`` and ``acknowledged`` are positions in the sender's and the receiver's stream,
+    modulo 2^16.
+    """
 
     kind: int
     session: int

@@ -1,4 +1,6 @@
-"""Who uses a serial port, from /proc: looked at without opening it, since opening raises DTR and RTS, which resets many boards."""
+"""Who uses a serial port, from /proc: looked at without opening it, since opening raises DTR and RTS, which
+resets many boards.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ _COMMAND_CHARS = 60
 
 @dataclass(frozen=True)
 class Holder:
-    """A process that uses a port. how: ``open``, ``exclusive`` (TIOCEXCL), ``locked`` (flock) or ``lock file``."""
+    """A process that uses a port. how: ``open``, ``exclusive`` (TIOCEXCL), ``locked`` (flock) or ``lock
+    file``.
+    """
 
     pid: int
     program: str
@@ -34,8 +38,8 @@ class Holder:
 def holders(path: str) -> tuple[list[Holder], int]:
     """The processes that use the port, and how many processes of other users could not be looked at.
 
-    The program behind a pseudo terminal, an emulator for example, holds its other end and does not count; nor does this process,
-    unless it has locked the port.
+    The program behind a pseudo terminal, an emulator for example, holds its other end and does not count; nor
+    does this process, unless it has locked the port.
     """
     port, found, hidden = os.stat(path), {}, 0
     master = os.minor(port.st_rdev) + 256 * (os.major(port.st_rdev) - PTY_MAJORS[0]) if is_pty(port) else None
@@ -133,7 +137,9 @@ def _lock_files(path: str) -> set[int]:
 
 
 def _is_exclusive(pid: int, fd: int) -> bool:
-    """Whether the process keeps others from opening the port; False, too, where it may not be looked into that deep."""
+    """Whether the process keeps others from opening the port; False, too, where it may not be looked into
+    that deep.
+    """
     if platform.machine() not in _KNOWN_NUMBERS or not hasattr(os, "pidfd_open"):
         return False
     try:

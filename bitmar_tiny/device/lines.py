@@ -51,7 +51,9 @@ class Line(Protocol):
 
 
 class FdLine:
-    """A file descriptor of a terminal. ``DeviceError`` when its other end is gone. ``out``: where another one is written to."""
+    """A file descriptor of a terminal. ``DeviceError`` when its other end is gone. ``out``: where another one
+    is written to.
+    """
 
     def __init__(self, fd: int, name: str, out: int | None = None) -> None:
         self.fd, self.name, self.out = fd, name, fd if out is None else out

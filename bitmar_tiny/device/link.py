@@ -1,4 +1,5 @@
-"""The host's end of the link: two reliable streams of bytes over a line that loses, damages and doubles bytes.
+"""The host's end of the link: two reliable streams of bytes over a line that loses, damages and doubles
+bytes.
 
 The device's end is firmware_templates/runtime/link/bm_link.c; docs/serial-protocol.md draws both.
 """
@@ -60,8 +61,10 @@ class SessionLost(DeviceError):
 
 
 class Link:
-    """A session on ``line``. ``log`` gets lines of text that the board prints beside the frames; ``patience_s``: how long the
-    board may compute, or the line be silent. What failed once fails again at once."""
+    """A session on ``line``. ``log`` gets lines of text that the board prints beside the frames;
+    ``patience_s``: how long the board may compute, or the line be silent. What failed once fails again at
+    once.
+    """
 
     def __init__(
         self, line: Line, log: Callable[[str], None] = lambda text: None, patience_s: float = PATIENCE_S
@@ -76,7 +79,9 @@ class Link:
     # -- sessions ----------------------------------------------------------------------------------
 
     def open(self, limit_s: float) -> Opened | None:
-        """Begin a session; None if no firmware of this protocol answers in time. Another version is answered, but not opened."""
+        """Begin a session; None if no firmware of this protocol answers in time. Another version is answered,
+        but not opened.
+        """
         self.session = secrets.randbelow(0xFFFF) + 1
         self.opened = self._failed = None
         self._out, self._head, self._sent = bytearray(), 0, 0  # of the stream: from its byte _head on
@@ -117,12 +122,16 @@ class Link:
             self._pump(0.05)
 
     def drain(self) -> None:
-        """Returns when the device's program has taken everything that was sent. ``SessionLost``: it may have, or not."""
+        """Returns when the device's program has taken everything that was sent. ``SessionLost``: it may have,
+        or not.
+        """
         while self._out:
             self._pump(0.05)
 
     def receive(self, n: int) -> bytes:
-        """The next ``n`` bytes from the device. ``DeviceError`` if it shows no sign of life for ``patience_s``."""
+        """The next ``n`` bytes from the device. ``DeviceError`` if it shows no sign of life for
+        ``patience_s``.
+        """
         seen = len(self._in)
         begun = time.monotonic() if seen < n else 0.0
         while len(self._in) < n:
@@ -139,7 +148,9 @@ class Link:
         return data
 
     def acknowledge(self) -> None:
-        """Acknowledge what has come, so that the board neither repeats it nor takes this host for gone while nobody asks it anything."""
+        """Acknowledge what has come, so that the board neither repeats it nor takes this host for gone while
+        nobody asks it anything.
+        """
         if self._received != self._acknowledged:
             self._acknowledge()
 

@@ -1,4 +1,6 @@
-"""What goes into a board's flash: the pieces of a generated project, checked against each other before anything is written."""
+"""What goes into a board's flash: the pieces of a generated project, checked against each other before
+anything is written.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,8 @@ from ..errors import ConfigError, DataError
 
 #: Flash is erased in sectors of this many bytes, so two pieces must not share one.
 SECTOR = 4096
-#: Written by ESP-IDF's build: what to flash, where, and how (esp-idf, components/esptool_py/flasher_args.json.in).
+#: Written by ESP-IDF's build: what to flash, where, and how (esp-idf,
+#: components/esptool_py/flasher_args.json.in).
 FLASHER_ARGS = "build/flasher_args.json"
 MODEL, APP = "model", "app"
 BITS_PER_BYTE = 10  # on a serial line: start, eight data bits, stop
@@ -70,10 +73,12 @@ def read_manifest(project: Path) -> dict[str, Any]:
 
 
 def collect(project: Path, board: Board, parts: tuple[str, ...]) -> list[Piece]:
-    """The pieces of ``parts`` in the order of writing. ``ConfigError`` and ``DataError`` name what does not fit together.
+    """The pieces of ``parts`` in the order of writing. ``ConfigError`` and ``DataError`` name what does not
+    fit together.
 
-    The model goes first. Until the program follows, the old program refuses the new model by its SHA-256 and says so; in the
-    other order it is the new one that refuses the old. Neither computes with the wrong weights.
+    The model goes first. Until the program follows, the old program refuses the new model by its SHA-256 and
+    says so; in the other order it is the new one that refuses the old. Neither computes with the wrong
+    weights.
     """
     flash = board.flash
     if flash is None:

@@ -1,4 +1,6 @@
-"""Serial ports: what is on them, who uses them, whether the user may; and one check before any command opens one."""
+"""Serial ports: what is on them, who uses them, whether the user may; and one check before any command opens
+one.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +22,10 @@ LIST = "'bitmar-tiny ports' shows what is there."
 PATTERNS = ("/dev/ttyUSB*", "/dev/ttyACM*", "/dev/ttyAMA*")
 LINKS = ("/dev/serial/by-id/*", "/dev/serial/by-path/*", "/dev/serial[0-9]")
 
-#: USB vendor and product -> what it is. From the tables of Linux 6.12, drivers/usb/serial/{cp210x,ch341,ftdi_sio_ids,pl2303}.[ch];
-#: WCH's own driver (github.com/WCHSoftGroup/ch343ser_linux); esptool (USB_JTAG_SERIAL_PID); github.com/raspberrypi/usb-pid; and
-#: OpenOCD, contrib/60-openocd.rules.
+#: USB vendor and product -> what it is. From the tables of Linux 6.12,
+#: drivers/usb/serial/{cp210x,ch341,ftdi_sio_ids,pl2303}.[ch]; WCH's own driver
+#: (github.com/WCHSoftGroup/ch343ser_linux); esptool (USB_JTAG_SERIAL_PID); github.com/raspberrypi/usb-pid;
+#: and OpenOCD, contrib/60-openocd.rules.
 KNOWN: dict[tuple[int, int], str] = {
     (0x303A, 0x1001): "Espressif USB-Serial/JTAG, in the chip (ESP32-S3, -C3, -C6, -H2)",
     (0x303A, 0x1002): "Espressif USB bridge (ESP-Prog-2)",
@@ -61,8 +64,9 @@ MAKERS = {
 
 @dataclass(frozen=True)
 class SerialPort:
-    """One port. ``hint`` says what its USB identity stands for, ``refused`` what to do if the user may not use it ('' if he may),
-    ``hidden`` how many processes could not be asked whether they use it."""
+    """One port. ``hint`` says what its USB identity stands for, ``refused`` what to do if the user may not
+    use it ('' if he may), ``hidden`` how many processes could not be asked whether they use it.
+    """
 
     device: str
     description: str
@@ -130,7 +134,9 @@ def _describe(device: str, known: Any) -> SerialPort:
 
 
 def check(path: str) -> None:
-    """``DeviceError``, in one sentence, if a port is missing, is none, may not be used, or is in use. It is not opened."""
+    """``DeviceError``, in one sentence, if a port is missing, is none, may not be used, or is in use. It is
+    not opened.
+    """
     _check_kind(path)
     refused = refusal(path)
     if refused:

@@ -1,6 +1,7 @@
 """The one table of the serial protocol: kinds of frames, messages and their fields.
 
-``python -m bitmar_tiny.device.protocol`` writes it as C (``runtime/link/bm_protocol.h``) and into ``docs/serial-protocol.md``.
+``python -m bitmar_tiny.device.protocol`` writes it as C (``runtime/link/bm_protocol.h``) and into
+``docs/serial-protocol.md``.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ FRAMES = {
 
 @dataclass(frozen=True)
 class Message:
-    """One message of the stream. ``fields``: (name, struct code), little-endian, without padding; ``rest``: bytes that follow them.
+    """One message of the stream. ``fields``: (name, struct code), little-endian, without padding; ``rest``:
+    bytes that follow them.
 
     direction: ``>`` from the host, ``<`` from the device. A struct code with a count and ``s`` is bytes.
     """
@@ -284,7 +286,9 @@ def sections(encoder_layers: int, decoder_layers: int) -> tuple[str, ...]:
 
 
 def pattern(n: int, first: int = 0) -> bytes:
-    """Bytes ``first`` .. of the test pattern: byte i is the high byte of i * 40503 mod 2^16, so zeros and every other value come."""
+    """Bytes ``first`` .. of the test pattern: byte i is the high byte of i * 40503 mod 2^16, so zeros and
+    every other value come.
+    """
     return bytes((i * 40503 >> 8) & 0xFF for i in range(first, first + n))
 
 

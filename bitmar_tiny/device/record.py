@@ -1,4 +1,6 @@
-"""Exchanges with a board, written to a file and played back in its place: a line of JSON for everything that happens."""
+"""Exchanges with a board, written to a file and played back in its place: a line of JSON for everything that
+happens.
+"""
 
 from __future__ import annotations
 

@@ -15,7 +15,8 @@ from .scoring import Progress
 from .suite import MEMORY, Subject, TextTask, open_scorer
 from .token_cost import Profile, build_profile, run_profile
 
-#: Profiles with the memory on and off take turns so many times, and the quickest of each counts: other work on the machine only slows.
+#: Profiles with the memory on and off take turns so many times, and the quickest of each counts: other work
+#: on the machine only slows.
 ROUNDS = 3
 
 
@@ -35,10 +36,11 @@ def ablate_tasks(
 
 
 def measure_cost(subject: Subject, board: str, watts: float | None) -> dict[str, Any]:
-    """Throughput, latency, energy and memory of the generated program with the memory read and unread, full window.
+    """Throughput, latency, energy and memory of the generated program with the memory read and unread, full
+    window.
 
-    ``label``: measured, or simulated under an emulator; energy is always estimated: seconds per token times ``watts``.
-    A step here is all of a token: layers, head and greedy pick, and its share of the reads.
+    ``label``: measured, or simulated under an emulator; energy is always estimated: seconds per token times
+    ``watts``. A step here is all of a token: layers, head and greedy pick, and its share of the reads.
     """
     target = load_board(board)
     if not target.platform.runs_here:

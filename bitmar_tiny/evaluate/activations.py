@@ -13,7 +13,8 @@ from ..train.holdout import look_at_holdout
 
 
 def compare_activations(model: BitMar, mixtures: Sequence[Mixture]) -> dict[str, Any]:
-    """Held-out perplexity and alignment, quantised to the bit and with float activations, and their perplexities' ratio.
+    """Held-out perplexity and alignment, quantised to the bit and with float activations, and their
+    perplexities' ratio.
 
     ``ConfigError`` for a float twin, whose activations are float already. The model is left as it was.
     """

@@ -23,8 +23,8 @@ def agreement(
 ) -> dict[str, Any]:
     """Token streams (EOS first), each with an image float32 [image_inputs, 768] or None.
 
-    Returns tokens compared, top-1 agreement, largest absolute difference of logits, how many integer logits differ,
-    and the perplexity of the streams' own next tokens by both.
+    Returns tokens compared, top-1 agreement, largest absolute difference of logits, how many integer logits
+    differ, and the perplexity of the streams' own next tokens by both.
     """
     model, golden = load_frozen(frozen), GoldenModel(frozen.config, frozen.arrays)
     same = tokens = different = labels = 0

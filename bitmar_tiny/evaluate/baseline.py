@@ -1,7 +1,8 @@
 """The mark to measure against: a plain float captioner, nothing of BitMar in it.
 
-16 raw patches are projected and put in front of the words of a 4-layer pre-norm transformer (PyTorch's own), with a
-word vocabulary and learned positions: what somebody would write first who does not care about the board.
+16 raw patches are projected and put in front of the words of a 4-layer pre-norm transformer (PyTorch's own),
+with a word vocabulary and learned positions: what somebody would write first who does not care about the
+board.
 """
 
 from __future__ import annotations

@@ -17,11 +17,12 @@ from .scoring import Progress, Query, Scorer
 
 @dataclass(frozen=True)
 class ChoiceResult:
-    """Scores of one task, as fractions. accuracy: by the sum of an option's log-probabilities; accuracy_norm: by that sum per byte of
-    the option's text; chance: of guessing; majority: of always giving the most frequent answer; error: standard error of accuracy.
+    """Scores of one task, as fractions. accuracy: by the sum of an option's log-probabilities; accuracy_norm:
+    by that sum per byte of the option's text; chance: of guessing; majority: of always giving the most
+    frequent answer; error: standard error of accuracy.
 
-    For WUG, ``correlation`` is Spearman's rank correlation with what people prefer. picks: the option chosen by the sum, per item;
-    gold: the right one.
+    For WUG, ``correlation`` is Spearman's rank correlation with what people prefer. picks: the option chosen
+    by the sum, per item; gold: the right one.
     """
 
     items: int
@@ -45,9 +46,9 @@ def queries(
 ) -> tuple[list[Query], int]:
     """One query for every option of every item, and how many items had their context cut.
 
-    Contexts begin with EOS and lose their first tokens where context and longest option would have the model read more than
-    ``longest`` tokens: all options of an item see equally much. A space between context and option belongs to the option.
-    images: float32 [N, n, 768], by ``Item.image``; None leaves images out.
+    Contexts begin with EOS and lose their first tokens where context and longest option would have the model
+    read more than ``longest`` tokens: all options of an item see equally much. A space between context and
+    option belongs to the option. images: float32 [N, n, 768], by ``Item.image``; None leaves images out.
     """
     found, cut = [], 0
     texts = list(tokenizer.encode_batch(text for item in items for pair in _pairs(item) for text in pair))
@@ -129,7 +130,9 @@ def evaluate_choice(
 
 
 def _correlation(items: Sequence[Item], sums: Sequence[np.ndarray]) -> float | None:
-    """Spearman's correlation of the model's preference for the first option (softmax of the sums) with people's; None without theirs."""
+    """Spearman's correlation of the model's preference for the first option (softmax of the sums) with
+    people's; None without theirs.
+    """
     if any(item.human is None for item in items) or len(items) < 2:
         return None
     mine = [1 / np.exp(s - s[0]).sum() for s in sums]

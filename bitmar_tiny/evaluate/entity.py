@@ -1,8 +1,10 @@
-"""Can the episodic memory carry a fact from one episode to the next? A tiny model, trained for the purpose, with controls.
+"""Can the episodic memory carry a fact from one episode to the next? A tiny model, trained for the purpose,
+with controls.
 
-An episode tells where things are ("apple A"), ends, and is written to the memory. A later episode asks ("apple ..."): nothing in its
-own stream tells the answer. Right answers can only come out of the memory, so it is asked with the memory on, off, and shuffled: as
-it was after other facts. As a control the fact and the question also stand in one stream, where attention sees both.
+An episode tells where things are ("apple A"), ends, and is written to the memory. A later episode asks
+("apple ..."): nothing in its own stream tells the answer. Right answers can only come out of the memory, so
+it is asked with the memory on, off, and shuffled: as it was after other facts. As a control the fact and the
+question also stand in one stream, where attention sees both.
 """
 
 from __future__ import annotations
@@ -35,8 +37,8 @@ class Experiment:
     """One way to train.
 
     things: facts at a time; slots: of the memory; gradient: whether it reaches the queries that are written
-    (``TrainConfig.write_gradient``); one_stream: fact and question in one stream, nothing is written, and "shuffled" means the
-    memory's codes in random order.
+    (``TrainConfig.write_gradient``); one_stream: fact and question in one stream, nothing is written, and
+    "shuffled" means the memory's codes in random order.
     """
 
     name: str
@@ -57,8 +59,9 @@ EXPERIMENTS = (
 
 
 class Rounds:
-    """Training batches (``train.feed.Batches``): ``BATCH`` questions about the facts of this round, and, as the last streams, which
-    are written, the facts of the next. Or facts with their question in one stream."""
+    """Training batches (``train.feed.Batches``): ``BATCH`` questions about the facts of this round, and, as
+    the last streams, which are written, the facts of the next. Or facts with their question in one stream.
+    """
 
     def __init__(self, e: Experiment, seed: int) -> None:
         self.e, self.seed = e, seed
@@ -94,7 +97,9 @@ class Rounds:
 
 
 def config(slots: int) -> ModelConfig:
-    """Small enough to train in seconds; a written slot takes the new episode whole (write_rate 1), nothing is forgotten."""
+    """Small enough to train in seconds; a written slot takes the new episode whole (write_rate 1), nothing is
+    forgotten.
+    """
     return ModelConfig(
         name="entity",
         vocab_size=EOS + 1,
@@ -134,7 +139,8 @@ def entity_memory(
 ) -> list[dict[str, Any]]:
     """Train and question a model for every experiment: accuracy by condition, chance, steps and seconds.
 
-    seed: of weights and rounds; query_cosine: how alike the queries of episodes with different boxes are; at 1 they tell the memory nothing.
+    seed: of weights and rounds; query_cosine: how alike the queries of episodes with different boxes are; at
+    1 they tell the memory nothing.
     """
     found = []
     for e in experiments:
@@ -160,7 +166,9 @@ def entity_memory(
 
 
 def train(e: Experiment, seed: int = SEED) -> tuple[FrozenModel, float]:
-    """A model trained for one experiment by the training loop's own steps, and the mean cosine of its queries for different boxes."""
+    """A model trained for one experiment by the training loop's own steps, and the mean cosine of its queries
+    for different boxes.
+    """
     import torch
     import torch.nn.functional as F
 

@@ -1,7 +1,8 @@
 """Published evaluation sets as multiple choice: one table of tasks, one short function from a row to an item.
 
-Where the same set is published in two shapes (its authors' files and a dataset hub's), both are read. Options are scored as
-text after the context, never as letters: a model of this size has not learned to answer with a letter.
+Where the same set is published in two shapes (its authors' files and a dataset hub's), both are read. Options
+are scored as text after the context, never as letters: a model of this size has not learned to answer with a
+letter.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from .rows import read_rows
 class Item:
     """One question: option i is the text ``options[i]`` after ``contexts[i]`` (or after the only context).
 
-    gold: index of the right option; group: what it is reported under (subject, paradigm, file); image: row of the features
-    file; human: for WUG, how much people prefer the first option (0 to 1).
+    gold: index of the right option; group: what it is reported under (subject, paradigm, file); image: row of
+    the features file; human: for WUG, how much people prefer the first option (0 to 1).
     """
 
     contexts: tuple[str, ...]
@@ -47,7 +48,9 @@ class Format:
 
 
 def read_items(task: str, path: Path | str, limit: int | None = None) -> list[Item]:
-    """The items of a published file or folder; ``limit``: so many, evenly spread. ``DataError`` names the row that is wrong."""
+    """The items of a published file or folder; ``limit``: so many, evenly spread. ``DataError`` names the row
+    that is wrong.
+    """
     fmt = format_of(task)
     items = []
     for row, where in read_rows(path, fmt.columns):
@@ -90,8 +93,9 @@ def _labelled(choices: Any) -> tuple[list[str], list[str]]:
 
 
 def _question(row: dict[str, Any]) -> Item:
-    """{"question": {"stem", "choices"} or text, "choices", "answerKey"}; the key is looked up among the item's own labels,
-    which are letters in one item and digits in the next."""
+    """{"question": {"stem", "choices"} or text, "choices", "answerKey"}; the key is looked up among the
+    item's own labels, which are letters in one item and digits in the next.
+    """
     nested = isinstance(row["question"], dict)
     stem, choices = (
         (row["question"]["stem"], row["question"]["choices"]) if nested else (row["question"], row["choices"])
@@ -138,7 +142,9 @@ def _hellaswag(row: dict[str, Any]) -> Item:
 
 
 def _winogrande(row: dict[str, Any]) -> Item:
-    """The two names stand in the context; what is scored is the rest of the sentence, the same for both (partial scoring)."""
+    """The two names stand in the context; what is scored is the rest of the sentence, the same for both
+    (partial scoring).
+    """
     before, after = row["sentence"].split("_")
     options = (row["option1"], row["option2"])
     return Item(tuple(before + o for o in options), (" " + after.strip(),) * 2, int(row["answer"]) - 1)

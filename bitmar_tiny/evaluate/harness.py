@@ -28,14 +28,18 @@ MAX_NEW_TOKENS = 256
 
 @register_model("bitmar-tiny")
 class BitmarLM(LM):
-    """model: a frozen model or a run's folder; on: where it runs, as of ``run.open_session``; memory: on or off; longest: most tokens read, the trained
-    positions unless given. Text is cut from the left. Generation is greedy or sampled as asked, by the golden model, so that a run's
-    folder can be scored but not write. ``ConfigError`` and ``FrozenError`` for a bad argument."""
+    """model: a frozen model or a run's folder; on: where it runs, as of ``run.open_session``; memory: on or
+    off; longest: most tokens read, the trained positions unless given. Text is cut from the left. Generation
+    is greedy or sampled as asked, by the golden model, so that a run's folder can be scored but not write.
+    ``ConfigError`` and ``FrozenError`` for a bad argument.
+    """
 
     def __init__(
         self, model: str, on: str = "torch", memory: str = "on", longest: int | None = None, **ignored: Any
     ) -> None:
-        """ignored: batch_size, device and what else the harness hands to every model; batches are chosen by length here."""
+        """ignored: batch_size, device and what else the harness hands to every model; batches are chosen by
+        length here.
+        """
         super().__init__()
         if memory not in ("on", "off"):
             raise ConfigError(f"memory={memory} is not possible.", "memory is on or off.")
@@ -56,7 +60,9 @@ class BitmarLM(LM):
         )
 
     def _encode_pair(self, context: str, continuation: str) -> tuple[list[int], list[int]]:
-        """Ids of both; a space at the end of the context belongs to the continuation, as a GPT-2 token has it."""
+        """Ids of both; a space at the end of the context belongs to the continuation, as a GPT-2 token has
+        it.
+        """
         encode, bare = self.subject.tokenizer.encode, context.rstrip()
         return encode(bare), encode(context[len(bare) :] + continuation)
 
@@ -66,7 +72,9 @@ class BitmarLM(LM):
         return [(f.total, f.greedy) for f in found]
 
     def loglikelihood_rolling(self, requests: list[Instance], disable_tqdm: bool = False) -> list[float]:
-        """Log-probability of whole texts; what is longer than ``longest`` in windows, every token once with as much context as fits."""
+        """Log-probability of whole texts; what is longer than ``longest`` in windows, every token once with
+        as much context as fits.
+        """
         eos, asked, owner = self.subject.tokenizer.eos, [], []
         for n, request in enumerate(requests):
             windows = get_rolling_token_windows(
@@ -83,7 +91,9 @@ class BitmarLM(LM):
         return totals
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
-        """Text written after every (context, {"until", "max_gen_toks", "temperature", "do_sample", ...}), cut before a stop string."""
+        """Text written after every (context, {"until", "max_gen_toks", "temperature", "do_sample", ...}), cut
+        before a stop string.
+        """
         return [self._write(context, options) for context, options in (request.args for request in requests)]
 
     def _write(self, context: str, options: dict[str, Any]) -> str:

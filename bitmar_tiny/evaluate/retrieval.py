@@ -14,7 +14,9 @@ BATCH = 64
 
 
 def ranks(scores: np.ndarray) -> np.ndarray:
-    """scores [N, N], row i's right answer in column i -> its rank, 1 is best, ties at their mean rank. float64 [N]."""
+    """scores [N, N], row i's right answer in column i -> its rank, 1 is best, ties at their mean rank.
+    float64 [N].
+    """
     right = np.diagonal(scores)[:, None]
     return 1 + (scores > right).sum(1) + ((scores == right).sum(1) - 1) / 2
 
@@ -45,7 +47,9 @@ def likelihood_matrix(
 def cosine_matrix(
     scorer: TorchScorer, captions: Sequence[str], images: np.ndarray, tokenizer: Tokenizer
 ) -> np.ndarray:
-    """Cosine of mean image tokens (rows) and mean text states before fusion (columns), as the contrastive loss has them. [N, N]."""
+    """Cosine of mean image tokens (rows) and mean text states before fusion (columns), as the contrastive
+    loss has them. [N, N].
+    """
     import torch
     import torch.nn.functional as F
 

@@ -18,8 +18,8 @@ Row = tuple[dict[str, Any], str]
 def read_rows(path: Path | str, columns: Sequence[str] | None = None) -> Iterator[Row]:
     """Every row of a file, or of all such files of a folder (and the folders in it), sorted by name.
 
-    columns: names for a .csv without a header line. A row's file name without suffix is added as ``"file"`` where the row has
-    no such key. ``DataError`` for what is missing, unreadable or not a table of rows.
+    columns: names for a .csv without a header line. A row's file name without suffix is added as ``"file"``
+    where the row has no such key. ``DataError`` for what is missing, unreadable or not a table of rows.
     """
     path = Path(path)
     if path.is_dir():

@@ -1,7 +1,8 @@
-"""Log-likelihood of given tokens after a context, by PyTorch in batches, or by a session with golden, a board or an exported file.
+"""Log-likelihood of given tokens after a context, by PyTorch in batches, or by a session with golden, a board
+or an exported file.
 
-The logits of all are the same integers, and one function turns how often each occurs into log-probabilities (float64), so scores can
-be compared exactly. Contexts begin with EOS, as every stream of training does.
+The logits of all are the same integers, and one function turns how often each occurs into log-probabilities
+(float64), so scores can be compared exactly. Contexts begin with EOS, as every stream of training does.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Query:
-    """Score ``continuation`` (token ids, at least one) after ``context`` (token ids, the first is EOS) and an image.
+    """Score ``continuation`` (token ids, at least one) after ``context`` (token ids, the first is EOS) and an
+    image.
 
     image: float32 [image_inputs, 768] or None.
     """
@@ -40,7 +42,9 @@ class Query:
 
 @dataclass(frozen=True)
 class Likelihood:
-    """log_probs: float64 [n], natural logarithm, one for every token of the continuation; greedy: it is what the model would write."""
+    """log_probs: float64 [n], natural logarithm, one for every token of the continuation; greedy: it is what
+    the model would write.
+    """
 
     log_probs: np.ndarray
     greedy: bool
@@ -78,7 +82,9 @@ def by_context(queries: Sequence[Query]) -> Iterator[tuple[Query, list[int]]]:
 
 
 class TorchScorer:
-    """PyTorch: streams of like length in batches, inputs that several queries share (one-token options) computed once."""
+    """PyTorch: streams of like length in batches, inputs that several queries share (one-token options)
+    computed once.
+    """
 
     name = "torch"
 
@@ -124,7 +130,9 @@ class TorchScorer:
             yield batch
 
     def _logits(self, queries: list[Query], counts: list[int]) -> list[tuple[np.ndarray, np.ndarray]]:
-        """The last integer logits float32 [counts[i], V] of every query's inputs, and their scales float32 [counts[i]]."""
+        """The last integer logits float32 [counts[i], V] of every query's inputs, and their scales float32
+        [counts[i]].
+        """
         import torch
 
         longest = max(len(q.inputs) for q in queries)
@@ -144,7 +152,9 @@ class TorchScorer:
 
 
 class SessionScorer:
-    """A model behind a session, token by token; a context that several queries share is read once, where its state can be kept."""
+    """A model behind a session, token by token; a context that several queries share is read once, where its
+    state can be kept.
+    """
 
     def __init__(self, session: Session, memory_on: bool = True) -> None:
         self.session, self.name = session, session.name

@@ -1,4 +1,6 @@
-"""Does a model answer out of its memory what it was told in earlier episodes? Through the golden model, whose bits are the board's."""
+"""Does a model answer out of its memory what it was told in earlier episodes? Through the golden model, whose
+bits are the board's.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ ITEMS, HELD_OUT_SEED = 200, 1
 
 
 def held_out_places(count: int = ITEMS) -> list[Session]:
-    """Made-up sessions about where things are, like those that the preset ``recall`` is trained on, drawn with another seed."""
+    """Made-up sessions about where things are, like those that the preset ``recall`` is trained on, drawn
+    with another seed.
+    """
     with tempfile.TemporaryDirectory() as folder:
         write_places(Path(folder) / "places.jsonl", count, HELD_OUT_SEED)
         return read_sessions(Path(folder) / "places.jsonl")
@@ -31,11 +35,13 @@ def evaluate_sessions(
     sessions: Sequence[Session],
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, Any]:
-    """Exact answers: share of the sessions by condition, and with the memory on by how long ago the answer was told.
+    """Exact answers: share of the sessions by condition, and with the memory on by how long ago the answer
+    was told.
 
-    Each session begins with the memory that the model was trained to; what is told is written to it, episode by episode, as on a
-    board. on: then asked; off: asked with the memory unread; shuffled: asked with what the session before left there.
-    ``by_age``: {episodes told since: [right, asked]}; an answer that no text has counts as never told, -1.
+    Each session begins with the memory that the model was trained to; what is told is written to it, episode
+    by episode, as on a board. on: then asked; off: asked with the memory unread; shuffled: asked with what
+    the session before left there. ``by_age``: {episodes told since: [right, asked]}; an answer that no text
+    has counts as never told, -1.
     """
     tokenizer, golden = Tokenizer.from_bytes(frozen.tokenizer), GoldenModel(frozen.config, frozen.arrays)
     trained = before = _memory(golden)
@@ -92,7 +98,9 @@ def _answer(golden: GoldenModel, tokenizer: Tokenizer, session: Session) -> str:
 
 
 def _age(session: Session) -> int:
-    """Episodes that were told since the last one that has the prompt and the answer, or the answer alone; -1: none has."""
+    """Episodes that were told since the last one that has the prompt and the answer, or the answer alone; -1:
+    none has.
+    """
     for wanted in (session.prompt + session.answer, session.answer.strip()):
         ages = [age for age, text in enumerate(reversed(session.told)) if wanted in text]
         if ages:

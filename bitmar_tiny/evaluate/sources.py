@@ -1,4 +1,6 @@
-"""Memories to look at: of a store, a snapshot, a frozen model, or a training run with what its log says of the reads."""
+"""Memories to look at: of a store, a snapshot, a frozen model, or a training run with what its log says of
+the reads.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +16,10 @@ from ..train.logs import FILE, read_log
 
 
 def load_source(path: Path, owner: FrozenModel | None = None) -> Source:
-    """A store, a snapshot (.safetensors), a frozen model (.bitmar), or the last checkpoint of a training run's folder. ``owner``: whose shape a store is taken to
-    have if its first header is lost. ``StoreError`` and ``FrozenError``."""
+    """A store, a snapshot (.safetensors), a frozen model (.bitmar), or the last checkpoint of a training
+    run's folder. ``owner``: whose shape a store is taken to have if its first header is lost. ``StoreError``
+    and ``FrozenError``.
+    """
     if path.is_dir():
         from ..train.run import freeze_run
 

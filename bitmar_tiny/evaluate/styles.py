@@ -1,4 +1,6 @@
-"""Captions by style of the picture and by what training knew: its name, its concept (the name without skin tones), or neither."""
+"""Captions by style of the picture and by what training knew: its name, its concept (the name without skin
+tones), or neither.
+"""
 
 from __future__ import annotations
 
@@ -37,9 +39,11 @@ def score_styles(
     tokenizer: Tokenizer,
     unseen: Sequence[Path] = (),
 ) -> list[dict[str, Any]]:
-    """Held-out pictures of every style of the training data, and all pictures of styles that training never saw.
+    """Held-out pictures of every style of the training data, and all pictures of styles that training never
+    saw.
 
-    Rows {style, seen, known, pictures, exact, iou}: ``seen`` says whether training had other pictures of the style.
+    Rows {style, seen, known, pictures, exact, iou}: ``seen`` says whether training had other pictures of the
+    style.
     """
     held = set(split["holdout"])
     trained = [name for i, name in enumerate(captions.captions) if i not in held]

@@ -32,7 +32,9 @@ OTHER_TASKS = (PERPLEXITY, "captions", "retrieval", "sessions", "entity-memory")
 
 @dataclass(frozen=True)
 class Subject:
-    """What is evaluated: a frozen model, or the network of a training run (``frozen`` is None: PyTorch alone)."""
+    """What is evaluated: a frozen model, or the network of a training run (``frozen`` is None: PyTorch
+    alone).
+    """
 
     name: str
     frozen: FrozenModel | None
@@ -55,7 +57,9 @@ class Subject:
 
 
 def open_subject(path: Path) -> Subject:
-    """A frozen model, or the folder of a training run. ``FrozenError``, ``DataError``; ``ConfigError`` without a tokenizer."""
+    """A frozen model, or the folder of a training run. ``FrozenError``, ``DataError``; ``ConfigError``
+    without a tokenizer.
+    """
     if path.is_dir():
         from ..train.run import load_run
 
@@ -71,7 +75,9 @@ def open_subject(path: Path) -> Subject:
 
 
 def shuffle_memory(frozen: FrozenModel, seed: int = 0) -> FrozenModel:
-    """The model with the codes of its memory in random order over slots and columns: the same values, no content."""
+    """The model with the codes of its memory in random order over slots and columns: the same values, no
+    content.
+    """
     codes = frozen.arrays["memory.m.codes"]
     mixed = np.random.default_rng(seed).permutation(codes.ravel()).reshape(codes.shape)
     return FrozenModel(
@@ -99,7 +105,9 @@ def open_scorer(
 
 @dataclass(frozen=True)
 class TextTask:
-    """A task that a scorer can run: ``run(scorer, progress)`` gives its figures. kind: choice, wug or perplexity."""
+    """A task that a scorer can run: ``run(scorer, progress)`` gives its figures. kind: choice, wug or
+    perplexity.
+    """
 
     name: str
     kind: str

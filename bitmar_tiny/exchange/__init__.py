@@ -1,1 +1,3 @@
-"""The model in the formats of the ecosystem: ONNX and LiteRT, written from one definition of the step, read back, cross-checked."""
+"""The model in the formats of the ecosystem: ONNX and LiteRT, written from one definition of the step, read
+back, cross-checked.
+"""

@@ -14,7 +14,9 @@ WEIGHT_BITS = (2, 4, 8)
 
 
 def exported_arrays(frozen: FrozenModel) -> dict[str, np.ndarray]:
-    """Every array that graphs refer to: the frozen ones, the memory as planes (``ports.memory_ports``), and stacks."""
+    """Every array that graphs refer to: the frozen ones, the memory as planes (``ports.memory_ports``), and
+    stacks.
+    """
     arrays = {name: a for name, a in frozen.arrays.items() if not name.startswith("memory.m.")}
     for stack in stacks(frozen.config):
         names = [piece.tensor for piece in stack.pieces]
@@ -35,7 +37,9 @@ def exported_arrays(frozen: FrozenModel) -> dict[str, np.ndarray]:
 
 
 def stored_bits(name: str, a: np.ndarray, weight_bits: int) -> int:
-    """Bits of a value of an array in a file. A token table that was frozen to 4 bits keeps them, where the runtime knows narrow types."""
+    """Bits of a value of an array in a file. A token table that was frozen to 4 bits keeps them, where the
+    runtime knows narrow types.
+    """
     if name.endswith(".trits"):
         return weight_bits
     narrow = name == "token_table.codes" and weight_bits < 8 and np.abs(a).max(initial=0) <= nm.CODE4_MAX
@@ -43,7 +47,9 @@ def stored_bits(name: str, a: np.ndarray, weight_bits: int) -> int:
 
 
 def pack_signed(a: np.ndarray, bits: int) -> np.ndarray:
-    """int8 values as ``bits``-bit two's complement, first value in the lowest bits of a byte: uint8 [ceil(n * bits / 8)]."""
+    """int8 values as ``bits``-bit two's complement, first value in the lowest bits of a byte: uint8 [ceil(n *
+    bits / 8)].
+    """
     if bits == 8:
         return np.ascontiguousarray(a, np.int8).view(np.uint8).ravel()
     n = 8 // bits

@@ -1,7 +1,8 @@
-"""The ops of a graph, once for every format: a step written over :class:`Value` is lowered by a writer (ONNX, LiteRT).
+"""The ops of a graph, once for every format: a step written over :class:`Value` is lowered by a writer (ONNX,
+LiteRT).
 
-Every op is exact: IEEE binary32 element by element, or integers. Float reductions are maxima, or sums of integers
-below 2**24, whose order cannot matter. Shapes are static; a stream is one row, [1, n].
+Every op is exact: IEEE binary32 element by element, or integers. Float reductions are maxima, or sums of
+integers below 2**24, whose order cannot matter. Shapes are static; a stream is one row, [1, n].
 """
 
 from __future__ import annotations
@@ -125,10 +126,14 @@ class Builder(ABC):
     def when(
         self, flag: Value, then: Callable[[], list[Value]], otherwise: Sequence[Value | None]
     ) -> list[Value]:
-        """``then()`` where ``flag`` (bool [1]) is true, else ``otherwise``: same dtypes and shapes, None for what nobody reads then."""
+        """``then()`` where ``flag`` (bool [1]) is true, else ``otherwise``: same dtypes and shapes, None for
+        what nobody reads then.
+        """
 
     def unfused(self, scale: Value) -> Value:
-        """The same scale (never negative), as something that no optimiser merges with the product that it goes into."""
+        """The same scale (never negative), as something that no optimiser merges with the product that it
+        goes into.
+        """
         return scale
 
     def call(self, function: Callable, arguments: Sequence[Any]) -> Any:
@@ -202,7 +207,9 @@ def concat(values: Sequence[Value], axis: int) -> Value:
 
 
 def matmul(a: Value, b: Value, transpose_b: bool = False) -> Value:
-    """float32 product [..., m, k] x [..., k, n] (or [..., n, k]) of integers whose partial sums stay below 2**24."""
+    """float32 product [..., m, k] x [..., k, n] (or [..., n, k]) of integers whose partial sums stay below
+    2**24.
+    """
     n = b.shape[-2] if transpose_b else b.shape[-1]
     assert a.shape[-1] == b.shape[-1 if transpose_b else -2] and a.dtype == b.dtype == "float32"
     return a.builder.emit("matmul", [a, b], "float32", (*a.shape[:-1], n), transpose_b=transpose_b)

@@ -1,8 +1,10 @@
-"""``freeze --from-onnx``: ternary weights that were trained elsewhere, mapped by name, nothing guessed (docs/onnx-and-litert.md).
+"""``freeze --from-onnx``: ternary weights that were trained elsewhere, mapped by name, nothing guessed
+(docs/onnx-and-litert.md).
 
-A ternary matrix NAME is one of: ``NAME.trits`` with ``NAME.scale``; a DequantizeLinear whose output is ``NAME.weight``; a float
-``NAME.weight`` that holds one magnitude and zero. It is [in, out], as MatMul takes it, unless the graph turns a ``NAME.weight``
-before it multiplies, as PyTorch's exporter does (Gemm with transB).
+A ternary matrix NAME is one of: ``NAME.trits`` with ``NAME.scale``; a DequantizeLinear whose output is
+``NAME.weight``; a float ``NAME.weight`` that holds one magnitude and zero. It is [in, out], as MatMul takes
+it, unless the graph turns a ``NAME.weight`` before it multiplies, as PyTorch's exporter does (Gemm with
+transB).
 """
 
 from __future__ import annotations

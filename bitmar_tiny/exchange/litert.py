@@ -17,7 +17,8 @@ from .metadata import MODEL_SHA256
 from .seal import check_seal
 from .target import Arrays
 
-#: Module and package, in the order of preference: the second is what the first was called, no longer maintained.
+#: Module and package, in the order of preference: the second is what the first was called, no longer
+#: maintained.
 RUNTIMES = (
     ("ai_edge_litert.interpreter", "ai-edge-litert"),
     ("tflite_runtime.interpreter", "tflite-runtime"),
@@ -42,7 +43,8 @@ def find_runtime() -> tuple[Any, str]:
         version = ""
     label = f"{package} {version}".strip()
     if package == "tflite-runtime" and version and int(np.__version__.split(".")[0]) >= 2:
-        # 2.14, the last on PyPI: it imports, and Interpreter() then fails after NumPy has printed a page of advice
+        # 2.14, the last on PyPI: it imports, and Interpreter() then fails after NumPy has printed a page of
+        # advice
         raise _unusable(label)
     try:
         return importlib.import_module(module), label
@@ -63,10 +65,14 @@ def _unusable(label: str) -> ToolError:
 
 
 class LiteRt:
-    """``taps``: make every named tensor an output. ``xnnpack``: LiteRT's default delegate, or its own kernels."""
+    """``taps``: make every named tensor an output. ``xnnpack``: LiteRT's default delegate, or its own
+    kernels.
+    """
 
     def __init__(self, path: Path, taps: bool = False, xnnpack: bool = True, threads: int = 1) -> None:
-        """``DataError`` for a file that is missing, damaged or not ours, ``ToolError`` for a runtime that cannot run it."""
+        """``DataError`` for a file that is missing, damaged or not ours, ``ToolError`` for a runtime that
+        cannot run it.
+        """
         module, version = find_runtime()
         self.path, self.version = path, version
         self.name = version + (", XNNPACK" if xnnpack else ", without XNNPACK") + (", taps" if taps else "")

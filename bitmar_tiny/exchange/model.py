@@ -1,10 +1,12 @@
-"""golden/model.py run over graph values: the entry points of an exported model, under the names of ``arch.tables.tap_table``.
+"""golden/model.py run over graph values: the entry points of an exported model, under the names of
+``arch.tables.tap_table``.
 
     image            features -> keys and values that fusion attends to
     step             token, state -> logits, state
     write_episode    pooled query, memory -> memory
 
-State is explicit: an input ``past.NAME`` and an output ``NAME``. A new episode starts with zeros in all of it but the memory.
+State is explicit: an input ``past.NAME`` and an output ``NAME``. A new episode starts with zeros in all of it
+but the memory.
 """
 
 from __future__ import annotations
@@ -101,7 +103,9 @@ class _Ring:
 
 
 class GraphModel(GoldenModel):
-    """Golden's own text over the values of a graph: a vector is a row [1, n]. ``named``: what was tapped, and outputs."""
+    """Golden's own text over the values of a graph: a vector is a row [1, n]. ``named``: what was tapped, and
+    outputs.
+    """
 
     ops = nm
 

@@ -1,7 +1,8 @@
 """golden/numerics.py over graph values, function by function under the same names; read them side by side.
 
-Differences of form, none of value: vectors are rows [rows, n] with scales [rows, 1]; ``if`` is a choice between
-two computed values, of which the other may be infinite; int64 sums are split so that int32, or float32 below 2**24, holds every part exactly.
+Differences of form, none of value: vectors are rows [rows, n] with scales [rows, 1]; ``if`` is a choice
+between two computed values, of which the other may be infinite; int64 sums are split so that int32, or
+float32 below 2**24, holds every part exactly.
 """
 
 from __future__ import annotations
@@ -106,7 +107,9 @@ def activation(acc: Value, kind: str) -> Value:
 
 
 def _weighted(w: Value, codes: Value) -> Value:
-    """Weights (integers in [0, 2**14]) [..., m, n] times int8 rows [..., n, d], exactly, as float32 of the int32 sum."""
+    """Weights (integers in [0, 2**14]) [..., m, n] times int8 rows [..., n, d], exactly, as float32 of the
+    int32 sum.
+    """
     high = floor(w * F32(1 / _HALF))
     low = w - high * F32(_HALF)
     v = codes.astype("float32")
@@ -131,7 +134,9 @@ def attend(
     n_heads: int,
     used: Value | None = None,
 ) -> Value:
-    """``used`` int32 [1]: slots in use, from 0 on (default: all). q [1, d]; k, v [n, w], as in golden; scales [n] -> [1, d]."""
+    """``used`` int32 [1]: slots in use, from 0 on (default: all). q [1, d]; k, v [n, w], as in golden; scales
+    [n] -> [1, d].
+    """
     (n, width), d, b = k.shape, q.shape[1], q.builder
     dh, group = d // n_heads, d // width
     head_of = b.constant(np.arange(width, dtype=np.int32)[None] // dh)

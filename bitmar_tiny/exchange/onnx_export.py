@@ -33,7 +33,9 @@ _ELEMENTS = {"float32": TensorProto.FLOAT, "int32": TensorProto.INT32}
 
 
 class WeightsFile:
-    """All frozen arrays in one file that every graph refers to. Ternary matrices are [in, out], as MatMul takes them."""
+    """All frozen arrays in one file that every graph refers to. Ternary matrices are [in, out], as MatMul
+    takes them.
+    """
 
     def __init__(self, frozen: FrozenModel, bits: int) -> None:
         self.data, self.tensors = bytearray(), {}

@@ -42,7 +42,9 @@ class Initializers:
 
     @classmethod
     def load(cls, path: Path) -> Initializers:
-        """Read a file, or every ``*.onnx`` of a folder. ``DataError`` for what is missing, damaged or contradicts itself."""
+        """Read a file, or every ``*.onnx`` of a folder. ``DataError`` for what is missing, damaged or
+        contradicts itself.
+        """
         files = [f for f in sorted(path.glob("*.onnx")) if f.is_file()] if path.is_dir() else [path]
         if not files:
             raise DataError(
@@ -78,8 +80,9 @@ class Initializers:
         )
 
     def is_turned(self, name: str) -> bool:
-        """Whether the graph says that a matrix is [out, in]: it is turned before it multiplies, or stands on the left. ``DataError``
-        where it is used both ways."""
+        """Whether the graph says that a matrix is [out, in]: it is turned before it multiplies, or stands on
+        the left. ``DataError`` where it is used both ways.
+        """
         if name in self.turned & self.as_is:
             raise DataError(
                 f"{self.where}: the graph uses '{name}' both as [in, out] and as [out, in].",

@@ -16,10 +16,14 @@ from .target import Arrays
 
 
 class OnnxRuntime:
-    """``taps``: make every named tensor an output. ``optimise``: onnxruntime's default optimisations, or none."""
+    """``taps``: make every named tensor an output. ``optimise``: onnxruntime's default optimisations, or
+    none.
+    """
 
     def __init__(self, folder: Path, taps: bool = False, optimise: bool = True, threads: int = 1) -> None:
-        """``DataError`` for a file that is missing, damaged or not ours, ``ToolError`` for one that onnxruntime refuses."""
+        """``DataError`` for a file that is missing, damaged or not ours, ``ToolError`` for one that
+        onnxruntime refuses.
+        """
         self.name = (
             f"onnxruntime {onnxruntime.__version__}"
             + ("" if optimise else ", no optimisation")

@@ -1,4 +1,6 @@
-"""Lowers graphs to ONNX: standard ops, numerics as model-local functions of the same names, weights in one external file."""
+"""Lowers graphs to ONNX: standard ops, numerics as model-local functions of the same names, weights in one
+external file.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,8 @@ if not hasattr(TensorProto, "INT2"):
     )
 
 DOMAIN = "bitmar_tiny"
-#: Weight bits -> (opset, IR version, type): the oldest that have the type. onnxruntime takes int2 from opset 25 on.
+#: Weight bits -> (opset, IR version, type): the oldest that have the type. onnxruntime takes int2 from opset
+#: 25 on.
 TYPES = {2: (25, 12, TensorProto.INT2), 4: (21, 10, TensorProto.INT4), 8: (21, 10, TensorProto.INT8)}
 _NARROW = (TensorProto.INT2, TensorProto.INT4)
 
@@ -78,7 +81,9 @@ def value_info(port: Port | Value):
 
 
 class OnnxBuilder(Builder):
-    """One ONNX graph under construction. ``stored(name)`` gives the TensorProto of a frozen array, by reference."""
+    """One ONNX graph under construction. ``stored(name)`` gives the TensorProto of a frozen array, by
+    reference.
+    """
 
     def __init__(self, stored: Callable[[str], TensorProto]) -> None:
         self.stored = stored
@@ -149,7 +154,9 @@ class OnnxBuilder(Builder):
         return self._constants[key]
 
     def array(self, name: str) -> Value:
-        """The frozen array; one of less than 8 bits widened to int8, once and outside every body: runtimes fold that when they load it."""
+        """The frozen array; one of less than 8 bits widened to int8, once and outside every body: runtimes
+        fold that when they load it.
+        """
         tensor = self.initializers.setdefault(name, self.stored(name))
         shape = tuple(tensor.dims)
         if tensor.data_type not in _NARROW:
@@ -166,8 +173,10 @@ class OnnxBuilder(Builder):
         return out
 
     def unfused(self, scale: Value) -> Value:
-        """onnxruntime turns float(MatMulInteger) * (a * b) into one op that multiplies by a, then b, and x * (1 / y) into x / y:
-        other roundings. The maximum with 0 hides the scale from it (onnxruntime 1.32: MatMulIntegerToFloat, DivMulFusion)."""
+        """onnxruntime turns float(MatMulInteger) * (a * b) into one op that multiplies by a, then b, and x *
+        (1 / y) into x / y: other roundings. The maximum with 0 hides the scale from it (onnxruntime 1.32:
+        MatMulIntegerToFloat, DivMulFusion).
+        """
         return maximum(scale, 0.0)
 
     # -- names, functions, bodies ------------------------------------------------------------------
@@ -235,7 +244,9 @@ class OnnxBuilder(Builder):
         return self._named(proto, function.__name__.lstrip("_")), [(v.dtype, v.shape) for v in outs], single
 
     def _named(self, proto: FunctionProto, stem: str) -> FunctionProto:
-        """The function under a name of its own; what another shape of the same primitive needs may be the same function."""
+        """The function under a name of its own; what another shape of the same primitive needs may be the
+        same function.
+        """
         content = proto.SerializeToString(deterministic=True)
         same = self.variants.setdefault(stem, {})
         if content not in same:

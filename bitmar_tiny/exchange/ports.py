@@ -26,7 +26,9 @@ class Port:
 
 @dataclass(frozen=True)
 class Graph:
-    """One entry point: ``body(builder, inputs by name) -> outputs by name``, in the order of ``outputs``. ``about``: for who looks at it."""
+    """One entry point: ``body(builder, inputs by name) -> outputs by name``, in the order of ``outputs``.
+    ``about``: for who looks at it.
+    """
 
     name: str
     inputs: tuple[Port, ...]
@@ -36,7 +38,9 @@ class Graph:
 
 
 def state_ports(cfg: ModelConfig) -> list[Port]:
-    """What a step hands to the next: position, rings, pooled query, the conditioning of the last read. Vectors are rows [1, d]."""
+    """What a step hands to the next: position, rings, pooled query, the conditioning of the last read.
+    Vectors are rows [1, d].
+    """
     position, *vectors = state_table(cfg)
     rings = [_port(a) for cache in cache_table(cfg) if cache.ring for a in cache.arrays()]
     return [_port(position), *rings, *(Port(v.name, v.dtype, (1, *v.shape)) for v in vectors)]
@@ -48,7 +52,9 @@ def image_ports(cfg: ModelConfig) -> list[Port]:
 
 
 def memory_ports(cfg: ModelConfig) -> list[Port]:
-    """The memory: high and low bytes of its 16-bit codes, a scale and a usage (Q24, below 2**31) for every slot."""
+    """The memory: high and low bytes of its 16-bit codes, a scale and a usage (Q24, below 2**31) for every
+    slot.
+    """
     return [Port(a.name, a.dtype.replace("uint", "int"), a.shape, a.name) for a in memory_table(cfg)]
 
 

@@ -1,4 +1,6 @@
-"""An exported model run like the golden one, on any runtime: state kept between calls, taps reported, tokens generated."""
+"""An exported model run like the golden one, on any runtime: state kept between calls, taps reported, tokens
+generated.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ Arrays = dict[str, np.ndarray]
 
 
 class Runtime(Protocol):
-    """A loaded file. ``run(graph, inputs)`` gives its outputs by name and, where it was loaded with taps, those too."""
+    """A loaded file. ``run(graph, inputs)`` gives its outputs by name and, where it was loaded with taps,
+    those too.
+    """
 
     name: str
     model_sha256: str  # of the frozen model
@@ -87,7 +91,9 @@ class ExportedModel:
 def reported(
     cfg: ModelConfig, kind: str, model: ExportedModel, out: Arrays
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """(tap number, tensor) of a ``step``, an ``image`` or a ``write`` in the order in which golden reports them; a graph computes more than golden does, never less."""
+    """(tap number, tensor) of a ``step``, an ``image`` or a ``write`` in the order in which golden reports
+    them; a graph computes more than golden does, never less.
+    """
     # the position after the step is one further than the one that decided about the read
     read = model.memory_on and (int(model.state[PAST + "position"][0]) - 1) % cfg.read_every == 0
     each = []

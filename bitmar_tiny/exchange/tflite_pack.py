@@ -1,5 +1,7 @@
-"""A LiteRT file under construction, and its bytes: smaller than the schema module packs it: equal vectors, options, quantisations and
-descriptions of tensors once, nameless tensors without a name, constants aligned to 16 bytes as the schema asks."""
+"""A LiteRT file under construction, and its bytes: smaller than the schema module packs it: equal vectors,
+options, quantisations and descriptions of tensors once, nameless tensors without a name, constants aligned to
+16 bytes as the schema asks.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +54,9 @@ class _Packer:
         return schema.BufferEnd(self.builder)
 
     def tensor(self, tensor) -> int:
-        """The description of one tensor; intermediate ones of a type and shape share it, for it says nothing else about them."""
+        """The description of one tensor; intermediate ones of a type and shape share it, for it says nothing
+        else about them.
+        """
         q = tensor.quantization
         scale = None if q is None or q.scale is None else tuple(q.scale)
         key = ("tensor", tensor.type, tuple(tensor.shape), tensor.buffer, tensor.name, scale)

@@ -1,7 +1,9 @@
-"""Lowers graphs to one LiteRT flatbuffer: a subgraph and a signature for each, weights stored once. No TensorFlow needed.
+"""Lowers graphs to one LiteRT flatbuffer: a subgraph and a signature for each, weights stored once. No
+TensorFlow needed.
 
-Ternary weights are constants of 2, 4 or 8 bits and scale 1 that the runtime widens to float32 once, when it loads the file; their
-products with int8 codes are integers below 2**24, exact in any order, so every implementation gives the same.
+Ternary weights are constants of 2, 4 or 8 bits and scale 1 that the runtime widens to float32 once, when it
+loads the file; their products with int8 codes are integers below 2**24, exact in any order, so every
+implementation gives the same.
 """
 
 from __future__ import annotations
@@ -98,7 +100,9 @@ class TfliteBuilder(Builder):
     def emit(
         self, op: str, inputs: Sequence[Value], dtype: str, shape: Sequence[int], **attributes: Any
     ) -> Value:
-        """One op, or the result of the same one on the same inputs; integers back to float32 are the numbers they were made from."""
+        """One op, or the result of the same one on the same inputs; integers back to float32 are the numbers
+        they were made from.
+        """
         if op == "cast" and dtype == "float32" and inputs[0] in self.rounded:
             return self.rounded[inputs[0]]
         key = (op, *inputs, dtype, tuple(shape), *sorted(attributes.items()))
@@ -204,7 +208,9 @@ class TfliteBuilder(Builder):
         return value
 
     def prune(self) -> None:
-        """Drop operators whose result nobody reads and that have no name: a second result of a primitive, for example."""
+        """Drop operators whose result nobody reads and that have no name: a second result of a primitive, for
+        example.
+        """
         needed, kept = set(self.graph.outputs), []
         for op in reversed(self.graph.operators):
             if op.outputs[0] in needed or self.graph.tensors[op.outputs[0]].name:
@@ -226,10 +232,12 @@ class TfliteBuilder(Builder):
 
 
 def _correct_root(x: Value, root: Value) -> Value:
-    """The correctly rounded square root of x from one that is a few units in the last place off: XNNPACK's is, by up to two.
+    """The correctly rounded square root of x from one that is a few units in the last place off: XNNPACK's
+    is, by up to two.
 
-    Heron's step brings it to the nearest value or its neighbour; then Newton's with an exact residual: ``high`` and ``low`` are halves
-    of 12 bits (Veltkamp), so every product and difference is exact but the last sum. ``tests/exchange`` tries every sum of squares.
+    Heron's step brings it to the nearest value or its neighbour; then Newton's with an exact residual:
+    ``high`` and ``low`` are halves of 12 bits (Veltkamp), so every product and difference is exact but the
+    last sum. ``tests/exchange`` tries every sum of squares.
     """
     root = (root + x / root) * 0.5
     scaled = root * 4097.0

@@ -23,7 +23,9 @@ def default_model() -> Path:
 
 
 def by_name(path: Path) -> Path:
-    """A path as it is, or, where neither a file nor a training run is there, the shipped model of that name ("demo", "recall")."""
+    """A path as it is, or, where neither a file nor a training run is there, the shipped model of that name
+    ("demo", "recall").
+    """
     named = MODELS / f"{path}.bitmar"
     here = path.is_file() or (path / "run.json").is_file()
     return named if path.name == str(path) and not here and named.is_file() else path

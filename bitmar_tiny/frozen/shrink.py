@@ -1,4 +1,6 @@
-"""A frozen model made smaller for a board that it does not fit. Each result is another model, with another digest."""
+"""A frozen model made smaller for a board that it does not fit. Each result is another model, with another
+digest.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,8 @@ from .model_file import FrozenModel
 
 
 def with_small_token_table(model: FrozenModel) -> FrozenModel:
-    """The model with token embeddings of 4 bits (codes in [-7, 7], a scale per token): a blob stores them in half the bytes.
+    """The model with token embeddings of 4 bits (codes in [-7, 7], a scale per token): a blob stores them in
+    half the bytes.
 
     Rounded after training; measure what it costs with ``bitmar-tiny eval``.
     """
@@ -44,9 +47,10 @@ def with_window(model: FrozenModel, window: int) -> FrozenModel:
 
 
 def with_vocabulary(model: FrozenModel, size: int) -> FrozenModel:
-    """The model with a pruned vocabulary: all bytes, the earliest merges of its BPE (the commonest pieces of words) and EOS, ``size``
-    tokens in all. The rows that stay are unchanged, and so is the logit of each token that stays, after tokens that stay; text that
-    the dropped tokens spelled takes more tokens. The name of the configuration says that the vocabulary was pruned.
+    """The model with a pruned vocabulary: all bytes, the earliest merges of its BPE (the commonest pieces of
+    words) and EOS, ``size`` tokens in all. The rows that stay are unchanged, and so is the logit of each
+    token that stays, after tokens that stay; text that the dropped tokens spelled takes more tokens. The name
+    of the configuration says that the vocabulary was pruned.
 
     ``ConfigError`` unless ``size`` is in [257, the model's].
     """

@@ -4,8 +4,9 @@
     token ── embed ── encoder ─┴─ fuse ── pool ── read memory ─┐
                  └───────────────── + ── decoder (conditioned) ┴─ head ── logits
 
-Every intermediate tensor is reported to ``tap(name, array)`` under the names of ``arch.tables.tap_table``. The primitives
-come from ``ops``, so that the exporters run this very text on values of a graph (exchange/model.py).
+Every intermediate tensor is reported to ``tap(name, array)`` under the names of ``arch.tables.tap_table``.
+The primitives come from ``ops``, so that the exporters run this very text on values of a graph
+(exchange/model.py).
 """
 
 from __future__ import annotations
@@ -274,7 +275,9 @@ class GoldenModel:
 
 
 def forget_threshold(cfg: ModelConfig) -> int:
-    """Usage (Q24) below which a slot counts as stale: ``forget_below`` times the uniform 1/K; an int32, which no usage exceeds."""
+    """Usage (Q24) below which a slot counts as stale: ``forget_below`` times the uniform 1/K; an int32, which
+    no usage exceeds.
+    """
     return min(int(cfg.forget_below * numerics.USAGE_ONE / cfg.memory_slots), 2**31 - 1)
 
 

@@ -162,10 +162,11 @@ def attend(
     n_heads: int,
     used: int | None = None,
 ) -> np.ndarray:
-    """Softmax attention over an int8 cache, of which the first ``used`` slots count (default: all). Their order does not matter.
+    """Softmax attention over an int8 cache, of which the first ``used`` slots count (default: all). Their
+    order does not matter.
 
-    q codes int8 [d]; k, v codes int8 [n, w], w = d or, where g queries share the heads of keys and values, d / g;
-    scales float32 [n], one per token. Returns float32 [d].
+    q codes int8 [d]; k, v codes int8 [n, w], w = d or, where g queries share the heads of keys and values, d
+    / g; scales float32 [n], one per token. Returns float32 [d].
     """
     k, k_scale, v, v_scale = (part[:used] for part in (k, k_scale, v, v_scale))
     n, d, dh = len(k), q.size, q.size // n_heads
@@ -243,7 +244,8 @@ def write_rows(
     rate: np.float32,
     bounded: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The memory after a write of q float32 [C] with weights w int32 [K]: new codes int16 [K, C], scales float32 [K].
+    """The memory after a write of q float32 [C] with weights w int32 [K]: new codes int16 [K, C], scales
+    float32 [K].
 
     A slot of weight 0 keeps its bits.
     """

@@ -1,4 +1,6 @@
-"""Where every byte of a memory store lies, and what its header and commit records say (bm_store_format.h, docs/memory-store.md)."""
+"""Where every byte of a memory store lies, and what its header and commit records say (bm_store_format.h,
+docs/memory-store.md).
+"""
 
 from __future__ import annotations
 
@@ -110,8 +112,9 @@ def read_at(f: BinaryIO, offset: int, n: int) -> bytes:
 def read_header(f: BinaryIO, path: Path, layout: Layout | None) -> tuple[Layout, str, list[str]]:
     """Layout, SHA-256 (hex) of the model, and which of the header's two copies is damaged, in words.
 
-    ``layout``: of the store, if the caller knows it: without it the second copy is only looked for at the end of the device,
-    which a card's raw blocks have elsewhere. ``StoreError`` says what is there instead of a store.
+    ``layout``: of the store, if the caller knows it: without it the second copy is only looked for at the end
+    of the device, which a card's raw blocks have elsewhere. ``StoreError`` says what is there instead of a
+    store.
     """
     size = f.seek(0, os.SEEK_END)
     unit, damaged = read_at(f, 0, UNIT), []
@@ -169,8 +172,10 @@ def _no_header(f: BinaryIO, first: bytes, size: int, path: Path, layout: Layout 
 
 
 def read_records(f: BinaryIO, path: Path, layout: Layout) -> tuple[int, list[str]]:
-    """Sequence of the newest commit, and which copy of its record is damaged or behind. ``StoreError`` without a whole record, and
-    where both copies of one cannot be read: that may be the newest, and an older memory must not pass for it."""
+    """Sequence of the newest commit, and which copy of its record is damaged or behind. ``StoreError``
+    without a whole record, and where both copies of one cannot be read: that may be the newest, and an older
+    memory must not pass for it.
+    """
     newest, copies = 0, []
     for parity in (0, 1):
         units = [read_at(f, layout.copy_at(1 + parity, copy), UNIT) for copy in (0, 1)]

@@ -1,4 +1,6 @@
-"""Looking at an episodic memory: how its slots are used, how long they rest, and which answer a text or a picture."""
+"""Looking at an episodic memory: how its slots are used, how long they rest, and which answer a text or a
+picture.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +24,9 @@ DECAY = 31 / 32
 
 @dataclass(frozen=True)
 class Source:
-    """A memory and where it is from: a store, a snapshot, or the memory that a model was trained to. ``reads``: of a run, training
-    step -> share of every slot in the probe's reads, float64 [K]."""
+    """A memory and where it is from: a store, a snapshot, or the memory that a model was trained to.
+    ``reads``: of a run, training step -> share of every slot in the probe's reads, float64 [K].
+    """
 
     name: str
     memory: Memory
@@ -34,8 +37,10 @@ class Source:
 
 @dataclass(frozen=True)
 class Summary:
-    """One memory in numbers. ``effective_slots``: exp of the entropy of the usage; ``stale``: slots that are being forgotten, if the
-    model is known; ``rest``: episodes since a slot was last reached, estimated from the decay of its usage: median and largest."""
+    """One memory in numbers. ``effective_slots``: exp of the entropy of the usage; ``stale``: slots that are
+    being forgotten, if the model is known; ``rest``: episodes since a slot was last reached, estimated from
+    the decay of its usage: median and largest.
+    """
 
     name: str
     slots: int
@@ -54,7 +59,9 @@ class Summary:
 
 @dataclass(frozen=True)
 class Near:
-    """A slot that answers a query: its share of the read (softmax), the cosine of its row and the query, its usage."""
+    """A slot that answers a query: its share of the read (softmax), the cosine of its row and the query, its
+    usage.
+    """
 
     slot: int
     share: float
@@ -81,7 +88,9 @@ def memory_of(model: FrozenModel, empty: bool = False) -> Memory:
 
 
 def rest(usage: np.ndarray) -> np.ndarray:
-    """Episodes since each slot was last reached, estimated: how often 31/32 takes the uniform usage to what is left. float64 [K]."""
+    """Episodes since each slot was last reached, estimated: how often 31/32 takes the uniform usage to what
+    is left. float64 [K].
+    """
     fresh = nm.USAGE_ONE / len(usage)
     return np.maximum(np.log(fresh / np.maximum(usage, 1)) / -math.log(DECAY), 0)
 
@@ -111,7 +120,9 @@ def summarise(source: Source, model: FrozenModel | None = None) -> Summary:
 def nearest(
     source: Source, model: FrozenModel, tokens: Sequence[int], picture: np.ndarray | None, count: int
 ) -> list[Near]:
-    """The slots that answer the query which the model forms from a picture (features float32 or patches uint8 [image_inputs, 768]) and ``tokens``."""
+    """The slots that answer the query which the model forms from a picture (features float32 or patches uint8
+    [image_inputs, 768]) and ``tokens``.
+    """
     _check_owner(source, model)
     golden = GoldenModel(model.config, model.arrays, memory_on=False)
     if picture is not None:

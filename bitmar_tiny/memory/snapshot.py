@@ -19,7 +19,8 @@ SHAPES = {"codes": ("int16", 2), "scales": ("float32", 1), "usage": ("uint32", 1
 
 
 def write_snapshot(path: Path, memory: Memory, digest: str, commit: int) -> None:
-    """Write a memory as safetensors, atomically. ``digest``: SHA-256 (hex) of its model; ``commit``: 0 where the source counts none.
+    """Write a memory as safetensors, atomically. ``digest``: SHA-256 (hex) of its model; ``commit``: 0 where
+    the source counts none.
 
     ``StoreError`` if the disk refuses or has no such folder.
     """
@@ -29,7 +30,9 @@ def write_snapshot(path: Path, memory: Memory, digest: str, commit: int) -> None
 
 
 def read_snapshot(path: Path) -> tuple[Memory, str]:
-    """The memory and the SHA-256 of its model. ``StoreError`` for a missing or damaged file, and for another kind of file."""
+    """The memory and the SHA-256 of its model. ``StoreError`` for a missing or damaged file, and for another
+    kind of file.
+    """
     if not path.is_file():
         raise StoreError(f"{path}: there is no such file.", "Make one with 'bitmar-tiny memory export'.")
     with open(path, "rb") as f:

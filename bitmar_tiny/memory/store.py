@@ -1,7 +1,8 @@
-"""The episodic memory's store: one file, or a card's raw blocks, byte for byte as the firmware writes it (docs/memory-store.md).
+"""The episodic memory's store: one file, or a card's raw blocks, byte for byte as the firmware writes it
+(docs/memory-store.md).
 
-An episode is written beside what is live, and becomes the memory with one commit record: whatever moment the power goes,
-the file holds the memory before the episode or the one after it.
+An episode is written beside what is live, and becomes the memory with one commit record: whatever moment the
+power goes, the file holds the memory before the episode or the one after it.
 """
 
 from __future__ import annotations
@@ -66,7 +67,9 @@ class Memory:
 
 @dataclass
 class MemoryStore:
-    """An open store. ``damaged``: every piece that is not what was written, in words; the copies that stand in for them are used."""
+    """An open store. ``damaged``: every piece that is not what was written, in words; the copies that stand
+    in for them are used.
+    """
 
     path: Path
     layout: Layout
@@ -76,9 +79,11 @@ class MemoryStore:
 
     @classmethod
     def create(cls, path: Path | str, memory: Memory, digest: str) -> MemoryStore:
-        """Write a new store, atomically; what was at ``path`` is replaced. On a block device (a card's raw blocks) it is written in
-        place, in an order that leaves no whole store if the power goes. ``StoreError`` if a program has the old one open, or the disk
-        refuses, has no such folder or too little room."""
+        """Write a new store, atomically; what was at ``path`` is replaced. On a block device (a card's raw
+        blocks) it is written in place, in an order that leaves no whole store if the power goes.
+        ``StoreError`` if a program has the old one open, or the disk refuses, has no such folder or too
+        little room.
+        """
         store = cls(Path(path), Layout(memory.slots, memory.width), digest, 1)
         image, back = store._image(memory), store.layout.copy_at(0, 1)
         if store.path.is_block_device():
@@ -95,10 +100,11 @@ class MemoryStore:
 
     @classmethod
     def open(cls, path: Path | str, digest: str | None = None, layout: Layout | None = None) -> MemoryStore:
-        """Open a store and find its newest commit. ``digest`` and ``layout``: of the model it has to belong to.
+        """Open a store and find its newest commit. ``digest`` and ``layout``: of the model it has to belong
+        to.
 
-        ``StoreError`` says what is wrong with one that cannot be used: missing, in use, foreign, newer, cut short, of another model,
-        without a whole header or commit record.
+        ``StoreError`` says what is wrong with one that cannot be used: missing, in use, foreign, newer, cut
+        short, of another model, without a whole header or commit record.
         """
         path = Path(path)
         with _opened(path, "rb", fcntl.LOCK_SH) as f:
@@ -120,7 +126,9 @@ class MemoryStore:
         return memory
 
     def check(self) -> tuple[Memory, list[str]]:
-        """The live memory as far as it is whole (rows of damaged blocks are zero), and what is damaged, in words."""
+        """The live memory as far as it is whole (rows of damaged blocks are zero), and what is damaged, in
+        words.
+        """
         at, damaged = self.layout, []
         codes = np.zeros((at.blocks * ROWS, at.width), np.int16)
         scales, usage = (
@@ -159,7 +167,9 @@ class MemoryStore:
         return found[0] * 256 + found[1] if len(found) == 2 else None
 
     def commit(self, memory: Memory) -> None:
-        """Make ``memory`` (of the same shape) the live one, as the firmware would after an episode. ``StoreError``."""
+        """Make ``memory`` (of the same shape) the live one, as the firmware would after an episode.
+        ``StoreError``.
+        """
         at, before = self.layout, self.read()
         if (memory.slots, memory.width) != (at.slots, at.width):
             raise StoreError(
@@ -186,8 +196,9 @@ class MemoryStore:
         self.sequence += 1
 
     def _settle(self, f: BinaryIO) -> None:
-        """Mend a damaged copy of the header, and write both copies of the record anew, one after the other, the one that was not
-        whole first: what was found is then known to last (bm_store_episode.c)."""
+        """Mend a damaged copy of the header, and write both copies of the record anew, one after the other,
+        the one that was not whole first: what was found is then known to last (bm_store_episode.c).
+        """
         at = self.layout
         for copy in range(2):
             if read_at(f, at.copy_at(0, copy), UNIT) != at.header(self.digest):
@@ -249,7 +260,9 @@ class MemoryStore:
 
 @contextmanager
 def _opened(path: Path, mode: str, lock: int) -> Iterator[BinaryIO]:
-    """The file, locked as the firmware's program for Linux locks it (linux_store.c). ``StoreError``, in a sentence, for what the system says."""
+    """The file, locked as the firmware's program for Linux locks it (linux_store.c). ``StoreError``, in a
+    sentence, for what the system says.
+    """
     try:
         with open(path, mode) as f:
             fcntl.flock(f, lock | fcntl.LOCK_NB)

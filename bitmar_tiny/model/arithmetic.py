@@ -1,9 +1,9 @@
 """Quantised arithmetic with straight-through gradients, and its float twin.
 
-"Codes" are integer-valued float32 tensors: ``F.linear`` and ``@`` then add integers, exactly below 2**24, so that in
-eval mode :class:`Quantised` gives the same bits as ``golden/numerics.py``. Two traps of PyTorch are avoided on the way:
-``scalar / tensor`` is computed as ``scalar * reciprocal(tensor)``, two roundings, and float32 ``sqrt`` is not correctly
-rounded on every CPU.
+"Codes" are integer-valued float32 tensors: ``F.linear`` and ``@`` then add integers, exactly below 2**24, so
+that in eval mode :class:`Quantised` gives the same bits as ``golden/numerics.py``. Two traps of PyTorch are
+avoided on the way: ``scalar / tensor`` is computed as ``scalar * reciprocal(tensor)``, two roundings, and
+float32 ``sqrt`` is not correctly rounded on every CPU.
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ class _Codes(torch.autograd.Function):
 
 
 class _InverseRms(torch.autograd.Function):
-    """Codes [..., n] -> 1 / rms [..., 1], 0 for a zero vector. ``exact``: golden's bits, else the nearest quick ones."""
+    """Codes [..., n] -> 1 / rms [..., 1], 0 for a zero vector. ``exact``: golden's bits, else the nearest
+    quick ones.
+    """
 
     @staticmethod
     def forward(ctx, codes: Tensor, exact: bool) -> Tensor:
@@ -91,10 +93,12 @@ def exp_neg(x: Tensor) -> Tensor:
 
 
 class Quantised:
-    """What the board computes. ``exact`` selects golden's exp and wide sums (eval); training uses the fast ones.
+    """What the board computes. ``exact`` selects golden's exp and wide sums (eval); training uses the fast
+    ones.
 
-    low: bfloat16 or float16 for the operands of training's products (mixed precision), None for float32. Codes and trits
-    are exact in both; codes enter as multiples of ``unit``, so that a sum of 127 * 127 * 512 stays far below float16's
+    low: bfloat16 or float16 for the operands of training's products (mixed precision), None for float32.
+    Codes and trits are exact in both; codes enter as multiples of ``unit``, so that a sum of 127 * 127 * 512
+    stays far below float16's
     65504. Everything else (norms, softmax, residual stream, master weights) stays float32.
     maps: a list to which every attention and memory read appends its weights, None for none.
     """
@@ -141,7 +145,9 @@ class Quantised:
         return codes * scale
 
     def hidden(self, acc: Tensor, scale: Tensor) -> Tensor:
-        """Pre-activation of the feed-forward layer: the accumulator itself (its scale cancels in the next norm)."""
+        """Pre-activation of the feed-forward layer: the accumulator itself (its scale cancels in the next
+        norm).
+        """
         return acc
 
     def exp(self, x: Tensor) -> Tensor:
@@ -195,7 +201,9 @@ class FloatTwin(Quantised):
 
 
 class FloatActivations(FloatTwin):
-    """The quantised model's own weights, tables and memory with float activations: what int8 activations cost alone."""
+    """The quantised model's own weights, tables and memory with float activations: what int8 activations cost
+    alone.
+    """
 
     def ternary(self, w: Tensor) -> tuple[Tensor, Tensor]:
         return Quantised.ternary(self, w)

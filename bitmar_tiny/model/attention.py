@@ -14,7 +14,9 @@ Codes = tuple[Tensor, Tensor]
 
 
 def visible(cfg: ModelConfig, length: int, device: torch.device | None = None) -> Tensor:
-    """Which token j query i sees: bool [T, T]. Sinks always, else the last W tokens, never the future (paper 3.1)."""
+    """Which token j query i sees: bool [T, T]. Sinks always, else the last W tokens, never the future (paper
+    3.1).
+    """
     i, j = torch.arange(length, device=device)[:, None], torch.arange(length, device=device)[None]
     return (j <= i) & ((j < cfg.n_sinks) | (i - j < cfg.window))
 
@@ -22,8 +24,8 @@ def visible(cfg: ModelConfig, length: int, device: torch.device | None = None) -
 def attend(math: Quantised, q: Codes, k: Codes, v: Codes, n_heads: int, mask: Tensor | None) -> Tensor:
     """Softmax attention over int8 codes. mask bool [T, N] or None. Returns float32 [B, T, d].
 
-    Mirrors ``numerics.attend``: integer weights ``rne(e * r)`` with the value scales folded in, integer denominator.
-    Keys and values of fewer heads are shared by as many queries each.
+    Mirrors ``numerics.attend``: integer weights ``rne(e * r)`` with the value scales folded in, integer
+    denominator. Keys and values of fewer heads are shared by as many queries each.
     """
     (qc, qs), (kc, ks), (vc, vs) = q, k, v
     keys, values = (_heads(c, n_heads * c.shape[-1] // qc.shape[-1], n_heads) for c in (kc, vc))

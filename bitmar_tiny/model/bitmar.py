@@ -1,6 +1,7 @@
 """BitMar for training: the golden model's step for all tokens of a batch at once, with gradients.
 
-Parallel training and streaming inference give the same numbers: in ``eval()`` every integer logit equals golden's.
+Parallel training and streaming inference give the same numbers: in ``eval()`` every integer logit equals
+golden's.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from .rows import Rows
 
 #: Standard deviation of fresh latent values by kind of tensor; small enough that ternary codes really move.
 INIT = {"ternary": 0.02, "rows8": 0.1, "memory": 0.5}
-#: The write weights begin large enough that an episode reaches some slots more than others: were all reached alike, all slots would
-#: hold the same, and no gradient would tell them apart.
+#: The write weights begin large enough that an episode reaches some slots more than others: were all reached
+#: alike, all slots would hold the same, and no gradient would tell them apart.
 INIT_WRITE = 0.3
 
 
@@ -32,9 +33,10 @@ INIT_WRITE = 0.3
 class Output:
     """What a forward pass gives.
 
-    acc: integer logits [B, T, V] as float32 and their scale [B, T, 1] (or [n, V] and [n, 1]), None where they were not
-    asked for; head: what the head takes, codes [n, d] and scale [n, 1]; text [B, T, d]: encoder states before fusion;
-    image [B, n, d] or None; pooled [B, T, d]: running query; memory_change: mean squared change of the last write.
+    acc: integer logits [B, T, V] as float32 and their scale [B, T, 1] (or [n, V] and [n, 1]), None where they
+    were not asked for; head: what the head takes, codes [n, d] and scale [n, 1]; text [B, T, d]: encoder
+    states before fusion; image [B, n, d] or None; pooled [B, T, d]: running query; memory_change: mean
+    squared change of the last write.
     """
 
     acc: Tensor | None
@@ -52,10 +54,12 @@ class Output:
 
 
 class BitMar(nn.Module):
-    """The model. ``float_twin`` rounds nothing; ``frozen`` runs the arrays of a frozen model instead of latent weights.
+    """The model. ``float_twin`` rounds nothing; ``frozen`` runs the arrays of a frozen model instead of
+    latent weights.
 
-    Parameters carry the names of ``arch.tables.tensor_table`` (dots as slashes). ``memory_on`` as in golden. ``low``: see
-    :class:`Quantised`. ``recompute``: gradient checkpointing, blocks are computed again on the way back.
+    Parameters carry the names of ``arch.tables.tensor_table`` (dots as slashes). ``memory_on`` as in golden.
+    ``low``: see :class:`Quantised`. ``recompute``: gradient checkpointing, blocks are computed again on the
+    way back.
     """
 
     def __init__(
@@ -155,7 +159,9 @@ class BitMar(nn.Module):
         return z
 
     def recall(self, pooled: Tensor, own: Tensor | None = None) -> tuple[tuple[Tensor, Tensor], Tensor]:
-        """Memory read at every ``read_every``-th token: (normalised M_r [B, reads, d], memory change). own: see :meth:`forward`."""
+        """Memory read at every ``read_every``-th token: (normalised M_r [B, reads, d], memory change). own:
+        see :meth:`forward`.
+        """
         if self.frozen is not None:
             return self.math.norm(memory.read(self.math, pooled, *self.frozen["memory.m"])), pooled.new_zeros(
                 ()
@@ -178,11 +184,11 @@ class BitMar(nn.Module):
     ) -> Output:
         """tokens int64 [B, T]; images float32 [B, image_inputs, 768]; has_image bool [B] (None: all).
 
-        at bool [B, T], or int64 [n] into the flattened [B*T]: compute these positions alone, a prefix of each stream, and
-        give their logits [n, V] in row order: short captions do not pay for the longest one of their batch. logits: False
-        leaves the head to the caller. own: latent memory of each stream [B, K, d] (:meth:`remember`), None: all read one.
-        Rows that many tokens share are looked up as embeddings: the gradient of plain indexing adds them up in the order in
-        which threads come.
+        at bool [B, T], or int64 [n] into the flattened [B*T]: compute these positions alone, a prefix of each
+        stream, and give their logits [n, V] in row order: short captions do not pay for the longest one of
+        their batch. logits: False leaves the head to the caller. own: latent memory of each stream [B, K, d]
+        (:meth:`remember`), None: all read one. Rows that many tokens share are looked up as embeddings: the
+        gradient of plain indexing adds them up in the order in which threads come.
         """
         cfg, length = self.cfg, tokens.shape[1]
         rows, mask = Rows(tokens, at), visible(cfg, length, tokens.device)
@@ -249,7 +255,9 @@ class BitMar(nn.Module):
         return codes * scale, torch.softmax(self.linear("memory.ww", codes, scale), -1)
 
     def write(self, m: Tensor, queries: Tensor, weights: Tensor) -> Tensor:
-        """Latent memory [..., K, d] after episodes [..., E, d] with slot weights [..., E, K], by the rule of the configuration."""
+        """Latent memory [..., K, d] after episodes [..., E, d] with slot weights [..., E, K], by the rule of
+        the configuration.
+        """
         return memory.write(m, queries, weights, self.cfg.write_rate, self.cfg.write_rule == "bounded")
 
     def written(self) -> Tensor:
@@ -257,10 +265,11 @@ class BitMar(nn.Module):
         return self.write(self.weight("memory.m"), *self.address(self.pending))
 
     def remember(self, queries: Tensor, there: Tensor) -> Tensor:
-        """A memory for every stream: the common one after the stream's own earlier episodes. Differentiable in all.
+        """A memory for every stream: the common one after the stream's own earlier episodes. Differentiable
+        in all.
 
-        queries: running query at the end of each episode [B, E, d], in order; there: bool [B, E], False where a stream has
-        fewer. Returns latent [B, K, d].
+        queries: running query at the end of each episode [B, E, d], in order; there: bool [B, E], False where
+        a stream has fewer. Returns latent [B, K, d].
         """
         m = self.written() if len(self.pending) else self.weight("memory.m")
         q, weights = self.address(queries)
@@ -268,7 +277,9 @@ class BitMar(nn.Module):
 
     @torch.no_grad()
     def commit(self, queries: Tensor) -> None:
-        """After an optimiser step: make the pending writes real, forget stale slots, and queue ``queries`` [E, d]."""
+        """After an optimiser step: make the pending writes real, forget stale slots, and queue ``queries``
+        [E, d].
+        """
         if len(self.pending):
             written, weights = self.address(self.pending)
             m = self.weight("memory.m")

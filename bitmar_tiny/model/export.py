@@ -17,7 +17,9 @@ from .bitmar import BitMar
 
 @torch.no_grad()
 def freeze(model: BitMar, tokenizer: bytes = b"", provenance: dict[str, Any] | None = None) -> FrozenModel:
-    """Quantise every latent tensor once and for all. ``ConfigError`` for a float twin or a model already frozen."""
+    """Quantise every latent tensor once and for all. ``ConfigError`` for a float twin or a model already
+    frozen.
+    """
     if isinstance(model.math, FloatTwin) or model.frozen is not None:
         raise ConfigError(
             "Only a model trained quantisation-aware can be frozen.", "Train without --float-twin."

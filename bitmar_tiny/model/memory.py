@@ -12,7 +12,8 @@ from .arithmetic import PROB_ONE, FloatTwin, Quantised, round_ste
 def read(math: Quantised, query: Tensor, codes: Tensor, scales: Tensor) -> Tensor:
     """M_r = softmax(M q / sqrt(C))^T M (paper eq. 2) for pooled queries [B, n, C]. Returns float32 [B, n, C].
 
-    codes [K, C] and scales [K]: one memory that all streams read; [B, K, C] and [B, K]: one for each. In eval mode the running maximum goes block by block as in ``numerics.memory_read``; training takes one block.
+    codes [K, C] and scales [K]: one memory that all streams read; [B, K, C] and [B, K]: one for each. In eval
+    mode the running maximum goes block by block as in ``numerics.memory_read``; training takes one block.
     """
     q, q_scale = math.norm(query)
     per_unit = q_scale * float(nm.inv_sqrt(query.shape[-1]))
@@ -41,7 +42,8 @@ def read(math: Quantised, query: Tensor, codes: Tensor, scales: Tensor) -> Tenso
 
 
 def write(m: Tensor, queries: Tensor, weights: Tensor, rate: float, bounded: bool) -> Tensor:
-    """Write normalised queries [..., E, C] one after the other with address weights [..., E, K] into m [..., K, C].
+    """Write normalised queries [..., E, C] one after the other with address weights [..., E, K] into m [...,
+    K, C].
 
     Bounded: M_k += rate W_k (q - M_k); else the paper's outer product (eq. 1).
     """

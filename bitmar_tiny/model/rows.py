@@ -7,7 +7,8 @@ from torch import Tensor
 
 
 class Rows:
-    """The positions of a batch [B, T] that are computed, as n flat rows: those that ``at`` (mask or index) selects, or all.
+    """The positions of a batch [B, T] that are computed, as n flat rows: those that ``at`` (mask or index)
+    selects, or all.
 
     stream, time: int64 [n], where each row stands.
     """

@@ -1,1 +1,3 @@
-"""What a profile is: recorded on a board, summarised, compared with the plan and with another one. `report` draws it."""
+"""What a profile is: recorded on a board, summarised, compared with the plan and with another one. `report`
+draws it.
+"""

@@ -1,10 +1,11 @@
 """Two profiles of one model: which medians differ by more than the spread of the steps explains.
 
-Runs that took the same steps are compared step by step, by the median of the differences, so that a growing window does not
-blur them; others by the difference of the medians. The interval is a bootstrap's standard error under Student's t. Blocks of
-neighbouring steps are drawn, not single ones, because neighbours are alike where a clock drifts. All intervals of a comparison
-hold together (Bonferroni): of a hundred comparisons of equal runs about five at most show a change anywhere. One run of each
-cannot show what differs between runs (placement in memory, temperature): ``tolerance``, ``MATTERS`` and ``LEAST_MS`` are for that.
+Runs that took the same steps are compared step by step, by the median of the differences, so that a growing
+window does not blur them; others by the difference of the medians. The interval is a bootstrap's standard
+error under Student's t. Blocks of neighbouring steps are drawn, not single ones, because neighbours are alike
+where a clock drifts. All intervals of a comparison hold together (Bonferroni): of a hundred comparisons of
+equal runs about five at most show a change anywhere. One run of each cannot show what differs between runs
+(placement in memory, temperature): ``tolerance``, ``MATTERS`` and ``LEAST_MS`` are for that.
 """
 
 from __future__ import annotations
@@ -33,8 +34,10 @@ IDENTITIES = ("board", "kernels", "head_bits", "build_id", "compiler", "port")
 
 @dataclass(frozen=True)
 class Change:
-    """One median in both profiles, in ``unit``, over the steps in which it is not 0. ``difference`` lies in ``low`` to ``high``.
-    ``changed``: that leaves out 0, and the difference is larger than the tolerance and matters to the step."""
+    """One median in both profiles, in ``unit``, over the steps in which it is not 0. ``difference`` lies in
+    ``low`` to ``high``. ``changed``: that leaves out 0, and the difference is larger than the tolerance and
+    matters to the step.
+    """
 
     kind: str
     what: str
@@ -55,8 +58,9 @@ class Change:
 
 @dataclass(frozen=True)
 class Comparison:
-    """``unit``: us, or cycles where a profile is of an emulator. ``space``: counts that differ, with both values; they have
-    no noise."""
+    """``unit``: us, or cycles where a profile is of an emulator. ``space``: counts that differ, with both
+    values; they have no noise.
+    """
 
     unit: str
     identities: dict[str, tuple[Any, Any]]
@@ -83,7 +87,8 @@ class Comparison:
 
 
 def compare(a: Recording, b: Recording, tolerance: float = TOLERANCE) -> Comparison:
-    """``tolerance``: relative difference of a median that is not worth a word; with 0 every sure one is called a change.
+    """``tolerance``: relative difference of a median that is not worth a word; with 0 every sure one is
+    called a change.
 
     ``DataError`` for profiles of different models.
     """
@@ -170,7 +175,9 @@ def _notes(a: Recording, b: Recording) -> list[str]:
 def _series(
     a: Recording, b: Recording, kind: str, timed: bool, paired: bool
 ) -> list[tuple[str, np.ndarray, np.ndarray]]:
-    """(what, values of a [n], values of b [m]) of the step, every part, every section that both have, where they ran."""
+    """(what, values of a [n], values of b [m]) of the step, every part, every section that both have, where
+    they ran.
+    """
     sides = []
     for r in (a, b):
         rows, scale = r.steps_of(kind), 1e6 / r.clock_hz if timed else 1.0
@@ -201,8 +208,9 @@ def _apart(x: np.ndarray, y: np.ndarray, tail: float, rng: np.random.Generator) 
 
 
 def _student(tail: float, freedom: int) -> float:
-    """How many standard errors leave out ``tail`` at one side, with as many values as blocks: the normal quantile, expanded
-    for few of them (Fisher and Cornish)."""
+    """How many standard errors leave out ``tail`` at one side, with as many values as blocks: the normal
+    quantile, expanded for few of them (Fisher and Cornish).
+    """
     z = NormalDist().inv_cdf(1 - tail)
     return z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
 
@@ -215,8 +223,9 @@ def _blocks(n: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _space(a: Recording, b: Recording, tolerance: float) -> dict[str, tuple[Any, Any]]:
-    """Bytes and counts that differ. How often a store was read depends on the steps, so it is compared for equal steps only; the
-    stack of a program under an operating system is not the same in every run."""
+    """Bytes and counts that differ. How often a store was read depends on the steps, so it is compared for
+    equal steps only; the stack of a program under an operating system is not the same in every run.
+    """
     pairs = {f"arena in {r}": (a.arenas.get(r), b.arenas.get(r)) for r in {**a.arenas, **b.arenas}}
     if (
         a.stack_peak is not None

@@ -1,4 +1,6 @@
-"""Energy of a token: measured, from a power meter's log beside the profile, or estimated, from the board's power figures."""
+"""Energy of a token: measured, from a power meter's log beside the profile, or estimated, from the board's
+power figures.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +15,17 @@ from .prediction import planned_token_s
 from .recording import Recording
 from .summary import main_kind, summarize
 
-#: How far the marked time may fall short of the steps' own time, or a log without marker differ from it: two clocks and two edges.
+#: How far the marked time may fall short of the steps' own time, or a log without marker differ from it: two
+#: clocks and two edges.
 TOLERANCE = 0.05
 
 
 @dataclass(frozen=True)
 class Energy:
-    """``label``: measured or estimated. ``mj_per_token`` includes what the board draws anyway; ``mj_above_idle`` does not
-    (None where the idle power is not known). ``busy``: share of the marked time in which steps ran."""
+    """``label``: measured or estimated. ``mj_per_token`` includes what the board draws anyway;
+    ``mj_above_idle`` does not (None where the idle power is not known). ``busy``: share of the marked time in
+    which steps ran.
+    """
 
     label: str
     source: str
@@ -38,8 +43,9 @@ class Energy:
 
 
 def measured_energy(recording: Recording, log: PowerLog) -> Energy:
-    """The log's energy while the marker was high, shared by the profiled steps. ``DataError`` if log and profile cannot belong
-    together."""
+    """The log's energy while the marker was high, shared by the profiled steps. ``DataError`` if log and
+    profile cannot belong together.
+    """
     if not recording.timed:
         raise DataError(
             f"{log.where}: the profile is of an emulator, which draws no power of its own.",
@@ -79,7 +85,8 @@ def measured_energy(recording: Recording, log: PowerLog) -> Energy:
 def estimated_energy(
     recording: Recording, active_w: float, idle_w: float | None, source: str
 ) -> Energy | None:
-    """From the board's power figures and the mean time of a token: measured or, for an emulator, the plan's estimate of it.
+    """From the board's power figures and the mean time of a token: measured or, for an emulator, the plan's
+    estimate of it.
 
     None where no time is known.
     """

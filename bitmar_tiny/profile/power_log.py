@@ -45,7 +45,9 @@ class Window:
 
 
 def read_log(path: Path | str, voltage: float | None = None) -> PowerLog:
-    """Read a CSV file. ``voltage``: of the supply, where the meter logs current only. ``DataError`` in one sentence."""
+    """Read a CSV file. ``voltage``: of the supply, where the meter logs current only. ``DataError`` in one
+    sentence.
+    """
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except OSError as error:
@@ -112,9 +114,9 @@ def _numbers(rows: list[list[str]], header: list[str], where: str) -> dict[str, 
 def windows(log: PowerLog) -> list[Window]:
     """Every stretch with the marker high; the whole log if it has no marker.
 
-    An edge lies between two samples; it is taken to be in their middle, with the power of the one inside, because power and
-    marker jump together.
-    ``DataError`` without a rising and a falling edge, for gaps, and for too few samples.
+    An edge lies between two samples; it is taken to be in their middle, with the power of the one inside,
+    because power and marker jump together. ``DataError`` without a rising and a falling edge, for gaps, and
+    for too few samples.
     """
     if log.marker is None:
         return [_checked(log, Window(log.time_s, log.power_w))]
@@ -137,7 +139,9 @@ def windows(log: PowerLog) -> list[Window]:
 
 
 def _cut(log: PowerLog, before: int, last: int) -> Window:
-    """From the middle between samples ``before`` and ``before + 1`` to the middle between ``last`` and ``last + 1``."""
+    """From the middle between samples ``before`` and ``before + 1`` to the middle between ``last`` and ``last
+    + 1``.
+    """
     start, end = ((log.time_s[i] + log.time_s[i + 1]) / 2 for i in (before, last))
     inside = log.power_w[before + 1 : last + 1]
     return Window(

@@ -1,4 +1,6 @@
-"""What the plan predicted beside what the board did: time of a token, arenas, stack, reads of the memory, bytes by region."""
+"""What the plan predicted beside what the board did: time of a token, arenas, stack, reads of the memory,
+bytes by region.
+"""
 
 from __future__ import annotations
 
@@ -92,7 +94,9 @@ class Row:
 
 @dataclass(frozen=True)
 class Traffic:
-    """Bytes that one token reads from a region (estimated), and the rate that follows for the mean decode step."""
+    """Bytes that one token reads from a region (estimated), and the rate that follows for the mean decode
+    step.
+    """
 
     region: str
     bytes: float
@@ -116,7 +120,9 @@ class Prediction:
 
 
 def predict(recording: Recording) -> Prediction:
-    """The plan beside the recording. Without a plan only what was found; ``DataError`` for a plan that cannot be read."""
+    """The plan beside the recording. Without a plan only what was found; ``DataError`` for a plan that cannot
+    be read.
+    """
     plan = _read(recording.plan)
     estimate = _estimate(recording, plan)
     rows = [*_time(recording, estimate), *_memory(recording, plan), *_space(recording, plan)]
@@ -160,7 +166,9 @@ def memory_tier(recording: Recording) -> str | None:
 
 
 def _window(recording: Recording) -> np.ndarray:
-    """[steps]: tokens so far in the stream of each step. A prefill step after a decode step begins a new stream."""
+    """[steps]: tokens so far in the stream of each step. A prefill step after a decode step begins a new
+    stream.
+    """
     decodes = np.array(recording.kinds) == "decode"
     begins = np.flatnonzero(np.concatenate(([True], decodes[:-1] & ~decodes[1:])))
     steps = np.arange(len(decodes))
@@ -168,7 +176,9 @@ def _window(recording: Recording) -> np.ndarray:
 
 
 def planned_token_s(recording: Recording) -> float | None:
-    """Seconds of one token as the plan estimates them, or None without a plan or without figures of the board."""
+    """Seconds of one token as the plan estimates them, or None without a plan or without figures of the
+    board.
+    """
     estimate = _estimate(recording, _read(recording.plan))
     return estimate.ms / 1e3 if estimate else None
 

@@ -1,4 +1,6 @@
-"""What a board reported of the steps it ran: cycles by step, section and part. Every profile report starts from this."""
+"""What a board reported of the steps it ran: cycles by step, section and part. Every profile report starts
+from this.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,8 @@ KEYS = (
 )
 #: Results that a report adds to the file. They follow from the rest, so they are written and never read.
 DERIVED = ("summary", "prediction", "energy")
-#: A step of more cycles than this (17 days at 3 GHz) is a broken counter; with ``MOST_CELLS`` the sums stay exact.
+#: A step of more cycles than this (17 days at 3 GHz) is a broken counter; with ``MOST_CELLS`` the sums stay
+#: exact.
 MOST_CYCLES, MOST_CELLS = 1 << 52, 1 << 11
 
 
@@ -105,7 +108,9 @@ class Recording:
         }
 
     def to_json(self, derived: dict[str, Any] | None = None) -> str:
-        """The file: one line for each key and for each step, so that files can be read and compared. ``derived``: of ``DERIVED``."""
+        """The file: one line for each key and for each step, so that files can be read and compared.
+        ``derived``: of ``DERIVED``.
+        """
         lines = []
         for key, value in (self.as_dict() | (derived or {})).items():
             text = (

@@ -1,7 +1,9 @@
-"""Statistics of a recording: how the cycles of a section or part spread over the steps, and which share of them it has.
+"""Statistics of a recording: how the cycles of a section or part spread over the steps, and which share of
+them it has.
 
-Quantiles interpolate linearly between order statistics. Medians of parts do not add up to the median of the step, and a part
-that runs in few steps (a read of the memory) has a median of 0; means and shares add up, unaccounted cycles included.
+Quantiles interpolate linearly between order statistics. Medians of parts do not add up to the median of the
+step, and a part that runs in few steps (a read of the memory) has a median of 0; means and shares add up,
+unaccounted cycles included.
 """
 
 from __future__ import annotations

@@ -13,7 +13,9 @@ def percent(value: float | None) -> str:
 
 
 def choice_table(results: dict[str, dict[str, Any]], title: str) -> Table:
-    """Multiple choice: accuracy with its standard error, chance and majority beside it, and what to make of it."""
+    """Multiple choice: accuracy with its standard error, chance and majority beside it, and what to make of
+    it.
+    """
     table = Table("task", "items", "accuracy (sum)", "per byte", "chance", "majority", "", title=title)
     for name, r in results.items():
         verdict = (
@@ -87,7 +89,9 @@ def paired_error(a: dict[str, Any], b: dict[str, Any]) -> float:
 
 
 def ablation_table(tasks: dict[str, dict[str, Any]], title: str) -> Table:
-    """One row a task: the figure with the memory on, off and shuffled, and the differences; percentage points for accuracies."""
+    """One row a task: the figure with the memory on, off and shuffled, and the differences; percentage points
+    for accuracies.
+    """
     table = Table(
         "task", "items", "on", "off", "shuffled", "on - off", "on - shuffled", "chance", title=title
     )

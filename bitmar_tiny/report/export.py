@@ -1,4 +1,6 @@
-"""A recording for other programs: CSV for spreadsheets, trace events for ui.perfetto.dev and chrome://tracing."""
+"""A recording for other programs: CSV for spreadsheets, trace events for ui.perfetto.dev and
+chrome://tracing.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,8 @@ COLUMNS = ("step", "kind", "section", "part", "cycles", "us")
 
 
 def to_csv(recording: Recording) -> str:
-    """A row for each step x section x part, and for each step's unaccounted cycles: the rows of a step add up to it.
+    """A row for each step x section x part, and for each step's unaccounted cycles: the rows of a step add up
+    to it.
 
     ``us`` is empty for an emulator.
     """
@@ -36,9 +39,9 @@ def to_csv(recording: Recording) -> str:
 def to_trace(recording: Recording) -> str:
     """Trace event format (JSON): a slice for each step, in it one for each section, in it one for each part.
 
-    The record has sums, so a section's parts stand one after the other in the order of ``parts``, and what is unaccounted
-    at the end of its step. Times are microseconds from the first step on, to the nanosecond; for an emulator, a cycle is drawn
-    as one microsecond.
+    The record has sums, so a section's parts stand one after the other in the order of ``parts``, and what is
+    unaccounted at the end of its step. Times are microseconds from the first step on, to the nanosecond; for
+    an emulator, a cycle is drawn as one microsecond.
     """
     name = f"{recording.identity['model']} on {recording.identity['board']}, {recording.identity['kernels']} kernels [{recording.label}]"
     events = [

@@ -13,7 +13,9 @@ from ..memory.inspect import Source
 
 
 def draw(sources: Sequence[Source], path: Path) -> None:
-    """One training run: how its reads used the slots, from its log. Anything else: usage and length of the rows. PNG or SVG."""
+    """One training run: how its reads used the slots, from its log. Anything else: usage and length of the
+    rows. PNG or SVG.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
@@ -28,7 +30,9 @@ def draw(sources: Sequence[Source], path: Path) -> None:
 
 
 def _memories(pyplot, sources: Sequence[Source]):
-    """Usage of every slot (times K: 1 is the uniform share) above the length of its row, one column for each memory, on common scales."""
+    """Usage of every slot (times K: 1 is the uniform share) above the length of its row, one column for each
+    memory, on common scales.
+    """
     usage = [s.memory.usage * (s.memory.slots / nm.USAGE_ONE) for s in sources]
     length = [np.linalg.norm(s.memory.rows(), axis=1) for s in sources]
     figure, axes = pyplot.subplots(
@@ -49,7 +53,9 @@ def _memories(pyplot, sources: Sequence[Source]):
 
 
 def _training(pyplot, name: str, reads: dict[int, np.ndarray]):
-    """Early and late activation of the slots, (a) and (b) as in the paper, above the activation of each slot over all of the log."""
+    """Early and late activation of the slots, (a) and (b) as in the paper, above the activation of each slot
+    over all of the log.
+    """
     steps = sorted(reads)
     activation = np.stack([reads[s] for s in steps], axis=1) * len(
         reads[steps[0]]

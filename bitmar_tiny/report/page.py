@@ -1,4 +1,6 @@
-"""A profile as one HTML file for people: no script, nothing from the network, light or dark as the reader's screen is."""
+"""A profile as one HTML file for people: no script, nothing from the network, light or dark as the reader's
+screen is.
+"""
 
 from __future__ import annotations
 
@@ -182,7 +184,9 @@ def _steps(recording: Recording, kinds: dict[str, Kind]) -> str:
 
 
 def _shown(recording: Recording) -> list[int]:
-    """Steps to draw: all, or of each of ``STRETCHES`` of a long run and each kind the least, the middle and the largest."""
+    """Steps to draw: all, or of each of ``STRETCHES`` of a long run and each kind the least, the middle and
+    the largest.
+    """
     count, shown = len(recording.kinds), set()
     if count <= 3 * STRETCHES:
         return list(range(count))

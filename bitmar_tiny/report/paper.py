@@ -56,7 +56,8 @@ DOUBTS_2 = (
     "The text gives -0.36 and -0.16 for Wug adjectives and past tense where the table has -0.16 and -0.22.",
     "The upper seven are fine-tuned classifiers, which this program does not train.",
 )
-#: Table 3: memory on, memory off. The throughput without memory is unreadable in our copy: it is taken from the latency.
+#: Table 3: memory on, memory off. The throughput without memory is unreadable in our copy: it is taken from
+#: the latency.
 TABLE_3 = {
     "throughput (tokens/s)": ("57.3", "7.7"),
     "latency (ms/token)": ("17.3", "129.8"),
@@ -67,7 +68,8 @@ DOUBTS_3 = (
     "A memory that is read costs work; a model that leaves the read out cannot be 7.5 times slower. The two ran different code.",
     "The public code has no energy measurement.",
 )
-#: Table 4: accuracy with the memory minus accuracy without it, percentage points, as far as our copy of the paper can be read.
+#: Table 4: accuracy with the memory minus accuracy without it, percentage points, as far as our copy of the
+#: paper can be read.
 TABLE_4 = {
     "entity-tracking": "+2.9, +4.1",
     "COMPS": "+3.4",

@@ -1,4 +1,6 @@
-"""Plots of a profile as inline SVG. Colours are CSS classes (page.py), so that one file is readable on light and dark screens."""
+"""Plots of a profile as inline SVG. Colours are CSS classes (page.py), so that one file is readable on light
+and dark screens.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,9 @@ def bars(rows: Sequence[tuple[str, Sequence[Segment], str]], words: Words, most:
 
 
 def ranges(rows: Sequence[tuple[str, tuple[float, float, float, float], str]], words: Words) -> str:
-    """Min to max as a line, min to p95 as a bar, the median as a mark; rows are (label, (min, median, p95, max), class)."""
+    """Min to max as a line, min to p95 as a bar, the median as a mark; rows are (label, (min, median, p95,
+    max), class).
+    """
     most, room, body = max((r[1][3] for r in rows), default=0) or 1, WIDTH - LABEL - RIGHT, []
     for i, (label, (least, median, p95, largest), css) in enumerate(rows):
         a, m, b, c = (LABEL + v / most * room for v in (least, median, p95, largest))
@@ -58,7 +62,9 @@ def ranges(rows: Sequence[tuple[str, tuple[float, float, float, float], str]], w
 
 
 def ratios(rows: Sequence[tuple[str, float, str, str]], doublings: int = 3) -> str:
-    """Bars to the left (less) and right (more) of 1, on a logarithmic scale that ends at 2^doublings; (label, ratio > 0, class, text)."""
+    """Bars to the left (less) and right (more) of 1, on a logarithmic scale that ends at 2^doublings; (label,
+    ratio > 0, class, text).
+    """
     right = RIGHT + 110  # for both figures
     half, height, body = (WIDTH - LABEL - right) / 2, len(rows) * ROW + 20, []
     place = lambda ratio: LABEL + half * (1 + max(-1.0, min(1.0, math.log2(ratio) / doublings)))

@@ -32,7 +32,9 @@ class Files:
 
 
 def report(recording: Recording, files: Files = Files(), energy: Energy | None = None) -> list[Table]:
-    """Write the files and return the tables. ``DataError`` in one sentence if the disk refuses or the plan cannot be read."""
+    """Write the files and return the tables. ``DataError`` in one sentence if the disk refuses or the plan
+    cannot be read.
+    """
     prediction = predict(recording)
     for path, text in (
         (files.json, lambda: document(recording, energy)),

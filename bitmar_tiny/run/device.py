@@ -243,7 +243,9 @@ class DeviceSession(Session):
                 parts = []
 
     def profile(self, how: int) -> None:
-        """Collect ``steps`` from now on: 1 with where the time goes, 2 without, 0 not at all. ``DeviceError`` for firmware without it."""
+        """Collect ``steps`` from now on: 1 with where the time goes, 2 without, 0 not at all. ``DeviceError``
+        for firmware without it.
+        """
         self.steps.clear()
         self._work("profile", how)
 
@@ -269,7 +271,9 @@ class DeviceSession(Session):
         return Memory(codes, scales, usage)
 
     def write_memory(self, memory: Memory, resume: bool = False) -> None:
-        """Replace the memory; all rows hold after the last. ``resume``: go on where a lost connection stopped."""
+        """Replace the memory; all rows hold after the last. ``resume``: go on where a lost connection
+        stopped.
+        """
         n, first = self.identity.block_rows, 0
         if resume:
             first = self.request("memory_write", 0)

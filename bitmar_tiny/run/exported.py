@@ -19,7 +19,9 @@ from .session import TapRecord
 
 
 class ExportedSession(LocalSession):
-    """``runtime``: the loaded file; ``taps``: it shows every tensor; ``folder``: of a file that was exported for this session."""
+    """``runtime``: the loaded file; ``taps``: it shows every tensor; ``folder``: of a file that was exported
+    for this session.
+    """
 
     def __init__(
         self,
@@ -95,7 +97,9 @@ class ExportedSession(LocalSession):
 def open_exported(
     model: FrozenModel, format_name: str, path: Path | None = None, taps: bool = False
 ) -> ExportedSession:
-    """A session with exported files, or fresh ones. ``DataError`` for files that are damaged or another model's."""
+    """A session with exported files, or fresh ones. ``DataError`` for files that are damaged or another
+    model's.
+    """
     folder = None
     if path is None:
         folder = tempfile.TemporaryDirectory(prefix="bitmar-")

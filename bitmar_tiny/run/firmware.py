@@ -24,7 +24,9 @@ WRONG_PROCESSOR = "this processor lacks the instructions that this build uses"
 
 
 def port_of(target: str) -> str:
-    """The port that a target names: a board that this machine can run or emulate is firmware that is built and started here."""
+    """The port that a target names: a board that this machine can run or emulate is firmware that is built
+    and started here.
+    """
     kind, colon, rest = target.partition(":")
     name, slash, family = (rest if colon else target).partition("/")
     is_file = Path(target).exists() and name not in board_files() and not name.endswith(".toml")
@@ -82,7 +84,8 @@ def _live(port: str, model: FrozenModel | None, options: SessionOptions) -> Link
 
 
 class ProgramSession(DeviceSession):
-    """A program that was built from generated C, run on this machine or in the board's emulator. A copy of its ``store`` is used.
+    """A program that was built from generated C, run on this machine or in the board's emulator. A copy of
+    its ``store`` is used.
 
     ``ToolError`` where it refuses to start, ``ProcessorError`` where this processor cannot run it.
     """

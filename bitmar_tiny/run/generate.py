@@ -14,9 +14,9 @@ from .session import Session
 class Request:
     """What is to be written.
 
-    prompt: text, or token ids; picture: float32 features or uint8 patches [image_inputs, 768], or None; limit: most tokens behind the
-    prompt; temperature 0 is greedy; memory_on: whether the memory is read; remember: write the episode, prompt and answer, into the
-    memory when it is over.
+    prompt: text, or token ids; picture: float32 features or uint8 patches [image_inputs, 768], or None;
+    limit: most tokens behind the prompt; temperature 0 is greedy; memory_on: whether the memory is read;
+    remember: write the episode, prompt and answer, into the memory when it is over.
     """
 
     prompt: str | tuple[int, ...] = ""

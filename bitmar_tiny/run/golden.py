@@ -19,8 +19,10 @@ STREAM = ("t", "enc", "dec", "pooled", "cond", "head_scale")
 
 
 class GoldenSession(LocalSession):
-    """``memory_tier``: where it keeps its memory, as far as one can tell: what a restart leaves of it. ``store``: a store that
-    holds the memory, and gets every episode that ends; ``StoreError`` for one that cannot be used."""
+    """``memory_tier``: where it keeps its memory, as far as one can tell: what a restart leaves of it.
+    ``store``: a store that holds the memory, and gets every episode that ends; ``StoreError`` for one that
+    cannot be used.
+    """
 
     def __init__(self, model: FrozenModel, memory_tier: str = "ram", store: Path | None = None) -> None:
         super().__init__(model, "golden")

@@ -1,4 +1,6 @@
-"""What a line is worth: round trips, throughput, errors; which speeds a board takes; what the control lines do."""
+"""What a line is worth: round trips, throughput, errors; which speeds a board takes; what the control lines
+do.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ BITS_PER_BYTE = 10  # start, eight, stop
 
 @dataclass(frozen=True)
 class LineTest:
-    """Measured over one session. Rates in bytes of payload per second; ``share``: of what the line carries at ``baud``, if it has one."""
+    """Measured over one session. Rates in bytes of payload per second; ``share``: of what the line carries at
+    ``baud``, if it has one.
+    """
 
     baud: int | None
     bytes: int

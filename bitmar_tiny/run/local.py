@@ -1,4 +1,6 @@
-"""Sessions with models that compute in this process: whoever can take a token and tell its logits can write and score text."""
+"""Sessions with models that compute in this process: whoever can take a token and tell its logits can write
+and score text.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ from .session import DATA, SILENT, Scored, Session, TapRecord
 
 
 class LocalSession(Session):
-    """``model``: what runs. The subclasses take a token (``advance``) and tell the integer logits behind it (``logits``)."""
+    """``model``: what runs. The subclasses take a token (``advance``) and tell the integer logits behind it
+    (``logits``).
+    """
 
     def __init__(self, model: FrozenModel, name: str) -> None:
         self.model, self.name, self.cfg = model, name, model.config

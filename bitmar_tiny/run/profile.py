@@ -39,8 +39,8 @@ def record(
 ) -> tuple[Recording, float | None]:
     """Profile ``rounds`` streams of ``tokens`` prefilled and as many decoded tokens.
 
-    Returns the recording, and how many times longer a step was for being measured (medians of decode steps). The memory is
-    afterwards what it was before. ``DeviceError`` for firmware without marks.
+    Returns the recording, and how many times longer a step was for being measured (medians of decode steps).
+    The memory is afterwards what it was before. ``DeviceError`` for firmware without marks.
     """
     who = board.identity
     if "profile" not in who.flags:

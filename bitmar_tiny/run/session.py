@@ -1,4 +1,6 @@
-"""The one way to talk to a model: a ``Session``, wherever it runs. ``open_session`` opens one by the name of a target."""
+"""The one way to talk to a model: a ``Session``, wherever it runs. ``open_session`` opens one by the name of
+a target.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ TARGETS = (
 
 @dataclass(frozen=True)
 class TapRecord:
-    """One tensor that a step passed: its id (``taps.tap_table``), CRC-32, and the tensor's bytes if they were asked for."""
+    """One tensor that a step passed: its id (``taps.tap_table``), CRC-32, and the tensor's bytes if they were
+    asked for.
+    """
 
     id: int
     crc: int
@@ -35,9 +39,10 @@ class TapRecord:
 class Scored:
     """The logits of one position, and one token's among them, without any rounding.
 
-    best: the token with the largest logit, the lowest id of several; logit: the integer logit of the token that was asked for;
-    scale: float32, a float logit is an integer one times it; values [n]: the integer logits that occur, ascending; counts int64 [n]: how
-    many tokens have each. (The float twin of a model has float logits in their place.)
+    best: the token with the largest logit, the lowest id of several; logit: the integer logit of the token
+    that was asked for; scale: float32, a float logit is an integer one times it; values [n]: the integer
+    logits that occur, ascending; counts int64 [n]: how many tokens have each. (The float twin of a model has
+    float logits in their place.)
     """
 
     best: int
@@ -73,9 +78,11 @@ class Scored:
 class Session(ABC):
     """A model that runs somewhere: an episode, its tokens, its memory.
 
-    Calls that compute return the taps that were asked for with ``taps``, in the order in which the model passed them. ``name``:
-    of the target, for people; ``vocab``, ``image_inputs``: shapes of its model; ``memory_tier``: where it keeps its memory, ``ram``,
-    ``flash`` (read-only) or ``sd`` (a store that outlives a restart); ``can_keep``: it returns to the end of a context that several continuations share; ``writes_text``: its model has a tokenizer.
+    Calls that compute return the taps that were asked for with ``taps``, in the order in which the model
+    passed them. ``name``: of the target, for people; ``vocab``, ``image_inputs``: shapes of its model;
+    ``memory_tier``: where it keeps its memory, ``ram``, ``flash`` (read-only) or ``sd`` (a store that
+    outlives a restart); ``can_keep``: it returns to the end of a context that several continuations share;
+    ``writes_text``: its model has a tokenizer.
     """
 
     name: str
@@ -115,11 +122,15 @@ class Session(ABC):
     def generate(
         self, prompt: str | Sequence[int], limit: int, temperature: float = 0.0, top_k: int = 1, seed: int = 0
     ) -> Iterator[tuple[int, bytes]]:
-        """Feed EOS and the prompt, text or ids, then choose tokens until EOS or ``limit``: their ids and bytes of text."""
+        """Feed EOS and the prompt, text or ids, then choose tokens until EOS or ``limit``: their ids and
+        bytes of text.
+        """
 
     @abstractmethod
     def score(self, context: Sequence[int], continuations: Sequence[Sequence[int]]) -> Iterator[list[Scored]]:
-        """Advance by the context; yields, one after the other, how likely each continuation is behind it. Several need ``can_keep``."""
+        """Advance by the context; yields, one after the other, how likely each continuation is behind it.
+        Several need ``can_keep``.
+        """
 
     @abstractmethod
     def read_memory(self) -> Memory:
@@ -156,10 +167,11 @@ class Session(ABC):
 class SessionOptions:
     """How a session is opened.
 
-    baud: speed of a serial port; timeout_s: how long it may be silent (default: 4; 60 for what runs here); record: file for what is
-    exchanged with firmware; flags: of the compiler, memory: where it lies, both for firmware that is built for the session; store: a
-    memory store in the place of the memory that the model was trained to; taps: the session must be able to show tensors; log: gets
-    lines that firmware prints beside its answers.
+    baud: speed of a serial port; timeout_s: how long it may be silent (default: 4; 60 for what runs here);
+    record: file for what is exchanged with firmware; flags: of the compiler, memory: where it lies, both for
+    firmware that is built for the session; store: a memory store in the place of the memory that the model
+    was trained to; taps: the session must be able to show tensors; log: gets lines that firmware prints
+    beside its answers.
     """
 
     baud: int = BAUD
@@ -182,7 +194,8 @@ def open_session(
 ) -> Session:
     """A session with ``model`` on ``target``; a board may have its own (``model`` None).
 
-    ``ConfigError`` for a name that is none, or a model that is missing; ``DeviceError`` for a board that is not as it should be.
+    ``ConfigError`` for a name that is none, or a model that is missing; ``DeviceError`` for a board that is
+    not as it should be.
     """
     options = options or SessionOptions()
     if not is_local(target):

@@ -1,4 +1,6 @@
-"""A session with the PyTorch model: the whole stream is computed again for every token, which is simple and exact."""
+"""A session with the PyTorch model: the whole stream is computed again for every token, which is simple and
+exact.
+"""
 
 from __future__ import annotations
 

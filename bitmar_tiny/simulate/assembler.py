@@ -1,7 +1,7 @@
 """Read the assembly that ships: comments, macros, conditions and labels become plain statements.
 
-It knows what the kernels use of GNU as and no more; anything else is an error naming the line. The tests compare its
-expansion with that of GNU as.
+It knows what the kernels use of GNU as and no more; anything else is an error naming the line. The tests
+compare its expansion with that of GNU as.
 """
 
 from __future__ import annotations

@@ -25,7 +25,8 @@ def assemble(
 ) -> Program:
     """Decode ``text`` for a machine that has ``operations``. Raises ``AssemblyError`` naming the line.
 
-    ``relax``: branches may reach any distance, as a compiler expects of the assembler, which then adds a jump.
+    ``relax``: branches may reach any distance, as a compiler expects of the assembler, which then adds a
+    jump.
     """
     return _Decoder(statements(text, name), operations, name, relax).program()
 

@@ -1,6 +1,7 @@
 """What an instruction is: its operands, what it reads and writes in which pipeline stage, and what it does.
 
-Instruction sets are tables of ``Operation`` that ``operation`` fills; ``xtensa`` has the base set, ``pie`` the vectors.
+Instruction sets are tables of ``Operation`` that ``operation`` fills; ``xtensa`` has the base set, ``pie``
+the vectors.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ class Operation:
 class Instruction:
     """One decoded instruction: ``execute(machine, *operands)`` returns the index of the next one, or None.
 
-    ``uses`` and ``defines`` are (resource, stage) of table 1.7-2 of the Technical Reference Manual, E = 1, M = 2.
+    ``uses`` and ``defines`` are (resource, stage) of table 1.7-2 of the Technical Reference Manual, E = 1, M
+    = 2.
     """
 
     line: int
@@ -74,9 +76,9 @@ def operation(
 ) -> Callable[[Callable], Callable]:
     """Decorator: add an instruction, under one or several names, to ``table``.
 
-    ``operands``: ``aX`` and ``qX`` are registers, ``[low..high/step]`` a constant, ``<low..high>`` a label that may lie
-    so many bytes from the next instruction. ``uses`` and ``defines``: ``as1`` is operand ``as`` in stage 1, ``QACC2``
-    the state register QACC in stage 2. ``size``: bytes of code, 2 for a name in ``.n``.
+    ``operands``: ``aX`` and ``qX`` are registers, ``[low..high/step]`` a constant, ``<low..high>`` a label
+    that may lie so many bytes from the next instruction. ``uses`` and ``defines``: ``as1`` is operand ``as``
+    in stage 1, ``QACC2`` the state register QACC in stage 2. ``size``: bytes of code, 2 for a name in ``.n``.
     """
 
     def staged(text: str) -> tuple[tuple[str, int], ...]:

@@ -1,7 +1,8 @@
 """Run the kernels that ship, in the simulator, on arrays.
 
-Each function declares exactly the memory that the kernel's interface promises (bm_kernels.h) and returns what the
-kernel wrote, with the instructions executed and the **estimated** cycles (``cycles`` says what that means).
+Each function declares exactly the memory that the kernel's interface promises (bm_kernels.h) and returns what
+the kernel wrote, with the instructions executed and the **estimated** cycles (``cycles`` says what that
+means).
 """
 
 from __future__ import annotations
@@ -32,8 +33,9 @@ Watch = Callable[[Machine, Instruction], None]
 
 @dataclass(frozen=True)
 class Simulation:
-    """What a kernel wrote (int32) and what it took; ``cycles`` and ``stalls`` (of them) are estimated, ``flags`` names
-    every saturation."""
+    """What a kernel wrote (int32) and what it took; ``cycles`` and ``stalls`` (of them) are estimated,
+    ``flags`` names every saturation.
+    """
 
     values: np.ndarray
     instructions: int
@@ -60,8 +62,8 @@ def simulate_gemv(
 ) -> Simulation:
     """y = trits x; ``trits``: int8 [N, K] in {-1, 0, 1}, ``x``: int8 [K]. Values: int32 [N].
 
-    ``program``, ``family`` (of the packing), ``function`` and ``kept`` (registers that a caller defines) run another
-    kernel of the same interface. Raises ``Trap`` and ``AssemblyError``.
+    ``program``, ``family`` (of the packing), ``function`` and ``kept`` (registers that a caller defines) run
+    another kernel of the same interface. Raises ``Trap`` and ``AssemblyError``.
     """
     n, k = trits.shape
     memory = Memory()
@@ -75,8 +77,9 @@ def simulate_gemv(
 
 
 def simulate_dots(a: np.ndarray, q: np.ndarray, stride: int) -> Simulation:
-    """y[i] = a[i] . q over rows ``stride`` bytes apart; ``a``: int8 [N, len], ``q``: int8 [len], len and stride
-    multiples of 16. Values: int32 [N]."""
+    """y[i] = a[i] . q over rows ``stride`` bytes apart; ``a``: int8 [N, len], ``q``: int8 [len], len and
+    stride multiples of 16. Values: int32 [N].
+    """
     n, length = a.shape
     memory = Memory()
     keys, query = memory.add("a", _rows(a, stride)), memory.add("q", q.astype(np.int8).tobytes())
@@ -85,8 +88,9 @@ def simulate_dots(a: np.ndarray, q: np.ndarray, stride: int) -> Simulation:
 
 
 def simulate_wsum16(w: np.ndarray, v: np.ndarray, stride: int, skew: int = 0) -> Simulation:
-    """y[k] = sum_i w[i] v[i, k] over 16 columns of rows ``stride`` bytes apart; ``w``: int32 [N] in [0, 2^14], ``skew``
-    bytes past a multiple of 16; ``v``: int8 [N, 16]. Values: int32 [16]."""
+    """y[k] = sum_i w[i] v[i, k] over 16 columns of rows ``stride`` bytes apart; ``w``: int32 [N] in [0,
+    2^14], ``skew`` bytes past a multiple of 16; ``v``: int8 [N, 16]. Values: int32 [16].
+    """
     memory = Memory()
     weights, values = memory.add("w", w.astype("<i4").tobytes(), skew=skew), memory.add("v", _rows(v, stride))
     arguments = (weights, values, stride, len(v), memory.add("y", GARBAGE * 64, writable=True))

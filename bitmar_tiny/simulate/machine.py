@@ -1,8 +1,9 @@
 """The simulated core: registers, the run loop, and every way to stop.
 
-A trap is raised for what a chip would do silently or differently: an access outside declared memory or a write to what
-was declared read-only, a 128-bit access that is not aligned (a chip drops the low address bits), a register read before
-it was written, a store to the frame's save area. Saturation is not an error, but noted in ``Machine.flags``.
+A trap is raised for what a chip would do silently or differently: an access outside declared memory or a
+write to what was declared read-only, a 128-bit access that is not aligned (a chip drops the low address
+bits), a register read before it was written, a store to the frame's save area. Saturation is not an error,
+but noted in ``Machine.flags``.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ LIMIT = 50_000_000
 class Machine:
     """One core.
 
-    ``a``: ints in [0, 2^32); ``q``: 16 bytes each; ``accx``: signed; ``qacc``: signed lanes of ``qacc_bits`` bits each.
+    ``a``: ints in [0, 2^32); ``q``: 16 bytes each; ``accx``: signed; ``qacc``: signed lanes of ``qacc_bits``
+    bits each.
     """
 
     def __init__(self, memory: Memory) -> None:
@@ -52,7 +54,9 @@ class Machine:
         return self.qacc
 
     def prepare(self, arguments: Sequence[int], kept: Sequence[int] = ()) -> None:
-        """Registers as a caller leaves them: return address, stack, up to six arguments, and the ``kept`` registers."""
+        """Registers as a caller leaves them: return address, stack, up to six arguments, and the ``kept``
+        registers.
+        """
         top = self.memory.add("stack", bytes(STACK_BYTES), writable=True) + STACK_BYTES
         given = [EXIT, top, *(int(v) & 0xFFFFFFFF for v in arguments)]
         self.a[: len(given)] = given
@@ -66,7 +70,8 @@ class Machine:
         watch: Callable[[Machine, Instruction], None] | None = None,
         limit: int = LIMIT,
     ) -> int:
-        """Run ``function`` until it returns; its value (a2). ``watch`` sees every instruction before it is executed.
+        """Run ``function`` until it returns; its value (a2). ``watch`` sees every instruction before it is
+        executed.
 
         Raises ``Trap`` naming the line, also after ``limit`` instructions.
         """

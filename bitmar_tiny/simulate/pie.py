@@ -1,15 +1,16 @@
 """Vector instructions of the ESP32-S3 (PIE), as far as the kernels use them.
 
-Semantics: ESP32-S3 Technical Reference Manual (TRM) 1.8, section 1.8.x per instruction, by the printed pseudo-code;
-stages: table 1.7-2. Others have published measurements on a chip for: 128-bit accesses drop the low address bits;
-ACCX saturates at 40 bits, EE.SRS gives sat32(ACCX >> shift) (dj-oyu/esp32s3-hw-mcp); lanes of QACC saturate at -2^19
-and 2^19 - 1 and are read by RUR in 32-bit windows. Kernels that run bit-exactly on chips rely on
-VSMULAS.S8.QACC.LD.INCP loading the register that it multiplies, and on SRCMB writing the shifted sums back: their
-rounding shifts, adds one and shifts again (espressif/esp-dl, tie728; tlack/babytalk, mmrt).
+Semantics: ESP32-S3 Technical Reference Manual (TRM) 1.8, section 1.8.x per instruction, by the printed
+pseudo-code; stages: table 1.7-2. Others have published measurements on a chip for: 128-bit accesses drop the
+low address bits; ACCX saturates at 40 bits, EE.SRS gives sat32(ACCX >> shift) (dj-oyu/esp32s3-hw-mcp); lanes
+of QACC saturate at -2^19 and 2^19 - 1 and are read by RUR in 32-bit windows. Kernels that run bit-exactly on
+chips rely on VSMULAS.S8.QACC.LD.INCP loading the register that it multiplies, and on SRCMB writing the
+shifted sums back: their rounding shifts, adds one and shifts again (espressif/esp-dl, tie728; tlack/babytalk,
+mmrt).
 
-**Not verified by us on any chip: all of it.** Nor by others, that we know: VMUL.U8 (logical shift, low byte) and
-VSMULAS.S16, for which the TRM alone speaks. On the chip bm_pie_probe asks for the write-back, and the boot self-test
-compares the kernels with plain arithmetic.
+**Not verified by us on any chip: all of it.** Nor by others, that we know: VMUL.U8 (logical shift, low byte)
+and VSMULAS.S16, for which the TRM alone speaks. On the chip bm_pie_probe asks for the write-back, and the
+boot self-test compares the kernels with plain arithmetic.
 """
 
 from __future__ import annotations

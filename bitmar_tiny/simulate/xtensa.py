@@ -1,8 +1,9 @@
 """Base instructions of the Xtensa core, as far as the kernels and the compiled portable C use them.
 
-Semantics: Xtensa Instruction Set Architecture Reference Manual (RC-2010.1), chapter 6, one entry per mnemonic. Stages:
-section 8.4 there; the ALU reads and writes in E, loads give their value in M. ENTRY and RETW are seen from inside the
-called function: the window has rotated, arguments are in a2 to a7. Window overflow is not simulated.
+Semantics: Xtensa Instruction Set Architecture Reference Manual (RC-2010.1), chapter 6, one entry per
+mnemonic. Stages: section 8.4 there; the ALU reads and writes in E, loads give their value in M. ENTRY and
+RETW are seen from inside the called function: the window has rotated, arguments are in a2 to a7. Window
+overflow is not simulated.
 """
 
 from __future__ import annotations

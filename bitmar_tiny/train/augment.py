@@ -12,8 +12,9 @@ def shift_patches(
 ) -> np.ndarray:
     """Shift each picture by up to ``limit`` pixels in both directions, its border repeated at the edge.
 
-    images: float32 [B, n, 768], a grid or pyramid of raw patches (``data.pixels``), coarser levels averaged anew.
-    A pure function of ``seed``. rows: which rows of a batch of ``total`` these are, where they are not all (0: they are).
+    images: float32 [B, n, 768], a grid or pyramid of raw patches (``data.pixels``), coarser levels averaged
+    anew. A pure function of ``seed``. rows: which rows of a batch of ``total`` these are, where they are not
+    all (0: they are).
     """
     if not limit:
         return images

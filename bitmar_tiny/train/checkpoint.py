@@ -1,7 +1,7 @@
 """Checkpoints: written atomically, read without pickle's powers, complete enough to continue bit for bit.
 
-A new one is written beside the old one, synced, and takes its place; the old one stays as ``previous.pt`` and is read where
-the newest cannot be. A kill at any moment, or a full disk, leaves at least one that is whole.
+A new one is written beside the old one, synced, and takes its place; the old one stays as ``previous.pt`` and
+is read where the newest cannot be. A kill at any moment, or a full disk, leaves at least one that is whole.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ FILE, PREVIOUS = "checkpoint.pt", "previous.pt"
 
 
 def save(folder: Path, state: dict[str, Any]) -> None:
-    """Write ``state``: tensors and plain values. ``DataError`` where the disk refuses; what was there is then untouched."""
+    """Write ``state``: tensors and plain values. ``DataError`` where the disk refuses; what was there is then
+    untouched.
+    """
     stream = io.BytesIO()
     torch.save(state, stream)
     path = folder / FILE
@@ -38,7 +40,9 @@ def save(folder: Path, state: dict[str, Any]) -> None:
 
 
 def load(folder: Path) -> dict[str, Any] | None:
-    """The last checkpoint that is whole, None if there is none; ``DataError`` if there are some and none can be read."""
+    """The last checkpoint that is whole, None if there is none; ``DataError`` if there are some and none can
+    be read.
+    """
     damaged = None
     for name in (FILE, PREVIOUS):
         try:
@@ -78,7 +82,9 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def restore(model: BitMar, state: dict[str, Any], where: Path) -> int:
-    """Put a checkpoint's weights into ``model``; returns the step. ``DataError`` for a checkpoint of another model."""
+    """Put a checkpoint's weights into ``model``; returns the step. ``DataError`` for a checkpoint of another
+    model.
+    """
     model.pending = state["model"]["pending"].clone().to(model.usage.device)  # its length varies
     try:
         model.load_state_dict(state["model"])

@@ -97,8 +97,8 @@ class TrainConfig(StrictModel):
         return cls(**PRESETS.get(name, {}))
 
 
-#: ``paper``: sections 3.4.2 and 4.1 to 4.3. ``demo`` learns in minutes on two cores: one cosine cycle at a higher rate,
-#: captions mostly. ``recall`` learns to remember, from sessions alone.
+#: ``paper``: sections 3.4.2 and 4.1 to 4.3. ``demo`` learns in minutes on two cores: one cosine cycle at a
+#: higher rate, captions mostly. ``recall`` learns to remember, from sessions alone.
 PRESETS: dict[str, dict[str, Any]] = {
     "paper": {
         "epochs": 10,

@@ -1,9 +1,9 @@
 """The adaptive training controller: answers a fall of cross-modal alignment with a temporary intervention.
 
-Paper 3.4.2: when an average over 200 steps of the cross-modal cosine falls more than 0.12 below its recent maximum, freeze
-an encoder at random or raise the weight of the cross-modal loss for 1,500 steps; not within 800 steps of the last time. Its
-section 4.3 speaks of freezing the memory instead: here that is one more intervention to draw. ``interventions`` with a
-single name gives either reading alone.
+Paper 3.4.2: when an average over 200 steps of the cross-modal cosine falls more than 0.12 below its recent
+maximum, freeze an encoder at random or raise the weight of the cross-modal loss for 1,500 steps; not within
+800 steps of the last time. Its section 4.3 speaks of freezing the memory instead: here that is one more
+intervention to draw. ``interventions`` with a single name gives either reading alone.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ _STREAM = 0xC0
 class Controller:
     """Feed it the alignment of each step (``observe``); it says what the next step does differently.
 
-    average: exponential moving average, without bias from its start; best: its maximum since the last intervention ended
-    (the recent maximum); until: step at which the running intervention ends; ended: step at which the last one did.
+    average: exponential moving average, without bias from its start; best: its maximum since the last
+    intervention ended (the recent maximum); until: step at which the running intervention ends; ended: step
+    at which the last one did.
     """
 
     cfg: TrainConfig
@@ -56,7 +57,8 @@ class Controller:
     def observe(self, step: int, cosine: float | None) -> dict[str, Any] | None:
         """After step ``step`` (counted from 1) with this mean cosine, None where it had no picture.
 
-        Returns an event, {step, event: begin | end, action, average, best}, where an intervention begins or ends.
+        Returns an event, {step, event: begin | end, action, average, best}, where an intervention begins or
+        ends.
         """
         if cosine is not None:
             rate = 1 / self.cfg.controller_span

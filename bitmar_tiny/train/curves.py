@@ -1,4 +1,6 @@
-"""Pictures of a training run, from its log: losses, alignment with the controller's interventions, memory, E_q (figure 3)."""
+"""Pictures of a training run, from its log: losses, alignment with the controller's interventions, memory,
+E_q (figure 3).
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ COLOURS = {
 
 
 def plot_training(log: Sequence[dict[str, Any]], folder: Path, suffix: str = "svg") -> list[Path]:
-    """Write ``training.SUFFIX`` and, for a ternary model, ``zero_fraction.SUFFIX``; returns their paths. Needs one log line."""
+    """Write ``training.SUFFIX`` and, for a ternary model, ``zero_fraction.SUFFIX``; returns their paths.
+    Needs one log line.
+    """
     steps = [r for r in log if r["kind"] == "step"]
     if not steps:
         return []
@@ -64,7 +68,9 @@ def _overview(log: Sequence[dict[str, Any]], steps: list[dict[str, Any]], path: 
 
 
 def _zero_fraction(steps: list[dict[str, Any]], path: Path) -> Path:
-    """Figure 3: E_q over the epochs, beside what Gaussian weights give at the same threshold without any learning."""
+    """Figure 3: E_q over the epochs, beside what Gaussian weights give at the same threshold without any
+    learning.
+    """
     from matplotlib import pyplot
 
     pyplot.switch_backend("Agg")

@@ -1,7 +1,8 @@
 """One training process among several, as torchrun starts them; alone it is a world of one.
 
-Every process holds the whole model and computes its rows of every batch. What couples rows of different processes is made
-whole here: the mean over all labels, the contrastive loss over all pairs, the episodes at the end of the batch.
+Every process holds the whole model and computes its rows of every batch. What couples rows of different
+processes is made whole here: the mean over all labels, the contrastive loss over all pairs, the episodes at
+the end of the batch.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""From batches of numbers to what a step takes: prepared ahead in threads, pinned, copied while the device computes."""
+"""From batches of numbers to what a step takes: prepared ahead in threads, pinned, copied while the device
+computes.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +19,15 @@ from .augment import shift_patches
 from .config import TrainConfig
 from .distributed import World
 
-#: Threads and batches ahead. A batch is a pure function of its number, so that order and timing cannot matter.
+#: Threads and batches ahead. A batch is a pure function of its number, so that order and timing cannot
+#: matter.
 THREADS, AHEAD = 2, 4
 
 
 class Batches(Protocol):
-    """Training data: a pure function of the batch's number (``data.mixture.Mixture``). ``rows`` is given to some rows alone."""
+    """Training data: a pure function of the batch's number (``data.mixture.Mixture``). ``rows`` is given to
+    some rows alone.
+    """
 
     def batch(self, step: int, rows: slice = ...) -> Batch: ...
 
@@ -31,12 +36,13 @@ class Batches(Protocol):
 class Feed:
     """One process's rows of a batch, ready for the model.
 
-    tokens: int64 [B, T]; at: int64 [n], positions that count, of the flattened [B*T]; labels: int64 [n]; lengths: int64 [B];
-    images: float32 [B, image_inputs, 768] or None; has_image: bool [B], None where all have one;
-    share: what a mean over these labels weighs in the mean over all processes; size: lengths as NumPy sees them; total:
-    labels of the whole batch; episodes: what is written to the memory before this feed reads it, the last streams of the optimiser
-    step before, the same in every process; None where its queries are kept instead; before: E earlier episodes of each stream [B*E],
-    which its own memory holds, or None.
+    tokens: int64 [B, T]; at: int64 [n], positions that count, of the flattened [B*T]; labels: int64 [n];
+    lengths: int64 [B]; images: float32 [B, image_inputs, 768] or None; has_image: bool [B], None where all
+    have one; share: what a mean over these labels weighs in the mean over all processes; size: lengths as
+    NumPy sees them; total: labels of the whole batch; episodes: what is written to the memory before this
+    feed reads it, the last streams of the optimiser step before, the same in every process; None where its
+    queries are kept instead; before: E earlier episodes of each stream [B*E], which its own memory holds, or
+    None.
     """
 
     tokens: Tensor

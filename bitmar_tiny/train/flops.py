@@ -1,4 +1,6 @@
-"""Floating-point operations of a training step, from the shapes: what the streams need; padding and episodes for the memory are not counted."""
+"""Floating-point operations of a training step, from the shapes: what the streams need; padding and episodes
+for the memory are not counted.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,9 @@ from ..arch.tables import blocks, matrix_table
 
 
 def forward_macs(cfg: ModelConfig, lengths: np.ndarray, pictures: bool) -> float:
-    """Multiply-accumulates of one forward pass. lengths: int [B], tokens of each stream; pictures: every stream has one."""
+    """Multiply-accumulates of one forward pass. lengths: int [B], tokens of each stream; pictures: every
+    stream has one.
+    """
     d, n = cfg.d_model, lengths.astype(np.float64)
 
     def products(read: str, fusion: bool = False) -> int:

@@ -21,8 +21,9 @@ def look_at_holdout(
 ) -> dict[str, Any]:
     """One pass over each mixture: captions (with their pictures) and text.
 
-    exact: with the board's arithmetic to the bit, which is slower. Returns captions and text, each {perplexity, tokens}, and
-    alignment, the mean cosine of the pairs; what was not held out is missing. The model is left as it was.
+    exact: with the board's arithmetic to the bit, which is slower. Returns captions and text, each
+    {perplexity, tokens}, and alignment, the mean cosine of the pairs; what was not held out is missing. The
+    model is left as it was.
     """
     was = model.training
     model.eval()

@@ -3,9 +3,9 @@
 log.jsonl is what plots are made from. One JSON object a line, by ``kind``:
 
     step          every log_every steps: step, epoch, tokens, loss {lm, contrastive, memory}, perplexity, alignment (mean cosine
-                  since the last line), alignment_average (the controller's), lr, codes {zero_fraction, gaussian_baseline,
-                  changed (since the last line), changed_per_1000_steps (once in 1,000)}, memory {written_slots, read_slots,
-                  reads [K]}, flops_per_step, tokens_per_second, bytes
+                  since the last line), alignment_average (the controller's), lr, codes {zero_fraction,
+                  gaussian_baseline, changed (since the last line), changed_per_1000_steps (once in 1,000)},
+                  memory {written_slots, read_slots, reads [K]}, flops_per_step, tokens_per_second, bytes
     holdout       step, captions | text {perplexity, tokens}, alignment
     intervention  step, event (begin | end), action, average, best
     note          step, text
@@ -29,7 +29,9 @@ FILE = "log.jsonl"
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:
-    """The lines of a run's log, in order; a last line that a kill cut short is left out. ``DataError`` if there is none."""
+    """The lines of a run's log, in order; a last line that a kill cut short is left out. ``DataError`` if
+    there is none.
+    """
     path = folder / FILE
     try:
         text = path.read_text()
@@ -46,7 +48,9 @@ def read_log(folder: Path) -> list[dict[str, Any]]:
 
 
 class Log:
-    """A context manager. step: what the run resumes from; wandb: None, "offline" or "online". ``DataError`` where the disk refuses."""
+    """A context manager. step: what the run resumes from; wandb: None, "offline" or "online". ``DataError``
+    where the disk refuses.
+    """
 
     def __init__(self, folder: Path, step: int, settings: dict[str, Any], wandb: str | None = None) -> None:
         from torch.utils.tensorboard import SummaryWriter

@@ -32,9 +32,11 @@ def train(
     wandb: str | None = None,
 ) -> BitMar:
     """Train up to ``tcfg.steps``; returns the model in eval mode. Same seed, same steps: same bits on a CPU,
-    however often the run was interrupted in between. ``DataError`` for an unreadable checkpoint or a full disk.
+    however often the run was interrupted in between. ``DataError`` for an unreadable checkpoint or a full
+    disk.
 
-    holdout: called every ``holdout_every`` steps in every process; epoch_steps: for the log; wandb: "offline" or "online".
+    holdout: called every ``holdout_every`` steps in every process; epoch_steps: for the log; wandb: "offline"
+    or "online".
     """
     trainer = Trainer(cfg, tcfg, world)
     if world.main:

@@ -26,7 +26,9 @@ def language_loss(model: BitMar, out: Output, labels: Tensor) -> Tensor:
 
 
 def summed_loss(model: BitMar, out: Output, labels: Tensor) -> Tensor:
-    """Sum of the next-token cross-entropies, with the logits of ``ROWS`` rows at a time, computed again on the way back."""
+    """Sum of the next-token cross-entropies, with the logits of ``ROWS`` rows at a time, computed again on
+    the way back.
+    """
     codes, scale = out.head
     trits, gamma = model.matrix("head.w")
 
@@ -42,7 +44,9 @@ def summed_loss(model: BitMar, out: Output, labels: Tensor) -> Tensor:
 
 
 def pair_features(out: Output, feed: Feed) -> tuple[Tensor, Tensor]:
-    """Unit vectors [B, d] of the text (mean of the states before fusion) and of the picture (mean of its tokens)."""
+    """Unit vectors [B, d] of the text (mean of the states before fusion) and of the picture (mean of its
+    tokens).
+    """
     valid = (torch.arange(out.text.shape[1], device=out.text.device) < feed.lengths[:, None])[..., None]
     text = (out.text * valid).sum(1) / feed.lengths[:, None]
     return F.normalize(text, dim=-1), F.normalize(out.image.mean(1), dim=-1)
@@ -63,10 +67,12 @@ def last_queries(pooled: Tensor, lengths: Tensor) -> Tensor:
 
 
 class Objective(nn.Module):
-    """Model and losses in one module, so that what is wrapped for several processes is all that has gradients.
+    """Model and losses in one module, so that what is wrapped for several processes is all that has
+    gradients.
 
-    forward: a feed and the factor of the cross-modal loss -> (loss, parts float32 [5] as ``PARTS`` names them, final queries
-    [writes, d] of the whole batch). ``cosine`` and ``contrastive`` are 0 where the batch has no ``pairs``.
+    forward: a feed and the factor of the cross-modal loss -> (loss, parts float32 [5] as ``PARTS`` names
+    them, final queries [writes, d] of the whole batch). ``cosine`` and ``contrastive`` are 0 where the batch
+    has no ``pairs``.
     """
 
     def __init__(self, model: BitMar, cfg: TrainConfig, world: World = World()) -> None:
@@ -108,6 +114,8 @@ class Objective(nn.Module):
         )
 
     def final_queries(self, pooled: Tensor, lengths: Tensor) -> Tensor:
-        """Pooled query at the end of each of the last streams of the whole batch: the episodes to be written. [writes, d]"""
+        """Pooled query at the end of each of the last streams of the whole batch: the episodes to be written.
+        [writes, d]
+        """
         last = self.world.gather(last_queries(pooled, lengths).detach())
         return last[len(last) - min(self.cfg.writes_per_batch, len(last)) :]

@@ -22,8 +22,10 @@ INPUT_STEPS = 10
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds of one optimiser step: ``input_s`` to make its batches (one thread, nothing ahead), ``waiting_s`` that the step
-    waited for them, ``step_s`` in all; tokens, FLOPs and the most memory in use, on ``device``. Medians."""
+    """Seconds of one optimiser step: ``input_s`` to make its batches (one thread, nothing ahead),
+    ``waiting_s`` that the step waited for them, ``step_s`` in all; tokens, FLOPs and the most memory in use,
+    on ``device``. Medians.
+    """
 
     device: str
     input_s: float

@@ -27,7 +27,9 @@ def parameter_groups(model: BitMar, cfg: TrainConfig) -> list[dict[str, Any]]:
 
 
 def make_optimiser(model: BitMar, cfg: TrainConfig) -> tuple[Optimizer, str]:
-    """The optimiser and what it is, for the log: "adamw", "adamw8bit (bitsandbytes)", or why it is another than asked for."""
+    """The optimiser and what it is, for the log: "adamw", "adamw8bit (bitsandbytes)", or why it is another
+    than asked for.
+    """
     groups = parameter_groups(model, cfg)
     if cfg.optimizer == "adamw8bit":
         for library, find in (("bitsandbytes", _bitsandbytes), ("torchao", _torchao)):

@@ -1,4 +1,6 @@
-"""Looking into a model while it trains: ternary codes, memory slots, attention maps. Nothing here changes a bit of it."""
+"""Looking into a model while it trains: ternary codes, memory slots, attention maps. Nothing here changes a
+bit of it.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +20,15 @@ from .feed import Feed
 
 #: Most tokens of an attention map.
 SHOWN = 48
-#: Steps over which changed codes are counted: codes that flip back and forth make shorter windows incomparable.
+#: Steps over which changed codes are counted: codes that flip back and forth make shorter windows
+#: incomparable.
 WINDOW = 1000
 
 
 def gaussian_baseline(threshold: float) -> float:
-    """Zero fraction of Gaussian weights: P(|w| <= threshold * mean |w|). 31.0% at 1/2, 40.5% at the paper's 2/3."""
+    """Zero fraction of Gaussian weights: P(|w| <= threshold * mean |w|). 31.0% at 1/2, 40.5% at the paper's
+    2/3.
+    """
     return math.erf(threshold / math.sqrt(math.pi))
 
 
@@ -37,8 +42,10 @@ class Codes:
 
     @torch.no_grad()
     def look(self, model: BitMar, step: int) -> dict[str, float | None]:
-        """E_q, the zero fraction of all ternary weights together, its Gaussian baseline, and the fraction of codes that differ
-        from the last look and, once in ``WINDOW`` steps, from those so many steps ago (None between and at first)."""
+        """E_q, the zero fraction of all ternary weights together, its Gaussian baseline, and the fraction of
+        codes that differ from the last look and, once in ``WINDOW`` steps, from those so many steps ago (None
+        between and at first).
+        """
         now = {
             s.name: model.matrix(s.name)[0].to(torch.int8)
             for s in tensor_table(model.cfg)
@@ -74,8 +81,9 @@ def effective_slots(weights: np.ndarray) -> float:
 def look_inside(model: BitMar, feed: Feed) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Memory and attention on a few streams that stay the same for the whole run.
 
-    Returns memory {written_slots, read_slots: effective slots of the running usage and of the reads; reads: mean weight of each
-    slot} and attention maps of the first stream, float32 [heads, T, N] by layer, at most ``SHOWN`` tokens.
+    Returns memory {written_slots, read_slots: effective slots of the running usage and of the reads; reads:
+    mean weight of each slot} and attention maps of the first stream, float32 [heads, T, N] by layer, at most
+    ``SHOWN`` tokens.
     """
     model.eval()
     model.math.maps = maps = []

@@ -20,7 +20,9 @@ SMOOTHING = 0.98
 
 
 class Bar:
-    """A context manager around the loop; tells one line every ``LINE_EVERY`` steps where there is no terminal."""
+    """A context manager around the loop; tells one line every ``LINE_EVERY`` steps where there is no
+    terminal.
+    """
 
     def __init__(self, steps: int, done: int, show: bool) -> None:
         columns = (

@@ -37,7 +37,9 @@ RUN_FILE, TOKENIZER_FILE = "run.json", "tokenizer.bin"
 
 
 def settings_for(cfg: ModelConfig, path: Path | None, changes: dict[str, Any]) -> TrainConfig:
-    """Training settings: the file's or the preset's, with the command line's on top. ``steps`` given there silence epochs."""
+    """Training settings: the file's or the preset's, with the command line's on top. ``steps`` given there
+    silence epochs.
+    """
     base = TrainConfig.load(path) if path else TrainConfig.for_preset(cfg.name)
     if "steps" in changes:
         changes = {"epochs": 0} | changes
@@ -105,8 +107,9 @@ def train_run(
 
 
 def _same_run(there: dict[str, Any], record: dict[str, Any], out: Path) -> None:
-    """``ConfigError`` where a run's record differs; settings that it does not name did not exist then, and had their defaults or,
-    where those would change the run, what it did."""
+    """``ConfigError`` where a run's record differs; settings that it does not name did not exist then, and
+    had their defaults or, where those would change the run, what it did.
+    """
     then = {"log_every": record["training"]["log_every"], "write_gradient": False}
     defaults = {"model": {}, "training": TrainConfig().model_dump(mode="json") | then}
     different = [
@@ -131,9 +134,11 @@ def run_corpus(
     data: dict[str, Any],
     progress: Callable[[int, int], None] | None = None,
 ) -> Corpus:
-    """The corpus that ``data`` names: {folder, captions, features, text, sessions, styles}, all but the first lists of paths.
+    """The corpus that ``data`` names: {folder, captions, features, text, sessions, styles}, all but the first
+    lists of paths.
 
-    Without captions, text and sessions it is the demo's, with further styles of pictures, or that of the preset ``recall``.
+    Without captions, text and sessions it is the demo's, with further styles of pictures, or that of the
+    preset ``recall``.
     """
     folder = Path(data["folder"])
     captions, features, texts, sessions, styles = (

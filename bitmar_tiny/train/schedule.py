@@ -1,4 +1,6 @@
-"""Cosine warm restarts in closed form (Loshchilov & Hutter, 2017; paper 4.2), so that any step can be resumed."""
+"""Cosine warm restarts in closed form (Loshchilov & Hutter, 2017; paper 4.2), so that any step can be
+resumed.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""How many threads PyTorch computes with: for products of a few dozen columns a second one costs more than it brings."""
+"""How many threads PyTorch computes with: for products of a few dozen columns a second one costs more than it
+brings.
+"""
 
 from __future__ import annotations
 

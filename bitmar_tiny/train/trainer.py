@@ -1,4 +1,6 @@
-"""One optimiser step: model, losses, optimiser, controller, memory writes, and all that a checkpoint has to hold of them."""
+"""One optimiser step: model, losses, optimiser, controller, memory writes, and all that a checkpoint has to
+hold of them.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ LOW = {"float32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Trainer:
-    """Model, optimiser, scaler and controller, and one optimiser step over them. Everything that a checkpoint holds."""
+    """Model, optimiser, scaler and controller, and one optimiser step over them. Everything that a checkpoint
+    holds.
+    """
 
     def __init__(self, cfg: ModelConfig, tcfg: TrainConfig, world: World = World()) -> None:
         torch.manual_seed(tcfg.seed)  # the same weights in every process
@@ -60,8 +64,10 @@ class Trainer:
                 )
 
     def advance(self, feeds: list[Feed]) -> dict[str, float | None]:
-        """One optimiser step over ``accumulation`` feeds. Returns the mean loss parts over all processes: lm, memory and, None
-        without pictures, contrastive and alignment. ``ConfigError`` where the loss is no longer a number."""
+        """One optimiser step over ``accumulation`` feeds. Returns the mean loss parts over all processes: lm,
+        memory and, None without pictures, contrastive and alignment. ``ConfigError`` where the loss is no
+        longer a number.
+        """
         if self.cfg.dropout:  # a pure function of the step, so that any step can be resumed
             torch.manual_seed((self.cfg.seed << 40) + (self.step << 10) + self.world.rank)
         for group in self.optimiser.param_groups:

@@ -14,13 +14,17 @@ PAPER_END = 0.428
 
 
 def gaussian_zero_fraction(threshold: float) -> float:
-    """E_q of weights that are normally distributed, for a threshold in units of mean |W|: what no training at all gives."""
+    """E_q of weights that are normally distributed, for a threshold in units of mean |W|: what no training at
+    all gives.
+    """
     return math.erf(threshold / math.sqrt(math.pi))
 
 
 @dataclass(frozen=True)
 class ZeroFraction:
-    """E_q of one run: steps and weight-weighted zero fractions, the Gaussian baseline, and steps per epoch if the log tells."""
+    """E_q of one run: steps and weight-weighted zero fractions, the Gaussian baseline, and steps per epoch if
+    the log tells.
+    """
 
     name: str
     steps: list[int]
@@ -30,7 +34,8 @@ class ZeroFraction:
 
 
 def read_zero_fraction(run: Path) -> ZeroFraction:
-    """E_q by step from a run's folder: its JSONL log (key ``zero_fraction``), else its TensorBoard log, else its last checkpoint alone.
+    """E_q by step from a run's folder: its JSONL log (key ``zero_fraction``), else its TensorBoard log, else
+    its last checkpoint alone.
 
     ``DataError`` if there is no run.
     """
@@ -54,7 +59,9 @@ def read_zero_fraction(run: Path) -> ZeroFraction:
 
 
 def _from_jsonl(run: Path) -> tuple[dict[int, float], float | None]:
-    """Every line {"step", "zero_fraction", maybe "epoch"} of the run's .jsonl files; other lines, and a last one cut short, do not matter."""
+    """Every line {"step", "zero_fraction", maybe "epoch"} of the run's .jsonl files; other lines, and a last
+    one cut short, do not matter.
+    """
     points: dict[int, float] = {}
     per_epoch = None
     for path in sorted(run.rglob("*.jsonl")):
@@ -84,7 +91,9 @@ def _from_tensorboard(run: Path) -> dict[int, float]:
 
 
 def zero_fraction_figure(runs: list[ZeroFraction], path: Path) -> None:
-    """E_q over training, each run with its Gaussian baseline, and the paper's final 42.8%. PNG or SVG by the name."""
+    """E_q over training, each run with its Gaussian baseline, and the paper's final 42.8%. PNG or SVG by the
+    name.
+    """
     import matplotlib
 
     matplotlib.use("Agg")

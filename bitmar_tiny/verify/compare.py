@@ -70,7 +70,8 @@ def verify(
     progress: Callable[[int], None] = lambda event: None,
     golden: Session | None = None,
 ) -> Verdict:
-    """Run ``script`` on golden and ``target``; every tap's CRC-32 must agree. Stops at the first that does not.
+    """Run ``script`` on golden and ``target``; every tap's CRC-32 must agree. Stops at the first that does
+    not.
 
     ``golden``: the reference (default: one that keeps its memory where the target does).
     """

@@ -24,8 +24,10 @@ from .script import Event
 
 @dataclass(frozen=True)
 class Agreement:
-    """An exported file as shipped beside golden, over ``steps`` tokens. ``integers`` tensors were compared: logits, ring, pooled
-    query, memory; ``first_difference`` names the first that differed. ``prefilled`` tokens went through the prefill graph at once."""
+    """An exported file as shipped beside golden, over ``steps`` tokens. ``integers`` tensors were compared:
+    logits, ring, pooled query, memory; ``first_difference`` names the first that differed. ``prefilled``
+    tokens went through the prefill graph at once.
+    """
 
     runtime: str
     steps: int
@@ -52,8 +54,9 @@ def cross_check(
     script: Sequence[Event],
     progress: Callable[[int], None] = lambda event: None,
 ) -> tuple[Verdict | None, Agreement]:
-    """Every tap of every step, then the file as shipped; only that on a board whose old runtime cannot show taps. ``DataError`` for
-    files that are damaged or another model's."""
+    """Every tap of every step, then the file as shipped; only that on a board whose old runtime cannot show
+    taps. ``DataError`` for files that are damaged or another model's.
+    """
     shipped = open_runtime(format_name, path)
     if shipped.model_sha256 != frozen.digest:
         raise DataError(
@@ -73,8 +76,9 @@ def agreement(
     script: Sequence[Event],
     progress: Callable[[int], None] = lambda event: None,
 ) -> Agreement:
-    """Run ``script`` on golden and on the runtime, to its end whatever differs; where there is a prefill graph, the longest stream
-    goes through it too."""
+    """Run ``script`` on golden and on the runtime, to its end whatever differs; where there is a prefill
+    graph, the longest stream goes through it too.
+    """
     started, steps, top1, largest, tally = time.monotonic(), 0, 0, 0.0, _Tally()
     golden, model = GoldenModel(frozen.config, frozen.arrays), ExportedModel(frozen, runtime)
     for number, event in enumerate(script):

@@ -35,9 +35,9 @@ def random_image(cfg: ModelConfig, rng: np.random.Generator) -> np.ndarray:
 def standard(cfg: ModelConfig, tokens: int, seed: int = 0, images: Iterable[np.ndarray] = ()) -> list[Event]:
     """A script that reaches every corner of the model in ``tokens`` steps and a few dozen more.
 
-    Three short episodes with image, write and read back (one text-only); power off and on, and another that reads what is
-    left; one with the memory off; then one-token episodes until slots that nothing reaches are being forgotten; then one stream as long as the rest of the budget:
-    past the window, past the positions.
+    Three short episodes with image, write and read back (one text-only); power off and on, and another that
+    reads what is left; one with the memory off; then one-token episodes until slots that nothing reaches are
+    being forgotten; then one stream as long as the rest of the budget: past the window, past the positions.
     """
     rng = np.random.default_rng(seed)
     pictures = list(images)

@@ -1,4 +1,6 @@
-"""What stands between a tap and the one before it: the suspects of a first difference, from the table of taps."""
+"""What stands between a tap and the one before it: the suspects of a first difference, from the table of
+taps.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""The plain step that we compare with is the model: in float it picks what the float twin picks, and its memory, rings and
-positions are golden's. How fast it is, is nobody's test."""
+"""The plain step that we compare with is the model: in float it picks what the float twin picks, and its
+memory, rings and positions are golden's. How fast it is, is nobody's test.
+"""
 
 from __future__ import annotations
 
@@ -48,8 +49,9 @@ def model(request):
 
 @pytest.mark.parametrize("name", PLAIN)
 def test_the_plain_step_is_the_model(name, model, tmp_path):
-    """Past the window, past the positions, with a picture: the float twin's picks. The memory's projection is zero in both, as
-    their running queries differ in form; the next test is about them."""
+    """Past the window, past the positions, with a picture: the float twin's picks. The memory's projection is
+    zero in both, as their running queries differ in form; the next test is about them.
+    """
     arrays = dict(model.arrays) | {
         f"dec.{i}.wm.scale": np.float32(0) for i in range(model.config.n_decoder_layers)
     }

@@ -1,4 +1,6 @@
-"""The bench command and its static counts: what they report must be consistent. How fast it is, is nobody's test."""
+"""The bench command and its static counts: what they report must be consistent. How fast it is, is nobody's
+test.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""The C of projects for ESP-IDF, compiled for an Xtensa as their CMake files say, against declared headers: what it calls, what it
-takes of memory and stack. ``test_espidf_files.py`` has the rest of a project."""
+"""The C of projects for ESP-IDF, compiled for an Xtensa as their CMake files say, against declared headers:
+what it calls, what it takes of memory and stack. ``test_espidf_files.py`` has the rest of a project.
+"""
 
 import json
 import os
@@ -30,7 +31,8 @@ CHOICES = {
     ),
     "espidf_link": ("CONFIG_BITMAR_LINK_USB", "CONFIG_BITMAR_LINK_UART"),
 }
-#: ESP-IDF's tool chain has uint32_t = unsigned long, which matters to printf (its documentation, Migration to 5.0, GCC).
+#: ESP-IDF's tool chain has uint32_t = unsigned long, which matters to printf (its documentation, Migration to
+#: 5.0, GCC).
 INTEGERS = [
     "-U__INT32_TYPE__",
     "-D__INT32_TYPE__=long int",
@@ -38,8 +40,9 @@ INTEGERS = [
     "-D__UINT32_TYPE__=long unsigned int",
 ]
 
-#: Bytes of D/IRAM that the linker script gives to code and variables (the least of ESP-IDF 5.0 to 5.5, esp_system/ld/esp32s3/memory.ld.in), and
-#: what ESP-IDF takes of them: an estimate from the sizes that its builds print, with 32 KB of instruction cache and PSRAM.
+#: Bytes of D/IRAM that the linker script gives to code and variables (the least of ESP-IDF 5.0 to 5.5,
+#: esp_system/ld/esp32s3/memory.ld.in), and what ESP-IDF takes of them: an estimate from the sizes that its
+#: builds print, with 32 KB of instruction cache and PSRAM.
 LINKED, OF_IDF = 341_760, 80 << 10
 
 #: What our sources take from the C library.
@@ -196,7 +199,9 @@ def test_cmake_names_every_source_with_its_flags(idf_project, configured, comman
 
 
 def test_sections_hold_what_the_plan_says(idf_project, objects):
-    """Internal memory: the arena, to the byte, and a few KB of variables. Nothing else is large, and no weight is linked."""
+    """Internal memory: the arena, to the byte, and a few KB of variables. Nothing else is large, and no
+    weight is linked.
+    """
     tool = XTENSA.command[0].replace("gcc", "size")
     rows = [line.split() for line in run([tool, *map(str, objects.glob("*.o"))]).splitlines()[1:]]
     static = {Path(r[5]).stem: int(r[1]) + int(r[2]) for r in rows}
@@ -254,8 +259,9 @@ IN_TEXT = POINTED | {"bm_model": {"patch"}}
 
 
 def deepest_call(objects: Path, pointed: dict[str, set[str]], *names: str) -> dict[str, int]:
-    """Bytes of stack below a task's function, from the compiler's call graph; each frame is taken 48 bytes larger, for the windows of
-    registers that the ABI of the S3 spills."""
+    """Bytes of stack below a task's function, from the compiler's call graph; each frame is taken 48 bytes
+    larger, for the windows of registers that the ABI of the S3 spills.
+    """
     frames, calls, home = {}, {}, {}
     for path in objects.glob("*.ci"):
         text = path.read_text()

@@ -1,4 +1,6 @@
-"""Settings, partitions, manifests and PlatformIO file of projects for ESP-IDF, against the documented formats and its own tools."""
+"""Settings, partitions, manifests and PlatformIO file of projects for ESP-IDF, against the documented formats
+and its own tools.
+"""
 
 import configparser
 import csv
@@ -103,7 +105,9 @@ def test_an_unknown_setting_would_be_noticed(tmp_path, kconfiglib):
 
 
 def test_partitions_follow_the_rules(idf_project):
-    """docs.espressif.com, Partition Tables: order, alignment, custom types, nothing over the bootloader or the end."""
+    """docs.espressif.com, Partition Tables: order, alignment, custom types, nothing over the bootloader or
+    the end.
+    """
     lines = [
         line
         for line in (idf_project.path / "partitions.csv").read_text().splitlines()

@@ -1,4 +1,6 @@
-"""The ESP32's card, on this computer: the second task that reads ahead, with threads for tasks, under a thread sanitizer."""
+"""The ESP32's card, on this computer: the second task that reads ahead, with threads for tasks, under a
+thread sanitizer.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +64,9 @@ def program(model, tmp_path_factory):
 
 
 def start(program: Path, *arguments) -> subprocess.CompletedProcess:
-    """Run it at fixed addresses where the system allows that: the sanitizers of older compilers know no others."""
+    """Run it at fixed addresses where the system allows that: the sanitizers of older compilers know no
+    others.
+    """
     fixed = ["setarch", "-R"]
     if not shutil.which(fixed[0]) or subprocess.run([*fixed, "true"], capture_output=True).returncode:
         fixed = []
@@ -96,7 +100,9 @@ def shown(memory: Memory) -> bytes:
 
 @pytest.mark.parametrize("delay_us", [0, 300])
 def test_what_is_read_ahead_is_what_is_there(tmp_path, model, program, delay_us):
-    """Slow and fast cards, short reads and writes, episodes between the reads: no race, and the bytes of the memory."""
+    """Slow and fast cards, short reads and writes, episodes between the reads: no race, and the bytes of the
+    memory.
+    """
     store = store_of(model, tmp_path / "memory.store")
     memory, episodes = store.read(), 3
     done = start(program, tmp_path, delay_us, episodes)

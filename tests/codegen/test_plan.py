@@ -71,7 +71,9 @@ def test_weights_that_do_not_fit_flash():
 
 @pytest.mark.parametrize("over", [1, 200_000, 400_000, 3_300_000, 6_000_000])
 def test_what_the_refusal_says_to_turn_makes_the_blob_fit(paper, over):
-    """Each knob by the option that the sentence names: the head's bits, the token table's, both, the vocabulary."""
+    """Each knob by the option that the sentence names: the head's bits, the token table's, both, the
+    vocabulary.
+    """
     blob = lower(paper, "pie")
     room = board(1 << 30, weights=blob.size - over)
     with pytest.raises(FitError, match="region 'flash'") as caught:
@@ -156,7 +158,9 @@ def test_pocket_fits_the_smaller_module_and_paper_is_refused_with_a_window_that_
     [("esp32-s3-n16r8", "paper"), ("esp32-s3-n16r8", "demo"), ("esp32-s3-n16r2", "pocket")],
 )
 def test_heat_decides(board_name, model_name):
-    """Nothing colder lies in a faster region while something hotter that would have fitted there lies in a slower one."""
+    """Nothing colder lies in a faster region while something hotter that would have fitted there lies in a
+    slower one.
+    """
     board, model = load_board(board_name), random_model(preset(model_name))
     plan = make_plan(model.config, lower(model, "pie"), board)
     order = [r.name for r in board.regions]

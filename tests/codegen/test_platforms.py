@@ -1,4 +1,6 @@
-"""A platform is one folder: nothing outside asks which one a board has, and a project has what it needs and no more."""
+"""A platform is one folder: nothing outside asks which one a board has, and a project has what it needs and
+no more.
+"""
 
 import re
 import tomllib

@@ -46,7 +46,9 @@ def onnx_file(path: Path, width: int = 768, channels_first: bool = True, side: i
 
 
 def tflite_file(path: Path, width: int = 768, quantised: bool = False) -> Path:
-    """[1, SIZE, SIZE, 3] -> [1, 4, 4, width]; quantised: uint8 pixels in (mean 0.5, deviation 0.5), int8 numbers out."""
+    """[1, SIZE, SIZE, 3] -> [1, 4, 4, width]; quantised: uint8 pixels in (mean 0.5, deviation 0.5), int8
+    numbers out.
+    """
     pytest.importorskip("ai_edge_litert", reason="pip install ai-edge-litert")
     import flatbuffers
     from ai_edge_litert import schema_py_generated as schema

@@ -1,6 +1,8 @@
-"""500 damaged backbone files: each is a sentence, or a backbone still; none is a traceback, and none takes us along.
+"""500 damaged backbone files: each is a sentence, or a backbone still; none is a traceback, and none takes us
+along.
 
-A worker process per file would take minutes, so one process loads the runtimes and forks the worker's code for each file.
+A worker process per file would take minutes, so one process loads the runtimes and forks the worker's code
+for each file.
 """
 
 from __future__ import annotations

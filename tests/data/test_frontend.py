@@ -1,5 +1,7 @@
-"""The vision front end: .tflite and .onnx files, float and quantised, in both layouts; the generated project's copy gives the
-host's bits and the board's program takes them; nothing that a file contains ends in a traceback or in our end."""
+"""The vision front end: .tflite and .onnx files, float and quantised, in both layouts; the generated
+project's copy gives the host's bits and the board's program takes them; nothing that a file contains ends in
+a traceback or in our end.
+"""
 
 from __future__ import annotations
 
@@ -119,7 +121,9 @@ def test_the_board_computes_the_hosts_bits_and_its_program_takes_them(kind, tmp_
 
 
 def test_quantised_numbers_become_the_codes_of_the_model(tmp_path):
-    """Un-normalised, an int8 output goes through float16 and the model's own quantisation with its order and sign kept."""
+    """Un-normalised, an int8 output goes through float16 and the model's own quantisation with its order and
+    sign kept.
+    """
     from bitmar_tiny.golden import numerics as nm
 
     pixels = np.random.default_rng(2).integers(0, 256, (SIZE, SIZE, 3), np.uint8)

@@ -1,4 +1,6 @@
-"""Further emoji styles: read strictly, named as the emoji package names them, held out by name in every style."""
+"""Further emoji styles: read strictly, named as the emoji package names them, held out by name in every
+style.
+"""
 
 import json
 

@@ -32,8 +32,9 @@ class TerminalProgram(PtyLine):
 
 
 class FakeBoard(threading.Thread):
-    """Something at the other end of a terminal at ``path``: ``answer(bytes) -> bytes`` for what it is sent; ``first`` is printed
-    before the first answer."""
+    """Something at the other end of a terminal at ``path``: ``answer(bytes) -> bytes`` for what it is sent;
+    ``first`` is printed before the first answer.
+    """
 
     def __init__(self, answer=lambda data: b"", first=b""):
         super().__init__(daemon=True)
@@ -77,7 +78,9 @@ def of_version(version):
 
 
 class NetworkPort(threading.Thread):
-    """A serial port of a terminal server: whoever connects to ``port`` of this machine speaks with ``line``; by RFC 2217 if ``telnet``."""
+    """A serial port of a terminal server: whoever connects to ``port`` of this machine speaks with ``line``;
+    by RFC 2217 if ``telnet``.
+    """
 
     def __init__(self, line, telnet=False):
         super().__init__(daemon=True)

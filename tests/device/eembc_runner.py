@@ -1,8 +1,8 @@
 """A client that does what the published runner of MLPerf Tiny does with a board on a serial port.
 
-After the behaviour of github.com/mlcommons/tiny at 1afd2c98, benchmark/runner: serial_device.py (how lines are read, what ends an
-answer, the 5 s), device_under_test.py (commands, pieces of 31 bytes, 30 s for an inference), script.py (what is taken from an answer),
-main.py (accuracy).
+After the behaviour of github.com/mlcommons/tiny at 1afd2c98, benchmark/runner: serial_device.py (how lines
+are read, what ends an answer, the 5 s), device_under_test.py (commands, pieces of 31 bytes, 30 s for an
+inference), script.py (what is taken from an answer), main.py (accuracy).
 """
 
 from __future__ import annotations

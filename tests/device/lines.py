@@ -110,8 +110,9 @@ class SlowLine:
 
 
 class RestartingLine:
-    """A board that can only restart. It looks at what it was sent every ``busy_s``, all at once; starting takes ``boot_s``, while its
-    clock runs; ``mute``: its acknowledgement of the request is lost."""
+    """A board that can only restart. It looks at what it was sent every ``busy_s``, all at once; starting
+    takes ``boot_s``, while its clock runs; ``mute``: its acknowledgement of the request is lost.
+    """
 
     def __init__(self, busy_s: float = 0.0, boot_s: float = 0.0, mute: bool = False) -> None:
         self.busy_s, self.boot_s, self.mute, self.name, self.restarts = busy_s, boot_s, mute, "restarting", 0

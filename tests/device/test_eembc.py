@@ -1,4 +1,6 @@
-"""The firmware's MLPerf Tiny / EEMBC mode: the published runner's behaviour against it, golden's numbers, and garbage."""
+"""The firmware's MLPerf Tiny / EEMBC mode: the published runner's behaviour against it, golden's numbers, and
+garbage.
+"""
 
 from __future__ import annotations
 

@@ -53,7 +53,9 @@ def fuzz(tmp_path_factory):
 
 @pytest.mark.parametrize("seed", range(2))
 def test_any_frames_leave_the_firmware_answering(fuzz, seed):
-    """No fault under address and undefined-behaviour sanitizers, and a clean session afterwards gets the right identity."""
+    """No fault under address and undefined-behaviour sanitizers, and a clean session afterwards gets the
+    right identity.
+    """
     done = subprocess.run([*fuzz, str(FRAMES // 2), str(seed)], capture_output=True, text=True, timeout=3600)
     assert done.returncode == 0, done.stderr[-3000:]
     whole, damaged, answers = map(int, done.stdout.split())

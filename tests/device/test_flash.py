@@ -1,4 +1,6 @@
-"""`bitmar-tiny flash` against a mock boot loader on a pty: what it writes, what it skips, and how each failure is called."""
+"""`bitmar-tiny flash` against a mock boot loader on a pty: what it writes, what it skips, and how each
+failure is called.
+"""
 
 import json
 import os
@@ -29,7 +31,9 @@ START_S = 60.0
 
 @pytest.fixture
 def project(tiny, tmp_path):
-    """A generated project with what ESP-IDF's build leaves behind: as small as it can be, but of the real form."""
+    """A generated project with what ESP-IDF's build leaves behind: as small as it can be, but of the real
+    form.
+    """
     made = emit(tiny, BOARD, tmp_path / "p")
     build = made.path / "build"
     for name, content in (

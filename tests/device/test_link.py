@@ -1,4 +1,6 @@
-"""The link between a host and firmware on a terminal: exact whatever the line does, and a sentence for everything that goes wrong."""
+"""The link between a host and firmware on a terminal: exact whatever the line does, and a sentence for
+everything that goes wrong.
+"""
 
 import base64
 import json
@@ -107,7 +109,9 @@ def test_the_host_parser_survives_anything():
 
 
 def test_damaged_answers_end_in_a_sentence(program, tmp_path):
-    """A record whose answers were flipped, cut, lengthened, swapped or left out: a result or one of our errors, nothing else."""
+    """A record whose answers were flipped, cut, lengthened, swapped or left out: a result or one of our
+    errors, nothing else.
+    """
 
     def use(board):
         (
@@ -248,8 +252,9 @@ def test_text_commands_share_the_line(program):
     ids=str,
 )
 def test_a_board_restarts_once_however_slow_it_is(board):
-    """The request is not forgotten for the next session, a clock that began long ago is no sign of an old one, and without an
-    acknowledgement the lost session tells."""
+    """The request is not forgotten for the next session, a clock that began long ago is no sign of an old
+    one, and without an acknowledgement the lost session tells.
+    """
     link = Link(RestartingLine(**board))
     link.open(30.0)
     LinkChannel(link).restart(protocol.BY_NAME["reset"].pack())
@@ -261,7 +266,9 @@ def test_a_board_restarts_once_however_slow_it_is(board):
 
 @pytest.mark.parametrize("memory", ["auto", "sd", "flash"])
 def test_verified_recorded_and_replayed(odd, tmp_path, memory):
-    """Bit-exact with image, episodes and power cuts, for every place of the memory; a record gives the same verdict."""
+    """Bit-exact with image, episodes and power cuts, for every place of the memory; a record gives the same
+    verdict.
+    """
     need("host")
     script = standard(odd.config, 40)
     for port, record in (("host:", tmp_path / "r"), (f"replay:{tmp_path / 'r'}", None)):
@@ -338,7 +345,9 @@ def test_what_firmware_cannot_do_is_said(tiny):
 
 @contextmanager
 def quick(limit_s):
-    """The block ends within ``limit_s``, not counting how late this busy machine was meanwhile to run a thread that is due."""
+    """The block ends within ``limit_s``, not counting how late this busy machine was meanwhile to run a
+    thread that is due.
+    """
     late, over = 0.0, threading.Event()
 
     def watch():

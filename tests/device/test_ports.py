@@ -1,4 +1,6 @@
-"""Serial ports: what `check` says of each way in which one cannot be used, and what `ports` lists; with pseudo terminals."""
+"""Serial ports: what `check` says of each way in which one cannot be used, and what `ports` lists; with
+pseudo terminals.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Published formats become the same items whatever shape they come in; a bad row is one sentence that names it."""
+"""Published formats become the same items whatever shape they come in; a bad row is one sentence that names
+it.
+"""
 
 from __future__ import annotations
 

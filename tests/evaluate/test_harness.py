@@ -1,4 +1,6 @@
-"""BitMar under the real lm-evaluation-harness: its evaluator, a task of its own kind on local files, and the three requests."""
+"""BitMar under the real lm-evaluation-harness: its evaluator, a task of its own kind on local files, and the
+three requests.
+"""
 
 from __future__ import annotations
 

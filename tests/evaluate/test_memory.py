@@ -1,4 +1,6 @@
-"""Does the memory matter: the experiment is what it says, its controls cannot see the answer, and ablation compares like with like."""
+"""Does the memory matter: the experiment is what it says, its controls cannot see the answer, and ablation
+compares like with like.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ def test_episodes_are_the_same_for_the_same_seed():
 
 
 def test_without_memory_the_answer_is_always_the_same():
-    """Nothing in the asking stream tells the box: with the memory off a model of one thing has one answer, whatever was written."""
+    """Nothing in the asking stream tells the box: with the memory off a model of one thing has one answer,
+    whatever was written.
+    """
     e = Experiment("random weights", 1, 0)
     found = question(random_model(config(2), seed=3), e)
     assert set(found) == {*CONDITIONS, "majority"} and 0 <= found["off"] <= found["majority"]
@@ -54,10 +58,12 @@ def test_a_model_that_sees_the_fact_learns_to_answer():
 
 
 def test_training_carries_a_fact_to_a_later_episode():
-    """By the training loop's own steps: with the gradient the queries of different facts come apart and the fact is found; without, not.
+    """By the training loop's own steps: with the gradient the queries of different facts come apart and the
+    fact is found; without, not.
 
-    Which answers a run gets right depends on last digits: of four whose weights differed by 1e-6 one ended at 94%, the others at
-    100% (after 450 steps from 57% to 100%). So a run that did not find the fact is followed by another, from other weights."""
+    Which answers a run gets right depends on last digits: of four whose weights differed by 1e-6 one ended at
+    94%, the others at 100% (after 450 steps from 57% to 100%). So a run that did not find the fact is
+    followed by another, from other weights."""
     (kept,) = entity_memory(experiments=[Experiment("queries kept", 1, 100, gradient=False)])
     assert kept["query_cosine"] > 0.9 and kept["on"] < 0.5
     for seed in range(3):

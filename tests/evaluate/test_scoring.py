@@ -41,7 +41,9 @@ def program(model):
 
 @pytest.fixture(scope="module")
 def asked():
-    """Contexts of every length up to past the window, several continuations of one context, with and without an image."""
+    """Contexts of every length up to past the window, several continuations of one context, with and without
+    an image.
+    """
     rng = np.random.default_rng(3)
     pictures = [None, random_image(TINY, rng), random_image(TINY, rng)]
     found = []

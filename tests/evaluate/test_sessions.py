@@ -1,4 +1,6 @@
-"""Answers out of the memory: a tiny model learns them through training as everybody runs it, and its controls cannot know them."""
+"""Answers out of the memory: a tiny model learns them through training as everybody runs it, and its controls
+cannot know them.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Damaged, truncated and foreign files: one sentence each, and never a runtime that parses what we did not write."""
+"""Damaged, truncated and foreign files: one sentence each, and never a runtime that parses what we did not
+write.
+"""
 
 from __future__ import annotations
 
@@ -80,7 +82,9 @@ def test_250_damaged_tflite_files(tiny, tmp_path):
 
 
 def test_250_damaged_foreign_onnx_files(tiny, tmp_path):
-    """Without a seal every byte reaches the parser: a file is refused in one sentence, or gives a model that is valid."""
+    """Without a seal every byte reaches the parser: a file is refused in one sentence, or gives a model that
+    is valid.
+    """
     from exchange.test_from_onnx import foreign
 
     path, data, rng, read = (

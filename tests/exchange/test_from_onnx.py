@@ -1,4 +1,6 @@
-"""freeze --from-onnx: what was exported comes back bit for bit, what was trained elsewhere is mapped by name, the rest is refused."""
+"""freeze --from-onnx: what was exported comes back bit for bit, what was trained elsewhere is mapped by name,
+the rest is refused.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ def test_what_was_exported_comes_back(request, tmp_path, name, bits):
 
 
 def foreign(model, replace=lambda name, array: None):
-    """The weights of ``model`` as plain floats under their documented names; ``replace`` gives other arrays or nothing."""
+    """The weights of ``model`` as plain floats under their documented names; ``replace`` gives other arrays
+    or nothing.
+    """
     found, dequantize = {}, []
     for spec in tensor_table(model.config):
         a, name = model.arrays, spec.name

@@ -106,7 +106,9 @@ def test_standard_ops_and_metadata(folders):
 
 
 def test_inputs_and_outputs_are_as_declared(folders):
-    """What docs/onnx-and-litert.md lists is what the files have, and a memory that is not fed is the frozen one."""
+    """What docs/onnx-and-litert.md lists is what the files have, and a memory that is not fed is the frozen
+    one.
+    """
     model, path = folders["tiny"]
     for graph in graphs(model.config):
         file = onnx.load(path / f"{graph.name}.onnx", load_external_data=False).graph

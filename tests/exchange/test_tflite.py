@@ -1,4 +1,6 @@
-"""LiteRT: the same integers as golden with and without XNNPACK, small files, and the runtimes that a board may have."""
+"""LiteRT: the same integers as golden with and without XNNPACK, small files, and the runtimes that a board
+may have.
+"""
 
 from __future__ import annotations
 
@@ -119,7 +121,9 @@ def test_another_model_s_file_is_refused(files, odd):
 
 
 def pretend(monkeypatch, installed, interpreter, version=""):
-    """Only ``installed`` of the two runtimes, with this ``Interpreter``; without a version: a distribution's own package."""
+    """Only ``installed`` of the two runtimes, with this ``Interpreter``; without a version: a distribution's
+    own package.
+    """
 
     def installed_version(package):
         if not version:

@@ -1,7 +1,7 @@
 """Compile C test programs with the compilers of the board profiles, and exchange calls with them.
 
-A driver program reads calls from stdin and writes results to stdout (``driver.h`` draws the bytes), so the same
-test runs natively, under a sanitizer and in an emulator.
+A driver program reads calls from stdin and writes results to stdout (``driver.h`` draws the bytes), so the
+same test runs natively, under a sanitizer and in an emulator.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ EMULATOR_OPTIONS = ("-display", "none", "-monitor", "none", "-serial", "stdio", 
 def compile(sources, flags, out: Path, compiler: str = "gcc") -> list[str]:
     """Compile and link ``sources`` into the program ``out``; returns the command that runs it here.
 
-    ``compiler``: one of ``COMPILERS``, or BOARD/COMPILER. The flags of the numerics contract, of the board and, for a
-    kernel that the board has, of its family are added. Skips the test, saying what to install, where the compiler or
-    the emulator is missing.
+    ``compiler``: one of ``COMPILERS``, or BOARD/COMPILER. The flags of the numerics contract, of the board
+    and, for a kernel that the board has, of its family are added. Skips the test, saying what to install,
+    where the compiler or the emulator is missing.
     """
     board_name, name = COMPILERS.get(compiler) or compiler.split("/")
     need(board_name, name)
@@ -80,7 +80,9 @@ def _family_flags(board: Board, name: str, compiler: str) -> list[str]:
 
 
 def check_on_board(folder: Path, board: Board, family: str, driver: Path, cases: list[Case]) -> None:
-    """Run all cases in one emulation of a board without files: the driver takes the place of `main` in a project."""
+    """Run all cases in one emulation of a board without files: the driver takes the place of `main` in a
+    project.
+    """
     need(board.name)
     project = emit(random_model(TINY), board, folder, family)
     (folder / "model.blob").write_bytes(b"".join(c.to_bytes() for c in cases))
@@ -107,8 +109,9 @@ def _run(command: list[str]) -> None:
 class Case:
     """One call and what it must give, bit for bit.
 
-    ``arrays`` are passed in order; an array in ``want`` (index -> expected values) comes back and is compared over the
-    length of the expectation. ``result`` holds the expected return values: integers, or float32 compared by their bits.
+    ``arrays`` are passed in order; an array in ``want`` (index -> expected values) comes back and is compared
+    over the length of the expectation. ``result`` holds the expected return values: integers, or float32
+    compared by their bits.
     """
 
     title: str

@@ -48,7 +48,9 @@ def test_a_memory_of_each_streams_own_reads_like_the_common_one(cfg):
 
 
 def test_the_answer_teaches_what_to_write_and_where():
-    """Gradients of a session's last text reach the encoder through the earlier episodes alone, and the write weights."""
+    """Gradients of a session's last text reach the encoder through the earlier episodes alone, and the write
+    weights.
+    """
     tokenizer = byte_tokenizer()
     sessions = Sessions.encode(
         tokenizer, [Session(("the key is here", "no"), "the key", " here"), Session(("so",), "what", " so")]

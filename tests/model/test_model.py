@@ -49,7 +49,9 @@ def golden_logits(frozen, tokens, image=None, memory_on=True):
 @pytest.mark.parametrize("with_image", [True, False])
 @pytest.mark.parametrize("memory_on", [True, False])
 def test_equals_golden_bit_for_bit(cfg, with_image, memory_on):
-    """Latent model, frozen model in PyTorch and golden: one set of bits, past eviction, clamping and memory reads."""
+    """Latent model, frozen model in PyTorch and golden: one set of bits, past eviction, clamping and memory
+    reads.
+    """
     model = trained(cfg)
     frozen = freeze(model)
     tokens = np.random.default_rng(1).integers(0, cfg.vocab_size, 3 * cfg.context)
@@ -117,7 +119,9 @@ def test_padding_and_batch_mates_change_nothing():
 
 
 def test_no_label_leaks():
-    """On i.i.d. random tokens nothing can be predicted: the loss must never fall below ln V (design section 3)."""
+    """On i.i.d. random tokens nothing can be predicted: the loss must never fall below ln V (design section
+    3).
+    """
     torch.manual_seed(0)
     cfg = TINY.model_copy(update={"vocab_size": 32, "window": 30})
     model = BitMar(cfg).train()

@@ -52,7 +52,9 @@ def make(
     noise: float = 0.02,
     **changes,
 ) -> Recording:
-    """A stream of ``steps``; ``slower`` multiplies one part; ``noise`` is a step's common one, beside each cell's own half of it."""
+    """A stream of ``steps``; ``slower`` multiplies one part; ``noise`` is a step's common one, beside each
+    cell's own half of it.
+    """
     rng = np.random.default_rng(seed)
     cycles = np.zeros((steps, len(SECTIONS), len(PARTS)), np.uint64)
     common = 1 + np.abs(rng.normal(0, noise, steps))

@@ -1,4 +1,6 @@
-"""Energy of a token: integrals of known curves, the markers, and one sentence for every log that cannot be used."""
+"""Energy of a token: integrals of known curves, the markers, and one sentence for every log that cannot be
+used.
+"""
 
 import numpy as np
 import pytest
@@ -24,7 +26,9 @@ def write(path, columns, header=None):
 
 
 def log(power, marker=True, step=SPAN / 400, lead=0.05):
-    """Time from before to after the run; the marker is high while it runs. ``power``: function of time since the start."""
+    """Time from before to after the run; the marker is high while it runs. ``power``: function of time since
+    the start.
+    """
     t = np.arange(0, SPAN + 2 * lead, step)
     high = (t >= lead) & (t <= lead + SPAN)
     columns = {"time_s": t + 100, "power_w": np.where(high, power(t - lead), 0.1)}

@@ -102,7 +102,9 @@ def places(value, path=()):
 
 
 def test_whatever_a_file_says_no_exception_escapes(tiny, tmp_path):
-    """Any one value replaced by anything: the file is refused in a sentence, or every report of it can be made."""
+    """Any one value replaced by anything: the file is refused in a sentence, or every report of it can be
+    made.
+    """
     plan = json.loads(
         (emit(tiny, load_board("esp32-s3-n16r8"), tmp_path / "p").path / "plan.json").read_text()
     )

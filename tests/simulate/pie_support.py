@@ -11,7 +11,8 @@ from firmware.build import KERNELS, Case, compile
 
 FIRMWARE = Path(__file__).resolve().parents[1] / "firmware"
 
-#: The twin takes the place of the assembly under the C file that ships, which must think that it is on the chip.
+#: The twin takes the place of the assembly under the C file that ships, which must think that it is on the
+#: chip.
 FLAGS = ["-O2", "-D__XTENSA__", "-DCONFIG_IDF_TARGET_ESP32S3"]
 RUN_TIMEOUT_S = 120
 

@@ -1,4 +1,6 @@
-"""The simulator itself: every trap, the assembler against GNU as, saturation against the twin, and the cycle model."""
+"""The simulator itself: every trap, the assembler against GNU as, saturation against the twin, and the cycle
+model.
+"""
 
 from __future__ import annotations
 
@@ -108,7 +110,9 @@ def test_an_unknown_function_is_an_error():
 
 @pytest.mark.parametrize("name", (GEMV, ATTEND))
 def test_macros_expand_as_gnu_as_expands_them(tmp_path, name):
-    """Every mnemonic becomes a macro of GNU as that writes its own text into .text: the processor does not matter."""
+    """Every mnemonic becomes a macro of GNU as that writes its own text into .text: the processor does not
+    matter.
+    """
     tools = [shutil.which(tool) for tool in ("gcc", "as", "objcopy")]
     if not all(tools):
         pytest.skip("needs gcc, as and objcopy (apt-get install gcc)")
@@ -180,7 +184,9 @@ def test_shifted_reading_of_accx_writes_back_and_saturates():
 
 @pytest.mark.parametrize("trit", (1, -1))
 def test_a_chunk_beyond_its_bound_is_flagged(trit):
-    """Eight blocks of 64 k are what 20 bits hold; with nine the kernel's proof fails, and the simulator says so."""
+    """Eight blocks of 64 k are what 20 bits hold; with nine the kernel's proof fails, and the simulator says
+    so.
+    """
     text = (KERNELS / GEMV).read_text().replace("movi    a10, 8", "movi    a10, 9")
     nine = assemble(text, BASE | PIE, GEMV)
     trits, x = np.full((16, 576), trit, np.int8), np.full(576, 127, np.int8)

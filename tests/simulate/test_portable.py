@@ -1,6 +1,8 @@
-"""The portable C kernel, compiled for an Xtensa core and run in the same simulator: a check of the base instructions,
-and of how many instructions the vectors save. The compiler is that of the ESP8266, which has no SEXT and no
-zero-overhead loops: with them the inner loop would have 26 instructions for four weights instead of 31."""
+"""The portable C kernel, compiled for an Xtensa core and run in the same simulator: a check of the base
+instructions, and of how many instructions the vectors save. The compiler is that of the ESP8266, which has no
+SEXT and no zero-overhead loops: with them the inner loop would have 26 instructions for four weights instead
+of 31.
+"""
 
 from __future__ import annotations
 

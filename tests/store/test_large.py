@@ -1,4 +1,6 @@
-"""A memory of 65,536 slots in a file, through the whole model: the same bits, and no buffer that grows with it."""
+"""A memory of 65,536 slots in a file, through the whole model: the same bits, and no buffer that grows with
+it.
+"""
 
 from support import need
 

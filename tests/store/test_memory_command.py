@@ -1,4 +1,6 @@
-"""`bitmar-tiny memory`, and the Python side of the store: what it says of damage, other models and other files."""
+"""`bitmar-tiny memory`, and the Python side of the store: what it says of damage, other models and other
+files.
+"""
 
 import json
 import os
@@ -52,7 +54,9 @@ def test_reset_export_import_is_a_round_trip(tiny, saved):
 
 
 def test_commits_leave_what_golden_leaves(tiny, saved):
-    """Episode after episode, written by golden: the store holds exactly its memory, and one writing failed leaves the one before."""
+    """Episode after episode, written by golden: the store holds exactly its memory, and one writing failed
+    leaves the one before.
+    """
     store = MemoryStore.create(saved / "a.store", memory_of(tiny), tiny.digest)
     golden = GoldenModel(tiny.config, tiny.arrays)
     for episode in range(12):

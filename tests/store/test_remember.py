@@ -1,4 +1,6 @@
-"""generate --store --remember: golden and the C program leave the same memory behind, and what cannot be written is refused."""
+"""generate --store --remember: golden and the C program leave the same memory behind, and what cannot be
+written is refused.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The memory store of the firmware: power cuts, failures, flipped bits, files; and the same bytes as the Python one."""
+"""The memory store of the firmware: power cuts, failures, flipped bits, files; and the same bytes as the
+Python one.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +54,9 @@ def image_of(path: Path) -> np.ndarray:
 )
 @pytest.mark.parametrize("what", ["power cut", "failed operation"])
 def test_old_memory_or_new_whatever_happens(tmp_path, checked, slots, width, episodes, what):
-    """Power is cut, or the device fails, at every write and sync of random episodes; 200 of each kind in all shapes together."""
+    """Power is cut, or the device fails, at every write and sync of random episodes; 200 of each kind in all
+    shapes together.
+    """
     memory = random_memory(slots, width)
     MemoryStore.create(tmp_path / "m", memory, DIGEST)
     for seed in range(5 if SOAK else 1):
@@ -70,7 +74,9 @@ def test_old_memory_or_new_whatever_happens(tmp_path, checked, slots, width, epi
 )
 @pytest.mark.parametrize("slots, width", [(70, 64), (500, 128)])
 def test_firmware_and_python_write_the_same_bytes(tmp_path, slots, width, compiler, flags):
-    """After every episode; and no more than the state, the changed planes, the record and, after opening, the one before it."""
+    """After every episode; and no more than the state, the changed planes, the record and, after opening, the
+    one before it.
+    """
     command = build_driver([*flags], tmp_path / "driver", compiler)
     store, memory = aged_store(tmp_path / "m", slots, width, 0)
     at = store.layout
@@ -88,7 +94,9 @@ def test_firmware_and_python_write_the_same_bytes(tmp_path, slots, width, compil
 
 
 def live_pieces(store: MemoryStore) -> np.ndarray:
-    """uint32 [bytes]: 1 + the piece (kind << 24 | index) that a byte is part of, 0 where it is of none that is live."""
+    """uint32 [bytes]: 1 + the piece (kind << 24 | index) that a byte is part of, 0 where it is of none that
+    is live.
+    """
     at, parity = store.layout, store.sequence & 1
     owner = np.zeros(at.size, np.uint32)
 
@@ -114,7 +122,9 @@ def live_pieces(store: MemoryStore) -> np.ndarray:
 
 
 def test_every_flipped_bit_is_named_or_harmless(tmp_path, fast):
-    """All single bits of a whole image: verification names exactly the damaged piece; a read is right, or an error."""
+    """All single bits of a whole image: verification names exactly the damaged piece; a read is right, or an
+    error.
+    """
     store, memory = aged_store(tmp_path / "m", *((450, 64) if SOAK else (70, 64)))
     image = image_of(store.path)
     found = np.zeros(8 * image.size, np.uint32)
@@ -223,7 +233,8 @@ def test_what_a_lost_or_misplaced_write_leaves_is_found(tmp_path, checked):
     )
 
 
-# -- files --------------------------------------------------------------------------------------------------------------
+# -- files
+# --------------------------------------------------------------------------------------------------------------
 
 
 def open_file(command: list[str], path: Path, slots: int = 70, width: int = 64, writable: bool = True) -> str:
@@ -309,7 +320,9 @@ def test_one_writer_or_many_readers(tmp_path, checked):
 
 
 def test_full_disk_and_write_protection_get_their_words(tmp_path, fast):
-    """On file systems mounted for the test: a file with holes on a disk without room for them, and a read-only one."""
+    """On file systems mounted for the test: a file with holes on a disk without room for them, and a
+    read-only one.
+    """
     if (
         not shutil.which("unshare")
         or subprocess.run(["unshare", "-rm", "true"], capture_output=True).returncode

@@ -1,4 +1,6 @@
-"""Small stores and everything that a device may do to them: the C store by a model checker, the Python one write by write."""
+"""Small stores and everything that a device may do to them: the C store by a model checker, the Python one
+write by write.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +64,9 @@ def test_every_combination_of_what_a_power_cut_leaves(tmp_path, checker, slots, 
 )
 @pytest.mark.parametrize("slots, aged", [(50, 2), (70, 3)])
 def test_every_failed_write_and_sync_then_a_cut(tmp_path, checker, slots, aged, way):
-    """A sync that failed may have dropped any of its writes from the cache, which showed them: they never reach the medium."""
+    """A sync that failed may have dropped any of its writes from the cache, which showed them: they never
+    reach the medium.
+    """
     assert explore(checker, "failures", tmp_path, slots, 3, way, aged) > 1000
 
 
@@ -73,7 +77,8 @@ def test_reads_that_fail_never_show_an_older_memory(tmp_path, checker, slots, co
     assert explore(checker, "reads", tmp_path, slots, 3, count, aged) > 20
 
 
-# -- Python -------------------------------------------------------------------------------------------------------------
+# -- Python
+# -------------------------------------------------------------------------------------------------------------
 
 
 def recorded(monkeypatch, work) -> list[list[tuple[int, bytes]]]:

@@ -1,4 +1,6 @@
-"""The adaptive controller against a plain restatement of the paper's rule, and what its interventions do to a step."""
+"""The adaptive controller against a plain restatement of the paper's rule, and what its interventions do to a
+step.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ def run(signal, cfg=PAPER):
 
 
 def test_the_papers_numbers():
-    """0.5 for 1,000 steps, then 0: the average falls by 0.12 after ln(1 / (1 - 0.24)) * 200 = 55 steps; 1,500 steps; rest of 800."""
+    """0.5 for 1,000 steps, then 0: the average falls by 0.12 after ln(1 / (1 - 0.24)) * 200 = 55 steps; 1,500
+    steps; rest of 800.
+    """
     controller, events = run([0.5] * 1000 + [0.0] * 4000)
     begin, end = events
     assert begin["event"] == "begin" and begin["step"] == 1055 and begin["best"] - begin["average"] > 0.12

@@ -80,8 +80,9 @@ def one_step(state: dict, world: World = World()) -> dict:
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory) -> Path:
-    """Everything that two processes do, and the float twin's run in one. Two processes start as torchrun starts them: the
-    one that starts them holds the port, so that nobody takes it in between."""
+    """Everything that two processes do, and the float twin's run in one. Two processes start as torchrun
+    starts them: the one that starts them holds the port, so that nobody takes it in between.
+    """
     folder = tmp_path_factory.mktemp("distributed")
     trainer = Trainer(MICRO, QUANTISED)
     with Feeder(Toy(MICRO), QUANTISED) as feeder:
@@ -150,8 +151,10 @@ def distance(a: torch.Tensor, b: torch.Tensor) -> float:
 
 @pytest.mark.parametrize("step", GIVEN)
 def test_a_quantised_step_of_two_processes_is_that_of_one(runs, step):
-    """From one state. Sums in another order may turn the last digit, and so a code here and there: with weights disturbed by 1e-7
-    the gradient turns by 1e-5, by 1e-5 by less than 1%. More steps would say nothing: such a code decides later ones."""
+    """From one state. Sums in another order may turn the last digit, and so a code here and there: with
+    weights disturbed by 1e-7 the gradient turns by 1e-5, by 1e-5 by less than 1%. More steps would say
+    nothing: such a code decides later ones.
+    """
     state = checkpoint.load(runs / f"given{step}")
     one, two = one_step(state), torch.load(runs / f"given{step}" / "two.pt", weights_only=True)
     assert one["losses"] == pytest.approx(two["losses"], rel=1e-3, abs=1e-6)
@@ -165,8 +168,9 @@ def test_a_quantised_step_of_two_processes_is_that_of_one(runs, step):
 
 
 def test_two_processes_give_the_float_twins_curve_of_one(runs):
-    """Nothing is rounded, so that sums in another order stay in the last digits (2e-6 after 30 steps). A run may go on with another
-    number of processes."""
+    """Nothing is rounded, so that sums in another order stay in the last digits (2e-6 after 30 steps). A run
+    may go on with another number of processes.
+    """
     one, two = curve(runs / "one"), curve(runs / "two")
     assert one.shape == two.shape == (30, 5) and len(np.unique(one[:, 0])) == 30
     assert np.array_equal(one[:, 4], two[:, 4])

@@ -38,7 +38,9 @@ def test_gradient_checkpointing_changes_nothing_but_sums_in_pieces(plain, monkey
 
 @pytest.mark.parametrize("precision, bound", [("bf16", 0.05), ("fp16", 0.02)])
 def test_mixed_precision_points_the_same_way(plain, precision, bound):
-    """Losses within 1%, and the whole gradient within an angle: 16-bit products round, nothing overflows or vanishes."""
+    """Losses within 1%, and the whole gradient within an angle: 16-bit products round, nothing overflows or
+    vanishes.
+    """
     parts, grads = gradients(precision=precision)
     assert parts["lm"] == pytest.approx(plain[0]["lm"], rel=1e-2) and parts["contrastive"] == pytest.approx(
         plain[0]["contrastive"], rel=0.05
@@ -78,7 +80,9 @@ def test_mixed_precision_resumes_with_its_scaler(tmp_path):
 
 
 def test_eight_bit_moments_or_the_reason_why_not():
-    """What the log says is what is used: a library's 8-bit AdamW where one is installed, else PyTorch's with the reason."""
+    """What the log says is what is used: a library's 8-bit AdamW where one is installed, else PyTorch's with
+    the reason.
+    """
     trainer = Trainer(TINY, SETTINGS)
     optimiser, name = make_optimiser(trainer.model, SETTINGS.model_copy(update={"optimizer": "adamw8bit"}))
     if type(optimiser) is torch.optim.AdamW:

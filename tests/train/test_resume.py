@@ -33,9 +33,10 @@ LONG = SETTINGS.model_copy(
     }
 )
 
-#: Imports once, then forks a training process for every line it reads (folder, steps, seconds): PyTorch takes seconds to import, a
-#: step milliseconds. The process is ended after so many seconds of its own processor time, like a clock that only runs while it
-#: does, so that a busy machine changes nothing; 0: never. Answers with its status and its processor time.
+#: Imports once, then forks a training process for every line it reads (folder, steps, seconds): PyTorch takes
+#: seconds to import, a step milliseconds. The process is ended after so many seconds of its own processor
+#: time, like a clock that only runs while it does, so that a busy machine changes nothing; 0: never. Answers
+#: with its status and its processor time.
 FORKER = """
 import os, signal, sys
 sys.path[:0] = sys.argv[1:]
@@ -75,7 +76,9 @@ def same_state(a, b, path=""):
 
 
 def test_killed_at_twenty_random_moments(tmp_path):
-    """After every kill a whole checkpoint is there; in the end weights, moments, controller and log equal an undisturbed run's."""
+    """After every kill a whole checkpoint is there; in the end weights, moments, controller and log equal an
+    undisturbed run's.
+    """
     tests = Path(__file__).parents[1]
     forker = subprocess.Popen(
         [sys.executable, "-c", FORKER, str(tests), str(tests.parent)],

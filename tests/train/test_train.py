@@ -43,7 +43,9 @@ def test_resuming_continues_bit_identically(tmp_path):
 
 
 def test_threads_do_not_change_a_bit():
-    """A batch large enough for PyTorch to share out: gradients of rows that many tokens use must not be raced for."""
+    """A batch large enough for PyTorch to share out: gradients of rows that many tokens use must not be raced
+    for.
+    """
     rng, threads = np.random.default_rng(3), torch.get_num_threads()
     cfg = TINY.model_copy(update={"d_model": 128, "n_heads": 4, "d_ffn": 512, "n_positions": 32})
     tokens, images = rng.integers(0, 257, (64, 24)), np.stack([random_image(cfg, rng) for _ in range(64)])
@@ -127,7 +129,9 @@ def test_unknown_settings_are_named():
 
 
 def test_written_episodes_are_the_last_streams_of_the_step_before():
-    """The same in every process, whatever the accumulation, none before the first step; nothing where their queries are kept."""
+    """The same in every process, whatever the accumulation, none before the first step; nothing where their
+    queries are kept.
+    """
     cfg = SETTINGS.model_copy(update={"accumulation": 2, "writes_per_batch": 3, "augment_shift": 0})
     data = Toy(TINY)
     for rank in range(2):
@@ -144,7 +148,9 @@ def test_written_episodes_are_the_last_streams_of_the_step_before():
 
 @pytest.mark.parametrize("reaches", [True, False])
 def test_the_gradient_reaches_what_was_written(reaches):
-    """Encoder and vision learn from what a later step reads, if asked to; the values written are the same either way."""
+    """Encoder and vision learn from what a later step reads, if asked to; the values written are the same
+    either way.
+    """
     cfg = SETTINGS.model_copy(update={"dropout": 0.0, "write_gradient": reaches, "lr": 1e-9, "warmup": 0})
     trainer = Trainer(TINY, cfg)
     feeder = Feeder(Toy(TINY), cfg)

@@ -1,4 +1,6 @@
-"""Bit-exactness of generated C: every tap, every step, on every kernel family, compiler and optimisation level."""
+"""Bit-exactness of generated C: every tap, every step, on every kernel family, compiler and optimisation
+level.
+"""
 
 from __future__ import annotations
 

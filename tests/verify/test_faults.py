@@ -156,7 +156,9 @@ def test_a_blob_packed_for_other_kernels_is_refused(tmp_path):
 
 @pytest.mark.parametrize("family, status", [("neondot", 3), ("neon", 0), ("portable", 0)])
 def test_a_processor_without_the_dot_product(tiny, tmp_path, family, status):
-    """The start-up code runs on every ARMv8.0: a refusal where the family needs more, never an illegal instruction."""
+    """The start-up code runs on every ARMv8.0: a refusal where the family needs more, never an illegal
+    instruction.
+    """
     need("rpi-5", "gcc")
     board = load_board("rpi-5")
     program = build(emit(tiny, board, tmp_path / "p", family).path, board, family, compiler="gcc")

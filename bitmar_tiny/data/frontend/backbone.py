@@ -27,9 +27,11 @@ class Tensor:
 
 
 class Model:
-    """A backbone file, loaded. ``run`` takes float32 [size, size, 3], scaled, and gives [tokens, width] float32 for each output.
+    """A backbone file, loaded. ``run`` takes float32 [size, size, 3], scaled, and gives [tokens, width]
+    float32 for each output.
 
-    size None: what the file says. outputs empty: its only one. ``FrontEndError`` for anything that cannot be used.
+    size None: what the file says. outputs empty: its only one. ``FrontEndError`` for anything that cannot be
+    used.
     """
 
     def __init__(
@@ -150,7 +152,9 @@ class _Tflite:
 
 
 def tflite_interpreter(path: Path, threads: int) -> Any:
-    """The Interpreter of LiteRT, else of tflite-runtime, for a file; ``FrontEndError`` in one sentence where there is none."""
+    """The Interpreter of LiteRT, else of tflite-runtime, for a file; ``FrontEndError`` in one sentence where
+    there is none.
+    """
     try:
         from ai_edge_litert.interpreter import Interpreter
 

@@ -15,9 +15,11 @@ FILE = "backbone.json"
 
 @dataclass(frozen=True)
 class Declaration:
-    """What ``backbone.json`` says. size: side of the square picture; mean, std: of pixels scaled to [0, 1], by channel R, G, B;
-    outputs: names, in order; normalise: LayerNorm without affine part per token and output; vectors: per picture, after the
-    patch grid was averaged down to so many; project: other widths than 768 go through fixed random signs."""
+    """What ``backbone.json`` says. size: side of the square picture; mean, std: of pixels scaled to [0, 1],
+    by channel R, G, B; outputs: names, in order; normalise: LayerNorm without affine part per token and
+    output; vectors: per picture, after the patch grid was averaged down to so many; project: other widths
+    than 768 go through fixed random signs.
+    """
 
     file: str
     sha256: str

@@ -24,7 +24,9 @@ class FrontEndError(Exception):
 
 
 def decode(raw: bytes, size: int, where: str) -> np.ndarray:
-    """An encoded picture as uint8 [size, size, 3]: upright, transparency on white, fitted whole, the rest white."""
+    """An encoded picture as uint8 [size, size, 3]: upright, transparency on white, fitted whole, the rest
+    white.
+    """
     try:
         from PIL import Image, ImageOps
     except ImportError:
@@ -48,8 +50,9 @@ def scaled(pixels: np.ndarray, mean: Sequence[float], std: Sequence[float]) -> n
 
 
 def layer_norm(x: np.ndarray) -> np.ndarray:
-    """[..., C] to mean 0 and variance 1 over the last axis (no affine part), float32. Sums are taken in float64, so that
-    processors that add in another order give the same float32."""
+    """[..., C] to mean 0 and variance 1 over the last axis (no affine part), float32. Sums are taken in
+    float64, so that processors that add in another order give the same float32.
+    """
     x = x.astype(np.float64)
     centred = x - x.mean(-1, keepdims=True)
     return (centred / np.sqrt((centred**2).mean(-1, keepdims=True) + 1e-6)).astype(np.float32)
@@ -70,8 +73,10 @@ def pool_grid(x: np.ndarray, vectors: int) -> np.ndarray:
 
 
 def project(x: np.ndarray) -> np.ndarray:
-    """[n, C] -> float32 [n, 768]: random signs (Achlioptas 2003), drawn from SHAKE-128 of the width. Vectors become int8 codes
-    first, as the model would make of them anyway, so that the sums are integers and the same everywhere."""
+    """[n, C] -> float32 [n, 768]: random signs (Achlioptas 2003), drawn from SHAKE-128 of the width. Vectors
+    become int8 codes first, as the model would make of them anyway, so that the sums are integers and the
+    same everywhere.
+    """
     n, c = x.shape
     bits = np.frombuffer(hashlib.shake_128(b"bitmar-tiny %d" % c).digest(c * WIDTH // 8), np.uint8)
     signs = np.unpackbits(bits).reshape(c, WIDTH) * 2.0 - 1.0
@@ -83,9 +88,10 @@ def project(x: np.ndarray) -> np.ndarray:
 def to_vectors(
     outputs: Sequence[np.ndarray], normalise: bool, vectors: int | None, projected: bool
 ) -> np.ndarray:
-    """Outputs of a backbone for one picture, [tokens, width] each, as float32 [vectors, 768] of values that float16 holds, as
-    features are stored for training. Of the tokens the largest square grid stays, the last ones: CLS and registers stand
-    first in every model. ``vectors`` None: the whole grid."""
+    """Outputs of a backbone for one picture, [tokens, width] each, as float32 [vectors, 768] of values that
+    float16 holds, as features are stored for training. Of the tokens the largest square grid stays, the last
+    ones: CLS and registers stand first in every model. ``vectors`` None: the whole grid.
+    """
     grids = {math.isqrt(len(out)) for out in outputs}
     if len(grids) != 1 or any(len(out) - math.isqrt(len(out)) ** 2 > EXTRA for out in outputs):
         raise FrontEndError(
