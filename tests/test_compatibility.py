@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from bitmar_tiny import frozen
 from bitmar_tiny.codegen import lower
 from bitmar_tiny.device import protocol, record
+from bitmar_tiny.frozen import model_file
 from bitmar_tiny.memory import format as store_format
 from bitmar_tiny.memory import snapshot
 from bitmar_tiny.profile import prediction, recording
@@ -18,7 +18,7 @@ PAGE = (Path(__file__).resolve().parents[1] / "docs" / "compatibility.md").read_
 def test_the_page_names_the_versions_of_the_code():
     table = dict(re.findall(r"^\| ([a-z ]+) \| (\d+) \|", PAGE, re.MULTILINE))
     assert table == {
-        "frozen model": str(frozen.VERSION),
+        "frozen model": str(model_file.VERSION),
         "packed blob": str(lower.VERSION),
         "memory store": str(store_format.VERSION),
         "serial protocol": str(protocol.VERSION),

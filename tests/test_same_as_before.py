@@ -78,7 +78,9 @@ STREAMS = [(name, seed) for name in ("demo", "recall", "odd") for seed in range(
 
 @pytest.mark.parametrize("name", NAMES)
 def test_packed_blobs_are_the_bytes_of_before(name):
-    assert blobs(name) == json.loads(RECORD.read_text())["blobs"][name]
+    recorded = json.loads(RECORD.read_text())["blobs"][name]
+    found = blobs(name)
+    assert {what: found[what] for what in recorded} == recorded  # families that came later have no before
 
 
 @pytest.mark.parametrize("name,seed", STREAMS)

@@ -21,6 +21,7 @@ FILES = {
     "toolchain": (
         "bench/test_bench.py",
         "codegen/test_espidf.py",
+        "codegen/test_32_bits.py",
         "codegen/test_espidf_store.py",
         "data/test_c_tokenizer.py",
         "data/test_damaged_backbones.py",

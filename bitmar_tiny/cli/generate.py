@@ -93,7 +93,7 @@ def command(
     with open_target(target, frozen, baud, patience_s, record_file, store=store) as session:
         if not session.writes_text:
             raise ConfigError(
-                f"{session.name}: this model was frozen without a tokenizer.",
+                f"{model if frozen else session.name}: this model was frozen without a tokenizer.",
                 "Freeze it with one to generate text.",
             )
         if remember and session.memory_tier == "flash":

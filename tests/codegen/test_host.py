@@ -30,7 +30,7 @@ def test_the_profile_of_this_machine(tiny, tmp_path, monkeypatch, machine, featu
     assert set(kernels) == set(X86 if machine == "x86_64" else ARM)
     for family in kernels:  # every family of the machine, whether this processor has it or not
         assert emit(tiny, board, tmp_path / family, family).family == family
-        for compiler in board.compilers.values():
+        for compiler in board.compilers:
             assert bool(board.family_flags(family, compiler)) == (family not in ("portable", "neon"))
 
 

@@ -86,7 +86,7 @@ def test_ablation_runs_every_task_in_every_condition(subject, tmp_path):
         text_task(f"piqa={write_jsonl(tmp_path / 'p.jsonl', *rows)}", subject),
         text_task(f"perplexity={tmp_path / 'text'}", subject),
     ]
-    found = ablate_tasks(subject, tasks, "torch", "host", lambda label: None)
+    found = ablate_tasks(subject, tasks, "torch", lambda label: None)
     assert [set(by) for by in found.values()] == [{"on", "off", "shuffled"}] * 2
     assert len({found["perplexity"][c]["perplexity"] for c in found["perplexity"]}) == 3
     assert ablation_table(found, "").row_count == 2

@@ -33,7 +33,7 @@ def portable(tmp_path_factory):
             "-std=c99",
             "-O2",
             "-S",
-            f"-I{KERNELS.parent / 'runtime'}",
+            f"-I{KERNELS.parent / 'runtime' / 'model'}",
             str(KERNELS / "portable" / "bm_kernels.c"),
             "-o",
             str(out),
