@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The whole suite, or some of it, under one hard condition:
 #
-#   tests/conditions.sh CONDITION [arguments of pytest, default: tests]
+#   tests/conditions.sh CONDITION[+CONDITION...] [arguments of pytest, default: tests]
 #
 #   sse42          libraries limited to SSE4.2, one thread
 #   avx2           libraries limited to AVX2, two threads
@@ -75,60 +75,65 @@ reach() {
 	mount --bind "$1" "$2"
 }
 
+# hard CONDITION: what it sets for the run that follows
+hard() {
+	case $1 in
+	sse42)
+		limit default SSE41 SSE4_2 NEHALEM "$(numpy_beyond SSSE3 SSE41 POPCNT SSE42 X86_V2)"
+		threads 1
+		;;
+	avx2)
+		limit avx2 AVX2 AVX2 HASWELL "$(numpy_beyond SSSE3 SSE41 POPCNT SSE42 AVX F16C FMA3 AVX2 X86_V2 X86_V3)"
+		threads 2
+		;;
+	two-threads) threads 2 ;;
+	busy)
+		sh -c 'while :; do :; done' &
+		hog=$!
+		;;
+	user | thrice) how=$1 ;;
+	root) [ "$(id -u)" = 0 ] || { say "you are not root"; exit 2; } ;;
+	*)
+		sed -n '2,18s/^# \{0,1\}//p' "$0" >&2
+		exit 2
+		;;
+	esac
+}
+
+how=once hog= folder=
+trap '[ -z "$hog" ] || kill "$hog" 2>/dev/null; [ -z "$folder" ] || rm -rf "$folder"' EXIT
 case $condition in
-sse42)
-	limit default SSE41 SSE4_2 NEHALEM "$(numpy_beyond SSSE3 SSE41 POPCNT SSE42 X86_V2)"
-	threads 1
-	run "$here" "$@"
+become-user) # what 'user' starts as root, in a mount namespace of its own
+	copy=$1
+	python=$2
+	shift 2
+	reach "$copy/kept" "$python"
+	cd "$copy/checkout"
+	setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all --bounding-set=-all \
+		bash tests/conditions.sh user-here "$@"
+	exit
 	;;
-avx2)
-	limit avx2 AVX2 AVX2 HASWELL "$(numpy_beyond SSSE3 SSE41 POPCNT SSE42 AVX F16C FMA3 AVX2 X86_V2 X86_V3)"
-	threads 2
+user-here)
+	umask 077
 	run "$here" "$@"
+	exit
 	;;
-two-threads)
-	threads 2
-	run "$here" "$@"
-	;;
-busy)
-	sh -c 'while :; do :; done' &
-	hog=$!
-	trap 'kill $hog 2>/dev/null' EXIT
-	run "$here" "$@"
-	;;
+esac
+for one in ${condition//+/ }; do hard "$one"; done
+[ -n "$condition" ] || hard none
+case $how in
 user)
 	folder=$(mktemp -d /tmp/bitmar-user-XXXXXX)
-	trap 'rm -rf "$folder"' EXIT
 	chmod 755 "$folder"
 	mkdir "$folder/checkout" "$folder/home" "$folder/tmp"
 	(cd "$here" && git ls-files -z --cached --others --exclude-standard | tar -c --null -T - --ignore-failed-read) |
 		tar -x -C "$folder/checkout"
 	as_user "$folder" "$@"
 	;;
-become-user) # what 'user' starts as root, in a mount namespace of its own
-	folder=$1
-	python=$2
-	shift 2
-	reach "$folder/kept" "$python"
-	cd "$folder/checkout"
-	setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all --bounding-set=-all \
-		bash tests/conditions.sh user-here "$@"
-	;;
-user-here)
-	umask 077
-	run "$here" "$@"
-	;;
-root)
-	[ "$(id -u)" = 0 ] || { say "you are not root"; exit 2; }
-	run "$here" "$@"
-	;;
 thrice)
 	for _ in 1 2 3; do
 		run "$here" tests/train tests/evaluate tests/model tests/device tests/store "$@"
 	done
 	;;
-*)
-	sed -n '2,16s/^# \{0,1\}//p' "$0" >&2
-	exit 2
-	;;
+once) run "$here" "$@" ;;
 esac
