@@ -64,7 +64,5 @@ def command(
         return
     for path in files:
         notes.print(f"Wrote {path}, {path.stat().st_size:,} bytes.", soft_wrap=True)
-    notes.print(
-        f"Next: bitmar-tiny verify {f'--preset {preset_name}' if preset_name else model} --target {format_name} --exported {out}",
-        soft_wrap=True,
-    )
+    named = f"--preset {preset_name}" if preset_name else model
+    notes.print(f"Next: bitmar-tiny verify {named} --on {format_name}:{out}", soft_wrap=True)
