@@ -97,7 +97,8 @@ def model_table(report: dict[str, Any]) -> Table:
         "file",
         "top-1 as golden",
         title=f"{report['model']}, a process each \\[measured]",
-        caption="(how many times slower, more or larger than the quickest of our programs; ours: median;\nof a runtime: its call alone at its best, and not its own file)",
+        caption="(how many times slower, more or larger than the quickest of our programs; ours: median;\nof a "
+        "runtime: its call alone at its best, and not its own file)",
     )
     for row in report["models"]:
         if row.get("missing"):

@@ -65,6 +65,7 @@ def command(
     for path in files:
         notes.print(f"Wrote {path}, {path.stat().st_size:,} bytes.", soft_wrap=True)
     notes.print(
-        f"Next: bitmar-tiny verify {f'--preset {preset_name}' if preset_name else model} --target {format_name} --exported {out}",
+        f"Next: bitmar-tiny verify {f'--preset {preset_name}' if preset_name else model} --target "
+        f"{format_name} --exported {out}",
         soft_wrap=True,
     )

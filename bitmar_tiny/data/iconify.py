@@ -22,7 +22,10 @@ from .files import read_json
 from .packages import sha256_file
 
 _LARGEST = 4096
-_HINT = "Give the folder of an Iconify emoji set: npm install @iconify-json/noto@1.2.9, then node_modules/@iconify-json/noto."
+_HINT = (
+    "Give the folder of an Iconify emoji set: npm install @iconify-json/noto@1.2.9, then "
+    "node_modules/@iconify-json/noto."
+)
 
 
 @dataclass(frozen=True)
@@ -118,8 +121,10 @@ def _svg(table: dict[str, Any], key: str, folder: Path) -> str:
     left, top, width, height = box
     side = max(width, height)  # square, the picture in the middle
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" width="{side}" height="{side}" '
-        f'viewBox="{left - (side - width) / 2:g} {top - (side - height) / 2:g} {side:g} {side:g}">{body}</svg>'
+        f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" width="{side}" '
+        f'height="{side}" '
+        f'viewBox="{left - (side - width) / 2:g} {top - (side - height) / 2:g} {side:g} '
+        f'{side:g}">{body}</svg>'
     )
 
 

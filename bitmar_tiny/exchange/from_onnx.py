@@ -148,7 +148,8 @@ def _one_magnitude(
     magnitudes = np.unique(np.abs(values[values != 0]))
     if magnitudes.size > 1:
         raise DataError(
-            f"{found.file(source)}: '{source}' is not ternary: beside 0 it holds {magnitudes.size} magnitudes, "
+            f"{found.file(source)}: '{source}' is not ternary: beside 0 it holds {magnitudes.size} "
+            "magnitudes, "
             f"{magnitudes[0]:g} and {magnitudes[1]:g} among them.",
             "Train it ternary, with one scale for the matrix.",
         )

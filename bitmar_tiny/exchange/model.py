@@ -53,7 +53,8 @@ def graphs(cfg: ModelConfig) -> tuple[Graph, Graph, Graph]:
             *state_ports(cfg),
         ),
         lambda b, v: GraphModel(cfg, b, v).step_graph(),
-        "One token. Hand every output NAME to the next call as past.NAME; a new episode starts with zeros in all of them.",
+        "One token. Hand every output NAME to the next call as past.NAME; a new episode starts with zeros "
+        "in all of them.",
     )
     image = Graph(
         "image",

@@ -61,7 +61,8 @@ def to_html(recording: Recording, prediction: Prediction, energy: Energy | None)
         _figures(recording, kinds),
     ]
     return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
+        'content="width=device-width, initial-scale=1">'
         f"<title>{escape(title(recording))}</title><style>{STYLE}</style></head>\n<body>\n"
         + "\n".join(body)
         + "\n</body></html>\n"
@@ -82,7 +83,8 @@ def _head(recording: Recording) -> str:
     )
     return (
         f"<h1>{escape(i['model'])} on {escape(i['board'])}, {escape(i['kernels'])} kernels "
-        f'<span class="badge {recording.label}">{recording.label}</span></h1><p>{rest} · clock {recording.clock_hz / 1e6:,.6g} MHz</p>{note}'
+        f'<span class="badge {recording.label}">{recording.label}</span></h1><p>{rest} · clock '
+        f"{recording.clock_hz / 1e6:,.6g} MHz</p>{note}"
     )
 
 
@@ -122,10 +124,11 @@ def _parts(recording: Recording, kind: Kind) -> str:
     ]
     spans = [(p, _four(spreads[p]), _css(recording, p)) for p in order]
     return (
-        f"<h2>What took the time</h2><p>Mean of a {kind.name} step by kind of work; together they are the whole step.</p>"
+        f"<h2>What took the time</h2><p>Mean of a {kind.name} step by kind of work; together they are the "
+        "whole step.</p>"
         + plots.bars(shares, words)
-        + "<p>Spread over the steps: bar from the least to the 95% quantile, line to the most, mark and figure at the median.</p>"
-        + plots.ranges(spans, words)
+        + "<p>Spread over the steps: bar from the least to the 95% quantile, line to the most, mark and "
+        "figure at the median.</p>" + plots.ranges(spans, words)
     )
 
 
@@ -148,12 +151,14 @@ def _sections(recording: Recording, kind: Kind) -> str:
             (UNACCOUNTED, [Segment(UNACCOUNTED, kind.unaccounted.mean, "rest")], words(kind.unaccounted.mean))
         )
     legend = "".join(
-        f'<span><svg viewBox="0 0 12 12"><rect class="{_css(recording, p)}" width="12" height="12" rx="2"/></svg>{escape(p)}</span>'
+        f'<span><svg viewBox="0 0 12 12"><rect class="{_css(recording, p)}" width="12" height="12" '
+        f'rx="2"/></svg>{escape(p)}</span>'
         for p, s in kind.parts.items()
         if s.max
     )
     return (
-        f"<h2>Where it was spent</h2><p>Mean of a {kind.name} step, section by section in the order of the model.</p>"
+        f"<h2>Where it was spent</h2><p>Mean of a {kind.name} step, section by section in the order of the "
+        "model.</p>"
         f'<div class="legend">{legend}</div>' + plots.bars(rows, words)
     )
 
@@ -170,13 +175,15 @@ def _steps(recording: Recording, kinds: dict[str, Kind]) -> str:
         ("p95", main_kind(kinds).total.p95 * scale)
     ]
     which = ", ".join(
-        f'<span><svg viewBox="0 0 12 12"><circle class="{colour[n]}" cx="6" cy="6" r="5"/></svg>{n}, {k.steps:,} steps</span>'
+        f'<span><svg viewBox="0 0 12 12"><circle class="{colour[n]}" cx="6" cy="6" r="5"/></svg>{n}, '
+        f"{k.steps:,} steps</span>"
         for n, k in kinds.items()
     )
     thinned = (
         ""
         if len(points) == len(names)
-        else f"<p>{len(points):,} of {len(names):,} steps: the least, the middle, the largest of each stretch.</p>"
+        else f"<p>{len(points):,} of {len(names):,} steps: the least, the middle, the largest of each "
+        "stretch.</p>"
     )
     return f'<h2>Step by step</h2><div class="legend">{which}</div>{thinned}' + plots.steps(
         points, lines, words
@@ -216,7 +223,8 @@ def _prediction(prediction: Prediction) -> str:
         for r in rows
     ]
     return (
-        f"<h2>Predicted and found</h2><p>What the plan said before anything was built (estimated{window}), and this run: "
+        f"<h2>Predicted and found</h2><p>What the plan said before anything was built (estimated{window}), "
+        "and this run: "
         "to the right is more than predicted.</p>" + plots.ratios(bars)
     )
 
@@ -235,7 +243,10 @@ def _memory(recording: Recording, prediction: Prediction) -> str:
     rows = [(r.what, _words(r, r.predicted), _words(r, r.found)) for r in space]
     text = "<h2>Memory</h2>" + _table(("", "planned", "found"), rows) if rows else ""
     if prediction.traffic:
-        text += "<p>Bytes that a token reads by region (estimated by the plan), and the rate that follows from the time of a token.</p>"
+        text += (
+            "<p>Bytes that a token reads by region (estimated by the plan), and the rate that follows from "
+            "the time of a token.</p>"
+        )
         text += plots.bars(
             [
                 (

@@ -79,7 +79,8 @@ def ratios(rows: Sequence[tuple[str, float, str, str]], doublings: int = 3) -> s
         x, middle, y = place(ratio), place(1), i * ROW
         body.append(_text(LABEL - 10, y + 17, label, "end") + _text(WIDTH - right + 12, y + 17, text))
         body.append(
-            f'<rect class="{css}" x="{min(x, middle):.2f}" y="{y + 3}" width="{max(abs(x - middle), 2):.2f}" height="{ROW - 7}">'
+            f'<rect class="{css}" x="{min(x, middle):.2f}" y="{y + 3}" '
+            f'width="{max(abs(x - middle), 2):.2f}" height="{ROW - 7}">'
             f"<title>{escape(f'{label}: {ratio:.2f} times the prediction')}</title></rect>"
         )
     return _svg(height, "".join(body))

@@ -383,7 +383,10 @@ def test_ports_that_are_none(tmp_path):
 
 def test_a_port_in_use(tmp_path):
     fake = FakeBoard()
-    code = f"import serial, time; held = serial.Serial({fake.path!r}, exclusive=True); print('x', flush=True); time.sleep(60)"
+    code = (
+        f"import serial, time; held = serial.Serial({fake.path!r}, exclusive=True); print('x', flush=True); "
+        "time.sleep(60)"
+    )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as other:
         other.stdout.read(1)
         refused("uses the port", fake.path)
