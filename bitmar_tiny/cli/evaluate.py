@@ -101,7 +101,8 @@ def command(
     stand beside every score.
 
     \b
-    TASK  captions         names held-out pictures (without any TASK: this), --on host or a board: by its program, too
+    TASK  captions         names held-out pictures (without any TASK: this),
+                           --on host or a board: by its program, too
           retrieval        picture to caption and back
           boolq, piqa, commonsenseqa    from an installed package, or =FILE
           arc-easy=FILE, hellaswag=FILE, winogrande=FILE, mmlu=FOLDER,

@@ -60,7 +60,8 @@ from .common import json_option
     "styles",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="Folder of an Iconify emoji set, more pictures for the demo data; repeatable (see DATA_LICENSES.md).",
+    help="Folder of an Iconify emoji set, more pictures for the demo data; repeatable (see "
+    "DATA_LICENSES.md).",
 )
 @click.option("--steps", type=click.IntRange(1), help="Training steps (instead of epochs).")
 @click.option("--seed", type=click.IntRange(0), help="Seed of weights and data order.")

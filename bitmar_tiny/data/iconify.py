@@ -1,8 +1,9 @@
 """Further styles of emoji pictures: folders of an Iconify set as npm installs them (``@iconify-json/noto``,
 say).
 
-    icons.json     {prefix, width, height, icons: {key: {body, ...}}, aliases: {key: {parent}}}; a body is what stands inside <svg>
-    chars.json     {hexadecimal code points: key}, may be missing or empty: then keys are compared with the names
+    icons.json     {prefix, width, height, icons: {key: {body, ...}}, aliases: {key: {parent}}};
+                   a body is what stands inside <svg>
+    chars.json     {hexadecimal code points: key}, may be missing or empty: then keys are compared with names
     info.json, package.json    licence and version, for the record
 
 A picture gets the CLDR short name that the emoji package gives its code points, so that one name means the

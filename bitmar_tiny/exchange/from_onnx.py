@@ -144,7 +144,7 @@ def _ternary(found: Initializers, spec: Tensor, stack: Stack | None = None):
 def _one_magnitude(
     found: Initializers, source: str, values: np.ndarray, scale: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Values of {-m, 0, m} times ``scale`` -> trits int8, m * scale. Anything else is refused, never rounded."""
+    """Values of {-m, 0, m} times ``scale`` -> trits int8, m * scale. Others are refused, never rounded."""
     magnitudes = np.unique(np.abs(values[values != 0]))
     if magnitudes.size > 1:
         raise DataError(

@@ -26,7 +26,7 @@ Values = dict[str, Value]
 
 
 def graphs(cfg: ModelConfig) -> tuple[Graph, Graph, Graph]:
-    """Entry points ``step``, ``image`` and ``write_episode``. ``FitError`` for a memory too large to unroll."""
+    """Entry points ``step``, ``image`` and ``write_episode``. ``FitError``: memory too large to unroll."""
     if cfg.memory_slots > MAX_SLOTS:
         raise FitError(
             f"A memory of {cfg.memory_slots:,} slots is too large to export, the limit is {MAX_SLOTS:,}.",

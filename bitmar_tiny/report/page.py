@@ -20,27 +20,40 @@ from .tables import cycles_in_words, size, time, title
 STRETCHES = 200  # of a run whose steps are too many to draw
 COLOURS = 8  # .c0 to .c7; .rest is what no part claims
 STYLE = """
-:root { color-scheme: light dark; --paper: #fdfdfb; --ink: #22262b; --soft: #6a727c; --line: #dfe2e6; --card: #f3f4f1;
-  --c0: #9aa3ad; --c1: #2f6fb5; --c2: #d9822b; --c3: #2f9e75; --c4: #8656b8; --c5: #c94f5f; --c6: #b59a1f; --c7: #3d9fb0; --rest: #c9cdd2; }
-@media (prefers-color-scheme: dark) { :root { --paper: #15181c; --ink: #e4e7ea; --soft: #98a1ab; --line: #30363d; --card: #1d2126;
-  --c0: #7c8590; --c1: #5b9bdf; --c2: #eba053; --c3: #4fc296; --c4: #ad84dc; --c5: #e67a88; --c6: #d3bb4c; --c7: #62c0d0; --rest: #4a5058; } }
+:root { color-scheme: light dark; --paper: #fdfdfb; --ink: #22262b; --soft: #6a727c; --line: #dfe2e6;
+  --card: #f3f4f1;
+  --c0: #9aa3ad; --c1: #2f6fb5; --c2: #d9822b; --c3: #2f9e75; --c4: #8656b8; --c5: #c94f5f; --c6: #b59a1f;
+  --c7: #3d9fb0; --rest: #c9cdd2; }
+@media (prefers-color-scheme: dark) { :root { --paper: #15181c; --ink: #e4e7ea; --soft: #98a1ab;
+  --line: #30363d; --card: #1d2126;
+  --c0: #7c8590; --c1: #5b9bdf; --c2: #eba053; --c3: #4fc296; --c4: #ad84dc; --c5: #e67a88; --c6: #d3bb4c;
+  --c7: #62c0d0; --rest: #4a5058; } }
 * { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 960px; padding: 32px 20px 64px; background: var(--paper); color: var(--ink); font: 15px/1.5 system-ui, sans-serif; }
-h1 { font-size: 24px; margin: 0 0 2px; } h2 { font-size: 18px; margin: 40px 0 6px; } p { margin: 4px 0 12px; color: var(--soft); }
-.badge { font-size: 13px; padding: 2px 9px; border-radius: 10px; background: var(--c3); color: var(--paper); vertical-align: 3px; }
+body { margin: 0 auto; max-width: 960px; padding: 32px 20px 64px; background: var(--paper);
+  color: var(--ink); font: 15px/1.5 system-ui, sans-serif; }
+h1 { font-size: 24px; margin: 0 0 2px; } h2 { font-size: 18px; margin: 40px 0 6px; }
+p { margin: 4px 0 12px; color: var(--soft); }
+.badge { font-size: 13px; padding: 2px 9px; border-radius: 10px; background: var(--c3);
+  color: var(--paper); vertical-align: 3px; }
 .badge.simulated { background: var(--c2); }
 .tiles { display: flex; flex-wrap: wrap; gap: 10px; margin: 18px 0; }
 .tile { flex: 1 1 150px; background: var(--card); border-radius: 8px; padding: 10px 14px; }
-.tile b { display: block; font-size: 21px; font-weight: 600; } .tile span { color: var(--soft); font-size: 13px; }
-svg { width: 100%; height: auto; display: block; margin: 8px 0; } text { font: 13px system-ui, sans-serif; fill: var(--ink); }
-.c0 { fill: var(--c0); } .c1 { fill: var(--c1); } .c2 { fill: var(--c2); } .c3 { fill: var(--c3); } .c4 { fill: var(--c4); }
+.tile b { display: block; font-size: 21px; font-weight: 600; }
+.tile span { color: var(--soft); font-size: 13px; }
+svg { width: 100%; height: auto; display: block; margin: 8px 0; }
+text { font: 13px system-ui, sans-serif; fill: var(--ink); }
+.c0 { fill: var(--c0); } .c1 { fill: var(--c1); } .c2 { fill: var(--c2); } .c3 { fill: var(--c3); }
+.c4 { fill: var(--c4); }
 .c5 { fill: var(--c5); } .c6 { fill: var(--c6); } .c7 { fill: var(--c7); } .rest { fill: var(--rest); }
-.grid, .thin { stroke: var(--line); } .thin { stroke-width: 2; } .mark { stroke: var(--ink); stroke-dasharray: 5 4; }
+.grid, .thin { stroke: var(--line); } .thin { stroke-width: 2; }
+.mark { stroke: var(--ink); stroke-dasharray: 5 4; }
 g .mark { stroke-dasharray: none; stroke-width: 2; }
 .legend { display: flex; flex-wrap: wrap; gap: 4px 16px; font-size: 13px; }
 .legend svg { width: 12px; height: 12px; display: inline; margin: 0 5px 0 0; vertical-align: -1px; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; } th { text-align: left; font-weight: 600; }
-td, th { padding: 4px 10px 4px 0; border-bottom: 1px solid var(--line); } td + td, th + th { text-align: right; }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
+th { text-align: left; font-weight: 600; }
+td, th { padding: 4px 10px 4px 0; border-bottom: 1px solid var(--line); }
+td + td, th + th { text-align: right; }
 details { margin: 12px 0; } summary { cursor: pointer; } .scroll { overflow-x: auto; }
 """
 

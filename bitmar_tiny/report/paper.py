@@ -91,7 +91,7 @@ DOUBTS_4 = (
 
 
 def table_1(reports: Sequence[dict[str, Any]]) -> tuple[Table, Sequence[str]]:
-    """Rows: the paper's models, chance, and one for every report of ``eval --json``; accuracies in percent."""
+    """Rows: the paper's models, chance, and one for every report of ``eval --json``; percent."""
     table = Table("model", *(FORMATS[t].paper for t in TASKS_1), title="Table 1: accuracy (%)")
     for name, row in TABLE_1.items():
         table.add_row(name, *(f"{x:.2f}" for x in row))

@@ -92,7 +92,7 @@ def test_frames_come_through_in_any_pieces_between_garbage():
 
 
 def test_the_host_parser_survives_anything():
-    """Random bytes, and frames that were damaged: no exception, no wrong frame, and no memory without bound."""
+    """Random bytes, and frames that were damaged: no exception, no wrong frame, no unbounded memory."""
     rng, deframer = random.Random(1), Deframer()
     frames = [Frame(DATA, i, i, i, rng.randbytes(i)) for i in range(60)]
     good = {f.encode() for f in frames}

@@ -234,7 +234,7 @@ def test_what_a_lost_or_misplaced_write_leaves_is_found(tmp_path, checked):
 
 
 # -- files
-# --------------------------------------------------------------------------------------------------------------
+# ----------------------------------------------------------------------------------------------------
 
 
 def open_file(command: list[str], path: Path, slots: int = 70, width: int = 64, writable: bool = True) -> str:

@@ -18,7 +18,7 @@ TFLITE_RUNTIME_HINT = "Run: pip install 'numpy<2', or: pip install ai-edge-liter
 
 @dataclass(frozen=True)
 class Tensor:
-    """An input or output: name, shape (None where any extent goes), NumPy type, (scale, zero point) or None."""
+    """A port: name, shape (None where any extent goes), NumPy type, (scale, zero point) or None."""
 
     name: str
     shape: tuple[int | None, ...]
