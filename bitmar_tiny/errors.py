@@ -45,7 +45,7 @@ class FrozenError(BitmarError):
 
 
 class StoreError(BitmarError):
-    """A memory store that is missing, damaged, of another model or newer format, or that cannot be written."""
+    """A memory store that is missing, damaged, of another model or newer format, or not writable."""
 
 
 class FitError(BitmarError):

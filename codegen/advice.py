@@ -25,17 +25,22 @@ def smaller_blob(cfg: ModelConfig, blob: Blob, over: int) -> str:
     if head >= over:
         return f"Store the head in 1.6 bits a weight (--head-bits 1.6), which saves {human(head)}."
     if table >= over:
-        return f"Store the token table in 4 bits (bitmar-tiny freeze --token-bits 4), which saves {human(table)} and costs some accuracy."
+        return (
+            "Store the token table in 4 bits (bitmar-tiny freeze --token-bits 4), which saves "
+            f"{human(table)} and costs some accuracy."
+        )
     if head > 0 and head + table >= over:
         return (
-            f"Store the head in 1.6 bits a weight (--head-bits 1.6) and the token table in 4 bits (bitmar-tiny freeze --token-bits 4), "
+            "Store the head in 1.6 bits a weight (--head-bits 1.6) and the token table in 4 bits "
+            "(bitmar-tiny freeze --token-bits 4), "
             f"which saves {human(head + table)}."
         )
     row = size["head_w"] // cfg.vocab_size + size["token_codes"] // cfg.vocab_size + 4
     tokens = cfg.vocab_size - -(-(over + ROUNDING) // row)
     if tokens > 256:
         return (
-            f"Prune the vocabulary from {cfg.vocab_size} to {tokens} tokens or fewer ({row} B for each; bitmar-tiny freeze --vocab {tokens}), "
+            f"Prune the vocabulary from {cfg.vocab_size} to {tokens} tokens or fewer ({row} B for each; "
+            f"bitmar-tiny freeze --vocab {tokens}), "
             f"which is another model, or train with as many."
         )
     return f"Train with a smaller vocabulary (vocab_size={cfg.vocab_size}) and fewer layers."

@@ -85,7 +85,7 @@ class Serial(StrictModel):
 
 
 class Speed(StrictModel):
-    """What the processor does per clock cycle and core, for the estimate of the plan. All figures estimated."""
+    """What the processor does per clock cycle and core, for the plan's estimate. All are estimated."""
 
     clock_mhz: float = Field(gt=0)
     cores: int = Field(1, ge=1)

@@ -44,7 +44,7 @@ def c_files(folder: Path) -> list[Path]:
 
 @cache
 def component(name: str) -> Component:
-    """One component by the name of its folder. ``ConfigError`` if there is none, or its description is wrong."""
+    """One component by the name of its folder. ``ConfigError`` if it or a sound description is missing."""
     path = resource_dir("firmware_templates") / "runtime" / name / DESCRIPTION
     try:
         return Component(name=name, **tomllib.loads(path.read_text()))

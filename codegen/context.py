@@ -127,7 +127,7 @@ def _fusion(cfg: ModelConfig, plan: Plan, ids: dict[str, int]) -> Iterator[dict[
 
 
 def _layers(cfg: ModelConfig, plan: Plan, ids: dict[str, int], part: str) -> Iterator[dict[str, Any]]:
-    """``tap``: of the block proper, so that ``in_tap`` and ``cond_tap`` of a decoder layer stand beside it."""
+    """``tap``: of the block proper, so that a decoder layer's ``in_tap`` and ``cond_tap`` stand beside it."""
     for slot, layer in enumerate(blocks(cfg)):
         if layer.part == part:
             yield _sections(layer, plan) | {

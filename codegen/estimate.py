@@ -71,7 +71,7 @@ class Estimate:
 
     @property
     def bottleneck(self) -> str:
-        """The part that takes longest, and the larger of its two times: reading, or computing on its cores."""
+        """The part that takes longest, and the larger of its times: reading or computing on its cores."""
         worst = max(self.parts, key=lambda p: p.ms)
         where = max(worst.bytes, key=worst.bytes.get, default="memory")
         waits = (

@@ -34,7 +34,8 @@ def check(features: Path, cfg: ModelConfig, board: Board, project: Path) -> Decl
         raise DataError(error.message, error.hint) from None
     if declared.vectors != cfg.image_inputs:
         raise DataError(
-            f"{features / FILE}: gives {declared.vectors} vectors a picture, the model takes {cfg.image_inputs}.",
+            f"{features / FILE}: gives {declared.vectors} vectors a picture, the model takes "
+            f"{cfg.image_inputs}.",
             "Pass --model to 'bitmar-tiny features', or choose another --size there.",
         )
     file = features / declared.file

@@ -26,7 +26,8 @@ def refusal() -> ConfigError:
     """Why this computer is no board."""
     known = ", ".join(sorted(p.stem for p in (resource_dir("board_profiles") / NAME).glob("*.toml")))
     return ConfigError(
-        f"Board {NAME}: programs are built for Linux on {known}, this computer is {platform.system()} on {platform.machine()}.",
+        f"Board {NAME}: programs are built for Linux on {known}, this computer is {platform.system()} on "
+        f"{platform.machine()}.",
         "Choose another board with --board, or the Python reference: it runs anywhere.",
     )
 

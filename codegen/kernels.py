@@ -88,7 +88,7 @@ class KernelFamily(StrictModel):
         return self.folder / SOURCE
 
     def files(self) -> list[Path]:
-        """What a program with this family is compiled from: the folder's C and assembly, and shared headers."""
+        """What a program with this family is compiled from: its folder's C and assembly, shared headers."""
         own = [f for f in sorted(self.folder.iterdir()) if f.suffix in (".c", ".h", ".S")]
         text = "".join(f.read_text() for f in own)
         return own + [h for h in sorted(_root().glob("*.h")) if f'#include "{h.name}"' in text]
@@ -105,7 +105,7 @@ def families() -> dict[str, KernelFamily]:
 
 
 def load_family(path: Path) -> KernelFamily:
-    """The family that ``path``, a family.toml beside its kernel, describes. ``ConfigError`` in one sentence."""
+    """The family that ``path``, a family.toml beside its kernel, describes. Or ``ConfigError``."""
     try:
         values = tomllib.loads(path.read_text())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

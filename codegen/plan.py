@@ -172,7 +172,8 @@ def make_plan(cfg: ModelConfig, blob: Blob, board: Board, memory_region: str | N
     arenas = _fill(board, items + weights) or _fill(board, items)
     if arenas is None and memory_region and _fill(board, _buffers(cfg, blob, board)):
         raise FitError(
-            f"Model {cfg.name} does not fit {board.name}: region '{memory_region}' has no room for the memory beside the "
+            f"Model {cfg.name} does not fit {board.name}: region '{memory_region}' has no room for the "
+            "memory beside the "
             f"scratch buffers.",
             "Leave the place to the plan (--memory auto).",
         )
@@ -248,12 +249,21 @@ def _refuse(cfg: ModelConfig, blob: Blob, board: Board, items: list[_Item]) -> N
     need = sum(pad(i.size) for i in items) - sum(max(arenas.free(r), 0) for r in holders[:-1])
     used = need + arenas.stack[region.name]
     if used > region.size:
-        why = f"region '{region.name}' has {human(region.size)}, the plan needs {human(used)}, {human(used - region.size)} too much."
+        why = (
+            f"region '{region.name}' has {human(region.size)}, the plan needs {human(used)}, "
+            f"{human(used - region.size)} too much."
+        )
     elif need > region.largest_block:
-        why = f"the arena needs {human(need)} in one piece, the largest block of '{region.name}' is {human(region.largest_block)}."
+        why = (
+            f"the arena needs {human(need)} in one piece, the largest block of '{region.name}' is "
+            f"{human(region.largest_block)}."
+        )
     else:
         big = max(items, key=lambda i: i.size)
-        why = f"its buffers cannot be shared out between {' and '.join(r.name for r in holders)}: '{big.name}' is {human(big.size)} in one piece."
+        why = (
+            f"its buffers cannot be shared out between {' and '.join(r.name for r in holders)}: "
+            f"'{big.name}' is {human(big.size)} in one piece."
+        )
 
     def fits(window: int) -> bool:
         return _fill(board, _buffers(cfg.model_copy(update={"window": window}), blob, board)) is not None
@@ -265,7 +275,8 @@ def _check_blob(cfg: ModelConfig, blob: Blob, board: Board, home: Region) -> Non
     room = min(home.size, home.largest_block, 1 << PLACE_BITS)
     if blob.size > room:
         raise FitError(
-            f"Model {cfg.name} does not fit {board.name}: region '{home.name}' has {human(room)} in one piece, the model blob "
+            f"Model {cfg.name} does not fit {board.name}: region '{home.name}' has {human(room)} in one "
+            "piece, the model blob "
             f"needs {human(blob.size)}, {human(blob.size - room)} too much.",
             smaller_blob(cfg, blob, blob.size - room),
         )

@@ -117,7 +117,7 @@ class Cache:
         return digest.hexdigest(), out
 
     def _compiled(self, rest: list[str]) -> Iterator[bytes]:
-        """All that an object depends on: what the preprocessor makes of its source, and files taken in raw."""
+        """All that an object depends on: its preprocessed source, and files taken in raw."""
         sources = [part for part in rest if part.endswith((".c", ".S")) and not part.startswith("-")]
         if len(sources) != 1 or "-I" in rest:
             raise Unfit

@@ -70,7 +70,10 @@ def processor() -> str:
         return platform.machine()
     facts = dict(line.replace("\t", "").split(":", 1) for line in lines if ":" in line)
     wanted = [f for f in ("avx2", "avx_vnni", "avx512_vnni", "asimddp") if f" {f}" in str(facts)]
-    return f"{os.cpu_count()} x {facts.get('model name', platform.machine()).strip()} ({' '.join(wanted) or 'plain'})"
+    return (
+        f"{os.cpu_count()} x {facts.get('model name', platform.machine()).strip()} "
+        f"({' '.join(wanted) or 'plain'})"
+    )
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -122,5 +125,6 @@ def pytest_terminal_summary(terminalreporter, config):
     say(f"processor seconds: {TOTAL['ms'] / 1000:.0f}")
     if collect_ignore:
         say(
-            f"PyTorch is not installed (pip install torch): {len(collect_ignore)} files of tests were left out"
+            f"PyTorch is not installed (pip install torch): {len(collect_ignore)} files of tests were left "
+            "out"
         )

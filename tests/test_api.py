@@ -35,7 +35,10 @@ def test_the_examples_run():
 
 
 def test_importing_the_package_loads_nothing_else():
-    code = "import sys, bitmar_tiny; print(sorted({'numpy', 'torch', 'pydantic', 'bitmar_tiny.api'} & set(sys.modules)))"
+    code = (
+        "import sys, bitmar_tiny; print(sorted({'numpy', 'torch', 'pydantic', 'bitmar_tiny.api'} & "
+        "set(sys.modules)))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.stdout.strip() == "[]", done.stderr
 

@@ -352,7 +352,8 @@ def test_a_process_of_its_own_says_the_same(tmp_path, arguments, code, out, erro
 def test_help_is_in_groups_cut_nowhere_and_imports_no_command():
     code = (
         "import sys, atexit; atexit.register(lambda: print(sorted("
-        "{'numpy', 'pydantic', 'jinja2', 'torch', 'bitmar_tiny.cli.common'} & set(sys.modules)), file=sys.stderr));"
+        "{'numpy', 'pydantic', 'jinja2', 'torch', 'bitmar_tiny.cli.common'} & set(sys.modules)), "
+        "file=sys.stderr));"
         "from bitmar_tiny.cli.app import main; main()"
     )
     done = subprocess.run(

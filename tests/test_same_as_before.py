@@ -36,7 +36,7 @@ def model(name: str) -> FrozenModel:
 
 
 def blobs(name: str) -> dict[str, str]:
-    """SHA-256 of the packed blob of every kernel family; of the other heads and places of the memory for one."""
+    """SHA-256 of the packed blob of every kernel family; for one, of the other heads and memory places."""
     frozen = model(name)
     found = {"model": frozen.digest}
     for family in families():

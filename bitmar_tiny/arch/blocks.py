@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from .config import ModelConfig
-from .records import Cache, Section, State, Tap, Tensor
+from .records import Cache, Form, Read, Section, State, Suspect, Tap, Tensor
 
 KERNEL = "the ternary kernel or row {i} of "
 
@@ -87,8 +87,8 @@ class Block(Part):
     def taps(self) -> Iterator[Tap]:
         n, d, f, kv = self.name, self.cfg.d_model, self.cfg.d_ffn, self.cache.width
 
-        def tap(field: str, dtype: str, extent: int, suspect: str | tuple, **more) -> Tap:
-            return Tap(f"{n}.{field}", dtype, (extent,), "step", layer=n, suspect=suspect, **more)
+        def tap(field: str, dtype: str, extent: int, suspect: Suspect) -> Tap:
+            return Tap(f"{n}.{field}", dtype, (extent,), "step", layer=n, suspect=suspect)
 
         rows = {"q": d, "k": kv, "v": kv}
         if self.conditioned:
@@ -181,5 +181,5 @@ class Fusion(Part):
         yield Tap("fused", "float32", (d,), "step")
 
 
-def _section(layer: str, field: str, form: str, *arrays: str, read: str = "token") -> Section:
+def _section(layer: str, field: str, form: Form, *arrays: str, read: Read = "token") -> Section:
     return Section(f"{layer}.{field}", form, tuple(f"{layer}.{a}" for a in arrays), read, layer)

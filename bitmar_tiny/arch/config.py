@@ -9,7 +9,7 @@ import difflib
 import json
 import math
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -38,7 +38,7 @@ class StrictModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     @classmethod
-    def parse(cls, values: dict[str, Any], where: str):
+    def parse(cls, values: dict[str, Any], where: str) -> Self:
         """Validate ``values``; every failure becomes one :class:`ConfigError` naming ``where``."""
         if not isinstance(values, dict):
             raise ConfigError(f"{where}: expected a table of settings.")
@@ -57,7 +57,7 @@ class StrictModel(BaseModel):
             raise ConfigError(f"{where}: {key + ': ' if key else ''}{message}.") from None
 
     @classmethod
-    def load(cls, path: Path | str):
+    def load(cls, path: Path | str) -> Self:
         """Read a JSON file of settings. Raises ``ConfigError`` for a bad file, key or value."""
         try:
             values = json.loads(Path(path).read_text())
@@ -76,8 +76,8 @@ class ModelConfig(StrictModel):
     n_kv_heads: int | None = Field(
         None,
         ge=1,
-        description="heads of keys and values in every attention, each shared by n_heads / n_kv_heads queries; "
-        "not given: n_heads",
+        description="heads of keys and values in every attention, each shared by n_heads / n_kv_heads "
+        "queries; not given: n_heads",
     )
     n_encoder_layers: int = Field(4, ge=1, le=64)
     n_fusion_layers: int = Field(

@@ -17,6 +17,9 @@ Form = Literal["ternary", "float32", "rows", "tokens", "head", "memory"]
 Read = Literal["token", "row", "read", "image", "episode"]
 #: What a token's time is spent on.
 Activity = Literal["layers", "attention", "memory", "vectors", "head"]
+#: What stands between a tap and the one before it, where {i} is the first differing index; or (rows, text)
+#: for every piece of a tensor made of several.
+Suspect = str | tuple[tuple[int, str], ...]
 
 
 @dataclass(frozen=True)
@@ -109,9 +112,7 @@ class Tap:
 
     It is emitted as (id, CRC-32 of its little-endian bytes) during ``event``; its id is its index in
     ``tap_table``. ``quiet``: large state, compared only when a difference has to be pinned down. ``only``:
-    emitted only with an image, or only when the memory is read. ``each``: once per image vector. ``suspect``:
-    what stands between this tap and the one before it, where {i} is the first differing index; or (rows,
-    text) for every piece of a tensor made of several.
+    emitted only with an image, or only when the memory is read. ``each``: once per image vector.
     """
 
     name: str
@@ -122,7 +123,7 @@ class Tap:
     only: Literal["", "image", "read"] = ""
     each: bool = False
     layer: str = ""
-    suspect: str | tuple[tuple[int, str], ...] = ""
+    suspect: Suspect = ""
 
     @property
     def field(self) -> str:

@@ -152,7 +152,8 @@ def measure_contender(
         return row | {"missing": error.message}
     except Exception as error:  # a library's own complaint is the reason why it is left out
         return row | {
-            "missing": f"{c.package} {metadata.version(c.package)}: {(str(error).splitlines() or [type(error).__name__])[0][:100]}"
+            "missing": f"{c.package} {metadata.version(c.package)}: "
+            f"{(str(error).splitlines() or [type(error).__name__])[0][:100]}"
         }
     order = {
         "package": c.package,
@@ -182,7 +183,8 @@ def measure_contender(
         return row | {"missing": f"did not end within {TIMEOUT_S} s"}
     if done.returncode:
         return row | {
-            "missing": f"{c.package} {metadata.version(c.package)}: {(done.stderr.strip().splitlines() or ['died'])[-1][:150]}"
+            "missing": f"{c.package} {metadata.version(c.package)}: "
+            f"{(done.stderr.strip().splitlines() or ['died'])[-1][:150]}"
         }
     found = json.loads(done.stdout)
     return row | {

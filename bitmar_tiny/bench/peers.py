@@ -31,7 +31,7 @@ class PeerMissing(Exception):
 
 @dataclass(frozen=True)
 class Peer:
-    """One library and number format. ``prepare(weights int8 [s, n, k], x int8 [k])`` builds its fastest form."""
+    """One library and number format. ``prepare(weights int8 [s, n, k], x int8 [k])`` builds its best form."""
 
     name: str
     package: str

@@ -153,7 +153,8 @@ def refuse_grouped(cfg: ModelConfig) -> None:
     """``ConfigError`` for grouped queries, which the models that ours is compared with do not have."""
     if cfg.kv_width != cfg.d_model:
         raise ConfigError(
-            f"Model {cfg.name} has grouped queries (n_kv_heads={cfg.n_kv_heads}), the plain model it is compared with has none.",
+            f"Model {cfg.name} has grouped queries (n_kv_heads={cfg.n_kv_heads}), the plain model it is "
+            "compared with has none.",
             "Compare a model without n_kv_heads.",
         )
 

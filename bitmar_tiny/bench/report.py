@@ -23,7 +23,8 @@ def kernel_table(report: dict[str, Any]) -> Table:
         "kernel",
         *shapes,
         title="Ternary products, 10^9 weights/s, warm \\[measured]",
-        caption="(percent of the measured multiply-add limit / of the measured read bandwidth of that much data)",
+        caption="(percent of the measured multiply-add limit / of the measured read bandwidth of that much "
+        "data)",
     )
     for row in report["kernels"]:
         if row.get("missing"):
@@ -97,7 +98,8 @@ def model_table(report: dict[str, Any]) -> Table:
         "file",
         "top-1 as golden",
         title=f"{report['model']}, a process each \\[measured]",
-        caption="(how many times slower, more or larger than the quickest of our programs; ours: median;\nof a runtime: its call alone at its best, and not its own file)",
+        caption="(how many times slower, more or larger than the quickest of our programs; ours: median;\n"
+        "of a runtime: its call alone at its best, and not its own file)",
     )
     for row in report["models"]:
         if row.get("missing"):

@@ -128,7 +128,8 @@ def _run(command: list[str]) -> dict:
         ) from None
     if done.returncode == _KEPT:
         raise ToolError(
-            f"{Path(command[1]).parent.parent}: its file system keeps files in memory, so that no read is cold.",
+            f"{Path(command[1]).parent.parent}: its file system keeps files in memory, so that no read is "
+            "cold.",
             "Choose a folder on a disk with --folder.",
         )
     if done.returncode:
@@ -175,7 +176,8 @@ def main() -> None:
         return
     for r in rates:
         print(
-            f"{r.layout:9s} {r.cache}: store {r.store_bytes_per_s / 1e6:6.0f} MB/s, plain read {r.plain_bytes_per_s / 1e6:6.0f} MB/s, "
+            f"{r.layout:9s} {r.cache}: store {r.store_bytes_per_s / 1e6:6.0f} MB/s, plain read "
+            f"{r.plain_bytes_per_s / 1e6:6.0f} MB/s, "
             f"{100 * r.of_plain:.0f}%"
         )
 

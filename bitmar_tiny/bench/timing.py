@@ -1,4 +1,4 @@
-"""Timing a call honestly: many samples, each long enough for the clock, the median of them, on one processor."""
+"""Timing a call: many samples, each long enough for the clock, and their median, on one processor."""
 
 from __future__ import annotations
 

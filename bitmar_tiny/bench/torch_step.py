@@ -1,4 +1,4 @@
-"""The same model as somebody would run it with PyTorch: float32, eager, one token at a time with a KV cache."""
+"""The same model as one would run it with PyTorch: float32, eager, one token at a time with a KV cache."""
 
 from __future__ import annotations
 

@@ -154,7 +154,7 @@ def measure(
     baseline: bool,
     cpu: int,
 ) -> None:
-    """Fill ``kernels``, ``steps`` and ``models``: ours first, then the peers at the same shapes and contexts."""
+    """Fill ``kernels``, ``steps`` and ``models``: ours, then the peers at the same shapes and contexts."""
     from ..bench.ours import measure_ours
 
     with tempfile.TemporaryDirectory() as folder:

@@ -85,8 +85,10 @@ memory_option = click.option(
 
 
 WHERE = (
-    "golden, torch, host, a board of 'bitmar-tiny boards' (its firmware is built and started here, in an emulator if need be), "
-    "/dev/ttyUSB0, socket://HOST:PORT, rfc2217://HOST:PORT, pty: (waits for a board), replay:FILE (a recorded exchange), "
+    "golden, torch, host, a board of 'bitmar-tiny boards' (its firmware is built and started here, in an "
+    "emulator if need be), "
+    "/dev/ttyUSB0, socket://HOST:PORT, rfc2217://HOST:PORT, pty: (waits for a board), replay:FILE (a "
+    "recorded exchange), "
     "onnx[:FOLDER] or tflite[:FILE]"
 )
 
@@ -114,7 +116,8 @@ def line_options(command):
             "--timeout",
             "patience_s",
             type=click.FloatRange(1, 3600),
-            help="Seconds that the board may be silent, while it computes a token for example (default: 4; 60 for firmware that is started here).",
+            help="Seconds that the board may be silent, while it computes a token for example (default: 4; "
+            "60 for firmware that is started here).",
         ),
         click.option(
             "--baud",
@@ -133,7 +136,8 @@ def port_options(command):
     return click.option(
         "--port",
         metavar="PORT",
-        help="A board: /dev/ttyUSB0, socket://HOST:PORT, rfc2217://HOST:PORT, host:[BOARD[/KERNELS]] or qemu:BOARD (firmware is built and "
+        help="A board: /dev/ttyUSB0, socket://HOST:PORT, rfc2217://HOST:PORT, host:[BOARD[/KERNELS]] or "
+        "qemu:BOARD (firmware is built and "
         "started), pty: (waits for one), replay:FILE (a recorded exchange).",
     )(line_options(command))
 

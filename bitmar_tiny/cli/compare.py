@@ -27,7 +27,8 @@ path = click.Path(path_type=Path)
     default=100 * TOLERANCE,
     show_default=True,
     metavar="PERCENT",
-    help="Medians that differ by less, or by less than 1% of a step, are not called changed; 0: all that is sure is.",
+    help="Medians that differ by less, or by less than 1% of a step, are not called changed; 0: all that is "
+    "sure is.",
 )
 @json_option
 def command(before: Path, after: Path, tolerance: float, as_json: bool) -> None:

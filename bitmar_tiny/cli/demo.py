@@ -74,7 +74,8 @@ def command(out: Path, steps: int | None) -> None:
     frozen = freeze_run(out / "run")
     frozen.save(out / "model.bitmar")
     notes.print(
-        f"  {out / 'model.bitmar'}, {human((out / 'model.bitmar').stat().st_size)}, SHA-256 {frozen.digest[:16]}..."
+        f"  {out / 'model.bitmar'}, {human((out / 'model.bitmar').stat().st_size)}, SHA-256 "
+        f"{frozen.digest[:16]}..."
     )
 
     _say(4, "Generate C and prove it: every tensor of every step against the golden model")

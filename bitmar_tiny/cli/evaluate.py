@@ -27,7 +27,8 @@ RETRIEVED = 100
 @model_argument
 @click.argument("tasks", nargs=-1, metavar="[TASK[=PATH]]...")
 @on_option(
-    "Who computes (default: torch); given several times, the others are compared with the first, item by item",
+    "Who computes (default: torch); given several times, the others are compared with the first, item by "
+    "item",
     multiple=True,
 )
 @click.option(
@@ -37,7 +38,8 @@ RETRIEVED = 100
     "--context",
     type=click.IntRange(2, MAX_CONTEXT),
     metavar="N",
-    help="Most tokens that the model reads; longer contexts lose their beginning (default: its trained positions).",
+    help="Most tokens that the model reads; longer contexts lose their beginning (default: its trained "
+    "positions).",
 )
 @click.option(
     "--features",
@@ -99,7 +101,8 @@ def command(
     stand beside every score.
 
     \b
-    TASK  captions         names held-out pictures (without any TASK: this), --on host or a board: by its program, too
+    TASK  captions         names held-out pictures (without any TASK: this),
+                           --on host or a board: by its program, too
           retrieval        picture to caption and back
           boolq, piqa, commonsenseqa    from an installed package, or =FILE
           arc-easy=FILE, hellaswag=FILE, winogrande=FILE, mmlu=FOLDER,

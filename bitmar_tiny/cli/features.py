@@ -22,7 +22,8 @@ def channels(context: click.Context, option: click.Parameter, text: str) -> tupl
     values = values * 3 if len(values) == 1 else values
     if len(values) != 3 or not all(map(math.isfinite, values)) or option.name == "std" and min(values) <= 0:
         raise ConfigError(
-            f"--{option.name} {text}: not one number or three with commas{', all above 0' if option.name == 'std' else ''}.",
+            f"--{option.name} {text}: not one number or three with "
+            f"commas{', all above 0' if option.name == 'std' else ''}.",
             "For example: --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225.",
         )
     return values[0], values[1], values[2]

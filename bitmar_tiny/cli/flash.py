@@ -97,7 +97,8 @@ def command(
         return
     for piece in done:
         notes.print(
-            f"{piece['name']}: {piece['state']}{', read back' if piece['state'] == 'written' and not no_verify else ''}."
+            f"{piece['name']}: "
+            f"{piece['state']}{', read back' if piece['state'] == 'written' and not no_verify else ''}."
         )
 
 

@@ -38,7 +38,8 @@ from .common import json_option, preset_option
     type=click.Choice(["8", "4"]),
     default="8",
     show_default=True,
-    help="Bits of a value of the token table; 4 halves the largest part of the flash and costs some accuracy.",
+    help="Bits of a value of the token table; 4 halves the largest part of the flash and costs some "
+    "accuracy.",
 )
 @click.option(
     "--window",

@@ -63,7 +63,8 @@ def command(model: Path | None, preset_name: str | None, as_json: bool) -> None:
             "parameters",
             "bytes (2-bit trits, int8 tables)",
             title=f"{cfg.name}: d={cfg.d_model}, "
-            f"{cfg.n_encoder_layers}+{cfg.n_decoder_layers} layers, V={cfg.vocab_size}, K={cfg.memory_slots}, "
+            f"{cfg.n_encoder_layers}+{cfg.n_decoder_layers} layers, V={cfg.vocab_size}, "
+            f"K={cfg.memory_slots}, "
             f"S+W={cfg.n_sinks}+{cfg.window}",
         )
         for part, n in count(cfg).items():

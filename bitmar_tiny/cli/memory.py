@@ -108,7 +108,8 @@ def _print(summaries: list[Summary], near: list[Near]) -> None:
         "effective",
         "fading",
         "rest",
-        caption="effective: slots that share the usage; fading: being forgotten; rest: episodes since a slot was reached, median / most (estimated)",
+        caption="effective: slots that share the usage; fading: being forgotten; rest: episodes since a slot "
+        "was reached, median / most (estimated)",
     )
     for s in summaries:
         table.add_row(
@@ -270,7 +271,8 @@ def import_(
         with _board(port, model, baud, patience_s, record_file) as board:
             if board.identity.model_sha256 != digest:
                 raise StoreError(
-                    f"{snapshot}: the memory belongs to another model than the board's ({board.identity.model}).",
+                    f"{snapshot}: the memory belongs to another model than the board's "
+                    f"({board.identity.model}).",
                     "Flash the model that it belongs to.",
                 )
             board.write_memory(memory, resume)

@@ -70,7 +70,8 @@ def figure(number: str, sources: tuple[Path, ...], out: Path) -> None:
         zero_fraction_figure(runs, out)
         for r in runs:
             results.print(
-                f"{r.name}: E_q {r.values[0]:.1%} at step {r.steps[0]:,}, {r.values[-1]:.1%} at step {r.steps[-1]:,} "
+                f"{r.name}: E_q {r.values[0]:.1%} at step {r.steps[0]:,}, {r.values[-1]:.1%} at step "
+                f"{r.steps[-1]:,} "
                 f"\\[measured]; normally distributed weights have {r.baseline:.1%}, the paper ends at 42.8%"
             )
     notes.print(f"Wrote {out}.")

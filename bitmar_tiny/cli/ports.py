@@ -29,7 +29,8 @@ def command(ports: tuple[str, ...], as_json: bool) -> None:
         return
     if not found:
         notes.print(
-            "No serial port. Plug a board in; if none appears, try a cable that carries data, then 'sudo dmesg | tail'."
+            "No serial port. Plug a board in; if none appears, try a cable that carries data, then 'sudo "
+            "dmesg | tail'."
         )
         return
     table = Table("port", "what", "used by", "you may use it", "always the same name")

@@ -149,7 +149,8 @@ def _plan(project: Path | None, board: DeviceSession) -> dict[str, Any] | None:
         ) from None
     if build != board.identity.build:
         raise ConfigError(
-            f"{project}: the board's firmware is of another build ({board.identity.build}) than this project ({build}).",
+            f"{project}: the board's firmware is of another build ({board.identity.build}) than this "
+            f"project ({build}).",
             "Build and flash the project, or leave out --project.",
         )
     return plan

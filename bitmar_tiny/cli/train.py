@@ -52,14 +52,16 @@ from .common import json_option
     "--sessions",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="Sessions for the memory, one JSON list a line: what is told, then what is asked (docs/training.md); repeatable.",
+    help="Sessions for the memory, one JSON list a line: what is told, then what is asked "
+    "(docs/training.md); repeatable.",
 )
 @click.option(
     "--style",
     "styles",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="Folder of an Iconify emoji set, more pictures for the demo data; repeatable (see DATA_LICENSES.md).",
+    help="Folder of an Iconify emoji set, more pictures for the demo data; repeatable (see "
+    "DATA_LICENSES.md).",
 )
 @click.option("--steps", type=click.IntRange(1), help="Training steps (instead of epochs).")
 @click.option("--seed", type=click.IntRange(0), help="Seed of weights and data order.")
@@ -183,13 +185,16 @@ def show_cost(cfg: ModelConfig, tcfg: Any, corpus: Any, steps: int, world: Any, 
         print_json(cost.as_dict())
         return
     results.print(
-        f"One optimiser step of {cfg.name} on {cost.device}, {tcfg.precision} \\[measured, median of {steps}]: {cost.step_s:.3g} s, "
-        f"{cost.tokens_per_second:,.0f} tokens/s, {cost.flops_per_step:.3g} FLOPs \\[estimated from the shapes], "
+        f"One optimiser step of {cfg.name} on {cost.device}, {tcfg.precision} \\[measured, median of "
+        f"{steps}]: {cost.step_s:.3g} s, "
+        f"{cost.tokens_per_second:,.0f} tokens/s, {cost.flops_per_step:.3g} FLOPs \\[estimated from the "
+        "shapes], "
         f"at most {cost.bytes / 2**20:,.0f} MiB.",
         soft_wrap=True,
     )
     results.print(
-        f"Its batches take {cost.input_s * 1000:.3g} ms to make: {cost.input_times_faster:.0f} times faster than the step; "
+        f"Its batches take {cost.input_s * 1000:.3g} ms to make: {cost.input_times_faster:.0f} times faster "
+        "than the step; "
         f"it waited {cost.waiting_s * 1000:.3g} ms for them.",
         soft_wrap=True,
     )

@@ -227,7 +227,8 @@ def _report(
             raise VerifyError(
                 f"{a.runtime} as shipped differs from golden; the first difference is "
                 f"{a.first_difference or 'in the float logits'}.",
-                "An optimisation of this version of the runtime changes results: use the version of constraints.txt.",
+                "An optimisation of this version of the runtime changes results: use the version of "
+                "constraints.txt.",
             )
 
 
@@ -311,6 +312,7 @@ def _print(verdicts: list[Verdict], shipped: list[Agreement]) -> None:
         prefill = f" {a.prefilled:,} tokens also went through prefill." if a.prefilled else ""
         results.print(
             f"As shipped ({a.runtime}): top-1 {a.top1:.1%} of {a.steps:,}, {a.integers_equal:,} of "
-            f"{a.integers:,} integer tensors equal, largest logit difference {a.largest_logit_difference:g}.{prefill}",
+            f"{a.integers:,} integer tensors equal, largest logit difference "
+            f"{a.largest_logit_difference:g}.{prefill}",
             soft_wrap=True,
         )

@@ -114,7 +114,7 @@ def demo_corpus(
 
 
 def recall_corpus(folder: Path, cfg: ModelConfig) -> Corpus:
-    """Made-up sessions about where things are, written to ``folder``: what the preset ``recall`` learns from."""
+    """Made-up sessions about where things are, written to ``folder``: what preset ``recall`` learns from."""
     folder.mkdir(parents=True, exist_ok=True)
     write_places(folder / "places.jsonl", PLACES_SESSIONS)
     return file_corpus(cfg, (), (), (), folder, sessions=(folder / "places.jsonl",))

@@ -113,7 +113,7 @@ def _check(features: np.ndarray, where: str) -> None:
 
 
 class Stacked:
-    """Several arrays [N_i, n, 768] of one type, one behind the other: rows by index, nothing copied before."""
+    """Several arrays [N_i, n, 768] of one type, one behind the other: rows by index, nothing is copied."""
 
     def __init__(self, parts: Sequence[np.ndarray]) -> None:
         self.parts, self.ends = list(parts), np.cumsum([len(p) for p in parts])

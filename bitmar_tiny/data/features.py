@@ -74,7 +74,8 @@ def extract(
             )
         except FrontEndError as error:
             raise DataError(
-                f"{backbone.name}, {image if isinstance(image, (str, Path)) else 'a picture'}: {error.message}",
+                f"{backbone.name}, {image if isinstance(image, (str, Path)) else 'a picture'}: "
+                f"{error.message}",
                 error.hint,
             ) from None
 

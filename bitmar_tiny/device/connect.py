@@ -33,7 +33,8 @@ STARTS, START_S = 6, 5.0  # for firmware that is started here to answer, however
 LOCAL_S = 60.0  # the same for a token; its end is noticed at once
 SPEEDS = (921600, 115200, 460800, 230400, 1500000, 57600)
 KINDS = (
-    "a device such as /dev/ttyUSB0, socket://HOST:PORT, rfc2217://HOST:PORT, host:[BOARD[/KERNELS]], qemu:BOARD[/KERNELS], "
+    "a device such as /dev/ttyUSB0, socket://HOST:PORT, rfc2217://HOST:PORT, host:[BOARD[/KERNELS]], "
+    "qemu:BOARD[/KERNELS], "
     "pty:, or replay:FILE"
 )
 BOOTING = re.compile(rb"rst:0x|ESP-ROM:|U-Boot|boot:")
@@ -233,7 +234,8 @@ def _diagnosis(link: Link) -> DeviceError:
     name, counts, line = link.line.name, link.counts, link.line
     if link.opened:
         return DeviceError(
-            f"{name}: the firmware speaks version {link.opened.version} of the protocol, this program version {VERSION}.",
+            f"{name}: the firmware speaks version {link.opened.version} of the protocol, this program "
+            f"version {VERSION}.",
             "Generate, build and flash the firmware again with this version of bitmar-tiny.",
         )
     if LOADER.search(counts.text):
@@ -247,12 +249,14 @@ def _diagnosis(link: Link) -> DeviceError:
         return _in_loader(name)
     if counts.text.strip() and len(counts.text) > counts.damaged:
         return DeviceError(
-            f"{name}: something prints text there, but no firmware of bitmar-tiny answers: {_last_line(counts.text)}.",
+            f"{name}: something prints text there, but no firmware of bitmar-tiny answers: "
+            f"{_last_line(counts.text)}.",
             "Flash it: bitmar-tiny flash, or the project's own way.",
         )
     if counts.damaged or counts.bytes_in:
         return DeviceError(
-            f"{name}: {counts.bytes_in} bytes came back, but no whole frame: the speed is wrong or the line is bad.",
+            f"{name}: {counts.bytes_in} bytes came back, but no whole frame: the speed is wrong or the line "
+            "is bad.",
             "Try another --baud, a shorter cable, a common ground.",
         )
     return DeviceError(

@@ -43,7 +43,8 @@ def input_bytes(
         raise DataError(f"An input asks for 1 to {MOST} tokens, or for a choice among 2 to {MOST} classes.")
     if picture is not None and (picture.dtype != np.uint8 or picture.shape != (cfg.image_inputs, 768)):
         raise DataError(
-            f"The picture is {picture.dtype.name}{list(picture.shape)}, the model takes uint8[{cfg.image_inputs}, 768]."
+            f"The picture is {picture.dtype.name}{list(picture.shape)}, the model takes "
+            f"uint8[{cfg.image_inputs}, 768]."
         )
     header = HEADER.pack(MAGIC, VERSION, picture is not None, len(prompt), len(classes), tokens, 0)
     return (

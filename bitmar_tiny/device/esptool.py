@@ -24,7 +24,8 @@ IDLE_S = 30.0  # without a line of output
 CONNECT_ATTEMPTS = 3
 
 LOST = (
-    r"chip stopped responding|serial exception error|Lost connection|device disconnected|Input/output error|Errno 5\b|Write timeout|The chip stopped",
+    r"chip stopped responding|serial exception error|Lost connection|device disconnected|Input/output error|"
+    r"Errno 5\b|Write timeout|The chip stopped",
     "the connection was lost in the middle",
     "Check cable and power, then run the command again.",
 )
@@ -37,7 +38,8 @@ WORDS: tuple[tuple[str, str, str], ...] = (
     ),
     (r"Permission denied|Errno 13", "you may not use the port", "'bitmar-tiny ports' says what to do."),
     (
-        r"Resource busy|Device or resource busy|Errno 16|Could not exclusively lock|Resource temporarily unavailable",
+        r"Resource busy|Device or resource busy|Errno 16|Could not exclusively lock|Resource temporarily "
+        r"unavailable",
         "another program uses the port",
         "Close the serial monitor; 'bitmar-tiny ports' names it.",
     ),
@@ -48,14 +50,16 @@ WORDS: tuple[tuple[str, str, str], ...] = (
     ),
     LOST,
     (
-        r"No serial data received|Wrong boot mode|Failed to connect|Invalid head of packet|Timed out waiting for packet",
+        r"No serial data received|Wrong boot mode|Failed to connect|Invalid head of packet|Timed out "
+        r"waiting for packet",
         "the chip does not answer as a boot loader",
         "Hold BOOT, press RESET, release BOOT, and run the command again; check that the cable carries data.",
     ),
     (
         r"MD5 of file does not match|Verification failed|digest mismatch|verify failed",
         "the flash does not hold what was written",
-        "Run the command again at a lower speed, --baud 115200 for example; if it stays, the flash chip is worn or its supply weak.",
+        "Run the command again at a lower speed, --baud 115200 for example; if it stays, the flash chip is "
+        "worn or its supply weak.",
     ),
     (
         r"Image hash mismatch|does not fit|larger than|exceeds",

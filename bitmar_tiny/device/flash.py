@@ -70,7 +70,8 @@ def _check_chip(flash: Flash, port: Port) -> None:
     size = int(found[1]) << (20 if found[2] == "M" else 10) if found else None
     if size is not None and size < flash.size:
         raise DeviceError(
-            f"{port.name}: the chip has {size >> 20} MB of flash, the board profile says {flash.size >> 20} MB.",
+            f"{port.name}: the chip has {size >> 20} MB of flash, the board profile says {flash.size >> 20} "
+            "MB.",
             "Choose the board that you have with --board.",
         )
 

@@ -104,7 +104,7 @@ class FdLine:
 
 
 class SerialLine(FdLine):
-    """A serial port. Its control lines stay quiet, so that boards whose reset hangs on them do not restart."""
+    """A serial port. Its control lines stay quiet, so that boards reset by them do not restart."""
 
     def __init__(self, path: str, baud: int) -> None:
         import serial
@@ -153,7 +153,7 @@ def _open_url(url: str, **settings):
 
 
 class SocketLine(FdLine):
-    """``socket://HOST:PORT``: bytes over TCP, as a terminal server or ``ser2net`` in raw mode passes them on."""
+    """``socket://HOST:PORT``: bytes over TCP, as a terminal server or ``ser2net`` in raw mode passes them."""
 
     def __init__(self, url: str) -> None:
         self.serial = _open_url(url)

@@ -209,7 +209,8 @@ class Link:
         elif frame.kind == CLOSED and self.opened:
             raise self._fail(
                 SessionLost(
-                    f"{self.line.name}: the board lost the session: it restarted, or another program spoke to it.",
+                    f"{self.line.name}: the board lost the session: it restarted, or another program spoke "
+                    "to it.",
                     "Run the command again; check its supply if that happens often.",
                 )
             )
@@ -317,10 +318,12 @@ class Link:
     def _stalled(self, seconds: float) -> DeviceError:
         if self.counts.noise() > 0.05:
             return DeviceError(
-                f"{self.line.name}: the line is too bad to work over: {self.counts.noise():.0%} of what came was damaged.",
+                f"{self.line.name}: the line is too bad to work over: {self.counts.noise():.0%} of what "
+                "came was damaged.",
                 "Use a shorter cable or a lower speed with --baud; check the ground wire.",
             )
         return DeviceError(
             f"{self.line.name}: the board stopped answering: nothing came for {seconds:.0f} s.",
-            "Check cable and power, reset it, and run the command again; if it computes for longer, name a longer --timeout.",
+            "Check cable and power, reset it, and run the command again; if it computes for longer, name a "
+            "longer --timeout.",
         )

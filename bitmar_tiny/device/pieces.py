@@ -168,7 +168,8 @@ def _check_room(pieces: list[Piece], flash: Flash) -> None:
     for piece, following in zip(ordered, ordered[1:]):
         if piece.end > following.offset:
             raise DataError(
-                f"{piece.path}: reaches {piece.end:#x} and would overwrite the {following.name} at {following.offset:#x}."
+                f"{piece.path}: reaches {piece.end:#x} and would overwrite the {following.name} at "
+                f"{following.offset:#x}."
             )
     app = flash.partition("app")
     for piece in ordered:

@@ -205,7 +205,10 @@ def refusal(path: str) -> str:
     except KeyError:
         group, user = str(st.st_gid), None
     if st.st_mode & 0o060 != 0o060 or st.st_gid == 0:
-        return f"Its group, {group}, is not meant for it: 'sudo chmod a+rw {path}' allows it until it is plugged in again."
+        return (
+            f"Its group, {group}, is not meant for it: 'sudo chmod a+rw {path}' allows it until it is "
+            "plugged in again."
+        )
     if user and st.st_gid in os.getgrouplist(user.pw_name, user.pw_gid):
         return f"You are in its group, {group}, since you logged in: log out and in again."
     return f"Add yourself to its group: sudo usermod -aG {group} $USER, then log in again."

@@ -1,4 +1,4 @@
-"""The memory on, off and shuffled: what it does to scores (the paper's table 4) and what it costs (table 3)."""
+"""The memory on, off and shuffled: what it does to scores (the paper's table 4) and costs (table 3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How well a model names pictures: exact names and word overlap, with the controls that make it believable."""
+"""How well a model names pictures: exact names and word overlap, with the controls they need."""
 
 from __future__ import annotations
 

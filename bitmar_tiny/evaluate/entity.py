@@ -160,7 +160,8 @@ def entity_memory(
             }
         )
         say(
-            f"{e.name}: {', '.join(f'{c} {found[-1][c]:.0%}' for c in CONDITIONS)} ({seconds:.0f} s of training)"
+            f"{e.name}: {', '.join(f'{c} {found[-1][c]:.0%}' for c in CONDITIONS)} ({seconds:.0f} s of "
+            "training)"
         )
     return found
 

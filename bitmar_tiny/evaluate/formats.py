@@ -188,7 +188,7 @@ def _vqa(row: dict[str, Any]) -> Item:
 
 
 def _winoground(row: dict[str, Any]) -> Item:
-    """Row 2i + k of the features file holds image_k of pair i. The first caption belongs to the image named."""
+    """Row 2i + k of the features file holds image_k of pair i. The first caption is the image's."""
     image = (
         2 * row["image_idx"] + int(row["image_key"].removeprefix("image_")) if "image_idx" in row else None
     )

@@ -77,7 +77,7 @@ def evaluate_retrieval(
     tokenizer: Tokenizer,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Both directions by likelihood, and with PyTorch by cosine, too; chance is that of guessing among the N."""
+    """Both directions by likelihood, and with PyTorch by cosine, too; chance is a guess among the N."""
     n = len(captions)
     likelihoods = likelihood_matrix(scorer, captions, images, tokenizer, progress)
     result: dict[str, Any] = {

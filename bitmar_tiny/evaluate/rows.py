@@ -67,7 +67,8 @@ def _csv(path: Path, columns: Sequence[str] | None) -> Iterator[tuple[Any, str]]
         for cells in lines:
             if len(cells) != len(names):
                 raise DataError(
-                    f"{path}, line {lines.line_num}: {len(cells)} columns, expected {len(names)} ({', '.join(names)})."
+                    f"{path}, line {lines.line_num}: {len(cells)} columns, expected {len(names)} "
+                    f"({', '.join(names)})."
                 )
             yield dict(zip(names, cells)), f"line {lines.line_num}"
     except csv.Error as error:

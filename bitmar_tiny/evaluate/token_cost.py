@@ -50,6 +50,7 @@ def run_profile(project: Project, program: Program, memory_on: bool = True) -> P
         ) from None
     if done.returncode:
         raise ToolError(
-            f"{project.board.name}: {(done.stderr.strip().splitlines() or [f'ended with status {done.returncode}'])[0]}."
+            f"{project.board.name}: "
+            f"{(done.stderr.strip().splitlines() or [f'ended with status {done.returncode}'])[0]}."
         )
     return Profile(project, "simulated" if program.runner else "measured", json.loads(done.stdout))

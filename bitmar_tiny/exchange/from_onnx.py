@@ -144,11 +144,12 @@ def _ternary(found: Initializers, spec: Tensor, stack: Stack | None = None):
 def _one_magnitude(
     found: Initializers, source: str, values: np.ndarray, scale: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Values of {-m, 0, m} times ``scale`` -> trits int8, m * scale. Anything else is refused, never rounded."""
+    """Values of {-m, 0, m} times ``scale`` -> trits int8, m * scale. Others are refused, never rounded."""
     magnitudes = np.unique(np.abs(values[values != 0]))
     if magnitudes.size > 1:
         raise DataError(
-            f"{found.file(source)}: '{source}' is not ternary: beside 0 it holds {magnitudes.size} magnitudes, "
+            f"{found.file(source)}: '{source}' is not ternary: beside 0 it holds {magnitudes.size} "
+            "magnitudes, "
             f"{magnitudes[0]:g} and {magnitudes[1]:g} among them.",
             "Train it ternary, with one scale for the matrix.",
         )

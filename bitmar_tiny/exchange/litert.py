@@ -1,4 +1,4 @@
-"""An exported .tflite file on ai-edge-litert, or on tflite-runtime where that is what is installed and works."""
+"""An exported .tflite file on ai-edge-litert, or on tflite-runtime where that is installed and works."""
 
 from __future__ import annotations
 

@@ -22,7 +22,10 @@ CANCELLED = "bitmar_tiny.cancelled_scales"
 
 def about(frozen: FrozenModel, bits: int) -> str:
     """What a viewer shows first of a file."""
-    return f"BitMar model {frozen.config.name}, SHA-256 {frozen.digest[:16]}...; {weights_in_words(frozen, bits)}"
+    return (
+        f"BitMar model {frozen.config.name}, SHA-256 {frozen.digest[:16]}...; "
+        f"{weights_in_words(frozen, bits)}"
+    )
 
 
 def weights_in_words(frozen: FrozenModel, bits: int) -> str:

@@ -26,7 +26,7 @@ Values = dict[str, Value]
 
 
 def graphs(cfg: ModelConfig) -> tuple[Graph, Graph, Graph]:
-    """Entry points ``step``, ``image`` and ``write_episode``. ``FitError`` for a memory too large to unroll."""
+    """Entry points ``step``, ``image`` and ``write_episode``. ``FitError``: memory too large to unroll."""
     if cfg.memory_slots > MAX_SLOTS:
         raise FitError(
             f"A memory of {cfg.memory_slots:,} slots is too large to export, the limit is {MAX_SLOTS:,}.",
@@ -53,7 +53,8 @@ def graphs(cfg: ModelConfig) -> tuple[Graph, Graph, Graph]:
             *state_ports(cfg),
         ),
         lambda b, v: GraphModel(cfg, b, v).step_graph(),
-        "One token. Hand every output NAME to the next call as past.NAME; a new episode starts with zeros in all of them.",
+        "One token. Hand every output NAME to the next call as past.NAME; a new episode starts with zeros "
+        "in all of them.",
     )
     image = Graph(
         "image",

@@ -164,7 +164,7 @@ def attend(
 
 @primitive
 def memory_read(q: Value, q_scale: Value, codes: Value, scales: Value) -> Value:
-    """All blocks of READ_BLOCK rows side by side; only the rescaling of the running sums goes block by block."""
+    """All blocks of READ_BLOCK rows side by side; only the running sums are rescaled block by block."""
     (slots, c), b = codes.shape, q.builder
     n = min(nm.READ_BLOCK, slots)
     blocks = -(-slots // n)

@@ -102,7 +102,7 @@ def check(path: Path) -> None:
 
 
 def read_graph(path: Path) -> tuple[ModelProto, bytes]:
-    """An exported graph and its weights, both exactly as they were written. ``DataError`` for anything else."""
+    """An exported graph and its weights, both exactly as they were written; else ``DataError``."""
     data = read(path)
     check_seal(data, path, MADE_BY)
     model = ModelProto.FromString(data)
@@ -110,7 +110,7 @@ def read_graph(path: Path) -> tuple[ModelProto, bytes]:
 
 
 def check_weights(path: Path, digest: str) -> bytes:
-    """The weights beside the graph ``path``. ``DataError`` unless they are those that it was exported with."""
+    """The weights beside the graph ``path``. ``DataError`` unless it was exported with them."""
     weights = read(path.parent / WEIGHTS)
     if hashlib.sha256(weights).hexdigest() != digest:
         raise DataError(

@@ -130,7 +130,8 @@ class Initializers:
         if tensor.data_type not in kinds or tuple(tensor.dims) not in shapes:
             raise DataError(
                 f"{file}: '{name}' is {kind.lower()}{list(tensor.dims)}, this model needs "
-                f"{' or '.join(str(list(s)) for s in shapes)} of {'float' if kinds is _FLOATS else 'integers'}."
+                f"{' or '.join(str(list(s)) for s in shapes)} of "
+                f"{'float' if kinds is _FLOATS else 'integers'}."
             )
         self.used.add(name)
         return _decode(tensor, file)

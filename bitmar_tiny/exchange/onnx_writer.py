@@ -182,7 +182,7 @@ class OnnxBuilder(Builder):
     # -- names, functions, bodies ------------------------------------------------------------------
 
     def name(self, name: str, value: Value) -> Value:
-        """Name a value of the current scope: the node that makes it is told, and those that read it already."""
+        """Name a value of the current scope: the node that makes it is told, and its readers so far."""
         name = self.scope.prefix + name
         if (
             value.scope is not self.scope

@@ -16,7 +16,7 @@ PAST = "past."
 
 @dataclass(frozen=True)
 class Port:
-    """One input or output of a graph. ``default``: the frozen array an input stands for when it is not fed."""
+    """One input or output of a graph. ``default``: the frozen array that an input stands for unless fed."""
 
     name: str
     dtype: str

@@ -20,7 +20,7 @@ METADATA = "bitmar_tiny"
 
 
 def export_tflite(frozen: FrozenModel, path: Path, bits: int = 2) -> list[Path]:
-    """Write the file. ``DataError`` where it cannot be written, ``FitError`` for a memory that is too large."""
+    """Write the file. ``DataError`` where it cannot be written, ``FitError`` for too large a memory."""
     frozen.validate()
     with atomic_file(path, DataError) as f:
         f.write(tflite_model(frozen, bits))

@@ -1,4 +1,4 @@
-"""The frozen model: one file with all that a board needs, how it is made smaller, and the models that ship."""
+"""The frozen model: one file with all that a board needs, ways to make it smaller, and those that ship."""
 
 from .model_file import FrozenModel, pack_trits, random_model, unpack_trits
 

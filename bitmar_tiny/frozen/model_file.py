@@ -128,7 +128,7 @@ class FrozenModel:
         return model
 
 
-def _read_metadata(meta: dict[str, str], path: Path) -> tuple[ModelConfig, dict]:
+def _read_metadata(meta: dict[str, str], path: Path) -> tuple[ModelConfig, dict[str, Any]]:
     if meta.get("format") != FORMAT:
         raise FrozenError(
             f"{path}: a safetensors file, but not a frozen bitmar-tiny model.",
@@ -201,6 +201,7 @@ def random_model(config: ModelConfig, seed: int = 0) -> FrozenModel:
     arrays: dict[str, np.ndarray] = {}
     for spec in tensor_table(config):
         for name, dtype, shape in spec.arrays():
+            a: np.ndarray
             if name.endswith(".trits"):
                 a = rng.integers(-1, 2, shape)
             elif spec.kind == "rows8" and dtype == "int8":

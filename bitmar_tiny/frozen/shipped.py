@@ -1,8 +1,10 @@
 """The models that come with the package, so that every command has one right after installation.
 
-models/demo.bitmar    the ``demo`` preset, trained for about an hour on two cores; CC BY-SA 4.0, credits in DATA_LICENSES.md
+models/demo.bitmar    the ``demo`` preset, trained for about an hour on two cores; CC BY-SA 4.0, see
+                      DATA_LICENSES.md
 models/demo.json      its training record: data, settings, curve, scores, SHA-256
-models/recall.bitmar  the ``recall`` preset: a small model that remembers what it was told; ours, no foreign data in it
+models/recall.bitmar  the ``recall`` preset: a small model that remembers what it was told; ours, no foreign
+                      data in it
 models/recall.json    its training record
 """
 

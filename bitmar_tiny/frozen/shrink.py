@@ -7,7 +7,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..arch.config import ModelConfig
-from ..data.tokenizer import MIN_VOCAB, Tokenizer
+from ..data.tokenizer import Tokenizer
+from ..data.tokenizer_file import MIN_VOCAB
 from ..errors import ConfigError
 from ..golden import numerics as nm
 from .model_file import FrozenModel

@@ -37,7 +37,7 @@ class Ring:
         """Physical slot of token t: the token W after a windowed one takes its place."""
         return t if t < self.sinks else self.sinks + (t - self.sinks) % self.window
 
-    def store(self, t: int, k, k_scale, v, v_scale) -> int:
+    def store(self, t: int, k: np.ndarray, k_scale: np.float32, v: np.ndarray, v_scale: np.float32) -> int:
         """Store token t and return how many slots are now in use."""
         i = self.slot(t)
         self.k[i], self.k_scale[i], self.v[i], self.v_scale[i] = k, k_scale, v, v_scale
@@ -81,7 +81,7 @@ class GoldenModel:
         rings = [Ring(cfg, cache) for cache in cache_table(cfg) if cache.ring]
         self.enc, self.dec = rings[: cfg.n_encoder_layers], rings[cfg.n_encoder_layers :]
         self.pooled = np.zeros(cfg.d_model, np.int32)
-        self.image = None
+        self.image: list[tuple[np.ndarray, ...]] | None = None  # keys, scales, values, scales of a layer
         self.cond = [np.zeros(cfg.d_model, F32) for _ in self.dec]
 
     # -- building blocks ---------------------------------------------------------------------
@@ -104,7 +104,7 @@ class GoldenModel:
         tap(f"{name}.qkv.acc", acc)
         (q, qs), (k, ks), (v, vs) = (
             nm.quantize(nm.scale_acc(part, s, self.a[f"{name}.{w}.scale"]))
-            for part, w in zip(nm.split(acc, (self.cfg.d_model, kv, kv)), ("wq", "wk", "wv"))
+            for part, w in zip(nm.split(acc, (self.cfg.d_model, kv, kv)), ("wq", "wk", "wv"), strict=True)
         )
         tap(f"{name}.q.codes", q)
         tap(f"{name}.k.codes", k)
@@ -138,12 +138,13 @@ class GoldenModel:
         """
         x = numerics.pool_2x2(features) if self.cfg.image_pool == 2 else features
         vectors = [self.image_vector(x[j], self.row("vision.positions", j)) for j in range(len(x))]
-        self.image = [tuple(np.array(part) for part in zip(*layer)) for layer in zip(*vectors)]
-        for i, layer in enumerate(self.image):
-            for name, part in zip(("k", "k_scale", "v", "v_scale"), layer):
+        layers = zip(*vectors, strict=True)
+        self.image = [tuple(np.array(part) for part in zip(*layer, strict=True)) for layer in layers]
+        for i, image in enumerate(self.image):
+            for name, part in zip(("k", "k_scale", "v", "v_scale"), image, strict=True):
                 self.tap(f"fusion.{i}.image.{name}", part)
 
-    def image_vector(self, x: np.ndarray, position: np.ndarray) -> list[tuple]:
+    def image_vector(self, x: np.ndarray, position: np.ndarray) -> list[tuple[Any, ...]]:
         """One vector [768] of the picture: its key, scale, value and scale for every fusion layer."""
         nm, tap = self.ops, self.tap
         tap("image.input", x)

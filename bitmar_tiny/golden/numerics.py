@@ -60,9 +60,9 @@ def exp_neg(x: np.ndarray) -> np.ndarray:
     """e**x for float32 x <= 0, clamped at -80 so that the result stays a normal number."""
     x = np.maximum(x, _EXP_MIN)
     n = np.rint(x * _LOG2E)
-    r = x - n * _LN2_HI
+    r: np.ndarray = x - n * _LN2_HI
     r = r - n * _LN2_LO
-    p = _EXP_POLY[0]
+    p: np.ndarray | np.float32 = _EXP_POLY[0]
     for c in _EXP_POLY[1:]:
         p = p * r + c
     p = (p * (r * r) + r) + F32(1.0)
@@ -122,7 +122,7 @@ def gemv(trits: np.ndarray, codes: np.ndarray) -> np.ndarray:
 def split(acc: np.ndarray, sizes: Sequence[int]) -> list[np.ndarray]:
     """The pieces of a vector, one after the other."""
     ends = list(itertools.accumulate(sizes))
-    return [acc[end - size : end] for size, end in zip(sizes, ends)]
+    return [acc[end - size : end] for size, end in zip(sizes, ends, strict=True)]
 
 
 def stack(scales: Sequence[np.float32]) -> np.ndarray:
@@ -201,7 +201,8 @@ def memory_read(q: np.ndarray, q_scale: np.float32, codes: np.ndarray, scales: n
     """
     qs = q_scale * inv_sqrt(q.size)
     qf = q.astype(np.float32)
-    top, denom, acc = None, F32(0), np.zeros(q.size, np.float32)
+    denom: np.ndarray | np.float32 = F32(0)
+    top, acc = None, np.zeros(q.size, np.float32)
     for start in range(0, len(codes), READ_BLOCK):
         block = codes[start : start + READ_BLOCK].astype(np.float32)
         s = scales[start : start + READ_BLOCK]

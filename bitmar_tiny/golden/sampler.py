@@ -38,7 +38,7 @@ COLDEST = F32(2.0**-20)
 
 
 class Sampler:
-    """``temperature`` below ``COLDEST`` is greedy (lowest id wins a tie); else top-k sampling, 1 <= k <= 256."""
+    """``temperature`` below ``COLDEST`` is greedy (a tie: lowest id); else top-k sampling, 1 <= k <= 256."""
 
     def __init__(self, temperature: float = 0.0, top_k: int = 40, seed: int = 0) -> None:
         assert 1 <= top_k <= MAX_TOP_K and temperature >= 0

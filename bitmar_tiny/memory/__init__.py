@@ -1,1 +1,1 @@
-"""The episodic memory outside a model: its store on a file or card, the store's format, and snapshots of it."""
+"""The episodic memory outside a model: its store on a file or card, that format, and snapshots."""

@@ -165,7 +165,8 @@ def _no_header(f: BinaryIO, first: bytes, size: int, path: Path, layout: Layout 
         )
     if layout is None and stat.S_ISBLK(os.fstat(f.fileno()).st_mode):
         return StoreError(
-            f"{path}: the first copy of the memory store's header is damaged, and the second is not at the end of the device.",
+            f"{path}: the first copy of the memory store's header is damaged, and the second is not at the "
+            "end of the device.",
             "Name the model with --model: its shape says where the second copy is.",
         )
     return StoreError(f"{path}: both copies of the memory store's header are damaged.", REMAKE)

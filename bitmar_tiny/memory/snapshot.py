@@ -1,4 +1,4 @@
-"""A memory in one file of its own, as 'bitmar-tiny memory export' writes it: out of a store or off a board."""
+"""A memory in one file of its own, as 'bitmar-tiny memory export' writes it from a store or board."""
 
 from __future__ import annotations
 

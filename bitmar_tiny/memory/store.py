@@ -111,7 +111,8 @@ class MemoryStore:
             at, found, damaged = read_header(f, path, layout)
             if digest is not None and found != digest:
                 raise StoreError(
-                    f"{path}: the memory belongs to another model (SHA-256 {found[:12]}..., not {digest[:12]}...).",
+                    f"{path}: the memory belongs to another model (SHA-256 {found[:12]}..., not "
+                    f"{digest[:12]}...).",
                     "Choose the model's own store, or make one with 'bitmar-tiny memory reset'.",
                 )
             sequence, bad = read_records(f, path, at)
@@ -140,7 +141,8 @@ class MemoryStore:
                 unit = read_at(f, at.state_at(group, self.sequence & 1), UNIT)
                 if sealed(unit, STATE, group) != self.sequence:
                     damaged.append(
-                        f"the state of rows {group * GROUP * ROWS} to {min(at.slots, (group + 1) * GROUP * ROWS) - 1}"
+                        f"the state of rows {group * GROUP * ROWS} to "
+                        f"{min(at.slots, (group + 1) * GROUP * ROWS) - 1}"
                     )
                     continue
                 rows = slice(group * GROUP * ROWS, (group + 1) * GROUP * ROWS)

@@ -131,7 +131,7 @@ class BitMar(nn.Module):
         return x + self.drop(self.linear(f"{name}.w2", *math.norm(a)))
 
     def save_memory(self, part: Callable[..., Tensor], *inputs: Any) -> Tensor:
-        """``part(*inputs)``; its inner values are computed again on the way back where ``recompute`` says so."""
+        """``part(*inputs)``; with ``recompute`` its inner values are computed again on the way back."""
         if self.recompute and torch.is_grad_enabled():
             return checkpoint(part, *inputs, use_reentrant=False)
         return part(*inputs)

@@ -159,13 +159,15 @@ def _notes(a: Recording, b: Recording) -> list[str]:
     notes = []
     if not (a.timed and b.timed):
         notes.append(
-            "At least one profile is of an emulator: these are counts of cycles, and nothing here is about time."
+            "At least one profile is of an emulator: these are counts of cycles, and nothing here is about "
+            "time."
         )
     for kind in KINDS:
         n, m = (len(r.steps_of(kind)) for r in (a, b))
         if n != m:
             notes.append(
-                f"{n} {kind} steps against {m}: a longer stream has a fuller window, so its steps take longer."
+                f"{n} {kind} steps against {m}: a longer stream has a fuller window, so its steps take "
+                "longer."
             )
         if n and m and (why := _too_short(a, kind) or _too_short(b, kind)):
             notes.append(f"{why}; profile more of them.")

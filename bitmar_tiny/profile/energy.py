@@ -58,12 +58,14 @@ def measured_energy(recording: Recording, log: PowerLog) -> Energy:
     if seconds < steps_s * (1 - TOLERANCE):
         what = "The marker is high for" if log.marker is not None else "The log lasts"
         raise DataError(
-            f"{log.where}: {what[0].lower()}{what[1:]} {seconds:.3g} s, the profiled steps took {steps_s:.3g} s.",
+            f"{log.where}: {what[0].lower()}{what[1:]} {seconds:.3g} s, the profiled steps took "
+            f"{steps_s:.3g} s.",
             "Use the log of the same run.",
         )
     if log.marker is None and seconds > span_s * (1 + TOLERANCE):
         raise DataError(
-            f"{log.where}: has no marker, and lasts {seconds:.3g} s where the profiled steps took {span_s:.3g} s.",
+            f"{log.where}: has no marker, and lasts {seconds:.3g} s where the profiled steps took "
+            f"{span_s:.3g} s.",
             "Log a marker that is high while the board runs the steps, or cut the log to them.",
         )
     tokens = len(recording.kinds)

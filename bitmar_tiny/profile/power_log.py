@@ -14,7 +14,10 @@ from ..errors import DataError
 COLUMNS = ("time_s", "power_w", "current_a", "voltage_v", "marker")
 LEAST_SAMPLES = 10  # between the edges; fewer say little about an average
 GAP = 8.0  # times the usual distance of samples: the meter lost some
-HELP = "The columns are time_s and power_w (or current_a with voltage_v or --voltage), and marker (0 or 1) if there is one."
+HELP = (
+    "The columns are time_s and power_w (or current_a with voltage_v or --voltage), and marker (0 or 1) if "
+    "there is one."
+)
 
 
 @dataclass(frozen=True)
@@ -153,14 +156,16 @@ def _cut(log: PowerLog, before: int, last: int) -> Window:
 def _checked(log: PowerLog, window: Window) -> Window:
     if len(window.time_s) < LEAST_SAMPLES:
         raise DataError(
-            f"{log.where}: {len(window.time_s)} samples while the board ran, at least {LEAST_SAMPLES} are needed.",
+            f"{log.where}: {len(window.time_s)} samples while the board ran, at least {LEAST_SAMPLES} are "
+            "needed.",
             "Sample more often, or profile more steps.",
         )
     distance, usual = np.diff(window.time_s), np.median(np.diff(log.time_s))
     if distance.max() > GAP * usual:
         at = int(distance.argmax())
         raise DataError(
-            f"{log.where}: no samples from {window.time_s[at]:.12g} s to {window.time_s[at + 1]:.12g} s, where the "
+            f"{log.where}: no samples from {window.time_s[at]:.12g} s to {window.time_s[at + 1]:.12g} s, "
+            "where the "
             f"board ran (usual: one in {usual:.3g} s).",
             "Log again without gaps.",
         )

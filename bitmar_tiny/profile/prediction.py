@@ -76,7 +76,7 @@ class _Plan(BaseModel):
 
 @dataclass(frozen=True)
 class Row:
-    """One figure: predicted is estimated, found is the recording's. None is not known. ``unit``: us or bytes."""
+    """One figure: predicted is estimated, found is recorded. None is not known. ``unit``: us or bytes."""
 
     what: str
     predicted: float | None
@@ -105,7 +105,7 @@ class Traffic:
 
 @dataclass(frozen=True)
 class Prediction:
-    """Everything that the plan foretold. ``context``: tokens in the window that its time and traffic are for."""
+    """Everything that the plan foretold. ``context``: tokens in the window for its time and traffic."""
 
     context: int | None
     rows: list[Row]

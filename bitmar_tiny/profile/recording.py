@@ -173,7 +173,8 @@ def _check_schema(values: Any, where: str) -> None:
         raise DataError(f"{where}: not a profile ({what}).", "Write one with 'bitmar-tiny profile --json'.")
     if values.get("schema_version") != VERSION:
         raise DataError(
-            f"{where}: a profile of version {values.get('schema_version')}, this program reads version {VERSION}.",
+            f"{where}: a profile of version {values.get('schema_version')}, this program reads version "
+            f"{VERSION}.",
             "Profile the board again with this version.",
         )
 
@@ -257,7 +258,10 @@ def _wrong_counts(r: Recording) -> str | None:
         (claimed, "the parts together"),
     ):  # a sum may have wrapped around
         if (bad := np.flatnonzero(largest > r.totals)).size:
-            return f"in step {bad[0]} {what} took {largest[bad[0]]:,} cycles, the whole step {r.totals[bad[0]]:,}"
+            return (
+                f"in step {bad[0]} {what} took {largest[bad[0]]:,} cycles, the whole step "
+                f"{r.totals[bad[0]]:,}"
+            )
     if (bad := np.flatnonzero(r.starts[1:] < r.starts[:-1] + r.totals[:-1])).size:
         return f"step {bad[0] + 1} starts before step {bad[0]} has ended"
     return None

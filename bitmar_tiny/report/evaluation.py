@@ -38,14 +38,16 @@ def choice_table(results: dict[str, dict[str, Any]], title: str) -> Table:
 
 def wug_sentence(name: str, r: dict[str, Any]) -> str:
     return (
-        f"{name}: Spearman's correlation with what people prefer {r['correlation']:.3f} over {r['items']:,} pairs (chance 0) "
+        f"{name}: Spearman's correlation with what people prefer {r['correlation']:.3f} over {r['items']:,} "
+        "pairs (chance 0) "
         "\\[measured]"
     )
 
 
 def perplexity_sentence(r: dict[str, Any]) -> str:
     return (
-        f"perplexity {r['perplexity']:,.1f} over {r['tokens']:,} tokens, {r['bits_per_byte']:.3f} bits per byte; knowing only how "
+        f"perplexity {r['perplexity']:,.1f} over {r['tokens']:,} tokens, {r['bits_per_byte']:.3f} bits per "
+        "byte; knowing only how "
         f"often each token is in this text: {r['unigram']:,.1f} \\[measured]"
     )
 
@@ -248,7 +250,10 @@ def render(report: dict[str, Any]) -> Iterator[Table | str]:
             yield perplexity_sentence(r)
     for name, others in report.get("agreement_of_picks", {}).items():
         for way, share in others.items():
-            yield f"{name}: {way} picks the same option as {report['on'][0]} for {share:.2%} of the items \\[measured]"
+            yield (
+                f"{name}: {way} picks the same option as {report['on'][0]} for {share:.2%} of the items "
+                "\\[measured]"
+            )
     if "ablation" in report:
         if report["ablation"]["tasks"]:
             yield ablation_table(report["ablation"]["tasks"], f"The memory of {report['model']} \\[measured]")

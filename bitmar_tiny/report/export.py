@@ -43,7 +43,10 @@ def to_trace(recording: Recording) -> str:
     unaccounted at the end of its step. Times are microseconds from the first step on, to the nanosecond; for
     an emulator, a cycle is drawn as one microsecond.
     """
-    name = f"{recording.identity['model']} on {recording.identity['board']}, {recording.identity['kernels']} kernels [{recording.label}]"
+    name = (
+        f"{recording.identity['model']} on {recording.identity['board']}, {recording.identity['kernels']} "
+        f"kernels [{recording.label}]"
+    )
     events = [
         {"ph": "M", "pid": 1, "tid": 1, "name": "process_name", "args": {"name": name}},
         {"ph": "M", "pid": 1, "tid": 1, "name": "thread_name", "args": {"name": "steps"}},

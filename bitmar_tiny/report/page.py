@@ -20,27 +20,40 @@ from .tables import cycles_in_words, size, time, title
 STRETCHES = 200  # of a run whose steps are too many to draw
 COLOURS = 8  # .c0 to .c7; .rest is what no part claims
 STYLE = """
-:root { color-scheme: light dark; --paper: #fdfdfb; --ink: #22262b; --soft: #6a727c; --line: #dfe2e6; --card: #f3f4f1;
-  --c0: #9aa3ad; --c1: #2f6fb5; --c2: #d9822b; --c3: #2f9e75; --c4: #8656b8; --c5: #c94f5f; --c6: #b59a1f; --c7: #3d9fb0; --rest: #c9cdd2; }
-@media (prefers-color-scheme: dark) { :root { --paper: #15181c; --ink: #e4e7ea; --soft: #98a1ab; --line: #30363d; --card: #1d2126;
-  --c0: #7c8590; --c1: #5b9bdf; --c2: #eba053; --c3: #4fc296; --c4: #ad84dc; --c5: #e67a88; --c6: #d3bb4c; --c7: #62c0d0; --rest: #4a5058; } }
+:root { color-scheme: light dark; --paper: #fdfdfb; --ink: #22262b; --soft: #6a727c; --line: #dfe2e6;
+  --card: #f3f4f1;
+  --c0: #9aa3ad; --c1: #2f6fb5; --c2: #d9822b; --c3: #2f9e75; --c4: #8656b8; --c5: #c94f5f; --c6: #b59a1f;
+  --c7: #3d9fb0; --rest: #c9cdd2; }
+@media (prefers-color-scheme: dark) { :root { --paper: #15181c; --ink: #e4e7ea; --soft: #98a1ab;
+  --line: #30363d; --card: #1d2126;
+  --c0: #7c8590; --c1: #5b9bdf; --c2: #eba053; --c3: #4fc296; --c4: #ad84dc; --c5: #e67a88; --c6: #d3bb4c;
+  --c7: #62c0d0; --rest: #4a5058; } }
 * { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 960px; padding: 32px 20px 64px; background: var(--paper); color: var(--ink); font: 15px/1.5 system-ui, sans-serif; }
-h1 { font-size: 24px; margin: 0 0 2px; } h2 { font-size: 18px; margin: 40px 0 6px; } p { margin: 4px 0 12px; color: var(--soft); }
-.badge { font-size: 13px; padding: 2px 9px; border-radius: 10px; background: var(--c3); color: var(--paper); vertical-align: 3px; }
+body { margin: 0 auto; max-width: 960px; padding: 32px 20px 64px; background: var(--paper);
+  color: var(--ink); font: 15px/1.5 system-ui, sans-serif; }
+h1 { font-size: 24px; margin: 0 0 2px; } h2 { font-size: 18px; margin: 40px 0 6px; }
+p { margin: 4px 0 12px; color: var(--soft); }
+.badge { font-size: 13px; padding: 2px 9px; border-radius: 10px; background: var(--c3);
+  color: var(--paper); vertical-align: 3px; }
 .badge.simulated { background: var(--c2); }
 .tiles { display: flex; flex-wrap: wrap; gap: 10px; margin: 18px 0; }
 .tile { flex: 1 1 150px; background: var(--card); border-radius: 8px; padding: 10px 14px; }
-.tile b { display: block; font-size: 21px; font-weight: 600; } .tile span { color: var(--soft); font-size: 13px; }
-svg { width: 100%; height: auto; display: block; margin: 8px 0; } text { font: 13px system-ui, sans-serif; fill: var(--ink); }
-.c0 { fill: var(--c0); } .c1 { fill: var(--c1); } .c2 { fill: var(--c2); } .c3 { fill: var(--c3); } .c4 { fill: var(--c4); }
+.tile b { display: block; font-size: 21px; font-weight: 600; }
+.tile span { color: var(--soft); font-size: 13px; }
+svg { width: 100%; height: auto; display: block; margin: 8px 0; }
+text { font: 13px system-ui, sans-serif; fill: var(--ink); }
+.c0 { fill: var(--c0); } .c1 { fill: var(--c1); } .c2 { fill: var(--c2); } .c3 { fill: var(--c3); }
+.c4 { fill: var(--c4); }
 .c5 { fill: var(--c5); } .c6 { fill: var(--c6); } .c7 { fill: var(--c7); } .rest { fill: var(--rest); }
-.grid, .thin { stroke: var(--line); } .thin { stroke-width: 2; } .mark { stroke: var(--ink); stroke-dasharray: 5 4; }
+.grid, .thin { stroke: var(--line); } .thin { stroke-width: 2; }
+.mark { stroke: var(--ink); stroke-dasharray: 5 4; }
 g .mark { stroke-dasharray: none; stroke-width: 2; }
 .legend { display: flex; flex-wrap: wrap; gap: 4px 16px; font-size: 13px; }
 .legend svg { width: 12px; height: 12px; display: inline; margin: 0 5px 0 0; vertical-align: -1px; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; } th { text-align: left; font-weight: 600; }
-td, th { padding: 4px 10px 4px 0; border-bottom: 1px solid var(--line); } td + td, th + th { text-align: right; }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
+th { text-align: left; font-weight: 600; }
+td, th { padding: 4px 10px 4px 0; border-bottom: 1px solid var(--line); }
+td + td, th + th { text-align: right; }
 details { margin: 12px 0; } summary { cursor: pointer; } .scroll { overflow-x: auto; }
 """
 
@@ -61,7 +74,8 @@ def to_html(recording: Recording, prediction: Prediction, energy: Energy | None)
         _figures(recording, kinds),
     ]
     return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
+        'content="width=device-width, initial-scale=1">'
         f"<title>{escape(title(recording))}</title><style>{STYLE}</style></head>\n<body>\n"
         + "\n".join(body)
         + "\n</body></html>\n"
@@ -82,7 +96,8 @@ def _head(recording: Recording) -> str:
     )
     return (
         f"<h1>{escape(i['model'])} on {escape(i['board'])}, {escape(i['kernels'])} kernels "
-        f'<span class="badge {recording.label}">{recording.label}</span></h1><p>{rest} · clock {recording.clock_hz / 1e6:,.6g} MHz</p>{note}'
+        f'<span class="badge {recording.label}">{recording.label}</span></h1><p>{rest} · clock '
+        f"{recording.clock_hz / 1e6:,.6g} MHz</p>{note}"
     )
 
 
@@ -122,10 +137,11 @@ def _parts(recording: Recording, kind: Kind) -> str:
     ]
     spans = [(p, _four(spreads[p]), _css(recording, p)) for p in order]
     return (
-        f"<h2>What took the time</h2><p>Mean of a {kind.name} step by kind of work; together they are the whole step.</p>"
+        f"<h2>What took the time</h2><p>Mean of a {kind.name} step by kind of work; together they are the "
+        "whole step.</p>"
         + plots.bars(shares, words)
-        + "<p>Spread over the steps: bar from the least to the 95% quantile, line to the most, mark and figure at the median.</p>"
-        + plots.ranges(spans, words)
+        + "<p>Spread over the steps: bar from the least to the 95% quantile, line to the most, mark and "
+        "figure at the median.</p>" + plots.ranges(spans, words)
     )
 
 
@@ -148,12 +164,14 @@ def _sections(recording: Recording, kind: Kind) -> str:
             (UNACCOUNTED, [Segment(UNACCOUNTED, kind.unaccounted.mean, "rest")], words(kind.unaccounted.mean))
         )
     legend = "".join(
-        f'<span><svg viewBox="0 0 12 12"><rect class="{_css(recording, p)}" width="12" height="12" rx="2"/></svg>{escape(p)}</span>'
+        f'<span><svg viewBox="0 0 12 12"><rect class="{_css(recording, p)}" width="12" height="12" '
+        f'rx="2"/></svg>{escape(p)}</span>'
         for p, s in kind.parts.items()
         if s.max
     )
     return (
-        f"<h2>Where it was spent</h2><p>Mean of a {kind.name} step, section by section in the order of the model.</p>"
+        f"<h2>Where it was spent</h2><p>Mean of a {kind.name} step, section by section in the order of the "
+        "model.</p>"
         f'<div class="legend">{legend}</div>' + plots.bars(rows, words)
     )
 
@@ -170,13 +188,15 @@ def _steps(recording: Recording, kinds: dict[str, Kind]) -> str:
         ("p95", main_kind(kinds).total.p95 * scale)
     ]
     which = ", ".join(
-        f'<span><svg viewBox="0 0 12 12"><circle class="{colour[n]}" cx="6" cy="6" r="5"/></svg>{n}, {k.steps:,} steps</span>'
+        f'<span><svg viewBox="0 0 12 12"><circle class="{colour[n]}" cx="6" cy="6" r="5"/></svg>{n}, '
+        f"{k.steps:,} steps</span>"
         for n, k in kinds.items()
     )
     thinned = (
         ""
         if len(points) == len(names)
-        else f"<p>{len(points):,} of {len(names):,} steps: the least, the middle, the largest of each stretch.</p>"
+        else f"<p>{len(points):,} of {len(names):,} steps: the least, the middle, the largest of each "
+        "stretch.</p>"
     )
     return f'<h2>Step by step</h2><div class="legend">{which}</div>{thinned}' + plots.steps(
         points, lines, words
@@ -216,7 +236,8 @@ def _prediction(prediction: Prediction) -> str:
         for r in rows
     ]
     return (
-        f"<h2>Predicted and found</h2><p>What the plan said before anything was built (estimated{window}), and this run: "
+        f"<h2>Predicted and found</h2><p>What the plan said before anything was built (estimated{window}), "
+        "and this run: "
         "to the right is more than predicted.</p>" + plots.ratios(bars)
     )
 
@@ -235,7 +256,10 @@ def _memory(recording: Recording, prediction: Prediction) -> str:
     rows = [(r.what, _words(r, r.predicted), _words(r, r.found)) for r in space]
     text = "<h2>Memory</h2>" + _table(("", "planned", "found"), rows) if rows else ""
     if prediction.traffic:
-        text += "<p>Bytes that a token reads by region (estimated by the plan), and the rate that follows from the time of a token.</p>"
+        text += (
+            "<p>Bytes that a token reads by region (estimated by the plan), and the rate that follows from "
+            "the time of a token.</p>"
+        )
         text += plots.bars(
             [
                 (

@@ -25,7 +25,8 @@ TABLE_1 = {
 }
 CHANCE_1 = (25.0, 50.0, 25.0, 50.0, 20.0, 25.0)
 DOUBTS_1 = (
-    "The public evaluation code cuts prompts after 1,000 characters, so that most few-shot questions never reach the model.",
+    "The public evaluation code cuts prompts after 1,000 characters, so that most few-shot questions never "
+    "reach the model.",
     "It averages the loss over prompt and answer, and picks option 0 whenever something fails or ties.",
     "The public model's text encoder sees the whole text, the answer included: its likelihoods are none.",
     "Every score but BoolQ's is within six points of chance; BoolQ is seven below it.",
@@ -51,8 +52,10 @@ TABLE_2 = (
     ("", "Wug past tense", "correlation", "-0.22", "wug-past", "0"),
 )
 DOUBTS_2 = (
-    "The public export drops every weight of BitMar on reload and leaves a random GPT-2: these figures may be that network's.",
-    "Winoground and EWoK choose between two, and stand at half of chance: whatever was counted, it was not that.",
+    "The public export drops every weight of BitMar on reload and leaves a random GPT-2: these figures may "
+    "be that network's.",
+    "Winoground and EWoK choose between two, and stand at half of chance: whatever was counted, it was not "
+    "that.",
     "The text gives -0.36 and -0.16 for Wug adjectives and past tense where the table has -0.16 and -0.22.",
     "The upper seven are fine-tuned classifiers, which this program does not train.",
 )
@@ -65,7 +68,8 @@ TABLE_3 = {
     "RAM (MB)": ("956", "1,076"),
 }
 DOUBTS_3 = (
-    "A memory that is read costs work; a model that leaves the read out cannot be 7.5 times slower. The two ran different code.",
+    "A memory that is read costs work; a model that leaves the read out cannot be 7.5 times slower. The two "
+    "ran different code.",
     "The public code has no energy measurement.",
 )
 #: Table 4: accuracy with the memory minus accuracy without it, percentage points, as far as our copy of the
@@ -81,12 +85,13 @@ TABLE_4 = {
 }
 DOUBTS_4 = (
     "No standard errors are given; on sets of this size differences under one to two points are noise.",
-    "The public code forwards without a mode, and so wrote evaluation data into the memory while it was scored.",
+    "The public code forwards without a mode, and so wrote evaluation data into the memory while it was "
+    "scored.",
 )
 
 
 def table_1(reports: Sequence[dict[str, Any]]) -> tuple[Table, Sequence[str]]:
-    """Rows: the paper's models, chance, and one for every report of ``eval --json``; accuracies in percent."""
+    """Rows: the paper's models, chance, and one for every report of ``eval --json``; percent."""
     table = Table("model", *(FORMATS[t].paper for t in TASKS_1), title="Table 1: accuracy (%)")
     for name, row in TABLE_1.items():
         table.add_row(name, *(f"{x:.2f}" for x in row))

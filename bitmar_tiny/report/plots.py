@@ -51,8 +51,9 @@ def ranges(rows: Sequence[tuple[str, tuple[float, float, float, float], str]], w
     for i, (label, (least, median, p95, largest), css) in enumerate(rows):
         a, m, b, c = (LABEL + v / most * room for v in (least, median, p95, largest))
         y = i * ROW + ROW / 2
+        spread = f"{words(least)} to {words(largest)}, median {words(median)}, 95% below {words(p95)}"
         body.append(
-            f"<g><title>{escape(f'{label}: {words(least)} to {words(largest)}, median {words(median)}, 95% below {words(p95)}')}</title>"
+            f"<g><title>{escape(f'{label}: {spread}')}</title>"
             f'<line class="thin" x1="{a:.2f}" x2="{c:.2f}" y1="{y}" y2="{y}"/>'
             f'<rect class="{css}" x="{a:.2f}" y="{y - 6}" width="{max(b - a, 2):.2f}" height="12" rx="3"/>'
             f'<line class="mark" x1="{m:.2f}" x2="{m:.2f}" y1="{y - 9}" y2="{y + 9}"/></g>'
@@ -79,7 +80,8 @@ def ratios(rows: Sequence[tuple[str, float, str, str]], doublings: int = 3) -> s
         x, middle, y = place(ratio), place(1), i * ROW
         body.append(_text(LABEL - 10, y + 17, label, "end") + _text(WIDTH - right + 12, y + 17, text))
         body.append(
-            f'<rect class="{css}" x="{min(x, middle):.2f}" y="{y + 3}" width="{max(abs(x - middle), 2):.2f}" height="{ROW - 7}">'
+            f'<rect class="{css}" x="{min(x, middle):.2f}" y="{y + 3}" '
+            f'width="{max(abs(x - middle), 2):.2f}" height="{ROW - 7}">'
             f"<title>{escape(f'{label}: {ratio:.2f} times the prediction')}</title></rect>"
         )
     return _svg(height, "".join(body))
@@ -91,7 +93,7 @@ def steps(
     words: Words,
     height: int = 260,
 ) -> str:
-    """A dot for each step, (step, value, class, title), with horizontal lines (label, value), from zero on."""
+    """A dot for each step, (step, value, class, title), and horizontal lines (label, value), from zero on."""
     last, most = max(p[0] for p in points) or 1, max(p[1] for p in points) * 1.05 or 1
     left, right, bottom = 90, WIDTH - 130, height - 30
     place = lambda step, value: (left + step / last * (right - left), bottom - value / most * (bottom - 12))

@@ -150,7 +150,8 @@ class DeviceSession(Session):
         who = self.identity
         if who.model_sha256 != model.digest:
             raise DeviceError(
-                f"{self.name}: the board holds another model ({who.model}, {who.model_sha256[:12]}) than this file ({model.config.name}, {model.digest[:12]}).",
+                f"{self.name}: the board holds another model ({who.model}, {who.model_sha256[:12]}) than "
+                f"this file ({model.config.name}, {model.digest[:12]}).",
                 f"Generate, build and flash this one: bitmar-tiny codegen --board {who.board}.",
             )
         if who.why:
@@ -355,7 +356,8 @@ class DeviceSession(Session):
                 fields, text = BY_NAME["result"].unpack(payload)
                 if fields["status"]:
                     raise DeviceError(
-                        f"{self.name}: the board refused '{name}': {text.decode(errors='replace') or fields['status']}.",
+                        f"{self.name}: the board refused '{name}': "
+                        f"{text.decode(errors='replace') or fields['status']}.",
                         "Flash a build that has it, or leave it out." if fields["status"] == 3 else "",
                     )
             if number == BY_NAME["step"].number:

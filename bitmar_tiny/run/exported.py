@@ -108,7 +108,8 @@ def open_exported(
     runtime = open_runtime(format_name, path, taps=True) if taps else open_runtime(format_name, path)
     if runtime.model_sha256 != model.digest:
         raise DataError(
-            f"{path}: exported from another model (SHA-256 {runtime.model_sha256[:16]}..., not {model.digest[:16]}...).",
+            f"{path}: exported from another model (SHA-256 {runtime.model_sha256[:16]}..., not "
+            f"{model.digest[:16]}...).",
             "Export this model.",
         )
     return ExportedSession(model, runtime, taps, folder)

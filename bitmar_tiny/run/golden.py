@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -59,6 +60,7 @@ class GoldenSession(LocalSession):
         self.acc = self.golden.step(token)
 
     def logits(self) -> tuple[np.ndarray, np.float32]:
+        assert self.acc is not None  # of the token that came last
         g = self.golden
         return self.acc, g.head_scale * np.float32(g.a["head.w.scale"])
 
@@ -71,10 +73,10 @@ class GoldenSession(LocalSession):
     def memory_on(self, on: bool) -> None:
         self.golden.memory_on = on
 
-    def keep(self) -> tuple:
+    def keep(self) -> tuple[Any, ...]:
         return self.acc, copy.deepcopy({name: getattr(self.golden, name) for name in STREAM})
 
-    def restore(self, kept: tuple) -> None:
+    def restore(self, kept: tuple[Any, ...]) -> None:
         self.acc, state = kept
         for name, value in copy.deepcopy(state).items():
             setattr(self.golden, name, value)

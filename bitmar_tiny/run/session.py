@@ -19,7 +19,8 @@ SILENT, CRC, DATA = 0, 1, 2
 BAUD = 115200
 #: What a session can run on, for people.
 TARGETS = (
-    "golden, torch, host, a board of 'bitmar-tiny boards' that this machine can run or emulate, a port such as /dev/ttyUSB0, "
+    "golden, torch, host, a board of 'bitmar-tiny boards' that this machine can run or emulate, a port such "
+    "as /dev/ttyUSB0, "
     "socket://HOST:PORT, rfc2217://HOST:PORT, pty:, replay:FILE, onnx[:FOLDER] or tflite[:FILE]"
 )
 
@@ -159,7 +160,7 @@ class Session(ABC):
     def __enter__(self) -> Session:
         return self
 
-    def __exit__(self, *error) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
 

@@ -20,7 +20,7 @@ _COMPARE = {ast.Gt: operator.gt, ast.Lt: operator.lt, ast.Eq: operator.eq}
 
 
 def statements(text: str, name: str = "assembly") -> Lines:
-    """(line, statement) after comments, macros and conditions; a label is a statement of its own, ``name:``."""
+    """(line, statement) after comments, macros and conditions; a label is its own statement, ``name:``."""
     text = re.sub(r"/\*.*?\*/", lambda m: "\n" * m.group().count("\n"), text, flags=re.S)
     lines = []
     for number, line in enumerate(text.split("\n"), 1):

@@ -45,7 +45,7 @@ class Machine:
         self.flags.append(f"line {self.line}: {what}")
 
     def lanes(self, bits: int) -> list[int]:
-        """QACC as 320 / bits signed lanes: the same 320 bits, seen by 8-bit (20) or 16-bit (40) instructions."""
+        """QACC's 320 bits as 320 / bits signed lanes, for 8-bit (20) or 16-bit (40) instructions."""
         if self.qacc_bits != bits:
             mask = (1 << self.qacc_bits) - 1
             raw = sum((lane & mask) << self.qacc_bits * i for i, lane in enumerate(self.qacc))

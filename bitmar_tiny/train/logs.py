@@ -2,9 +2,10 @@
 
 log.jsonl is what plots are made from. One JSON object a line, by ``kind``:
 
-    step          every log_every steps: step, epoch, tokens, loss {lm, contrastive, memory}, perplexity, alignment (mean cosine
-                  since the last line), alignment_average (the controller's), lr, codes {zero_fraction,
-                  gaussian_baseline, changed (since the last line), changed_per_1000_steps (once in 1,000)},
+    step          every log_every steps: step, epoch, tokens, loss {lm, contrastive, memory}, perplexity,
+                  alignment (mean cosine since the last line), alignment_average (the controller's), lr,
+                  codes {zero_fraction, gaussian_baseline, changed (since the last line),
+                  changed_per_1000_steps (once in 1,000)},
                   memory {written_slots, read_slots, reads [K]}, flops_per_step, tokens_per_second, bytes
     holdout       step, captions | text {perplexity, tokens}, alignment
     intervention  step, event (begin | end), action, average, best

@@ -53,7 +53,7 @@ def pair_features(out: Output, feed: Feed) -> tuple[Tensor, Tensor]:
 
 
 def contrastive_loss(text: Tensor, image: Tensor, temperature: float) -> Tensor:
-    """Symmetric InfoNCE of unit vectors [n, d], row i of one belonging to row i of the other; 0 where n < 2."""
+    """Symmetric InfoNCE of unit vectors [n, d], row i of one belonging to row i of the other; 0 if n < 2."""
     if len(text) < 2:
         return text.new_zeros(())
     similarity = text @ image.T / temperature

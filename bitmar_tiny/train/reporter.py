@@ -43,7 +43,10 @@ class Reporter:
         t = self.trainer
         self.log.__enter__()
         self.bar.__enter__()
-        words = f"{t.optimiser_name}, {t.cfg.precision}, {t.world.size} process{'es' * (t.world.size > 1)} on {t.world.device.type}"
+        words = (
+            f"{t.optimiser_name}, {t.cfg.precision}, {t.world.size} process{'es' * (t.world.size > 1)} on "
+            f"{t.world.device.type}"
+        )
         self.log.write("note", t.step, text=words)
         if t.optimiser_name.startswith("adamw ("):
             self.bar.say(t.optimiser_name)
@@ -70,7 +73,8 @@ class Reporter:
         if event:
             self.log.write("intervention", **event)
             self.bar.say(
-                f"step {t.step:,}: {event['event']} {event['action']} (alignment {event['average']:.3f}, best {event['best']:.3f})"
+                f"step {t.step:,}: {event['event']} {event['action']} (alignment {event['average']:.3f}, "
+                f"best {event['best']:.3f})"
             )
         if held:
             self.log.write("holdout", t.step, **held)

@@ -163,7 +163,7 @@ def run_corpus(
 
 
 def load_run(out: Path) -> tuple[BitMar, Tokenizer, dict[str, Any]]:
-    """The trained model of a run (eval mode), its tokenizer and its record. ``DataError`` if there is no run."""
+    """The trained model of a run (eval mode), its tokenizer and its record. ``DataError`` without a run."""
     record = _read(out / RUN_FILE)
     model, step = load_model(
         ModelConfig.parse(record["model"], str(out / RUN_FILE)), out, record["training"]["float_twin"]

@@ -60,7 +60,8 @@ def cross_check(
     shipped = open_runtime(format_name, path)
     if shipped.model_sha256 != frozen.digest:
         raise DataError(
-            f"{path}: exported from another model (SHA-256 {shipped.model_sha256[:16]}..., not {frozen.digest[:16]}...).",
+            f"{path}: exported from another model (SHA-256 {shipped.model_sha256[:16]}..., not "
+            f"{frozen.digest[:16]}...).",
             "Export this model.",
         )
     if format_name == "tflite" and not installed("ai_edge_litert"):

@@ -280,8 +280,10 @@ def test_the_old_runtime_under_numpy_2_is_recognised(tmp_path):
     (tmp_path / "a.tflite").write_bytes(b"any")
     root = Path(__file__).parents[2]
     code = (
-        "import sys; sys.path[:0] = [%r, %r]\nfrom bitmar_tiny.data.frontend.backbone import Model, FrontEndError\nimport numpy; %s\n"
-        "try: Model(%r)\nexcept FrontEndError as e: print(e.message, e.hint)\nexcept SystemError: print('as it is')"
+        "import sys; sys.path[:0] = [%r, %r]\nfrom bitmar_tiny.data.frontend.backbone import Model, "
+        "FrontEndError\nimport numpy; %s\n"
+        "try: Model(%r)\nexcept FrontEndError as e: print(e.message, e.hint)\nexcept SystemError: print('as "
+        "it is')"
     )
     run = lambda change: (
         subprocess.run(

@@ -1,4 +1,4 @@
-"""Sessions: files are checked line by line, batches hold each stream's own earlier episodes, order is pure."""
+"""Sessions: files are checked line by line, a batch holds each stream's earlier episodes, order is pure."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ def test_processes_give_what_one_gives(corpus, monkeypatch):
 
 
 def test_an_interrupted_build_goes_on(corpus, monkeypatch):
-    """Stopped after each number of pieces, and while the pieces are joined: what is done is not done again."""
+    """Stopped after each number of pieces, and while they are joined: what is done is not done again."""
     monkeypatch.setattr(shards, "PIECE_BYTES", 3000)
     work, join = shards._tokenise, shards._join
     whole = build_tokens(BYTES, [corpus / "text"], corpus / "whole", workers=1)

@@ -50,7 +50,8 @@ def test_a_killed_command_leaves_no_emulator(tiny, tmp_path):
     tiny.save(tmp_path / "m.bitmar")
     code = (
         f"from bitmar_tiny.frozen import FrozenModel\nfrom bitmar_tiny.device.connect import open_line\n"
-        f"line = open_line('qemu:mps2-an500', FrozenModel.load({str(tmp_path / 'm.bitmar')!r}))\nprint(line.process.pid, flush=True)\ninput()"
+        f"line = open_line('qemu:mps2-an500', FrozenModel.load({str(tmp_path / 'm.bitmar')!r}))\n"
+        "print(line.process.pid, flush=True)\ninput()"
     )
     with subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -70,7 +71,8 @@ def test_a_command_that_is_told_to_end_clears_away(tmp_path, number):
     made = tmp_path / "tmp"
     made.mkdir()
     code = (
-        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
         "from bitmar_tiny.cli.app import main; main()"
     )  # whoever started the tests may ignore them (nohup)
     with subprocess.Popen(

@@ -210,7 +210,8 @@ def _chatter(master, noise, stop):
     [
         ("A fatal error occurred: Could not open /dev/ttyUSB0 ([Errno 13] Permission denied)", "may not use"),
         (
-            "A fatal error occurred: Could not open /dev/ttyUSB0, the port is busy ([Errno 16] Device or resource busy)",
+            "A fatal error occurred: Could not open /dev/ttyUSB0, the port is busy ([Errno 16] Device or "
+            "resource busy)",
             "another program",
         ),
         (

@@ -92,7 +92,7 @@ def test_frames_come_through_in_any_pieces_between_garbage():
 
 
 def test_the_host_parser_survives_anything():
-    """Random bytes, and frames that were damaged: no exception, no wrong frame, and no memory without bound."""
+    """Random bytes, and frames that were damaged: no exception, no wrong frame, no unbounded memory."""
     rng, deframer = random.Random(1), Deframer()
     frames = [Frame(DATA, i, i, i, rng.randbytes(i)) for i in range(60)]
     good = {f.encode() for f in frames}
@@ -383,7 +383,10 @@ def test_ports_that_are_none(tmp_path):
 
 def test_a_port_in_use(tmp_path):
     fake = FakeBoard()
-    code = f"import serial, time; held = serial.Serial({fake.path!r}, exclusive=True); print('x', flush=True); time.sleep(60)"
+    code = (
+        f"import serial, time; held = serial.Serial({fake.path!r}, exclusive=True); print('x', flush=True); "
+        "time.sleep(60)"
+    )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as other:
         other.stdout.read(1)
         refused("uses the port", fake.path)

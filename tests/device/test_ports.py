@@ -82,7 +82,8 @@ def need_a_look_into_processes(port: str) -> None:
     os.close(fd)
     if not seen:
         pytest.skip(
-            "this system does not tell whether another process forbids to open a port (pidfd_getfd); run outside a container"
+            "this system does not tell whether another process forbids to open a port (pidfd_getfd); run "
+            "outside a container"
         )
 
 
@@ -200,7 +201,8 @@ def as_nobody(action) -> str:
     [
         (
             0o000,
-            "Its group, {group}, is not meant for it: 'sudo chmod a+rw {port}' allows it until it is plugged in again.",
+            "Its group, {group}, is not meant for it: 'sudo chmod a+rw {port}' allows it until it is "
+            "plugged in again.",
         ),
         (0o660, "Add yourself to its group: sudo usermod -aG {group} $USER, then log in again."),
     ],

@@ -1,4 +1,4 @@
-"""`bitmar-tiny compare`: a real change is found, noise is not called one, and unlike models are not compared."""
+"""`bitmar-tiny compare`: a real change is found, noise is none, and unlike models are not compared."""
 
 import json
 import subprocess

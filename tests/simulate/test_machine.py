@@ -204,11 +204,13 @@ def test_a_chunk_beyond_its_bound_is_flagged(trit):
         ("ee.vld.128.ip q0, a2, 16\n movi a4, 0\n ee.andq q1, q0, q0", 3),
         ("l32i a3, a2, 0\n add a3, a3, a3", 3),
         (
-            "ee.zero.accx\n ee.vld.128.ip q0, a2, 16\n movi a4, 0\n ee.vmulas.s8.accx q0, q0\n ee.vmulas.s8.accx q0, q0",
+            "ee.zero.accx\n ee.vld.128.ip q0, a2, 16\n movi a4, 0\n ee.vmulas.s8.accx q0, q0\n "
+            "ee.vmulas.s8.accx q0, q0",
             5,
         ),
         (
-            "ee.zero.accx\n ee.vld.128.ip q0, a2, 16\n movi a4, 0\n ee.vmulas.s8.accx q0, q0\n ee.srs.accx a3, a4, 0",
+            "ee.zero.accx\n ee.vld.128.ip q0, a2, 16\n movi a4, 0\n ee.vmulas.s8.accx q0, q0\n ee.srs.accx "
+            "a3, a4, 0",
             6,
         ),
         ("j 1f\n1:", 3),  # a taken branch: two more
@@ -231,7 +233,8 @@ def test_loops_and_windows_of_qacc():
     words = "\n".join(f"rur.qacc_{'lh'[i // 5]}_{i % 5} a4\n s32i a4, a3, {4 * i}" for i in range(10))
     out = memory.add("out", bytes(40), writable=True)
     run(
-        f"ee.vld.128.ip q0, a2, 16\n ee.vld.128.ip q1, a2, 16\n ee.zero.qacc\n ee.vsmulas.s8.qacc q0, q1, 5\n{words}",
+        "ee.vld.128.ip q0, a2, 16\n ee.vld.128.ip q1, a2, 16\n ee.zero.qacc\n ee.vsmulas.s8.qacc q0, q1, "
+        f"5\n{words}",
         memory.add("in", values.tobytes()),
         out,
         memory=memory,

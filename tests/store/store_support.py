@@ -59,7 +59,7 @@ def call(
     arrays: tuple = (),
     want: tuple[int, ...] = (),
 ):
-    """Run one call. Returns its two results and the wanted arrays; a driver that stops fails with its words."""
+    """Run one call. Returns its two results and the wanted arrays; a driver that stops fails by its words."""
     case = Case(function, function, u, f, arrays, want={i: arrays[i] for i in want})
     done = subprocess.run(command, input=case.to_bytes(), capture_output=True, timeout=CALL_TIMEOUT_S)
     assert done.returncode == 0, done.stderr.decode(errors="replace")[-2000:]

@@ -234,7 +234,7 @@ def test_what_a_lost_or_misplaced_write_leaves_is_found(tmp_path, checked):
 
 
 # -- files
-# --------------------------------------------------------------------------------------------------------------
+# ----------------------------------------------------------------------------------------------------
 
 
 def open_file(command: list[str], path: Path, slots: int = 70, width: int = 64, writable: bool = True) -> str:
@@ -331,10 +331,16 @@ def test_full_disk_and_write_protection_get_their_words(tmp_path, fast):
     MemoryStore.create(tmp_path / "m", random_memory(70, 64), DIGEST)
     (tmp_path / "disk").mkdir()
     file = tmp_path / "disk" / "m"
-    mount = f"mount -t tmpfs -o size=32k none {file.parent} && cp --sparse=always {tmp_path / 'm'} {file} 2>/dev/null; truncate -s 65536 {file}"
+    mount = (
+        f"mount -t tmpfs -o size=32k none {file.parent} && cp --sparse=always {tmp_path / 'm'} {file} "
+        f"2>/dev/null; truncate -s 65536 {file}"
+    )
     full = ["unshare", "-rm", "sh", "-c", f"{mount}; exec {fast[0]}"]
     assert open_file(full, file) == "full"
-    mount = f"mount -t tmpfs none {file.parent} && cp {tmp_path / 'm'} {file} && mount -o remount,bind,ro {file.parent}"
+    mount = (
+        f"mount -t tmpfs none {file.parent} && cp {tmp_path / 'm'} {file} && mount -o remount,bind,ro "
+        f"{file.parent}"
+    )
     protected = ["unshare", "-rm", "sh", "-c", f"{mount}; exec {fast[0]}"]
     assert open_file(protected, file) == "read-only"
     assert open_file(protected, file, writable=False) == "ok"

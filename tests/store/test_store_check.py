@@ -78,7 +78,7 @@ def test_reads_that_fail_never_show_an_older_memory(tmp_path, checker, slots, co
 
 
 # -- Python
-# -------------------------------------------------------------------------------------------------------------
+# ----------------------------------------------------------------------------------------------------
 
 
 def recorded(monkeypatch, work) -> list[list[tuple[int, bytes]]]:

@@ -51,7 +51,7 @@ def test_mixed_precision_points_the_same_way(plain, precision, bound):
 
 
 def test_worst_products_fit_float16():
-    """All codes 127, all trits 1, the longest reduction that a configuration may ask for: finite in float16."""
+    """All codes 127, all trits 1, the longest reduction that a configuration allows: finite in float16."""
     from bitmar_tiny.arch.config import MAX_REDUCTION
     from bitmar_tiny.model.arithmetic import PROB_ONE, Quantised
 

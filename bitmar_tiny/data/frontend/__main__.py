@@ -1,6 +1,6 @@
 """On the board, in the folder of the project:
 
-python3 -m features cat.jpg -o cat.f32                              then: build/bitmar generate --image cat.f32
+python3 -m features cat.jpg -o cat.f32                     then: build/bitmar generate --image cat.f32
 python3 -m features cat.jpg -- build/bitmar generate --tokens 20    the same in one go
 """
 
@@ -52,7 +52,7 @@ def main() -> int:
 
 
 def features_of(picture: Path, declaration: Path, threads: int = 0) -> np.ndarray:
-    """float32 [vectors, 768] of a picture file by a ``backbone.json`` and the backbone that lies beside it."""
+    """float32 [vectors, 768] of a picture file by a ``backbone.json`` and the backbone beside it."""
     d = Declaration.read(declaration)
     file = declaration.with_name(d.file)
     if file.is_file() and hashlib.sha256(file.read_bytes()).hexdigest() != d.sha256:

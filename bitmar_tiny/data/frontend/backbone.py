@@ -18,7 +18,7 @@ TFLITE_RUNTIME_HINT = "Run: pip install 'numpy<2', or: pip install ai-edge-liter
 
 @dataclass(frozen=True)
 class Tensor:
-    """An input or output: name, shape (None where any extent goes), NumPy type, (scale, zero point) or None."""
+    """A port: name, shape (None where any extent goes), NumPy type, (scale, zero point) or None."""
 
     name: str
     shape: tuple[int | None, ...]
@@ -107,7 +107,8 @@ class Model:
         square = out.ndim in (2, 3) or out.ndim == 4 and out.shape[1] == out.shape[2]
         if not square or out.shape[0] != 1 or out.size == 0:
             raise FrontEndError(
-                f"{self.path}: '{t.name}' gives {list(out.shape)}; vectors are [1, width], [1, tokens, width] or a square map.",
+                f"{self.path}: '{t.name}' gives {list(out.shape)}; vectors are [1, width], [1, tokens, "
+                "width] or a square map.",
                 "Choose another output with --blocks.",
             )
         return out.reshape(-1, out.shape[-1]).astype(np.float32)
@@ -175,7 +176,8 @@ def tflite_interpreter(path: Path, threads: int) -> Any:
         if not old or int(np.__version__.split(".")[0]) < 2:
             raise
         raise FrontEndError(
-            f"The installed tflite-runtime was built for numpy 1 and cannot work with numpy {np.__version__}.",
+            "The installed tflite-runtime was built for numpy 1 and cannot work with numpy "
+            f"{np.__version__}.",
             TFLITE_RUNTIME_HINT,
         ) from None
     except (ValueError, RuntimeError, MemoryError) as error:

@@ -95,7 +95,8 @@ def to_vectors(
     grids = {math.isqrt(len(out)) for out in outputs}
     if len(grids) != 1 or any(len(out) - math.isqrt(len(out)) ** 2 > EXTRA for out in outputs):
         raise FrontEndError(
-            f"The backbone gives {' and '.join(str(len(out)) for out in outputs)} vectors, which is no square grid.",
+            f"The backbone gives {' and '.join(str(len(out)) for out in outputs)} vectors, which is no "
+            "square grid.",
             "Choose another output, or outputs of one kind, with --blocks.",
         )
     grid = grids.pop() ** 2
@@ -104,7 +105,8 @@ def to_vectors(
     x = pool_grid(x, vectors or grid)
     if x.shape[1] != WIDTH and not projected:
         raise FrontEndError(
-            f"The backbone gives vectors of {' + '.join(str(part.shape[1]) for part in parts)} numbers, the model takes {WIDTH}.",
+            f"The backbone gives vectors of {' + '.join(str(part.shape[1]) for part in parts)} numbers, the "
+            f"model takes {WIDTH}.",
             "Choose one block of a 768-wide model or two of a 384-wide one, or let --project map them.",
         )
     x = project(x) if x.shape[1] != WIDTH else x

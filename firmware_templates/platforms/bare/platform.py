@@ -13,7 +13,7 @@ SCRIPT = "bare.ld"
 
 
 class Bare(Platform):
-    """Start-up code, interrupts and serial port are the chip's; the linker script is made from the regions."""
+    """Start-up code, interrupts and serial port are the chip's; the linker script comes from the regions."""
 
     components = ("model", "blob", "serve")
     port_kind = "qemu"

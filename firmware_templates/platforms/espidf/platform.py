@@ -58,7 +58,8 @@ class EspIdf(Platform):
         model = board.flash.partition("model")
         if blob.size > model.size:
             raise ConfigError(
-                f"Board {board.name}: partition '{model.name}' has {model.size} bytes, the model blob needs {blob.size}.",
+                f"Board {board.name}: partition '{model.name}' has {model.size} bytes, the model blob needs "
+                f"{blob.size}.",
                 "Make the partition and the region 'flash' of the profile agree.",
             )
 
