@@ -43,8 +43,11 @@ def main(order: dict[str, Any]) -> dict[str, Any]:
     }
     contexts = sorted(map(int, order["files"]), reverse=True)
     model = ExportedModel(frozen, load(order["package"], Path(order["files"][str(contexts[0])])))
-    pick = lambda token: int(model.step(token)["logits"].argmax())
-    for tokens, image in zip(order["streams"], order["features"]):
+
+    def pick(token):
+        return int(model.step(token)["logits"].argmax())
+
+    for tokens, image in zip(order["streams"], order["features"], strict=False):
         model.begin_episode()
         model.set_image(np.load(image))
         found["picks"].append([pick(token) for token in tokens])
@@ -55,7 +58,7 @@ def main(order: dict[str, Any]) -> dict[str, Any]:
             pick(t % frozen.config.vocab_size)
         found["loop_us"][str(context)] = measure(lambda: pick(7), order["seconds"]).median_s * 1e6
         inputs = model.inputs() | {"token": np.array([7], np.int32)}
-        call = measure(lambda: model.runtime.run("step", inputs), order["seconds"])
+        call = measure(lambda inputs=inputs: model.runtime.run("step", inputs), order["seconds"])
         found["us"][str(context)], found["median_us"][str(context)] = call.min_s * 1e6, call.median_s * 1e6
         found.setdefault("peak_kib", status_kib("VmHWM"))
     return found

@@ -214,19 +214,22 @@ def _ort_nbits(bits: int) -> Callable[[np.ndarray, np.ndarray], Prepared]:
         )
         packed = sum(codes[..., j] << (bits * j) for j in range(per_byte)).astype(np.uint8)
         constants = {f"w{i}": m for i, m in enumerate(packed)} | {"s": np.ones((n, blocks), np.float32)}
-        node = lambda i: [
-            helper.make_node(
-                "MatMulNBits",
-                ["x", f"w{i}", "s"],
-                [f"p{i}"],
-                domain="com.microsoft",
-                K=k,
-                N=n,
-                bits=bits,
-                block_size=block,
-                accuracy_level=4,
-            )
-        ]
+
+        def node(i):
+            return [
+                helper.make_node(
+                    "MatMulNBits",
+                    ["x", f"w{i}", "s"],
+                    [f"p{i}"],
+                    domain="com.microsoft",
+                    K=k,
+                    N=n,
+                    bits=bits,
+                    block_size=block,
+                    accuracy_level=4,
+                )
+            ]
+
         return _ort(w, x, node, constants, [], _identity)
 
     return prepare

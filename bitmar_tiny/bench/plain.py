@@ -169,15 +169,19 @@ def image_caches(frozen: FrozenModel, features: np.ndarray) -> dict[str, np.ndar
     will do.
     """
     cfg, a = frozen.config, frozen.arrays
-    w = lambda name: (a[f"{name}.trits"].astype(np.float32) * a[f"{name}.scale"]).T
+
+    def w(name):
+        return (a[f"{name}.trits"].astype(np.float32) * a[f"{name}.scale"]).T
+
     x = pool_2x2(features) if cfg.image_pool == 2 else features
     x = (np.maximum(x @ w("vision.w1"), 0) @ w("vision.w2") + table(a, "vision.positions")) * a[
         "fusion.image_norm"
     ]
     x = x / np.sqrt((x * x).mean(-1, keepdims=True) + np.float32(1e-6))
-    split = lambda y: np.ascontiguousarray(
-        y.reshape(cfg.image_tokens, cfg.n_heads, cfg.head_dim).swapaxes(0, 1)
-    )
+
+    def split(y):
+        return np.ascontiguousarray(y.reshape(cfg.image_tokens, cfg.n_heads, cfg.head_dim).swapaxes(0, 1))
+
     return {
         f"image.{i}.{part}": split(x @ w(f"fusion.{i}.w{part}"))
         for i in range(cfg.n_fusion_layers)

@@ -150,13 +150,13 @@ def main(order: dict[str, Any]) -> dict[str, Any]:
     }
     for context, file in sorted(order["files"].items(), key=lambda item: -int(item[0])):
         loop = Loop(make(file), order, int(context))
-        for tokens, image in zip(order["streams"], order["images"]) if not found["us"] else ():
+        for tokens, image in zip(order["streams"], order["images"], strict=False) if not found["us"] else ():
             loop.begin(dict(np.load(image)))
             found["picks"].append([loop.step(token) for token in tokens])
         loop.begin(dict(np.load(order["images"][0])))
         loop.r.input("mask")[...] = 0
         loop.t = int(context)
-        found["loop_us"][context] = measure(lambda: loop.step(7), order["seconds"]).median_s * 1e6
+        found["loop_us"][context] = measure(lambda loop=loop: loop.step(7), order["seconds"]).median_s * 1e6
         call = measure(loop.r.run, order["seconds"])
         found["us"][context], found["median_us"][context] = call.min_s * 1e6, call.median_s * 1e6
         found.setdefault("peak_kib", status_kib("VmHWM"))

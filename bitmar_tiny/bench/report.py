@@ -106,7 +106,10 @@ def model_table(report: dict[str, Any]) -> Table:
             table.add_row(row["label"], escape(row["missing"]))
             continue
         than = against.get(row["label"])
-        times = lambda value: f" ({value:.1f}x)" if value else ""
+
+        def times(value):
+            return f" ({value:.1f}x)" if value else ""
+
         table.add_row(
             row["label"],
             *(f"{1e6 / row['us'][n]:,.0f}{times(than and than['time'][n])}" for n in contexts),
@@ -170,7 +173,7 @@ def plot(report: dict[str, Any], path: Path) -> None:
     figure, axes = pyplot.subplots(
         1, len(report["shapes"]), figsize=(4 * len(report["shapes"]), 0.32 * len(rows) + 1.6), sharey=True
     )
-    for axis, shape in zip(axes, report["shapes"]):
+    for axis, shape in zip(axes, report["shapes"], strict=False):
         values = [r["gemv"].get(shape, {}).get("gweights_per_s", 0.0) for r in rows]
         axis.barh(
             [r["label"] for r in rows], values, color=[PEER_COLOUR if r["peer"] else OUR_COLOUR for r in rows]

@@ -148,4 +148,6 @@ def _c_captions(project: Project, corpus: Corpus) -> list[Caption]:
     program = build(project.path, project.board, project.family)
     with ProgramSession(program, project.board, store=project.memory_store) as session:
         texts = session_captions(session, (corpus.captions.image(i) for i in corpus.held_out))
-    return [Caption(i, corpus.captions.captions[i], text) for i, text in zip(corpus.held_out, texts)]
+    return [
+        Caption(i, corpus.captions.captions[i], text) for i, text in zip(corpus.held_out, texts, strict=False)
+    ]

@@ -70,7 +70,11 @@ def test(
                 except DeviceError as error:
                     failed[speed] = error.message
                     break
-                tests.append(linktest.run(board, size, lambda what: status.update(f"{speed} baud: {what}")))
+                tests.append(
+                    linktest.run(
+                        board, size, lambda what, speed=speed: status.update(f"{speed} baud: {what}")
+                    )
+                )
         control = linktest.control_lines(board) if control_lines else {}
     if as_json:
         print_json(

@@ -171,7 +171,7 @@ class CaptionSet:
         """
         parts = [open_features(path) for path in features_npy]
         parts = [p if p.ndim == 3 else p[:, None, :] for p in parts]
-        for path, part in zip(features_npy, parts):
+        for path, part in zip(features_npy, parts, strict=False):
             if part.shape[1:] != parts[0].shape[1:] or part.dtype != parts[0].dtype:
                 raise DataError(
                     f"{path}: rows of {list(part.shape[1:])} {part.dtype}, those of {features_npy[0]} are "

@@ -157,9 +157,9 @@ def write_places(path: Path, count: int, seed: int = 0) -> None:
     with atomic_file(path) as f:  # other processes may be reading the same file, made by them
         for n in rng.integers(1, MOST_TOLD + 1, count):
             things, places = rng.integers(0, len(THINGS), n), rng.integers(0, len(PLACES), n)
-            now = dict(zip(things.tolist(), places.tolist()))
+            now = dict(zip(things.tolist(), places.tolist(), strict=False))
             asked = list(now)[rng.integers(len(now))]
-            told = [f"The {THINGS[t]} is {PLACES[p]}." for t, p in zip(things, places)]
+            told = [f"The {THINGS[t]} is {PLACES[p]}." for t, p in zip(things, places, strict=False)]
             f.write(
                 (json.dumps([*told, [f"The {THINGS[asked]} is", f" {PLACES[now[asked]]}."]]) + "\n").encode()
             )

@@ -91,7 +91,7 @@ def _thin(lines: list[str], max_bytes: int | None) -> list[str]:
     if max_bytes is None or sum(sizes) <= max_bytes:
         return lines
     share, taken, seen, out = max_bytes / sum(sizes), 0, 0, []
-    for line, size in zip(lines, sizes):
+    for line, size in zip(lines, sizes, strict=True):
         seen += size
         if taken + size <= seen * share:
             taken += size

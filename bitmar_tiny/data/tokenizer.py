@@ -65,7 +65,7 @@ class Tokenizer:
     def from_files(cls, encoder_json: Path | str, vocab_bpe: Path | str) -> Tokenizer:
         """Read GPT-2's two published files. Any other content is refused by SHA-256 (``DataError``)."""
         content = []
-        for path, (name, expected) in zip((encoder_json, vocab_bpe), GPT2_SHA256.items()):
+        for path, (name, expected) in zip((encoder_json, vocab_bpe), GPT2_SHA256.items(), strict=False):
             try:
                 raw = Path(path).read_bytes()
             except OSError as error:
@@ -219,7 +219,7 @@ class Tokenizer:
         symbols = byte_symbols()
         names = ["".join(symbols[b] for b in token) for token in self.tokens]
         model = models.BPE(
-            dict(zip(names, range(len(names)))), [(names[a], names[b]) for a, b in self.merges]
+            dict(zip(names, range(len(names)), strict=False)), [(names[a], names[b]) for a, b in self.merges]
         )
         engine = Engine(model)
         engine.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)

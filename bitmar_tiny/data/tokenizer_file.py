@@ -87,7 +87,7 @@ def unpack(blob: bytes) -> tuple[list[bytes], list[tuple[int, int]]]:
     if offsets[0] != 0 or offsets[-1] != n_text or (np.diff(offsets) < 1).any():
         _bad("its token offsets do not rise from 0 to the end of the text")
     text = blob[at_text : at_text + n_text]
-    tokens = [text[a:b] for a, b in zip(offsets[:-1].tolist(), offsets[1:].tolist())]
+    tokens = [text[a:b] for a, b in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)]
     byte_ids = np.frombuffer(blob, "<u2", 256, HEADER.size)
     if any(i > 255 or tokens[i] != bytes([b]) for b, i in enumerate(byte_ids.tolist())):
         _bad("its byte table does not name the single-byte tokens")

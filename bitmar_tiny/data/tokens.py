@@ -55,7 +55,7 @@ class Tokens:
         if len(self) and len(self.flat) == self.n_tokens and (np.diff(self.starts) > 0).all():
             return self.flat
         return np.concatenate(
-            [self.flat[a : a + n] for a, n in zip(self.starts, self.sizes)] or [self.flat[:0]]
+            [self.flat[a : a + n] for a, n in zip(self.starts, self.sizes, strict=False)] or [self.flat[:0]]
         )
 
 

@@ -118,7 +118,10 @@ def serve(order: dict[str, Any]) -> None:
 
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a runtime prints is no answer
-    say = lambda value: (out.write(json.dumps(value).encode() + b"\n"), out.flush())
+
+    def say(value):
+        return (out.write(json.dumps(value).encode() + b"\n"), out.flush())
+
     try:
         model = Model(**order)
         shapes = [list(o.shape) for o in model.run(np.zeros((model.size, model.size, 3), np.float32))]

@@ -5,6 +5,7 @@ anything is written.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import struct
 import zlib
@@ -165,7 +166,7 @@ def _app(project: Path, flash: Flash, board_chip: str, digest: str) -> list[Piec
 
 def _check_room(pieces: list[Piece], flash: Flash) -> None:
     ordered = sorted(pieces, key=lambda p: p.offset)
-    for piece, following in zip(ordered, ordered[1:]):
+    for piece, following in itertools.pairwise(ordered):
         if piece.end > following.offset:
             raise DataError(
                 f"{piece.path}: reaches {piece.end:#x} and would overwrite the {following.name} at "

@@ -59,7 +59,7 @@ class Message:
     def unpack(self, payload: bytes) -> tuple[dict[str, Any], bytes]:
         """Fields and what follows them. ``struct.error`` if the payload is too short."""
         values = self.layout.unpack_from(payload)
-        return dict(zip((name for name, _ in self.fields), values)), payload[self.layout.size :]
+        return dict(zip((name for name, _ in self.fields), values, strict=True)), payload[self.layout.size :]
 
 
 HEADER = struct.Struct("<BI")

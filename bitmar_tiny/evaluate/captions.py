@@ -25,9 +25,9 @@ def words(text: str) -> set[str]:
 
 def score(predictions: Sequence[str], truths: Sequence[str]) -> dict[str, float]:
     """Fraction of exact names, and mean |intersection| / |union| of words."""
-    pairs = [(words(p), words(t)) for p, t in zip(predictions, truths)]
+    pairs = [(words(p), words(t)) for p, t in zip(predictions, truths, strict=False)]
     return {
-        "exact": float(np.mean([p == t for p, t in zip(predictions, truths)])),
+        "exact": float(np.mean([p == t for p, t in zip(predictions, truths, strict=False)])),
         "iou": float(np.mean([len(a & b) / len(a | b) if a | b else 1.0 for a, b in pairs])),
     }
 

@@ -107,9 +107,11 @@ def evaluate_choice(
     gold = np.array([item.gold for item in items])
     picks = np.array([int(s.argmax()) for s in sums])
     right = picks == gold
-    right_norm = np.array([int((s / np.maximum(n, 1)).argmax()) for s, n in zip(sums, sizes)]) == gold
+    right_norm = (
+        np.array([int((s / np.maximum(n, 1)).argmax()) for s, n in zip(sums, sizes, strict=False)]) == gold
+    )
     groups: dict[str, list[bool]] = {}
-    for item, hit in zip(items, right):
+    for item, hit in zip(items, right, strict=False):
         groups.setdefault(item.group, []).append(bool(hit))
     accuracy = float(right.mean())
     return ChoiceResult(

@@ -212,7 +212,7 @@ def question(frozen: FrozenModel, e: Experiment) -> dict[str, float]:
     golden = GoldenModel(frozen.config, frozen.arrays)
     memory, rng = (golden.m_codes, golden.m_scales), np.random.default_rng(SEED + 1)
     hits, answers, before = dict.fromkeys(CONDITIONS, 0), np.zeros(len(BOXES)), None
-    for _, boxes in zip(range(ROUNDS), episodes(SEED + 1, e.things)):
+    for _, boxes in zip(range(ROUNDS), episodes(SEED + 1, e.things), strict=False):
         for thing in () if e.one_stream else rng.permutation(e.things):
             memory = _tell(golden, memory, fact(thing, boxes[thing]))
         for thing in range(e.things):

@@ -86,7 +86,7 @@ class BitmarLM(LM):
                 )
                 owner.append(n)
         totals = [0.0] * len(requests)
-        for n, f in zip(owner, self.scorer.score(asked)):
+        for n, f in zip(owner, self.scorer.score(asked), strict=False):
             totals[n] += f.total
         return totals
 

@@ -52,7 +52,7 @@ def evaluate_sessions(
             _feed(golden, tokenizer, text)
             golden.end_episode()
         memory = _memory(golden)
-        for condition, m in zip(CONDITIONS, (memory, memory, before)):
+        for condition, m in zip(CONDITIONS, (memory, memory, before), strict=False):
             _set(golden, m)
             golden.memory_on = condition != "off"
             hit = _answer(golden, tokenizer, session) == session.answer

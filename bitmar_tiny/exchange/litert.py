@@ -30,7 +30,7 @@ _METADATA, _MAX_METADATA = b'{"bitmar_tiny.graph": ', 1 << 20
 
 def find_runtime() -> tuple[Any, str]:
     """(module with ``Interpreter``, its package and version). ``ToolError`` where there is none."""
-    for module, package in RUNTIMES:
+    for module, package in RUNTIMES:  # noqa: B007 (used behind the loop)
         if util.find_spec(module.split(".")[0]) is not None:
             break
     else:

@@ -34,7 +34,10 @@ def graphs(cfg: ModelConfig) -> tuple[Graph, Graph, Graph]:
         )
     memory = memory_ports(cfg)
     d, v = cfg.d_model, cfg.vocab_size
-    flag = lambda name: Port(name, "bool", (1,))
+
+    def flag(name):
+        return Port(name, "bool", (1,))
+
     step = Graph(
         "step",
         (
@@ -154,7 +157,7 @@ class GraphModel(GoldenModel):
 
         due = both(self.v["memory_on"], (self.t % self.cfg.read_every).eq(0))
         outs = self.b.when(due, read, others)
-        for value, out in zip(results, outs):
+        for value, out in zip(results, outs, strict=False):
             self.tap(taps[value], out)
         self.cond = outs[: len(self.cond)]
 

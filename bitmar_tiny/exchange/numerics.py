@@ -80,7 +80,7 @@ def gemv(name: str, codes: Value) -> Value:
 
 def split(acc: Value, sizes: Sequence[int]) -> list[Value]:
     ends = list(itertools.accumulate(sizes))
-    return [acc.columns(end - size, end) for size, end in zip(sizes, ends)]
+    return [acc.columns(end - size, end) for size, end in zip(sizes, ends, strict=True)]
 
 
 def stack(scales: Sequence[Value]) -> Value:
@@ -258,6 +258,9 @@ def pool_2x2(x: Value) -> Value:
     count, width = x.shape
     g = round(count**0.5)
     b = x.builder
-    at = lambda r, c: np.arange(count, dtype=np.int32).reshape(g // 2, 2, g // 2, 2)[:, r, :, c].ravel()
+
+    def at(r, c):
+        return np.arange(count, dtype=np.int32).reshape(g // 2, 2, g // 2, 2)[:, r, :, c].ravel()
+
     a = {(r, c): x.row(b.constant(at(r, c))) for r in (0, 1) for c in (0, 1)}
     return ((a[0, 0] + a[0, 1]) + (a[1, 0] + a[1, 1])) * 0.25

@@ -40,7 +40,7 @@ class OnnxRuntime:
 
     def run(self, graph: str, inputs: Mapping[str, np.ndarray]) -> Arrays:
         session, names = self.graphs[graph], self.outputs[graph]
-        return dict(zip(names, session.run(names, dict(inputs))))
+        return dict(zip(names, session.run(names, dict(inputs)), strict=True))
 
 
 def _session(

@@ -111,7 +111,10 @@ class OnnxBuilder(Builder):
         self, op: str, inputs: Sequence[Value], dtype: str, shape: Sequence[int], **attributes: Any
     ) -> Value:
         out, inputs = self.value(dtype, shape), list(inputs)
-        ints = lambda *values: self.constant(np.array(values, np.int64))
+
+        def ints(*values):
+            return self.constant(np.array(values, np.int64))
+
         if op in _SIMPLE:
             self.node(_SIMPLE[op], inputs, [out])
         elif op == "cast":
@@ -268,7 +271,8 @@ class OnnxBuilder(Builder):
         with self.inside(yes):
             values = then()
         others = [
-            self.constant(np.zeros(v.shape, v.dtype)) if o is None else o for v, o in zip(values, otherwise)
+            self.constant(np.zeros(v.shape, v.dtype)) if o is None else o
+            for v, o in zip(values, otherwise, strict=False)
         ]
         outs = [self.value(v.dtype, v.shape) for v in values]
         branches = {

@@ -112,7 +112,10 @@ class _Packer:
 def pack(model) -> bytes:
     """A ``schema.ModelT`` (without metadata buffers other than ``metadata``) as the bytes of a file."""
     p = _Packer()
-    pack_all = lambda objects: p.offsets([o.Pack(p.builder) for o in objects])
+
+    def pack_all(objects):
+        return p.offsets([o.Pack(p.builder) for o in objects])
+
     buffers, graphs = (
         p.offsets([p.buffer(b) for b in model.buffers]),
         p.offsets([p.subgraph(g) for g in model.subgraphs]),

@@ -47,7 +47,7 @@ def write(m: Tensor, queries: Tensor, weights: Tensor, rate: float, bounded: boo
 
     Bounded: M_k += rate W_k (q - M_k); else the paper's outer product (eq. 1).
     """
-    for q, w in zip(queries.unbind(-2), weights.unbind(-2)):
+    for q, w in zip(queries.unbind(-2), weights.unbind(-2), strict=False):
         q, w = q[..., None, :], w[..., None]
         m = m + rate * w * (q - m if bounded else q)
     return m

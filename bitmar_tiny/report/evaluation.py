@@ -85,7 +85,7 @@ def figure_of(r: dict[str, Any]) -> float:
 
 def paired_error(a: dict[str, Any], b: dict[str, Any]) -> float:
     """Standard error of the difference of two accuracies on the same items."""
-    change = [(p == g) - (q == g) for p, q, g in zip(a["picks"], b["picks"], a["gold"])]
+    change = [(p == g) - (q == g) for p, q, g in zip(a["picks"], b["picks"], a["gold"], strict=False)]
     mean = sum(change) / len(change)
     return (sum((c - mean) ** 2 for c in change) / len(change) ** 2) ** 0.5
 
@@ -105,7 +105,10 @@ def ablation_table(tasks: dict[str, dict[str, Any]], title: str) -> Table:
                 percent(on),
                 percent(off),
                 percent(shuffled),
-                *(f"{100 * (on - x):+.1f} ± {e:.1f} pp" for x, e in zip((off, shuffled), errors)),
+                *(
+                    f"{100 * (on - x):+.1f} ± {e:.1f} pp"
+                    for x, e in zip((off, shuffled), errors, strict=False)
+                ),
                 percent(by["on"]["chance"]),
             ]
         else:
@@ -192,7 +195,7 @@ def sessions_table(r: dict[str, Any], title: str) -> Table:
     for first, last, name in AGES:
         counts = [count for age, count in r["by_age"].items() if first <= int(age) + 1 <= last]
         if counts:
-            right, asked = map(sum, zip(*counts))
+            right, asked = map(sum, zip(*counts, strict=False))
             table.add_row(f"on, {name}", percent(right / asked), f"{asked}")
     return table
 

@@ -143,7 +143,9 @@ def table_3(reports: Sequence[dict[str, Any]]) -> tuple[Table, Sequence[str]]:
     """Two columns, on and off, for every report of ``eval --ablate memory --json``."""
     costs = [r["ablation"]["cost"] for r in reports]
     heads = [
-        f"{r['model']}, {state} \\[{c['label']}]" for r, c in zip(reports, costs) for state in ("on", "off")
+        f"{r['model']}, {state} \\[{c['label']}]"
+        for r, c in zip(reports, costs, strict=False)
+        for state in ("on", "off")
     ]
     table = Table("", "paper, on", "paper, off", *heads, title="Table 3: with and without reading the memory")
 
@@ -162,7 +164,7 @@ def table_3(reports: Sequence[dict[str, Any]]) -> tuple[Table, Sequence[str]]:
         ),
         cells(lambda c, x: f"{x['anonymous_kib'] * 1024 / 1e6:.2f}"),
     )
-    for (name, paper), ours in zip(TABLE_3.items(), rows):
+    for (name, paper), ours in zip(TABLE_3.items(), rows, strict=False):
         table.add_row(name, *paper, *ours)
     return table, DOUBTS_3
 

@@ -68,7 +68,10 @@ def ratios(rows: Sequence[tuple[str, float, str, str]], doublings: int = 3) -> s
     """
     right = RIGHT + 110  # for both figures
     half, height, body = (WIDTH - LABEL - right) / 2, len(rows) * ROW + 20, []
-    place = lambda ratio: LABEL + half * (1 + max(-1.0, min(1.0, math.log2(ratio) / doublings)))
+
+    def place(ratio):
+        return LABEL + half * (1 + max(-1.0, min(1.0, math.log2(ratio) / doublings)))
+
     for power in range(-doublings, doublings + 1):
         at = 2.0**power
         x = place(at)
@@ -96,7 +99,10 @@ def steps(
     """A dot for each step, (step, value, class, title), and horizontal lines (label, value), from zero on."""
     last, most = max(p[0] for p in points) or 1, max(p[1] for p in points) * 1.05 or 1
     left, right, bottom = 90, WIDTH - 130, height - 30
-    place = lambda step, value: (left + step / last * (right - left), bottom - value / most * (bottom - 12))
+
+    def place(step, value):
+        return (left + step / last * (right - left), bottom - value / most * (bottom - 12))
+
     body = []
     for tick in ticks(most):
         y = place(0, tick)[1]

@@ -154,7 +154,7 @@ class Session(ABC):
         if not self.can_tap:
             raise ConfigError(f"{self.name} shows no tensors.", "Choose host, a board, onnx or tflite.")
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 (most sessions hold nothing that must be closed)
         """Nothing more is asked."""
 
     def __enter__(self) -> Session:

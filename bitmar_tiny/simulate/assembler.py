@@ -109,7 +109,7 @@ class _Expander:
         values = [v.strip() for v in rest.split(",")] if rest else []
         if len(values) != len(parameters) or any(" " in v for v in values):  # as takes a space for a comma
             raise self.error(number, f"{word} takes {len(parameters)} arguments without spaces in them")
-        given = dict(zip(parameters, values))
+        given = dict(zip(parameters, values, strict=True))
         return [
             (line, re.sub(r"\\(\w+)(\\\(\))?", lambda m: given.get(m[1], m[0]), text)) for line, text in body
         ]

@@ -67,7 +67,7 @@ class _Decoder:
         given = [part.strip() for part in text[len(op.name) :].split(",")] if " " in text else []
         if len(given) != len(op.operands):
             raise self.error(line, f"'{text}': {op.name} takes {len(op.operands)} operands")
-        values = tuple(self._operand(at, token, part) for token, part in zip(op.operands, given))
+        values = tuple(self._operand(at, token, part) for token, part in zip(op.operands, given, strict=True))
         return Instruction(
             line,
             text,

@@ -30,7 +30,7 @@ def _step(m: Machine, s: int, step: int) -> None:
 
 def _add_to_lanes(m: Machine, bits: int, products: list[int]) -> None:
     top = (1 << bits - 1) - 1
-    sums = [lane + product for lane, product in zip(m.lanes(bits), products)]
+    sums = [lane + product for lane, product in zip(m.lanes(bits), products, strict=True)]
     if max(sums) > top or min(sums) < -top - 1:
         m.flag(f"a lane of QACC saturates at {bits} bits")
         sums = [min(max(v, -top - 1), top) for v in sums]
@@ -38,7 +38,7 @@ def _add_to_lanes(m: Machine, bits: int, products: list[int]) -> None:
 
 
 def _add_to_accx(m: Machine, qx: int, qy: int) -> None:
-    total = m.accx + sum(x * y for x, y in zip(unpack("<16b", m.q[qx]), unpack("<16b", m.q[qy])))
+    total = m.accx + sum(x * y for x, y in zip(unpack("<16b", m.q[qx]), unpack("<16b", m.q[qy]), strict=True))
     m.accx = min(max(total, -1 << 39), (1 << 39) - 1)
     if m.accx != total:
         m.flag("ACCX saturates at 40 bits")
@@ -85,13 +85,17 @@ def andq(m: Machine, qa: int, qx: int, qy: int) -> None:
 
 @operation(PIE, "ee.vmul.u8", "qz qx qy", "qx1 qy1 SAR1", "qz2")
 def vmul_u8(m: Machine, qz: int, qx: int, qy: int) -> None:
-    m.q[qz] = bytes((x * y >> m.sar) & 0xFF for x, y in zip(m.q[qx], m.q[qy]))
+    m.q[qz] = bytes((x * y >> m.sar) & 0xFF for x, y in zip(m.q[qx], m.q[qy], strict=True))
 
 
 @operation(PIE, "ee.vmul.s16", "qz qx qy", "qx1 qy1 SAR1", "qz2")
 def vmul_s16(m: Machine, qz: int, qx: int, qy: int) -> None:
     m.q[qz] = pack(
-        "<8H", *((x * y >> m.sar) & 0xFFFF for x, y in zip(unpack("<8h", m.q[qx]), unpack("<8h", m.q[qy])))
+        "<8H",
+        *(
+            (x * y >> m.sar) & 0xFFFF
+            for x, y in zip(unpack("<8h", m.q[qx]), unpack("<8h", m.q[qy]), strict=True)
+        ),
     )
 
 

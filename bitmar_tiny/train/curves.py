@@ -37,7 +37,7 @@ def _overview(log: Sequence[dict[str, Any]], steps: list[dict[str, Any]], path: 
         2, 2, figsize=(11, 7), layout="constrained", sharex=True
     )
     for name in ("lm", "contrastive", "memory"):
-        _line(loss, steps, lambda r: r["loss"].get(name), name)
+        _line(loss, steps, lambda r, name=name: r["loss"].get(name), name)
     loss.set_yscale("log")
     loss.set_title("losses")
     _line(alignment, steps, lambda r: r["alignment"], "of the batches")
@@ -113,12 +113,12 @@ def _line(
 ) -> None:
     points = [(r[x], v) for r in records if (v := value(r)) is not None]
     if points:
-        axis.plot(*zip(*points), label=label, marker="." if len(points) < 30 else None)
+        axis.plot(*zip(*points, strict=True), label=label, marker="." if len(points) < 30 else None)
 
 
 def _once(axis: Any) -> tuple[list[Any], list[str]]:
     """Legend entries, each label once."""
-    entries = dict(zip(*reversed(axis.get_legend_handles_labels())))
+    entries = dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
     return list(entries.values()), list(entries)
 
 

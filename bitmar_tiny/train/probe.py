@@ -105,7 +105,7 @@ def look_inside(model: BitMar, feed: Feed) -> tuple[dict[str, Any], dict[str, np
             real = torch.arange(m.shape[1], device=m.device) < counts[:, None]
             reads = m[real].double().mean(0).cpu().numpy()
             memory |= {"read_slots": effective_slots(reads), "reads": np.round(reads, 6).tolist()}
-    return memory, dict(zip(names, attention))
+    return memory, dict(zip(names, attention, strict=False))
 
 
 def memory_in_use(device: torch.device) -> int:

@@ -84,7 +84,7 @@ class Trainer:
         self.step += 1
         self.tokens += sum(f.total for f in feeds)
         sums = dict(
-            zip(PARTS, self.world.mean(total).tolist())
+            zip(PARTS, self.world.mean(total).tolist(), strict=False)
         )  # the one place where a step waits for the device
         if not math.isfinite(sums["lm"]):
             raise ConfigError(

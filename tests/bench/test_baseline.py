@@ -121,13 +121,15 @@ def test_its_memory_is_read_when_goldens_is(name, model, tmp_path):
 def test_streams_are_goldens_own(tiny):
     images = [random_image(tiny.config, np.random.default_rng(i)) for i in range(2)]
     streams, picks = golden_stream(tiny, images, 20)
-    for image, tokens, chosen in zip(images, streams, picks):
+    for image, tokens, chosen in zip(images, streams, picks, strict=False):
         golden = GoldenModel(tiny.config, tiny.arrays)
         golden.set_image(image)
         assert tokens[0] == tiny.config.vocab_size - 1 and chosen == [
             int(golden.step(t).argmax()) for t in tokens
         ]
-        assert all(b == a or a == tiny.config.vocab_size - 1 for a, b in zip(chosen, tokens[1:]))
+        assert all(
+            b == a or a == tiny.config.vocab_size - 1 for a, b in zip(chosen, tokens[1:], strict=False)
+        )
 
 
 def test_every_contender_has_a_process_and_a_row(tiny, tmp_path, monkeypatch):
@@ -160,7 +162,7 @@ def test_every_contender_has_a_process_and_a_row(tiny, tmp_path, monkeypatch):
         rows["ours: portable"]["top1"] == 1
         and rows["ours: portable"]["file_bytes"] > tiny.config.vocab_size * 16
     )
-    for label, row in rows.items():
+    for label, row in rows.items():  # noqa: B007
         assert set(row["us"]) == {
             str(tiny.config.context)
         }  # fewer than the 16 tokens of the other measurement
@@ -180,7 +182,10 @@ def test_every_contender_has_a_process_and_a_row(tiny, tmp_path, monkeypatch):
 
 def test_what_cannot_run_is_a_sentence(tiny, tmp_path):
     streams = baseline.Streams(tiny, tmp_path, 1, 3)
-    row = lambda n, c: baseline.measure_contender(c, tiny, streams, tmp_path / str(n), [11], 0)
+
+    def row(n, c):
+        return baseline.measure_contender(c, tiny, streams, tmp_path / str(n), [11], 0)
+
     assert (
         row(0, baseline.Contender("a", "no-such-package", None))["missing"]
         == "no-such-package is not installed (pip install no-such-package)"

@@ -165,7 +165,10 @@ def _raise(call):
 def test_projection_keeps_distances_and_never_changes():
     x = np.random.default_rng(0).normal(size=(20, 1280)).astype(np.float32)
     y = project(x)
-    far = lambda a: np.linalg.norm(a[:, None] - a[None], axis=-1)[np.triu_indices(20, 1)]
+
+    def far(a):
+        return np.linalg.norm(a[:, None] - a[None], axis=-1)[np.triu_indices(20, 1)]
+
     assert y.shape == (20, 768) and np.abs(far(y) * np.sqrt(1280 / 768) / far(x) - 1).max() < 0.15
     assert np.array_equal(
         project(np.eye(3, dtype=np.float32))[0, :8] > 0, np.array([0, 0, 1, 1, 0, 1, 0, 0], bool)
@@ -285,14 +288,15 @@ def test_the_old_runtime_under_numpy_2_is_recognised(tmp_path):
         "try: Model(%r)\nexcept FrontEndError as e: print(e.message, e.hint)\nexcept SystemError: print('as "
         "it is')"
     )
-    run = lambda change: (
-        subprocess.run(
+
+    def run(change):
+        return subprocess.run(
             [sys.executable, "-c", code % (str(fake), str(root), change, str(tmp_path / "a.tflite"))],
             capture_output=True,
             text=True,
             check=True,
         ).stdout
-    )
+
     assert "built for numpy 1 and cannot work with numpy 2.1.0. Run: pip install 'numpy<2'" in run(
         "numpy.__version__ = '2.1.0'"
     )

@@ -63,7 +63,8 @@ def test_an_answer_begins_behind_the_tokens_of_its_prompt():
     merging = Tokenizer([*(bytes([b]) for b in range(256)), b"ab", b"bc", EOS_TEXT], [(97, 98), (98, 99)])
     encoded = Sessions.encode(merging, [Session(("abc", "a"), "a", "b"), Session(("b",), "", "abc")])
     texts = [
-        encoded.texts.flat[a : a + n].tolist() for a, n in zip(encoded.texts.starts, encoded.texts.sizes)
+        encoded.texts.flat[a : a + n].tolist()
+        for a, n in zip(encoded.texts.starts, encoded.texts.sizes, strict=False)
     ]
     end = merging.eos
     assert texts == [[256, 99, end], [97, end], [97, 98, end], [98, end], [256, 99, end]]

@@ -35,7 +35,10 @@ def corpus(tmp_path):
 
 
 def samples(tokens: Tokens) -> list[bytes]:
-    return [BYTES.decode_bytes(tokens.flat[a : a + n - 1]) for a, n in zip(tokens.starts, tokens.sizes)]
+    return [
+        BYTES.decode_bytes(tokens.flat[a : a + n - 1])
+        for a, n in zip(tokens.starts, tokens.sizes, strict=False)
+    ]
 
 
 @pytest.mark.parametrize("size", [1, 3, 17, 64, 1000, 1 << 20])

@@ -57,7 +57,7 @@ def asked():
 
 def test_likelihoods_are_those_of_a_plain_walk(model, asked):
     """No sharing, no batches: token by token from the beginning."""
-    for q, found in zip(asked, SessionScorer(GoldenSession(model)).score(asked)):
+    for q, found in zip(asked, SessionScorer(GoldenSession(model)).score(asked), strict=False):
         golden = GoldenModel(model.config, model.arrays)
         if q.image is not None:
             golden.set_image(q.image)
@@ -74,7 +74,7 @@ def test_torch_golden_and_c_give_the_same_bits(model, asked, program):
         scorer.score(asked)
         for scorer in (SessionScorer(GoldenSession(model)), TorchScorer(load_frozen(model)), program)
     ]
-    for a, b, c in zip(*results):
+    for a, b, c in zip(*results, strict=False):
         assert np.array_equal(a.log_probs, b.log_probs) and np.array_equal(a.log_probs, c.log_probs)
         assert a.greedy == b.greedy == c.greedy
 
@@ -117,7 +117,9 @@ def test_greedy_is_what_the_model_writes(model):
 
 def test_likelihood_of_known_logits():
     rows = np.log(np.array([[1, 2, 1], [6, 1, 1]], np.float32))
-    found = likelihood([Scored.of(row, np.float32(1), token) for row, token in zip(rows, [1, 2])], [1, 2])
+    found = likelihood(
+        [Scored.of(row, np.float32(1), token) for row, token in zip(rows, [1, 2], strict=False)], [1, 2]
+    )
     assert (
         np.allclose(found.log_probs, np.log([0.5, 0.125]))
         and not found.greedy
@@ -161,7 +163,7 @@ def test_a_small_table_of_counts_takes_several_passes(model, tmp_path):
     with ProgramSession(program, project.board) as session:
         assert not session.can_keep
         found = SessionScorer(session).score(queries)
-    for a, b in zip(found, SessionScorer(GoldenSession(model)).score(queries)):
+    for a, b in zip(found, SessionScorer(GoldenSession(model)).score(queries), strict=False):
         assert np.array_equal(a.log_probs, b.log_probs) and a.greedy == b.greedy
 
 
@@ -211,7 +213,7 @@ def test_a_model_picks_what_it_would_write(model):
     found = queries([Item((t.rstrip(),), ("a", "b"), 0) for t, _, _ in items], tokenizer, 40)[0]
     asked = [Query(found[2 * i].context, (t,)) for i, (_, *pair) in enumerate(items) for t in pair]
     totals = [f.total for f in SessionScorer(GoldenSession(model)).score(asked)]
-    assert all(a > b for a, b in zip(totals[::2], totals[1::2]))
+    assert all(a > b for a, b in zip(totals[::2], totals[1::2], strict=False))
 
 
 def test_groups_majority_and_people():

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
 import command_line
@@ -66,9 +67,9 @@ def test_250_damaged_onnx_files(tiny, tmp_path):
             pass
         victim.write_bytes(worse)
         assert folder.name in sentence(
-            lambda: read_graph(folder / ("step.onnx" if i % 5 == 4 else victim.name))
+            partial(read_graph, folder / ("step.onnx" if i % 5 == 4 else victim.name))
         )
-        sentence(lambda: import_onnx(folder))
+        sentence(partial(import_onnx, folder))
 
 
 def test_250_damaged_tflite_files(tiny, tmp_path):

@@ -125,13 +125,16 @@ def used(name, array, *uses):
 @pytest.mark.parametrize("name", ["dec.0.wq", "dec.0.w1"])
 def test_weights_that_the_graph_turns(tiny, tmp_path, name, use):
     """PyTorch's exporter stores [out, in]; of a square matrix only the graph tells."""
-    replace = lambda n, a: (
-        used(n, a.T, use)
-        if n == f"{name}.weight"
-        else used(n, a, ("MatMul", {}))
-        if n.endswith(".w2.weight")
-        else None
-    )
+
+    def replace(n, a):
+        return (
+            used(n, a.T, use)
+            if n == f"{name}.weight"
+            else used(n, a, ("MatMul", {}))
+            if n.endswith(".w2.weight")
+            else None
+        )
+
     back, report, _ = import_onnx(write(tiny, tmp_path, replace=replace), tiny.config)
     assert (back.arrays[f"{name}.trits"] == tiny.arrays[f"{name}.trits"]).all()
     assert (back.arrays["dec.0.w2.trits"] == tiny.arrays["dec.0.w2.trits"]).all()

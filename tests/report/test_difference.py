@@ -56,7 +56,7 @@ def test_what_is_small_is_tolerated_and_a_run_equals_itself():
 def test_direction_turns_with_the_order():
     a, b = make(seed=1), make(seed=2, slower=1.1)
     forth, back = compare(a, b), compare(b, a)
-    for x, y in zip(forth.changes, back.changes):
+    for x, y in zip(forth.changes, back.changes, strict=False):
         assert x.difference == pytest.approx(-y.difference) and (x.low, x.high) == pytest.approx(
             (-y.high, -y.low)
         )
@@ -130,7 +130,10 @@ def test_quantiles_of_student():
 def test_as_a_command(tmp_path):
     slower = make(seed=3, slower=1.1, identity=IDENTITY | {"kernels": "avx2"})
     a, b, c = (save(r, tmp_path / n) for r, n in ((make(seed=1), "a"), (make(seed=2), "b"), (slower, "c")))
-    run = lambda *arguments: CliRunner().invoke(command, [str(x) for x in arguments], catch_exceptions=False)
+
+    def run(*arguments):
+        return CliRunner().invoke(command, [str(x) for x in arguments], catch_exceptions=False)
+
     assert (run(a, b).exit_code, run(a, c).exit_code, run(a, c, "--tolerance", 50).exit_code) == (0, 1, 0)
     found = json.loads(run(a, c, "--json").stdout)
     assert (

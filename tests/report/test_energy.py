@@ -19,7 +19,7 @@ def write(path, columns, header=None):
     """A CSV of columns, name -> values."""
     rows = [
         header or ",".join(columns),
-        *(",".join(f"{v:.9g}" for v in row) for row in zip(*columns.values())),
+        *(",".join(f"{v:.9g}" for v in row) for row in zip(*columns.values(), strict=False)),
     ]
     path.write_text("\n".join(rows) + "\n")
     return path

@@ -46,7 +46,10 @@ def test_the_trace_nests_and_loses_nothing(clock):
     assert {e["ph"] for e in trace["traceEvents"]} == {"X", "M"} and all(
         e["pid"] == 1 and e["tid"] == 1 for e in trace["traceEvents"]
     )
-    ns = lambda e: (round(e["ts"] * 1000), round((e["ts"] + e["dur"]) * 1000))
+
+    def ns(e):
+        return (round(e["ts"] * 1000), round((e["ts"] + e["dur"]) * 1000))
+
     stack, level = [], {"step": 0, "section": 1, "part": 2}
     for event in slices:  # written in the order of time, a parent before its children
         start, end = ns(event)
@@ -56,7 +59,9 @@ def test_the_trace_nests_and_loses_nothing(clock):
         stack.append(event)
     for category, names in (("step", None), ("section", SECTIONS), ("part", PARTS)):
         chosen = [e for e in slices if e["cat"] == category]
-        assert all(ns(a)[1] <= ns(b)[0] for a, b in zip(chosen, chosen[1:]))  # siblings do not overlap
+        assert all(
+            ns(a)[1] <= ns(b)[0] for a, b in zip(chosen, chosen[1:], strict=False)
+        )  # siblings do not overlap
         assert names is None or {e["name"] for e in chosen} - {"unaccounted"} <= set(names)
     steps = [e for e in slices if e["cat"] == "step"]
     assert [e["args"]["cycles"] for e in steps] == recording.totals.tolist()
@@ -110,7 +115,7 @@ def test_the_page_stands_alone(changes):
     text = " ".join(parser.text)
     assert (
         recording.label in text
-        and all(s in text for s, c in zip(SECTIONS, recording.cycles.sum(axis=(0, 2))) if c)
+        and all(s in text for s, c in zip(SECTIONS, recording.cycles.sum(axis=(0, 2)), strict=False) if c)
         and "unaccounted" in text
     )
     assert "nan" not in text.lower().split() and "1.5 mJ" in text and ("tokens/s" in text) == recording.timed

@@ -118,7 +118,7 @@ def test_every_lane_equals_the_twin_after_every_plane(twin, blocks):
     for name, trits, x in vectors(rng, 16, 64 * blocks):
         seen = []
 
-        def watch(machine, ins):
+        def watch(machine, ins, seen=seen):
             if (
                 ins.name in ("ee.srcmb.s8.qacc", "rur.qacc_l_0")
                 or ins.name == "addi"

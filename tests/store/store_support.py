@@ -125,4 +125,4 @@ def aged_store(path: Path, slots: int, width: int, episodes: int = 3) -> tuple[M
 
 
 def same(a: Memory, b: Memory) -> bool:
-    return all(np.array_equal(x, y) for x, y in zip(planes(a), planes(b)))
+    return all(np.array_equal(x, y) for x, y in zip(planes(a), planes(b), strict=False))

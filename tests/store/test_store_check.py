@@ -103,7 +103,7 @@ def media(image: bytes, windows: list[list[tuple[int, bytes]]], seed: int = 0):
     for window in windows:
         for fates in itertools.product(range(FATES), repeat=len(window)):
             medium = bytearray(durable)
-            for (offset, data), fate in zip(window, fates):
+            for (offset, data), fate in zip(window, fates, strict=False):
                 cut = int(rng.integers(len(data)))
                 old = bytes(medium[offset : offset + len(data)])
                 medium[offset : offset + len(data)] = (
