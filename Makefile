@@ -1,11 +1,20 @@
 # make demo: train, freeze, generate C, verify, run, on real pictures. make test: all tests.
+# make check: format, lint, types and unit tests.
 # Both install what they need into $(VENV); compilers and emulators too, where you are root on Debian.
 VENV ?= .venv
 PYTHON ?= python3
 BIN = $(VENV)/bin
+comma = ,
 
 demo: install tools
 	$(BIN)/bitmar-tiny demo -o demo
+
+# Format, lint, types and unit tests: what to run before every commit.
+check: install
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy --no-error-summary
+	$(BIN)/python -m pytest tests -m unit -n auto
 
 # The shortest way to know: no compilers, no PyTorch, within a minute.
 unit: install
@@ -23,7 +32,7 @@ pip = @{ $(BIN)/python -m pip install -q --disable-pip-version-check --root-user
 $(VENV)/.installed: pyproject.toml constraints.txt data-packages.txt
 	$(PYTHON) -m venv $(VENV)
 	$(call pip,torch==2.13.0 -c constraints.txt)
-	$(call pip,-e '.[test]' -c constraints.txt)
+	$(call pip,-e '.[test$(comma)lint]' -c constraints.txt)
 	$(call pip,--no-deps -r data-packages.txt)
 	@touch $@
 
@@ -54,4 +63,4 @@ test-tools:
 clean:
 	rm -rf $(VENV) demo build *.egg-info
 
-.PHONY: demo unit test install tools test-tools clean
+.PHONY: demo check unit test install tools test-tools clean

@@ -96,7 +96,7 @@ class Model:
             limits = np.iinfo(t.dtype)
             x = np.clip(np.rint(x.astype(np.float64) / scale) + zero, limits.min, limits.max)
         results = self.runtime.run(np.ascontiguousarray(x[None], t.dtype), self.chosen)
-        return [self._tokens(out, t) for out, t in zip(results, self.chosen, strict=True)]
+        return [self._tokens(out, t) for out, t in zip(results, self.chosen, strict=False)]
 
     def _tokens(self, out: np.ndarray, t: Tensor) -> np.ndarray:
         if t.quantised and out.dtype.kind != "f":
@@ -131,7 +131,7 @@ class _Tflite:
     def resize(self, shape: tuple[int, ...]) -> None:
         try:
             if None in self.input.shape:
-                self.interpreter.resize_tensor_input(self.index, shape, strict=True)
+                self.interpreter.resize_tensor_input(self.index, shape, strict=False)
             self.interpreter.allocate_tensors()
         except (RuntimeError, ValueError, MemoryError) as error:
             raise FrontEndError(
