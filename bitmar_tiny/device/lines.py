@@ -21,7 +21,16 @@ from ..errors import DeviceError
 from .ports import check, explain
 
 POLL_S = 0.005  # a port in the network is asked so often
-GONE = (errno.EPIPE, errno.EIO, errno.ENXIO, errno.ENODEV, errno.EBADF)
+GONE = (
+    errno.EPIPE,
+    errno.EIO,
+    errno.ENXIO,
+    errno.ENODEV,
+    errno.EBADF,
+    errno.ECONNRESET,
+    errno.ECONNABORTED,
+    errno.ETIMEDOUT,
+)
 END_S = 2.0  # for a program to end before it is killed
 
 
