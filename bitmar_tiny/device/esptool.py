@@ -25,7 +25,7 @@ CONNECT_ATTEMPTS = 3
 
 LOST = (
     r"chip stopped responding|serial exception error|Lost connection|device disconnected|Input/output error|"
-    r"Errno 5\b|Write timeout|The chip stopped",
+    r"Errno 5\b|Write timeout|The chip stopped|No more data to read",
     "the connection was lost in the middle",
     "Check cable and power, then run the command again.",
 )
