@@ -21,6 +21,7 @@ unit: install
 	$(BIN)/python -m pytest tests -m unit -n auto
 
 test: install tools test-tools
+	$(BIN)/python tests/zig_libraries.py
 	$(BIN)/python -m pytest tests -n auto --dist worksteal
 
 install: $(VENV)/.installed

@@ -137,7 +137,8 @@ def build(
         objects = list(pool.map(one, sources))
     program = out / "bitmar"
     link = [part.format(src=project / "src") for part in link_flags(board, tool)]
-    _run([*command, *tool.flags, *extra, *map(str, objects), "-o", str(program), *link], "link")
+    # zig makes a C library for each optimisation it links with, in a minute: one is enough.
+    _run([*command, *tool.flags, *extra, "-O2", *map(str, objects), "-o", str(program), *link], "link")
     return Program(program, runner(board) if _can_run(board) else [], name, opt)
 
 

@@ -67,7 +67,9 @@ def compile(sources, flags, out: Path, compiler: str = "gcc") -> list[str]:
             [*command, *BASE_FLAGS, *tool.flags, *flags, *own, *include, "-c", str(source), "-o", str(target)]
         )
         objects.append(str(target))
-    _run([*command, *tool.flags, *flags, *objects, "-o", str(out)])
+    # One optimisation for all links: zig makes a C library for each.
+    plain = [f for f in flags if not f.startswith("-O")]
+    _run([*command, *tool.flags, *plain, "-O2", *objects, "-o", str(out)])
     return [*runner(board), str(out)]
 
 

@@ -1,0 +1,33 @@
+"""zig makes the C library of a target when it links for it the first time, in a minute on one core.
+
+``make test`` has this done for all targets side by side; else one worker waits for the other.
+"""
+
+import subprocess
+import sys
+import tempfile
+from importlib import util
+from pathlib import Path
+
+from bitmar_tiny.codegen.boards import board_files, load_board
+
+
+def main() -> None:
+    compilers = [c for name in board_files() for c in load_board(name).compilers.values()]
+    zig = sorted({tuple(c.command) for c in compilers if "ziglang" in c.command})
+    if not util.find_spec("ziglang"):
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "empty.c"
+        source.write_text("int main(void) { return 0; }\n")
+        commands = [[part.format(python=sys.executable) for part in command] for command in zig]
+        running = [
+            subprocess.Popen([*command, "-O2", str(source), "-o", f"{folder}/{i}"])
+            for i, command in enumerate(commands)
+        ]
+        for process in running:
+            process.wait()
+
+
+if __name__ == "__main__":
+    main()
