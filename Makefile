@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # make demo: train, freeze, generate C, verify, run, on real pictures. make test: all tests.
 # make check: format, lint, types and unit tests.
 # Both install what they need into $(VENV); compilers and emulators too, where you are root on Debian.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """bitmar-tiny: train, lower, prove and profile a small image-and-text model that remembers.
 
     import bitmar_tiny as bt

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What Python programs use, all of it importable from ``bitmar_tiny`` itself.
 
 The functions are named with a noun where a room of the package has the verb: ``train`` is the room,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One error tree. Everything a user can cause ends here, and the CLI turns it into one sentence.
 
 BitmarError            what, where            (+ hint: the fix)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Packages beyond the base install: which extra brings each, and the one sentence for whoever misses it."""
 
 from __future__ import annotations

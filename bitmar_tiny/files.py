@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Writing files so that a kill at any moment leaves the old content or the new, never half of either."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What to turn when a model does not fit a board: each knob is an option of a command."""
 
 from __future__ import annotations

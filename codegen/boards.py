@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Board profiles: one TOML file per board, validated strictly. Adding a board is adding one file.
 
 ``host`` is this computer: the profile of its machine (codegen/host.py).

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the runtime needs beside the packed weights, and how often each piece of memory is read."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Compile a generated project with a compiler of its board, and find the tools of this machine."""
 
 from __future__ import annotations

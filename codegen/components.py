@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Parts of the runtime: one folder each in firmware_templates/runtime, of which a project gets what it needs.
 
 ``component.toml`` says what a component is for (``what``), which others it calls (``needs``) and which of its

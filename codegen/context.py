@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the templates of a project are filled with."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Write a standalone C project for one frozen model and one board."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How long one token takes, from the plan and the figures of the board profile. Everything here is estimated.
 
 Memory behind a cache (a region with ``cache_line``) hangs on one bus, which serves one core at a time. Work

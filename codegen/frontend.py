@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The vision front end as a part of a Linux project: the backbone, its declaration, and the Python that runs
 it.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """This computer as a board: the profile of its machine, kernel families in the order of what its processor
 can do.
 """

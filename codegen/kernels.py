@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Kernel families: one folder each in ``firmware_templates/kernels``, with the code and its description,
 ``family.toml``.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lowering: a frozen model becomes one packed blob whose sections lie in kernel order.
 
 Blob (little-endian): "BMBL", u32 version, u32 size, u32 CRC-32 of everything after the header,

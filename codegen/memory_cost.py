@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the episodic memory costs where the plan puts it: bytes and time of a read and of an episode's write.
 All estimated.
 """

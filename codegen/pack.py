@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Packing: store order = kernel order. The layout is that of the kernel family, which its C file draws."""
 
 from __future__ import annotations

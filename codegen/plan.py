@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The memory plan: every buffer and weight section in a region of the board, before anything is built.
 
 What is read most often per byte goes to the fastest region: first the scratch buffers, then weights and

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What firmware runs on: a platform is one folder in firmware_templates/platforms, with one class that says
 how a project of it is made.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What ships with the package: its templates and its board profiles, in a checkout and in an installed wheel
 alike.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`bitmar-tiny` as a user types it, in this process: starting Python and importing PyTorch costs seconds a
 time.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Compilers during a run of the tests: what one has made once is copied, and what really ran is counted.
 
 Tests build the same C again and again, in folders of their own. Here every ``subprocess.run`` of this process

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # The whole suite, or some of it, under one hard condition:
 #
 #   tests/conditions.sh CONDITION[+CONDITION...] [arguments of pytest, default: tests]
@@ -94,7 +95,7 @@ hard() {
 	user | thrice) how=$1 ;;
 	root) [ "$(id -u)" = 0 ] || { say "you are not root"; exit 2; } ;;
 	*)
-		sed -n '2,18s/^# \{0,1\}//p' "$0" >&2
+		sed -n '3,19s/^# \{0,1\}//p' "$0" >&2
 		exit 2
 		;;
 	esac

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Shared fixtures, and what holds for every test: see README.md here."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A model with a tokenizer that needs no package: every byte is a token."""
 
 from __future__ import annotations

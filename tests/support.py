@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Models small enough to verify in a blink, and what this machine can build."""
 
 from __future__ import annotations

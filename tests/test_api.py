@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a Python program may import: every public name is there, says what it does, and its example runs."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The tables of the architecture: what is generated from them is current, and names agree where they meet."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The commands as a user types them: the whole way on small files, and one sentence with exit 2 for bad
 input.
 """

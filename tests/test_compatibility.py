@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """docs/compatibility.md beside the constants it speaks of."""
 
 from __future__ import annotations

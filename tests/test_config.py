@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Configuration: strict, with sentences that name the key."""
 
 import pytest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Documents name files that exist."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The frozen file: exact round trip, and every damage is one FrozenError."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The kernel with five weights in a byte against NumPy, tolerance zero: shapes that nothing divides, the
 accumulator's bounds, pieces that start inside the matrix, and bytes that packing never writes.
 """

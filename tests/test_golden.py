@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Properties of the golden model: causality, fixed memory, sparse bounded writes."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Who may know whom (design, "The house"): the rooms of the package, the ways between them, and nothing
 upward.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The base install: what works without any extra, and the one sentence of what does not; the example picture;
 doctor's fixes.
 """

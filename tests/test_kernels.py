@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Kernel families against NumPy, tolerance zero: every family, compiler and optimisation level, boards
 without an operating system, shapes that no tile divides, and the vectors that reach the accumulator bounds.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every primitive of the C runtime against golden/numerics.py, golden/model.py and golden/sampler.py: equal
 bits.
 

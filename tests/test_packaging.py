@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The wheel holds templates and profiles, and works outside the checkout."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The paper's mixture from files: budgets, hold-out, epochs."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What was frozen, packed and generated before still comes out byte for byte: the digests lie in
 same_as_before.json.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The model that comes with the package: what its record says of it holds, it names pictures, and its C is
 exact.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Models made smaller after training: what stays is unchanged, what changes is another model."""
 
 import numpy as np

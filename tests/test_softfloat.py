@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Floats and integer routines for processors whose compiler library lacks them, against this machine's
 hardware.
 """

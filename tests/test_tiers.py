@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every test has exactly one tier, and the table names nothing that is not there."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which tier a test belongs to: exactly one, decided here and nowhere else. See README.md.
 
 A file has a tier; single tests of it, and those whose parameters name another machine, may have another.

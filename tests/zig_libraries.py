@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """zig makes the C library of a target when it links for it the first time, in a minute on one core.
 
 ``make test`` has this done for all targets side by side; else one worker waits for the other.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The parts with attention: transformer blocks and the fusion with the image. What a part yields: see
 :class:`Part`.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Strict model configuration: the shapes that training, golden and code generation share.
 
 An unknown key or an impossible value raises :class:`~bitmar_tiny.errors.ConfigError`.

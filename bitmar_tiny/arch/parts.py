@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The parts of the model, in the order of the forward pass: each yields its tensors, blob sections, caches,
 state and taps.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The records that the parts of a model yield: tensors, sections of the packed blob, caches, state, taps."""
 
 from __future__ import annotations

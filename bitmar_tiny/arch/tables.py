@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The tables of a model: one walk over its parts."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The whole model as one would have run it without us, beside ours: tokens/s, memory, file size, the same
 first choice.
 

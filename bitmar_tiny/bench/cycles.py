@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Cycle counts for processors that are not at hand: inner loops by llvm-mca, the ESP32-S3's kernel by our own
 simulator.
 """

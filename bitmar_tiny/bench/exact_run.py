@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Our own exact export in a process of its own, measured as :mod:`.plain_run` measures the plain ones.
 
 python -m bitmar_tiny.bench.exact_run order.json

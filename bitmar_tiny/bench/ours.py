@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Our own kernels and steps, measured by the generated program itself (`bitmar bench`)."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What one would use instead of our ternary products: PyTorch, ONNX Runtime and LiteRT, one thread each.
 
 A library pays for every call into it. So that it does not have to, a peer computes ``STACK`` independent

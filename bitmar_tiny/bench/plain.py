@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The architecture as somebody would export it without us: one plain float step, for the int8 tools of ONNX
 Runtime and LiteRT.
 

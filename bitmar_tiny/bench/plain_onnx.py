@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The plain step as .onnx: in float, and as ONNX Runtime's own quantiser makes int8 of it."""
 
 from __future__ import annotations

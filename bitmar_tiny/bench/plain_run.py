@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One contender in a process of its own: a plain step file in ONNX Runtime or LiteRT, its picks, its time,
 its memory.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The plain step as .tflite, as a converter's dynamic-range quantisation leaves it: int8 weights, float32
 activations that LiteRT (XNNPACK) quantises itself before every product; or all in float32.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Benchmark results as tables and as a picture. Every figure comes from one run on one machine."""
 
 from __future__ import annotations

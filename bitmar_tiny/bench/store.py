@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How fast the firmware reads a memory out of its store, checked, beside a plain sequential read of the same
 file.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Writing a small .tflite file without TensorFlow: LiteRT's own schema module and flatbuffers."""
 
 from __future__ import annotations

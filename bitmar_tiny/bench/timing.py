@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Timing a call: many samples, each long enough for the clock, and their median, on one processor."""
 
 from __future__ import annotations

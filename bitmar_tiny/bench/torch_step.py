@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The same model as one would run it with PyTorch: float32, eager, one token at a time with a KV cache."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The command group: lazy commands, one place where errors become one sentence and an exit code."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """bitmar-tiny curves"""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Frozen vision backbones from local files: TFLite, ONNX, transformers or timm. Nothing is ever fetched.
 
 A backbone turns a picture, float32 [size, size, 3] (mean and deviation taken out), into the token outputs of

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Data goes one way: every stage of the main job is one function here.
 
 prepare_data -> training_data -> train -> freeze -> emit -> build -> verify -> caption

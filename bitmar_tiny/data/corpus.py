@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The paper's file formats: BabyLM ``*.train`` text, captions as JSON, image features as ``.npy``.
 
 Nothing here trusts a file: what is missing, cut short, of the wrong shape or not finite is a

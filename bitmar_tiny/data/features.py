@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Picture features through a frozen backbone, in the paper's format: captions JSON + ``.npy``.
 
 Per picture and token: each chosen block's output is normalised (LayerNorm without affine) and the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Data files: JSON and .npy, written atomically, read with one sentence for every fault."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Further styles of emoji pictures: folders of an Iconify set as npm installs them (``@iconify-json/noto``,
 say).
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Batches of captions, text and sessions in a fixed, seekable order.
 
 ``batch(step)`` is a pure function of the seed and the step, so training that is killed and resumed

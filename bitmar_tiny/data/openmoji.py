@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The default pictures: OpenMoji drawings with their CLDR short names, from pip packages alone; other styles
 behind them.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Data that ships inside installed packages: found without importing (and so without running) them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pictures as raw pixel patches: a 16x16 patch of RGB is 768 numbers, as wide as a DINOv2 vector.
 
 Layout (**contract**, the firmware repeats it): a picture of H x W pixels is a grid of H/16 x W/16

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sessions: texts that come one after the other, each an episode of its own, the last of which can need what
 the earlier ones told.
 

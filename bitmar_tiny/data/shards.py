@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Text tokenised once, in parallel, into memory-mapped files; a build that was killed goes on where it was.
 
     FOLDER/DIGEST/00012.tokens.npy   uint16, one piece of a source (removed when all are joined)

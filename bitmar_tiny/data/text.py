@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Simple English text from pip packages: Wikipedia summaries and Wikibooks recipes.
 
 One line is one sample. A twentieth of the documents, chosen by the hash of their title (so that it

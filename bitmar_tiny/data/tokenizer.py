@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """GPT-2 byte-level BPE: full (50,257 tokens) or pruned for a small board.
 
 Every vocabulary here has one shape, and the C side relies on it: ids 0..255 are the single bytes

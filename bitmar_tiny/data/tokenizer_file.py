@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The tokenizer's binary: every byte.
 
 It stands unchanged in the frozen model file and in the C program's blob, where

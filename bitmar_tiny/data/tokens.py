@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tokenised samples: one flat array of ids, each sample closed by EOS, and where each begins.
 
 The flat array may be a memory map of any size (``shards.py``); what is held in memory is 12 bytes a sample.

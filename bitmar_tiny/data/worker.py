@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A backbone file in a process of its own: what a damaged file does to its runtime, it does not do to us.
 
 The child is the front end's :class:`~.frontend.backbone.Model`. It tries a grey picture first and says what

@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
 """Boards on a serial port."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Requests to a board and their answers, and what else a command does with the line: over a link, or out of a
 record (record.py).
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From the name of a port to a session on it; and, where there is none, what is wrong."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Inputs and data sets for the firmware's MLPerf Tiny / EEMBC mode (docs/eembc.md; bm_ascii.h reads what this
 writes).
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Boards that exist in an emulator, as lines: QEMU with its serial port on a terminal."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """esptool as a subprocess: every call has a time limit, its output goes to a log, and what went wrong becomes
 a sentence.
 """

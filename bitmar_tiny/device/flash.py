@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Write a project into a board's flash: skip what is there, write, read back by hash, and always know what
 the board holds.
 """

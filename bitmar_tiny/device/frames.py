@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Frames of the serial protocol (docs/serial-protocol.md): COBS between zero bytes, with a CRC-32."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Who uses a serial port, from /proc: looked at without opening it, since opening raises DTR and RTS, which
 resets many boards.
 """

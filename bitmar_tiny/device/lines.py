@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lines of bytes to a board: a serial port, or a terminal with a program or an emulator at its other end."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The host's end of the link: two reliable streams of bytes over a line that loses, damages and doubles
 bytes.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What goes into a board's flash: the pieces of a generated project, checked against each other before
 anything is written.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Serial ports: what is on them, who uses them, whether the user may; and one check before any command opens
 one.
 """

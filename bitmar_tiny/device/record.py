@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Exchanges with a board, written to a file and played back in its place: a line of JSON for everything that
 happens.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The memory on, off and shuffled: what it does to scores (the paper's table 4) and costs (table 3)."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What int8 activations cost: a quantised model beside the same weights with activations in float."""
 
 from __future__ import annotations

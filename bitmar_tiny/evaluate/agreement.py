@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """PyTorch against golden: the same streams through both, compared to the bit."""
 
 from __future__ import annotations

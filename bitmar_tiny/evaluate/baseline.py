@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The mark to measure against: a plain float captioner, nothing of BitMar in it.
 
 16 raw patches are projected and put in front of the words of a 4-layer pre-norm transformer (PyTorch's own),

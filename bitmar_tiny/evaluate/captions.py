@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How well a model names pictures: exact names and word overlap, with the controls they need."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Multiple choice by log-likelihood: which option would the model rather have written?"""
 
 from __future__ import annotations

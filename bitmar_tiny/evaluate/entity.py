@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Can the episodic memory carry a fact from one episode to the next? A tiny model, trained for the purpose,
 with controls.
 

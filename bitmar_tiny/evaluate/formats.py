@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Published evaluation sets as multiple choice: one table of tasks, one short function from a row to an item.
 
 Where the same set is published in two shapes (its authors' files and a dataset hub's), both are read. Options

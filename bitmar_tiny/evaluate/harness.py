@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """BitMar as a model of lm-evaluation-harness (optional package ``lm-eval``), for its tasks and prompts.
 
 from bitmar_tiny.evaluate.harness import BitmarLM          # registers the name "bitmar-tiny"

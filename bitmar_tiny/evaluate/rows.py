@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Rows of evaluation files: .jsonl, .json (a list), .csv and .parquet, one file or a folder of them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Log-likelihood of given tokens after a context, by PyTorch in batches, or by a session with golden, a board
 or an exported file.
 

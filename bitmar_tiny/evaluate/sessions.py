@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Does a model answer out of its memory what it was told in earlier episodes? Through the golden model, whose
 bits are the board's.
 """

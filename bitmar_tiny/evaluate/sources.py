@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Memories to look at: of a store, a snapshot, a frozen model, or a training run with what its log says of
 the reads.
 """

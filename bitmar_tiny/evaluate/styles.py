@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Captions by style of the picture and by what training knew: its name, its concept (the name without skin
 tones), or neither.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Running tasks: which scorer, which items, which conditions of the memory."""
 
 from __future__ import annotations

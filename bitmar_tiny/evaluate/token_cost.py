@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a token costs a generated program on this machine, with the memory and without."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The frozen arrays as exported files hold them: each once, in the narrowest type that was asked for."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The ops of a graph, once for every format: a step written over :class:`Value` is lowered by a writer (ONNX,
 LiteRT).
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Exported files: written, and loaded into a runtime."""
 
 from __future__ import annotations

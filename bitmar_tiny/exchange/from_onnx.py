@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``freeze --from-onnx``: ternary weights that were trained elsewhere, mapped by name, nothing guessed
 (docs/onnx-and-litert.md).
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An exported .tflite file on ai-edge-litert, or on tflite-runtime where that is installed and works."""
 
 from __future__ import annotations

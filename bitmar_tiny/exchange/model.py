@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """golden/model.py run over graph values: the entry points of an exported model, under the names of
 ``arch.tables.tap_table``.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """golden/numerics.py over graph values, function by function under the same names; read them side by side.
 
 Differences of form, none of value: vectors are rows [rows, n] with scales [rows, 1]; ``if`` is a choice

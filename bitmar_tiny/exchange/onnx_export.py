@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``export --format onnx``: four graphs over one file of weights, in a folder.
 
 step.onnx, prefill.onnx, image.onnx, write_episode.onnx    weights.bin    tokenizer.bin

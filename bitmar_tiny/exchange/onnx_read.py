@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reads the weights of ONNX files that anybody may have made, in Python only: no runtime parses them.
 
 ``Initializers`` hands out what was asked for by name and shape; nothing is decoded that was not asked for.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An exported folder on onnxruntime, as shipped or with every tap as an output."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lowers graphs to ONNX: standard ops, numerics as model-local functions of the same names, weights in one
 external file.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A seal inside an exported file: SHA-256 over its bytes with the seal's own digits as zeros.
 
 What a runtime parses in C++ was so written by us, bit for bit: a damaged or foreign file never reaches it.

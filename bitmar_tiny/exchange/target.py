@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An exported model run like the golden one, on any runtime: state kept between calls, taps reported, tokens
 generated.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``export --format tflite``: one file with the signatures step, image, write_episode and initial_memory."""
 
 from __future__ import annotations

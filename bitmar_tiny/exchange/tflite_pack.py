@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A LiteRT file under construction, and its bytes: smaller than the schema module packs it: equal vectors,
 options, quantisations and descriptions of tensors once, nameless tensors without a name, constants aligned to
 16 bytes as the schema asks.

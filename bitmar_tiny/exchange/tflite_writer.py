@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lowers graphs to one LiteRT flatbuffer: a subgraph and a signature for each, weights stored once. No
 TensorFlow needed.
 

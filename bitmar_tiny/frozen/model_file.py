@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The frozen model: one safetensors file that everything after training starts from.
 
 Byte-level description: ``docs/frozen-format.md``. In memory the arrays are those of

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The models that come with the package, so that every command has one right after installation.
 
 models/demo.bitmar    the ``demo`` preset, trained for about an hour on two cores; CC BY-SA 4.0, see

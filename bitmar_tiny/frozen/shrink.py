@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A frozen model made smaller for a board that it does not fit. Each result is another model, with another
 digest.
 """

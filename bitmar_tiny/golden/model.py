@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The golden model: BitMar as one ``step(token)``, written to be read, built only from numerics.py.
 
     image ── compress ── K, V ─┐

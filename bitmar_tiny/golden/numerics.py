@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The alphabet of the numerics contract: every arithmetic primitive of the model, once.
 
 Rules (docs/numerics.md explains them; ``firmware_templates/runtime/model/bm_numerics.c`` mirrors this

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Greedy choice and temperature/top-k sampling in integers, so that golden and C pick the same token.
 
 The generator is PCG-XSH-RR 64/32 (O'Neill 2014, pcg-random.org), one 32-bit draw per token.

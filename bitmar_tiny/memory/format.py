@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where every byte of a memory store lies, and what its header and commit records say (bm_store_format.h,
 docs/memory-store.md).
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Looking at an episodic memory: how its slots are used, how long they rest, and which answer a text or a
 picture.
 """

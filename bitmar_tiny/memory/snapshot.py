@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A memory in one file of its own, as 'bitmar-tiny memory export' writes it from a store or board."""
 
 from __future__ import annotations

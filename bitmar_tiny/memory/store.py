@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The episodic memory's store: one file, or a card's raw blocks, byte for byte as the firmware writes it
 (docs/memory-store.md).
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Quantised arithmetic with straight-through gradients, and its float twin.
 
 "Codes" are integer-valued float32 tensors: ``F.linear`` and ``@`` then add integers, exactly below 2**24, so

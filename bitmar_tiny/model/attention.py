@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Attention in parallel form: sinks + window mask, and golden's integer softmax for every query at once."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """BitMar for training: the golden model's step for all tokens of a batch at once, with gradients.
 
 Parallel training and streaming inference give the same numbers: in ``eval()`` every integer logit equals

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Between PyTorch and the frozen model: freeze the latent weights, or run a frozen model in PyTorch."""
 
 from __future__ import annotations

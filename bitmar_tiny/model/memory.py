@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Episodic memory in PyTorch: the streamed read of golden, and a differentiable write."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Batches as flat rows, so that positions which do not count cost nothing."""
 
 from __future__ import annotations

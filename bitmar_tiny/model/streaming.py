@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Generating with PyTorch: the whole stream is computed again for every token, which is simple and exact."""
 
 from __future__ import annotations

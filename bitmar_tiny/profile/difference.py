@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Two profiles of one model: which medians differ by more than the spread of the steps explains.
 
 Runs that took the same steps are compared step by step, by the median of the differences, so that a growing

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Energy of a token: measured, from a power meter's log beside the profile, or estimated, from the board's
 power figures.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A power meter's log (CSV) and the part of it in which the board ran the profiled steps."""
 
 from __future__ import annotations

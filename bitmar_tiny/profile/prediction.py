@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the plan predicted beside what the board did: time of a token, arenas, stack, reads of the memory,
 bytes by region.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a board reported of the steps it ran: cycles by step, section and part. Every profile report starts
 from this.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Statistics of a recording: how the cycles of a section or part spread over the steps, and which share of
 them it has.
 

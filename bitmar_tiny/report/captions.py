@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A contact sheet: held-out pictures with what the model said and what they are."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A recording for other programs: CSV for spreadsheets, trace events for ui.perfetto.dev and
 chrome://tracing.
 """

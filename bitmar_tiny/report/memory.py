@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pictures of the episodic memory (the paper's figure 2: slot activation)."""
 
 from __future__ import annotations

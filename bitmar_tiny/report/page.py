@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A profile as one HTML file for people: no script, nothing from the network, light or dark as the reader's
 screen is.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The paper's tables (arXiv 2510.10560v1, section 5) as data, and ours beside them.
 
 What stands in ``PAPER`` is what the paper prints, in percent. The reasons to doubt it are in ``DOUBTS``.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Plots of a profile as inline SVG. Colours are CSS classes (page.py), so that one file is readable on light
 and dark screens.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The report of a profile in one call: tables to show, and the files that were asked for."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A session with firmware, as its messages show it: one method for every request of the serial protocol."""
 
 from __future__ import annotations

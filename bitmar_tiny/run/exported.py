@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A session with an exported model: ONNX in onnxruntime, LiteRT in its interpreter."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sessions with firmware: on a board, in an emulator, as a program of this machine, or out of a record."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Text from a model, wherever it runs. Golden, PyTorch, exported files and firmware give the same tokens."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A session with the golden model: the NumPy reference itself."""
 
 from __future__ import annotations

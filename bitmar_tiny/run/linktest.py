@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a line is worth: round trips, throughput, errors; which speeds a board takes; what the control lines
 do.
 """

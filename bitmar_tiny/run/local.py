@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sessions with models that compute in this process: whoever can take a token and tell its logits can write
 and score text.
 """

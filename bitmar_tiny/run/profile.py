@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Let a board run, and record where its time goes."""
 
 from __future__ import annotations

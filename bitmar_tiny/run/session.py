@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The one way to talk to a model: a ``Session``, wherever it runs. ``open_session`` opens one by the name of
 a target.
 """

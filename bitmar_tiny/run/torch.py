@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A session with the PyTorch model: the whole stream is computed again for every token, which is simple and
 exact.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The vector kernels of the ESP32-S3, proven in a simulator that runs the assembly that ships.
 
 Results are exact; cycles are estimates from the manual's pipeline tables, never measurements.

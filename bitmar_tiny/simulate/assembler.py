@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Read the assembly that ships: comments, macros, conditions and labels become plain statements.
 
 It knows what the kernels use of GNU as and no more; anything else is an error naming the line. The tests

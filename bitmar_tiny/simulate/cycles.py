@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Estimated cycles: the interlock model of the ESP32-S3 Technical Reference Manual, section 1.7, for one
 core.
 

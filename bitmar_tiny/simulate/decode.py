@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Statements to instructions: operands, ranges, labels and the bytes between them, once per program."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What an instruction is: its operands, what it reads and writes in which pipeline stage, and what it does.
 
 Instruction sets are tables of ``Operation`` that ``operation`` fills; ``xtensa`` has the base set, ``pie``

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Run the kernels that ship, in the simulator, on arrays.
 
 Each function declares exactly the memory that the kernel's interface promises (bm_kernels.h) and returns what

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The simulated core: registers, the run loop, and every way to stop.
 
 A trap is raised for what a chip would do silently or differently: an access outside declared memory or a

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Declared memory of the simulated core."""
 
 from __future__ import annotations

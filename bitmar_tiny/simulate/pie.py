@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Vector instructions of the ESP32-S3 (PIE), as far as the kernels use them.
 
 Semantics: ESP32-S3 Technical Reference Manual (TRM) 1.8, section 1.8.x per instruction, by the printed

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Base instructions of the Xtensa core, as far as the kernels and the compiled portable C use them.
 
 Semantics: Xtensa Instruction Set Architecture Reference Manual (RC-2010.1), chapter 6, one entry per

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Shifting raw pictures by a few pixels: the cheapest way to see each one more than once."""
 
 from __future__ import annotations

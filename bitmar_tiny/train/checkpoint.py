@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Checkpoints: written atomically, read without pickle's powers, complete enough to continue bit for bit.
 
 A new one is written beside the old one, synced, and takes its place; the old one stays as ``previous.pt`` and

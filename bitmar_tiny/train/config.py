@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Training settings: strict, with the paper's values as defaults (sections 3.4.2, 4.1 to 4.3)."""
 
 from __future__ import annotations

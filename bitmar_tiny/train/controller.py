@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The adaptive training controller: answers a fall of cross-modal alignment with a temporary intervention.
 
 Paper 3.4.2: when an average over 200 steps of the cross-modal cosine falls more than 0.12 below its recent

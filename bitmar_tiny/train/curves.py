@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pictures of a training run, from its log: losses, alignment with the controller's interventions, memory,
 E_q (figure 3).
 """

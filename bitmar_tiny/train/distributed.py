@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One training process among several, as torchrun starts them; alone it is a world of one.
 
 Every process holds the whole model and computes its rows of every batch. What couples rows of different

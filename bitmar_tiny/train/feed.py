@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From batches of numbers to what a step takes: prepared ahead in threads, pinned, copied while the device
 computes.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Floating-point operations of a training step, from the shapes: what the streams need; padding and episodes
 for the memory are not counted.
 """

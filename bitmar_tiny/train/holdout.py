@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What was held out: perplexity and cross-modal alignment (paper 4.1), over all processes."""
 
 from __future__ import annotations

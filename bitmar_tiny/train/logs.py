@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a run reports, in three places: RUN/log.jsonl, TensorBoard (RUN/logs) and, if asked, Weights & Biases.
 
 log.jsonl is what plots are made from. One JSON object a line, by ``kind``:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The training loop: deterministic by step, resumable at any kill, visible while it runs."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The paper's objective: L = L_lm + 1.5 L_cm + 0.1 L_mem (equations 3 and 4)."""
 
 from __future__ import annotations

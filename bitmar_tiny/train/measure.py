@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a step costs and where its time goes: the input pipeline alone, then whole steps."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The optimiser: AdamW, with 8-bit moments where asked for and a library offers them (paper 4.2)."""
 
 from __future__ import annotations

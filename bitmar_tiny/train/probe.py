@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Looking into a model while it trains: ternary codes, memory slots, attention maps. Nothing here changes a
 bit of it.
 """

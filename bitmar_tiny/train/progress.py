@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The progress bar of training: smoothed loss, perplexity, tokens per second, time left."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the main process tells while it trains: bar, log, looks inside."""
 
 from __future__ import annotations

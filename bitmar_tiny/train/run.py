@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A training run on disk: which model, which settings, which tokenizer, and what was frozen from it.
 
 RUN/run.json         model configuration, training settings, data and tokenizer identity

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Cosine warm restarts in closed form (Loshchilov & Hutter, 2017; paper 4.2), so that any step can be
 resumed.
 """

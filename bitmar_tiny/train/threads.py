@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How many threads PyTorch computes with: for products of a few dozen columns a second one costs more than it
 brings.
 """

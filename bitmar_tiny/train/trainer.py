@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One optimiser step: model, losses, optimiser, controller, memory writes, and all that a checkpoint has to
 hold of them.
 """

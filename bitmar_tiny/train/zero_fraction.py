@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Figures from a training run's log: the paper's figure 3, the zero fraction E_q over training."""
 
 from __future__ import annotations

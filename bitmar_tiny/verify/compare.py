@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Compare a session with golden, tap by tap, and explain the first difference."""
 
 from __future__ import annotations

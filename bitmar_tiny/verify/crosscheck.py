@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``verify --on onnx|tflite``: an exported model beside golden, tensor by tensor and as it is shipped."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Scripts: what a verification asks of every session, golden and C alike."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What stands between a tap and the one before it: the suspects of a first difference, from the table of
 taps.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Run a script on a session, and yield its taps."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Draw the pictures of this folder: simple things on white, as emoji are. Our own work.
 
 Example: python examples/pictures/draw.py        (needs pillow)

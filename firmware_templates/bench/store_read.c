@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* How fast a memory comes out of its store, beside a plain sequential read of as many bytes of the same file.
  *
  *   store_read FILE SLOTS WIDTH REPEATS

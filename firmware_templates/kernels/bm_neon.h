@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* What the Arm kernel families share. */
 #ifndef BM_NEON_H
 #define BM_NEON_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* What the x86 kernel families share. Include after <immintrin.h>-capable flags are known to be on. */
 #ifndef BM_X86_H
 #define BM_X86_H

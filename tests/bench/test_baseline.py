@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The plain step that we compare with is the model: in float it picks what the float twin picks, and its
 memory, rings and positions are golden's. How fast it is, is nobody's test.
 """

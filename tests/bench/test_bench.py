@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The bench command and its static counts: what they report must be consistent. How fast it is, is nobody's
 test.
 """

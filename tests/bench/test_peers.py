@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Peers are checked before they are timed: what cannot compute the product is not a peer."""
 
 from __future__ import annotations

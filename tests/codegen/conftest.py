@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Projects for ESP-IDF that several files of tests look at."""
 
 import pytest

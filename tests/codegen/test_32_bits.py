@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The Linux program compiles for processors of 32 bits without a warning, and needs nothing of libatomic."""
 
 import importlib.util

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The C of projects for ESP-IDF, compiled for an Xtensa as their CMake files say, against declared headers:
 what it calls, what it takes of memory and stack. ``test_espidf_files.py`` has the rest of a project.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Settings, partitions, manifests and PlatformIO file of projects for ESP-IDF, against the documented formats
 and its own tools.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The ESP32's card, on this computer: the second task that reads ahead, with threads for tasks, under a
 thread sanitizer.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``host`` is this computer, on every machine that has a profile."""
 
 import platform

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Five weights in a byte: the layout that bm_gemv_t5.c draws, and what it saves."""
 
 import numpy as np

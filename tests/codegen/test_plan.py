@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The memory plan: it adds up, and it refuses with a sentence that can be acted on."""
 
 import re

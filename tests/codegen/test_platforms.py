@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A platform is one folder: nothing outside asks which one a board has, and a project has what it needs and
 no more.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Small backbones of our own: one convolution over patches, as .onnx and as .tflite, float and quantised."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The C tokenizer against the Python one: the same ids for thousands of texts, and no crash on any bytes."""
 
 import os

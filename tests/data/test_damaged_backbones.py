@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """500 damaged backbone files: each is a sentence, or a backbone still; none is a traceback, and none takes us
 along.
 

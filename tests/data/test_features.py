@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Features through a tiny ONNX backbone made here: cutting, layout, labels, refusals."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The vision front end: .tflite and .onnx files, float and quantised, in both layouts; the generated
 project's copy gives the host's bits and the board's program takes them; nothing that a file contains ends in
 a traceback or in our end.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Further emoji styles: read strictly, named as the emoji package names them, held out by name in every
 style.
 """

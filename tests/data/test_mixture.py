@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The order of training: pure in (seed, step), complete per epoch, exact in its labels."""
 
 import time

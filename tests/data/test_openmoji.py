@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pictures: patches, decoding, and the folder that ``prepare_openmoji`` makes."""
 
 import io

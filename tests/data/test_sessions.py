@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sessions: files are checked line by line, a batch holds each stream's earlier episodes, order is pure."""
 
 from __future__ import annotations

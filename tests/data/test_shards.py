@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tokens on disk: what the lines say, however they were cut, and whatever interrupted the building."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The tokenizer: GPT-2's ids, round trips, pruning, the binary and everything that can be wrong with it."""
 
 import random

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Boards of all kinds on terminals, for tests of the host's side."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A client that does what the published runner of MLPerf Tiny does with a board on a serial port.
 
 After the behaviour of github.com/mlcommons/tiny at 1afd2c98, benchmark/runner: serial_device.py (how lines

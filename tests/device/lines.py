@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lines that do harm, between a link and a real one."""
 
 import random

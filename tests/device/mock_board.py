@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A mock boot loader of an ESP32-S3 with 16 MB of flash on a pty, with a fault of choice:
 
     python mock_board.py none|rot|die:BLOCKS [chip]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The firmware's MLPerf Tiny / EEMBC mode: the published runner's behaviour against it, golden's numbers, and
 garbage.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Real firmware on emulated boards, over the serial port that QEMU gives them."""
 
 import os

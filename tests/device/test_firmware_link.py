@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The firmware's end of the link, under sanitizers."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`bitmar-tiny flash` against a mock boot loader on a pty: what it writes, what it skips, and how each
 failure is called.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The link between a host and firmware on a terminal: exact whatever the line does, and a sentence for
 everything that goes wrong.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Serial ports: what `check` says of each way in which one cannot be used, and what `ports` lists; with
 pseudo terminals.
 """

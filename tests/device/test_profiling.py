@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`profile` over the link: what is predicted is what is built, and nothing of the memory is lost."""
 
 import json

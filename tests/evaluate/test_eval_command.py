@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`bitmar-tiny eval` and `paper` as a user types them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Published formats become the same items whatever shape they come in; a bad row is one sentence that names
 it.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """BitMar under the real lm-evaluation-harness: its evaluator, a task of its own kind on local files, and the
 three requests.
 """

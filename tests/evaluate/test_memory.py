@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Does the memory matter: the experiment is what it says, its controls cannot see the answer, and ablation
 compares like with like.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The paper's tables and figures: what it prints, ours beside it, and logs as training leaves them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Scores are log-probabilities, and the same bits from PyTorch, the golden model and the C program."""
 
 from __future__ import annotations

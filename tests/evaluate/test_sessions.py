@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Answers out of the memory: a tiny model learns them through training as everybody runs it, and its controls
 cannot know them.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Captions by style: who counts as known, and every picture in the right row."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Scripts that reach every part of an exported model in a few steps, and files with something wrong."""
 
 from __future__ import annotations

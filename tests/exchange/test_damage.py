@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Damaged, truncated and foreign files: one sentence each, and never a runtime that parses what we did not
 write.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """freeze --from-onnx: what was exported comes back bit for bit, what was trained elsewhere is mapped by name,
 the rest is refused.
 """

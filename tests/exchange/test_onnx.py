@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ONNX: the same integers as golden in onnxruntime, standard ops, small files."""
 
 from __future__ import annotations

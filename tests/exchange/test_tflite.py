@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """LiteRT: the same integers as golden with and without XNNPACK, small files, and the runtimes that a board
 may have.
 """

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The text face of the link on stdin and stdout, in the place of linux_main.c of a generated project.
  *
  *   ascii_driver [MS [spoil]]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Compile C test programs with the compilers of the board profiles, and exchange calls with them.
 
 A driver program reads calls from stdin and writes results to stdout (``driver.h`` draws the bytes), so the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The loop shared by the test drivers: calls on stdin, results on stdout, both little-endian. With DRIVER_BOARD it is
  * part of a board's image, without files (driver_board.h).
  *

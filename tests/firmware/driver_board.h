@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What driver.h needs on a board without files: the calls are the image's blob, the results go out as the board speaks,
  * between two marks. Then the board starts anew, which ends the emulator. Arrays lie in a pool and are given back
  * together. Compiled into a whole project, whose `main` the linker replaces by ours.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* espidf_store.c on this computer: a folder is the card, threads are FreeRTOS's tasks. For a thread sanitizer.
  *
  *   espidf_card FOLDER DELAY_US EPISODES

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Calls the functions of the kernel family that it is linked with; see driver.h. */
 #include "driver.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Throw frames at the firmware's loop: noise, damaged frames, whole frames with wrong messages and right ones with wild fields.
  *
  *   link_fuzz FRAMES SEED       prints how many frames were taken whole, and how many messages were answered

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Calls the numerics, the attention, the memory, the sampler and the CRC of the runtime; see driver.h. */
 #include "bm_crc32.h"
 #include "bm_kernels.h"

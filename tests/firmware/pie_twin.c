@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The assembly of family `pie` in plain C, operation by operation and lane by lane: what the vector instructions of
  * bm_pie_gemv.S and bm_pie_attend.S compute, with their widths and their saturation. It stands in for the
  * assembly under bm_kernels.c, in the table of cases of every other family, and is the simulator's oracle beside

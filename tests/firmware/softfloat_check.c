@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Soft floats and integer routines against this machine's own: prints the first differences, ends with status 1 on any. */
 #include <stdio.h>
 #include <stdlib.h>

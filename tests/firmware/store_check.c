@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A model checker for the store: on a small one, everything that a device may do, not a sample of it. See driver.h.
  *
  * Between two syncs every write is lost, whole or torn, each in every combination; a cut may follow a cut; a sync may fail and

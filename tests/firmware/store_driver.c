@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The memory store on a device in RAM that loses power, fails, and flips bits; and on a file. See driver.h.
  *
  * Writes are seen at once but last only after a sync: a power cut lets any part of the others reach the medium, in any

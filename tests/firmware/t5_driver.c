@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Calls the kernel with five weights in a byte; see driver.h. */
 #include "bm_gemv_t5.h"
 #include "driver.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Test harness of the C tokenizer. usage: tokenizer_driver TOKENIZER.bin [CELLS [CAPACITY]]
  * Reads records from stdin (u32 length, little-endian, then the bytes); for each prints the status and the
  * ids on a line. Checks that decoding the ids gives the bytes back. Exit 3: the binary does not open. */

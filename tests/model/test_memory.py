@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A memory for every stream: the common rule of writing, apart, and with gradients to what is written."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The PyTorch model: equal to golden to the bit, causal, and blind to padding and batch mates."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Recordings made up for tests, with every figure known: nothing here was measured."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`bitmar-tiny compare`: a real change is found, noise is none, and unlike models are not compared."""
 
 import json

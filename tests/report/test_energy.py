@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Energy of a token: integrals of known curves, the markers, and one sentence for every log that cannot be
 used.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The files of a report: CSV adds up, the trace nests, the page stands alone."""
 
 import csv

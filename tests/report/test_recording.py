@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The profile's file: what is written is read back, and anything else is refused in one sentence."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Statistics of a profile: quantiles as defined, shares that add up, and no time where there is none."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the tests of the ESP32-S3 kernels share: the twin in C, and shapes and vectors."""
 
 from __future__ import annotations

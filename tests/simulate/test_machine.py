@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The simulator itself: every trap, the assembler against GNU as, saturation against the twin, and the cycle
 model.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The assembly of kernel family `pie`, run in the simulator: equal to NumPy, to its twin in C lane by lane,
 and how fast it is estimated to be. ``BITMAR_SIM_CASES`` sets the number of random cases (default 1000; 10000:
 about 2 min).

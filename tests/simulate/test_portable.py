@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The portable C kernel, compiled for an Xtensa core and run in the same simulator: a check of the base
 instructions, and of how many instructions the vectors save. The compiler is that of the ESP8266, which has no
 SEXT and no zero-overhead loops: with them the inner loop would have 26 instructions for four weights instead

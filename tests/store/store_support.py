@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The C store's driver, and memories and episodes for it."""
 
 from __future__ import annotations

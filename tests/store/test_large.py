@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A memory of 65,536 slots in a file, through the whole model: the same bits, and no buffer that grows with
 it.
 """

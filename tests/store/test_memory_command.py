@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`bitmar-tiny memory`, and the Python side of the store: what it says of damage, other models and other
 files.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """generate --store --remember: golden and the C program leave the same memory behind, and what cannot be
 written is refused.
 """

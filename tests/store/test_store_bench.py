@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The store's benchmark: it reads what it says, and says what it cannot do."""
 
 from __future__ import annotations

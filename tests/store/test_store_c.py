@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The memory store of the firmware: power cuts, failures, flipped bits, files; and the same bytes as the
 Python one.
 """

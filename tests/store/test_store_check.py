@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Small stores and everything that a device may do to them: the C store by a model checker, the Python one
 write by write.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The adaptive controller against a plain restatement of the paper's rule, and what its interventions do to a
 step.
 """

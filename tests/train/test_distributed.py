@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Several processes give what one gives: they add in another order, and do nothing else differently."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a run reports: once per step, believable numbers, the pictures drawn from them."""
 
 from __future__ import annotations

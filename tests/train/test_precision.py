@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Options that buy speed or memory change a step by rounding at most."""
 
 from __future__ import annotations

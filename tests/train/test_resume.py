@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A run killed at any moment, or out of disk, continues to the bits of an undisturbed one."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Training: resumable to the bit, atomic, and codes that really move."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A model and data small enough for hundreds of training steps a second or so."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bit-exactness of generated C: every tap, every step, on every kernel family, compiler and optimisation
 level.
 """

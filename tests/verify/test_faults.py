@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A verification that cannot fail proves nothing: break one thing at a time and see it found and named."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The vision front end: a picture through a backbone file (.tflite or .onnx) into the vectors that a BitMar
 model takes.
 

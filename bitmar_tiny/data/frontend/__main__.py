@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """On the board, in the folder of the project:
 
 python3 -m features cat.jpg -o cat.f32                     then: build/bitmar generate --image cat.f32

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A backbone file in its runtime: .tflite in LiteRT, .onnx in ONNX Runtime."""
 
 from __future__ import annotations

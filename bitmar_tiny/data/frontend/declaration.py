@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``backbone.json``: how pictures are prepared for a backbone, and what becomes of its outputs."""
 
 from __future__ import annotations

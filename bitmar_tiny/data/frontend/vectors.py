@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pictures to what a backbone takes, and what it gives to the model's vectors."""
 
 from __future__ import annotations

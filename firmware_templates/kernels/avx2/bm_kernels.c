@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* Kernel family `avx2`: x86-64 with AVX2.
  *
  * Layout (codegen/pack.py, "stationary8"): tiles of 8 rows x 16 k = 32 bytes, a tile's k blocks one after the other:

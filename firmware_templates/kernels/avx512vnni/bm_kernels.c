@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* Kernel family `avx512vnni`: x86-64 with AVX-512 F, BW, VL and VNNI.
  *
  * Layout (codegen/pack.py): tiles of 16 rows x 16 k = 64 bytes, a tile's k blocks one after the other:

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* Kernel family `avxvnni`: x86-64 with the 256-bit AVX-VNNI of processors without AVX-512. With the flags of
  * `avx512vnni` the same operations are encoded differently.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* Kernel family `helium`: Armv8.1-M with MVE, as on the Cortex-M55. Integers only.
  *
  * Layout (codegen/pack.py), that of `neon`: groups of 4 rows; per group blocks of 64 k; per block 16 bytes of each row:

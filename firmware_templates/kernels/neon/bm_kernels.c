@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* Kernel family `neon`: ARMv8.0-A without dot product, as on the in-order Cortex-A53.
  *
  * Layout (codegen/pack.py, "planar4"): groups of 4 rows; per group blocks of 64 k; per block 16 bytes of each row:

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* Kernel family `neondot`: ARMv8.2-A with the dot product, as on the Cortex-A76.
  *
  * Layout (codegen/pack.py): tiles of 4 rows x 16 k = 16 bytes, a tile's k blocks one after the other:

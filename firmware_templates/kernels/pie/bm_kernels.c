@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* Kernel family `pie`: ESP32-S3. The work is done by bm_pie_gemv.S (which draws the layout) and
  * bm_pie_attend.S; here is what decides whether their alignment holds, and plain C for what is not aligned.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* Kernel family `pie`: dot products and weighted sums over the int8 cache, for the ESP32-S3 (see bm_pie_gemv.S).
  *
  * Alignment: a 128-bit access drops the low four bits of its address, silently (TRM 1.5.3). The caller guarantees

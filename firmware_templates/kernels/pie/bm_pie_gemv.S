@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* Kernel family `pie`: ternary products on the 128-bit vector extension of the ESP32-S3 (Technical Reference Manual,
  * TRM, chapter 1). C calls this through bm_kernels.c, which keeps what is not aligned away from it.
  *

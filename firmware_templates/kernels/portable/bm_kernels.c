@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* Kernel family `portable`: plain C99, for any processor; written so that a compiler can vectorise it.
  *
  * Layout (codegen/pack.py, "planar"): row after row, each in blocks of 64 k = 16 bytes:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """No operating system: firmware that answers on the chip's serial port."""
 
 from __future__ import annotations

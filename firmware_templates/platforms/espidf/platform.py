@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Espressif's ESP-IDF: a project of its build, with the model as a component and the board as main."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Linux: a program with commands, which runs here, under an emulator, or on a board."""
 
 from __future__ import annotations

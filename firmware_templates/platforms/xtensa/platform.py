@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """QEMU's Xtensa simulator: no devices, only the simulator's own input and output."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* The packed model, linked as it is; found through the include path. */
     .section .bm_blob, "a", %progbits
     .global bm_blob

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* Frames, sessions and retransmission (bm_link.h). The host's side is bitmar_tiny/device/link.py. */
 #include "bm_link.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* The link to a host: two reliable streams of bytes over a line that loses, damages and doubles bytes, and carries log text in
  * between. docs/serial-protocol.md draws it; numbers of kinds are in bm_protocol.h.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* What a board gives the link: a line of bytes, and clocks. */
 #ifndef BM_PORT_H
 #define BM_PORT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* The episodic memory on a card, in a file or in raw flash: crash-safe, checked, read block by block (docs/memory-store.md).
  *
  *   bm_store store;

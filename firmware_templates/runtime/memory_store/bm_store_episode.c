@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* The store's episodes: written beside what is live, made the memory by one record; and the tier that the model sees. */
 #include <string.h>
 

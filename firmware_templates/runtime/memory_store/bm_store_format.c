@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* Offsets and seals of a memory store. */
 #include "bm_store_format.h"
 

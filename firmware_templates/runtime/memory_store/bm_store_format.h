@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* Where every byte of a memory store lies (docs/memory-store.md draws it; bitmar_tiny/memory/store.py writes the same).
  *
  *   unit 0        header, copy 0                        then, in this order:

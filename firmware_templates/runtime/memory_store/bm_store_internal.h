@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* Between the store's reads and its episodes. */
 #ifndef BM_STORE_INTERNAL_H
 #define BM_STORE_INTERNAL_H

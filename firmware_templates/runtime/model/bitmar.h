@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* BitMar on a board: the public interface.
  *
  *   static uint8_t memory[BM_RAM_TOTAL] aligned to 64;   or one array for each of the BM_RAMS regions that the plan uses

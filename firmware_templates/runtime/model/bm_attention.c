@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* Softmax attention over an int8 cache (numerics.py: attend). Every sum is an integer sum. */
 #include "bm_kernels.h"
 #include "bm_numerics.h"

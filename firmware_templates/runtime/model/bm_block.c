@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* The transformer block, fusion and memory conditioning: what the generated step calls.
  * Names and order as in bitmar_tiny/golden/model.py.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* Integers in files and messages: little-endian, at any address. What writes returns the byte behind. */
 #ifndef BM_BYTES_H
 #define BM_BYTES_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* Where the processor can: 64 bytes at a time by carry-less products (x86-64; Gopal and others, "Fast CRC Computation for
  * Generic Polynomials Using PCLMULQDQ Instruction", Intel 2009), or 8 bytes by the CRC instruction of Armv8. Else SLICES bytes
  * at a time (slicing-by-N, Kounavis and Berry 2005) over 1 KiB of tables for each, built on the first call: 16 where there is

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* CRC-32 as in zlib (polynomial 0xEDB88320): of the blob at start, and of tensors in a traced build.
  *
  *   crc = bm_crc32(0, data, n);

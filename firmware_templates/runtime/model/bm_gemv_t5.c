@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* Ternary products by table: five weights in a byte, one look-up and one addition for all five.
  *
  * Layout (codegen/pack.py, pack5): groups of 4 rows, each cut into steps of 5 k; a step of a group is 4 bytes, so that

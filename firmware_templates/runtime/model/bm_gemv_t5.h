@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* Ternary products with five weights in a byte (1.6 bit instead of 2), for boards where bytes decide and not MACs.
  * One portable implementation for every kernel family; exact. bm_gemv_t5.c draws the layout.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* The ternary vocabulary head: its input is the last step's, its integer logits go to a visitor or to the sampler, a piece
  * at a time.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* Shared by the model's own sources: blob and arena access, taps, and the blocks of the step. */
 #ifndef BM_INTERNAL_H
 #define BM_INTERNAL_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* The kernel interface. A program has one kernel family: the folder of kernels/ that its board's profile names implements it in
  * a bm_kernels.c of its own. Weights are packed for exactly that family ("store order = kernel order", codegen/pack.py).
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* Episodic memory: read, addressing, write and forgetting (numerics.py: memory_read, address; model.py: end_episode).
  *
  * Reads touch the high bytes of the codes alone. Nothing here is as long as the memory: rows come a block at a time.

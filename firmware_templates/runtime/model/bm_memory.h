@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* The episodic memory: read, write and forgetting, over rows that may lie anywhere (bm_tier.h). */
 #ifndef BM_MEMORY_H
 #define BM_MEMORY_H

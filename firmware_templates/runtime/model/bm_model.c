@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* Init, image, episode: everything of the model but the step and the head. */
 #include "bm_internal.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* Quantisers, norms, exp and element-wise steps: bitmar_tiny/golden/numerics.py in C, name by name. */
 #include "bm_numerics.h"
 

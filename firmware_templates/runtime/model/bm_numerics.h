@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* The numerics contract in C: one function per primitive of bitmar_tiny/golden/numerics.py.
  *
  * Rules: reductions are integer reductions; floats are IEEE binary32, element by element, in the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 #include "bm_sampler.h"
 
 #include "bm_numerics.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* Choosing the next token in integers (bitmar_tiny/golden/sampler.py): the same pick on every machine. */
 #ifndef BM_SAMPLER_H
 #define BM_SAMPLER_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* Vectors that come out differently when a rule of docs/numerics.md is broken. The operands are volatile, so
  * that the arithmetic happens where the model's does, not in the compiler.
  *

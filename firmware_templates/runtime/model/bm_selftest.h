@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* Boot self-test: does this toolchain and processor keep the numerics contract?
  *
  * Returns NULL, or one sentence that names the broken rule: contraction, flush-to-zero, division, rounding,

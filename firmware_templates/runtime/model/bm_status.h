@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* Status codes of everything that can fail. */
 #ifndef BM_STATUS_H
 #define BM_STATUS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* Where the rows of the episodic memory lie: RAM, flash, or a store on a card. The model reads and writes them through
  * this interface, block by block and in order, so that every tier gives the same bits.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* GPT-2 byte-level BPE. See bm_tokenizer.h for use, bitmar_tiny/data/tokenizer_file.py for the binary. */
 #include "bm_tokenizer.h"
 

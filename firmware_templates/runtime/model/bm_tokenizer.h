@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* GPT-2 byte-level BPE on the device: text to token ids and back.
  *
  * Works in place on the binary that bitmar_tiny/data/tokenizer_file.py describes byte by byte (in

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* The four character classes of GPT-2's splitter: \p{L}, \p{N}, \s (White_Space) and the rest. */
 #ifndef BM_UNICODE_H
 #define BM_UNICODE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* Requests to the model and the board (bm_serve.h); those that compute are in bm_serve_steps.c. */
 #include "bm_serve_internal.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* Shared by the sources of the server: fields of messages, results. */
 #ifndef BM_SERVE_INTERNAL_H
 #define BM_SERVE_INTERNAL_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* The memory over the link: its rows as they are, rows from the host, and a tier that counts what the model reads and writes. */
 #include "bm_serve_internal.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* How likely given tokens are: what the log-likelihood of each needs, and no rounding.
  *
  * The host wants log(sum over the vocabulary of exp(logit)). Which token has which logit does not matter to it, only how many

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* Requests that let the model compute: image, tokens, generation; taps and profile of a step. */
 #include "bm_serve_internal.h"
 

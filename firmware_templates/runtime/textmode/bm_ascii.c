@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 #include "bm_ascii_internal.h"
 
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* The text face: what an input means, and its inferences. */
 #include "bm_ascii_internal.h"
 

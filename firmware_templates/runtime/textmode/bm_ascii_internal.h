@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* What the files of the text face share. */
 #ifndef BM_ASCII_INTERNAL_H
 #define BM_ASCII_INTERNAL_H

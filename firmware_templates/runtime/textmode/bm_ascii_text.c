@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* Lines of the text face, and the words of its commands. */
 #include "bm_ascii_internal.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* components/esp_hw_support/include/esp_cpu.h */
 #pragma once
 #include <stdint.h>

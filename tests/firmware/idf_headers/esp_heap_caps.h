@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* API reference: Heap Memory Allocation. */
 #pragma once
 #include <stddef.h>

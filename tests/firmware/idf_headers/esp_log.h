@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* API reference: Logging Library. */
 #pragma once
 void esp_log_line(const char *tag, const char *format, ...) __attribute__((format(printf, 2, 3)));

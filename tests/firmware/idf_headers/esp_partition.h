@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* API reference: Partitions API. */
 #pragma once
 #include <stdbool.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* API reference: ESP Timer. */
 #pragma once
 #include <stdint.h>

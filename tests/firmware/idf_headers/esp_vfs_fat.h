@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* API reference: FAT Filesystem Support. */
 #pragma once
 #include <stdbool.h>

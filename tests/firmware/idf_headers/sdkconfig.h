@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the build makes of sdkconfig.defaults, as far as our sources look at it. */
 #pragma once
 #define CONFIG_IDF_TARGET_ESP32S3 1

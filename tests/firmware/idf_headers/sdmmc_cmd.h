@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* API reference: SD/SDIO/MMC Driver. */
 #pragma once
 #include <stdint.h>

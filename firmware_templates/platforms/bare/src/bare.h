@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* A board without an operating system: what bare_main.c needs of it. One file, bare_<chip>.c, has all of it. */
 #ifndef BARE_H
 #define BARE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* The model on a board without an operating system: it answers a host over the serial port (bm_serve.h). */
 #include "bare.h"
 

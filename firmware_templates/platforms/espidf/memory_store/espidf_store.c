@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* Where the store's bytes lie on an ESP32. A card is read ahead by a task on core 1, into the store's second buffer, while core 0
  * computes on the first. Card drivers use bounce buffers of their own where a buffer is not fit for DMA. */
 #include "espidf_store.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* The memory's store on an ESP32: a file on an SD card, or a raw flash partition (main/Kconfig.projbuild chooses). */
 #ifndef ESPIDF_STORE_H
 #define ESPIDF_STORE_H

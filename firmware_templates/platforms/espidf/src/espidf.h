@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* The model on ESP-IDF: what main, link, arenas and the second core share. */
 #ifndef ESPIDF_H
 #define ESPIDF_H

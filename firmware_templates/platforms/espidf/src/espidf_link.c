@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* The link (bm_serve.h) on UART0 or on the USB-Serial-JTAG port. Log lines of ESP-IDF share the wire: the host tells them apart. */
 #include "driver/uart.h"
 #include "driver/usb_serial_jtag.h"

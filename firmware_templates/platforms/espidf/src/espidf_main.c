@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* Start of the model on an ESP32: map its partition, give it memory, take the second core, answer a host. */
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* Two cores: a task on core 1 does part 1 of every job, the caller on core 0 does part 0.
  *
  * The next job of a step comes within microseconds, so the helper looks for it for a while before it sleeps; a notification

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* A memory store in a file or on a raw device. */
 #ifndef LINUX_STORE_H
 #define LINUX_STORE_H

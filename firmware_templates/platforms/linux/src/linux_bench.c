@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* `bitmar bench`: kernels by shape, the whole decode step and the memory, median of many samples, one thread. */
 #include "linux_bench.h"
 

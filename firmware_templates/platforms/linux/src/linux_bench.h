@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* `bitmar bench` and `bitmar profile`: what the kernels and the whole step take on this machine, as JSON. */
 #ifndef LINUX_BENCH_H
 #define LINUX_BENCH_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 #define _DEFAULT_SOURCE
 #include "linux_link.h"
 

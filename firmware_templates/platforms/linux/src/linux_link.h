@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* The link (bm_serve.h) on a terminal, a serial port, or standard input and output. */
 #ifndef LINUX_LINK_H
 #define LINUX_LINK_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* The model as a Linux program: text and picture in, text out; and the link, over which a host does everything else.
  *
  *   bitmar generate [--image FILE] [--prompt TEXT] [--tokens N] [--temperature T] [--top-k K] [--seed S]

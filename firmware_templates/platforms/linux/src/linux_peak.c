@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* The limits to hold kernels against: clock, 8-bit multiply-adds and read bandwidth. Compiled like a kernel. */
 #define _POSIX_C_SOURCE 199309L
 #include <stdint.h>

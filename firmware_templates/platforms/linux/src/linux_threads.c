@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* One caller, a few helpers. Parts of a job are claimed one by one, so that a helper whose core is busy elsewhere holds
  * nobody up: the caller computes what nobody has begun. Which thread computes a part does not change its rows, nor the
  * bits. A helper spins for the next job for a while, since the next product of a step comes within microseconds, and

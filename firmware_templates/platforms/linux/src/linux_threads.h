@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* Threads that share the rows of a matrix: a static split, so the same bits as one thread. */
 #ifndef LINUX_THREADS_H
 #define LINUX_THREADS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* IEEE 754 binary32 in integers, for processors whose compiler library lacks it: add, subtract, multiply, divide,
  * compare and convert, to nearest even, denormals included. Names and arguments are those that GCC calls ("Routines for
  * floating point emulation", GCC internals manual); a NaN comes out as the quiet default NaN.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* The model on QEMU's Xtensa `sim` machine: it answers a host (bm_serve.h) over the simulator's standard input and output. */
 #include <string.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* What the lx106's libgcc lacks besides floats: 64-bit products and unsigned divisions. Names as GCC calls them. */
 #include <stdint.h>
 

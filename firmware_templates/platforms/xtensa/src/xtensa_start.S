@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* The simulated lx106 begins at 0x50000000: a stack, then main; its result ends the simulation. Memory is as the ELF
  * file says, zero elsewhere. */
     .section .reset, "ax"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* API reference: SDMMC Host Driver (ESP32-S3: pins through the GPIO matrix). */
 #pragma once
 #include "../sdmmc_cmd.h"

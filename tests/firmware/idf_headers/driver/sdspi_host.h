@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* API reference: SD SPI Host Driver. */
 #pragma once
 #include "../sdmmc_cmd.h"

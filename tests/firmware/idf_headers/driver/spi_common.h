@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* API reference: SPI Master Driver, bus. */
 #pragma once
 #include "../esp_err.h"

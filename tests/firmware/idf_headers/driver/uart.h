@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* API reference: Universal Asynchronous Receiver/Transmitter. */
 #pragma once
 #include <stddef.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* components/esp_driver_usb_serial_jtag/include/driver/usb_serial_jtag.h */
 #pragma once
 #include <stddef.h>

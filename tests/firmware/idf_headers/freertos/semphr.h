@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* API reference: FreeRTOS (IDF), semaphores. */
 #pragma once
 #include "FreeRTOS.h"

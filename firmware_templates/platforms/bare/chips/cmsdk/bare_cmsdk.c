@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* Arm's MPS boards with a Cortex-M: CMSDK UART, SysTick, faults. BARE_UART, BARE_UART_IRQ and BARE_HZ come from the board's profile.
  *
  * Sources: Armv7-M and Armv8-M Architecture Reference Manuals (DDI 0403, DDI 0553); Cortex-M System Design Kit (DDI 0479), APB UART;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* Vectors and start of a Cortex-M. BARE_UART_IRQ comes from the board's profile. */
     .syntax unified
     .thumb

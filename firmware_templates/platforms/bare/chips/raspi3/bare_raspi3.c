@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* Raspberry Pi 3 and Zero 2 W (BCM2837): PL011 UART, generic timer, watchdog, memory map.
  *
  * Sources: BCM2835 ARM Peripherals (chapters 6, 7, 13; addresses moved to 0x3F000000), QA7 (BCM2836 local peripherals), PrimeCell UART PL011

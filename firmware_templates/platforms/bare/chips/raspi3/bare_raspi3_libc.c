@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* The functions of the C library that compilers take for granted, for a machine without one. */
 #include <stddef.h>
 #include <stdint.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT-0 */
 /* Start of a BCM2837 (Raspberry Pi 3, Zero 2 W) in AArch64: core 0 goes on, from EL3 (an emulator), EL2 or EL1, with MMU and caches; the others sleep.
  * Sources: Arm Architecture Reference Manual for A-profile (DDI 0487), chapters D1, D8, D17.
  */

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Stands in for ESP-IDF's tools/cmake/project.cmake where ESP-IDF is missing: the functions that a generated project calls, with
 # the arguments that ESP-IDF 5.5.5 declares (tools/cmake/component.cmake, components/esptool_py/project_include.cmake), and the
 # order of its flags. It compiles nothing; flash.txt in the build folder lists what goes to which partition.
