@@ -14,6 +14,7 @@ demo: install tools
 check: install
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
+	find firmware_templates tests -name '*.[ch]' -exec $(BIN)/clang-format --dry-run -Werror {} +
 	$(BIN)/mypy --no-error-summary
 	$(BIN)/python -m pytest tests -m unit -n auto
 

@@ -22,10 +22,10 @@
 
 #define MAX_WIDTH 4096u
 #define MAX_REPEATS 1000
-#define PIECE (1u << 20)                     /* of a plain read */
+#define PIECE (1u << 20) /* of a plain read */
 #define DROP_TRIES 20
 #define DROP_PAUSE_NS 20000000
-#define RESIDENT_MOST 100                    /* one page in so many may still be in the cache after it was dropped */
+#define RESIDENT_MOST 100 /* one page in so many may still be in the cache after it was dropped */
 
 static uint8_t buffers[BM_STORE_BUFFERS(MAX_WIDTH)] __attribute__((aligned(64))), piece[PIECE];
 static const uint8_t digest[32];
@@ -106,7 +106,8 @@ int main(int argc, char **argv)
     if (argc != 5) return fail("usage", "store_read FILE SLOTS WIDTH REPEATS");
     const uint32_t slots = (uint32_t)strtoul(argv[2], NULL, 10), width = (uint32_t)strtoul(argv[3], NULL, 10);
     const int repeats = atoi(argv[4]);
-    if (width == 0 || width > MAX_WIDTH || slots == 0 || repeats < 1 || repeats > MAX_REPEATS) return fail("usage", "a number out of range");
+    if (width == 0 || width > MAX_WIDTH || slots == 0 || repeats < 1 || repeats > MAX_REPEATS)
+        return fail("usage", "a number out of range");
     bm_store_device device;
     bm_store_status status = linux_store_open(&device, argv[1], 0);
     if (status == BM_STORE_OK) status = bm_store_open(&store, &device, slots, width, digest, buffers);
@@ -114,7 +115,8 @@ int main(int argc, char **argv)
     if (status != BM_STORE_OK || fd < 0) return fail(argv[1], bm_store_text(status));
     posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
     const bm_tier rows = bm_store_tier(&store);
-    const uint64_t bytes = (uint64_t)store.at.groups * BM_STORE_UNIT + (uint64_t)store.at.blocks * store.at.plane;
+    const uint64_t bytes = (uint64_t)store.at.groups * BM_STORE_UNIT +
+                           (uint64_t)store.at.blocks * store.at.plane;
     for (int i = 0; i < repeats; i++)
         for (int way = 0; way < 4; way++) {
             if (way < 2 && !drop(fd, (size_t)device.size)) {

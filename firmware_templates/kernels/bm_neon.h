@@ -24,7 +24,8 @@ static inline void bm_wsum16(const int32_t *w, const int8_t *v, uint32_t stride,
     vst1q_s32(y + 12, d);
 }
 
-static inline void bm_wsum(const int32_t *w, const int8_t *v, uint32_t stride, uint32_t n, uint32_t len, int32_t *y)
+static inline void bm_wsum(
+    const int32_t *w, const int8_t *v, uint32_t stride, uint32_t n, uint32_t len, int32_t *y)
 {
     uint32_t k = 0;
     for (; k + 16u <= len; k += 16u) bm_wsum16(w, v + k, stride, n, y + k);
@@ -60,12 +61,14 @@ static inline int32_t bm_dot(const int8_t *a, const int8_t *b, uint32_t len)
 }
 
 /* Four rows share one tree of horizontal sums; widths that are no multiple of 16 go row by row. */
-static inline void bm_dots(const int8_t *a, size_t stride, const int8_t *q, uint32_t n, uint32_t len, int32_t *y)
+static inline void bm_dots(
+    const int8_t *a, size_t stride, const int8_t *q, uint32_t n, uint32_t len, int32_t *y)
 {
     uint32_t i = 0;
     for (; len % 16u == 0 && i + 4u <= n; i += 4u, a += 4u * stride) {
         const int32x4_t low = vpaddq_s32(bm_lanes(a, q, len), bm_lanes(a + stride, q, len));
-        const int32x4_t high = vpaddq_s32(bm_lanes(a + 2u * stride, q, len), bm_lanes(a + 3u * stride, q, len));
+        const int32x4_t high = vpaddq_s32(
+            bm_lanes(a + 2u * stride, q, len), bm_lanes(a + 3u * stride, q, len));
         vst1q_s32(y + i, vpaddq_s32(low, high));
     }
     for (; i < n; i++, a += stride) y[i] = bm_dot(a, q, len);

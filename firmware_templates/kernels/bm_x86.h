@@ -27,15 +27,9 @@ static inline bm_x86_features bm_x86_detect(unsigned needed)
     return f;
 }
 
-static inline __m256i bm_load(const void *p)
-{
-    return _mm256_loadu_si256((const __m256i *)p);
-}
+static inline __m256i bm_load(const void *p) { return _mm256_loadu_si256((const __m256i *)p); }
 
-static inline __m128i bm_load16(const void *p)
-{
-    return _mm_loadu_si128((const __m128i *)p);
-}
+static inline __m128i bm_load16(const void *p) { return _mm_loadu_si128((const __m128i *)p); }
 
 static inline __m256i bm_broadcast4(const int8_t *x)
 {
@@ -59,9 +53,7 @@ static inline int32_t bm_sum8(__m256i v)
 
 /* acc += 8 columns of two rows, whose bytes are interleaved, against their pair of 16-bit weights. */
 static inline __m256i bm_add_pairs(__m256i acc, __m128i interleaved, __m256i weights)
-{
-    return BM_MADD16(acc, _mm256_cvtepi8_epi16(interleaved), weights);
-}
+{ return BM_MADD16(acc, _mm256_cvtepi8_epi16(interleaved), weights); }
 
 /* 32 columns; w <= 2^14 fits 16 bits. Bound: 2^14 * 127 * n < 2^31 for n <= 1032. The unpacks work on 128-bit
  * halves, so the accumulators hold columns 0-7, 8-15, 16-23 and 24-31 in this order: a, b, c, d. */
@@ -69,7 +61,7 @@ static inline void bm_wsum32(const int32_t *w, const int8_t *v, uint32_t stride,
 {
     __m256i a = _mm256_setzero_si256(), b = a, c = a, d = a;
     for (uint32_t i = 0; i < n; i += 2u, v += 2u * (size_t)stride) {
-        const int two = i + 1u < n;                       /* an odd last row is paired with itself, weight 0 */
+        const int two = i + 1u < n; /* an odd last row is paired with itself, weight 0 */
         const __m256i weights = _mm256_set1_epi32(w[i] | (two ? w[i + 1u] << 16 : 0));
         const __m256i first = bm_load(v), second = bm_load(two ? v + stride : v);
         const __m256i low = _mm256_unpacklo_epi8(first, second), high = _mm256_unpackhi_epi8(first, second);
@@ -100,8 +92,8 @@ static inline void bm_wsum16(const int32_t *w, const int8_t *v, uint32_t stride,
 }
 
 /* Columns that no 256-bit register is filled with. */
-static inline void bm_wsum_rest(const int32_t *w, const int8_t *v, uint32_t stride, uint32_t n, uint32_t k, uint32_t len,
-                                int32_t *y)
+static inline void bm_wsum_rest(
+    const int32_t *w, const int8_t *v, uint32_t stride, uint32_t n, uint32_t k, uint32_t len, int32_t *y)
 {
     for (; k + 16u <= len; k += 16u) bm_wsum16(w, v + k, stride, n, y + k);
     for (; k < len; k++) {
@@ -115,14 +107,15 @@ static inline void bm_wsum_rest(const int32_t *w, const int8_t *v, uint32_t stri
 static inline __m256i bm_sum_rows(__m256i ab, __m256i cd, __m256i ef, __m256i gh)
 {
     const __m256i low = _mm256_hadd_epi32(ab, cd), high = _mm256_hadd_epi32(ef, gh);
-    return _mm256_add_epi32(_mm256_permute2x128_si256(low, high, 0x20), _mm256_permute2x128_si256(low, high, 0x31));
+    return _mm256_add_epi32(
+        _mm256_permute2x128_si256(low, high, 0x20), _mm256_permute2x128_si256(low, high, 0x31));
 }
 
 /* Two rows of 16 against q, widened: pairs reach 2 * 127^2. */
 static inline __m256i bm_two16(const int8_t *a, size_t stride, __m256i q)
 {
     return _mm256_hadd_epi32(_mm256_madd_epi16(_mm256_cvtepi8_epi16(bm_load16(a)), q),
-                             _mm256_madd_epi16(_mm256_cvtepi8_epi16(bm_load16(a + stride)), q));
+        _mm256_madd_epi16(_mm256_cvtepi8_epi16(bm_load16(a + stride)), q));
 }
 
 /* Rows of 16, eight at a time, for narrow heads. Returns the rows done. */
@@ -132,8 +125,8 @@ static inline uint32_t bm_dots16(const int8_t *a, size_t stride, const int8_t *q
     uint32_t i = 0;
     for (; i + 8u <= n; i += 8u, a += 8u * stride)
         _mm256_storeu_si256((__m256i *)(void *)(y + i),
-                            bm_sum_rows(bm_two16(a, stride, wide), bm_two16(a + 2u * stride, stride, wide),
-                                        bm_two16(a + 4u * stride, stride, wide), bm_two16(a + 6u * stride, stride, wide)));
+            bm_sum_rows(bm_two16(a, stride, wide), bm_two16(a + 2u * stride, stride, wide),
+                bm_two16(a + 4u * stride, stride, wide), bm_two16(a + 6u * stride, stride, wide)));
     return i;
 }
 
@@ -145,7 +138,8 @@ static inline __m256i bm_lanes(const int8_t *a, const int8_t *b, uint32_t len)
 {
     const __m256i flip = _mm256_set1_epi8((char)0x80);
     __m256i acc = _mm256_setzero_si256();
-    for (uint32_t k = 0; k < len; k += 32u) acc = BM_DPBUSD(acc, _mm256_xor_si256(bm_load(a + k), flip), bm_load(b + k));
+    for (uint32_t k = 0; k < len; k += 32u)
+        acc = BM_DPBUSD(acc, _mm256_xor_si256(bm_load(a + k), flip), bm_load(b + k));
     return acc;
 }
 
@@ -153,7 +147,8 @@ static inline __m256i bm_lanes(const int8_t *a, const int8_t *b, uint32_t len)
 static inline int32_t bm_surplus(const int8_t *b, uint32_t len)
 {
     __m256i acc = _mm256_setzero_si256();
-    for (uint32_t k = 0; k < len; k += 32u) acc = BM_DPBUSD(acc, _mm256_set1_epi8((char)0x80), bm_load(b + k));
+    for (uint32_t k = 0; k < len; k += 32u)
+        acc = BM_DPBUSD(acc, _mm256_set1_epi8((char)0x80), bm_load(b + k));
     return bm_sum8(acc);
 }
 
@@ -166,22 +161,28 @@ static inline int32_t bm_dot(const int8_t *a, const int8_t *b, uint32_t len)
 }
 
 /* Eight rows share one tree of horizontal sums. Returns the rows done. */
-static inline uint32_t bm_dots8(const int8_t *a, size_t stride, const int8_t *q, uint32_t n, uint32_t len, int32_t *y)
+static inline uint32_t bm_dots8(
+    const int8_t *a, size_t stride, const int8_t *q, uint32_t n, uint32_t len, int32_t *y)
 {
     const __m256i surplus = _mm256_set1_epi32(bm_surplus(q, len));
     uint32_t i = 0;
     for (; i + 8u <= n; i += 8u, a += 8u * stride) {
         const __m256i ab = _mm256_hadd_epi32(bm_lanes(a, q, len), bm_lanes(a + stride, q, len));
-        const __m256i cd = _mm256_hadd_epi32(bm_lanes(a + 2u * stride, q, len), bm_lanes(a + 3u * stride, q, len));
-        const __m256i ef = _mm256_hadd_epi32(bm_lanes(a + 4u * stride, q, len), bm_lanes(a + 5u * stride, q, len));
-        const __m256i gh = _mm256_hadd_epi32(bm_lanes(a + 6u * stride, q, len), bm_lanes(a + 7u * stride, q, len));
-        _mm256_storeu_si256((__m256i *)(void *)(y + i), _mm256_sub_epi32(bm_sum_rows(ab, cd, ef, gh), surplus));
+        const __m256i cd = _mm256_hadd_epi32(
+            bm_lanes(a + 2u * stride, q, len), bm_lanes(a + 3u * stride, q, len));
+        const __m256i ef = _mm256_hadd_epi32(
+            bm_lanes(a + 4u * stride, q, len), bm_lanes(a + 5u * stride, q, len));
+        const __m256i gh = _mm256_hadd_epi32(
+            bm_lanes(a + 6u * stride, q, len), bm_lanes(a + 7u * stride, q, len));
+        _mm256_storeu_si256(
+            (__m256i *)(void *)(y + i), _mm256_sub_epi32(bm_sum_rows(ab, cd, ef, gh), surplus));
     }
     return i;
 }
 
 /* The usual head width is known to the compiler; widths other than 16 and multiples of 32 go row by row. */
-static inline void bm_dots(const int8_t *a, uint32_t stride, const int8_t *q, uint32_t n, uint32_t len, int32_t *y)
+static inline void bm_dots(
+    const int8_t *a, uint32_t stride, const int8_t *q, uint32_t n, uint32_t len, int32_t *y)
 {
     uint32_t i = 0;
     if (len == 32u) i = bm_dots8(a, stride, q, n, 32u, y);

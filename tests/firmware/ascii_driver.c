@@ -29,10 +29,7 @@ static uint64_t nanoseconds(void *user)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-static uint32_t millis(void *user)
-{
-    return (uint32_t)(nanoseconds(user) / 1000000u);
-}
+static uint32_t millis(void *user) { return (uint32_t)(nanoseconds(user) / 1000000u); }
 
 static void to_stdout(void *user, const void *from, size_t bytes)
 {
@@ -51,8 +48,9 @@ int main(int argc, char **argv)
     static bm_state s;
     static bm_ascii a;
     static char line[BM_ASCII_LINE + 1u];
-    static const struct bm_port port = {.write = to_stdout, .cycles = nanoseconds, .millis = millis, .cycles_hz = 1000000000u};
-    uint8_t *input = malloc(BM_ASCII_INPUT);     /* exact size, so that the sanitizer sees any byte past it */
+    static const struct bm_port port = {
+        .write = to_stdout, .cycles = nanoseconds, .millis = millis, .cycles_hz = 1000000000u};
+    uint8_t *input = malloc(BM_ASCII_INPUT); /* exact size, so that the sanitizer sees any byte past it */
     bm_ram ram[BM_RAMS];
     char bytes[512];
     ssize_t got;

@@ -48,29 +48,15 @@ static inline uint32_t float_bits(float v)
 }
 
 #if !defined(DRIVER_BOARD)
-static void driver_start(void)
-{
-}
+static void driver_start(void) {}
 
-static size_t driver_take(void *into, size_t n)
-{
-    return fread(into, 1, n, stdin);
-}
+static size_t driver_take(void *into, size_t n) { return fread(into, 1, n, stdin); }
 
-static void driver_write(const void *from, size_t n)
-{
-    fwrite(from, 1, n, stdout);
-}
+static void driver_write(const void *from, size_t n) { fwrite(from, 1, n, stdout); }
 
-static void *driver_new(size_t n)
-{
-    return malloc(n);
-}
+static void *driver_new(size_t n) { return malloc(n); }
 
-static void driver_free(void *array)
-{
-    free(array);
-}
+static void driver_free(void *array) { free(array); }
 
 static int driver_stop(int status, const char *why)
 {
@@ -79,20 +65,21 @@ static int driver_stop(int status, const char *why)
 }
 #endif
 
-static int driver_read(void *data, size_t size)
-{
-    return driver_take(data, size) == size;
-}
+static int driver_read(void *data, size_t size) { return driver_take(data, size) == size; }
 
 /* 1: a call; 0: the end of the input; -1: broken input. */
 static int driver_next(call *c)
 {
     memset(c, 0, sizeof *c);
     if (!driver_read(c->name, sizeof c->name)) return 0;
-    if (!driver_read(c->u, sizeof c->u) || !driver_read(c->f, sizeof c->f) || !driver_read(&c->n, sizeof c->n)) return -1;
+    if (!driver_read(c->u, sizeof c->u) || !driver_read(c->f, sizeof c->f) ||
+        !driver_read(&c->n, sizeof c->n))
+        return -1;
     if (c->n > DRIVER_ARRAYS) return -1;
     for (uint32_t i = 0; i < c->n; i++) {
-        if (!driver_read(&c->bytes[i], sizeof c->bytes[i]) || !driver_read(&c->wanted[i], sizeof c->wanted[i])) return -1;
+        if (!driver_read(&c->bytes[i], sizeof c->bytes[i]) ||
+            !driver_read(&c->wanted[i], sizeof c->wanted[i]))
+            return -1;
         if (c->bytes[i] == 0) continue;
         c->a[i] = driver_new(c->bytes[i]);
         if (!c->a[i] || !driver_read(c->a[i], c->bytes[i])) return -1;

@@ -29,21 +29,13 @@ static void driver_write(const void *from, size_t n)
     if (n) __asm__ volatile("simcall" : "+r"(a2), "+r"(a3) : "r"(a4), "r"(a5) : "memory");
 }
 
-static void driver_start(void)
-{
-    driver_write(DRIVER_BEGIN, sizeof DRIVER_BEGIN - 1u);
-}
+static void driver_start(void) { driver_write(DRIVER_BEGIN, sizeof DRIVER_BEGIN - 1u); }
 
-static void driver_end(void) /* main's result ends the simulation */
-{
-}
+static void driver_end(void) /* main's result ends the simulation */ {}
 #else
 #include "bare.h"
 
-static void driver_write(const void *from, size_t n)
-{
-    bare_port()->write(NULL, from, n);
-}
+static void driver_write(const void *from, size_t n) { bare_port()->write(NULL, from, n); }
 
 static void driver_start(void)
 {
@@ -51,10 +43,7 @@ static void driver_start(void)
     driver_write(DRIVER_BEGIN, sizeof DRIVER_BEGIN - 1u);
 }
 
-static void driver_end(void)
-{
-    bare_port()->reset(NULL);
-}
+static void driver_end(void) { bare_port()->reset(NULL); }
 #endif
 
 static const uint8_t *driver_at = bm_blob;

@@ -43,18 +43,12 @@ int host_open(const char *path, int flags, ...)
     return open(name, flags);
 }
 
-ssize_t host_read(int file, void *to, size_t n)
-{
-    return read(file, to, some(n));
-}
+ssize_t host_read(int file, void *to, size_t n) { return read(file, to, some(n)); }
 
-ssize_t host_write(int file, const void *from, size_t n)
-{
-    return write(file, from, some(n));
-}
+ssize_t host_write(int file, const void *from, size_t n) { return write(file, from, some(n)); }
 
-esp_err_t esp_vfs_fat_sdmmc_mount(const char *path, const sdmmc_host_t *host, const void *slot, const esp_vfs_fat_mount_config_t *mount,
-                                  sdmmc_card_t **card)
+esp_err_t esp_vfs_fat_sdmmc_mount(const char *path, const sdmmc_host_t *host, const void *slot,
+    const esp_vfs_fat_mount_config_t *mount, sdmmc_card_t **card)
 {
     (void)path, (void)host, (void)slot, (void)mount, (void)card;
     return access(folder, F_OK);
@@ -64,7 +58,7 @@ esp_err_t esp_vfs_fat_sdmmc_mount(const char *path, const sdmmc_host_t *host, co
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
-static int notified, given;                  /* of the only task and the only semaphore */
+static int notified, given; /* of the only task and the only semaphore */
 
 static void put(int *flag)
 {
@@ -83,9 +77,7 @@ static void take(int *flag)
 }
 
 SemaphoreHandle_t xSemaphoreCreateBinaryStatic(StaticSemaphore_t *memory)
-{
-    return (SemaphoreHandle_t)memory;
-}
+{ return (SemaphoreHandle_t)memory; }
 
 BaseType_t xSemaphoreTake(SemaphoreHandle_t semaphore, TickType_t ticks)
 {
@@ -129,8 +121,8 @@ static void *run(void *arguments)
     return NULL;
 }
 
-BaseType_t xTaskCreatePinnedToCore(TaskFunction_t task, const char *name, uint32_t stack, void *arguments, UBaseType_t priority,
-                                   TaskHandle_t *created, BaseType_t core)
+BaseType_t xTaskCreatePinnedToCore(TaskFunction_t task, const char *name, uint32_t stack, void *arguments,
+    UBaseType_t priority, TaskHandle_t *created, BaseType_t core)
 {
     static pthread_t thread;
     (void)name, (void)stack, (void)priority, (void)core;

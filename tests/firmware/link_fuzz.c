@@ -22,11 +22,11 @@ static bm_server server;
 static bm_state state;
 static uint64_t seed;
 static unsigned long frames, wanted, answers;
-static uint8_t queue[8192];      /* what the line brings next */
+static uint8_t queue[8192]; /* what the line brings next */
 static size_t at, end;
 static uint32_t ms;
-static int finishing;            /* 1: a session is opened, 2: hello was sent */
-static uint8_t tail[65536];      /* what the board answered since then */
+static int finishing; /* 1: a session is opened, 2: hello was sent */
+static uint8_t tail[65536]; /* what the board answered since then */
 static size_t tail_n;
 
 static uint32_t draw(void)
@@ -53,7 +53,8 @@ static void put(uint8_t c)
 }
 
 /* A whole frame, COBS and all. */
-static void put_frame(uint8_t kind, uint32_t session, uint32_t offset, uint32_t acknowledged, const uint8_t *payload, size_t n)
+static void put_frame(
+    uint8_t kind, uint32_t session, uint32_t offset, uint32_t acknowledged, const uint8_t *payload, size_t n)
 {
     uint8_t plain[2048] = {kind};
     put_u16(plain + 1, session);
@@ -87,8 +88,9 @@ static size_t message(uint8_t *p)
     p[0] = kinds[k];
     put_u32(p + 1, odd == 1 ? draw() : n);
     for (uint32_t i = 0; i < n; i++) p[5 + i] = (uint8_t)(draw() >> 8 & (draw() % 3u ? 0xFFu : 1u));
-    if (kinds[k] == 4 && odd) for (uint32_t i = 0; i + 3 < n; i += 4) put_u32(p + 5 + i, draw() % BM_VOCAB);
-    if (kinds[k] == 8 && n >= 21) put_u32(p + 5, draw() % 4u);              /* few tokens: time */
+    if (kinds[k] == 4 && odd)
+        for (uint32_t i = 0; i + 3 < n; i += 4) put_u32(p + 5 + i, draw() % BM_VOCAB);
+    if (kinds[k] == 8 && n >= 21) put_u32(p + 5, draw() % 4u); /* few tokens: time */
     if (kinds[k] == 14) put_u32(p + 5, draw() % 3000u);
     return 5u + n;
 }
@@ -101,11 +103,11 @@ static void next_frame(void)
     at = end = 0;
     frames++;
     ms += draw() % 20u;
-    if (what == 0) {                                     /* noise */
+    if (what == 0) { /* noise */
         for (uint32_t n = draw() % 300u; n; n--) put((uint8_t)(draw() >> 4));
         return;
     }
-    if (what == 1) {                                     /* text, too long a line among it */
+    if (what == 1) { /* text, too long a line among it */
         for (uint32_t n = draw() % 1500u; n; n--) put((uint8_t)(' ' + draw() % 95u));
         return;
     }
@@ -115,10 +117,12 @@ static void next_frame(void)
     } else {
         const size_t n = what < 4 ? draw() % 100u : message(body);
         const uint32_t offset = draw() % 16u ? l->in_end : draw(), seen = draw() % 8u ? l->out_sent : draw();
-        if (what < 4) for (size_t i = 0; i < n; i++) body[i] = (uint8_t)draw();
-        put_frame(draw() % 16u ? BM_FRAME_DATA : (uint8_t)(draw() % 8u), draw() % 16u ? l->session : draw() % 4u, offset, seen, body, n);
+        if (what < 4)
+            for (size_t i = 0; i < n; i++) body[i] = (uint8_t)draw();
+        put_frame(draw() % 16u ? BM_FRAME_DATA : (uint8_t)(draw() % 8u),
+            draw() % 16u ? l->session : draw() % 4u, offset, seen, body, n);
     }
-    if (draw() % 8u == 0 && end) queue[draw() % end] = (uint8_t)draw();     /* damaged on the way */
+    if (draw() % 8u == 0 && end) queue[draw() % end] = (uint8_t)draw(); /* damaged on the way */
     if (draw() % 32u == 0) end = draw() % (end + 1u);
 }
 
@@ -136,7 +140,7 @@ static size_t port_read(void *user, void *into, size_t room)
 {
     static int pause;
     (void)user;
-    pause = !pause && at == end;                         /* the loop works on what it has before more comes */
+    pause = !pause && at == end; /* the loop works on what it has before more comes */
     if (pause) return 0;
     if (at == end && frames < wanted) next_frame();
     else if (at == end && finishing == 0) finish(), finishing = 1;
@@ -181,7 +185,8 @@ static void port_idle(void *user, uint32_t wait)
 
 int main(int argc, char **argv)
 {
-    static const struct bm_port port = {NULL, port_read, port_write, port_cycles, port_millis, NULL, 1000, NULL, port_idle, NULL, NULL};
+    static const struct bm_port port = {
+        NULL, port_read, port_write, port_cycles, port_millis, NULL, 1000, NULL, port_idle, NULL, NULL};
     bm_ram ram[BM_RAMS];
     wanted = argc > 1 ? strtoul(argv[1], NULL, 10) : 1000u;
     seed = argc > 2 ? strtoul(argv[2], NULL, 10) : 0u;

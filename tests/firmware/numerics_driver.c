@@ -37,10 +37,7 @@ static void rne(call *c)
     for (uint32_t i = 0; i < c->u[0]; i++) y[i] = bm_rne(x[i]);
 }
 
-static void pixels(call *c)
-{
-    bm_pixels(c->a[0], c->u[0], c->a[1]);
-}
+static void pixels(call *c) { bm_pixels(c->a[0], c->u[0], c->a[1]); }
 
 static void answer_q8(call *c, bm_q8 q)
 {
@@ -48,55 +45,25 @@ static void answer_q8(call *c, bm_q8 q)
     c->result[1] = (uint32_t)q.sum;
 }
 
-static void quantize(call *c)
-{
-    answer_q8(c, bm_quantize(c->a[0], c->u[0], c->a[1]));
-}
+static void quantize(call *c) { answer_q8(c, bm_quantize(c->a[0], c->u[0], c->a[1])); }
 
-static void norm_quantize(call *c)
-{
-    answer_q8(c, bm_norm_quantize(c->a[0], c->a[2], c->u[0], c->a[1]));
-}
+static void norm_quantize(call *c) { answer_q8(c, bm_norm_quantize(c->a[0], c->a[2], c->u[0], c->a[1])); }
 
-static void act_quantize(call *c)
-{
-    answer_q8(c, bm_act_quantize(c->a[0], (int)c->u[1], c->u[0], c->a[1]));
-}
+static void act_quantize(call *c) { answer_q8(c, bm_act_quantize(c->a[0], (int)c->u[1], c->u[0], c->a[1])); }
 
-static void rms_scale(call *c)
-{
-    c->result[0] = float_bits(bm_rms_scale(c->a[0], c->u[0]));
-}
+static void rms_scale(call *c) { c->result[0] = float_bits(bm_rms_scale(c->a[0], c->u[0])); }
 
-static void scale_acc(call *c)
-{
-    bm_scale_acc(c->a[0], c->f[0], c->u[0], c->a[1]);
-}
+static void scale_acc(call *c) { bm_scale_acc(c->a[0], c->f[0], c->u[0], c->a[1]); }
 
-static void add_scaled(call *c)
-{
-    bm_add_scaled(c->a[0], c->f[0], c->u[0], c->a[1]);
-}
+static void add_scaled(call *c) { bm_add_scaled(c->a[0], c->f[0], c->u[0], c->a[1]); }
 
-static void row(call *c)
-{
-    bm_row(c->a[0], c->f[0], c->u[0], c->a[1]);
-}
+static void row(call *c) { bm_row(c->a[0], c->f[0], c->u[0], c->a[1]); }
 
-static void add_row(call *c)
-{
-    bm_add_row(c->a[0], c->f[0], c->u[0], c->a[1]);
-}
+static void add_row(call *c) { bm_add_row(c->a[0], c->f[0], c->u[0], c->a[1]); }
 
-static void add(call *c)
-{
-    bm_add(c->a[0], c->u[0], c->a[1]);
-}
+static void add(call *c) { bm_add(c->a[0], c->u[0], c->a[1]); }
 
-static void relu(call *c)
-{
-    bm_relu(c->u[0], c->a[0]);
-}
+static void relu(call *c) { bm_relu(c->u[0], c->a[0]); }
 
 /* u: slots, heads, head width, heads of keys and values; f: scale of q; a: k, v, their scales, q, two scratch arrays, out. */
 static void attend(call *c)
@@ -129,9 +96,7 @@ static void given_scores(void *context, uint32_t first, uint32_t n, uint32_t pas
 }
 
 static void keep_weights(void *context, uint32_t first, uint32_t n, const int32_t *w)
-{
-    memcpy((int32_t *)((call *)context)->a[6] + first, w, n * sizeof *w);
-}
+{ memcpy((int32_t *)((call *)context)->a[6] + first, w, n * sizeof *w); }
 
 /* u: slots, width, outer rule, forget_below; f: scale of q, write and forget rate; a: ..., learned scores, weights, row. */
 static void memory_write(call *c)
@@ -179,15 +144,27 @@ static void selftest(call *c)
 }
 
 static const entry table[] = {
-    {"exp_neg", exp_neg}, {"sqrt", square_root}, {"inv_sqrt", inv_sqrt}, {"rne", rne}, {"pixels", pixels},
-    {"quantize", quantize}, {"norm_quantize", norm_quantize}, {"act_quantize", act_quantize}, {"rms_scale", rms_scale},
-    {"scale_acc", scale_acc}, {"add_scaled", add_scaled}, {"row", row}, {"add_row", add_row}, {"add", add},
-    {"relu", relu}, {"attend", attend}, {"memory_read", memory_read}, {"memory_write", memory_write},
+    {"exp_neg", exp_neg},
+    {"sqrt", square_root},
+    {"inv_sqrt", inv_sqrt},
+    {"rne", rne},
+    {"pixels", pixels},
+    {"quantize", quantize},
+    {"norm_quantize", norm_quantize},
+    {"act_quantize", act_quantize},
+    {"rms_scale", rms_scale},
+    {"scale_acc", scale_acc},
+    {"add_scaled", add_scaled},
+    {"row", row},
+    {"add_row", add_row},
+    {"add", add},
+    {"relu", relu},
+    {"attend", attend},
+    {"memory_read", memory_read},
+    {"memory_write", memory_write},
     {"crc32", crc32},
-    {"sampler_picks", sampler_picks}, {"selftest", selftest},
+    {"sampler_picks", sampler_picks},
+    {"selftest", selftest},
 };
 
-int main(void)
-{
-    return driver_serve(table, sizeof table / sizeof *table);
-}
+int main(void) { return driver_serve(table, sizeof table / sizeof *table); }

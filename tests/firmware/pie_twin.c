@@ -29,7 +29,8 @@ static void add_plane(int32_t *qacc, const uint8_t *w, const int8_t *x, uint32_t
         const int8_t factor = x[i / 16u * 64u + 16u * (uint32_t)plane + i % 16u];
         for (uint32_t r = 0; r < 16u; r++) {
             const uint8_t byte = w[16u * i + r];
-            const int code = plane == 3 ? byte * 1 >> 6 : byte & 3 << 2 * plane; /* EE.VMUL.U8 with SAR = 6; EE.ANDQ */
+            const int code = plane == 3 ? byte * 1 >> 6
+                                        : byte & 3 << 2 * plane; /* EE.VMUL.U8 with SAR = 6; EE.ANDQ */
             qacc[r] = (int32_t)saturate(qacc[r] + code * factor, 20);
         }
     }
@@ -47,10 +48,7 @@ static void chunk(const uint8_t *w, const int8_t *x, uint32_t blocks, int32_t st
     }
 }
 
-int32_t bm_pie_probe(void)
-{
-    return (int32_t)shifted(shifted(64, 2), 2);
-}
+int32_t bm_pie_probe(void) { return (int32_t)shifted(shifted(64, 2), 2); }
 
 void bm_pie_gemv(const uint8_t *w, const int8_t *x, int32_t xsum, uint32_t n, uint32_t k, int32_t *y)
 {
@@ -78,7 +76,8 @@ static int64_t accx(int64_t acc, const int8_t *a, const int8_t *b, uint32_t vect
 
 void bm_pie_dots(const int8_t *a, uint32_t stride, const int8_t *q, uint32_t n, uint32_t vectors, int32_t *y)
 {
-    for (uint32_t i = 0; i < n; i++) y[i] = (int32_t)saturate(accx(0, a + (size_t)i * stride, q, vectors), 32);
+    for (uint32_t i = 0; i < n; i++)
+        y[i] = (int32_t)saturate(accx(0, a + (size_t)i * stride, q, vectors), 32);
 }
 
 /* A column: 40-bit sums of 256 v times w, of which bits 8 to 39 are kept. */
@@ -86,7 +85,8 @@ void bm_pie_wsum16(const int32_t *w, const int8_t *v, uint32_t stride, uint32_t 
 {
     for (uint32_t k = 0; k < 16u; k++) {
         int64_t acc = 0;
-        for (uint32_t i = 0; i < n; i++) acc = saturate(acc + w[i] * (256 * (int64_t)v[(size_t)i * stride + k]), 40);
+        for (uint32_t i = 0; i < n; i++)
+            acc = saturate(acc + w[i] * (256 * (int64_t)v[(size_t)i * stride + k]), 40);
         y[k] = (int32_t)shifted(acc, 8);
     }
 }
@@ -101,30 +101,15 @@ static void call_gemv(call *c)
     free(room);
 }
 
-static void call_dots(call *c)
-{
-    bm_dots_s8(c->a[0], c->u[0], c->a[1], c->u[1], c->u[2], c->a[2]);
-}
+static void call_dots(call *c) { bm_dots_s8(c->a[0], c->u[0], c->a[1], c->u[1], c->u[2], c->a[2]); }
 
-static void call_wsum(call *c)
-{
-    bm_wsum_s8(c->a[0], c->a[1], c->u[0], c->u[1], c->u[2], c->a[2]);
-}
+static void call_wsum(call *c) { bm_wsum_s8(c->a[0], c->a[1], c->u[0], c->u[1], c->u[2], c->a[2]); }
 
-static void call_dot(call *c)
-{
-    c->result[0] = (uint32_t)bm_dot_s8(c->a[0], c->a[1], c->u[0]);
-}
+static void call_dot(call *c) { c->result[0] = (uint32_t)bm_dot_s8(c->a[0], c->a[1], c->u[0]); }
 
-static void call_supported(call *c)
-{
-    c->result[0] = (uint32_t)bm_kernels_supported();
-}
+static void call_supported(call *c) { c->result[0] = (uint32_t)bm_kernels_supported(); }
 
-static void call_chunk(call *c)
-{
-    chunk(c->a[0], c->a[1], c->u[0], c->a[2]);
-}
+static void call_chunk(call *c) { chunk(c->a[0], c->a[1], c->u[0], c->a[2]); }
 
 /* ACCX from u[0] (low 32 bits) and u[1] (high 8), through u[2] vectors; the result in the same two halves. */
 static void call_accx(call *c)
@@ -136,11 +121,13 @@ static void call_accx(call *c)
 }
 
 static const entry table[] = {
-    {"gemv_t2s8", call_gemv}, {"dots_s8", call_dots}, {"wsum_s8", call_wsum}, {"dot_s8", call_dot},
-    {"supported", call_supported}, {"chunk", call_chunk}, {"accx", call_accx},
+    {"gemv_t2s8", call_gemv},
+    {"dots_s8", call_dots},
+    {"wsum_s8", call_wsum},
+    {"dot_s8", call_dot},
+    {"supported", call_supported},
+    {"chunk", call_chunk},
+    {"accx", call_accx},
 };
 
-int main(void)
-{
-    return driver_serve(table, sizeof table / sizeof *table);
-}
+int main(void) { return driver_serve(table, sizeof table / sizeof *table); }

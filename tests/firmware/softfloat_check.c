@@ -26,8 +26,9 @@ static uint32_t draw(void)
 /* Special values, numbers of like exponents, denormals and the very small, anything. */
 static uint32_t pick(void)
 {
-    static const uint32_t special[] = {0u, 0x80000000u, 1u, 0x80000001u, 0x7FFFFFu, 0x800000u, 0x7F7FFFFFu, 0x7F800000u, 0xFF800000u,
-                                       0x7FC00000u, 0x3F800000u, 0xBF800000u, 0x3F7FFFFFu, 0x4B7FFFFFu, 0x807FFFFFu, 0x33800000u};
+    static const uint32_t special[] = {0u, 0x80000000u, 1u, 0x80000001u, 0x7FFFFFu, 0x800000u, 0x7F7FFFFFu,
+        0x7F800000u, 0xFF800000u, 0x7FC00000u, 0x3F800000u, 0xBF800000u, 0x3F7FFFFFu, 0x4B7FFFFFu,
+        0x807FFFFFu, 0x33800000u};
     const uint32_t r = draw();
     switch (r % 5u) {
     case 0: return special[r / 5u % 16u];
@@ -49,13 +50,15 @@ static void compare_float(const char *what, uint32_t a, uint32_t b, sf got, floa
     uint32_t want;
     memcpy(&want, &expected, sizeof want);
     if ((want & 0x7FFFFFFFu) > 0x7F800000u) want = 0x7FC00000u;
-    if (got.bits != want && bad++ < 10) printf("%s %08x %08x: got %08x, want %08x\n", what, a, b, got.bits, want);
+    if (got.bits != want && bad++ < 10)
+        printf("%s %08x %08x: got %08x, want %08x\n", what, a, b, got.bits, want);
 }
 
 static void compare_word(const char *what, uint32_t a, uint32_t b, uint64_t got, uint64_t want)
 {
     if (got != want && bad++ < 10)
-        printf("%s %08x %08x: got %llx, want %llx\n", what, a, b, (unsigned long long)got, (unsigned long long)want);
+        printf("%s %08x %08x: got %llx, want %llx\n", what, a, b, (unsigned long long)got,
+            (unsigned long long)want);
 }
 
 static void one(uint32_t a, uint32_t b)

@@ -12,7 +12,7 @@
 #define BLOCKS 8u
 #define WIDTH_MOST 128u
 #define FATES_MOST 5u
-#define FULL_TURN 40u        /* more operations than any episode of BLOCKS blocks has */
+#define FULL_TURN 40u /* more operations than any episode of BLOCKS blocks has */
 
 static uint8_t buffers[BM_STORE_BUFFERS(WIDTH_MOST)] __attribute__((aligned(64)));
 static uint8_t copy_buffers[BM_STORE_BUFFERS(WIDTH_MOST)] __attribute__((aligned(64)));
@@ -26,15 +26,9 @@ typedef struct {
     uint8_t codes[BLOCKS], all;
 } memory;
 
-static uint32_t blocks(void)
-{
-    return (slots + BM_READ_BLOCK - 1u) / BM_READ_BLOCK;
-}
+static uint32_t blocks(void) { return (slots + BM_READ_BLOCK - 1u) / BM_READ_BLOCK; }
 
-static int changes(uint32_t episode, uint32_t block)
-{
-    return blocks() == 1u || (block + episode) % 2u == 0;
-}
+static int changes(uint32_t episode, uint32_t block) { return blocks() == 1u || (block + episode) % 2u == 0; }
 
 static memory after(const memory *m, uint8_t episode)
 {
@@ -49,9 +43,13 @@ static memory after(const memory *m, uint8_t episode)
 
 typedef struct {
     uint8_t *seen, *durable;
-    struct { uint64_t offset; uint32_t n; uint8_t data[BM_STORE_PLANE(WIDTH_MOST)]; } window[WINDOW]; /* since the last sync */
+    struct {
+        uint64_t offset;
+        uint32_t n;
+        uint8_t data[BM_STORE_PLANE(WIDTH_MOST)];
+    } window[WINDOW]; /* since the last sync */
     uint32_t n, operations, syncs, reads;
-    uint32_t cut_sync, fail_at, fail_how, read_from, read_count;    /* counted from 1; 0: never */
+    uint32_t cut_sync, fail_at, fail_how, read_from, read_count; /* counted from 1; 0: never */
     int off, failed, sync_failed;
 } device;
 
@@ -80,8 +78,10 @@ static bm_store_status dev_write(void *context, uint64_t offset, const void *fro
     d->failed |= fails;
     if (fails && d->fail_how == 0) return BM_STORE_IO;
     if (fails && d->fail_how == 1u) n /= 2u;
-    for (uint32_t i = 0; i < d->n && !d->failed; i++)     /* after a failure it is written again, and lands in this order */
-        if (offset < d->window[i].offset + d->window[i].n && d->window[i].offset < offset + n) stop("two writes of one place, unsynced");
+    for (uint32_t i = 0; i < d->n && !d->failed;
+        i++) /* after a failure it is written again, and lands in this order */
+        if (offset < d->window[i].offset + d->window[i].n && d->window[i].offset < offset + n)
+            stop("two writes of one place, unsynced");
     if (d->n == WINDOW) stop("the window is too small");
     d->window[d->n].offset = offset;
     d->window[d->n].n = n;
@@ -180,9 +180,13 @@ static int is(bm_store *s, int how, const memory *m)
     if (how == BM_TIER_CHANGE && tier.begin(s) != BM_OK) return -1;
     for (uint32_t b = 0; b < blocks(); b++) {
         if (tier.get(s, b, how, &rows) != BM_OK) return -1;
-        if (!all_are(rows.high, rows.n * BM_PAD(width), m->codes[b]) || !all_are(rows.scales, 4u * rows.n, m->all)) return 0;
+        if (!all_are(rows.high, rows.n * BM_PAD(width), m->codes[b]) ||
+            !all_are(rows.scales, 4u * rows.n, m->all))
+            return 0;
         if (how == BM_TIER_READ) continue;
-        if (!all_are(rows.low, rows.n * BM_PAD(width), m->codes[b]) || !all_are(rows.usage, 4u * rows.n, m->all)) return 0;
+        if (!all_are(rows.low, rows.n * BM_PAD(width), m->codes[b]) ||
+            !all_are(rows.usage, 4u * rows.n, m->all))
+            return 0;
     }
     return 1;
 }
@@ -204,14 +208,12 @@ static int found(const uint8_t *medium, const memory *const *choices, int n)
 static void complain(const char *what, const device *d, uint32_t combination)
 {
     if (wrong++ < 5u)
-        fprintf(stderr, "%s: cut at sync %u, failure %u at operation %u, reads %u to %u, combination %u\n", what, (unsigned)d->cut_sync,
-                (unsigned)d->fail_how, (unsigned)d->fail_at, (unsigned)d->read_from, (unsigned)(d->read_from + d->read_count), (unsigned)combination);
+        fprintf(stderr, "%s: cut at sync %u, failure %u at operation %u, reads %u to %u, combination %u\n",
+            what, (unsigned)d->cut_sync, (unsigned)d->fail_how, (unsigned)d->fail_at, (unsigned)d->read_from,
+            (unsigned)(d->read_from + d->read_count), (unsigned)combination);
 }
 
-static uint32_t power(uint32_t base, uint32_t n)
-{
-    return n ? base * power(base, n - 1u) : 1u;
-}
+static uint32_t power(uint32_t base, uint32_t n) { return n ? base * power(base, n - 1u) : 1u; }
 
 static void cut_media(device *d, const memory *const *choices, int n, uint8_t episode, uint32_t depth);
 
@@ -226,7 +228,8 @@ static void cut_everywhere(const uint8_t *medium, const memory *m, uint8_t episo
         if (open_on(&s, d, buffers) != BM_STORE_OK) stop("does not open");
         d->cut_sync = sync;
         const bm_status status = write_episode(&s, episode);
-        if (status == BM_OK && found(d->durable, choices + 1, 1) != 0) complain("a committed episode is lost", d, 0);
+        if (status == BM_OK && found(d->durable, choices + 1, 1) != 0)
+            complain("a committed episode is lost", d, 0);
         if (status != BM_OK) cut_media(d, choices, 2, episode, depth);
         free_device(d);
         if (status == BM_OK) return;
@@ -263,7 +266,7 @@ static memory start(call *c)
     checked = wrong = 0;
     if (blocks() > BLOCKS || width > WIDTH_MOST || fates > FATES_MOST) stop("too large");
     memory m = {{0}, 0};
-    for (uint8_t e = 1; e <= c->u[4]; e++) {             /* then live homes are on both sides */
+    for (uint8_t e = 1; e <= c->u[4]; e++) { /* then live homes are on both sides */
         device *d = new_device(c->a[1]);
         bm_store s;
         if (open_on(&s, d, buffers) != BM_STORE_OK || write_episode(&s, e) != BM_OK) stop("an episode fails");
@@ -285,7 +288,8 @@ static void cuts(call *c)
 
 /* After a failure the program goes on (way 0), opens the store again (1), or finds that the system dropped its cache (2); the
  * next episode is cut at each of its syncs, or ends. Returns whether it ended. */
-static int go_on(const uint8_t *image, const memory *const *choices, uint8_t episode, uint32_t at, uint32_t how, uint32_t way, uint32_t sync)
+static int go_on(const uint8_t *image, const memory *const *choices, uint8_t episode, uint32_t at,
+    uint32_t how, uint32_t way, uint32_t sync)
 {
     device *d = new_device(image);
     bm_store s;
@@ -306,7 +310,8 @@ static int go_on(const uint8_t *image, const memory *const *choices, uint8_t epi
     d->syncs = 0;
     d->cut_sync = sync;
     const int ended = write_episode(&s, (uint8_t)(episode + 1u)) == BM_OK;
-    if (ended && found(d->durable, all + 2, 1) != 0) complain("a committed episode is lost after a failure", d, 0);
+    if (ended && found(d->durable, all + 2, 1) != 0)
+        complain("a committed episode is lost after a failure", d, 0);
     d->fail_at = at;
     if (!ended) cut_media(d, all, 3, episode, 0);
     free_device(d);
@@ -332,7 +337,8 @@ static void failures(call *c)
         if (done) break;
         if (status == BM_OK) stop("a failure is not reported");
         for (uint32_t how = 0; how < ways; how++)
-            for (uint32_t sync = 1; sync < FULL_TURN && !go_on(c->a[1], choices, episode, at, how, c->u[3], sync); sync++) {}
+            for (uint32_t sync = 1;
+                sync < FULL_TURN && !go_on(c->a[1], choices, episode, at, how, c->u[3], sync); sync++) {}
     }
     c->result[0] = wrong;
     c->result[1] = checked;
@@ -361,8 +367,10 @@ static void reads(call *c)
         const int now = found(d->durable, choices, 2);
         if (now < 0 || (status == BM_OK && now != 1)) complain("a mixture after a read failed", d, 0);
         bm_status again = status;
-        for (uint32_t turn = 0; turn < FULL_TURN && again != BM_OK; turn++) again = write_episode(&s, episode);
-        if (again != BM_OK || found(d->durable, choices + 1, 1) != 0) complain("the next episode fails after a read failed", d, 0);
+        for (uint32_t turn = 0; turn < FULL_TURN && again != BM_OK; turn++)
+            again = write_episode(&s, episode);
+        if (again != BM_OK || found(d->durable, choices + 1, 1) != 0)
+            complain("the next episode fails after a read failed", d, 0);
         done = d->reads < from;
         free_device(d);
     }
@@ -372,7 +380,4 @@ static void reads(call *c)
 
 static const entry functions[] = {{"cuts", cuts}, {"failures", failures}, {"reads", reads}};
 
-int main(void)
-{
-    return driver_serve(functions, sizeof functions / sizeof *functions);
-}
+int main(void) { return driver_serve(functions, sizeof functions / sizeof *functions); }

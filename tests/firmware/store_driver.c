@@ -36,10 +36,18 @@ static uint32_t any(uint32_t n)      /* xorshift64*, below n */
 typedef struct {
     uint8_t *seen, *durable;
     uint64_t size;
-    struct { uint64_t offset; uint8_t *data; uint32_t n; } log[LOG]; /* since the last sync */
+    struct {
+        uint64_t offset;
+        uint8_t *data;
+        uint32_t n;
+    } log[LOG]; /* since the last sync */
     uint32_t logged, operations, cut_at, fail_at;   /* writes and syncs, from 1; 0: never */
     int off;
-    struct { uint64_t offset; void *to; uint32_t n; } announced[2];
+    struct {
+        uint64_t offset;
+        void *to;
+        uint32_t n;
+    } announced[2];
 } ram_device;
 
 static void remember(ram_device *d, uint64_t offset, const void *from, uint32_t n)
@@ -63,7 +71,8 @@ static bm_store_status ram_read(void *context, uint64_t offset, void *to, uint32
     ram_device *d = context;
     for (int i = 0; i < 2; i++) {
         if (d->announced[i].to != to) continue;
-        need(d->announced[i].offset == offset && d->announced[i].n == n, "another read into the buffer of an announced one");
+        need(d->announced[i].offset == offset && d->announced[i].n == n,
+            "another read into the buffer of an announced one");
         d->announced[i].to = NULL;
     }
     need(offset + n <= d->size, "a read beyond the device");
@@ -86,7 +95,8 @@ static void ram_prefetch(void *context, uint64_t offset, void *to, uint32_t n)
 static bm_store_status ram_write(void *context, uint64_t offset, const void *from, uint32_t n)
 {
     ram_device *d = context;
-    need(offset % BM_STORE_UNIT == 0 && n % BM_STORE_UNIT == 0 && offset + n <= d->size, "a write that is not whole units");
+    need(offset % BM_STORE_UNIT == 0 && n % BM_STORE_UNIT == 0 && offset + n <= d->size,
+        "a write that is not whole units");
     if (d->off) return BM_STORE_IO;
     d->operations++;
     if (d->operations == d->fail_at) {
@@ -106,7 +116,8 @@ static bm_store_status ram_sync(void *context)
     if (d->operations == d->fail_at) return BM_STORE_IO;
     if (d->operations == d->cut_at) d->off = 1;
     if (d->off) return BM_STORE_IO;
-    for (uint32_t i = 0; i < d->logged; i++) memcpy(d->durable + d->log[i].offset, d->log[i].data, d->log[i].n);
+    for (uint32_t i = 0; i < d->logged; i++)
+        memcpy(d->durable + d->log[i].offset, d->log[i].data, d->log[i].n);
     drop_log(d);
     return BM_STORE_OK;
 }
@@ -151,7 +162,8 @@ static void free_device(ram_device *d)
     free(d);
 }
 
-static bm_store_status open_on(bm_store *s, ram_device *d, uint32_t slots, uint32_t width, const uint8_t *digest, uint8_t *work)
+static bm_store_status open_on(
+    bm_store *s, ram_device *d, uint32_t slots, uint32_t width, const uint8_t *digest, uint8_t *work)
 {
     const bm_store_device device = {ram_read, ram_write, ram_sync, ram_prefetch, d, d->size};
     return bm_store_open(s, &device, slots, width, digest, work);
@@ -164,7 +176,8 @@ typedef struct {
     int8_t *high, *low;
     float *scales;
     uint32_t *usage;
-    uint8_t *how;        /* of each block, in the episode that leads here: 0 left alone, 1 state changed, 2 rows, too */
+    uint8_t
+        *how; /* of each block, in the episode that leads here: 0 left alone, 1 state changed, 2 rows, too */
 } memory;
 
 static memory new_memory(uint32_t slots, uint32_t width)
@@ -224,7 +237,8 @@ static int same(const memory *m, uint32_t block, const bm_block_rows *rows)
     const uint32_t left = m->slots - 64u * block;
     return rows->n == (left < 64u ? left : 64u) && memcmp(rows->high, m->high + at, n) == 0 &&
            memcmp(rows->scales, m->scales + 64u * block, 4u * rows->n) == 0 &&
-           (!rows->low || (memcmp(rows->low, m->low + at, n) == 0 && memcmp(rows->usage, m->usage + 64u * block, 4u * rows->n) == 0));
+           (!rows->low || (memcmp(rows->low, m->low + at, n) == 0 &&
+                              memcmp(rows->usage, m->usage + 64u * block, 4u * rows->n) == 0));
 }
 
 /* The memory as a model reads it is `m`: 1, something else: 0, an error: -1. */
@@ -289,7 +303,8 @@ static memory given_memory(const call *c, int first)
 
 static int complain(const char *what, uint32_t episode, uint32_t at)
 {
-    fprintf(stderr, "episode %u, cut or failure at operation %u: %s\n", (unsigned)episode, (unsigned)at, what);
+    fprintf(
+        stderr, "episode %u, cut or failure at operation %u: %s\n", (unsigned)episode, (unsigned)at, what);
     return 1;
 }
 
@@ -316,16 +331,19 @@ static int cut_once(const scene *x, const ram_device *start, uint32_t at, uint32
     d->cut_at = at;
     if (write_episode(&s, &x->next) == BM_OK) bad = complain("succeeded without power", episode, at);
     power_cut(d);
-    if (open_on(&s, d, x->slots, x->width, x->digest, buffers) != BM_STORE_OK) bad = complain("does not open", episode, at);
+    if (open_on(&s, d, x->slots, x->width, x->digest, buffers) != BM_STORE_OK)
+        bad = complain("does not open", episode, at);
     const memory *now = reads_as(&s, &x->next) == 1 ? &x->next : &x->old;
-    if (!bad && (reads_as(&s, now) != 1 || !holds(d, now, x->digest))) bad = complain("neither old nor new", episode, at);
+    if (!bad && (reads_as(&s, now) != 1 || !holds(d, now, x->digest)))
+        bad = complain("neither old nor new", episode, at);
     bm_store_verify(&s, ignore, &worse);
     if (worse) bad = complain("something live is damaged", episode, at);
     if (write_episode(&s, &x->later) != BM_OK) bad = complain("the next episode fails", episode, at);
     power_cut(d);
     memory after = new_memory(x->slots, x->width);
     copy_memory(&after, now);
-    for (uint32_t b = 0; b < after.blocks; b++) {        /* `later` was imagined after `next`: what it leaves alone stays */
+    for (uint32_t b = 0; b < after.blocks;
+        b++) { /* `later` was imagined after `next`: what it leaves alone stays */
         const size_t plane = BM_STORE_PLANE(x->width);
         if (x->later.how[b] == 2) memcpy(after.high + b * plane, x->later.high + b * plane, plane);
         if (x->later.how[b] == 2) memcpy(after.low + b * plane, x->later.low + b * plane, plane);
@@ -347,17 +365,24 @@ static int fail_once(const scene *x, const ram_device *start, uint32_t at, uint3
     int bad = 0;
     need(open_on(&s, d, x->slots, x->width, x->digest, buffers) == BM_STORE_OK, "the start does not open");
     d->fail_at = at;
-    if (write_episode(&s, &x->next) == BM_OK) bad = complain("succeeded though an operation failed", episode, at);
+    if (write_episode(&s, &x->next) == BM_OK)
+        bad = complain("succeeded though an operation failed", episode, at);
     const memory *now = reads_as(&s, &x->next) == 1 ? &x->next : &x->old;
-    if (reads_as(&s, now) != 1 || !holds(d, now, x->digest)) bad = complain("neither old nor new", episode, at);
+    if (reads_as(&s, now) != 1 || !holds(d, now, x->digest))
+        bad = complain("neither old nor new", episode, at);
     d->operations = 0;
     d->cut_at = 1u + any(20);
     const memory *aim = now == &x->next ? &x->later : &x->next;
     const bm_status status = write_episode(&s, aim);
     power_cut(d);
-    if (open_on(&s, d, x->slots, x->width, x->digest, buffers) != BM_STORE_OK) return complain("does not open", episode, at);
-    const int found = reads_as(&s, aim) == 1 ? 2 : reads_as(&s, now) == 1 ? 1 : reads_as(&s, &x->old) == 1 ? 0 : -1;
-    if (found < 0 || !holds(d, found == 2 ? aim : found == 1 ? now : &x->old, x->digest)) bad = complain("a mixture", episode, at);
+    if (open_on(&s, d, x->slots, x->width, x->digest, buffers) != BM_STORE_OK)
+        return complain("does not open", episode, at);
+    const int found = reads_as(&s, aim) == 1       ? 2
+                      : reads_as(&s, now) == 1     ? 1
+                      : reads_as(&s, &x->old) == 1 ? 0
+                                                   : -1;
+    if (found < 0 || !holds(d, found == 2 ? aim : found == 1 ? now : &x->old, x->digest))
+        bad = complain("a mixture", episode, at);
     if (status == BM_OK && found != 2) bad = complain("a committed episode is lost", episode, at);
     free_device(d);
     return bad;
@@ -367,7 +392,8 @@ static int fail_once(const scene *x, const ram_device *start, uint32_t at, uint3
  * result: how many went wrong, of how many. */
 static void crash(call *c)
 {
-    scene x = {c->u[0], c->u[1], c->a[1], given_memory(c, 2), new_memory(c->u[0], c->u[1]), new_memory(c->u[0], c->u[1])};
+    scene x = {c->u[0], c->u[1], c->a[1], given_memory(c, 2), new_memory(c->u[0], c->u[1]),
+        new_memory(c->u[0], c->u[1])};
     ram_device *d = device_of(c->a[0], c->bytes[0]);
     rng_state = 0x9E3779B97F4A7C15u * (c->u[3] + 1u);
     for (uint32_t episode = 0; episode < c->u[2] && c->result[0] < 5u; episode++) {
@@ -375,10 +401,14 @@ static void crash(call *c)
         imagine(&x.old, &x.next);
         imagine(&x.next, &x.later);
         ram_device *whole = device_of(d->durable, d->size);
-        need(open_on(&s, whole, x.slots, x.width, x.digest, buffers) == BM_STORE_OK, "the image does not open");
-        need(write_episode(&s, &x.next) == BM_OK && holds(whole, &x.next, x.digest) && reads_as(&s, &x.next) == 1, "an episode is lost");
+        need(open_on(&s, whole, x.slots, x.width, x.digest, buffers) == BM_STORE_OK,
+            "the image does not open");
+        need(write_episode(&s, &x.next) == BM_OK && holds(whole, &x.next, x.digest) &&
+                 reads_as(&s, &x.next) == 1,
+            "an episode is lost");
         for (uint32_t at = 1; at <= whole->operations; at++, c->result[1]++)
-            c->result[0] += (uint32_t)(c->u[4] ? fail_once(&x, d, at, episode) : cut_once(&x, d, at, episode));
+            c->result[0] += (uint32_t)(c->u[4] ? fail_once(&x, d, at, episode)
+                                               : cut_once(&x, d, at, episode));
         power_cut(whole);
         free_device(d);
         d = whole;
@@ -430,7 +460,8 @@ static void flips(call *c)
         const bm_store_status status = open_on(&s, d, c->u[0], c->u[1], c->a[1], buffers);
         const int read = status == BM_STORE_OK ? reads_as(&s, &m) : -1;
         bm_store_verify(&s, add, &l);
-        out[bit] = (l.n ? 1u + named[0] : 0u) | (l.n > 1u ? 1u << 29 : 0u) | (read < 0 ? 1u << 30 : 0u) | (read == 0 ? 1u << 31 : 0u);
+        out[bit] = (l.n ? 1u + named[0] : 0u) | (l.n > 1u ? 1u << 29 : 0u) | (read < 0 ? 1u << 30 : 0u) |
+                   (read == 0 ? 1u << 31 : 0u);
         d->announced[0].to = d->announced[1].to = NULL;
         d->seen[bit / 8u] ^= (uint8_t)(1u << bit % 8u);
     }
@@ -447,7 +478,8 @@ static void episode(call *c)
     bm_store s;
     memcpy(m.how, c->a[6], c->bytes[6]);
     c->result[0] = (uint32_t)open_on(&s, d, c->u[0], c->u[1], c->a[1], buffers);
-    if (c->result[0] == BM_STORE_OK && (c->u[2] ? bm_store_tier(&s).begin(&s) : write_episode(&s, &m)) != BM_OK)
+    if (c->result[0] == BM_STORE_OK &&
+        (c->u[2] ? bm_store_tier(&s).begin(&s) : write_episode(&s, &m)) != BM_OK)
         c->result[0] = (uint32_t)s.status;
     c->result[1] = (uint32_t)s.episode.bytes;
     memcpy(c->a[0], d->durable, d->size);
@@ -469,7 +501,8 @@ static void disorder(call *c)
     accepted += t.get(&s, 0, BM_TIER_CHANGE, &rows) == BM_OK;
     accepted += t.commit(&s) == BM_OK;
     for (uint32_t again = 0; again < 2u; again++) {
-        need(t.begin(&s) == BM_OK && t.get(&s, 1, BM_TIER_CHANGE, &rows) == BM_OK, "an episode does not begin");
+        need(t.begin(&s) == BM_OK && t.get(&s, 1, BM_TIER_CHANGE, &rows) == BM_OK,
+            "an episode does not begin");
         rows.scales[0] = -1.0f;
         rows.high[0] ^= 1;
         if (again) need(t.put(&s, 1, 1) == BM_OK, "a block is refused");
@@ -491,7 +524,8 @@ static void file_open(call *c)
     bm_store_device device;
     bm_store s;
     c->result[0] = (uint32_t)linux_store_open(&device, c->a[0], (int)c->u[2]);
-    if (c->result[0] == BM_STORE_OK) c->result[0] = (uint32_t)bm_store_open(&s, &device, c->u[0], c->u[1], c->a[1], buffers);
+    if (c->result[0] == BM_STORE_OK)
+        c->result[0] = (uint32_t)bm_store_open(&s, &device, c->u[0], c->u[1], c->a[1], buffers);
     linux_store_close();
 }
 
@@ -502,7 +536,8 @@ static void file_read(call *c)
     bm_store s;
     bm_memory m = {.slots = c->u[0], .width = c->u[1]};
     need(linux_store_open(&device, c->a[0], 0) == BM_STORE_OK, "the file does not open");
-    need(bm_store_open(&s, &device, m.slots, m.width, c->a[1], buffers) == BM_STORE_OK, "the store does not open");
+    need(bm_store_open(&s, &device, m.slots, m.width, c->a[1], buffers) == BM_STORE_OK,
+        "the store does not open");
     m.rows = bm_store_tier(&s);
     need(m.rows.begin == NULL, "a read-only store takes episodes");
     for (uint32_t i = 0; i < c->u[2] && c->result[0] == 0; i++)
@@ -526,17 +561,18 @@ static void file_episode(call *c)
 }
 
 /* u: status. a: char [200]. */
-static void text(call *c)
-{
-    strncpy(c->a[0], bm_store_text((bm_store_status)c->u[0]), c->bytes[0] - 1u);
-}
+static void text(call *c) { strncpy(c->a[0], bm_store_text((bm_store_status)c->u[0]), c->bytes[0] - 1u); }
 
 static const entry functions[] = {
-    {"crash", crash}, {"verify", verify}, {"flips", flips}, {"episode", episode}, {"disorder", disorder},
-    {"file_open", file_open}, {"file_read", file_read}, {"file_episode", file_episode}, {"text", text},
+    {"crash", crash},
+    {"verify", verify},
+    {"flips", flips},
+    {"episode", episode},
+    {"disorder", disorder},
+    {"file_open", file_open},
+    {"file_read", file_read},
+    {"file_episode", file_episode},
+    {"text", text},
 };
 
-int main(void)
-{
-    return driver_serve(functions, sizeof functions / sizeof *functions);
-}
+int main(void) { return driver_serve(functions, sizeof functions / sizeof *functions); }

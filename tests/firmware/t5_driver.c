@@ -3,10 +3,7 @@
 #include "bm_gemv_t5.h"
 #include "driver.h"
 
-static void table(call *c)
-{
-    bm_t5_table(c->a[0], c->u[0], c->a[1]);
-}
+static void table(call *c) { bm_t5_table(c->a[0], c->u[0], c->a[1]); }
 
 /* a: packed weights, codes, y. The table is an allocation of exactly its size, as every array. */
 static void gemv(call *c)
@@ -20,7 +17,4 @@ static void gemv(call *c)
 
 static const entry functions[] = {{"table", table}, {"gemv", gemv}};
 
-int main(void)
-{
-    return driver_serve(functions, sizeof functions / sizeof *functions);
-}
+int main(void) { return driver_serve(functions, sizeof functions / sizeof *functions); }

@@ -16,16 +16,13 @@
 
 #define FLUSH 8u /* k blocks per 16-bit accumulation */
 
-int bm_kernels_supported(void)
-{
-    return (bm_x86_detect(BM_YMM).ebx & bit_AVX2) != 0;
-}
+int bm_kernels_supported(void) { return (bm_x86_detect(BM_YMM).ebx & bit_AVX2) != 0; }
 
 /* Codes (0..2) of one mask times x, pairs summed to 16 bits, for the planes of both halves of a byte. */
 static __m256i planes(__m256i low, __m256i high, __m256i mask, __m256i x_low, __m256i x_high)
 {
     return _mm256_add_epi16(_mm256_maddubs_epi16(_mm256_and_si256(low, mask), x_low),
-                            _mm256_maddubs_epi16(_mm256_and_si256(high, mask), x_high));
+        _mm256_maddubs_epi16(_mm256_and_si256(high, mask), x_high));
 }
 
 /* 16-bit sums of one tile: s of planes 0 and 2; f of planes 1 and 3, which are masked in place and so stand for
@@ -112,7 +109,8 @@ void bm_dots_s8(const int8_t *a, uint32_t stride, const int8_t *q, uint32_t n, u
     uint32_t i = len == 16u ? bm_dots16(a, stride, q, n, y) : 0;
     a += (size_t)i * stride;
     for (; len % 32u == 0 && i + 4u <= n; i += 4u, a += 2u * two) {
-        const __m256i rows = _mm256_hadd_epi32(two_rows(a, stride, q, len), two_rows(a + two, stride, q, len));
+        const __m256i rows = _mm256_hadd_epi32(
+            two_rows(a, stride, q, len), two_rows(a + two, stride, q, len));
         const __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(rows), _mm256_extracti128_si256(rows, 1));
         _mm_storeu_si128((__m128i *)(void *)(y + i), sum);
     }

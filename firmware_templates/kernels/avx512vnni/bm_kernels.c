@@ -52,7 +52,7 @@ static inline sums add_tile(sums t, const uint8_t *w, __m512i x0, __m512i x1, __
 static inline __m512i combine(sums t)
 {
     return _mm512_add_epi32(_mm512_add_epi32(t.p0, _mm512_srai_epi32(t.p1, 2)),
-                            _mm512_add_epi32(_mm512_srai_epi32(t.p2, 4), _mm512_srai_epi32(t.p3, 6)));
+        _mm512_add_epi32(_mm512_srai_epi32(t.p2, 4), _mm512_srai_epi32(t.p3, 6)));
 }
 
 /* Bound: plane 3 grows fastest, 128 * 127 for each of its K / 4 codes: 2^24 for K = 4096. */
@@ -75,15 +75,10 @@ void bm_gemv_t2s8(const uint8_t *w, const int8_t *x, int32_t xsum, uint32_t n, u
     }
 }
 
-int32_t bm_dot_s8(const int8_t *a, const int8_t *b, uint32_t len)
-{
-    return bm_dot(a, b, len);
-}
+int32_t bm_dot_s8(const int8_t *a, const int8_t *b, uint32_t len) { return bm_dot(a, b, len); }
 
 void bm_dots_s8(const int8_t *a, uint32_t stride, const int8_t *q, uint32_t n, uint32_t len, int32_t *y)
-{
-    bm_dots(a, stride, q, n, len, y);
-}
+{ bm_dots(a, stride, q, n, len, y); }
 
 /* Two rows' bytes, widened, against their pair of 16-bit weights. The unpacks work on 128-bit quarters. */
 static inline void add_two_rows(__m512i acc[2], __m256i first, __m256i second, __m512i weights)
@@ -101,9 +96,10 @@ static void wsum32(const int32_t *w, const int8_t *v, uint32_t stride, uint32_t 
     for (; i + 4u <= n; i += 4u, v += 4u * (size_t)stride) {
         add_two_rows(even, bm_load(v), bm_load(v + stride), _mm512_set1_epi32(w[i] | w[i + 1u] << 16));
         add_two_rows(odd, bm_load(v + 2u * (size_t)stride), bm_load(v + 3u * (size_t)stride),
-                     _mm512_set1_epi32(w[i + 2u] | w[i + 3u] << 16));
+            _mm512_set1_epi32(w[i + 2u] | w[i + 3u] << 16));
     }
-    for (; i < n; i++, v += stride) add_two_rows(even, bm_load(v), _mm256_setzero_si256(), _mm512_set1_epi32(w[i]));
+    for (; i < n; i++, v += stride)
+        add_two_rows(even, bm_load(v), _mm256_setzero_si256(), _mm512_set1_epi32(w[i]));
     const __m512i a = _mm512_add_epi32(even[0], odd[0]), b = _mm512_add_epi32(even[1], odd[1]);
     _mm256_storeu_si256((__m256i *)(void *)y, _mm512_castsi512_si256(a));
     _mm256_storeu_si256((__m256i *)(void *)(y + 8), _mm512_castsi512_si256(b));

@@ -51,7 +51,7 @@ static inline sums add_tile(sums t, const uint8_t *w, __m256i x0, __m256i x1, __
 static inline __m256i combine(sums t)
 {
     return _mm256_add_epi32(_mm256_add_epi32(t.p0, _mm256_srai_epi32(t.p1, 2)),
-                            _mm256_add_epi32(_mm256_srai_epi32(t.p2, 4), _mm256_srai_epi32(t.p3, 6)));
+        _mm256_add_epi32(_mm256_srai_epi32(t.p2, 4), _mm256_srai_epi32(t.p3, 6)));
 }
 
 /* Bound: plane 3 grows fastest, 128 * 127 for each of its K / 4 codes: 2^24 for K = 4096. */
@@ -74,15 +74,10 @@ void bm_gemv_t2s8(const uint8_t *w, const int8_t *x, int32_t xsum, uint32_t n, u
     }
 }
 
-int32_t bm_dot_s8(const int8_t *a, const int8_t *b, uint32_t len)
-{
-    return bm_dot(a, b, len);
-}
+int32_t bm_dot_s8(const int8_t *a, const int8_t *b, uint32_t len) { return bm_dot(a, b, len); }
 
 void bm_dots_s8(const int8_t *a, uint32_t stride, const int8_t *q, uint32_t n, uint32_t len, int32_t *y)
-{
-    bm_dots(a, stride, q, n, len, y);
-}
+{ bm_dots(a, stride, q, n, len, y); }
 
 void bm_wsum_s8(const int32_t *w, const int8_t *v, uint32_t stride, uint32_t n, uint32_t len, int32_t *y)
 {

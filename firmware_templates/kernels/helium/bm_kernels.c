@@ -21,13 +21,11 @@
 
 /* Field MVE says whether the processor has it, field CP10 whether the start-up code has switched it on (Armv8-M Architecture
  * Reference Manual, DDI 0553). */
-int bm_kernels_supported(void)
-{
-    return (MVFR1 >> 8 & 15u) != 0 && (CPACR >> 20 & 3u) == 3u;
-}
+int bm_kernels_supported(void) { return (MVFR1 >> 8 & 15u) != 0 && (CPACR >> 20 & 3u) == 3u; }
 
 /* acc += 64 codes of one row times x. */
-static inline int32_t add_row(int32_t acc, const uint8_t *w, int8x16_t x0, int8x16_t x1, int8x16_t x2, int8x16_t x3)
+static inline int32_t add_row(
+    int32_t acc, const uint8_t *w, int8x16_t x0, int8x16_t x1, int8x16_t x2, int8x16_t x3)
 {
     const uint8x16_t codes = vldrbq_u8(w), three = vdupq_n_u8(3);
     acc = vmladavaq_s8(acc, vreinterpretq_s8_u8(vandq_u8(codes, three)), x0);
@@ -116,7 +114,8 @@ void bm_wsum_s8(const int32_t *w, const int8_t *v, uint32_t stride, uint32_t n, 
     for (; k < len; k += 4u) {
         const mve_pred16_t left = vctp32q(len - k);
         int32x4_t acc = vdupq_n_s32(0);
-        for (uint32_t i = 0; i < n; i++) acc = vmlaq_n_s32(acc, vldrbq_z_s32(v + (size_t)i * stride + k, left), w[i]);
+        for (uint32_t i = 0; i < n; i++)
+            acc = vmlaq_n_s32(acc, vldrbq_z_s32(v + (size_t)i * stride + k, left), w[i]);
         vstrwq_p_s32(y + k, acc, left);
     }
 }

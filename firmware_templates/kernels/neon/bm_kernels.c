@@ -15,10 +15,7 @@
 
 #define FLUSH 8u /* blocks per 16-bit accumulation */
 
-int bm_kernels_supported(void)
-{
-    return 1; /* part of every ARMv8-A */
-}
+int bm_kernels_supported(void) { return 1; /* part of every ARMv8-A */ }
 
 /* 16-bit sums of one row: s of planes 0 and 2; f of planes 1 and 3, which are masked in place and so stand for
  * four times their code. That leaves one shift per 16 bytes; two chains also hide the latency of smlal. */
@@ -43,10 +40,7 @@ static inline sums add_row(sums t, uint8x16_t w, int8x16_t x0, int8x16_t x1, int
 }
 
 /* acc += s + f / 4, widened; f's lanes are multiples of 4, so the shift is exact. */
-static inline int32x4_t flush(int32x4_t acc, sums t)
-{
-    return vpadalq_s16(acc, vsraq_n_s16(t.s, t.f, 2));
-}
+static inline int32x4_t flush(int32x4_t acc, sums t) { return vpadalq_s16(acc, vsraq_n_s16(t.s, t.f, 2)); }
 
 /* Bounds of the 16-bit lanes, whose sums may come in any order:
  *   f grows per block by at most 2 planes * 2 halves * 8 * 127 = 4064; 8 blocks * 4064 = 32512 <= 32767;
@@ -80,19 +74,12 @@ void bm_gemv_t2s8(const uint8_t *w, const int8_t *x, int32_t xsum, uint32_t n, u
     }
 }
 
-int32_t bm_dot_s8(const int8_t *a, const int8_t *b, uint32_t len)
-{
-    return bm_dot(a, b, len);
-}
+int32_t bm_dot_s8(const int8_t *a, const int8_t *b, uint32_t len) { return bm_dot(a, b, len); }
 
 void bm_dots_s8(const int8_t *a, uint32_t stride, const int8_t *q, uint32_t n, uint32_t len, int32_t *y)
-{
-    bm_dots(a, stride, q, n, len, y);
-}
+{ bm_dots(a, stride, q, n, len, y); }
 
 void bm_wsum_s8(const int32_t *w, const int8_t *v, uint32_t stride, uint32_t n, uint32_t len, int32_t *y)
-{
-    bm_wsum(w, v, stride, n, len, y);
-}
+{ bm_wsum(w, v, stride, n, len, y); }
 
 #endif

@@ -30,9 +30,7 @@ typedef struct {
 } sums;
 
 static inline int8x16_t masked(uint8x16_t w, uint8_t mask)
-{
-    return vreinterpretq_s8_u8(vandq_u8(w, vdupq_n_u8(mask)));
-}
+{ return vreinterpretq_s8_u8(vandq_u8(w, vdupq_n_u8(mask))); }
 
 static inline sums add_tile(sums t, const uint8_t *w, int8x16_t x)
 {
@@ -45,10 +43,7 @@ static inline sums add_tile(sums t, const uint8_t *w, int8x16_t x)
 }
 
 /* Lanes of plane p are multiples of 4^p, so the shifts are exact. */
-static inline int32x4_t combine(sums t)
-{
-    return vsraq_n_s32(vsraq_n_s32(t.p0, t.p1, 2), t.p2, 4);
-}
+static inline int32x4_t combine(sums t) { return vsraq_n_s32(vsraq_n_s32(t.p0, t.p1, 2), t.p2, 4); }
 
 /* Four tiles, 16 rows, share the load of x. Bound: plane 2 grows fastest, 32 * 127 for each of its K / 4 codes:
  * 2^22 for K = 4096. */
@@ -74,19 +69,12 @@ void bm_gemv_t2s8(const uint8_t *w, const int8_t *x, int32_t xsum, uint32_t n, u
     }
 }
 
-int32_t bm_dot_s8(const int8_t *a, const int8_t *b, uint32_t len)
-{
-    return bm_dot(a, b, len);
-}
+int32_t bm_dot_s8(const int8_t *a, const int8_t *b, uint32_t len) { return bm_dot(a, b, len); }
 
 void bm_dots_s8(const int8_t *a, uint32_t stride, const int8_t *q, uint32_t n, uint32_t len, int32_t *y)
-{
-    bm_dots(a, stride, q, n, len, y);
-}
+{ bm_dots(a, stride, q, n, len, y); }
 
 void bm_wsum_s8(const int32_t *w, const int8_t *v, uint32_t stride, uint32_t n, uint32_t len, int32_t *y)
-{
-    bm_wsum(w, v, stride, n, len, y);
-}
+{ bm_wsum(w, v, stride, n, len, y); }
 
 #endif

@@ -25,10 +25,7 @@ int32_t bm_pie_probe(void);
 #define MISALIGNED(p) ((uintptr_t)(p) & 15u)
 
 /* The products need the sums that EE.SRCMB shifts to be written back; a chip is asked whether it does that. */
-int bm_kernels_supported(void)
-{
-    return bm_pie_probe() == 4;
-}
+int bm_kernels_supported(void) { return bm_pie_probe() == 4; }
 
 static void gemv(const uint8_t *w, const int8_t *x, int32_t xsum, uint32_t n, uint32_t k, int32_t *y)
 {
@@ -39,7 +36,8 @@ static void gemv(const uint8_t *w, const int8_t *x, int32_t xsum, uint32_t n, ui
         for (uint32_t b = 0; b < blocks * 16u; b++) {
             const int8_t *xb = x + b / 16u * 64u + b % 16u;
             const int codes = row[16u * b];
-            acc += (codes & 3) * xb[0] + (codes >> 2 & 3) * xb[16] + (codes >> 4 & 3) * xb[32] + (codes >> 6) * xb[48];
+            acc += (codes & 3) * xb[0] + (codes >> 2 & 3) * xb[16] + (codes >> 4 & 3) * xb[32] +
+                   (codes >> 6) * xb[48];
         }
         y[i] = acc;
     }

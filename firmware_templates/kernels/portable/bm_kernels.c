@@ -12,17 +12,15 @@
 #define LANES 16u
 #define FLUSH 32u /* blocks per 16-bit accumulation */
 
-int bm_kernels_supported(void)
-{
-    return 1;
-}
+int bm_kernels_supported(void) { return 1; }
 
 /* lane[j] += codes of byte j times their four activations. |lane| grows by at most 4 planes * 2 * 127 = 1016. */
 static void add_block(int16_t *restrict lane, const uint8_t *restrict w, const int8_t *restrict x)
 {
     for (uint32_t j = 0; j < LANES; j++) {
         const int code0 = w[j] & 3, code1 = w[j] >> 2 & 3, code2 = w[j] >> 4 & 3, code3 = w[j] >> 6;
-        lane[j] = (int16_t)(lane[j] + code0 * x[j] + code1 * x[16u + j] + code2 * x[32u + j] + code3 * x[48u + j]);
+        lane[j] = (int16_t)(lane[j] + code0 * x[j] + code1 * x[16u + j] + code2 * x[32u + j] +
+                            code3 * x[48u + j]);
     }
 }
 

@@ -10,20 +10,14 @@
 #define HEADER 9u
 #define WAIT_MS 50u              /* for an acknowledgement, and four round trips; doubles up to: */
 #define WAIT_MOST_MS 400u
-#define HASTE_MS 4u              /* at least, between two repetitions because of a gap, and two answers to garbage */
+#define HASTE_MS 4u /* at least, between two repetitions because of a gap, and two answers to garbage */
 #define IDLE_MS 100u
 #define MASK (BM_LINK_RING - 1u)
 
 /* Bytes from a to b, two offsets into a stream. */
-static uint16_t distance(uint16_t a, uint16_t b)
-{
-    return (uint16_t)(b - a);
-}
+static uint16_t distance(uint16_t a, uint16_t b) { return (uint16_t)(b - a); }
 
-static uint32_t now(const bm_link *l)
-{
-    return l->port->millis(l->port->user);
-}
+static uint32_t now(const bm_link *l) { return l->port->millis(l->port->user); }
 
 void bm_link_init(bm_link *l, const struct bm_port *port)
 {
@@ -34,8 +28,8 @@ void bm_link_init(bm_link *l, const struct bm_port *port)
 /* COBS (Cheshire and Baker 1999) of bytes that come in pieces; l->frame gets no zero byte between its first and its last. */
 typedef struct {
     uint8_t *to;
-    size_t code, end;            /* where the length of the current run goes, and the next byte */
-    uint32_t crc;                /* of what came so far */
+    size_t code, end; /* where the length of the current run goes, and the next byte */
+    uint32_t crc; /* of what came so far */
 } encoder;
 
 static void encode(encoder *e, const uint8_t *from, size_t n)
@@ -65,7 +59,8 @@ static size_t decode(uint8_t *p, size_t n)
 }
 
 /* Send a frame with `length` bytes of our stream from `offset` on, or with `payload`. */
-static void send_frame(bm_link *l, uint8_t kind, uint16_t session, uint16_t offset, const uint8_t *payload, uint16_t length)
+static void send_frame(
+    bm_link *l, uint8_t kind, uint16_t session, uint16_t offset, const uint8_t *payload, uint16_t length)
 {
     uint8_t header[HEADER] = {kind}, crc[4];
     encoder e = {l->frame, 1, 2, 0};
@@ -78,7 +73,8 @@ static void send_frame(bm_link *l, uint8_t kind, uint16_t session, uint16_t offs
     if (payload) {
         encode(&e, payload, length);
     } else {
-        const uint16_t first = offset & MASK, whole = (uint16_t)(BM_LINK_RING - first), n = length < whole ? length : whole;
+        const uint16_t first = offset & MASK, whole = (uint16_t)(BM_LINK_RING - first),
+                       n = length < whole ? length : whole;
         encode(&e, l->out + first, n);
         encode(&e, l->out, (size_t)(length - n));
     }
@@ -139,10 +135,10 @@ static void take_acknowledgement(bm_link *l, uint16_t at, uint16_t length)
     const uint16_t more = distance(l->out_head, at);
     if (more == 0 || more > distance(l->out_head, l->out_end)) {
         if (length == 0 && l->out_sent != l->out_head && now(l) - l->since_ms >= HASTE_MS + 2u * l->round_ms)
-            l->again = 1;                                 /* it has had the time to arrive, and did not */
+            l->again = 1; /* it has had the time to arrive, and did not */
         return;
     }
-    if (more > distance(l->out_head, l->out_sent)) l->out_sent = at;       /* it had arrived the first time */
+    if (more > distance(l->out_head, l->out_sent)) l->out_sent = at; /* it had arrived the first time */
     l->out_head = at;
     l->again = 0;
     l->since_ms = l->heard_ms = now(l);
@@ -168,9 +164,10 @@ static void take_again(bm_link *l)
 static void take_data(bm_link *l, uint16_t offset, const uint8_t *payload, uint16_t length)
 {
     const uint16_t room = (uint16_t)(BM_LINK_RING - distance(l->in_taken, l->in_end));
-    const uint16_t known = distance(offset, l->in_end);   /* bytes of it that we have */
+    const uint16_t known = distance(offset, l->in_end); /* bytes of it that we have */
     if (length == 0) return;
-    if (known > BM_LINK_RING || known >= length) {        /* something before it is missing; or the host does not know that it arrived */
+    if (known > BM_LINK_RING ||
+        known >= length) { /* something before it is missing; or the host does not know that it arrived */
         owe(l, known > BM_LINK_RING ? BM_FRAME_AGAIN : BM_FRAME_DATA);
         return;
     }
@@ -203,10 +200,7 @@ static int take_frame(bm_link *l, const uint8_t *p, size_t n)
     return 1;
 }
 
-static int printable(uint8_t c)
-{
-    return (c >= ' ' && c < 127) || c == '\r' || c == '\n' || c == '\t';
-}
+static int printable(uint8_t c) { return (c >= ' ' && c < 127) || c == '\r' || c == '\n' || c == '\t'; }
 
 /* What came before a '%', if it is a command: no frame is all text, since its second byte is its kind, and a '%' right after a zero
  * may be a frame's first. */
@@ -259,9 +253,7 @@ static void send_segments(bm_link *l)
 }
 
 static void acknowledge(bm_link *l)
-{
-    send_frame(l, l->owes ? l->owes : BM_FRAME_DATA, l->session, l->out_sent, NULL, 0);
-}
+{ send_frame(l, l->owes ? l->owes : BM_FRAME_DATA, l->session, l->out_sent, NULL, 0); }
 
 /* What is due: a repetition, new bytes, an acknowledgement. */
 static void send_due(bm_link *l)
@@ -310,7 +302,8 @@ void bm_link_pump(bm_link *l)
 static void rest(bm_link *l)
 {
     if (l->open && l->in_taken != l->acknowledged) acknowledge(l);
-    else if (l->port->idle) l->port->idle(l->port->user, l->open && (l->out_head != l->out_end || l->owes) ? HASTE_MS : IDLE_MS);
+    else if (l->port->idle)
+        l->port->idle(l->port->user, l->open && (l->out_head != l->out_end || l->owes) ? HASTE_MS : IDLE_MS);
 }
 
 int bm_link_read(bm_link *l, void *to, size_t n)

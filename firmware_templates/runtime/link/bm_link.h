@@ -19,44 +19,46 @@ extern "C" {
 #endif
 
 #ifndef BM_LINK_RING
-#define BM_LINK_RING 4096u       /* bytes sent and not yet acknowledged; bytes received and not yet taken: powers of 2 up to 32768 */
-#define BM_LINK_SEGMENT 1024u    /* largest payload: a power of 2 up to 2048 */
+#define BM_LINK_RING \
+    4096u /* bytes sent and not yet acknowledged; bytes received and not yet taken: powers of 2 up to 32768 */
+#define BM_LINK_SEGMENT 1024u /* largest payload: a power of 2 up to 2048 */
 #endif
-#define BM_LINK_LEAST 16u        /* smallest largest payload, on a bad line */
-#define BM_LINK_OVERHEAD 13u     /* header and CRC */
-#define BM_LINK_ENCODED (BM_LINK_SEGMENT + BM_LINK_OVERHEAD + (BM_LINK_SEGMENT + BM_LINK_OVERHEAD) / 254u + 1u)
-#define BM_LINK_DEAD_MS 10000u   /* a host that acknowledges nothing for so long is gone */
+#define BM_LINK_LEAST 16u /* smallest largest payload, on a bad line */
+#define BM_LINK_OVERHEAD 13u /* header and CRC */
+#define BM_LINK_ENCODED \
+    (BM_LINK_SEGMENT + BM_LINK_OVERHEAD + (BM_LINK_SEGMENT + BM_LINK_OVERHEAD) / 254u + 1u)
+#define BM_LINK_DEAD_MS 10000u /* a host that acknowledges nothing for so long is gone */
 
 /* A line of printable text that ends in '%', outside of frames: a command of the ASCII mode, without its end. */
 typedef void (*bm_text_fn)(void *context, const char *line, size_t n);
 
 typedef struct {
     const struct bm_port *port;
-    bm_text_fn text;             /* may be NULL */
+    bm_text_fn text; /* may be NULL */
     void *text_context;
-    int open;                    /* a session is */
-    int broken;                  /* it ended, or was replaced, in the middle of what reads or writes now */
+    int open; /* a session is */
+    int broken; /* it ended, or was replaced, in the middle of what reads or writes now */
     uint16_t session;
     /* What is sent: out_head .. out_sent waits for an acknowledgement, out_sent .. out_end for its turn. */
     uint8_t out[BM_LINK_RING];
     uint16_t out_head, out_sent, out_end;
-    uint16_t segment;            /* largest payload now */
-    uint16_t clean;              /* bytes acknowledged since something was lost */
-    uint32_t wait_ms, since_ms;  /* until what is not acknowledged is sent again; from when on */
-    int again;                   /* the host asked for a repetition */
-    uint32_t repeated_ms;        /* when the last one was */
-    uint32_t heard_ms;           /* when something new was acknowledged */
-    int timing;                  /* how long the acknowledgement of offset `timed`, sent at timed_ms, takes */
+    uint16_t segment; /* largest payload now */
+    uint16_t clean; /* bytes acknowledged since something was lost */
+    uint32_t wait_ms, since_ms; /* until what is not acknowledged is sent again; from when on */
+    int again; /* the host asked for a repetition */
+    uint32_t repeated_ms; /* when the last one was */
+    uint32_t heard_ms; /* when something new was acknowledged */
+    int timing; /* how long the acknowledgement of offset `timed`, sent at timed_ms, takes */
     uint16_t timed;
     uint32_t timed_ms, round_ms;
     /* What is received: in_taken .. in_end lies in the ring. */
     uint8_t in[BM_LINK_RING];
     uint16_t in_taken, in_end, acknowledged;
-    uint8_t owes;                /* kind of the frame that the host should get soon; 0: none */
-    uint32_t answered_ms;        /* when the last of those was sent */
+    uint8_t owes; /* kind of the frame that the host should get soon; 0: none */
+    uint32_t answered_ms; /* when the last of those was sent */
     uint8_t raw[BM_LINK_ENCODED + 1u];
-    size_t n;                    /* bytes in raw; more than fit: skip to the next zero */
-    int framed;                  /* the last byte was a zero */
+    size_t n; /* bytes in raw; more than fit: skip to the next zero */
+    int framed; /* the last byte was a zero */
     uint8_t frame[BM_LINK_ENCODED + 2u];
     uint32_t frames, damaged, resent;
 } bm_link;

@@ -68,7 +68,7 @@ void bm_store_forget(bm_store *s)
 bm_store_status bm_store_fail(bm_store *s, bm_store_status status)
 {
     s->status = status;
-    if (s->writing) bm_store_forget(s);      /* the state that an episode has changed in RAM */
+    if (s->writing) bm_store_forget(s); /* the state that an episode has changed in RAM */
     s->writing = 0;
     return status;
 }
@@ -124,32 +124,34 @@ bm_store_buffer *bm_store_load_state(bm_store *s, uint32_t group, const bm_store
 }
 
 uint32_t bm_store_home(const bm_store_buffer *state, uint32_t block)
-{
-    return bm_get_u32(state->bytes + BM_STATE_HOMES) >> block % BM_STORE_GROUP & 1u;
-}
+{ return bm_get_u32(state->bytes + BM_STATE_HOMES) >> block % BM_STORE_GROUP & 1u; }
 
 uint8_t *bm_store_crc(const bm_store_buffer *state, uint32_t block, int low)
-{
-    return state->bytes + (low ? BM_STATE_LOW_CRC : BM_STATE_HIGH_CRC) + 4u * (block % BM_STORE_GROUP);
-}
+{ return state->bytes + (low ? BM_STATE_LOW_CRC : BM_STATE_HIGH_CRC) + 4u * (block % BM_STORE_GROUP); }
 
-bm_store_status bm_store_load_plane(bm_store *s, bm_store_buffer *b, const bm_store_buffer *state, uint32_t block, int low)
+bm_store_status bm_store_load_plane(
+    bm_store *s, bm_store_buffer *b, const bm_store_buffer *state, uint32_t block, int low)
 {
-    if (finish_read(s, b, bm_store_at_plane(&s->at, block, bm_store_home(state, block), low)) != BM_STORE_OK) return s->status;
+    if (finish_read(s, b, bm_store_at_plane(&s->at, block, bm_store_home(state, block), low)) != BM_STORE_OK)
+        return s->status;
     if (bm_crc32(0, b->bytes, b->n) != bm_get_u32(bm_store_crc(state, block, low)))
         return bm_store_damaged(s, low ? BM_PIECE_LOW : BM_PIECE_HIGH, block);
     return BM_STORE_OK;
 }
 
 /* While the caller works on a block, the device reads the next one, and early in a group the state of the next group. */
-static void read_ahead(bm_store *s, const bm_store_buffer *state, const bm_store_buffer *plane, uint32_t block)
+static void read_ahead(
+    bm_store *s, const bm_store_buffer *state, const bm_store_buffer *plane, uint32_t block)
 {
     const uint32_t next = block + 1u, group = block / BM_STORE_GROUP;
     if (!s->device.prefetch || next == s->at.blocks) return;
     if (block % BM_STORE_GROUP == 0 && group + 1u < s->at.groups)
-        begin_read(s, holder(s->state, group + 1u, state), group + 1u, bm_store_at_state(&s->at, group + 1u, s->sequence));
+        begin_read(s, holder(s->state, group + 1u, state), group + 1u,
+            bm_store_at_state(&s->at, group + 1u, s->sequence));
     if (next % BM_STORE_GROUP == 0) state = bm_store_load_state(s, group + 1u, state);
-    if (state) begin_read(s, holder(s->plane, next, plane), next, bm_store_at_plane(&s->at, next, bm_store_home(state, next), 0));
+    if (state)
+        begin_read(s, holder(s->plane, next, plane), next,
+            bm_store_at_plane(&s->at, next, bm_store_home(state, next), 0));
 }
 
 void bm_store_set_rows(const bm_store *s, const bm_store_buffer *state, uint32_t block, bm_block_rows *rows)
@@ -206,14 +208,16 @@ static bm_store_status check_header(bm_store *s, const uint8_t *digest)
         bm_store_status status = bm_store_read_unit(s, bm_store_at_copy(&s->at, 0, copy));
         if (status == BM_STORE_OK) status = kind_of_header(unit);
         if (status == BM_STORE_NEWER) return bm_store_fail(s, status);
-        if (status == BM_STORE_OK && !bm_store_header_fits(unit, &s->at)) return bm_store_fail(s, BM_STORE_SHAPE);
+        if (status == BM_STORE_OK && !bm_store_header_fits(unit, &s->at))
+            return bm_store_fail(s, BM_STORE_SHAPE);
         if (status == BM_STORE_OK && digest && memcmp(unit + BM_HEADER_DIGEST, digest, 32) != 0)
             return bm_store_fail(s, BM_STORE_MODEL);
         if (status == BM_STORE_OK) continue;
         s->bad_headers |= 1u << copy;
         if (worst == BM_STORE_BLANK) worst = status;
     }
-    if (s->bad_headers == 3u) return worst == BM_STORE_DAMAGED ? bm_store_damaged(s, BM_PIECE_HEADER, 0) : bm_store_fail(s, worst);
+    if (s->bad_headers == 3u)
+        return worst == BM_STORE_DAMAGED ? bm_store_damaged(s, BM_PIECE_HEADER, 0) : bm_store_fail(s, worst);
     return s->device.size < s->at.size ? bm_store_fail(s, BM_STORE_SHORT) : BM_STORE_OK;
 }
 
@@ -249,8 +253,8 @@ bm_store_status bm_store_find_record(bm_store *s)
     return BM_STORE_OK;
 }
 
-bm_store_status bm_store_open(bm_store *s, const bm_store_device *device, uint32_t slots, uint32_t width, const uint8_t *digest,
-                              void *buffers)
+bm_store_status bm_store_open(bm_store *s, const bm_store_device *device, uint32_t slots, uint32_t width,
+    const uint8_t *digest, void *buffers)
 {
     memset(s, 0, sizeof *s);
     if (!buffers || ((uintptr_t)buffers & 63u) != 0) return s->status = BM_STORE_BUFFERS_BAD;
@@ -259,7 +263,8 @@ bm_store_status bm_store_open(bm_store *s, const bm_store_device *device, uint32
     uint8_t *next = buffers;
     for (int i = 0; i < 2; i++) {
         const bm_store_buffer state = {.bytes = next, .index = BM_STORE_NONE, .n = BM_STORE_UNIT};
-        const bm_store_buffer plane = {.bytes = next + BM_STORE_UNIT, .index = BM_STORE_NONE, .n = s->at.plane};
+        const bm_store_buffer plane = {
+            .bytes = next + BM_STORE_UNIT, .index = BM_STORE_NONE, .n = s->at.plane};
         s->state[i] = state;
         s->plane[i] = plane;
         next += BM_STORE_UNIT + s->at.plane;
@@ -289,7 +294,8 @@ static void name_copies(report *r, bm_store_kind kind, uint32_t copies)
         if (copies >> copy & 1u) name(r, kind, copy);
 }
 
-bm_store_status bm_store_verify(bm_store *s, void (*found)(void *context, bm_store_piece piece), void *context)
+bm_store_status bm_store_verify(
+    bm_store *s, void (*found)(void *context, bm_store_piece piece), void *context)
 {
     report r = {found, context, 0};
     s->writing = 0;

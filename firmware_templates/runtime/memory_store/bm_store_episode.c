@@ -28,7 +28,8 @@ static bm_store_status write_record(bm_store *s, uint64_t sequence, uint32_t cop
     memset(unit, 0, BM_STORE_UNIT);
     bm_store_seal(unit, BM_STORE_RECORD, 0, sequence);
     for (uint32_t copy = 0; copy < 2u; copy++)
-        if (copies >> copy & 1u && put_bytes(s, bm_store_at_copy(&s->at, 1u + (sequence & 1u), copy), unit, BM_STORE_UNIT) != BM_STORE_OK)
+        if (copies >> copy & 1u && put_bytes(s, bm_store_at_copy(&s->at, 1u + (sequence & 1u), copy), unit,
+                                       BM_STORE_UNIT) != BM_STORE_OK)
             return s->status;
     return BM_STORE_OK;
 }
@@ -41,14 +42,17 @@ static bm_store_status settle(bm_store *s)
     if (s->bad_headers) {
         const uint32_t bad = s->bad_headers >> 1;
         if (bm_store_read_unit(s, bm_store_at_copy(&s->at, 0, 1u - bad)) != BM_STORE_OK) return s->status;
-        if (!bm_store_sealed(s->state[0].bytes, BM_STORE_HEADER, BM_STORE_VERSION)) return bm_store_damaged(s, BM_PIECE_HEADER, 1u - bad);
-        if (put_bytes(s, bm_store_at_copy(&s->at, 0, bad), s->state[0].bytes, BM_STORE_UNIT) != BM_STORE_OK) return s->status;
+        if (!bm_store_sealed(s->state[0].bytes, BM_STORE_HEADER, BM_STORE_VERSION))
+            return bm_store_damaged(s, BM_PIECE_HEADER, 1u - bad);
+        if (put_bytes(s, bm_store_at_copy(&s->at, 0, bad), s->state[0].bytes, BM_STORE_UNIT) != BM_STORE_OK)
+            return s->status;
         s->bad_headers = 0;
     }
     uint32_t copies = s->bad_records ? s->bad_records : 1u;
     for (int i = 0; i < 2; i++, copies ^= 3u) {
-        s->bad_records = copies;             /* until it is written: then the other one is known to last */
-        if (write_record(s, s->sequence, copies) != BM_STORE_OK || sync_all(s) != BM_STORE_OK) return s->status;
+        s->bad_records = copies; /* until it is written: then the other one is known to last */
+        if (write_record(s, s->sequence, copies) != BM_STORE_OK || sync_all(s) != BM_STORE_OK)
+            return s->status;
     }
     s->bad_records = 0;
     s->settled = 1;
@@ -79,7 +83,8 @@ static bm_store_status advance(bm_store *s, uint32_t group)
         if (!state) return s->status;
         bm_store_seal(state->bytes, BM_STORE_STATE, s->next_group, s->sequence + 1u);
         state->index = BM_STORE_NONE;
-        if (put_bytes(s, bm_store_at_state(&s->at, s->next_group, s->sequence + 1u), state->bytes, BM_STORE_UNIT) != BM_STORE_OK)
+        if (put_bytes(s, bm_store_at_state(&s->at, s->next_group, s->sequence + 1u), state->bytes,
+                BM_STORE_UNIT) != BM_STORE_OK)
             return s->status;
     }
     return BM_STORE_OK;
@@ -114,7 +119,8 @@ static bm_store_status put(bm_store *s, uint32_t block, int rows_changed)
     for (int low = 0; low < 2; low++) {
         const bm_store_buffer *plane = &s->plane[low];
         bm_put_u32(bm_store_crc(state, block, low), bm_crc32(0, plane->bytes, plane->n));
-        if (put_bytes(s, bm_store_at_plane(&s->at, block, bm_store_home(state, block), low), plane->bytes, plane->n) != BM_STORE_OK)
+        if (put_bytes(s, bm_store_at_plane(&s->at, block, bm_store_home(state, block), low), plane->bytes,
+                plane->n) != BM_STORE_OK)
             return s->status;
     }
     return BM_STORE_OK;
@@ -135,16 +141,13 @@ static bm_store_status commit(bm_store *s)
 
 /* -- the tier --------------------------------------------------------------------------------------------------------- */
 
-static bm_status answer(bm_store_status status)
-{
-    return status == BM_STORE_OK ? BM_OK : BM_ERR_MEMORY;
-}
+static bm_status answer(bm_store_status status) { return status == BM_STORE_OK ? BM_OK : BM_ERR_MEMORY; }
 
 static bm_status tier_get(void *context, uint32_t block, int how, bm_block_rows *rows)
 {
     bm_store *s = context;
     if (how == BM_TIER_CHANGE) return answer(get_to_change(s, block, rows));
-    if (s->writing) {                  /* an episode that was given up: its changes are forgotten */
+    if (s->writing) { /* an episode that was given up: its changes are forgotten */
         s->writing = 0;
         bm_store_forget(s);
     }
@@ -153,23 +156,16 @@ static bm_status tier_get(void *context, uint32_t block, int how, bm_block_rows 
 }
 
 static bm_status tier_put(void *context, uint32_t block, int rows_changed)
-{
-    return answer(put(context, block, rows_changed));
-}
+{ return answer(put(context, block, rows_changed)); }
 
-static bm_status tier_begin(void *context)
-{
-    return answer(begin(context));
-}
+static bm_status tier_begin(void *context) { return answer(begin(context)); }
 
-static bm_status tier_commit(void *context)
-{
-    return answer(commit(context));
-}
+static bm_status tier_commit(void *context) { return answer(commit(context)); }
 
 bm_tier bm_store_tier(bm_store *s)
 {
     const int read_only = s->device.write == NULL;
-    const bm_tier tier = {tier_get, tier_put, read_only ? NULL : tier_begin, read_only ? NULL : tier_commit, s, &s->traffic};
+    const bm_tier tier = {
+        tier_get, tier_put, read_only ? NULL : tier_begin, read_only ? NULL : tier_commit, s, &s->traffic};
     return tier;
 }

@@ -21,19 +21,13 @@ bm_store_layout bm_store_layout_of(uint32_t slots, uint32_t width)
 }
 
 uint64_t bm_store_at_copy(const bm_store_layout *at, uint32_t unit, uint32_t copy)
-{
-    return (copy ? at->back : 0u) + (uint64_t)unit * BM_STORE_UNIT;
-}
+{ return (copy ? at->back : 0u) + (uint64_t)unit * BM_STORE_UNIT; }
 
 uint64_t bm_store_at_state(const bm_store_layout *at, uint32_t group, uint64_t sequence)
-{
-    return at->state + ((sequence & 1u) * at->groups + group) * BM_STORE_UNIT;
-}
+{ return at->state + ((sequence & 1u) * at->groups + group) * BM_STORE_UNIT; }
 
 uint64_t bm_store_at_plane(const bm_store_layout *at, uint32_t block, uint32_t home, int low)
-{
-    return (low ? at->low : at->high) + ((uint64_t)home * at->blocks + block) * at->plane;
-}
+{ return (low ? at->low : at->high) + ((uint64_t)home * at->blocks + block) * at->plane; }
 
 void bm_store_seal(uint8_t *unit, uint32_t magic, uint32_t index, uint64_t sequence)
 {
@@ -49,14 +43,12 @@ int bm_store_sealed(const uint8_t *unit, uint32_t magic, uint32_t index)
            bm_get_u32(unit + SEAL) == bm_crc32(0, unit, SEAL);
 }
 
-uint64_t bm_store_sequence(const uint8_t *unit)
-{
-    return bm_get_u64(unit + 8);
-}
+uint64_t bm_store_sequence(const uint8_t *unit) { return bm_get_u64(unit + 8); }
 
 int bm_store_header_fits(const uint8_t *unit, const bm_store_layout *at)
 {
-    const uint32_t want[6] = {at->slots, at->width, BM_PAD(at->width), BM_READ_BLOCK, BM_STORE_GROUP, BM_STORE_UNIT};
+    const uint32_t want[6] = {
+        at->slots, at->width, BM_PAD(at->width), BM_READ_BLOCK, BM_STORE_GROUP, BM_STORE_UNIT};
     for (uint32_t i = 0; i < 6u; i++)
         if (bm_get_u32(unit + BM_HEADER_SHAPE + 4u * i) != want[i]) return 0;
     return bm_get_u64(unit + BM_HEADER_SIZE) == at->size;

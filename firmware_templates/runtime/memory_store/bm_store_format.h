@@ -18,29 +18,30 @@ extern "C" {
 #endif
 
 #define BM_STORE_VERSION 1u
-#define BM_STORE_UNIT 4096u                     /* one erase block of NOR flash, one page of a file, 8 sectors of a card */
-#define BM_STORE_GROUP 7u                       /* blocks whose scales, usage, checksums and homes one unit holds */
-#define BM_STORE_PLANE(width) (BM_READ_BLOCK * BM_PAD(width)) /* bytes of the high or the low codes of a block */
+#define BM_STORE_UNIT 4096u /* one erase block of NOR flash, one page of a file, 8 sectors of a card */
+#define BM_STORE_GROUP 7u /* blocks whose scales, usage, checksums and homes one unit holds */
+#define BM_STORE_PLANE(width) \
+    (BM_READ_BLOCK * BM_PAD(width)) /* bytes of the high or the low codes of a block */
 
 /* A sealed unit: magic, index, sequence, what it holds, and the CRC-32 of all that in the last four bytes. */
-#define BM_STORE_HEADER 0x54534D42u             /* "BMST"; index: version, sequence 0 */
-#define BM_STORE_RECORD 0x52434D42u             /* "BMCR"; index 0 */
-#define BM_STORE_STATE 0x47534D42u              /* "BMSG"; index: group */
+#define BM_STORE_HEADER 0x54534D42u /* "BMST"; index: version, sequence 0 */
+#define BM_STORE_RECORD 0x52434D42u /* "BMCR"; index 0 */
+#define BM_STORE_STATE 0x47534D42u /* "BMSG"; index: group */
 
 /* Offsets in a unit of state. */
-#define BM_STATE_HOMES 16u                      /* u32: bit i is the home of block i of the group */
-#define BM_STATE_HIGH_CRC 20u                   /* u32 [7]: CRC-32 of the plane */
+#define BM_STATE_HOMES 16u /* u32: bit i is the home of block i of the group */
+#define BM_STATE_HIGH_CRC 20u /* u32 [7]: CRC-32 of the plane */
 #define BM_STATE_LOW_CRC 48u
-#define BM_STATE_SCALES 128u                    /* float32 [448] */
-#define BM_STATE_USAGE 1920u                    /* u32 [448] */
+#define BM_STATE_SCALES 128u /* float32 [448] */
+#define BM_STATE_USAGE 1920u /* u32 [448] */
 /* Offsets in a header. */
-#define BM_HEADER_SHAPE 16u                     /* u32 slots, width, bytes of a row, rows of a block, blocks of a group, unit */
-#define BM_HEADER_SIZE 40u                      /* u64 of the whole store */
-#define BM_HEADER_DIGEST 48u                    /* SHA-256 of the frozen model */
+#define BM_HEADER_SHAPE 16u /* u32 slots, width, bytes of a row, rows of a block, blocks of a group, unit */
+#define BM_HEADER_SIZE 40u /* u64 of the whole store */
+#define BM_HEADER_DIGEST 48u /* SHA-256 of the frozen model */
 
 typedef struct {
     uint32_t slots, width, plane, blocks, groups; /* plane: bytes */
-    uint64_t state, high, low, back, size;      /* offsets of home 0 of each, of copy 1, and the end */
+    uint64_t state, high, low, back, size; /* offsets of home 0 of each, of copy 1, and the end */
 } bm_store_layout;
 
 bm_store_layout bm_store_layout_of(uint32_t slots, uint32_t width);

@@ -17,7 +17,8 @@ bm_store_status bm_store_read_unit(bm_store *s, uint64_t offset);
 
 bm_store_status bm_store_find_record(bm_store *s);
 bm_store_buffer *bm_store_load_state(bm_store *s, uint32_t group, const bm_store_buffer *keep);
-bm_store_status bm_store_load_plane(bm_store *s, bm_store_buffer *b, const bm_store_buffer *state, uint32_t block, int low);
+bm_store_status bm_store_load_plane(
+    bm_store *s, bm_store_buffer *b, const bm_store_buffer *state, uint32_t block, int low);
 
 /* Of a block, as its group's state has it: which home is live, and where the checksum of a plane is. */
 uint32_t bm_store_home(const bm_store_buffer *state, uint32_t block);

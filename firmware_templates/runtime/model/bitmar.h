@@ -42,10 +42,10 @@ extern const bm_fusion bm_fusion_layers[BM_FUSION_LAYERS];
 
 /* Weights that are read so often that bm_init copies them to faster memory. */
 typedef struct {
-    uint32_t from, to, bytes;  /* offset into the blob; place */
+    uint32_t from, to, bytes; /* offset into the blob; place */
 } bm_copy;
 
-extern const bm_copy bm_copies[BM_COPIES + 1u];  /* the last one has 0 bytes */
+extern const bm_copy bm_copies[BM_COPIES + 1u]; /* the last one has 0 bytes */
 
 /* One region of memory for what changes and for copies: at least BM_RAM_<i>_BYTES, aligned to 64. */
 typedef struct {
@@ -56,7 +56,7 @@ typedef struct {
 /* Called with every intermediate tensor of a build with BM_TAPS: `rows` rows of `row_bytes`, `stride` apart.
  * more: the tensor goes on with the next call. */
 typedef void (*bm_tap_fn)(void *context, uint32_t id, const void *data, uint32_t rows, uint32_t row_bytes,
-                          uint32_t stride, int more);
+    uint32_t stride, int more);
 
 /* Parts of a step, as a build with BM_PROFILE reports them: called at the end of each piece of work. */
 enum { BM_PART_OTHER, BM_PART_GEMV, BM_PART_ATTENTION, BM_PART_MEMORY, BM_PART_HEAD, BM_PART_PICK, BM_PARTS };
@@ -71,36 +71,37 @@ typedef void (*bm_split_fn)(bm_part_fn work, void *job);
 typedef struct {
     const uint8_t *blob;
     uint8_t *ram[BM_RAMS];
-    uint32_t t;              /* tokens so far in this episode */
+    uint32_t t; /* tokens so far in this episode */
     int has_image;
-    int memory_on;           /* 0: leave the memory unread and unwritten */
-    float logit_scale;       /* float logit = acc * logit_scale */
-    float *x;                /* [D] residual stream */
-    float *fused;            /* [D] */
-    float *vec;              /* [max(D, VISION_HIDDEN, C)] scratch */
-    float *out;              /* [max(D, 768)] attention output; pooled image vectors */
-    float *scores;           /* [threads][SCORES] */
-    int8_t *codes;           /* [PAD(max(D, 768, VISION_HIDDEN))] input of the next BitLinear */
-    int8_t *q;               /* [PAD(D)] */
-    int8_t *hidden;          /* [PAD(max(FFN, VISION_HIDDEN))] */
-    int32_t *acc;            /* [rows of the tallest matrix but the head] */
-    int32_t *weights;        /* [threads][SCORES] */
-    int32_t *pooled;         /* [D] sum of the codes of the fused states */
-    float *cond;             /* [N_DEC][D] memory conditioning per decoder layer */
-    int8_t *head;            /* [PAD(D)] input of the head: the logits of the last step are computed on demand */
-    int32_t head_sum;        /* of its codes */
-    int32_t *logits;         /* [BM_HEAD_ROWS] integer logits, a piece at a time */
+    int memory_on; /* 0: leave the memory unread and unwritten */
+    float logit_scale; /* float logit = acc * logit_scale */
+    float *x; /* [D] residual stream */
+    float *fused; /* [D] */
+    float *vec; /* [max(D, VISION_HIDDEN, C)] scratch */
+    float *out; /* [max(D, 768)] attention output; pooled image vectors */
+    float *scores; /* [threads][SCORES] */
+    int8_t *codes; /* [PAD(max(D, 768, VISION_HIDDEN))] input of the next BitLinear */
+    int8_t *q; /* [PAD(D)] */
+    int8_t *hidden; /* [PAD(max(FFN, VISION_HIDDEN))] */
+    int32_t *acc; /* [rows of the tallest matrix but the head] */
+    int32_t *weights; /* [threads][SCORES] */
+    int32_t *pooled; /* [D] sum of the codes of the fused states */
+    float *cond; /* [N_DEC][D] memory conditioning per decoder layer */
+    int8_t *head; /* [PAD(D)] input of the head: the logits of the last step are computed on demand */
+    int32_t head_sum; /* of its codes */
+    int32_t *logits; /* [BM_HEAD_ROWS] integer logits, a piece at a time */
     bm_candidates *candidates; /* [BM_THREADS] what each thread found */
     bm_memory memory;
-    bm_memory_rows rows;     /* of a memory in an arena or in the blob */
-    bm_q8 write_query;       /* scale and sum of the codes in q, while an episode is written */
+    bm_memory_rows rows; /* of a memory in an arena or in the blob */
+    bm_q8 write_query; /* scale and sum of the codes in q, while an episode is written */
     bm_tokenizer tokenizer;
-    bm_tap_fn tap;           /* BM_TAPS builds only; may be NULL */
+    bm_tap_fn tap; /* BM_TAPS builds only; may be NULL */
     void *tap_context;
-    bm_split_fn split;       /* NULL: one thread */
-    bm_mark_fn mark;         /* BM_PROFILE builds only; may be NULL */
+    bm_split_fn split; /* NULL: one thread */
+    bm_mark_fn mark; /* BM_PROFILE builds only; may be NULL */
     void *mark_context;
-    uint32_t section;        /* of the step that is at work: embed, encoder layers, fusion, memory, decoder layers, head */
+    uint32_t
+        section; /* of the step that is at work: embed, encoder layers, fusion, memory, decoder layers, head */
 } bm_state;
 
 /* Cut one block of BM_RAM_TOTAL bytes into the arenas, where all memory is alike. */

@@ -15,15 +15,16 @@ static float value_weight(const float *v_scale, uint32_t n, float *top)
 }
 
 /* dots -> integer weights in w; returns the denominator. Bound: 2^14 n < 2^31. */
-static int32_t soft_weights(const bm_cache *kv, uint32_t n, float q_scale, float fold, float *scores, int32_t *w)
+static int32_t soft_weights(
+    const bm_cache *kv, uint32_t n, float q_scale, float fold, float *scores, int32_t *w)
 {
     const float top = bm_scores(w, kv->k_scale, q_scale, n, scores);
     return bm_soft_weights(scores, top, kv->v_scale, fold, n, w);
 }
 
 /* Weighted values of one head, in pieces that keep the stack small. */
-static void weighted_values(const int32_t *w, const int8_t *v, uint32_t stride, uint32_t n, uint32_t len, float scale,
-                            float *out)
+static void weighted_values(
+    const int32_t *w, const int8_t *v, uint32_t stride, uint32_t n, uint32_t len, float scale, float *out)
 {
     int32_t acc[64];
     for (uint32_t k = 0; k < len; k += 64u) {
@@ -33,8 +34,9 @@ static void weighted_values(const int32_t *w, const int8_t *v, uint32_t stride, 
     }
 }
 
-void bm_attend(const bm_cache *kv, uint32_t n, const int8_t *q, float q_scale, uint32_t n_heads, uint32_t head_dim,
-               uint32_t first_head, uint32_t end_head, float *scratch_e, int32_t *scratch_w, float *out)
+void bm_attend(const bm_cache *kv, uint32_t n, const int8_t *q, float q_scale, uint32_t n_heads,
+    uint32_t head_dim, uint32_t first_head, uint32_t end_head, float *scratch_e, int32_t *scratch_w,
+    float *out)
 {
     const uint32_t stride = BM_CACHE_ROW(kv->width), group = n_heads * head_dim / kv->width;
     const float scaled = q_scale * bm_inv_sqrt(head_dim);

@@ -29,7 +29,8 @@ static void product_part(void *job, uint32_t part, uint32_t parts)
     if (r.first < r.end) bm_gemv_t2s8(w, p->codes, p->sum, r.end - r.first, p->width, p->acc + r.first);
 }
 
-void bm_product(bm_state *s, const uint8_t *w, uint32_t rows, uint32_t width, const int8_t *codes, int32_t sum, int32_t *acc)
+void bm_product(bm_state *s, const uint8_t *w, uint32_t rows, uint32_t width, const int8_t *codes,
+    int32_t sum, int32_t *acc)
 {
     product p = {w, codes, acc, rows, width, sum};
     if (s->split && rows * width >= BM_SPLIT_WEIGHTS) s->split(product_part, &p);
@@ -56,10 +57,7 @@ void bm_embed(bm_state *s, uint32_t token)
 }
 
 /* Physical slot of token t: sinks stay, the window is a ring (paper 3.1). */
-static uint32_t ring_slot(uint32_t t)
-{
-    return t < BM_SINKS ? t : BM_SINKS + (t - BM_SINKS) % BM_WINDOW;
-}
+static uint32_t ring_slot(uint32_t t) { return t < BM_SINKS ? t : BM_SINKS + (t - BM_SINKS) % BM_WINDOW; }
 
 bm_cache bm_cache_at(bm_state *s, uint32_t place, uint32_t slots)
 {
@@ -82,7 +80,8 @@ float bm_cache_row(bm_state *s, const int32_t *acc, float scale, int8_t *row)
 }
 
 /* acc [D + 2 KV_WIDTH] -> q codes in s->q, k and v codes straight into their cache slot. Returns q's scale. */
-static float split_qkv(bm_state *s, const bm_layer *layer, const bm_cache *kv, uint32_t i, float norm, uint32_t tap)
+static float split_qkv(
+    bm_state *s, const bm_layer *layer, const bm_cache *kv, uint32_t i, float norm, uint32_t tap)
 {
     const float *scale = BM_F32(s, layer->scales);
     int8_t *k = kv->k + i * BM_CACHE_ROW(kv->width), *v = kv->v + i * BM_CACHE_ROW(kv->width);
@@ -121,8 +120,9 @@ static void attend_part(void *job, uint32_t part, uint32_t parts)
     const attention *a = job;
     const uint32_t most = BM_THREADS < BM_HEADS ? BM_THREADS : BM_HEADS, shares = parts < most ? parts : most;
     if (part >= shares) return;
-    bm_attend(a->kv, a->n, a->s->q, a->q_scale, BM_HEADS, BM_HEAD_DIM, BM_HEADS * part / shares, BM_HEADS * (part + 1u) / shares,
-              a->s->scores + part * BM_SCORES, a->s->weights + part * BM_SCORES, a->s->out);
+    bm_attend(a->kv, a->n, a->s->q, a->q_scale, BM_HEADS, BM_HEAD_DIM, BM_HEADS * part / shares,
+        BM_HEADS * (part + 1u) / shares, a->s->scores + part * BM_SCORES, a->s->weights + part * BM_SCORES,
+        a->s->out);
 }
 
 /* s->out = attention of the query in s->q over n slots, by all threads there are if it is worth it. */

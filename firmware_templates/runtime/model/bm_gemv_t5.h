@@ -12,8 +12,8 @@
 extern "C" {
 #endif
 
-#define BM_T5_CODES 243u                                        /* 3^5: values of a byte */
-#define BM_T5_STEPS(k) (((k) + 4u) / 5u)                        /* bytes of a row */
+#define BM_T5_CODES 243u /* 3^5: values of a byte */
+#define BM_T5_STEPS(k) (((k) + 4u) / 5u) /* bytes of a row */
 /* int16 entries of a table. The last 13 keep any byte, even one above 242, inside it. */
 #define BM_T5_TABLE(k) (BM_T5_CODES * BM_T5_STEPS(k) + 13u)
 

@@ -10,24 +10,17 @@
 #define TABLE(s) ((int16_t *)(void *)bm_arena_at(s, BM_AT_HEAD_TABLE))
 
 /* Once per token; every piece uses it. */
-static void head_begin(bm_state *s)
-{
-    bm_t5_table(s->head, BM_D, TABLE(s));
-}
+static void head_begin(bm_state *s) { bm_t5_table(s->head, BM_D, TABLE(s)); }
 
 static void head_piece(bm_state *s, uint32_t first, uint32_t n, int32_t *acc)
-{
-    bm_gemv_t5s8(bm_at(s, BM_OFF_HEAD_W) + (size_t)first * BM_T5_STEPS(BM_D), TABLE(s), n, BM_D, acc);
-}
+{ bm_gemv_t5s8(bm_at(s, BM_OFF_HEAD_W) + (size_t)first * BM_T5_STEPS(BM_D), TABLE(s), n, BM_D, acc); }
 #else
-static void head_begin(bm_state *s)
-{
-    (void)s;
-}
+static void head_begin(bm_state *s) { (void)s; }
 
 static void head_piece(bm_state *s, uint32_t first, uint32_t n, int32_t *acc)
 {
-    bm_gemv_t2s8(bm_at(s, BM_OFF_HEAD_W) + (size_t)first * BM_ROW_BYTES(BM_D), s->head, s->head_sum, n, BM_D, acc);
+    bm_gemv_t2s8(
+        bm_at(s, BM_OFF_HEAD_W) + (size_t)first * BM_ROW_BYTES(BM_D), s->head, s->head_sum, n, BM_D, acc);
 }
 #endif
 
@@ -46,9 +39,7 @@ void bm_logits(bm_state *s, bm_logits_fn visit, void *context)
 }
 
 static void feed(void *context, uint32_t first, const int32_t *acc, uint32_t n)
-{
-    bm_candidates_feed(context, first, acc, n);
-}
+{ bm_candidates_feed(context, first, acc, n); }
 
 #define PIECE (BM_HEAD_ROWS / BM_THREADS / 32u * 32u) /* of the logits' buffer for each thread */
 #if BM_THREADS > 1 && BM_HEAD_ROWS / BM_THREADS >= 32
@@ -77,10 +68,7 @@ static void pick_split(bm_state *s, bm_candidates *best)
     BM_MARK(s, BM_PART_HEAD);
 }
 #else
-static void pick_split(bm_state *s, bm_candidates *best)
-{
-    bm_logits(s, feed, best);
-}
+static void pick_split(bm_state *s, bm_candidates *best) { bm_logits(s, feed, best); }
 #endif
 
 uint32_t bm_pick(bm_state *s, bm_sampler *sampler)

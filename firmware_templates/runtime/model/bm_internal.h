@@ -14,16 +14,16 @@ static inline const uint8_t *bm_at(const bm_state *s, uint32_t place)
 }
 
 static inline uint8_t *bm_arena_at(const bm_state *s, uint32_t place)
-{
-    return s->ram[(place >> BM_PLACE_BITS) - 1u] + (place & ((1u << BM_PLACE_BITS) - 1u));
-}
+{ return s->ram[(place >> BM_PLACE_BITS) - 1u] + (place & ((1u << BM_PLACE_BITS) - 1u)); }
 
 #define BM_F32(s, place) ((const float *)(const void *)bm_at(s, place))
 #define BM_I8(s, place) ((const int8_t *)(const void *)bm_at(s, place))
 
 #ifdef BM_TAPS
-void bm_tap_rows(bm_state *s, uint32_t id, const void *data, uint32_t rows, uint32_t row_bytes, uint32_t stride, int more);
-#define BM_TAP_PART(s, id, data, rows, bytes, stride, more) bm_tap_rows(s, id, data, rows, bytes, stride, more)
+void bm_tap_rows(
+    bm_state *s, uint32_t id, const void *data, uint32_t rows, uint32_t row_bytes, uint32_t stride, int more);
+#define BM_TAP_PART(s, id, data, rows, bytes, stride, more) \
+    bm_tap_rows(s, id, data, rows, bytes, stride, more)
 void bm_tap_logits(bm_state *s, uint32_t id);
 #else
 #define BM_TAP_PART(s, id, data, rows, bytes, stride, more) ((void)(id))
@@ -59,7 +59,8 @@ typedef struct {
 bm_rows bm_part_rows(uint32_t rows, uint32_t part, uint32_t parts);
 
 /* acc [rows] = W codes for packed W [rows][width], by all threads there are. */
-void bm_product(bm_state *s, const uint8_t *w, uint32_t rows, uint32_t width, const int8_t *codes, int32_t sum, int32_t *acc);
+void bm_product(bm_state *s, const uint8_t *w, uint32_t rows, uint32_t width, const int8_t *codes,
+    int32_t sum, int32_t *acc);
 
 /* s->acc [rows] = W codes, where W is the packed matrix [rows][width] at place w and sum is the codes' sum. */
 void bm_linear(bm_state *s, uint32_t w, uint32_t rows, uint32_t width, const int8_t *codes, int32_t sum);

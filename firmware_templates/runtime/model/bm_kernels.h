@@ -12,8 +12,8 @@
 extern "C" {
 #endif
 
-#define BM_ALIGNED __attribute__((aligned(16)))  /* what vector kernels want of their vectors */
-#define BM_PAD_ROWS(n) (((n) + 31u) & ~31u)  /* accumulators are padded to the tallest tile */
+#define BM_ALIGNED __attribute__((aligned(16))) /* what vector kernels want of their vectors */
+#define BM_PAD_ROWS(n) (((n) + 31u) & ~31u) /* accumulators are padded to the tallest tile */
 
 /* y[i] = sum_k w[i][k] * x[k], exact. w: packed ternary [n][k]; x: codes [BM_PAD(k)]; xsum = sum of x;
  * y: int32 [BM_PAD_ROWS(n)] (tiles may write the padding rows). */

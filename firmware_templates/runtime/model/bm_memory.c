@@ -12,12 +12,12 @@
 /* One block of the streamed read: the running state is rescaled in row order, as golden does it. */
 typedef struct {
     float top, denominator;
-    float *sum;       /* [width] */
+    float *sum; /* [width] */
 } reading;
 
 /* sum += top_scale * (w^T M) for one block, in pieces that keep the stack small. */
-static void add_rows(const int32_t *w, const int8_t *rows, uint32_t stride, uint32_t n, uint32_t width, float top_scale,
-                     float *sum)
+static void add_rows(const int32_t *w, const int8_t *rows, uint32_t stride, uint32_t n, uint32_t width,
+    float top_scale, float *sum)
 {
     int32_t acc[64];
     for (uint32_t k = 0; k < width; k += 64u) {
@@ -39,8 +39,8 @@ static void rescale(reading *r, float peak, uint32_t width, int first)
     }
 }
 
-static void read_block(reading *r, const int8_t *rows, const float *scales, uint32_t n, uint32_t width, const int8_t *q,
-                       float q_scale, int first)
+static void read_block(reading *r, const int8_t *rows, const float *scales, uint32_t n, uint32_t width,
+    const int8_t *q, float q_scale, int first)
 {
     float scores[BM_READ_BLOCK], scale[BM_READ_BLOCK], top_scale = 0.0f, fold = 0.0f;
     int32_t w[BM_READ_BLOCK];
@@ -57,10 +57,7 @@ static void read_block(reading *r, const int8_t *rows, const float *scales, uint
     add_rows(w, rows, stride, n, width, top_scale, r->sum);
 }
 
-static uint32_t blocks_of(const bm_memory *m)
-{
-    return (m->slots + BM_READ_BLOCK - 1u) / BM_READ_BLOCK;
-}
+static uint32_t blocks_of(const bm_memory *m) { return (m->slots + BM_READ_BLOCK - 1u) / BM_READ_BLOCK; }
 
 bm_status bm_memory_read(const bm_memory *m, const int8_t *q, float q_scale, float *out)
 {
@@ -119,11 +116,13 @@ static bm_status score_block(writing *e, uint32_t block, uint32_t pass)
 {
     int32_t dots[BM_READ_BLOCK];
     const bm_tier *tier = &e->m->rows;
-    const bm_status status = tier->get(tier->context, block, pass == 2u ? BM_TIER_CHANGE : BM_TIER_READ, &e->rows);
+    const bm_status status = tier->get(
+        tier->context, block, pass == 2u ? BM_TIER_CHANGE : BM_TIER_READ, &e->rows);
     if (status != BM_OK) return status;
     const float scaled = e->q_scale * bm_inv_sqrt(e->m->width);
     bm_dots_s8(e->rows.high, BM_PAD(e->m->width), e->q, e->rows.n, e->m->width, dots);
-    for (uint32_t i = 0; i < e->rows.n; i++) e->content[i] = (float)dots[i] * (e->rows.scales[i] * 256.0f * scaled);
+    for (uint32_t i = 0; i < e->rows.n; i++)
+        e->content[i] = (float)dots[i] * (e->rows.scales[i] * 256.0f * scaled);
     e->source->scores(e->source->context, block * BM_READ_BLOCK, e->rows.n, pass, e->learned);
     return BM_OK;
 }
@@ -171,10 +170,12 @@ static bm_status update_block(writing *e, uint32_t block)
     for (uint32_t i = 0; i < rows->n; i++) {
         if (w[i]) update_row(e, i, e->rule->write_rate * ((float)w[i] / (float)e->written.total));
         changed |= w[i] != 0;
-        const uint32_t written = ((uint32_t)w[i] << 24) / e->written.total, recalled = ((uint32_t)r[i] << 24) / e->recalled.total;
+        const uint32_t written = ((uint32_t)w[i] << 24) / e->written.total,
+                       recalled = ((uint32_t)r[i] << 24) / e->recalled.total;
         const uint32_t used = written > recalled ? written : recalled;
         rows->usage[i] = rows->usage[i] - (rows->usage[i] >> 5) + (used >> 5);
-        if (rows->usage[i] < e->rule->forget_below) rows->scales[i] = rows->scales[i] * (1.0f - e->rule->forget_rate);
+        if (rows->usage[i] < e->rule->forget_below)
+            rows->scales[i] = rows->scales[i] * (1.0f - e->rule->forget_rate);
         if (rows->scales[i] < BM_TINY) rows->scales[i] = 0.0f;
     }
     return e->m->rows.put(e->m->rows.context, block, changed);
@@ -198,14 +199,15 @@ static bm_status work_on(writing *e, uint32_t block, uint32_t pass)
     return BM_OK;
 }
 
-bm_status bm_memory_write(const bm_memory *m, const bm_write_rule *rule, const bm_write_source *source, const int8_t *q,
-                          float q_scale, float *row)
+bm_status bm_memory_write(const bm_memory *m, const bm_write_rule *rule, const bm_write_source *source,
+    const int8_t *q, float q_scale, float *row)
 {
     writing e = {.m = m, .rule = rule, .source = source, .q = q, .q_scale = q_scale, .row = row};
     bm_status status = BM_OK;
     for (uint32_t pass = 0; pass < 3u && status == BM_OK; pass++) {
         if (pass == 2u) status = m->rows.begin(m->rows.context);
-        for (uint32_t block = 0; block < blocks_of(m) && status == BM_OK; block++) status = work_on(&e, block, pass);
+        for (uint32_t block = 0; block < blocks_of(m) && status == BM_OK; block++)
+            status = work_on(&e, block, pass);
     }
     return status == BM_OK ? m->rows.commit(m->rows.context) : status;
 }
@@ -239,6 +241,7 @@ static bm_status rows_nothing(void *context)
 
 bm_tier bm_tier_of_rows(bm_memory_rows *rows, int read_only)
 {
-    const bm_tier tier = {rows_get, rows_put, read_only ? NULL : rows_nothing, read_only ? NULL : rows_nothing, rows, NULL};
+    const bm_tier tier = {
+        rows_get, rows_put, read_only ? NULL : rows_nothing, read_only ? NULL : rows_nothing, rows, NULL};
     return tier;
 }

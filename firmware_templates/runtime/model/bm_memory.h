@@ -46,8 +46,8 @@ typedef struct {
 } bm_write_source;
 
 /* Write an episode with query q into the memory and forget what nothing reaches. row: scratch float [width]. */
-bm_status bm_memory_write(const bm_memory *m, const bm_write_rule *rule, const bm_write_source *source, const int8_t *q,
-                          float q_scale, float *row);
+bm_status bm_memory_write(const bm_memory *m, const bm_write_rule *rule, const bm_write_source *source,
+    const int8_t *q, float q_scale, float *row);
 
 #ifdef __cplusplus
 }

@@ -28,8 +28,8 @@ const char *bm_status_text(bm_status status)
 }
 
 #ifdef BM_TAPS
-void bm_tap_rows(bm_state *s, uint32_t id, const void *data, uint32_t rows, uint32_t row_bytes, uint32_t stride,
-                 int more)
+void bm_tap_rows(
+    bm_state *s, uint32_t id, const void *data, uint32_t rows, uint32_t row_bytes, uint32_t stride, int more)
 {
     if (s->tap) s->tap(s->tap_context, id, data, rows, row_bytes, stride, more);
 }
@@ -44,8 +44,10 @@ static bm_status check_blob(const uint8_t *blob, size_t size)
     if (!blob || size < BM_BLOB_HEADER || ((uintptr_t)blob & 63u) != 0) return BM_ERR_BLOB;
     if (memcmp(blob, "BMBL", 4) != 0 || bm_get_u32(blob + 4) != BM_BLOB_VERSION) return BM_ERR_BLOB;
     if (bm_get_u32(blob + 8) != BM_BLOB_BYTES || size < BM_BLOB_BYTES) return BM_ERR_BLOB;
-    if (memcmp(blob + 16, digest, sizeof digest) != 0 || memcmp(blob + 48, layout, 16) != 0) return BM_ERR_BLOB;
-    if (bm_crc32(0, blob + BM_BLOB_HEADER, BM_BLOB_BYTES - BM_BLOB_HEADER) != bm_get_u32(blob + 12)) return BM_ERR_BLOB;
+    if (memcmp(blob + 16, digest, sizeof digest) != 0 || memcmp(blob + 48, layout, 16) != 0)
+        return BM_ERR_BLOB;
+    if (bm_crc32(0, blob + BM_BLOB_HEADER, BM_BLOB_BYTES - BM_BLOB_HEADER) != bm_get_u32(blob + 12))
+        return BM_ERR_BLOB;
     return BM_OK;
 }
 
@@ -72,15 +74,9 @@ static void lay_out(bm_state *s)
 }
 
 #if BM_MEMORY_IN_STORE
-static void open_memory(bm_state *s)
-{
-    s->memory_on = 0;                            /* until the platform brings it (bm_use_memory) */
-}
+static void open_memory(bm_state *s) { s->memory_on = 0; /* until the platform brings it (bm_use_memory) */ }
 
-void *bm_store_work(bm_state *s)
-{
-    return bm_arena_at(s, BM_AT_STORE);
-}
+void *bm_store_work(bm_state *s) { return bm_arena_at(s, BM_AT_STORE); }
 #else
 /* Rows as the blob has them: both planes, scales, usage. In flash they are read where they lie. */
 static void open_memory(bm_state *s)
@@ -92,8 +88,9 @@ static void open_memory(bm_state *s)
     uint8_t *at = bm_arena_at(s, BM_AT_MEMORY);
     memcpy(at, s->blob + BM_OFF_MEMORY, BM_MEMORY_BYTES);
 #endif
-    const bm_memory_rows rows = {(int8_t *)(void *)at, (int8_t *)(void *)(at + plane), (float *)(void *)(at + 2u * plane),
-                                 (uint32_t *)(void *)(at + 2u * plane + 4u * BM_SLOTS), BM_SLOTS, BM_D};
+    const bm_memory_rows rows = {(int8_t *)(void *)at, (int8_t *)(void *)(at + plane),
+        (float *)(void *)(at + 2u * plane), (uint32_t *)(void *)(at + 2u * plane + 4u * BM_SLOTS), BM_SLOTS,
+        BM_D};
     s->rows = rows;
     s->memory.rows = bm_tier_of_rows(&s->rows, BM_MEMORY_IN_FLASH);
     s->memory_on = 1;
@@ -121,7 +118,8 @@ void bm_ram_slice(void *memory, bm_ram ram[BM_RAMS])
 static bm_status check_ram(bm_state *s, const bm_ram *ram)
 {
     for (uint32_t i = 0; i < BM_RAMS; i++) {
-        if (!ram[i].base || ram[i].size < arena_bytes[i] || ((uintptr_t)ram[i].base & 63u) != 0) return BM_ERR_ARENA;
+        if (!ram[i].base || ram[i].size < arena_bytes[i] || ((uintptr_t)ram[i].base & 63u) != 0)
+            return BM_ERR_ARENA;
         s->ram[i] = ram[i].base;
         memset(ram[i].base, 0, arena_bytes[i]);
     }
@@ -164,13 +162,15 @@ bm_status bm_init(bm_state *s, const void *blob, size_t blob_size, const bm_ram 
     if (status == BM_OK) status = check_ram(s, ram);
     if (status != BM_OK) return status;
     s->blob = blob;
-    for (const bm_copy *c = bm_copies; c->bytes; c++) memcpy(bm_arena_at(s, c->to), s->blob + c->from, c->bytes);
+    for (const bm_copy *c = bm_copies; c->bytes; c++)
+        memcpy(bm_arena_at(s, c->to), s->blob + c->from, c->bytes);
     lay_out(s);
     s->memory.slots = BM_SLOTS;
     s->memory.width = BM_D;
     open_memory(s);
 #if BM_TOKENIZER_BYTES
-    if (bm_tokenizer_open(s->blob + BM_OFF_TOKENIZER, BM_TOKENIZER_BYTES, &s->tokenizer) != 0) return BM_ERR_TOKENIZER;
+    if (bm_tokenizer_open(s->blob + BM_OFF_TOKENIZER, BM_TOKENIZER_BYTES, &s->tokenizer) != 0)
+        return BM_ERR_TOKENIZER;
 #endif
     if (!check_kernels(s)) return BM_ERR_KERNELS;
     bm_begin_episode(s);
@@ -184,7 +184,8 @@ void bm_begin_episode(bm_state *s)
     memset(s->pooled, 0, BM_D * sizeof *s->pooled);
     memset(s->cond, 0, BM_DEC_LAYERS * BM_D * sizeof *s->cond);
     for (uint32_t i = 0; i < BM_ENC_LAYERS + BM_DEC_LAYERS; i++)
-        memset(bm_arena_at(s, bm_layers[i].kv), 0, BM_KV_BYTES);  /* stale slots are never read; zero keeps dumps comparable */
+        memset(bm_arena_at(s, bm_layers[i].kv), 0,
+            BM_KV_BYTES);  /* stale slots are never read; zero keeps dumps comparable */
 }
 
 /* Slot j of one fusion layer's image cache, from the normalised image token in s->codes. */
@@ -212,7 +213,8 @@ static void image_token(bm_state *s, uint32_t j, const float *input)
     BM_TAP(s, BM_TAP_IMAGE_HIDDEN, s->hidden, BM_VISION_HIDDEN);
     bm_linear(s, BM_OFF_VISION_W2, BM_D, BM_VISION_HIDDEN, s->hidden, h.sum);
     bm_scale_acc(s->acc, h.scale * scale[1], BM_D, s->vec);
-    bm_add_row(BM_I8(s, BM_OFF_IMAGE_POSITION_CODES) + j * BM_D, BM_F32(s, BM_OFF_IMAGE_POSITION_SCALES)[j], BM_D, s->vec);
+    bm_add_row(BM_I8(s, BM_OFF_IMAGE_POSITION_CODES) + j * BM_D, BM_F32(s, BM_OFF_IMAGE_POSITION_SCALES)[j],
+        BM_D, s->vec);
     BM_TAP(s, BM_TAP_IMAGE_TOKEN, s->vec, BM_D);
     h = bm_norm_quantize(s->vec, BM_F32(s, BM_OFF_IMAGE_NORM), BM_D, s->codes);
     BM_TAP(s, BM_TAP_IMAGE_NORM_CODES, s->codes, BM_D);
@@ -227,7 +229,8 @@ static const float *image_vector(bm_state *s, bm_vector_fn source, void *context
     for (uint32_t row = 0; row < 2u; row++) {
         const float *a = source(context, first + row * g, 0), *b = source(context, first + row * g + 1u, 1u);
         if (!a || !b) return NULL;
-        for (uint32_t i = 0; i < BM_VISION; i++) s->out[i] = row ? (s->out[i] + (a[i] + b[i])) * 0.25f : a[i] + b[i];
+        for (uint32_t i = 0; i < BM_VISION; i++)
+            s->out[i] = row ? (s->out[i] + (a[i] + b[i])) * 0.25f : a[i] + b[i];
     }
     return s->out;
 #else
@@ -239,9 +242,11 @@ static const float *image_vector(bm_state *s, bm_vector_fn source, void *context
 static void tap_image(bm_state *s, const bm_fusion *layer)
 {
     const bm_cache image = bm_cache_at(s, layer->image, BM_IMAGE_TOKENS);
-    BM_TAP_ROWS(s, layer->image_tap + BM_TAP_FUSION_IMAGE_K, image.k, BM_IMAGE_TOKENS, image.width, BM_CACHE_ROW(image.width));
+    BM_TAP_ROWS(s, layer->image_tap + BM_TAP_FUSION_IMAGE_K, image.k, BM_IMAGE_TOKENS, image.width,
+        BM_CACHE_ROW(image.width));
     BM_TAP(s, layer->image_tap + BM_TAP_FUSION_IMAGE_K_SCALE, image.k_scale, BM_IMAGE_TOKENS);
-    BM_TAP_ROWS(s, layer->image_tap + BM_TAP_FUSION_IMAGE_V, image.v, BM_IMAGE_TOKENS, image.width, BM_CACHE_ROW(image.width));
+    BM_TAP_ROWS(s, layer->image_tap + BM_TAP_FUSION_IMAGE_V, image.v, BM_IMAGE_TOKENS, image.width,
+        BM_CACHE_ROW(image.width));
     BM_TAP(s, layer->image_tap + BM_TAP_FUSION_IMAGE_V_SCALE, image.v_scale, BM_IMAGE_TOKENS);
     (void)image;
 }
@@ -275,7 +280,8 @@ static const float *from_features(void *context, uint32_t index, uint32_t side)
 bm_status bm_set_image(bm_state *s, const float *features)
 {
     for (uint32_t i = 0; i < BM_IMAGE_INPUTS; i++)
-        if (!is_usable(features + i * BM_VISION)) return BM_ERR_IMAGE;   /* before the image of now is given up */
+        if (!is_usable(features + i * BM_VISION))
+            return BM_ERR_IMAGE;   /* before the image of now is given up */
     return bm_set_image_from(s, from_features, (void *)(uintptr_t)features);
 }
 

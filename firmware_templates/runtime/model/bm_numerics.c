@@ -23,10 +23,7 @@ static inline int32_t rne(float v)
     return b.i - 0x4B400000;
 }
 
-int32_t bm_rne(float v)
-{
-    return rne(v);
-}
+int32_t bm_rne(float v) { return rne(v); }
 
 /* The root of a 24-bit or 25-bit integer mantissa, bit by bit in integers, then rounded to nearest. A tie
  * cannot happen: the midpoint's square has more bits than any input. */
@@ -82,18 +79,13 @@ static inline float exp_neg(float x)
     return p * power.f;
 }
 
-float bm_exp_neg(float x)
-{
-    return exp_neg(x);
-}
+float bm_exp_neg(float x) { return exp_neg(x); }
 
 /* An integer in the order of the float's value, so that a maximum is an integer maximum; its own inverse. */
-static inline int32_t ordered(int32_t b)
-{
-    return b ^ (b < 0 ? 0x7FFFFFFF : 0);
-}
+static inline int32_t ordered(int32_t b) { return b ^ (b < 0 ? 0x7FFFFFFF : 0); }
 
-float bm_scores(const int32_t *restrict dots, const float *restrict scale, float s, uint32_t n, float *restrict y)
+float bm_scores(
+    const int32_t *restrict dots, const float *restrict scale, float s, uint32_t n, float *restrict y)
 {
     bits top = {(float)dots[0] * (scale[0] * s)};
     top.i = ordered(top.i);
@@ -109,8 +101,8 @@ float bm_scores(const int32_t *restrict dots, const float *restrict scale, float
 }
 
 /* Bound: 2^14 n < 2^31 for n < 2^17. */
-int32_t bm_soft_weights(const float *restrict scores, float top, const float *restrict scale, float fold, uint32_t n,
-                        int32_t *restrict w)
+int32_t bm_soft_weights(const float *restrict scores, float top, const float *restrict scale, float fold,
+    uint32_t n, int32_t *restrict w)
 {
     int32_t total = 0;
     for (uint32_t i = 0; i < n; i++) {
@@ -121,10 +113,7 @@ int32_t bm_soft_weights(const float *restrict scores, float top, const float *re
     return total;
 }
 
-float bm_inv_sqrt(uint32_t n)
-{
-    return 1.0f / bm_sqrt((float)n);
-}
+float bm_inv_sqrt(uint32_t n) { return 1.0f / bm_sqrt((float)n); }
 
 /* Bound: 127^2 n < 2^31 for n <= 133,000. */
 float bm_rms_scale(const int8_t *codes, uint32_t n)
@@ -143,9 +132,7 @@ static inline int32_t magnitude_bits(float v)
 
 /* The quantiser's two passes, with a gain or without: `gain` is NULL or not at compile time. */
 static inline float scaled(const float *v, const float *gain, uint32_t i)
-{
-    return gain ? v[i] * gain[i] : v[i];
-}
+{ return gain ? v[i] * gain[i] : v[i]; }
 
 static inline float largest_magnitude(const float *restrict v, const float *restrict gain, uint32_t n)
 {
@@ -157,14 +144,11 @@ static inline float largest_magnitude(const float *restrict v, const float *rest
     return top.f;
 }
 
-float bm_max_abs(const float *v, uint32_t n)
-{
-    return largest_magnitude(v, NULL, n);
-}
+float bm_max_abs(const float *v, uint32_t n) { return largest_magnitude(v, NULL, n); }
 
 /* codes = rne(v * gain * inv); returns their sum. A code fits int8, since |v * inv| <= 127 (1 + 2^-22). */
-static inline int32_t round_codes(const float *restrict v, const float *restrict gain, float inv, uint32_t n,
-                                  int8_t *restrict codes)
+static inline int32_t round_codes(
+    const float *restrict v, const float *restrict gain, float inv, uint32_t n, int8_t *restrict codes)
 {
     int32_t sum = 0;
     for (uint32_t i = 0; i < n; i++) {
@@ -189,10 +173,7 @@ static inline bm_q8 quantize(const float *v, const float *gain, uint32_t n, int8
     return q;
 }
 
-bm_q8 bm_quantize(const float *v, uint32_t n, int8_t *codes)
-{
-    return quantize(v, NULL, n, codes);
-}
+bm_q8 bm_quantize(const float *v, uint32_t n, int8_t *codes) { return quantize(v, NULL, n, codes); }
 
 bm_q8 bm_norm_quantize(const float *v, const float *gain, uint32_t n, int8_t *codes)
 {
@@ -203,12 +184,13 @@ bm_q8 bm_norm_quantize(const float *v, const float *gain, uint32_t n, int8_t *co
 
 static inline float activate(int32_t acc, int relu2)
 {
-    const float a = (float)(acc & -(int32_t)(acc > 0));     /* max(acc, 0) without a branch, which would not vectorise */
+    const float a =
+        (float)(acc & -(int32_t)(acc > 0)); /* max(acc, 0) without a branch, which would not vectorise */
     return relu2 ? a * a : a;
 }
 
-static inline int32_t round_activations(const int32_t *restrict acc, int relu2, float inv, uint32_t n,
-                                        int8_t *restrict codes)
+static inline int32_t round_activations(
+    const int32_t *restrict acc, int relu2, float inv, uint32_t n, int8_t *restrict codes)
 {
     int32_t sum = 0;
     for (uint32_t i = 0; i < n; i++) {

@@ -45,7 +45,8 @@ float bm_max_abs(const float *v, uint32_t n);
 float bm_scores(const int32_t *dots, const float *scale, float s, uint32_t n, float *y);
 /* Softmax weights as integers: with e_i = exp_neg(scores[i] - top), w[i] = rne(e_i * (scale[i] * fold)).
  * Returns the denominator, sum of rne(e_i * 2^14). fold = 2^14 / max(scale) keeps w in [0, 2^14]. */
-int32_t bm_soft_weights(const float *scores, float top, const float *scale, float fold, uint32_t n, int32_t *w);
+int32_t bm_soft_weights(
+    const float *scores, float top, const float *scale, float fold, uint32_t n, int32_t *w);
 
 void bm_scale_acc(const int32_t *acc, float s, uint32_t n, float *y);      /* y  = float(acc) * s */
 void bm_add_scaled(const int32_t *acc, float s, uint32_t n, float *x);     /* x += float(acc) * s */
@@ -68,8 +69,9 @@ typedef struct {
  * of n_heads: they do not depend on each other.
  * q codes [d], d = n_heads * head_dim; scratch: float [n] and int32 [n]; out [d].
  * Bound: |sum w v| <= 2^14 * 127 * n < 2^31 for n <= 1032. */
-void bm_attend(const bm_cache *kv, uint32_t n, const int8_t *q, float q_scale, uint32_t n_heads, uint32_t head_dim,
-               uint32_t first_head, uint32_t end_head, float *scratch_e, int32_t *scratch_w, float *out);
+void bm_attend(const bm_cache *kv, uint32_t n, const int8_t *q, float q_scale, uint32_t n_heads,
+    uint32_t head_dim, uint32_t first_head, uint32_t end_head, float *scratch_e, int32_t *scratch_w,
+    float *out);
 
 #ifdef __cplusplus
 }

@@ -21,10 +21,7 @@ void bm_sampler_init(bm_sampler *s, float temperature, uint32_t top_k, uint64_t 
     bm_sampler_draw(s);
 }
 
-uint32_t bm_sampler_wants(const bm_sampler *s)
-{
-    return s->temperature > 0.0f ? s->top_k : 1u;
-}
+uint32_t bm_sampler_wants(const bm_sampler *s) { return s->temperature > 0.0f ? s->top_k : 1u; }
 
 void bm_candidates_begin(bm_candidates *c, uint32_t k)
 {

@@ -10,7 +10,8 @@ extern "C" {
 #endif
 
 #define BM_MAX_TOP_K 256u
-#define BM_COLDEST 9.5367431640625e-7f /* 2^-20: a lower temperature is 0, since its reciprocal could overflow */
+#define BM_COLDEST \
+    9.5367431640625e-7f /* 2^-20: a lower temperature is 0, since its reciprocal could overflow */
 
 /* The best of the logits seen so far. */
 typedef struct {

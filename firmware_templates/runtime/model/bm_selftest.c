@@ -19,10 +19,7 @@ static uint32_t bits_of(float v)
     return u;
 }
 
-static uint32_t fold(uint32_t digest, uint32_t word)
-{
-    return (digest << 5 | digest >> 27) ^ word;
-}
+static uint32_t fold(uint32_t digest, uint32_t word) { return (digest << 5 | digest >> 27) ^ word; }
 
 static uint32_t fold_floats(uint32_t digest, const float *v, uint32_t n)
 {
@@ -163,7 +160,8 @@ const char *bm_selftest(void)
     if (converts_wrongly()) return "int32 to float does not round to nearest even";
     if (rounds_wrongly()) return "float addition does not round to nearest even";
     if (roots_differ()) return "the square root differs from the reference";
-    if (exponentials_differ()) return "the exponential differs from the reference; compile without -ffast-math";
+    if (exponentials_differ())
+        return "the exponential differs from the reference; compile without -ffast-math";
     if (quantisers_differ()) return "quantisation differs from the reference; compile without -ffast-math";
     if (dots_differ() || products_differ()) return "the kernel family differs from plain integer arithmetic";
     return NULL;

@@ -15,15 +15,15 @@ extern "C" {
 
 /* Rows BM_READ_BLOCK * block, ... of the memory: at most BM_READ_BLOCK. */
 typedef struct {
-    int8_t *high, *low;   /* [n][BM_PAD(width)] the two bytes of the codes; code = 256 * high + low */
-    float *scales;        /* [n] value = code * scale */
-    uint32_t *usage;      /* [n] Q24 */
+    int8_t *high, *low; /* [n][BM_PAD(width)] the two bytes of the codes; code = 256 * high + low */
+    float *scales; /* [n] value = code * scale */
+    uint32_t *usage; /* [n] Q24 */
     uint32_t n;
 } bm_block_rows;
 
 enum {
-    BM_TIER_READ,         /* high and scales are valid and are not changed */
-    BM_TIER_CHANGE        /* all are valid and may be changed in place, between begin and commit */
+    BM_TIER_READ, /* high and scales are valid and are not changed */
+    BM_TIER_CHANGE /* all are valid and may be changed in place, between begin and commit */
 };
 
 /* Bytes that went over a device since it was opened. */
@@ -40,7 +40,7 @@ typedef struct {
     bm_status (*begin)(void *context);
     bm_status (*commit)(void *context);
     void *context;
-    const bm_traffic *traffic;   /* NULL: the processor addresses the rows */
+    const bm_traffic *traffic; /* NULL: the processor addresses the rows */
 } bm_tier;
 
 #ifdef __cplusplus

@@ -16,47 +16,41 @@
 
 /* ---- opening ------------------------------------------------------------------------------------ */
 
-static int tables_valid(const bm_tokenizer *t, uint32_t n_text) {
+static int tables_valid(const bm_tokenizer *t, uint32_t n_text)
+{
     uint32_t i, at = 0, longest = 0;
     for (i = 0; i < 256u; i++) {
-        if (bm_get_u16(t->byte_ids + 2u * i) > 255u) {
-            return 0;
-        }
+        if (bm_get_u16(t->byte_ids + 2u * i) > 255u) { return 0; }
     }
-    if (bm_get_u32(t->offsets) != 0) {
-        return 0;
-    }
+    if (bm_get_u32(t->offsets) != 0) { return 0; }
     for (i = 1; i <= t->vocab_size; i++) {
         uint32_t end = bm_get_u32(t->offsets + 4u * (size_t)i);
-        if (end <= at || end > n_text) {
-            return 0;
-        }
+        if (end <= at || end > n_text) { return 0; }
         longest = end - at > longest ? end - at : longest;
         at = end;
     }
-    if (at != n_text || longest != t->longest) {
-        return 0;
-    }
+    if (at != n_text || longest != t->longest) { return 0; }
     for (i = 0; i < t->n_merges; i++) {
         const uint8_t *m = t->merges + MERGE_SIZE * (size_t)i;
         uint32_t left = bm_get_u16(m), right = bm_get_u16(m + 2), result = bm_get_u16(m + 4);
-        if (result < 256u || result >= t->eos || left >= result || right >= result) {
-            return 0;
-        }
-        if (i > 0 && (bm_get_u16(m - MERGE_SIZE) << 16 | bm_get_u16(m - MERGE_SIZE + 2)) >= (left << 16 | right)) {
+        if (result < 256u || result >= t->eos || left >= result || right >= result) { return 0; }
+        if (i > 0 &&
+            (bm_get_u16(m - MERGE_SIZE) << 16 | bm_get_u16(m - MERGE_SIZE + 2)) >= (left << 16 | right)) {
             return 0;
         }
     }
     return 1;
 }
 
-int bm_tokenizer_open(const uint8_t *blob, size_t size, bm_tokenizer *out) {
+int bm_tokenizer_open(const uint8_t *blob, size_t size, bm_tokenizer *out)
+{
     bm_tokenizer t;
     size_t merges_at, text_at;
     uint32_t n_text;
     memset(out, 0, sizeof *out);
     memset(&t, 0, sizeof t);
-    if (blob == NULL || size < HEADER_SIZE || memcmp(blob, "BMTK", 4) != 0 || bm_get_u32(blob + 4) != VERSION) {
+    if (blob == NULL || size < HEADER_SIZE || memcmp(blob, "BMTK", 4) != 0 ||
+        bm_get_u32(blob + 4) != VERSION) {
         return BM_TOKENIZER_BAD;
     }
     t.vocab_size = bm_get_u32(blob + 8);
@@ -78,14 +72,13 @@ int bm_tokenizer_open(const uint8_t *blob, size_t size, bm_tokenizer *out) {
     t.offsets = blob + HEADER_SIZE + 512u;
     t.merges = blob + merges_at;
     t.text = blob + text_at;
-    if (!tables_valid(&t, n_text)) {
-        return BM_TOKENIZER_BAD;
-    }
+    if (!tables_valid(&t, n_text)) { return BM_TOKENIZER_BAD; }
     *out = t;
     return BM_TOKENIZER_OK;
 }
 
-const uint8_t *bm_tokenizer_decode(const bm_tokenizer *t, uint32_t id, size_t *size) {
+const uint8_t *bm_tokenizer_decode(const bm_tokenizer *t, uint32_t id, size_t *size)
+{
     uint32_t from;
     if (id >= t->vocab_size) {
         *size = 0;
@@ -105,28 +98,21 @@ typedef struct {
 
 /* Class of the character at `at` (at < size) and its length. A byte that begins no well-formed UTF-8
  * (Unicode table 3-7: no overlong forms, surrogates or values past U+10FFFF) is one OTHER character. */
-static int char_at(span s, size_t at, size_t *length) {
+static int char_at(span s, size_t at, size_t *length)
+{
     const uint8_t *p = s.text + at;
     uint32_t c = p[0], low = 0x80u, high = 0xBFu;
     size_t i, n;
     *length = 1;
-    if (c < 0x80u) {
-        return bm_unicode_class(c);
-    }
-    if (c < 0xC2u || c > 0xF4u) {
-        return BM_UNICODE_OTHER;
-    }
+    if (c < 0x80u) { return bm_unicode_class(c); }
+    if (c < 0xC2u || c > 0xF4u) { return BM_UNICODE_OTHER; }
     n = c < 0xE0u ? 2u : c < 0xF0u ? 3u : 4u;
-    if (s.size - at < n) {
-        return BM_UNICODE_OTHER;
-    }
+    if (s.size - at < n) { return BM_UNICODE_OTHER; }
     low = c == 0xE0u ? 0xA0u : c == 0xF0u ? 0x90u : low;
     high = c == 0xEDu ? 0x9Fu : c == 0xF4u ? 0x8Fu : high;
     c &= 0x7Fu >> n;
     for (i = 1; i < n; i++) {
-        if (p[i] < low || p[i] > high) {
-            return BM_UNICODE_OTHER;
-        }
+        if (p[i] < low || p[i] > high) { return BM_UNICODE_OTHER; }
         c = c << 6 | (p[i] & 0x3Fu);
         low = 0x80u;
         high = 0xBFu;
@@ -136,14 +122,14 @@ static int char_at(span s, size_t at, size_t *length) {
 }
 
 /* Length of 's 't 're 've 'm 'll 'd at `at`, else 0. */
-static size_t contraction(span s, size_t at) {
+static size_t contraction(span s, size_t at)
+{
     const uint8_t *p = s.text + at;
     size_t left = s.size - at;
     if (left >= 2u && p[0] == '\'') {
-        if (p[1] == 's' || p[1] == 't' || p[1] == 'm' || p[1] == 'd') {
-            return 2u;
-        }
-        if (left >= 3u && ((p[1] == 'r' && p[2] == 'e') || (p[1] == 'v' && p[2] == 'e') || (p[1] == 'l' && p[2] == 'l'))) {
+        if (p[1] == 's' || p[1] == 't' || p[1] == 'm' || p[1] == 'd') { return 2u; }
+        if (left >= 3u &&
+            ((p[1] == 'r' && p[2] == 'e') || (p[1] == 'v' && p[2] == 'e') || (p[1] == 'l' && p[2] == 'l'))) {
             return 3u;
         }
     }
@@ -152,12 +138,11 @@ static size_t contraction(span s, size_t at) {
 
 /* End of the piece that begins at `at` (at < size): GPT-2's regular expression by hand,
  *   's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+                      */
-static size_t piece_end(span s, size_t at) {
+static size_t piece_end(span s, size_t at)
+{
     size_t end = at, length, last, cut = contraction(s, at);
     int kind;
-    if (cut != 0) {
-        return at + cut;
-    }
+    if (cut != 0) { return at + cut; }
     if (s.text[at] == ' ' && at + 1u < s.size && char_at(s, at + 1u, &length) != BM_UNICODE_SPACE) {
         end = at + 1u; /* one space belongs to the word after it */
     }
@@ -176,15 +161,14 @@ static size_t piece_end(span s, size_t at) {
 /* ---- merging ------------------------------------------------------------------------------------ */
 
 /* Result of merging two tokens, NONE if they do not merge. */
-static uint16_t merge_of(const bm_tokenizer *t, uint32_t left, uint32_t right) {
+static uint16_t merge_of(const bm_tokenizer *t, uint32_t left, uint32_t right)
+{
     uint32_t key = left << 16 | right, low = 0, high = t->n_merges;
     while (low < high) {
         uint32_t middle = (low + high) / 2u;
         const uint8_t *m = t->merges + MERGE_SIZE * (size_t)middle;
         uint32_t found = bm_get_u16(m) << 16 | bm_get_u16(m + 2);
-        if (found == key) {
-            return (uint16_t)bm_get_u16(m + 4);
-        }
+        if (found == key) { return (uint16_t)bm_get_u16(m + 4); }
         if (found < key) {
             low = middle + 1u;
         } else {
@@ -196,26 +180,25 @@ static uint16_t merge_of(const bm_tokenizer *t, uint32_t left, uint32_t right) {
 
 /* The tournament: node k in 1..n-1 has the children 2k and 2k+1; node n+i is the pair that begins at cell
  * i. A node's winner is the pair of lowest rank (= lowest result), the leftmost of equals. */
-static void play(bm_tokenizer_cell *cells, size_t n, size_t node) {
+static void play(bm_tokenizer_cell *cells, size_t n, size_t node)
+{
     uint32_t a = 2u * node < n ? cells[2u * node].winner : (uint32_t)(2u * node - n);
     uint32_t b = 2u * node + 1u < n ? cells[2u * node + 1u].winner : (uint32_t)(2u * node + 1u - n);
     uint32_t rank_a = cells[a].merged, rank_b = cells[b].merged;
     cells[node].winner = (uint16_t)(rank_a < rank_b || (rank_a == rank_b && a < b) ? a : b);
 }
 
-static void set_merged(bm_tokenizer_cell *cells, size_t n, size_t i, uint16_t merged) {
+static void set_merged(bm_tokenizer_cell *cells, size_t n, size_t i, uint16_t merged)
+{
     size_t node;
-    if (cells[i].merged == merged) {
-        return;
-    }
+    if (cells[i].merged == merged) { return; }
     cells[i].merged = merged;
-    for (node = (n + i) / 2u; node > 0; node /= 2u) {
-        play(cells, n, node);
-    }
+    for (node = (n + i) / 2u; node > 0; node /= 2u) { play(cells, n, node); }
 }
 
 /* Merges the n >= 1 bytes of one piece (n <= BM_TOKENIZER_MAX_PIECE); the tokens remain linked from cell 0. */
-static void merge_piece(const bm_tokenizer *t, const uint8_t *bytes, size_t n, bm_tokenizer_cell *cells) {
+static void merge_piece(const bm_tokenizer *t, const uint8_t *bytes, size_t n, bm_tokenizer_cell *cells)
+{
     size_t i;
     for (i = 0; i < n; i++) {
         cells[i].id = (uint16_t)bm_get_u16(t->byte_ids + 2u * (size_t)bytes[i]);
@@ -225,17 +208,13 @@ static void merge_piece(const bm_tokenizer *t, const uint8_t *bytes, size_t n, b
     for (i = 0; i < n; i++) {
         cells[i].merged = i + 1u < n ? merge_of(t, cells[i].id, cells[i + 1u].id) : NONE;
     }
-    for (i = n - 1u; i > 0; i--) {
-        play(cells, n, i);
-    }
+    for (i = n - 1u; i > 0; i--) { play(cells, n, i); }
     while (n > 1u && cells[cells[1].winner].merged != NONE) {
         size_t left = cells[1].winner, right = cells[left].next, after = cells[right].next;
         cells[left].id = cells[left].merged;
         cells[left].next = (uint16_t)after;
         set_merged(cells, n, right, NONE);
-        if (after != NONE) {
-            cells[after].previous = (uint16_t)left;
-        }
+        if (after != NONE) { cells[after].previous = (uint16_t)left; }
         set_merged(cells, n, left, after == NONE ? NONE : merge_of(t, cells[left].id, cells[after].id));
         if (cells[left].previous != NONE) {
             size_t before = cells[left].previous;
@@ -245,7 +224,8 @@ static void merge_piece(const bm_tokenizer *t, const uint8_t *bytes, size_t n, b
 }
 
 int bm_tokenizer_encode(const bm_tokenizer *t, const uint8_t *text, size_t size, bm_tokenizer_cell *cells,
-                        size_t n_cells, uint32_t *ids, size_t capacity, size_t *n_ids) {
+    size_t n_cells, uint32_t *ids, size_t capacity, size_t *n_ids)
+{
     span s;
     size_t at = 0, count = 0;
     s.text = text;
@@ -253,14 +233,10 @@ int bm_tokenizer_encode(const bm_tokenizer *t, const uint8_t *text, size_t size,
     *n_ids = 0;
     while (at < size) {
         size_t end = piece_end(s, at), n = end - at, i;
-        if (n > n_cells || n > BM_TOKENIZER_MAX_PIECE) {
-            return BM_TOKENIZER_LONG;
-        }
+        if (n > n_cells || n > BM_TOKENIZER_MAX_PIECE) { return BM_TOKENIZER_LONG; }
         merge_piece(t, text + at, n, cells);
         for (i = 0; i != NONE; i = cells[i].next) {
-            if (count == capacity) {
-                return BM_TOKENIZER_FULL;
-            }
+            if (count == capacity) { return BM_TOKENIZER_FULL; }
             ids[count++] = cells[i].id;
             *n_ids = count;
         }

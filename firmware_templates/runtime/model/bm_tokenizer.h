@@ -52,8 +52,8 @@ int bm_tokenizer_open(const uint8_t *blob, size_t size, bm_tokenizer *out);
  * one character that is no letter, number or space, and decoding gives it back.
  * Time: O(n log n) in the longest piece. On FULL or LONG, *n_ids ids are valid: those of the text so far
  * for LONG; the first `capacity` for FULL. */
-int bm_tokenizer_encode(const bm_tokenizer *tokenizer, const uint8_t *text, size_t size, bm_tokenizer_cell *cells,
-                        size_t n_cells, uint32_t *ids, size_t capacity, size_t *n_ids);
+int bm_tokenizer_encode(const bm_tokenizer *tokenizer, const uint8_t *text, size_t size,
+    bm_tokenizer_cell *cells, size_t n_cells, uint32_t *ids, size_t capacity, size_t *n_ids);
 
 /* Bytes of one token and their number; not terminated, and maybe only part of a UTF-8 character. The EOS
  * token gives "<|endoftext|>". NULL and 0 for an id outside the vocabulary. */

@@ -66,10 +66,11 @@ static uint16_t flags(const bm_server *v)
 static void identity(bm_server *v)
 {
     static const uint8_t digest[32] = BM_MODEL_DIGEST;
-    static const uint32_t numbers[] = {BM_VOCAB, BM_D, BM_SLOTS, BM_CONTEXT, BM_IMAGE_INPUTS, BM_IMAGE_POOL, BM_TAP_COUNT, BM_ENC_LAYERS,
-                                       BM_DEC_LAYERS, BM_READ_BLOCK, BM_RAM_TOTAL, BM_BLOB_BYTES};
+    static const uint32_t numbers[] = {BM_VOCAB, BM_D, BM_SLOTS, BM_CONTEXT, BM_IMAGE_INPUTS, BM_IMAGE_POOL,
+        BM_TAP_COUNT, BM_ENC_LAYERS, BM_DEC_LAYERS, BM_READ_BLOCK, BM_RAM_TOTAL, BM_BLOB_BYTES};
     static const char build[13] = BM_BUILD_ID;
-    const char *texts[] = {BM_MODEL_NAME, BM_BOARD, BM_KERNELS_NAME, __VERSION__, BM_RAM_TEXT, v->why ? v->why : ""};
+    const char *texts[] = {
+        BM_MODEL_NAME, BM_BOARD, BM_KERNELS_NAME, __VERSION__, BM_RAM_TEXT, v->why ? v->why : ""};
     uint8_t fields[BM_BYTES_IDENTITY] = {BM_PROTOCOL_VERSION, 0, (uint8_t)flags(v), (uint8_t)(flags(v) >> 8)};
     uint32_t all = sizeof fields;
     memcpy(fields + 4, digest, sizeof digest);
@@ -79,7 +80,8 @@ static void identity(bm_server *v)
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) all += (uint32_t)strlen(texts[i]) + 1u;
     bm_serve_head(v, BM_MESSAGE_IDENTITY, all);
     bm_link_write(&v->link, fields, sizeof fields);
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) bm_link_write(&v->link, texts[i], strlen(texts[i]) + 1u);
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        bm_link_write(&v->link, texts[i], strlen(texts[i]) + 1u);
 }
 
 static void counters(bm_server *v)
@@ -188,7 +190,10 @@ static void serve_model(bm_server *v, uint8_t message)
 {
     uint8_t on = 0;
     switch (message) {
-    case BM_MESSAGE_BEGIN: bm_begin_episode(v->s); bm_serve_result(v, BM_OK, 0); return;
+    case BM_MESSAGE_BEGIN:
+        bm_begin_episode(v->s);
+        bm_serve_result(v, BM_OK, 0);
+        return;
     case BM_MESSAGE_END: end_episode(v); return;
     case BM_MESSAGE_IMAGE: bm_serve_image(v); return;
     case BM_MESSAGE_TOKENS: bm_serve_tokens(v); return;
@@ -247,6 +252,7 @@ void bm_serve_once(bm_server *v)
         if (v->s) serve_model(v, head[0]);
         else bm_serve_result(v, BM_RESULT_ASLEEP, 0);
     }
-    while (v->left && bm_serve_take(v, rest, v->left < sizeof rest ? v->left : (uint32_t)sizeof rest) == 0) continue;
+    while (v->left && bm_serve_take(v, rest, v->left < sizeof rest ? v->left : (uint32_t)sizeof rest) == 0)
+        continue;
     bm_link_pump(&v->link);
 }

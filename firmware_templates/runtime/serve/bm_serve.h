@@ -48,7 +48,8 @@ typedef struct {
 } bm_server;
 
 /* s: a model that started; or NULL, and why it did not. text: [BM_ASCII_INPUT] for the commands of bm_ascii.h, or NULL: without them. */
-void bm_serve_init(bm_server *server, bm_state *s, const char *why, const struct bm_port *port, uint8_t *text);
+void bm_serve_init(
+    bm_server *server, bm_state *s, const char *why, const struct bm_port *port, uint8_t *text);
 
 /* More room, more answers. counts [bins]: for `score`, which is quickest where all logits of a position lie within so many values of
  * each other. kept: for several continuations of one context, with the BM_RAM_TOTAL bytes that the model works in; or NULL. */

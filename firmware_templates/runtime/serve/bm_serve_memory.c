@@ -7,10 +7,7 @@
 
 /* -- the tier that counts --------------------------------------------------------------------- */
 
-static uint64_t clock_of(const bm_server *v)
-{
-    return v->port->cycles(v->port->user);
-}
+static uint64_t clock_of(const bm_server *v) { return v->port->cycles(v->port->user); }
 
 /* What a call moves: bytes of the device, or else of the rows that it is for. */
 static bm_traffic before_call(const bm_server *v)
@@ -34,7 +31,8 @@ static bm_status count_get(void *context, uint32_t block, int how, bm_block_rows
     const bm_status status = v->rows.get(v->rows.context, block, how, rows);
     v->read_cycles += clock_of(v) - since;
     v->reads++;
-    after_call(v, before, status == BM_OK ? (uint64_t)rows->n * (how == BM_TIER_READ ? PLANE(v) + 4u : ROW_BYTES(v)) : 0u, 0);
+    after_call(v, before,
+        status == BM_OK ? (uint64_t)rows->n * (how == BM_TIER_READ ? PLANE(v) + 4u : ROW_BYTES(v)) : 0u, 0);
     return status;
 }
 
@@ -42,7 +40,8 @@ static bm_status count_put(void *context, uint32_t block, int rows_changed)
 {
     bm_server *v = context;
     const bm_traffic before = before_call(v);
-    const uint32_t first = block * BM_READ_BLOCK, n = BM_SLOTS - first < BM_READ_BLOCK ? BM_SLOTS - first : BM_READ_BLOCK;
+    const uint32_t first = block * BM_READ_BLOCK,
+                   n = BM_SLOTS - first < BM_READ_BLOCK ? BM_SLOTS - first : BM_READ_BLOCK;
     const uint64_t since = clock_of(v);
     const bm_status status = v->rows.put(v->rows.context, block, rows_changed);
     v->write_cycles += clock_of(v) - since;
@@ -74,7 +73,7 @@ static bm_status count_commit(void *context)
 void bm_serve_count(bm_server *v)
 {
     const bm_tier counting = {count_get, count_put, v->s->memory.rows.begin ? count_begin : NULL,
-                              v->s->memory.rows.commit ? count_commit : NULL, v, NULL};
+        v->s->memory.rows.commit ? count_commit : NULL, v, NULL};
     v->rows = v->s->memory.rows;
     if (v->rows.get) v->s->memory.rows = counting;
 }
@@ -82,9 +81,7 @@ void bm_serve_count(bm_server *v)
 /* -- rows --------------------------------------------------------------------------------------- */
 
 static uint32_t blocks(const bm_server *v)
-{
-    return (v->s->memory.slots + BM_READ_BLOCK - 1u) / BM_READ_BLOCK;
-}
+{ return (v->s->memory.slots + BM_READ_BLOCK - 1u) / BM_READ_BLOCK; }
 
 static void send_rows(bm_server *v, uint32_t block, const bm_block_rows *r)
 {
@@ -141,7 +138,8 @@ void bm_serve_memory_write(bm_server *v)
     }
     const uint32_t block = bm_get_u32(fields);
     if (v->left == 0 || (block != 0 && block != v->next_block)) {
-        bm_serve_result(v, v->left ? BM_RESULT_MALFORMED : BM_OK, v->next_block);   /* empty: the host asks where to go on */
+        bm_serve_result(v, v->left ? BM_RESULT_MALFORMED : BM_OK,
+            v->next_block); /* empty: the host asks where to go on */
         return;
     }
     bm_status status = block == 0 ? tier->begin(tier->context) : BM_OK;
@@ -151,7 +149,7 @@ void bm_serve_memory_write(bm_server *v)
         bm_serve_result(v, BM_RESULT_MALFORMED, v->next_block);
         return;
     }
-    if (status == BM_OK && take_rows(v, &rows) != 0) return;    /* the session ended: this block again */
+    if (status == BM_OK && take_rows(v, &rows) != 0) return; /* the session ended: this block again */
     if (status == BM_OK) status = tier->put(tier->context, block, 1);
     if (status == BM_OK && block + 1u == blocks(v)) status = tier->commit(tier->context);
     if (status == BM_OK) v->next_block = block + 1u < blocks(v) ? block + 1u : 0;

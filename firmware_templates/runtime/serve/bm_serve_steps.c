@@ -18,7 +18,8 @@ enum { SILENT, CRC, DATA };
 static uint8_t modes[BM_TAP_COUNT];
 static uint32_t tap_crc;         /* of the tensor so far */
 
-static void tap(void *context, uint32_t id, const void *data, uint32_t rows, uint32_t row_bytes, uint32_t stride, int more)
+static void tap(void *context, uint32_t id, const void *data, uint32_t rows, uint32_t row_bytes,
+    uint32_t stride, int more)
 {
     bm_server *v = context;
     const uint8_t *p = data;
@@ -27,10 +28,12 @@ static void tap(void *context, uint32_t id, const void *data, uint32_t rows, uin
     for (uint32_t r = 0; r < rows; r++) tap_crc = bm_crc32(tap_crc, p + (size_t)r * stride, row_bytes);
     if (modes[id] == DATA || !more) {
         bm_put_u32(bm_put_u32(fields, id | (more ? MORE : 0u)), tap_crc);
-        bm_serve_head(v, BM_MESSAGE_TAP, (uint32_t)sizeof fields + (modes[id] == DATA ? rows * row_bytes : 0u));
+        bm_serve_head(
+            v, BM_MESSAGE_TAP, (uint32_t)sizeof fields + (modes[id] == DATA ? rows * row_bytes : 0u));
         bm_link_write(&v->link, fields, sizeof fields);
     }
-    for (uint32_t r = 0; r < rows && modes[id] == DATA; r++) bm_link_write(&v->link, p + (size_t)r * stride, row_bytes);
+    for (uint32_t r = 0; r < rows && modes[id] == DATA; r++)
+        bm_link_write(&v->link, p + (size_t)r * stride, row_bytes);
     if (!more) tap_crc = 0;
 }
 
@@ -54,15 +57,9 @@ void bm_serve_taps(bm_server *v)
     bm_serve_result(v, bad ? BM_RESULT_MALFORMED : BM_OK, BM_TAP_COUNT);
 }
 #else
-void bm_serve_start_taps(bm_server *v)
-{
-    (void)v;
-}
+void bm_serve_start_taps(bm_server *v) { (void)v; }
 
-void bm_serve_taps(bm_server *v)
-{
-    bm_serve_result(v, BM_RESULT_UNABLE, 0);
-}
+void bm_serve_taps(bm_server *v) { bm_serve_result(v, BM_RESULT_UNABLE, 0); }
 #endif
 
 /* -- image ------------------------------------------------------------------------------------ */
@@ -103,7 +100,7 @@ void bm_serve_image(bm_server *v)
 /* -- steps ------------------------------------------------------------------------------------ */
 
 #ifdef BM_PROFILE
-enum { WHERE = 1 };              /* what of a step is measured: where its time went, or (2) only all of it */
+enum { WHERE = 1 }; /* what of a step is measured: where its time went, or (2) only all of it */
 
 static void mark(void *context, uint32_t part)
 {
@@ -140,7 +137,9 @@ static bm_status step(bm_server *v, uint32_t token, uint32_t *next)
     if (next && (status == BM_OK || status == BM_ERR_MEMORY)) *next = bm_pick(v->s, &v->sampler);
 #ifdef BM_PROFILE
     if (v->profiling == WHERE) mark(v, BM_PART_OTHER);
-    if (v->profiling) send_profile(v, start, v->profiling == WHERE ? v->last : v->port->cycles(v->port->user), next != NULL);
+    if (v->profiling)
+        send_profile(
+            v, start, v->profiling == WHERE ? v->last : v->port->cycles(v->port->user), next != NULL);
 #endif
     return status;
 }
@@ -156,7 +155,7 @@ void bm_serve_tokens(bm_server *v)
     }
     for (; v->left && status == BM_OK; done += status == BM_OK) {
         if (bm_serve_take(v, id, sizeof id) != 0) return;
-        bm_link_pump(&v->link);                  /* acknowledges before the work begins */
+        bm_link_pump(&v->link); /* acknowledges before the work begins */
         status = step(v, bm_get_u32(id), NULL);
     }
     bm_serve_result(v, status, done);
@@ -178,7 +177,8 @@ static int32_t take_prompt(bm_server *v, int as_ids, uint32_t *ids)
 {
     static uint8_t text[BM_SERVE_PROMPT * 4u];
     const uint32_t n = v->left;
-    if (n > (as_ids ? sizeof text : BM_SERVE_PROMPT) || (as_ids && n % 4u) || bm_serve_take(v, text, n) != 0) return -1;
+    if (n > (as_ids ? sizeof text : BM_SERVE_PROMPT) || (as_ids && n % 4u) || bm_serve_take(v, text, n) != 0)
+        return -1;
     if (as_ids) {
         for (uint32_t i = 0; i < n / 4u; i++) ids[i] = bm_get_u32(text + 4u * i);
         return (int32_t)(n / 4u);
@@ -186,7 +186,9 @@ static int32_t take_prompt(bm_server *v, int as_ids, uint32_t *ids)
 #if BM_TOKENIZER_BYTES
     static bm_tokenizer_cell cells[BM_SERVE_PROMPT];
     size_t count = 0;
-    if (n && bm_tokenizer_encode(&v->s->tokenizer, text, n, cells, BM_SERVE_PROMPT, ids, BM_SERVE_PROMPT, &count) != BM_TOKENIZER_OK) return -1;
+    if (n && bm_tokenizer_encode(&v->s->tokenizer, text, n, cells, BM_SERVE_PROMPT, ids, BM_SERVE_PROMPT,
+                 &count) != BM_TOKENIZER_OK)
+        return -1;
     return (int32_t)count;
 #else
     return n ? -1 : 0;
@@ -205,12 +207,13 @@ void bm_serve_generate(bm_server *v)
     const uint32_t bits = bm_get_u32(f + 8), limit = bm_get_u32(f);
     memcpy(&temperature, &bits, sizeof temperature);
     const int32_t count = take_prompt(v, f[GENERATE_IDS], prompt);
-    const uint32_t first = f[GENERATE_IDS] == ON;   /* the first token of the prompt in the place of EOS */
+    const uint32_t first = f[GENERATE_IDS] == ON; /* the first token of the prompt in the place of EOS */
     if (count < (int32_t)first || !(temperature >= 0.0f && temperature <= 100.0f)) {
         bm_serve_result(v, BM_RESULT_MALFORMED, 0);
         return;
     }
-    bm_sampler_init(&v->sampler, temperature, bm_get_u32(f + 4), bm_get_u32(f + 12) | (uint64_t)bm_get_u32(f + 16) << 32);
+    bm_sampler_init(
+        &v->sampler, temperature, bm_get_u32(f + 4), bm_get_u32(f + 12) | (uint64_t)bm_get_u32(f + 16) << 32);
     uint32_t token = first ? prompt[0] : BM_EOS, made = 0;
     bm_status status = BM_OK;
     for (uint32_t i = first; made < limit && !v->link.broken; i++) {

@@ -90,10 +90,7 @@ static void db(bm_ascii *a, bm_words *w)
     else db_bytes(a, w, word, n);
 }
 
-static void name(bm_ascii *a)
-{
-    bm_ascii_say(a, "m-name-dut-[bitmar-" BM_BOARD "]");
-}
+static void name(bm_ascii *a) { bm_ascii_say(a, "m-name-dut-[bitmar-" BM_BOARD "]"); }
 
 /* The prefix keeps a runner from taking the model for one of its own, some of which it treats in a special way. */
 static void profile(bm_ascii *a)
@@ -102,10 +99,7 @@ static void profile(bm_ascii *a)
     bm_ascii_say(a, "m-model-[bitmar-" BM_MODEL_NAME "]");
 }
 
-static void timestamp(bm_ascii *a)
-{
-    bm_ascii_say_number(a, "m-lap-us-", bm_ascii_microseconds(a), "");
-}
+static void timestamp(bm_ascii *a) { bm_ascii_say_number(a, "m-lap-us-", bm_ascii_microseconds(a), ""); }
 
 static void help(bm_ascii *a)
 {
@@ -117,7 +111,8 @@ static void help(bm_ascii *a)
     bm_ascii_say(a, "m-help-[results: of the last inference]");
 }
 
-void bm_ascii_init(bm_ascii *a, bm_state *s, const struct bm_port *port, uint8_t *input, float (*vectors)[BM_VISION])
+void bm_ascii_init(
+    bm_ascii *a, bm_state *s, const struct bm_port *port, uint8_t *input, float (*vectors)[BM_VISION])
 {
     memset(a, 0, sizeof *a);
     a->s = s;
@@ -141,8 +136,9 @@ static void unknown(bm_ascii *a, const char *word, size_t n)
 /* The commands that stand alone. */
 static int is_alone(const char *word, size_t n)
 {
-    return bm_words_is(word, n, "name") || bm_words_is(word, n, "profile") || bm_words_is(word, n, "timestamp") ||
-           bm_words_is(word, n, "help") || bm_words_is(word, n, "results");
+    return bm_words_is(word, n, "name") || bm_words_is(word, n, "profile") ||
+           bm_words_is(word, n, "timestamp") || bm_words_is(word, n, "help") ||
+           bm_words_is(word, n, "results");
 }
 
 static void execute(bm_ascii *a, bm_words *w)

@@ -40,7 +40,8 @@ static const char *read_input(const bm_ascii *a, episode *e)
     const char *why = check_loaded(a);
     if (why) return why;
     if (a->size < BM_ASCII_HEADER || memcmp(p, "BMIN", 4) != 0) return "The input is not one of this model's";
-    if (bm_get_u16(p + 4) != 1u || bm_get_u16(p + 6) > 1u || bm_get_u16(p + 14) != 0) return "The input is of another version";
+    if (bm_get_u16(p + 4) != 1u || bm_get_u16(p + 6) > 1u || bm_get_u16(p + 14) != 0)
+        return "The input is of another version";
     e->n_prompt = bm_get_u16(p + 8);
     e->n_classes = bm_get_u16(p + 10);
     e->n_tokens = bm_get_u16(p + 12);
@@ -54,7 +55,8 @@ static const char *read_input(const bm_ascii *a, episode *e)
     e->prompt = p + BM_ASCII_HEADER + picture;
     e->classes = e->prompt + 4u * (size_t)e->n_prompt;
     for (uint32_t i = 0; i < e->n_prompt + e->n_classes; i++)
-        if (bm_get_u32(e->prompt + 4u * i) >= BM_VOCAB) return "The input holds a token id outside the vocabulary";
+        if (bm_get_u32(e->prompt + 4u * i) >= BM_VOCAB)
+            return "The input holds a token id outside the vocabulary";
     return NULL;
 }
 
@@ -76,7 +78,8 @@ static void keep_classes(void *context, uint32_t first, const int32_t *acc, uint
 /* One step, unless the command takes too long; NULL, or what went wrong. */
 static const char *step(bm_ascii *a, uint32_t token, uint32_t since)
 {
-    if (a->port->millis(a->port->user) - since > LONGEST_MS) return "Stopped after 120 s: ask for fewer inferences";
+    if (a->port->millis(a->port->user) - since > LONGEST_MS)
+        return "Stopped after 120 s: ask for fewer inferences";
     const bm_status status = bm_step(a->s, token);
     return status == BM_OK ? NULL : bm_status_text(status);
 }
@@ -103,7 +106,8 @@ static const char *infer_once(bm_ascii *a, const episode *e, uint32_t since)
         const bm_status status = bm_set_image_from(a->s, patch, &shown);
         if (status != BM_OK) return bm_status_text(status);
     }
-    for (uint32_t i = 0; !why && i <= e->n_prompt; i++) why = step(a, i ? bm_get_u32(e->prompt + 4u * (i - 1u)) : BM_EOS, since);
+    for (uint32_t i = 0; !why && i <= e->n_prompt; i++)
+        why = step(a, i ? bm_get_u32(e->prompt + 4u * (i - 1u)) : BM_EOS, since);
     if (why) return why;
     a->results = e->n_classes;
     a->is_choice = e->n_classes > 0;
@@ -128,9 +132,7 @@ static const char *infer_times(bm_ascii *a, const episode *e, uint32_t n, uint32
 
 /* Of class i, relative to the likeliest. */
 static uint32_t weight(const bm_ascii *a, uint32_t i, int32_t top)
-{
-    return (uint32_t)bm_rne(bm_exp_neg((float)(a->result[i] - top) * a->logit_scale) * WEIGHT_ONE);
-}
+{ return (uint32_t)bm_rne(bm_exp_neg((float)(a->result[i] - top) * a->logit_scale) * WEIGHT_ONE); }
 
 /* Softmax over the classes in integers, so that it is the same text everywhere. */
 static void put_probabilities(bm_ascii *a)

@@ -41,7 +41,8 @@ void bm_ascii_quote(bm_ascii *a, const char *word, size_t n)
 {
     for (size_t i = 0; i < n && i < 32u; i++) {
         const char c = word[i];
-        const int plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '.';
+        const int plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                          c == '_' || c == '.';
         bm_ascii_char(a, plain ? c : '?');
     }
 }
@@ -72,10 +73,7 @@ void bm_ascii_fail(bm_ascii *a, const char *why)
     bm_ascii_say(a, "]");
 }
 
-static int is_space(char c)
-{
-    return c == ' ' || c == '\t' || c == '\r' || c == '\n' || c == '\0';
-}
+static int is_space(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n' || c == '\0'; }
 
 size_t bm_words_next(bm_words *w, const char **word)
 {
@@ -86,9 +84,7 @@ size_t bm_words_next(bm_words *w, const char **word)
 }
 
 int bm_words_is(const char *word, size_t n, const char *name)
-{
-    return strlen(name) == n && memcmp(word, name, n) == 0;
-}
+{ return strlen(name) == n && memcmp(word, name, n) == 0; }
 
 int bm_words_number(const char *word, size_t n, uint32_t most, uint32_t *out)
 {

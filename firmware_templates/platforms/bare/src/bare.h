@@ -15,8 +15,8 @@ const struct bm_port *bare_port(void);
 
 typedef struct {
     uint8_t bytes[BARE_RECEIVED];
-    volatile uint32_t first, end;      /* the interrupt writes end, the program first */
-    volatile uint32_t lost;            /* that found no room */
+    volatile uint32_t first, end; /* the interrupt writes end, the program first */
+    volatile uint32_t lost; /* that found no room */
 } bare_ring;
 
 void bare_ring_put(bare_ring *r, uint8_t c);
@@ -26,7 +26,7 @@ size_t bare_ring_take(bare_ring *r, void *into, size_t room);
 size_t bare_stack_peak(void *user);
 
 /* Say what went wrong, on a line of its own, by the function that sends. */
-void bare_say(void (*write)(void *user, const void *from, size_t bytes), const char *what, const char *const *names, const uintptr_t *values,
-              size_t n);
+void bare_say(void (*write)(void *user, const void *from, size_t bytes), const char *what,
+    const char *const *names, const uintptr_t *values, size_t n);
 
 #endif

@@ -44,15 +44,16 @@ size_t bare_stack_peak(void *user)
     return (size_t)(bare_stack_top - p) * sizeof *p;
 }
 
-void bare_say(void (*write)(void *user, const void *from, size_t bytes), const char *what, const char *const *names, const uintptr_t *values,
-              size_t n)
+void bare_say(void (*write)(void *user, const void *from, size_t bytes), const char *what,
+    const char *const *names, const uintptr_t *values, size_t n)
 {
     static const char digits[] = "0123456789abcdef";
     char text[2u * sizeof(uintptr_t)];
     write(NULL, "\r\n", 2);
     write(NULL, what, strlen(what));
     for (size_t i = 0; i < n; i++) {
-        for (size_t k = 0; k < sizeof text; k++) text[k] = digits[values[i] >> 4u * (sizeof text - 1u - k) & 15u];
+        for (size_t k = 0; k < sizeof text; k++)
+            text[k] = digits[values[i] >> 4u * (sizeof text - 1u - k) & 15u];
         write(NULL, i ? ", " : ": ", 2);
         write(NULL, names[i], strlen(names[i]));
         write(NULL, " 0x", 3);
@@ -71,7 +72,9 @@ int main(void)
     bare_start();
     bm_ram_slice(memory, ram);
     const bm_status status = bm_init(&state, bm_blob, (size_t)(bm_blob_end - bm_blob), ram);
-    const char *why = status == BM_ERR_NUMERICS ? bm_selftest() : status == BM_OK ? NULL : bm_status_text(status);
+    const char *why = status == BM_ERR_NUMERICS ? bm_selftest()
+                      : status == BM_OK         ? NULL
+                                                : bm_status_text(status);
     bm_serve_init(&server, why ? NULL : &state, why, bare_port(), text);
     bm_serve_room(&server, counts, COUNTS, NULL, NULL);
     for (;;) bm_serve_once(&server);

@@ -37,13 +37,15 @@ static bm_store_status flash_write(void *context, uint64_t offset, const void *f
 static bm_store_status flash_sync(void *context)
 {
     (void)context;
-    return BM_STORE_OK;                          /* written when the call returns */
+    return BM_STORE_OK; /* written when the call returns */
 }
 
 static const char *open_device(bm_store_device *device)
 {
-    partition = esp_partition_find_first((esp_partition_type_t)MEMORY_TYPE, (esp_partition_subtype_t)MEMORY_SUBTYPE, NULL);
-    if (!partition) return "the partition table has no partition for the memory; flash the one of this project";
+    partition = esp_partition_find_first(
+        (esp_partition_type_t)MEMORY_TYPE, (esp_partition_subtype_t)MEMORY_SUBTYPE, NULL);
+    if (!partition)
+        return "the partition table has no partition for the memory; flash the one of this project";
     const bm_store_device flash = {flash_read, flash_write, flash_sync, NULL, NULL, partition->size};
     *device = flash;
     return NULL;
@@ -64,7 +66,7 @@ static const char *open_device(bm_store_device *device)
 #define READER_STACK 4096
 enum { IDLE, WANTED, THERE };
 
-#define JOBS 4                                   /* one for each buffer of the store */
+#define JOBS 4 /* one for each buffer of the store */
 
 static struct {
     int file;
@@ -78,15 +80,9 @@ static struct {
     } job[JOBS];
 } card = {.file = -1};
 
-static int state_of(int i)
-{
-    return __atomic_load_n(&card.job[i].state, __ATOMIC_ACQUIRE);
-}
+static int state_of(int i) { return __atomic_load_n(&card.job[i].state, __ATOMIC_ACQUIRE); }
 
-static void set_state(int i, int state)
-{
-    __atomic_store_n(&card.job[i].state, state, __ATOMIC_RELEASE);
-}
+static void set_state(int i, int state) { __atomic_store_n(&card.job[i].state, state, __ATOMIC_RELEASE); }
 
 /* The job of a buffer, or a new one for it; -1 if there are too many. */
 static int job_of(const void *to)
@@ -123,7 +119,8 @@ static void read_ahead(void *unused)
         ulTaskNotifyTake(pdTRUE, portMAX_DELAY);
         for (int i = 0; i < JOBS; i++) {
             if (state_of(i) != WANTED) continue;
-            set_state(i, read_at(card.job[i].offset, card.job[i].to, card.job[i].n) == BM_STORE_OK ? THERE : IDLE);
+            set_state(
+                i, read_at(card.job[i].offset, card.job[i].to, card.job[i].n) == BM_STORE_OK ? THERE : IDLE);
             xSemaphoreGive(card.done);
         }
     }
@@ -175,12 +172,16 @@ static bm_store_status card_sync(void *context)
 
 static esp_err_t mount_card(void)
 {
-    const esp_vfs_fat_mount_config_t mount = {.format_if_mount_failed = false, .max_files = 2, .allocation_unit_size = 0};
+    const esp_vfs_fat_mount_config_t mount = {
+        .format_if_mount_failed = false, .max_files = 2, .allocation_unit_size = 0};
     sdmmc_card_t *info = NULL;
 #if CONFIG_BITMAR_MEMORY_SDSPI
     sdmmc_host_t host = SDSPI_HOST_DEFAULT();
-    const spi_bus_config_t bus = {.mosi_io_num = CONFIG_BITMAR_SD_MOSI, .miso_io_num = CONFIG_BITMAR_SD_MISO,
-                                  .sclk_io_num = CONFIG_BITMAR_SD_CLK, .quadwp_io_num = -1, .quadhd_io_num = -1};
+    const spi_bus_config_t bus = {.mosi_io_num = CONFIG_BITMAR_SD_MOSI,
+        .miso_io_num = CONFIG_BITMAR_SD_MISO,
+        .sclk_io_num = CONFIG_BITMAR_SD_CLK,
+        .quadwp_io_num = -1,
+        .quadhd_io_num = -1};
     sdspi_device_config_t slot = SDSPI_DEVICE_CONFIG_DEFAULT();
     slot.gpio_cs = CONFIG_BITMAR_SD_CS;
     slot.host_id = (spi_host_device_t)host.slot;
@@ -211,10 +212,13 @@ static const char *open_device(bm_store_device *device)
     card.file = open(STORE, O_RDWR);
     const int read_only = card.file < 0;
     if (read_only) card.file = open(STORE, O_RDONLY);
-    if (card.file < 0 || fstat(card.file, &info) != 0) return "the SD card has no file memory.store; copy the project's there";
-    if (xTaskCreatePinnedToCore(read_ahead, "card", READER_STACK, NULL, uxTaskPriorityGet(NULL), &card.reader, 1) != pdPASS)
+    if (card.file < 0 || fstat(card.file, &info) != 0)
+        return "the SD card has no file memory.store; copy the project's there";
+    if (xTaskCreatePinnedToCore(
+            read_ahead, "card", READER_STACK, NULL, uxTaskPriorityGet(NULL), &card.reader, 1) != pdPASS)
         card.reader = NULL;                      /* slower, but right */
-    const bm_store_device file = {card_read, read_only ? NULL : card_write, card_sync, card_prefetch, NULL, (uint64_t)info.st_size};
+    const bm_store_device file = {
+        card_read, read_only ? NULL : card_write, card_sync, card_prefetch, NULL, (uint64_t)info.st_size};
     *device = file;
     return NULL;
 }

@@ -12,9 +12,9 @@
 
 #include "bm_serve.h"
 
-#define RECEIVED 8192            /* bytes that arrive while the model computes: more than a host sends unanswered */
+#define RECEIVED 8192 /* bytes that arrive while the model computes: more than a host sends unanswered */
 #define SENT 2048
-#define STUCK_MS 500             /* a host that takes nothing for so long loses what is written */
+#define STUCK_MS 500 /* a host that takes nothing for so long loses what is written */
 
 static uint64_t line_cycles(void *user)
 {
@@ -52,9 +52,7 @@ static int start(void)
 }
 
 static int take(void *into, size_t room, TickType_t ticks)
-{
-    return usb_serial_jtag_read_bytes(into, (uint32_t)room, ticks);
-}
+{ return usb_serial_jtag_read_bytes(into, (uint32_t)room, ticks); }
 
 static void line_write(void *user, const void *from, size_t bytes)
 {
@@ -71,14 +69,10 @@ static void line_write(void *user, const void *from, size_t bytes)
 #define SET_BAUD NULL
 #else
 static int start(void)
-{
-    return uart_driver_install(UART_NUM_0, RECEIVED, SENT, 0, NULL, 0) == ESP_OK ? 0 : -1;
-}
+{ return uart_driver_install(UART_NUM_0, RECEIVED, SENT, 0, NULL, 0) == ESP_OK ? 0 : -1; }
 
 static int take(void *into, size_t room, TickType_t ticks)
-{
-    return uart_read_bytes(UART_NUM_0, into, (uint32_t)room, ticks);
-}
+{ return uart_read_bytes(UART_NUM_0, into, (uint32_t)room, ticks); }
 
 static void line_write(void *user, const void *from, size_t bytes)
 {
@@ -120,7 +114,7 @@ static void line_idle(void *user, uint32_t ms)
     if (!has_early) has_early = take(&early, 1, ticks ? ticks : 1) == 1;
 }
 
-#define COUNTS 512u                          /* values of logits that are counted at a time */
+#define COUNTS 512u /* values of logits that are counted at a time */
 
 #if CONFIG_BITMAR_TEXT_MODE
 #define TEXT_INPUT heap_caps_malloc(BM_ASCII_INPUT, MALLOC_CAP_SPIRAM)
@@ -133,7 +127,7 @@ void espidf_link(bm_state *s, const char *why)
     static bm_server server;
     static uint32_t counts[COUNTS];
     static const struct bm_port port = {NULL, line_read, line_write, line_cycles, line_millis, line_reset,
-                                        CONFIG_ESP_DEFAULT_CPU_FREQ_MHZ * 1000000u, line_stack_peak, line_idle, SET_BAUD, NULL};
+        CONFIG_ESP_DEFAULT_CPU_FREQ_MHZ * 1000000u, line_stack_peak, line_idle, SET_BAUD, NULL};
     if (start() != 0) return;
     bm_serve_init(&server, why ? NULL : s, why, &port, TEXT_INPUT);
     bm_serve_room(&server, counts, COUNTS, NULL, NULL);

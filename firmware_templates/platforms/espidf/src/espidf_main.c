@@ -21,12 +21,14 @@ static const void *map_model(const char **why)
 {
     const void *blob = NULL;
     esp_partition_mmap_handle_t handle;
-    const esp_partition_t *model = esp_partition_find_first((esp_partition_type_t)MODEL_TYPE, (esp_partition_subtype_t)MODEL_SUBTYPE, NULL);
+    const esp_partition_t *model = esp_partition_find_first(
+        (esp_partition_type_t)MODEL_TYPE, (esp_partition_subtype_t)MODEL_SUBTYPE, NULL);
     if (!model) {
         *why = "the partition table has no partition for the model; flash the one of this project";
     } else if (model->size < BM_BLOB_BYTES) {
         *why = "the partition of the model is too small for it";
-    } else if (esp_partition_mmap(model, 0, BM_BLOB_BYTES, ESP_PARTITION_MMAP_DATA, &blob, &handle) != ESP_OK) {
+    } else if (esp_partition_mmap(model, 0, BM_BLOB_BYTES, ESP_PARTITION_MMAP_DATA, &blob, &handle) !=
+               ESP_OK) {
         *why = "the partition of the model could not be mapped: no address space is left";
         blob = NULL;
     }
@@ -42,7 +44,8 @@ static const char *start(bm_state *s)
     if (why) return why;
     const bm_status status = bm_init(s, blob, BM_BLOB_BYTES, ram);
     if (status == BM_ERR_NUMERICS) return bm_selftest();
-    if (status == BM_ERR_BLOB) return "the partition holds another model than this program was made for, or nothing; flash the model";
+    if (status == BM_ERR_BLOB)
+        return "the partition holds another model than this program was made for, or nothing; flash the model";
     if (status != BM_OK) return bm_status_text(status);
 #if BM_MEMORY_IN_STORE
     why = espidf_store_start(s);
@@ -53,7 +56,8 @@ static const char *start(bm_state *s)
     if (why) return why;
 #endif
 #if BM_THREADS > 1
-    if (espidf_split_start(s) != 0) ESP_LOGW(TAG, "no memory for a task on the second core: one core computes alone");
+    if (espidf_split_start(s) != 0)
+        ESP_LOGW(TAG, "no memory for a task on the second core: one core computes alone");
 #endif
     return NULL;
 }
@@ -63,6 +67,8 @@ void app_main(void)
     static bm_state state;
     const char *why = start(&state);
     if (why) ESP_LOGE(TAG, "%s", why);
-    else ESP_LOGI(TAG, "model %s, kernels %s, %" PRIu32 " bytes of memory", BM_MODEL_NAME, BM_KERNELS_NAME, (uint32_t)BM_RAM_TOTAL);
+    else
+        ESP_LOGI(TAG, "model %s, kernels %s, %" PRIu32 " bytes of memory", BM_MODEL_NAME, BM_KERNELS_NAME,
+            (uint32_t)BM_RAM_TOTAL);
     espidf_link(&state, why);
 }

@@ -27,15 +27,9 @@ static struct {
     uint32_t asleep;   /* the helper wants a notification (atomic) */
 } pool;
 
-static uint32_t load(const uint32_t *p)
-{
-    return __atomic_load_n(p, __ATOMIC_SEQ_CST);
-}
+static uint32_t load(const uint32_t *p) { return __atomic_load_n(p, __ATOMIC_SEQ_CST); }
 
-static void store(uint32_t *p, uint32_t v)
-{
-    __atomic_store_n(p, v, __ATOMIC_SEQ_CST);
-}
+static void store(uint32_t *p, uint32_t v) { __atomic_store_n(p, v, __ATOMIC_SEQ_CST); }
 
 /* Wait for a job other than `last`. Whoever publishes a job after `asleep` is set sends a notification, and a number that
  * was changed before is seen by the second look: no job is missed. */
@@ -75,7 +69,9 @@ static void split(bm_part_fn work, void *job)
 int espidf_split_start(bm_state *s)
 {
     const uint32_t stack = CONFIG_ESP_MAIN_TASK_STACK_SIZE;
-    if (xTaskCreatePinnedToCore(help, "bitmar", stack, NULL, uxTaskPriorityGet(NULL), &pool.helper, 1) != pdPASS) return -1;
+    if (xTaskCreatePinnedToCore(help, "bitmar", stack, NULL, uxTaskPriorityGet(NULL), &pool.helper, 1) !=
+        pdPASS)
+        return -1;
     s->split = split;
     return 0;
 }

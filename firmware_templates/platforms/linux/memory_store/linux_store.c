@@ -18,11 +18,20 @@ static int disk = -1;
 static bm_store_status reason(int error)
 {
     switch (error) {
-    case ENOENT: case ENXIO: case ENODEV: case ENOTDIR: return BM_STORE_MISSING;
-    case EACCES: case EPERM: return BM_STORE_PERMISSION;
-    case EWOULDBLOCK: case EBUSY: case ETXTBSY: return BM_STORE_BUSY;
-    case EROFS: case EBADF: return BM_STORE_READ_ONLY;
-    case ENOSPC: case EDQUOT: case EFBIG: return BM_STORE_FULL;
+    case ENOENT:
+    case ENXIO:
+    case ENODEV:
+    case ENOTDIR: return BM_STORE_MISSING;
+    case EACCES:
+    case EPERM: return BM_STORE_PERMISSION;
+    case EWOULDBLOCK:
+    case EBUSY:
+    case ETXTBSY: return BM_STORE_BUSY;
+    case EROFS:
+    case EBADF: return BM_STORE_READ_ONLY;
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG: return BM_STORE_FULL;
     case EISDIR: return BM_STORE_FOREIGN;
     }
     return BM_STORE_IO;
@@ -78,7 +87,8 @@ bm_store_status linux_store_open(bm_store_device *device, const char *path, int 
 {
     const bm_store_device opened = {device_read, writable ? device_write : NULL, device_sync, NULL, NULL, 0};
     *device = opened;
-    disk = open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK);   /* not waiting for the other end of a pipe */
+    disk = open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC |
+                          O_NONBLOCK); /* not waiting for the other end of a pipe */
     if (disk < 0) return reason(errno);
     const bm_store_status status = check_file(writable, &device->size);
     if (status != BM_STORE_OK) {

@@ -9,16 +9,16 @@
 #include "bm_internal.h"
 
 #define SAMPLES 301
-#define SAMPLE_SECONDS 50e-6     /* a sample repeats the call until it takes about so long */
+#define SAMPLE_SECONDS 50e-6 /* a sample repeats the call until it takes about so long */
 #define MEMORY_SAMPLES 31
-#define POOL ((size_t)64 << 20)  /* weights of a cold run: more than most caches hold */
+#define POOL ((size_t)64 << 20) /* weights of a cold run: more than most caches hold */
 #define SHORT_CONTEXT 16u
 
 /* One call that is timed; `round` counts calls. */
 typedef void (*work)(void *context, uint32_t round);
 
 typedef struct {
-    double median, p95, best;    /* seconds per call */
+    double median, p95, best; /* seconds per call */
 } timing;
 
 static int by_value(const void *a, const void *b)
@@ -53,7 +53,7 @@ typedef struct {
     const int8_t *x;
     int32_t *y;
     uint32_t n, k;
-    size_t bytes, copies;        /* of the packed matrix; matrices that take turns */
+    size_t bytes, copies; /* of the packed matrix; matrices that take turns */
 } gemv;
 
 static void run_gemv(void *context, uint32_t round)
@@ -70,10 +70,11 @@ static void print_gemv(gemv g, uint8_t *pool, const char *comma)
     const timing warm = measure(run_gemv, &g, SAMPLES);
     g.copies = POOL > g.bytes ? POOL / g.bytes : 1;
     const timing cold = measure(run_gemv, &g, SAMPLES / 3u);
-    printf("  {\"n\": %u, \"k\": %u, \"bytes\": %zu, \"warm_ns\": %.2f, \"warm_p95_ns\": %.2f, \"warm_best_ns\": %.2f, "
-           "\"cold_ns\": %.2f, \"cache_bytes_per_s\": %.6g}%s\n",
-           g.n, g.k, (size_t)g.n * ((g.k + 63u) / 64u * 16u), 1e9 * warm.median, 1e9 * warm.p95, 1e9 * warm.best,
-           1e9 * cold.median, linux_read_bandwidth(pool, g.bytes), comma);
+    printf(
+        "  {\"n\": %u, \"k\": %u, \"bytes\": %zu, \"warm_ns\": %.2f, \"warm_p95_ns\": %.2f, \"warm_best_ns\": %.2f, "
+        "\"cold_ns\": %.2f, \"cache_bytes_per_s\": %.6g}%s\n",
+        g.n, g.k, (size_t)g.n * ((g.k + 63u) / 64u * 16u), 1e9 * warm.median, 1e9 * warm.p95, 1e9 * warm.best,
+        1e9 * cold.median, linux_read_bandwidth(pool, g.bytes), comma);
 }
 
 /* -- the step ------------------------------------------------------------------------------- */
@@ -99,9 +100,7 @@ static void run_step(void *context, uint32_t round)
 }
 
 static void ignore(void *context, uint32_t first, const int32_t *acc, uint32_t n)
-{
-    (void)context, (void)first, (void)acc, (void)n;
-}
+{ (void)context, (void)first, (void)acc, (void)n; }
 
 /* The ternary products of one token and nothing else, matrix after matrix as the step visits them. */
 static void run_gemvs(void *context, uint32_t round)
@@ -110,7 +109,8 @@ static void run_gemvs(void *context, uint32_t round)
     (void)round;
     for (uint32_t i = 0; i < BM_ENC_LAYERS + BM_DEC_LAYERS; i++) {
         const bm_layer *layer = &bm_layers[i];
-#define PRODUCT(w, rows, width) bm_linear(s, layer->w, rows, width, (width) == BM_FFN ? s->hidden : s->codes, 0);
+#define PRODUCT(w, rows, width) \
+    bm_linear(s, layer->w, rows, width, (width) == BM_FFN ? s->hidden : s->codes, 0);
         BM_LAYER_PRODUCTS(PRODUCT)
 #undef PRODUCT
     }
@@ -151,10 +151,7 @@ static void print_parts(stream *at)
     }
 }
 #else
-static void print_parts(stream *at)
-{
-    (void)at;
-}
+static void print_parts(stream *at) { (void)at; }
 #endif
 
 static void print_step(bm_state *s, uint32_t context, float *features, const char *comma)
@@ -164,11 +161,12 @@ static void print_step(bm_state *s, uint32_t context, float *features, const cha
     while (s->t < context) bm_step(s, s->t % BM_VOCAB);
     const timing step = measure(run_step, &at, SAMPLES), prefill = measure(run_prefill, &at, SAMPLES);
     const timing products = measure(run_gemvs, s, SAMPLES);
-    printf("  {\"context\": %u, \"step_ns\": %.1f, \"step_p95_ns\": %.1f, \"prefill_ns\": %.1f, \"gemvs_ns\": %.1f",
-           context, 1e9 * step.median, 1e9 * step.p95, 1e9 * prefill.median, 1e9 * products.median);
+    printf(
+        "  {\"context\": %u, \"step_ns\": %.1f, \"step_p95_ns\": %.1f, \"prefill_ns\": %.1f, \"gemvs_ns\": %.1f",
+        context, 1e9 * step.median, 1e9 * step.p95, 1e9 * prefill.median, 1e9 * products.median);
     print_parts(&at);
     for (uint32_t i = 0; i < BM_IMAGE_INPUTS * BM_VISION; i++) features[i] = (float)(i * 37u % 255u) - 127.0f;
-    if (bm_set_image(s, features) == BM_OK)      /* from here on every step looks at it */
+    if (bm_set_image(s, features) == BM_OK) /* from here on every step looks at it */
         printf(", \"image_step_ns\": %.1f", 1e9 * measure(run_step, &at, SAMPLES).median);
     printf("}%s\n", comma);
 }
@@ -191,7 +189,8 @@ static void print_memory(bm_state *s, const uint64_t *written)
 {
     if (!s->memory_on) return;
     const timing read = measure(run_read, s, MEMORY_SAMPLES);
-    printf(" \"memory\": {\"slots\": %u, \"read_ns\": %.1f, \"read_p95_ns\": %.1f", BM_SLOTS, 1e9 * read.median, 1e9 * read.p95);
+    printf(" \"memory\": {\"slots\": %u, \"read_ns\": %.1f, \"read_p95_ns\": %.1f", BM_SLOTS,
+        1e9 * read.median, 1e9 * read.p95);
     if (s->memory.rows.begin) {
         const timing write = measure(run_write, s, MEMORY_SAMPLES);
         printf(", \"write_ns\": %.1f, \"write_p95_ns\": %.1f", 1e9 * write.median, 1e9 * write.p95);
@@ -240,14 +239,16 @@ static int print_gemvs(void)
 
 int linux_bench(bm_state *s, int kernels, float *features, const uint64_t *written)
 {
-    printf("{\"family\": \"%s\", \"model\": \"%s\", \"board\": \"%s\",\n \"clock_hz\": %.6g, \"peak_macs_per_s\": %.6g, "
-           "\"arena_bytes\": %u,\n \"step\": [\n", BM_KERNELS_NAME, BM_MODEL_NAME, BM_BOARD, linux_clock(), linux_peak_macs(),
-           BM_RAM_TOTAL);
+    printf(
+        "{\"family\": \"%s\", \"model\": \"%s\", \"board\": \"%s\",\n \"clock_hz\": %.6g, \"peak_macs_per_s\": %.6g, "
+        "\"arena_bytes\": %u,\n \"step\": [\n",
+        BM_KERNELS_NAME, BM_MODEL_NAME, BM_BOARD, linux_clock(), linux_peak_macs(), BM_RAM_TOTAL);
     print_step(s, SHORT_CONTEXT < BM_CONTEXT ? SHORT_CONTEXT : BM_CONTEXT, features, ",");
     print_step(s, BM_CONTEXT, features, "");
     printf(" ],\n");
     print_memory(s, written);
-    printf(" \"anonymous_kib\": %ld, \"peak_kib\": %ld,\n \"gemv\": [\n", status_kib("RssAnon:"), status_kib("VmHWM:"));
+    printf(" \"anonymous_kib\": %ld, \"peak_kib\": %ld,\n \"gemv\": [\n", status_kib("RssAnon:"),
+        status_kib("VmHWM:"));
     const int bad = kernels ? print_gemvs() : 0;
     printf(" ]}\n");
     return bad;

@@ -13,8 +13,8 @@ int linux_bench(bm_state *s, int kernels, float *features, const uint64_t *writt
 
 /* Limits of this machine with the registers of the kernel family (linux_peak.c). */
 double linux_now(void);                                      /* seconds */
-double linux_clock(void);                                    /* cycles per second, from a chain of dependent additions */
-double linux_peak_macs(void);                                /* 8-bit multiply-adds per second; 0: not measured */
+double linux_clock(void); /* cycles per second, from a chain of dependent additions */
+double linux_peak_macs(void); /* 8-bit multiply-adds per second; 0: not measured */
 double linux_read_bandwidth(const void *data, size_t bytes); /* bytes per second, data read over and over */
 
 #endif

@@ -16,25 +16,39 @@
 #define STUCK_MS 2000            /* a reader that takes nothing for so long loses what is written */
 #define PAINTED 65536u           /* bytes of stack that are watched */
 #define PAINT 0xA5u
-#define COUNTS 32768u            /* values of logits: all that an int8 x ternary product of up to 129 terms has, most of any */
+#define COUNTS \
+    32768u /* values of logits: all that an int8 x ternary product of up to 129 terms has, most of any */
 
 typedef struct {
     int in, out;
     uint32_t baud;
-    uint64_t started;            /* nanoseconds */
-    uint8_t *floor;              /* lowest watched byte of the stack; its top is PAINTED higher */
+    uint64_t started; /* nanoseconds */
+    uint8_t *floor; /* lowest watched byte of the stack; its top is PAINTED higher */
 } line;
 
-static const struct { uint32_t baud; speed_t code; } speeds[] = {
-    {9600, B9600}, {19200, B19200}, {38400, B38400}, {57600, B57600}, {115200, B115200}, {230400, B230400},
-    {460800, B460800}, {500000, B500000}, {921600, B921600}, {1000000, B1000000}, {2000000, B2000000}, {3000000, B3000000},
+static const struct {
+    uint32_t baud;
+    speed_t code;
+} speeds[] = {
+    {9600, B9600},
+    {19200, B19200},
+    {38400, B38400},
+    {57600, B57600},
+    {115200, B115200},
+    {230400, B230400},
+    {460800, B460800},
+    {500000, B500000},
+    {921600, B921600},
+    {1000000, B1000000},
+    {2000000, B2000000},
+    {3000000, B3000000},
 };
 
 static size_t line_read(void *user, void *into, size_t room)
 {
     const line *l = user;
     const ssize_t got = read(l->in, into, room);
-    if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) exit(0);   /* hung up */
+    if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) exit(0); /* hung up */
     return got > 0 ? (size_t)got : 0u;
 }
 
@@ -164,8 +178,8 @@ int linux_link(bm_state *s, uint8_t *arena, const char *why, const char *path, u
     static uint8_t text[BM_ASCII_INPUT];
     line l = {.baud = baud, .started = nanoseconds()};
     if (open_line(&l, path) != 0) return -1;
-    const struct bm_port port = {&l, line_read, line_write, line_cycles, line_millis, NULL, cycles_hz(), line_stack_peak, line_idle,
-                                 isatty(l.in) ? line_set_baud : NULL, NULL};
+    const struct bm_port port = {&l, line_read, line_write, line_cycles, line_millis, NULL, cycles_hz(),
+        line_stack_peak, line_idle, isatty(l.in) ? line_set_baud : NULL, NULL};
     l.floor = paint();
     bm_serve_init(&server, s, why, &port, text);
     bm_serve_room(&server, counts, COUNTS, &kept, arena);

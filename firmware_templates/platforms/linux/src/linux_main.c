@@ -46,7 +46,7 @@ typedef struct {
     uint32_t threads, baud;
 } options;
 
-static char reason[256];          /* of the last failure */
+static char reason[256]; /* of the last failure */
 
 static int fail(const char *what, const char *why)
 {
@@ -84,7 +84,8 @@ static void halve(uint8_t *rgb, unsigned side)
         for (unsigned x = 0; x < side; x += 2u)
             for (unsigned c = 0; c < 3u; c++) {
                 const uint8_t *p = rgb + (y * side + x) * 3u + c, *q = p + side * 3u;
-                rgb[(y / 2u * (side / 2u) + x / 2u) * 3u + c] = (uint8_t)((p[0] + p[3] + q[0] + q[3] + 2) / 4);
+                rgb[(y / 2u * (side / 2u) + x / 2u) * 3u + c] = (uint8_t)((p[0] + p[3] + q[0] + q[3] + 2) /
+                                                                          4);
             }
 }
 
@@ -96,7 +97,8 @@ static const char *read_ppm(FILE *f)
     int pyramid = 0;
     unsigned side = picture_side(BM_IMAGE_INPUTS, &pyramid);
     if (side == 0) return "this model does not take pictures";
-    if (fscanf(f, "P6 %u %u %u", &width, &height, &depth) != 3 || depth != 255) return "not an 8-bit P6 picture";
+    if (fscanf(f, "P6 %u %u %u", &width, &height, &depth) != 3 || depth != 255)
+        return "not an 8-bit P6 picture";
     if (width != side || height != side) return "the picture has the wrong size; see 'bitmar info'";
     if (fgetc(f) == EOF || fread(rgb, 1, (size_t)side * side * 3u, f) != (size_t)side * side * 3u)
         return "the picture is cut short";
@@ -122,8 +124,8 @@ static const char *read_image(const char *path, bm_state *s)
     }
     fclose(f);
     if (why) return why;
-    const bm_status status =
-        dot && strcmp(dot, ".f32") == 0 ? bm_set_image(s, features) : bm_set_image_pixels(s, patches, features);
+    const bm_status status = dot && strcmp(dot, ".f32") == 0 ? bm_set_image(s, features)
+                                                             : bm_set_image_pixels(s, patches, features);
     return status == BM_OK ? NULL : bm_status_text(status);
 }
 
@@ -146,9 +148,10 @@ static bm_store store;
 static int store_failed(const char *path, bm_store_status status)
 {
     fprintf(stderr, "bitmar: %s: the memory's store: %s", path, bm_store_text(status));
-    if (status == BM_STORE_DAMAGED) fprintf(stderr, " (%s %u)", bm_store_kind_text(store.piece.kind), (unsigned)store.piece.index);
+    if (status == BM_STORE_DAMAGED)
+        fprintf(stderr, " (%s %u)", bm_store_kind_text(store.piece.kind), (unsigned)store.piece.index);
     fprintf(stderr, "\n");
-    return 4;                                    /* so that a caller can tell it from other failures */
+    return 4; /* so that a caller can tell it from other failures */
 }
 
 /* Open the store and make it the memory; 0, or the exit status. */
@@ -157,8 +160,10 @@ static int start_store(bm_state *s, const options *o)
     static const uint8_t digest[32] = BM_MODEL_DIGEST;
     bm_store_device device;
     bm_store_status status = linux_store_open(&device, o->store, 1);
-    if (status == BM_STORE_READ_ONLY || status == BM_STORE_PERMISSION) status = linux_store_open(&device, o->store, 0);
-    if (status == BM_STORE_OK) status = bm_store_open(&store, &device, BM_SLOTS, BM_D, digest, bm_store_work(s));
+    if (status == BM_STORE_READ_ONLY || status == BM_STORE_PERMISSION)
+        status = linux_store_open(&device, o->store, 0);
+    if (status == BM_STORE_OK)
+        status = bm_store_open(&store, &device, BM_SLOTS, BM_D, digest, bm_store_work(s));
     if (status == BM_STORE_OK) {
         const bm_tier rows = bm_store_tier(&store);
         bm_use_memory(s, &rows);
@@ -188,8 +193,9 @@ static int remember(bm_state *s, const options *o)
     if (bm_end_episode(s) != BM_OK) return memory_failed(o);
 #if BM_MEMORY_IN_STORE
     if (s->memory_on)
-        fprintf(stderr, "bitmar: remembered: %u KiB written in %u pieces, %u syncs\n", (unsigned)(store.episode.bytes / 1024u),
-                (unsigned)store.episode.writes, (unsigned)store.episode.syncs);
+        fprintf(stderr, "bitmar: remembered: %u KiB written in %u pieces, %u syncs\n",
+            (unsigned)(store.episode.bytes / 1024u), (unsigned)store.episode.writes,
+            (unsigned)store.episode.syncs);
 #endif
     return 0;
 }
@@ -200,14 +206,16 @@ static int generate(bm_state *s, const options *o)
     static uint32_t prompt[MAX_PROMPT];
     static bm_tokenizer_cell cells[MAX_PROMPT];
     uint32_t token = BM_EOS;
-    if (!BM_TOKENIZER_BYTES && (o->prompt[0] || !o->ids)) return fail("generate", "this model has no tokenizer; use --ids, without --prompt");
+    if (!BM_TOKENIZER_BYTES && (o->prompt[0] || !o->ids))
+        return fail("generate", "this model has no tokenizer; use --ids, without --prompt");
     size_t count = 0;
     bm_sampler sampler;
     bm_sampler_init(&sampler, o->temperature, o->top_k, o->seed);
-    if (o->prompt[0] && bm_tokenizer_encode(&s->tokenizer, (const uint8_t *)o->prompt, strlen(o->prompt), cells, MAX_PROMPT,
-                                            prompt, MAX_PROMPT, &count) != BM_TOKENIZER_OK)
+    if (o->prompt[0] && bm_tokenizer_encode(&s->tokenizer, (const uint8_t *)o->prompt, strlen(o->prompt),
+                            cells, MAX_PROMPT, prompt, MAX_PROMPT, &count) != BM_TOKENIZER_OK)
         return fail("--prompt", "longer than this program takes");
-    if (o->remember && s->memory_on && !s->memory.rows.begin) return fail("--remember", "this memory is read-only");
+    if (o->remember && s->memory_on && !s->memory.rows.begin)
+        return fail("--remember", "this memory is read-only");
     for (size_t i = 0; i < count + o->tokens; i++) {
         const bm_status status = bm_step(s, token);
         if (status == BM_ERR_MEMORY) {
@@ -230,7 +238,8 @@ static int info(void)
     for (int i = 16; i < 48; i++) printf("%02x", bm_blob[i]);
     int pyramid = 0;
     const unsigned side = picture_side(BM_IMAGE_INPUTS, &pyramid);
-    printf("\nblob %u bytes, arena %u bytes, image %u vectors of %u", BM_BLOB_BYTES, BM_RAM_TOTAL, BM_IMAGE_INPUTS, BM_VISION);
+    printf("\nblob %u bytes, arena %u bytes, image %u vectors of %u", BM_BLOB_BYTES, BM_RAM_TOTAL,
+        BM_IMAGE_INPUTS, BM_VISION);
     if (side) printf(" (a picture of %u x %u)", side, side);
     putchar('\n');
     return 0;
@@ -242,7 +251,8 @@ static int number(int argc, char **argv, int *i, double low, double high, int wh
     char *end = NULL;
     if (*i + 1 >= argc) return fail(argv[*i], "needs a value");
     *out = strtod(argv[++*i], &end);
-    if (end == argv[*i] || *end || !(*out >= low && *out <= high)) return fail(argv[*i - 1], "value out of range");
+    if (end == argv[*i] || *end || !(*out >= low && *out <= high))
+        return fail(argv[*i - 1], "value out of range");
     if (whole && *out != (double)(uint64_t)*out) return fail(argv[*i - 1], "must be a whole number");
     return 0;
 }
@@ -260,13 +270,18 @@ static int parse(int argc, char **argv, options *o)
         else if (strcmp(argv[i], "--image") == 0 && i + 1 < argc) o->image = argv[++i];
         else if (strcmp(argv[i], "--prompt") == 0 && i + 1 < argc) o->prompt = argv[++i];
         else if (strcmp(argv[i], "--port") == 0 && i + 1 < argc) o->port = argv[++i];
-        else if (strcmp(argv[i], "--baud") == 0) bad = number(argc, argv, &i, 9600, 3e6, 1, &v), o->baud = (uint32_t)v;
+        else if (strcmp(argv[i], "--baud") == 0)
+            bad = number(argc, argv, &i, 9600, 3e6, 1, &v), o->baud = (uint32_t)v;
         else if (strcmp(argv[i], "--threads") == 0)
             bad = number(argc, argv, &i, 1, LINUX_MAX_THREADS, 1, &v), o->threads = (uint32_t)v;
-        else if (strcmp(argv[i], "--tokens") == 0) bad = number(argc, argv, &i, 1, 1e6, 1, &v), o->tokens = (uint32_t)v;
-        else if (strcmp(argv[i], "--top-k") == 0) bad = number(argc, argv, &i, 1, 256, 1, &v), o->top_k = (uint32_t)v;
-        else if (strcmp(argv[i], "--seed") == 0) bad = number(argc, argv, &i, 0, 9e15, 1, &v), o->seed = (uint64_t)v;
-        else if (strcmp(argv[i], "--temperature") == 0) bad = number(argc, argv, &i, 0, 100, 0, &v), o->temperature = (float)v;
+        else if (strcmp(argv[i], "--tokens") == 0)
+            bad = number(argc, argv, &i, 1, 1e6, 1, &v), o->tokens = (uint32_t)v;
+        else if (strcmp(argv[i], "--top-k") == 0)
+            bad = number(argc, argv, &i, 1, 256, 1, &v), o->top_k = (uint32_t)v;
+        else if (strcmp(argv[i], "--seed") == 0)
+            bad = number(argc, argv, &i, 0, 9e15, 1, &v), o->seed = (uint64_t)v;
+        else if (strcmp(argv[i], "--temperature") == 0)
+            bad = number(argc, argv, &i, 0, 100, 0, &v), o->temperature = (float)v;
         else return fail(argv[i], "unknown option, or its value is missing");
         if (bad) return bad;
     }
@@ -282,14 +297,15 @@ static int start(bm_state *s, const options *o)
     if (status == BM_ERR_NUMERICS) return fail("self-test", bm_selftest());
     if (status == BM_ERR_CPU) {
         fail(BM_KERNELS_NAME, bm_status_text(status));
-        return 3;                                /* so that a caller can tell it from a broken build */
+        return 3; /* so that a caller can tell it from a broken build */
     }
     if (status != BM_OK) return fail("start", bm_status_text(status));
 #if BM_MEMORY_IN_STORE
     const int no_store = o->no_memory ? 0 : start_store(s, o);
     if (no_store) return no_store;
 #endif
-    if (o->threads > 1u && linux_threads_start(s, o->threads) != 0) return fail("--threads", "the threads could not be started");
+    if (o->threads > 1u && linux_threads_start(s, o->threads) != 0)
+        return fail("--threads", "the threads could not be started");
     if (o->no_memory) s->memory_on = 0;
     return 0;
 }
@@ -297,7 +313,9 @@ static int start(bm_state *s, const options *o)
 /* A model that did not start still answers, so that the host can say why. */
 static int serve(bm_state *s, const options *o, int bad)
 {
-    const char *why = bad == 3 ? bm_status_text(BM_ERR_CPU) : bad == 4 ? "the memory's store cannot be used" : reason;
+    const char *why = bad == 3   ? bm_status_text(BM_ERR_CPU)
+                      : bad == 4 ? "the memory's store cannot be used"
+                                 : reason;
     if (linux_link(bad ? NULL : s, memory, bad ? why : NULL, o->port, o->baud) == 0) return 0;
     return fail(o->port ? o->port : "link", strerror(errno));
 }
@@ -305,10 +323,12 @@ static int serve(bm_state *s, const options *o, int bad)
 int main(int argc, char **argv)
 {
     static bm_state s;
-    options o = {.prompt = "", .tokens = 32, .top_k = 40, .store = "memory.store", .threads = 1, .baud = 115200};
+    options o = {
+        .prompt = "", .tokens = 32, .top_k = 40, .store = "memory.store", .threads = 1, .baud = 115200};
     const char *command = argc > 1 ? argv[1] : "";
     if (strcmp(command, "info") == 0) return info();
-    const int benches = strcmp(command, "bench") == 0, profiles = strcmp(command, "profile") == 0, links = strcmp(command, "link") == 0;
+    const int benches = strcmp(command, "bench") == 0, profiles = strcmp(command, "profile") == 0,
+              links = strcmp(command, "link") == 0;
     if (!benches && !profiles && !links && strcmp(command, "generate") != 0)
         return fail("usage", "bitmar generate|info|bench|profile|link [options]");
     const int unusable = parse(argc, argv, &o);

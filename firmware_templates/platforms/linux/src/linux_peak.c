@@ -7,7 +7,7 @@
 #include "linux_bench.h"
 
 #define ROUNDS 20000
-#define TRIES 9            /* the best counts: a limit is what the machine can do undisturbed */
+#define TRIES 9 /* the best counts: a limit is what the machine can do undisturbed */
 
 double linux_now(void)
 {
@@ -24,7 +24,7 @@ double linux_clock(void)
         const double start = linux_now();
         for (int j = 0; j < 100 * ROUNDS; j++) {
             x += 1u;
-            __asm__ volatile("" : "+r"(x));      /* every addition happens, one after the other: one cycle each */
+            __asm__ volatile("" : "+r"(x)); /* every addition happens, one after the other: one cycle each */
         }
         const double rate = 100.0 * ROUNDS / (linux_now() - start);
         if (rate > best) best = rate;
@@ -65,16 +65,17 @@ typedef int32x4_t lanes;
 #define MACS 8
 typedef int16x8_t lanes;
 #define ZERO vdupq_n_s16(0)
-#define MAC(acc, a, b) vmlal_s8(acc, vget_low_s8(vreinterpretq_s8_s16(a)), vget_low_s8(vreinterpretq_s8_s16(b)))
+#define MAC(acc, a, b) \
+    vmlal_s8(acc, vget_low_s8(vreinterpretq_s8_s16(a)), vget_low_s8(vreinterpretq_s8_s16(b)))
 #define KEEP(v) __asm__ volatile("" : "+w"(v))
 #endif
 
 #if defined(MACS)
-#define STEP(acc)             \
-    do {                      \
+#define STEP(acc) \
+    do { \
         KEEP(b); /* or a product that does not change would be computed once */ \
         acc = MAC(acc, a, b); \
-        KEEP(acc);            \
+        KEEP(acc); \
     } while (0)
 
 /* Ten accumulators: more than latency times instructions per cycle. */
@@ -112,10 +113,7 @@ double linux_peak_macs(void)
     return best;
 }
 #else
-double linux_peak_macs(void)
-{
-    return 0.0;
-}
+double linux_peak_macs(void) { return 0.0; }
 #endif
 
 typedef uint64_t line __attribute__((vector_size(32)));

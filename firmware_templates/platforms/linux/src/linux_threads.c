@@ -12,7 +12,7 @@
 #include <time.h>
 
 #define SPIN_SECONDS 50e-6
-#define PART_BITS 8u         /* of a claim: one word, so that a processor of 32 bits can exchange it */
+#define PART_BITS 8u /* of a claim: one word, so that a processor of 32 bits can exchange it */
 #define FIRST_PART(number) ((uint32_t)(number) << PART_BITS)
 
 static struct {
@@ -23,13 +23,16 @@ static struct {
     void *job;
     pthread_cond_t done;
     uint32_t parts;
-    uint32_t number;     /* of the job; a change is the signal to start (atomic) */
-    uint32_t claim;      /* number of the job, but for its highest bits, and next part (atomic) */
-    uint32_t left;       /* parts that are not finished (atomic) */
-    uint32_t asleep;     /* helpers, under the lock */
-    int waiting;         /* the caller sleeps, under the lock */
+    uint32_t number; /* of the job; a change is the signal to start (atomic) */
+    uint32_t claim; /* number of the job, but for its highest bits, and next part (atomic) */
+    uint32_t left; /* parts that are not finished (atomic) */
+    uint32_t asleep; /* helpers, under the lock */
+    int waiting; /* the caller sleeps, under the lock */
     int stop;
-} pool = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER, .done = PTHREAD_COND_INITIALIZER, .parts = 1};
+} pool = {.lock = PTHREAD_MUTEX_INITIALIZER,
+    .wake = PTHREAD_COND_INITIALIZER,
+    .done = PTHREAD_COND_INITIALIZER,
+    .parts = 1};
 
 static double seconds(void)
 {

@@ -52,10 +52,7 @@ static sf float_of(uint32_t u)
     return p.f;
 }
 
-static int is_nan(uint32_t u)
-{
-    return (u & ~SIGN) > INFINITE;
-}
+static int is_nan(uint32_t u) { return (u & ~SIGN) > INFINITE; }
 
 static int leading_zeros(uint32_t v)
 {
@@ -91,9 +88,10 @@ static parts take_apart(uint32_t u)
  * Six bits are rounded away, to nearest even. */
 static sf put_together(uint32_t sign, int exponent, uint32_t mantissa)
 {
-    if (exponent <= 0) {                          /* denormal, or less */
+    if (exponent <= 0) { /* denormal, or less */
         const int shift = 1 - exponent;
-        mantissa = shift > 30 ? mantissa != 0 : mantissa >> shift | ((mantissa & (((uint32_t)1 << shift) - 1u)) != 0);
+        mantissa = shift > 30 ? mantissa != 0
+                              : mantissa >> shift | ((mantissa & (((uint32_t)1 << shift) - 1u)) != 0);
         exponent = 0;
     }
     const uint32_t rest = mantissa & 63u;
@@ -139,14 +137,11 @@ sf BM_SOFTFLOAT(addsf3)(sf fa, sf fb)
         b = t;
     }
     if ((a & ~SIGN) == INFINITE) return float_of((b & ~SIGN) == INFINITE && a != b ? QUIET_NAN : a);
-    if (!(b & ~SIGN)) return float_of(a & ~SIGN ? a : a & b);        /* +0 unless both are -0 */
+    if (!(b & ~SIGN)) return float_of(a & ~SIGN ? a : a & b); /* +0 unless both are -0 */
     return add_finite(a, b);
 }
 
-sf BM_SOFTFLOAT(subsf3)(sf a, sf b)
-{
-    return BM_SOFTFLOAT(addsf3)(a, float_of(bits_of(b) ^ SIGN));
-}
+sf BM_SOFTFLOAT(subsf3)(sf a, sf b) { return BM_SOFTFLOAT(addsf3)(a, float_of(bits_of(b) ^ SIGN)); }
 
 /* 24 x 24 -> 48 bits from 16-bit halves: a 64-bit product is a library call of its own here. */
 sf BM_SOFTFLOAT(mulsf3)(sf fa, sf fb)
@@ -156,11 +151,12 @@ sf BM_SOFTFLOAT(mulsf3)(sf fa, sf fb)
     if (x == INFINITE || y == INFINITE) return float_of(x && y ? sign | INFINITE : QUIET_NAN);
     if (!x || !y) return float_of(sign);
     const parts p = take_apart(x), q = take_apart(y);
-    const uint32_t a1 = p.mantissa >> 12, a0 = p.mantissa & 0xFFFu, b1 = q.mantissa >> 12, b0 = q.mantissa & 0xFFFu;
-    const uint32_t middle = a1 * b0 + a0 * b1;                       /* < 2^25 */
-    const uint32_t low = a0 * b0 + ((middle & 0xFFFu) << 12);        /* < 2^25 */
-    const uint32_t high = a1 * b1 + (middle >> 12) + (low >> 24);    /* product >> 24, in [2^22, 2^24) */
-    uint32_t mantissa = high << 7 | (low & 0xFFFFFFu) >> 17 | ((low & 0x1FFFFu) != 0);    /* >> 17, sticky */
+    const uint32_t a1 = p.mantissa >> 12, a0 = p.mantissa & 0xFFFu, b1 = q.mantissa >> 12,
+                   b0 = q.mantissa & 0xFFFu;
+    const uint32_t middle = a1 * b0 + a0 * b1; /* < 2^25 */
+    const uint32_t low = a0 * b0 + ((middle & 0xFFFu) << 12); /* < 2^25 */
+    const uint32_t high = a1 * b1 + (middle >> 12) + (low >> 24); /* product >> 24, in [2^22, 2^24) */
+    uint32_t mantissa = high << 7 | (low & 0xFFFFFFu) >> 17 | ((low & 0x1FFFFu) != 0); /* >> 17, sticky */
     int exponent = p.exponent + q.exponent - 127;
     if (mantissa >> 30) {
         mantissa = mantissa >> 1 | (mantissa & 1u);
@@ -182,7 +178,7 @@ sf BM_SOFTFLOAT(divsf3)(sf fa, sf fb)
         rest <<= 1;
         exponent--;
     }
-    for (int i = 0; i < 30; i++) {                /* 30 bits, the first of them 1 */
+    for (int i = 0; i < 30; i++) { /* 30 bits, the first of them 1 */
         quotient <<= 1;
         if (rest >= q.mantissa) {
             rest -= q.mantissa;
@@ -196,8 +192,9 @@ sf BM_SOFTFLOAT(divsf3)(sf fa, sf fb)
 sf BM_SOFTFLOAT(floatunsisf)(uint32_t i)
 {
     if (!i) return float_of(0);
-    const int shift = leading_zeros(i) - 2;       /* leading one to bit 29 */
-    const uint32_t mantissa = shift >= 0 ? i << shift : i >> -shift | ((i & (((uint32_t)1 << -shift) - 1u)) != 0);
+    const int shift = leading_zeros(i) - 2; /* leading one to bit 29 */
+    const uint32_t mantissa = shift >= 0 ? i << shift
+                                         : i >> -shift | ((i & (((uint32_t)1 << -shift) - 1u)) != 0);
     return put_together(0, 156 - shift, mantissa);
 }
 

@@ -10,8 +10,8 @@
 #define SYS_WRITE 4
 #define SYS_SELECT_ONE 29
 #define SELECT_READ 1
-#define CLOCK_KHZ 40000u         /* of the cycle counter: QEMU's lx106 */
-#define COUNTS 32768u            /* values of logits that are counted at a time */
+#define CLOCK_KHZ 40000u /* of the cycle counter: QEMU's lx106 */
+#define COUNTS 32768u /* values of logits that are counted at a time */
 
 extern const uint8_t bm_blob[], bm_blob_end[];
 
@@ -31,7 +31,7 @@ static int simcall(int number, int file, uintptr_t data, size_t n)
 /* Whether something arrives within so many milliseconds. */
 static int wait_for_input(uint32_t ms)
 {
-    const uint32_t time[2] = {ms / 1000u, ms % 1000u * 1000u};   /* seconds, microseconds */
+    const uint32_t time[2] = {ms / 1000u, ms % 1000u * 1000u}; /* seconds, microseconds */
     return simcall(SYS_SELECT_ONE, 0, SELECT_READ, (uintptr_t)time) > 0;
 }
 
@@ -92,12 +92,14 @@ int main(void)
     static bm_server server;
     static uint32_t counts[COUNTS];
     static bm_kept kept;
-    static const struct bm_port port = {NULL, line_read, line_write, line_cycles, line_millis, NULL, CLOCK_KHZ * 1000u, NULL, line_idle,
-                                        NULL, NULL};
+    static const struct bm_port port = {NULL, line_read, line_write, line_cycles, line_millis, NULL,
+        CLOCK_KHZ * 1000u, NULL, line_idle, NULL, NULL};
     bm_ram ram[BM_RAMS];
     bm_ram_slice(memory, ram);
     const bm_status status = bm_init(&s, bm_blob, (size_t)(bm_blob_end - bm_blob), ram);
-    const char *why = status == BM_ERR_NUMERICS ? bm_selftest() : status == BM_OK ? NULL : bm_status_text(status);
+    const char *why = status == BM_ERR_NUMERICS ? bm_selftest()
+                      : status == BM_OK         ? NULL
+                                                : bm_status_text(status);
     bm_serve_init(&server, why ? NULL : &s, why, &port, NULL);
     bm_serve_room(&server, counts, COUNTS, &kept, memory);
     for (;;) bm_serve_once(&server);

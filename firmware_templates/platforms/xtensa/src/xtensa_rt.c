@@ -27,7 +27,7 @@ static uint64_t divide(uint64_t a, uint64_t b, int bits, uint64_t *rest)
 {
     uint64_t quotient = 0, r = 0;
     for (int i = bits - 1; i >= 0; i--) {
-        const uint64_t carry = r >> 63;           /* r < b may need 65 bits after the shift */
+        const uint64_t carry = r >> 63; /* r < b may need 65 bits after the shift */
         r = r << 1 | (a >> i & 1u);
         if (carry || r >= b) {
             r -= b;

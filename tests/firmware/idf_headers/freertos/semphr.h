@@ -2,7 +2,9 @@
 /* API reference: FreeRTOS (IDF), semaphores. */
 #pragma once
 #include "FreeRTOS.h"
-typedef struct { void *opaque[20]; } StaticSemaphore_t;
+typedef struct {
+    void *opaque[20];
+} StaticSemaphore_t;
 typedef struct QueueDefinition *SemaphoreHandle_t;
 SemaphoreHandle_t xSemaphoreCreateBinaryStatic(StaticSemaphore_t *memory);
 BaseType_t xSemaphoreTake(SemaphoreHandle_t semaphore, TickType_t ticks);

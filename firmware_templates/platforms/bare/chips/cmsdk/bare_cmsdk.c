@@ -21,8 +21,8 @@
 #define UART_CONTROL REG(BARE_UART + 0x8)
 #define UART_INTERRUPT REG(BARE_UART + 0xC)
 #define UART_DIVISOR REG(BARE_UART + 0x10)
-#define UART_FULL 1u             /* what is sent */
-#define UART_READY 2u            /* what was received */
+#define UART_FULL 1u /* what is sent */
+#define UART_READY 2u /* what was received */
 #define UART_OVERRUN 8u
 
 #define TICKS (BARE_HZ / 1000u)
@@ -35,14 +35,11 @@ static volatile uint32_t ms;
 void bare_tick(void);
 void bare_receive(void);
 
-void bare_tick(void)
-{
-    ms++;
-}
+void bare_tick(void) { ms++; }
 
 void bare_receive(void)
 {
-    UART_INTERRUPT = 2u;                         /* first: a byte that comes while the last ones are taken asks again */
+    UART_INTERRUPT = 2u; /* first: a byte that comes while the last ones are taken asks again */
     while (UART_STATE & UART_READY) bare_ring_put(&received, (uint8_t)UART_DATA);
     if (UART_STATE & UART_OVERRUN) {
         UART_STATE = UART_OVERRUN;
@@ -114,7 +111,7 @@ static uint32_t line_lost(void *user)
 void bare_start(void)
 {
     UART_DIVISOR = BARE_HZ / BAUD;
-    UART_CONTROL = 0x0Bu;                        /* send, receive, interrupt when something came */
+    UART_CONTROL = 0x0Bu; /* send, receive, interrupt when something came */
     NVIC_ENABLE(BARE_UART_IRQ) = 1u << BARE_UART_IRQ % 32u;
     SYSTICK_RELOAD = TICKS - 1u;
     SYSTICK_NOW = 0;
@@ -123,8 +120,8 @@ void bare_start(void)
 
 const struct bm_port *bare_port(void)
 {
-    static const struct bm_port port = {NULL, line_read, line_write, line_cycles, line_millis, line_reset, BARE_HZ, bare_stack_peak, line_idle,
-                                        NULL, line_lost};
+    static const struct bm_port port = {NULL, line_read, line_write, line_cycles, line_millis, line_reset,
+        BARE_HZ, bare_stack_peak, line_idle, NULL, line_lost};
     return &port;
 }
 

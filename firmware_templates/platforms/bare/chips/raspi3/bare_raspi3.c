@@ -69,7 +69,7 @@ void bare_receive(void);
 void bare_receive(void)
 {
     __asm__ volatile("msr cntp_ctl_el0, xzr");   /* the timer only wakes */
-    UART_CLEAR = 0x7FFu;                         /* first: a byte that comes while the last ones are taken asks again */
+    UART_CLEAR = 0x7FFu; /* first: a byte that comes while the last ones are taken asks again */
     while (!(UART_FLAGS & UART_EMPTY)) {
         const uint32_t c = UART_DATA;
         received.lost += (c & UART_OVERRUN) != 0;
@@ -102,9 +102,7 @@ static uint64_t frequency(void)
 }
 
 static uint32_t line_millis(void *user)
-{
-    return (uint32_t)((line_cycles(user) - started) * 1000u / frequency());
-}
+{ return (uint32_t)((line_cycles(user) - started) * 1000u / frequency()); }
 
 static size_t line_read(void *user, void *into, size_t room)
 {
@@ -116,8 +114,10 @@ static void line_idle(void *user, uint32_t limit)
 {
     const uint32_t since = line_millis(user);
     while (received.first == received.end && line_millis(user) - since < limit) {
-        __asm__ volatile("msr cntp_tval_el0, %0\n\tmsr cntp_ctl_el0, %1\n\tisb" ::"r"(frequency() / 1000u), "r"((uint64_t)1) : "memory");
-        __asm__ volatile("wfi");                 /* a millisecond at most */
+        __asm__ volatile("msr cntp_tval_el0, %0\n\tmsr cntp_ctl_el0, %1\n\tisb" ::"r"(frequency() / 1000u),
+            "r"((uint64_t)1)
+            : "memory");
+        __asm__ volatile("wfi"); /* a millisecond at most */
     }
 }
 
@@ -127,27 +127,25 @@ static uint32_t line_lost(void *user)
     return received.lost;
 }
 
-static struct bm_port port = {NULL, line_read, line_write, line_cycles, line_millis, line_reset, 0, bare_stack_peak, line_idle, NULL, line_lost};
+static struct bm_port port = {NULL, line_read, line_write, line_cycles, line_millis, line_reset, 0,
+    bare_stack_peak, line_idle, NULL, line_lost};
 
 void bare_start(void)
 {
     started = line_cycles(NULL);
     port.cycles_hz = (uint32_t)frequency();
-    GPFSEL1 = (GPFSEL1 & ~(0x3Fu << 12)) | 4u << 12 | 4u << 15;     /* pins 14 and 15: UART0 */
+    GPFSEL1 = (GPFSEL1 & ~(0x3Fu << 12)) | 4u << 12 | 4u << 15; /* pins 14 and 15: UART0 */
     UART_CONTROL = 0;
     UART_CLEAR = 0x7FFu;
-    UART_IBRD = 26;                              /* 115200 baud of 48 MHz */
+    UART_IBRD = 26; /* 115200 baud of 48 MHz */
     UART_FBRD = 3;
-    UART_LINE = 0x70;                            /* 8 bits, FIFOs */
-    UART_LEVEL = 0;                              /* an interrupt from an eighth of the FIFO on, or after a pause */
+    UART_LINE = 0x70; /* 8 bits, FIFOs */
+    UART_LEVEL = 0; /* an interrupt from an eighth of the FIFO on, or after a pause */
     UART_MASK = 0x50;
     UART_CONTROL = 0x301;
-    CORE0_TIMERS = 2u;                           /* the interrupt of EL1's physical timer */
+    CORE0_TIMERS = 2u; /* the interrupt of EL1's physical timer */
     ENABLE_IRQS_2 = 1u << (UART_IRQ - 32u);
     __asm__ volatile("msr daifclr, #2" ::: "memory");
 }
 
-const struct bm_port *bare_port(void)
-{
-    return &port;
-}
+const struct bm_port *bare_port(void) { return &port; }

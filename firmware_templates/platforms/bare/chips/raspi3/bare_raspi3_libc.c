@@ -7,7 +7,9 @@ void *memcpy(void *restrict to, const void *restrict from, size_t n)
 {
     uint8_t *p = to;
     const uint8_t *q = from;
-    for (; n >= 8u; n -= 8u, p += 8, q += 8) *(uint64_t __attribute__((aligned(1), may_alias)) *)p = *(const uint64_t __attribute__((aligned(1), may_alias)) *)q;
+    for (; n >= 8u; n -= 8u, p += 8, q += 8)
+        *(uint64_t __attribute__((aligned(1), may_alias)) *)p = *(
+            const uint64_t __attribute__((aligned(1), may_alias)) *)q;
     for (size_t i = 0; i < n; i++) p[i] = q[i];
     return to;
 }
