@@ -18,8 +18,9 @@ from bitmar_tiny.extras import install, installed
 from .boards import Board, Compiler
 from .platform import hot_sources
 
-#: Part of the numerics contract, and of the promise that the C is clean.
-BASE_FLAGS = ["-std=c99", "-ffp-contract=off", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror"]
+#: Part of the numerics contract, and warnings. The tests add -Werror; what a compiler of tomorrow warns of
+#: must stop no user.
+BASE_FLAGS = ["-std=c99", "-ffp-contract=off", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion"]
 COMPILE_TIMEOUT_S = 300
 
 
