@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import shlex
 import tomllib
 from functools import cache
 from pathlib import Path
@@ -121,8 +122,8 @@ class Platform:
         return []
 
     def next_step(self, project: Path) -> str:
-        """The command after 'bitmar-tiny codegen'."""
-        return f"bitmar-tiny build {project}"
+        """The command after 'bitmar-tiny codegen', as a shell takes it."""
+        return shlex.join(["bitmar-tiny", "build", str(project)])
 
 
 def hot_sources(platform: Platform) -> list[str]:
