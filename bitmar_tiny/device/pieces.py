@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bitmar_tiny.codegen.boards import Board, Flash
-from bitmar_tiny.codegen.emit import MANIFEST
+from bitmar_tiny.codegen.emit import read_manifest
 from bitmar_tiny.codegen.lower import HEADER_BYTES, VERSION
 
 from ..errors import ConfigError, DataError
@@ -61,17 +61,6 @@ class Piece:
             "bytes": len(self.data),
             "sha256": self.sha256,
         }
-
-
-def read_manifest(project: Path) -> dict[str, Any]:
-    """The manifest of a generated project; ``ConfigError`` if it is none."""
-    try:
-        manifest = json.loads((project / MANIFEST).read_text())
-        return {key: manifest[key] for key in ("board", "model", "model_sha256", "kernels", "head_bits")}
-    except (OSError, ValueError, KeyError, TypeError):
-        raise ConfigError(
-            f"{project}: not a generated project.", "Make one with 'bitmar-tiny codegen --board BOARD'."
-        ) from None
 
 
 def collect(project: Path, board: Board, parts: tuple[str, ...]) -> list[Piece]:
