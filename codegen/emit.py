@@ -34,6 +34,23 @@ MANIFEST, SCHEMA = "manifest.json", "bitmar-tiny/project"
 MEMORY_STORE = "memory.store"
 
 
+def read_manifest(project: Path) -> dict[str, Any]:
+    """The manifest of a generated project; ``ConfigError`` if it is none, or not finished."""
+    try:
+        manifest = json.loads((project / MANIFEST).read_text())
+        if manifest["schema"] == SCHEMA and UNFINISHED in manifest:
+            raise ConfigError(
+                f"{project}: 'bitmar-tiny codegen' was interrupted while it wrote this project.",
+                "Run it again.",
+            )
+        _ = [manifest[key] for key in ("board", "model", "model_sha256", "kernels", "head_bits")]
+        return manifest
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ConfigError(
+            f"{project}: not a generated project.", "Make one with 'bitmar-tiny codegen --board BOARD'."
+        ) from None
+
+
 @dataclass(frozen=True)
 class Project:
     """A generated project: its folder, board, kernel family, plan and packed blob."""
@@ -130,22 +147,6 @@ def emit(
     with atomic_file(out / MANIFEST) as f:
         f.write((json.dumps(manifest, indent=2) + "\n").encode())
     return project
-
-
-def read_manifest(project: Path) -> dict[str, Any]:
-    """What a generated project says of itself. ``ConfigError`` if it is none, or not finished."""
-    try:
-        manifest = json.loads((project / MANIFEST).read_text())
-        if manifest["schema"] == SCHEMA and UNFINISHED in manifest:
-            raise ConfigError(
-                f"{project}: 'bitmar-tiny codegen' was interrupted while it wrote this project.",
-                "Run it again.",
-            )
-        return {key: manifest[key] for key in ("board", "model", "model_sha256", "kernels", "head_bits")}
-    except (OSError, ValueError, KeyError, TypeError):
-        raise ConfigError(
-            f"{project}: not a generated project.", "Make one with 'bitmar-tiny codegen --board BOARD'."
-        ) from None
 
 
 def _check(board: Board, family: str, head_bits: str, memory: str, arenas: list[str], out: Path) -> None:

@@ -16,6 +16,8 @@ import bitmar_tiny as bt
 from bitmar_tiny import api
 
 ROOT = Path(__file__).resolve().parents[1]
+#: Modules of names whose examples take minutes, or that are no functions.
+NO_EXAMPLE = ("errors", "training")
 
 
 @pytest.mark.parametrize("name", sorted(set(bt.__all__) - {"__version__"}))
@@ -30,9 +32,16 @@ def test_an_unknown_name_is_an_attribute_error():
         bt.nothing  # noqa: B018
 
 
-def test_the_examples_run():
-    found = doctest.testmod(api)
-    assert found.attempted >= 7 and found.failed == 0
+def test_every_public_name_has_one_module():
+    names = [name for module in api.modules() for name in module.__all__]
+    assert sorted(["__version__", *names]) == sorted(bt.__all__) and names == [*dict.fromkeys(names)]
+
+
+@pytest.mark.parametrize("module", api.modules(), ids=lambda m: m.__name__.rpartition(".")[2])
+def test_the_examples_run(module):
+    globs = {name: getattr(bt, name) for name in bt.__all__} | {"Path": Path}
+    found = doctest.testmod(module, extraglobs=globs)
+    assert found.failed == 0 and found.attempted >= (module.__name__.rpartition(".")[2] not in NO_EXAMPLE)
 
 
 def test_importing_the_package_loads_nothing_else():

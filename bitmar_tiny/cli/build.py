@@ -7,10 +7,7 @@ from pathlib import Path
 
 import click
 
-from bitmar_tiny.codegen.boards import load_board
-from bitmar_tiny.codegen.build import build
-from bitmar_tiny.codegen.emit import read_manifest
-
+from ..api.firmware import build_project
 from .app import notes, print_json
 from .common import json_option
 
@@ -26,8 +23,7 @@ def command(project: Path, compiler: str | None, opt: str, as_json: bool) -> Non
     \b
     Example: bitmar-tiny build firmware --compiler zig
     """
-    manifest = read_manifest(project)
-    program = build(project, load_board(manifest["board"]), manifest["kernels"], compiler=compiler, opt=opt)
+    program = build_project(project, compiler=compiler, opt=opt)
     if as_json:
         print_json(
             {

@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from ..errors import ConfigError, DeviceError
-from ..run import linktest
+from ..api.board import LineTest, line_test, pulses
+from ..errors import ConfigError
 from .app import Group, notes, print_json, results
 from .common import json_option, model_argument, named_model, open_target, port_options
 
@@ -63,20 +63,8 @@ def test(
     wanted = _speeds(speeds)
     with open_target(port, named_model(model, None, port), baud, patience_s, record_file) as board:
         with notes.status("") as status:
-            tests = [linktest.run(board, size, lambda what: status.update(what))]
-            failed = {}
-            for speed in wanted:
-                try:
-                    linktest.change_speed(board, speed)
-                except DeviceError as error:
-                    failed[speed] = error.message
-                    break
-                tests.append(
-                    linktest.run(
-                        board, size, lambda what, speed=speed: status.update(f"{speed} baud: {what}")
-                    )
-                )
-        control = linktest.control_lines(board) if control_lines else {}
+            tests, failed = line_test(board, size, wanted, status.update)
+        control = pulses(board) if control_lines else {}
     if as_json:
         print_json(
             {
@@ -103,7 +91,7 @@ def _speeds(text: str | None) -> list[int]:
         ) from None
 
 
-def _print(port: str, tests: list[linktest.LineTest]) -> None:
+def _print(port: str, tests: list[LineTest]) -> None:
     table = Table(
         "baud",
         "from the board",
@@ -127,6 +115,6 @@ def _print(port: str, tests: list[linktest.LineTest]) -> None:
     results.print(table)
 
 
-def _rate(test: linktest.LineTest, rate: float) -> str:
+def _rate(test: LineTest, rate: float) -> str:
     share = test.share(rate)
     return f"{rate / 1e3:,.0f} kB/s" + (f" ({share:.0%} of the line)" if share else "")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from bitmar_tiny.codegen.boards import Board, Flash
@@ -16,12 +17,40 @@ from ..extras import need
 from .esptool import Port, run
 from .pieces import Piece
 from .ports import check
+from .record import Playback, Record
 
 VERIFY_BYTES_PER_S = 200_000  # the chip hashes its own flash; a slow one
 WRITE_MARGIN_S, VERIFY_MARGIN_S = 60.0, 20.0
 WRITE_SLOWNESS = 4.0  # of the line's own rate: erasing, retries
 
 Report = Callable[[Piece, str, float], None]
+
+
+def flash(
+    project: Path,
+    board: Board,
+    port: str,
+    pieces: list[Piece],
+    *,
+    baud: int | None = None,
+    reset: bool = True,
+    verify: bool = True,
+    record: Path | None = None,
+    report: Report = lambda piece, state, share: None,
+) -> dict[str, Any]:
+    """Write ``pieces`` of a project through a serial port, or play ``replay:FILE`` back; ``write`` says how.
+
+    baud: default the board's; reset: False leaves the chip in the boot loader that it is in; record: file for
+    what esptool is asked and says. Returns {board, port, pieces}.
+    """
+    replay = Playback(Path(port.removeprefix("replay:"))) if port.startswith("replay:") else None
+    tape = Record(record) if record else None
+    if tape:
+        tape.begin({"port": port})
+    name = replay.head.get("port", port) if replay else port
+    how = "default-reset" if reset else "no-reset"
+    line = Port(name, board.chip, baud or board.flash.baud, project / "flash.log", how, tape, replay)
+    return {"board": board.name, "port": name, "pieces": write(pieces, board, line, verify, report)}
 
 
 def write(

@@ -6,7 +6,7 @@ do.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -42,6 +42,25 @@ class LineTest:
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self) | {"down_share": self.share(self.down), "up_share": self.share(self.up)}
+
+
+def line_tests(
+    board: DeviceSession,
+    size: int,
+    speeds: Sequence[int] = (),
+    progress: Callable[[str], None] = lambda what: None,
+) -> tuple[list[LineTest], dict[int, str]]:
+    """The line as it is, then at other ``speeds`` until the first that fails: what was measured, and why a
+    speed failed.
+    """
+    tests = [run(board, size, progress)]
+    for speed in speeds:
+        try:
+            change_speed(board, speed)
+        except DeviceError as error:
+            return tests, {speed: error.message}
+        tests.append(run(board, size, lambda what, speed=speed: progress(f"{speed} baud: {what}")))
+    return tests, {}
 
 
 def run(board: DeviceSession, size: int, progress: Callable[[str], None] = lambda what: None) -> LineTest:
