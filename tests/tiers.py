@@ -50,6 +50,7 @@ FILES = {
         "test_kernels.py",
         "test_numerics_c.py",
         "test_packaging.py",
+        "test_screen.py",
         "test_shipped.py",
         "test_softfloat.py",
         "verify",

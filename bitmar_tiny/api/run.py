@@ -21,6 +21,7 @@ from ..run.firmware import is_built
 from ..run.generate import Request
 from ..run.generate import generate as stream
 from ..run.profile import ROUNDS, TOKENS, plan_of, record
+from ..run.prompts import read_prompt
 from ..run.session import BAUD, Session, SessionOptions, is_local, open_session
 
 __all__ = [

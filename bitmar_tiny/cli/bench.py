@@ -89,7 +89,7 @@ def command(
         with atomic_file(out / "bench.json") as f:
             f.write((json.dumps(report, indent=1) + "\n").encode())
         reporting.plot(report, out / "bench.png")
-        notes.print(f"Wrote {out / 'bench.json'} and {out / 'bench.png'}.")
+        notes.print(f"Wrote {out / 'bench.json'} and {out / 'bench.png'}.", markup=False)
     if as_json:
         print_json(report)
         return

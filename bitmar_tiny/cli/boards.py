@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import click
+from rich.markup import escape
 
 from ..api.board import board_names, load_board
-from ..report.plan import boards_table
+from ..report.plan import boards_text
+from ..report.words import paragraph
 from .app import print_json, results
 from .common import json_option
 
@@ -24,6 +26,6 @@ def command(name: str | None, as_json: bool) -> None:
     if as_json:
         print_json([b.model_dump() for b in boards])
         return
-    results.print(boards_table(boards))
+    results.print(escape(boards_text(boards)))
     if name and boards[0].notes:
-        results.print(boards[0].notes)
+        results.print(escape(paragraph(boards[0].notes, 4)))

@@ -34,4 +34,5 @@ def command(project: Path, compiler: str | None, opt: str, as_json: bool) -> Non
             }
         )
         return
-    notes.print(f"Built {program.path} with {program.compiler} {opt}, {program.path.stat().st_size:,} bytes.")
+    size = program.path.stat().st_size
+    notes.print(f"Built {program.path} with {program.compiler} {opt}, {size:,} bytes.", markup=False)

@@ -82,8 +82,6 @@ def command(
     results.print(plan_table(project.plan))
     if project.estimates:
         results.print(estimates_table(project.estimates))
-    notes.print(project.memory.sentence, soft_wrap=True)
-    notes.print(
-        f"Wrote {project.path} ({project.family} kernels). Next: {profile.platform.next_step(project.path)}",
-        soft_wrap=True,
-    )
+    notes.print(project.memory.sentence, markup=False)
+    notes.print(f"Wrote {project.path} ({project.family} kernels).", markup=False)
+    notes.print(f"Next: {profile.platform.next_step(project.path)}", markup=False)

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import math
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,16 @@ class ModelPath(click.Path):
 
     def convert(self, value, param, ctx) -> Path:
         return find_model(super().convert(value, param, ctx))
+
+
+class Real(click.FloatRange):
+    """A number in a range. NaN is in none, and infinity is no number that a command can use."""
+
+    def convert(self, value, param, ctx) -> float:
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a number that can be used.", param, ctx)
+        return number
 
 
 model_path = ModelPath(path_type=Path)
@@ -42,6 +54,13 @@ def load_model(path: Path, preset_name: str | None) -> FrozenModel:
     if path == SHIPPED and not named:
         say_shipped()
     return load(path)
+
+
+def say_next(*words: str | Path) -> None:
+    """The command that comes next, as a shell takes it."""
+    from .app import notes
+
+    notes.print(f"Next: {shlex.join(map(str, words))}", markup=False)
 
 
 def say_shipped() -> None:
@@ -110,7 +129,7 @@ def line_options(command):
         click.option(
             "--timeout",
             "patience_s",
-            type=click.FloatRange(1, 3600),
+            type=Real(1, 3600),
             help="Seconds that the board may be silent, while it computes a token for example (default: 4; "
             "60 for firmware that is started here).",
         ),

@@ -13,7 +13,7 @@ from rich.table import Table
 from ..api.run import TOLERANCE, Comparison, compare_profiles
 from ..report.tables import figures
 from .app import notes, print_json, results
-from .common import json_option
+from .common import Real, json_option
 
 path = click.Path(path_type=Path)
 
@@ -23,7 +23,7 @@ path = click.Path(path_type=Path)
 @click.argument("after", type=path)
 @click.option(
     "--tolerance",
-    type=click.FloatRange(0, 100),
+    type=Real(0, 100),
     default=100 * TOLERANCE,
     show_default=True,
     metavar="PERCENT",

@@ -17,6 +17,7 @@ from ..errors import ConfigError
 from ..report.evaluation import render
 from .app import notes, print_json, results
 from .common import (
+    Real,
     hidden,
     json_option,
     leave_out_port_options,
@@ -62,9 +63,7 @@ RETRIEVED = 100
     help="Run every task with the memory on, off and shuffled, and measure what it costs.",
 )
 @click.option(
-    "--watts",
-    type=click.FloatRange(0, min_open=True),
-    help="Power while computing, to estimate energy with --ablate.",
+    "--watts", type=Real(0, min_open=True), help="Power while computing, to estimate energy with --ablate."
 )
 @click.option(
     "--data",
@@ -83,7 +82,7 @@ RETRIEVED = 100
 )
 @click.option(
     "--baseline",
-    type=click.FloatRange(0.01),
+    type=Real(0.01),
     metavar="MINUTES",
     help="Also train the plain float captioner for so long, on the same pictures.",
 )

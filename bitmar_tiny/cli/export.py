@@ -9,7 +9,7 @@ import click
 
 from ..api.model import FORMATS, export_model
 from .app import notes, print_json
-from .common import json_option, load_model, model_argument, preset_option
+from .common import json_option, load_model, model_argument, preset_option, say_next
 
 
 @click.command()
@@ -64,6 +64,6 @@ def command(
         )
         return
     for path in files:
-        notes.print(f"Wrote {path}, {path.stat().st_size:,} bytes.", soft_wrap=True)
-    named = f"--preset {preset_name}" if preset_name else model
-    notes.print(f"Next: bitmar-tiny verify {named} --on {format_name}:{out}", soft_wrap=True)
+        notes.print(f"Wrote {path}, {path.stat().st_size:,} bytes.", markup=False)
+    named = ("--preset", preset_name) if preset_name else (model,)
+    say_next("bitmar-tiny", "verify", *named, "--on", f"{format_name}:{out}")

@@ -102,4 +102,4 @@ def command(
             table.add_row(m["tensor"], m["source"], m["how"])
         results.print(table)
         notes.print(f"Not used: {', '.join(unused) or 'nothing'}.", soft_wrap=True)
-    notes.print(f"Wrote {out}, {out.stat().st_size:,} bytes, SHA-256 {digest}.")
+    notes.print(f"Wrote {out}, {out.stat().st_size:,} bytes, SHA-256 {digest}.", markup=False)

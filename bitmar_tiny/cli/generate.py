@@ -3,17 +3,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import shlex
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import click
 
-from ..api.run import MAX_TOP_K, is_built, is_local, text_stream
-from ..errors import ConfigError
-from .app import print_json
+from ..api.run import MAX_TOP_K, is_built, is_local, read_prompt, text_stream
+from ..errors import ConfigError, DataError
+from .app import notes, print_json
 from .common import (
+    Real,
     hidden,
     json_option,
+    leave_out,
     line_options,
     model_argument,
     named_model,
@@ -28,11 +33,14 @@ from .common import (
 @click.option("--image", type=click.Path(path_type=Path), help="Picture (PNG, JPEG, SVG) or .npy features.")
 @click.option("--prompt", default="", help="Text to continue.")
 @click.option(
-    "--tokens", default=32, show_default=True, type=click.IntRange(1, 1_000_000), help="At most this many."
+    "--prompts",
+    type=click.File("rb"),
+    help="Answer every line of this file, or of standard input (-): a prompt, or JSON with prompt and image.",
 )
 @click.option(
-    "--temperature", default=0.0, show_default=True, type=click.FloatRange(0, 100), help="0 is greedy."
+    "--tokens", default=32, show_default=True, type=click.IntRange(1, 1_000_000), help="At most this many."
 )
+@click.option("--temperature", default=0.0, show_default=True, type=Real(0, 100), help="0 is greedy.")
 @click.option("--top-k", default=40, show_default=True, type=click.IntRange(1, MAX_TOP_K))
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0, 2**53))
 @click.option("--no-memory", is_flag=True, help="Leave the episodic memory unread.")
@@ -56,6 +64,7 @@ def command(
     model: Path,
     image: Path | None,
     prompt: str,
+    prompts: BinaryIO | None,
     tokens: int,
     temperature: float,
     top_k: int,
@@ -74,10 +83,14 @@ def command(
 ) -> None:
     """Write text for a picture or a prompt: golden, C and boards give the same tokens.
 
+    With --prompts the model is loaded once, each line is an episode of its own, and each answer is a line;
+    with --json a JSON document a line.
+
     \b
     Examples: bitmar-tiny generate --image cat.png
               bitmar-tiny generate model.bitmar --prompt "The " --on host --temperature 0.8
               bitmar-tiny generate --on /dev/ttyUSB0 --image cat.png
+              echo '{"image": "cat.png"}' | bitmar-tiny generate --prompts - --json
               bitmar-tiny generate model.bitmar --store memory.store --remember --prompt "The key is in the
               box."
     """
@@ -86,23 +99,59 @@ def command(
     target = one_target(on=on, port=port, backend=backend) or board or "golden"
     _check_memory(target, model, no_memory, store, remember)
     frozen = named_model(model, None, target)
+    if prompts is not None:
+        leave_out({"prompt": "--prompt"}, "--prompts says what is asked.")
     with open_target(target, frozen, baud, patience_s, record_file, memory=store) as session:
-        stream = text_stream(
-            session,
-            prompt,
-            image=image,
-            limit=tokens,
-            temperature=temperature,
-            top_k=top_k,
-            seed=seed,
-            use_memory=not no_memory,
-            remember=remember,
-            name=str(model) if frozen else "",
-        )
-        new, text = _write(stream, prompt, not as_json)
+
+        def ask(words: str, picture: Path | None) -> Iterator[tuple[int, bytes]]:
+            return text_stream(
+                session,
+                words,
+                image=picture,
+                limit=tokens,
+                temperature=temperature,
+                top_k=top_k,
+                seed=seed,
+                use_memory=not no_memory,
+                remember=remember,
+                name=str(model) if frozen else "",
+            )
+
+        if prompts is not None:
+            _answer_lines(prompts, image, ask, session.name if as_json else "")
+            return
+        new, text = _write(ask(prompt, image), prompt, not as_json)
     if as_json:
         shown = text.decode(errors="replace")
         print_json({"on": session.name, "prompt": prompt, "tokens": new, "text": shown})
+
+
+def _answer_lines(
+    lines: BinaryIO,
+    image: Path | None,
+    ask: Callable[[str, Path | None], Iterator[tuple[int, bytes]]],
+    json_on: str,
+) -> None:
+    """Answer line after line, as they come. A line that cannot be answered is named, and the others are
+    answered; then the exit status is 2. ``json_on``: name of the target, where JSON is wanted.
+    """
+    bad = 0
+    for number, line in enumerate(lines, 1):
+        try:
+            prompt, own = read_prompt(line)
+            new, text = _write(ask(prompt, own or image), prompt, show=False)
+        except (ConfigError, DataError) as error:
+            bad += 1
+            found = {"line": number, "error": error.message, "hint": error.hint}
+            plain = ""
+            notes.print(f"Line {number}: {error}", markup=False)
+        else:
+            shown = text.decode(errors="replace")
+            found = {"line": number, "on": json_on, "prompt": prompt, "tokens": new, "text": shown}
+            plain = " ".join((prompt + shown).splitlines())
+        click.echo(json.dumps(found) if json_on else plain)
+    if bad:
+        raise click.exceptions.Exit(2)
 
 
 def _check_memory(target: str, model: Path, no_memory: bool, store: Path | None, remember: bool) -> None:
@@ -116,7 +165,8 @@ def _check_memory(target: str, model: Path, no_memory: bool, store: Path | None,
     if is_local(target):
         raise ConfigError(
             "--remember needs a store to write to.",
-            f"Make one: bitmar-tiny memory reset {model} -o memory.store, then --store memory.store.",
+            f"Make one: bitmar-tiny memory reset {shlex.quote(str(model))} -o memory.store, then --store "
+            "memory.store.",
         )
     if is_built(target):
         raise ConfigError(

@@ -213,7 +213,7 @@ def export(
         leave_out_port_options()
         opened = open_store(store, _model(model))
         memory, source = export_memory(opened, out, salvage=salvage), f", commit {opened.sequence}."
-    notes.print(f"Wrote {out}: {memory.slots} slots{source}")
+    notes.print(f"Wrote {out}: {memory.slots} slots{source}", markup=False)
 
 
 @command.command(name="import")
@@ -253,7 +253,7 @@ def import_(
     leave_out_port_options()
     _free(out, force)
     memory = import_memory(source, out, model=_model(model))
-    notes.print(f"Wrote {out}: {memory.slots} slots.")
+    notes.print(f"Wrote {out}: {memory.slots} slots.", markup=False)
 
 
 @command.command()
@@ -269,7 +269,7 @@ def reset(model: Path, out: Path, empty: bool, force: bool) -> None:
     """
     _free(out, force)
     made = new_store(out, load(model), empty)
-    notes.print(f"Wrote {out}: {made.layout.slots} slots, {made.layout.size:,} bytes.")
+    notes.print(f"Wrote {out}: {made.layout.slots} slots, {made.layout.size:,} bytes.", markup=False)
 
 
 def _free(out: Path, force: bool) -> None:

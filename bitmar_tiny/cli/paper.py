@@ -71,4 +71,4 @@ def figure(number: str, sources: tuple[Path, ...], out: Path) -> None:
                 f"{r.steps[-1]:,} "
                 f"\\[measured]; normally distributed weights have {r.baseline:.1%}, the paper ends at 42.8%"
             )
-    notes.print(f"Wrote {out}.")
+    notes.print(f"Wrote {out}.", markup=False)

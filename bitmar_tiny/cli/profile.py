@@ -12,6 +12,7 @@ from ..api.run import ROUNDS, TOKENS, need_firmware, profile_session
 from ..report.profile import Files, document, energy_of, power_of, report
 from .app import notes, results
 from .common import (
+    Real,
     hidden,
     json_option,
     leave_out_memory,
@@ -50,9 +51,7 @@ file = click.Path(path_type=Path, dir_okay=False)
 @click.option(
     "--power-log", type=file, help="CSV of a power meter, for the energy of a token (docs/profiling.md)."
 )
-@click.option(
-    "--voltage", type=click.FloatRange(0.1, 1000), help="Of a power log that holds only the current."
-)
+@click.option("--voltage", type=Real(0.1, 1000), help="Of a power log that holds only the current.")
 @memory_option
 @preset_option("Profile a preset with random weights instead of MODEL.")
 @on_option("Where the model runs (default: host)")

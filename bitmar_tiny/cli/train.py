@@ -15,7 +15,7 @@ from ..api.training import is_main_process, training
 from ..errors import ConfigError
 from ..extras import need
 from .app import notes, print_json, results
-from .common import json_option
+from .common import json_option, say_next
 
 
 @click.command()
@@ -159,7 +159,7 @@ def command(
             return
         run.train(restart, True, wandb)
         if main:
-            notes.print(f"Next: bitmar-tiny freeze {out} -o model.bitmar")
+            say_next("bitmar-tiny", "freeze", out, "-o", "model.bitmar")
 
 
 def show_cost(model: str, precision: str, steps: int, cost: Any, as_json: bool) -> None:

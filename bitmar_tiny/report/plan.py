@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tables of boards, of a memory plan and its estimate, and of what goes into a flash."""
+"""Boards, a memory plan and its estimate, and what goes into a flash."""
 
 from __future__ import annotations
 
@@ -13,17 +13,21 @@ from bitmar_tiny.codegen.estimate import Estimate
 from bitmar_tiny.codegen.plan import Plan, human
 
 from ..device.pieces import Piece
+from .words import narrow, paragraph
 
-__all__ = ["boards_table", "estimates_table", "flash_table", "human", "plan_table"]
+__all__ = ["boards_text", "estimates_table", "flash_table", "human", "plan_table"]
 
 
-def boards_table(boards: Iterable[Board]) -> Table:
-    """Board profiles: kernels, memory, compilers."""
-    table = Table("board", "title", "kernels", "memory", "compilers")
-    for b in boards:
-        regions = "\n".join(f"{r.name}: {human(r.size)} ({', '.join(r.holds)})" for r in b.regions)
-        table.add_row(b.name, b.title, ", ".join(b.kernels), regions, ", ".join(b.compilers))
-    return table
+def boards_text(boards: Iterable[Board]) -> str:
+    """Board profiles, one paragraph each: kernels, memory, compilers."""
+    return "\n".join(_board(b) for b in boards)
+
+
+def _board(b: Board) -> str:
+    memory = ", ".join(f"{r.name} {human(r.size)} ({', '.join(r.holds)})" for r in b.regions)
+    facts = {"kernels": ", ".join(b.kernels), "compilers": ", ".join(b.compilers), "memory": memory}
+    lines = [paragraph(f"{b.name}: {b.title}", hang=4)]
+    return "\n".join(lines + [paragraph(f"{name}: {fact}", 4, 4) for name, fact in facts.items()])
 
 
 def plan_table(plan: Plan) -> Table:
@@ -46,7 +50,7 @@ def plan_table(plan: Plan) -> Table:
             human(round(sum(p.per_token for p in inside))),
             top,
         )
-    return table
+    return narrow(table)
 
 
 def estimates_table(estimates: Iterable[Estimate]) -> Table:
@@ -56,7 +60,7 @@ def estimates_table(estimates: Iterable[Estimate]) -> Table:
     )
     for e in estimates:
         table.add_row(e.what, str(e.context), f"{e.tokens_per_s:.1f}", f"{e.bound_per_s:.1f}", e.bottleneck)
-    return table
+    return narrow(table)
 
 
 def flash_table(pieces: Iterable[Piece], board: str, baud: int) -> Table:
@@ -74,4 +78,4 @@ def flash_table(pieces: Iterable[Piece], board: str, baud: int) -> Table:
         table.add_row(
             p.name, str(p.path), f"{p.offset:#x}", human(len(p.data)), p.sha256[:16], f"{p.seconds(baud):.0f}"
         )
-    return table
+    return narrow(table)
