@@ -19,7 +19,7 @@ from ..profile.recording import Recording
 from ..run.device import DeviceSession
 from ..run.firmware import is_built
 from ..run.generate import Request
-from ..run.generate import generate as stream
+from ..run.generate import generate as write
 from ..run.profile import ROUNDS, TOKENS, plan_of, record
 from ..run.session import BAUD, Session, SessionOptions, is_local, open_session
 
@@ -97,8 +97,12 @@ def text_stream(
     remember: bool = False,
     name: str = "",
 ) -> Iterator[tuple[int, bytes]]:
-    """Tokens behind ``prompt`` as they come, ids and bytes of text, out of an open session; see
-    :func:`generate`. use_memory: False leaves the memory unread; name: of the model, in what is said of it.
+    """Tokens behind ``prompt`` as they come, ids and bytes of text, out of an open session.
+
+    image: a picture file, or float32 features or uint8 patches [image_inputs, 768]; temperature 0 is greedy;
+    use_memory: False leaves the memory unread; remember: write the episode, prompt and answer, into it when
+    the last token was taken; name: of the model, in what is said of it. ``DataError`` for a picture that
+    cannot be read, ``ConfigError`` for a model without a tokenizer.
 
     >>> with session(load("recall")) as s:
     ...     len(list(text_stream(s, "The key is", limit=2)))
@@ -117,27 +121,22 @@ def text_stream(
     picture = (
         image if image is None or isinstance(image, np.ndarray) else read_picture(image, opened.image_inputs)
     )
-    yield from stream(opened, Request(prompt, picture, limit, temperature, top_k, seed, use_memory, remember))
+    yield from write(opened, Request(prompt, picture, limit, temperature, top_k, seed, use_memory, remember))
 
 
 def generate(
     model: FrozenModel,
     prompt: str = "",
     *,
-    image: Picture | None = None,
     on: str | Session = "golden",
-    limit: int = 32,
-    temperature: float = 0.0,
-    top_k: int = 40,
-    seed: int = 0,
     memory: MemoryStore | str | Path | None = None,
     remember: bool = False,
+    **options: Any,
 ) -> str:
     """The text that the model writes behind ``prompt``. Every target gives the same.
 
-    image: a picture file, or float32 features or uint8 patches [image_inputs, 768]; temperature 0 is greedy;
-    remember: write the episode, prompt and answer, into ``memory`` when it is over.
-    ``DataError`` for a picture that cannot be read, ``ConfigError`` for a model without a tokenizer.
+    on: a target, or an open session; remember: write the episode, prompt and answer, into ``memory`` when it
+    is over; options: of :func:`text_stream`.
 
     >>> from tempfile import TemporaryDirectory
     >>> model = load("recall")
@@ -147,34 +146,15 @@ def generate(
     ...     generate(model, "The key is", memory=store)
     ' in the drawer.'
     """
-    if isinstance(on, str):
-        if remember and memory is None:
-            raise ConfigError(
-                "remember=True needs a memory to write to.", "Give memory=memory_store(PATH, model)."
-            )
-        with session(model, on, memory=memory) as opened:
-            return generate(
-                model,
-                prompt,
-                image=image,
-                on=opened,
-                limit=limit,
-                temperature=temperature,
-                top_k=top_k,
-                seed=seed,
-                remember=remember,
-            )
-    tokens = text_stream(
-        on,
-        prompt,
-        image=image,
-        limit=limit,
-        temperature=temperature,
-        top_k=top_k,
-        seed=seed,
-        remember=remember,
-    )
-    return b"".join(piece for _, piece in tokens).decode(errors="replace")
+    if not isinstance(on, str):
+        stream = text_stream(on, prompt, remember=remember, **options)
+        return b"".join(piece for _, piece in stream).decode(errors="replace")
+    if remember and memory is None:
+        raise ConfigError(
+            "remember=True needs a memory to write to.", "Give memory=memory_store(PATH, model)."
+        )
+    with session(model, on, memory=memory) as opened:
+        return generate(model, prompt, on=opened, remember=remember, **options)
 
 
 def caption(model: FrozenModel, image: Picture, **options: Any) -> str:

@@ -103,9 +103,7 @@ def command(
     data: Path,
     styles: tuple[Path, ...],
     baseline: float | None,
-    baud: int,
-    patience_s: float | None,
-    record_file: Path | None,
+    line: dict[str, Any],
     via: tuple[str, ...],
     board: str | None,
     as_json: bool,
@@ -149,7 +147,7 @@ def command(
     def opened(target: str, frozen: FrozenModel) -> Session:
         if is_local(target):
             return session(frozen, target)
-        return open_target(target, frozen, baud, patience_s, record_file)
+        return open_target(target, frozen, line)
 
     subject = open_subject(model)
     if ablate and subject.frozen is None:

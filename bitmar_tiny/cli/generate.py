@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -64,9 +65,7 @@ def command(
     store: Path | None,
     remember: bool,
     on: str | None,
-    baud: int,
-    patience_s: float | None,
-    record_file: Path | None,
+    line: dict[str, Any],
     port: str | None,
     backend: str | None,
     board: str | None,
@@ -86,7 +85,7 @@ def command(
     target = one_target(on=on, port=port, backend=backend) or board or "golden"
     _check_memory(target, model, no_memory, store, remember)
     frozen = named_model(model, None, target)
-    with open_target(target, frozen, baud, patience_s, record_file, memory=store) as session:
+    with open_target(target, frozen, line, memory=store) as session:
         stream = text_stream(
             session,
             prompt,

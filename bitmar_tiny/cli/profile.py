@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -73,9 +74,7 @@ def command(
     memory: str,
     preset_name: str | None,
     on: str | None,
-    baud: int,
-    patience_s: float | None,
-    record_file: Path | None,
+    line: dict[str, Any],
     port: str | None,
     as_json: bool,
 ) -> None:
@@ -93,7 +92,7 @@ def command(
     leave_out_memory(target)
     frozen = named_model(model, preset_name, target)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with open_target(target, frozen, baud, patience_s, record_file, marks=True, memory_in=memory) as board:
+    with open_target(target, frozen, line, marks=True, memory_in=memory) as board:
         with Progress(*columns, console=notes, transient=True, disable=as_json) as bar:
             task = bar.add_task(f"profile {board.describe()}", total=rounds)
             recording, overhead = profile_session(
