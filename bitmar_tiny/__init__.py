@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .api.firmware import *  # noqa: F403
     from .api.memory import *  # noqa: F403
     from .api.model import *  # noqa: F403
+    from .api.profile import *  # noqa: F403
     from .api.run import *  # noqa: F403
     from .api.training import *  # noqa: F403
     from .errors import *  # noqa: F403

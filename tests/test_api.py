@@ -17,7 +17,7 @@ from bitmar_tiny import api
 
 ROOT = Path(__file__).resolve().parents[1]
 #: Modules of names whose examples take minutes, or that are no functions.
-NO_EXAMPLE = ("errors", "training")
+NO_EXAMPLE = ("errors", "profile", "training")
 
 
 @pytest.mark.parametrize("name", sorted(set(bt.__all__) - {"__version__"}))

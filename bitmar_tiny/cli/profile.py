@@ -9,7 +9,7 @@ from typing import Any
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from ..api.run import ROUNDS, TOKENS, need_firmware, profile_session
+from ..api.profile import ROUNDS, TOKENS, need_firmware, profile_session
 from ..report.profile import Files, document, energy_of, power_of, report
 from .app import notes, results
 from .common import (
