@@ -29,7 +29,7 @@ def test_every_public_name_is_there_and_documented(name):
 
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
-        bt.nothing  # noqa: B018
+        bt.nothing  # noqa: B018 (the access is the test)
 
 
 def test_every_public_name_has_one_module():
