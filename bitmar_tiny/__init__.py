@@ -17,13 +17,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .api.board import *  # noqa: F403
-    from .api.firmware import *  # noqa: F403
-    from .api.memory import *  # noqa: F403
-    from .api.model import *  # noqa: F403
-    from .api.run import *  # noqa: F403
-    from .api.training import *  # noqa: F403
-    from .errors import *  # noqa: F403
+    from .api.board import *
+    from .api.firmware import *
+    from .api.memory import *
+    from .api.model import *
+    from .api.profile import *
+    from .api.run import *
+    from .api.training import *
+    from .errors import *
 
 __version__ = "0.2.0"
 __all__ = [

@@ -4,27 +4,25 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from ..codegen.boards import Board as BoardProfile
 from ..codegen.boards import load_board
 from ..codegen.build import Program, build, check_tools
 from ..codegen.emit import Project, emit, read_manifest
-from ..device.flash import flash
-from ..device.pieces import APP, MODEL, Piece, collect
+from ..device.flash import flash_project
+from ..device.pieces import APP, MODEL, Piece
+from ..device.pieces import collect as flash_pieces
 from ..errors import ConfigError
 from ..frozen import FrozenModel
 from ..run.firmware import is_board
 from ..run.session import Session
 from ..verify.compare import Verdict
 from ..verify.crosscheck import Agreement
+from ..verify.script import TOKENS as VERIFY_TOKENS
 from ..verify.script import standard
-from ..verify.target import Progress, silent
-from ..verify.target import verify_board as prove_board
-from ..verify.target import verify_export as prove_export
-from ..verify.target import verify_session as prove_session
+from ..verify.target import Progress, silent, verify_board, verify_export, verify_session
 from .run import session
 
 __all__ = [
@@ -38,9 +36,6 @@ __all__ = [
     "verify_model",
     "write_project",
 ]
-
-#: Tokens of a verification: enough to go past the window of small models, and a second or two.
-VERIFY_TOKENS = 300
 
 
 def write_project(
@@ -79,49 +74,6 @@ def build_project(project: Project | str | Path, *, compiler: str | None = None,
     return build(Path(project), board, manifest["kernels"], compiler=compiler, opt=opt)
 
 
-def flash_pieces(
-    project: str | Path, board: BoardProfile | str, parts: Sequence[str] = (MODEL, APP)
-) -> list[Piece]:
-    """What goes where into a board's flash, checked: the ``model`` of a project, and the ``app``, its
-    program.
-    """
-    return collect(Path(project), load_board(board) if isinstance(board, str) else board, tuple(parts))
-
-
-def flash_project(
-    project: str | Path,
-    board: BoardProfile | str,
-    port: str,
-    *,
-    parts: Sequence[str] = (MODEL, APP),
-    baud: int | None = None,
-    reset: bool = True,
-    verify: bool = True,
-    record: str | Path | None = None,
-    report: Callable[[Piece, str, float], None] = lambda piece, state, share: None,
-) -> dict[str, Any]:
-    """Write the model and the program of a project into a board's flash: what is not there already.
-
-    parts: ``model``, ``app`` or both; port: a serial port, or ``replay:FILE``; baud: default the board's;
-    reset: False for a chip that is in its boot loader; verify: read back what was written; record: file for
-    what esptool is asked and says. Returns {board, port, pieces}. ``ConfigError`` and ``DataError`` for a
-    project that does not fit together, before anything is written; ``DeviceError`` says what the board holds
-    now. Needs ``bitmar-tiny[device]``.
-    """
-    profile = load_board(board) if isinstance(board, str) else board
-    return flash(
-        Path(project),
-        profile,
-        port,
-        flash_pieces(project, profile, parts),
-        baud=baud,
-        reset=reset,
-        verify=verify,
-        record=Path(record) if record else None,
-        report=report,
-    )
-
-
 def verify_model(
     model: FrozenModel,
     on: str | Session = "host",
@@ -146,13 +98,13 @@ def verify_model(
     """
     script = standard(model.config, tokens, seed)
     if not isinstance(on, str):
-        return prove_session(model, on, script, progress)
+        return verify_session(model, on, script, progress)
     if not is_board(on):
         with session(model, on, taps=True, memory_in=memory) as opened:
-            return prove_session(model, opened, script, progress)
+            return verify_session(model, opened, script, progress)
     board = load_board(on)
     with tempfile.TemporaryDirectory() as folder:
-        return prove_board(
+        return verify_board(
             model,
             board,
             script,
@@ -164,17 +116,6 @@ def verify_model(
             memory=memory,
             progress=progress,
         )
-
-
-def verify_export(
-    model: FrozenModel, on: str, *, tokens: int = VERIFY_TOKENS, seed: int = 0, progress: Progress = silent
-) -> tuple[Verdict | None, Agreement]:
-    """Compare exported files with golden: every tensor (None where the runtime shows none), and as shipped.
-
-    on: ``onnx[:FOLDER]`` or ``tflite[:FILE]``; without files the model is exported first. ``DataError`` for
-    files that are damaged or another model's. Needs ``bitmar-tiny[export]``.
-    """
-    return prove_export(model, on, standard(model.config, tokens, seed), progress)
 
 
 def verification_boards(

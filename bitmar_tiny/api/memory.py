@@ -8,9 +8,10 @@ from pathlib import Path
 from ..data.pixels import read_picture
 from ..data.tokenizer import Tokenizer
 from ..errors import ConfigError, StoreError
-from ..evaluate.sources import load_source
+from ..evaluate.sources import load_source as memory_source
 from ..frozen import FrozenModel
-from ..memory.inspect import Near, Source, Summary, layout_of, memory_of, nearest, summarise
+from ..memory.inspect import Near, Source, Summary, layout_of, memory_of, nearest
+from ..memory.inspect import summarise as memory_summary
 from ..memory.snapshot import read_snapshot, write_snapshot
 from ..memory.store import SALVAGE, Memory, MemoryStore
 from ..run.device import DeviceSession
@@ -45,19 +46,6 @@ def open_store(path: Path, model: FrozenModel | None = None) -> MemoryStore:
 def new_store(path: Path, model: FrozenModel, empty: bool = False) -> MemoryStore:
     """A new store in the place of what is there; ``empty``: all rows zero."""
     return MemoryStore.create(path, memory_of(model, empty), model.digest)
-
-
-def memory_source(path: str | Path, model: FrozenModel | None = None) -> Source:
-    """The memory of a store, a snapshot (.safetensors), a frozen model (.bitmar) or a training run (folder).
-
-    model: whose a store is whose header is lost. ``StoreError``, ``FrozenError``.
-    """
-    return load_source(Path(path), model)
-
-
-def memory_summary(source: Source, model: FrozenModel | None = None) -> Summary:
-    """How the slots of a memory are used. ``StoreError`` if it is another model's."""
-    return summarise(source, model)
 
 
 def nearest_slots(

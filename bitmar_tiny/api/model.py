@@ -6,8 +6,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..arch.config import MAX_CONTEXT, PRESETS, ModelConfig, preset
-from ..arch.tables import size_table, tensor_table
-from ..exchange.files import FORMATS, export
+from ..arch.tables import size_table as model_size
+from ..arch.tables import tensor_table
+from ..exchange.files import FORMATS
+from ..exchange.files import export as export_model
 from ..extras import need
 from ..frozen import FrozenModel, random_model
 from ..frozen.shipped import SHIPPED, find_model
@@ -36,15 +38,6 @@ def load(model: str | Path | None = None) -> FrozenModel:
     4096
     """
     return FrozenModel.load(find_model(model))
-
-
-def model_size(config: ModelConfig) -> dict[str, dict[str, int]]:
-    """``parameters`` and ``bytes`` (2-bit trits, int8 tables) of each part of a model, and of the ``total``.
-
-    >>> model_size(preset("paper"))["total"]["parameters"] // 100_000
-    150
-    """
-    return size_table(config)
 
 
 def tensors(config: ModelConfig) -> list[dict[str, object]]:
@@ -82,12 +75,3 @@ def import_model(
 
     model, mapped, unused = import_onnx(Path(path), config)
     return model, [dict(vars(m)) for m in mapped], unused
-
-
-def export_model(model: FrozenModel, format_name: str, out: str | Path, weight_bits: int = 2) -> list[Path]:
-    """Write the model as ``onnx`` (graphs in folder ``out``) or ``tflite`` (one file). Returns the files.
-
-    weight_bits: of a stored ternary weight, 2, 4 or 8; older runtimes know no type of 2 or 4. Needs
-    ``bitmar-tiny[export]``.
-    """
-    return export(model, format_name, Path(out), weight_bits)

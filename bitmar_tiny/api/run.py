@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""RUN: a model asked something, wherever it runs; what it costs there."""
+"""RUN: a model asked something, wherever it runs."""
 
 from __future__ import annotations
 
@@ -14,28 +14,12 @@ from ..errors import ConfigError
 from ..frozen import FrozenModel
 from ..golden.sampler import MAX_TOP_K
 from ..memory.store import MemoryStore
-from ..profile.difference import TOLERANCE, Comparison, compare
-from ..profile.recording import Recording
-from ..run.device import DeviceSession
-from ..run.firmware import is_built
 from ..run.generate import Request
-from ..run.generate import generate as stream
-from ..run.profile import ROUNDS, TOKENS, plan_of, record
+from ..run.generate import generate as write
 from ..run.prompts import read_prompt
-from ..run.session import BAUD, Session, SessionOptions, is_local, open_session
+from ..run.session import BAUD, Session, SessionOptions, is_built, is_local, open_session
 
-__all__ = [
-    "Comparison",
-    "Recording",
-    "Session",
-    "caption",
-    "compare_profiles",
-    "connect",
-    "generate",
-    "profile_model",
-    "session",
-    "text_stream",
-]
+__all__ = ["Session", "caption", "connect", "generate", "session", "text_stream"]
 
 Picture = str | Path | np.ndarray
 
@@ -98,8 +82,12 @@ def text_stream(
     remember: bool = False,
     name: str = "",
 ) -> Iterator[tuple[int, bytes]]:
-    """Tokens behind ``prompt`` as they come, ids and bytes of text, out of an open session; see
-    :func:`generate`. use_memory: False leaves the memory unread; name: of the model, in what is said of it.
+    """Tokens behind ``prompt`` as they come, ids and bytes of text, out of an open session.
+
+    image: a picture file, or float32 features or uint8 patches [image_inputs, 768]; temperature 0 is greedy;
+    use_memory: False leaves the memory unread; remember: write the episode, prompt and answer, into it when
+    the last token was taken; name: of the model, in what is said of it. ``DataError`` for a picture that
+    cannot be read, ``ConfigError`` for a model without a tokenizer.
 
     >>> with session(load("recall")) as s:
     ...     len(list(text_stream(s, "The key is", limit=2)))
@@ -118,27 +106,22 @@ def text_stream(
     picture = (
         image if image is None or isinstance(image, np.ndarray) else read_picture(image, opened.image_inputs)
     )
-    yield from stream(opened, Request(prompt, picture, limit, temperature, top_k, seed, use_memory, remember))
+    yield from write(opened, Request(prompt, picture, limit, temperature, top_k, seed, use_memory, remember))
 
 
 def generate(
     model: FrozenModel,
     prompt: str = "",
     *,
-    image: Picture | None = None,
     on: str | Session = "golden",
-    limit: int = 32,
-    temperature: float = 0.0,
-    top_k: int = 40,
-    seed: int = 0,
     memory: MemoryStore | str | Path | None = None,
     remember: bool = False,
+    **options: Any,
 ) -> str:
     """The text that the model writes behind ``prompt``. Every target gives the same.
 
-    image: a picture file, or float32 features or uint8 patches [image_inputs, 768]; temperature 0 is greedy;
-    remember: write the episode, prompt and answer, into ``memory`` when it is over.
-    ``DataError`` for a picture that cannot be read, ``ConfigError`` for a model without a tokenizer.
+    on: a target, or an open session; remember: write the episode, prompt and answer, into ``memory`` when it
+    is over; options: of :func:`text_stream`.
 
     >>> from tempfile import TemporaryDirectory
     >>> model = load("recall")
@@ -148,81 +131,17 @@ def generate(
     ...     generate(model, "The key is", memory=store)
     ' in the drawer.'
     """
-    if isinstance(on, str):
-        if remember and memory is None:
-            raise ConfigError(
-                "remember=True needs a memory to write to.", "Give memory=memory_store(PATH, model)."
-            )
-        with session(model, on, memory=memory) as opened:
-            return generate(
-                model,
-                prompt,
-                image=image,
-                on=opened,
-                limit=limit,
-                temperature=temperature,
-                top_k=top_k,
-                seed=seed,
-                remember=remember,
-            )
-    tokens = text_stream(
-        on,
-        prompt,
-        image=image,
-        limit=limit,
-        temperature=temperature,
-        top_k=top_k,
-        seed=seed,
-        remember=remember,
-    )
-    return b"".join(piece for _, piece in tokens).decode(errors="replace")
+    if not isinstance(on, str):
+        stream = text_stream(on, prompt, remember=remember, **options)
+        return b"".join(piece for _, piece in stream).decode(errors="replace")
+    if remember and memory is None:
+        raise ConfigError(
+            "remember=True needs a memory to write to.", "Give memory=memory_store(PATH, model)."
+        )
+    with session(model, on, memory=memory) as opened:
+        return generate(model, prompt, on=opened, remember=remember, **options)
 
 
 def caption(model: FrozenModel, image: Picture, **options: Any) -> str:
     """What the model sees on a picture: :func:`generate` without a prompt, its spaces stripped."""
     return generate(model, image=image, **options).strip()
-
-
-def profile_model(
-    model: FrozenModel | None, on: str = "host", *, tokens: int = TOKENS, rounds: int = ROUNDS, **options: Any
-) -> Recording:
-    """Where the time of a token goes on firmware. The memory is afterwards what it was before.
-
-    tokens: prefilled and decoded in each of ``rounds`` streams; options: of :func:`session`. The label of the
-    recording says measured or simulated. ``ConfigError`` for a target that is no firmware, ``DeviceError``
-    for firmware without marks.
-    """
-    need_firmware(on)
-    with session(model, on, marks=True, **options) as board:
-        return profile_session(board, tokens, rounds)[0]
-
-
-def need_firmware(target: str) -> None:
-    """``ConfigError`` for a target that cannot be profiled."""
-    if is_local(target):
-        raise ConfigError(
-            f"{target} is no firmware: it has no clock to read.", "Choose host, a board or a port with --on."
-        )
-
-
-def profile_session(
-    board: Session,
-    tokens: int = TOKENS,
-    rounds: int = ROUNDS,
-    project: Path | None = None,
-    progress: Callable[[int], None] = lambda done: None,
-) -> tuple[Recording, float | None]:
-    """What ``run.profile.record`` says of a session with firmware; project: that the firmware is of, for what
-    its plan predicted.
-    """
-    assert isinstance(board, DeviceSession)
-    return record(board, tokens, rounds, plan=plan_of(project, board) if project else None, progress=progress)
-
-
-def compare_profiles(before: str | Path, after: str | Path, tolerance: float = TOLERANCE) -> Comparison:
-    """What changed between two profiles of one model, without what is noise.
-
-    tolerance: medians that differ by a smaller share are not called changed. ``DataError`` for files that are
-    no profiles, or of another model.
-    """
-    return compare(Recording.load(Path(before)), Recording.load(Path(after)), tolerance)

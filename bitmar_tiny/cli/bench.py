@@ -55,7 +55,8 @@ def command(
 ) -> None:
     """Time the kernels by shape and the whole step, side by side with what one would use instead, in one run.
 
-    One thread, pinned; medians of many samples. Without MODEL the preset `paper` is measured.
+    One thread of this machine, pinned; medians of many samples. Without MODEL the preset `paper` is measured.
+    What a board takes, where there is nothing else to compare, 'bitmar-tiny profile' tells.
 
     \b
     Example: bitmar-tiny bench -o results

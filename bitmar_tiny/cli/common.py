@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import shlex
 from pathlib import Path
@@ -118,17 +119,21 @@ def hidden(*names: str, **kwargs):
 
 
 def line_options(command):
-    """--baud, --timeout and --record of a command that may speak to a board."""
+    """--baud, --timeout and --record of a command that may speak to a board; it gets them as ``line``."""
+
+    @functools.wraps(command)
+    def bundled(*, baud: int, timeout_s: float | None, record: Path | None, **others: Any) -> None:
+        command(line={"baud": baud, "timeout_s": timeout_s, "record": record}, **others)
+
     for option in (
         click.option(
             "--record",
-            "record_file",
             type=click.Path(path_type=Path, dir_okay=False),
             help="Write the exchange with the board into this file.",
         ),
         click.option(
             "--timeout",
-            "patience_s",
+            "timeout_s",
             type=Real(1, 3600),
             help="Seconds that the board may be silent, while it computes a token for example (default: 4; "
             "60 for firmware that is started here).",
@@ -141,8 +146,8 @@ def line_options(command):
             help="Speed of a serial port; a board that can follow is brought to it.",
         ),
     ):
-        command = option(command)
-    return command
+        bundled = option(bundled)
+    return bundled
 
 
 def port_options(command):
@@ -182,7 +187,7 @@ def leave_out(names: dict[str, str], why: str) -> None:
 
 def leave_out_port_options() -> None:
     """``ConfigError`` for options of a board's line, where there is none."""
-    leave_out({"record_file": "--record", "baud": "--baud", "patience_s": "--timeout"}, "No board was named.")
+    leave_out({"record": "--record", "baud": "--baud", "timeout_s": "--timeout"}, "No board was named.")
 
 
 def leave_out_memory(target: str) -> None:
@@ -206,17 +211,8 @@ def show_log(text: str) -> None:
         notes.print(f"[dim]board: {text.replace('[', chr(92) + '[')}[/]")
 
 
-def open_target(
-    target: str,
-    model: FrozenModel | None,
-    baud: int,
-    patience_s: float | None,
-    record_file: Path | None,
-    **options: Any,
-) -> Session:
-    """A session on ``target``; ``options``: further ones of ``session``."""
+def open_target(target: str, model: FrozenModel | None, line: dict[str, Any], **options: Any) -> Session:
+    """A session on ``target``; ``line``: of ``line_options``; ``options``: further ones of ``session``."""
     if is_local(target):
         leave_out_port_options()
-    return session(
-        model, target, baud=baud, timeout_s=patience_s, record=record_file, log=show_log, **options
-    )
+    return session(model, target, log=show_log, **line, **options)

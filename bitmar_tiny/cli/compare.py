@@ -10,7 +10,7 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from ..api.run import TOLERANCE, Comparison, compare_profiles
+from ..api.profile import TOLERANCE, Comparison, compare_profiles
 from ..report.tables import figures
 from .app import notes, print_json, results
 from .common import Real, json_option

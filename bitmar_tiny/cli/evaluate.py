@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -102,15 +103,15 @@ def command(
     data: Path,
     styles: tuple[Path, ...],
     baseline: float | None,
-    baud: int,
-    patience_s: float | None,
-    record_file: Path | None,
+    line: dict[str, Any],
     via: tuple[str, ...],
     board: str | None,
     as_json: bool,
 ) -> None:
     """Score MODEL, a frozen model or the folder of a training run (a float twin, say). Chance and majority
     stand beside every score.
+
+    Of several exchanges with boards, --record numbers the files: FILE, FILE-2, ...
 
     \b
     TASK  captions         names held-out pictures (without any TASK: this),
@@ -140,15 +141,21 @@ def command(
         model, tasks, named = find_model(), (str(model), *tasks), False
     if model == SHIPPED and not named:
         say_shipped()
-    on = (*on, *(board or "host" if way == "c" else way for way in via)) or ("torch",)
+    on = (*on, *(board or "host" if way == "c" else way for way in via))
+    teller = on[0] if on else "golden"  # of sessions
+    on = on or ("torch",)
     firmware = next((t for t in on if not is_local(t)), None)
     if not firmware:
         leave_out_port_options()
 
+    exchanges = itertools.count(1)
+
     def opened(target: str, frozen: FrozenModel) -> Session:
         if is_local(target):
             return session(frozen, target)
-        return open_target(target, frozen, baud, patience_s, record_file)
+        n, file = next(exchanges), line["record"]
+        own = {"record": file.with_stem(f"{file.stem}-{n}")} if file and n > 1 else {}
+        return open_target(target, frozen, line | own)
 
     subject = open_subject(model)
     if ablate and subject.frozen is None:
@@ -193,7 +200,7 @@ def command(
             report["retrieval"] = parts.score_retrieval(subject, data, count, on[0], opened, bar)
         for name, _, file in (spec.partition("=") for spec in wanted):
             if name == SESSIONS:
-                report["sessions"] = parts.score_sessions(subject, file, limit, bar)
+                report["sessions"] = parts.score_sessions(subject, file, limit, teller, opened, bar)
     if ENTITY in wanted:
         from ..evaluate.entity import entity_memory
 

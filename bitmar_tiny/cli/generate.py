@@ -7,7 +7,7 @@ import json
 import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import click
 
@@ -73,9 +73,7 @@ def command(
     store: Path | None,
     remember: bool,
     on: str | None,
-    baud: int,
-    patience_s: float | None,
-    record_file: Path | None,
+    line: dict[str, Any],
     port: str | None,
     backend: str | None,
     board: str | None,
@@ -101,7 +99,7 @@ def command(
     frozen = named_model(model, None, target)
     if prompts is not None:
         leave_out({"prompt": "--prompt"}, "--prompts says what is asked.")
-    with open_target(target, frozen, baud, patience_s, record_file, memory=store) as session:
+    with open_target(target, frozen, line, memory=store) as session:
 
         def ask(words: str, picture: Path | None) -> Iterator[tuple[int, bytes]]:
             return text_stream(

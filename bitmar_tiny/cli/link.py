@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.table import Table
@@ -45,9 +46,7 @@ def test(
     speeds: str | None,
     control_lines: bool,
     port: str | None,
-    baud: int,
-    patience_s: float | None,
-    record_file: Path | None,
+    line: dict[str, Any],
     as_json: bool,
 ) -> None:
     """Measure round trips, throughput and errors of the line to a board.
@@ -61,7 +60,7 @@ def test(
             "No port was named.", "Name a board with --port; 'bitmar-tiny ports' shows what is there."
         )
     wanted = _speeds(speeds)
-    with open_target(port, named_model(model, None, port), baud, patience_s, record_file) as board:
+    with open_target(port, named_model(model, None, port), line) as board:
         with notes.status("") as status:
             tests, failed = line_test(board, size, wanted, status.update)
         control = pulses(board) if control_lines else {}

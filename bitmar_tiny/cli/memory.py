@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.table import Table
@@ -192,9 +193,7 @@ def export(
     model: Path | None,
     force: bool,
     port: str | None,
-    baud: int,
-    patience_s: float | None,
-    record_file: Path | None,
+    line: dict[str, Any],
 ) -> None:
     """Copy the memory of a STORE, or of a board (--port), into a snapshot: codes, scales, usage
     (safetensors).
@@ -207,7 +206,7 @@ def export(
     if (store is None) == (port is None):
         raise ConfigError("Whose memory shall be copied?", "Name a STORE, or a board with --port.")
     if port:
-        with open_target(port, _model(model), baud, patience_s, record_file) as board:
+        with open_target(port, _model(model), line) as board:
             memory, source = export_memory(board, out), f" of {board.name}."
     else:
         leave_out_port_options()
@@ -234,9 +233,7 @@ def import_(
     model: Path | None,
     force: bool,
     port: str | None,
-    baud: int,
-    patience_s: float | None,
-    record_file: Path | None,
+    line: dict[str, Any],
 ) -> None:
     """Make a store from a SNAPSHOT, or replace the memory of a board (--port) by it.
 
@@ -246,7 +243,7 @@ def import_(
     """
     source = load_snapshot(snapshot)
     if port:
-        with open_target(port, _model(model), baud, patience_s, record_file) as board:
+        with open_target(port, _model(model), line) as board:
             memory = import_memory(source, board, resume=resume)
             notes.print(f"Wrote {memory.slots} slots to {board.name}.")
         return

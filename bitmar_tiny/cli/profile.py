@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from ..api.run import ROUNDS, TOKENS, need_firmware, profile_session
+from ..api.profile import ROUNDS, TOKENS, need_firmware, profile_session
 from ..report.profile import Files, document, energy_of, power_of, report
 from .app import notes, results
 from .common import (
@@ -72,9 +73,7 @@ def command(
     memory: str,
     preset_name: str | None,
     on: str | None,
-    baud: int,
-    patience_s: float | None,
-    record_file: Path | None,
+    line: dict[str, Any],
     port: str | None,
     as_json: bool,
 ) -> None:
@@ -92,7 +91,7 @@ def command(
     leave_out_memory(target)
     frozen = named_model(model, preset_name, target)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with open_target(target, frozen, baud, patience_s, record_file, marks=True, memory_in=memory) as board:
+    with open_target(target, frozen, line, marks=True, memory_in=memory) as board:
         with Progress(*columns, console=notes, transient=True, disable=as_json) as bar:
             task = bar.add_task(f"profile {board.describe()}", total=rounds)
             recording, overhead = profile_session(

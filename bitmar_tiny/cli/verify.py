@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -77,9 +78,7 @@ def command(
     head_bits: str,
     memory: str,
     preset_name: str | None,
-    baud: int,
-    patience_s: float | None,
-    record_file: Path | None,
+    line: dict[str, Any],
     boards: tuple[str, ...],
     port: str | None,
     format_name: str | None,
@@ -125,9 +124,7 @@ def command(
         how = {"tokens": tokens, "seed": seed}
         families = verification_boards(named, kernels, compiler)
         for target in plain:
-            with open_target(
-                target, frozen, baud, patience_s, record_file, memory_in=memory, taps=True
-            ) as session:
+            with open_target(target, frozen, line, memory_in=memory, taps=True) as session:
                 verdicts.append(verify_model(frozen, session, **how, progress=bar()))
         for target in files:
             found, agreement = verify_export(frozen, target, **how, progress=bar())

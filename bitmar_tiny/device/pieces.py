@@ -10,6 +10,7 @@ import itertools
 import json
 import struct
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,7 @@ class Piece:
         }
 
 
-def collect(project: Path, board: Board, parts: tuple[str, ...]) -> list[Piece]:
+def collect(project: str | Path, board: Board, parts: Sequence[str] = (MODEL, APP)) -> list[Piece]:
     """The pieces of ``parts`` in the order of writing. ``ConfigError`` and ``DataError`` name what does not
     fit together.
 
@@ -71,7 +72,7 @@ def collect(project: Path, board: Board, parts: tuple[str, ...]) -> list[Piece]:
     says so; in the other order it is the new one that refuses the old. Neither computes with the wrong
     weights.
     """
-    flash = board.flash
+    project, flash = Path(project), board.flash
     if flash is None:
         raise ConfigError(
             f"Board {board.name} has no flash that this command writes.",

@@ -75,7 +75,9 @@ def score_retrieval(
         return evaluate_retrieval(scorer, names, captions.images(chosen), subject.tokenizer, bar("retrieval"))
 
 
-def score_sessions(subject: Subject, file: str, limit: int | None, bar: Bar) -> dict[str, Any]:
+def score_sessions(
+    subject: Subject, file: str, limit: int | None, on: str, opened: Open, bar: Bar
+) -> dict[str, Any]:
     """Sessions of a file, or made-up ones."""
     from ..data.sessions import read_sessions
     from .formats import evenly
@@ -87,7 +89,8 @@ def score_sessions(subject: Subject, file: str, limit: int | None, bar: Bar) -> 
             "Freeze it first: bitmar-tiny freeze RUN -o model.bitmar",
         )
     sessions = read_sessions(file) if file else held_out_places()
-    return evaluate_sessions(subject.frozen, evenly(sessions, limit), bar("sessions"))
+    with opened(on, subject.frozen) as session:
+        return evaluate_sessions(subject.frozen, evenly(sessions, limit), bar("sessions"), session)
 
 
 def score_captions(

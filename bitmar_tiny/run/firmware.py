@@ -40,11 +40,6 @@ def port_of(target: str) -> str:
     return f"{board.platform.port_kind}:{name}{slash}{family}"
 
 
-def is_built(target: str) -> bool:
-    """Whether firmware is built and started for a target."""
-    return not is_local(target) and port_of(target).startswith(("host:", "qemu:"))
-
-
 def is_board(target: str) -> bool:
     """Whether a target is the name or the file of a board profile."""
     if is_local(target) or ":" in target:

@@ -44,14 +44,14 @@ class LineTest:
         return asdict(self) | {"down_share": self.share(self.down), "up_share": self.share(self.up)}
 
 
-def line_tests(
+def line_test(
     board: DeviceSession,
-    size: int,
+    size: int = 200_000,
     speeds: Sequence[int] = (),
     progress: Callable[[str], None] = lambda what: None,
 ) -> tuple[list[LineTest], dict[int, str]]:
-    """The line as it is, then at other ``speeds`` until the first that fails: what was measured, and why a
-    speed failed.
+    """Send ``size`` bytes each way over the line to a board, at its speed, then at other ``speeds`` until one
+    fails: what was measured, and why a speed failed.
     """
     tests = [run(board, size, progress)]
     for speed in speeds:
@@ -100,7 +100,7 @@ def change_speed(board: DeviceSession, baud: int) -> None:
     board.channel.set_speed(baud)
 
 
-def control_lines(board: DeviceSession) -> dict[str, str]:
+def pulses(board: DeviceSession) -> dict[str, str]:
     """What a pulse on DTR and on RTS does to the board: ``restarts it``, ``nothing``, or ``silences it``."""
     if _ours(board)["baud"] is None:
         raise DeviceError(f"{board.name}: this line has no control lines.", "Leave out --control-lines.")

@@ -19,7 +19,7 @@ from ..run.firmware import ProgramSession
 from ..run.session import Session
 from .compare import Verdict, verify
 from .crosscheck import Agreement, cross_check
-from .script import Event
+from .script import TOKENS, Event, standard
 from .trace import possible
 
 #: What is being done, how many events of the script are done, and of how many.
@@ -86,13 +86,18 @@ def verify_project(
 
 
 def verify_export(
-    model: FrozenModel, target: str, script: Sequence[Event], progress: Progress = silent
+    model: FrozenModel, on: str, *, tokens: int = TOKENS, seed: int = 0, progress: Progress = silent
 ) -> tuple[Verdict | None, Agreement]:
-    """``onnx[:FOLDER]`` or ``tflite[:FILE]``; the model is exported first where no files are named."""
-    format_name, _, name = target.partition(":")
+    """Compare exported files with golden: every tensor (None where the runtime shows none), and as shipped.
+
+    on: ``onnx[:FOLDER]`` or ``tflite[:FILE]``; without files the model is exported first. ``DataError`` for
+    files that are damaged or another model's. Needs ``bitmar-tiny[export]``.
+    """
+    format_name, _, name = on.partition(":")
+    script = standard(model.config, tokens, seed)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(name) if name else Path(folder) / f"model.{format_name}"
-        told = _events(progress, f"verify {target}", script)
+        told = _events(progress, f"verify {on}", script)
         if not name:
             export(model, format_name, path)
         return cross_check(model, format_name, path, script, told)
