@@ -23,7 +23,7 @@ from bitmar_tiny.cli import app, boards
 from bitmar_tiny.cli.app import COMMANDS, INTERNAL_FAULT, NOBODY_READS
 from bitmar_tiny.cli.common import Real
 from bitmar_tiny.cli.screen import Screen
-from bitmar_tiny.errors import ConfigError
+from bitmar_tiny.errors import ConfigError, DataError
 from bitmar_tiny.frozen import random_model
 from bitmar_tiny.report.words import paragraph
 from bitmar_tiny.run.generate import Request
@@ -309,6 +309,13 @@ def test_python_programs_get_a_sentence_too(wrong):
         Request("a", **wrong)
 
 
+def test_a_prompt_that_is_no_text_is_one_sentence():
+    with pytest.raises(DataError, match="no Unicode text"):
+        Request(os.fsdecode(b"the \xff"))
+    done = program("generate", "--prompt", os.fsdecode(b"\xff"))
+    assert done.returncode == 2 and b"The prompt holds bytes that are no Unicode text." in done.stderr
+
+
 # -- prompts line by line --------------------------------------------------------------------------
 
 
@@ -332,8 +339,6 @@ def test_a_line_is_a_prompt_or_json(line, asked):
     "line", [b"\xff", b"{", b'{"x": 1}', b'{"prompt": 1}', b"{" + b"[" * 100_000, b'{"a"}']
 )
 def test_a_line_that_is_neither_is_one_sentence(line):
-    from bitmar_tiny.errors import DataError
-
     with pytest.raises(DataError):
         read_prompt(line)
 
@@ -359,10 +364,11 @@ def test_prompts_from_standard_input_are_answered_as_they_come(tmp_path):
 
     first = ask("the cat")
     assert ask(json.dumps({"image": str(picture)}))["text"].strip() == "mushroom"
+    assert "no Unicode text" in ask('{"prompt": "\\ud800"}')["error"]
     assert "cannot be read" in ask('{"image": "none.png"}')["error"]
-    assert ask("the cat") == first | {"line": 4} and len(first["tokens"]) <= 4
+    assert ask("the cat") == first | {"line": 5} and len(first["tokens"]) <= 4
     process.stdin.close()
-    assert process.wait(60) == 2 and "Line 3: none.png" in process.stderr.read()
+    assert process.wait(60) == 2 and "Line 4: none.png" in process.stderr.read()
     alone = json.loads(command_line.run("generate", "--prompt", "the cat", "--tokens", 4, "--json").stdout)
     assert alone["tokens"] == first["tokens"]
 

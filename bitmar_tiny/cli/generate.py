@@ -181,7 +181,7 @@ def _write(stream: Iterator[tuple[int, bytes]], prompt: str, show: bool) -> tupl
     for token, piece in stream:
         if show:
             if not new:
-                click.echo(prompt, nl=False)
+                out.write(prompt.encode())
             out.write(piece)
             out.flush()
         new.append(token)
