@@ -20,7 +20,8 @@ from .common import board_option, json_option
 @click.argument("project", type=click.Path(path_type=Path), required=False)
 @board_option(required=True)
 @click.option(
-    "--port", help="Serial port, /dev/ttyUSB0 for example, or replay:FILE. Not needed with --dry-run."
+    "--port",
+    help="Serial port: /dev/ttyUSB0, rfc2217://HOST:PORT, or replay:FILE. Not needed with --dry-run.",
 )
 @click.option(
     "--record",
