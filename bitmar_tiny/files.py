@@ -84,7 +84,7 @@ def check_folder(folder: Path, manifest: str, schema: str, what: str) -> None:
     left = [p for p in folder.iterdir() if not (p.name.startswith(f".{manifest}.") and p.suffix == ".tmp")]
     try:
         ours = json.loads((folder / manifest).read_text())["schema"] == schema
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         ours = False
     if left and not ours:
         raise ConfigError(f"{folder}: not empty and not {what}.", "Choose another folder with -o.")

@@ -45,7 +45,7 @@ def read_manifest(project: Path) -> dict[str, Any]:
             )
         _ = [manifest[key] for key in ("board", "model", "model_sha256", "kernels", "head_bits")]
         return manifest
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise ConfigError(
             f"{project}: not a generated project.", "Make one with 'bitmar-tiny codegen --board BOARD'."
         ) from None
