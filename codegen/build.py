@@ -92,6 +92,12 @@ def runner(board: Board) -> list[str]:
     return board.emulator
 
 
+def check_tools(board: Board, compiler: str | None = None) -> None:
+    """``ToolError`` unless this machine can build the board's programs and run them."""
+    find_compiler(board, compiler)
+    runner(board)
+
+
 def build(
     project: Path,
     board: Board,

@@ -8,6 +8,7 @@ import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import jinja2
 
@@ -31,6 +32,18 @@ from .resources import resource_dir
 MANIFEST = "manifest.json"
 #: The memory that a model starts with, as a store, in a project whose memory is in one.
 MEMORY_STORE = "memory.store"
+
+
+def read_manifest(project: Path) -> dict[str, Any]:
+    """The manifest of a generated project; ``ConfigError`` if it is none."""
+    try:
+        manifest = json.loads((project / MANIFEST).read_text())
+        _ = [manifest[key] for key in ("board", "model", "model_sha256", "kernels", "head_bits")]
+        return manifest
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ConfigError(
+            f"{project}: not a generated project.", "Make one with 'bitmar-tiny codegen --board BOARD'."
+        ) from None
 
 
 @dataclass(frozen=True)

@@ -125,6 +125,33 @@ class Platform:
         return f"bitmar-tiny build {project}"
 
 
+class Linked(Platform):
+    """A platform whose linker script is rendered from the board's regions: templates/NAME.ld.j2.
+
+    ``linked``: what the script must know the place of.
+    """
+
+    linked: ClassVar[tuple[str, ...]] = ("code", "arena")
+
+    def check_board(self, board: Board) -> None:
+        super().check_board(board)
+        self.regions(board)
+
+    def regions(self, board: Board) -> dict[str, Any]:
+        """The region that holds each part of ``linked``."""
+        return {what: region_that_holds(board, what) for what in self.linked}
+
+    def templates(self, board: Board) -> dict[str, str]:
+        script = f"{self.name}.ld"
+        return super().templates(board) | {self.own(f"templates/{script}.j2"): f"{self.own_folder}/{script}"}
+
+    def context(self, board: Board, copied: dict[str, list[str]]) -> dict[str, Any]:
+        return super().context(board, copied) | {"linked": self.regions(board)}
+
+    def link_flags(self, board: Board) -> list[str]:
+        return ["-nostartfiles", f"-T{{src}}/{self.name}.ld"]
+
+
 def hot_sources(platform: Platform) -> list[str]:
     """Sources, without suffix, that run once per token: compiled with the family's flags."""
     return ["bm_kernels", *(name for c in platform.runtime(in_store=True) for name in c.hot), *platform.hot]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from ..exchange.files import FORMATS, export
+from ..api.model import FORMATS, export_model
 from .app import notes, print_json
 from .common import json_option, load_model, model_argument, preset_option
 
@@ -52,7 +52,7 @@ def command(
     frozen = load_model(model, preset_name)
     stem = preset_name or model.stem
     out = out or Path(f"{stem}-onnx" if format_name == "onnx" else f"{stem}.tflite")
-    files = export(frozen, format_name, out, int(weight_bits))
+    files = export_model(frozen, format_name, out, int(weight_bits))
     if as_json:
         print_json(
             {

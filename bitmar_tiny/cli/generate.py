@@ -3,20 +3,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 
-from ..data.pixels import read_picture
+from ..api.run import MAX_TOP_K, is_built, is_local, text_stream
 from ..errors import ConfigError
-from ..golden.sampler import MAX_TOP_K
-from ..run.generate import Request, generate
-from ..run.session import Session, is_local
 from .app import print_json
 from .common import (
     hidden,
-    is_built,
     json_option,
     line_options,
     model_argument,
@@ -68,9 +65,7 @@ def command(
     store: Path | None,
     remember: bool,
     on: str | None,
-    baud: int,
-    patience_s: float | None,
-    record_file: Path | None,
+    line: dict[str, Any],
     port: str | None,
     backend: str | None,
     board: str | None,
@@ -90,21 +85,20 @@ def command(
     target = one_target(on=on, port=port, backend=backend) or board or "golden"
     _check_memory(target, model, no_memory, store, remember)
     frozen = named_model(model, None, target)
-    request = Request(prompt, None, tokens, temperature, top_k, seed, not no_memory, remember)
-    with open_target(target, frozen, baud, patience_s, record_file, store=store) as session:
-        if not session.writes_text:
-            raise ConfigError(
-                f"{model if frozen else session.name}: this model was frozen without a tokenizer.",
-                "Freeze it with one to generate text.",
-            )
-        if remember and session.memory_tier == "flash":
-            raise ConfigError(
-                f"{session.name}: the memory of the firmware is read-only.",
-                "Generate it with --memory sd, or a region that can be written.",
-            )
-        if image:
-            request = replace(request, picture=read_picture(image, session.image_inputs))
-        new, text = _write(session, request, not as_json)
+    with open_target(target, frozen, line, memory=store) as session:
+        stream = text_stream(
+            session,
+            prompt,
+            image=image,
+            limit=tokens,
+            temperature=temperature,
+            top_k=top_k,
+            seed=seed,
+            use_memory=not no_memory,
+            remember=remember,
+            name=str(model) if frozen else "",
+        )
+        new, text = _write(stream, prompt, not as_json)
     if as_json:
         shown = text.decode(errors="replace")
         print_json({"on": session.name, "prompt": prompt, "tokens": new, "text": shown})
@@ -130,19 +124,19 @@ def _check_memory(target: str, model: Path, no_memory: bool, store: Path | None,
         )
 
 
-def _write(session: Session, request: Request, show: bool) -> tuple[list[int], bytes]:
+def _write(stream: Iterator[tuple[int, bytes]], prompt: str, show: bool) -> tuple[list[int], bytes]:
     """Tokens and their bytes of text; printed as they come, behind the prompt: what cannot begin says so
     alone.
     """
     new, text, out = [], b"", click.get_binary_stream("stdout")
-    for token, piece in generate(session, request):
+    for token, piece in stream:
         if show:
             if not new:
-                click.echo(request.prompt, nl=False)
+                click.echo(prompt, nl=False)
             out.write(piece)
             out.flush()
         new.append(token)
         text += piece
     if show:
-        click.echo("" if new else request.prompt)
+        click.echo("" if new else prompt)
     return new, text

@@ -215,7 +215,7 @@ def _prefill(builder: OnnxBuilder, frozen: FrozenModel, step: Graph) -> onnx.Gra
     builder.node(
         "Scan", [*(outer[name] for name in state), start, tokens], outs, body=graph, num_scan_inputs=1
     )
-    values = dict(zip((name.removeprefix(PAST) for name in state), outs, strict=False))
+    values = dict(zip((name.removeprefix(PAST) for name in state), outs[:-1], strict=True))
     values |= GraphModel(frozen.config, builder, {}).logits_graph(outs[-1])
     prefill = dataclasses.replace(
         step,
