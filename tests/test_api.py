@@ -72,8 +72,10 @@ def test_from_a_model_to_a_proven_program(tmp_path, tiny):
         (lambda: bt.generate(bt.load("recall"), "x", remember=True), bt.ConfigError, "needs a memory"),
         (lambda: bt.write_project(bt.load("demo"), "esp33", "p"), bt.ConfigError, "esp33"),
         (lambda: bt.profile_model(bt.load("demo"), on="golden"), bt.ConfigError, "no firmware"),
+        (lambda: bt.line_test(bt.session(bt.load("recall"))), bt.ConfigError, "no firmware"),
+        (lambda: bt.export_memory(bt.session(bt.load("recall")), "m"), bt.ConfigError, "no firmware"),
     ],
-    ids=["model", "picture", "memory", "board", "target"],
+    ids=["model", "picture", "memory", "board", "target", "line", "export"],
 )
 def test_faults_are_errors_of_ours_with_a_way_out(call, error, words):
     with pytest.raises(error, match=words) as caught:

@@ -62,7 +62,19 @@ ONLY = {  # firmware_templates holds the classes of the platforms, which codegen
 }
 #: ... and what they must do without, of others'.
 WITHOUT = {
-    "torch": {"errors", "files", "arch", "golden", "memory", "frozen", "codegen", "device", "profile", "cli"},
+    "torch": {
+        "errors",
+        "files",
+        "arch",
+        "golden",
+        "memory",
+        "frozen",
+        "codegen",
+        "device",
+        "profile",
+        "api",
+        "cli",
+    },
     "click": set(ROOMS) - {"cli"},
 }
 

@@ -14,7 +14,7 @@ from ..memory.inspect import Near, Source, Summary, layout_of, memory_of, neares
 from ..memory.inspect import summarise as memory_summary
 from ..memory.snapshot import read_snapshot, write_snapshot
 from ..memory.store import SALVAGE, Memory, MemoryStore
-from ..run.device import DeviceSession
+from ..run.device import firmware_of
 from ..run.session import Session
 
 __all__ = [
@@ -73,8 +73,8 @@ def export_memory(source: MemoryStore | Session, out: str | Path, *, salvage: bo
         memory = source.check()[0] if salvage else source.read()
         digest, commit = source.digest, source.sequence
     else:
-        assert isinstance(source, DeviceSession)
-        memory, digest, commit = source.read_memory(), source.identity.model_sha256, 0
+        board = firmware_of(source)
+        memory, digest, commit = board.read_memory(), board.identity.model_sha256, 0
     write_snapshot(Path(out), memory, digest, commit)
     return memory
 
@@ -105,11 +105,11 @@ def import_memory(
             )
         MemoryStore.create(Path(target), source.memory, source.digest)
         return source.memory
-    assert isinstance(target, DeviceSession)
-    if target.identity.model_sha256 != source.digest:
+    board = firmware_of(target)
+    if board.identity.model_sha256 != source.digest:
         raise StoreError(
-            f"{source.name}: the memory belongs to another model than the board's ({target.identity.model}).",
+            f"{source.name}: the memory belongs to another model than the board's ({board.identity.model}).",
             "Flash the model that it belongs to.",
         )
-    target.write_memory(source.memory, resume)
+    board.write_memory(source.memory, resume)
     return source.memory

@@ -11,7 +11,7 @@ from ..errors import ConfigError
 from ..frozen import FrozenModel
 from ..profile.difference import TOLERANCE, Comparison, compare
 from ..profile.recording import Recording
-from ..run.device import DeviceSession
+from ..run.device import firmware_of
 from ..run.profile import ROUNDS, TOKENS, plan_of, record
 from ..run.session import Session, is_local
 from .run import session
@@ -51,8 +51,9 @@ def profile_session(
     """What ``run.profile.record`` says of a session with firmware; project: that the firmware is of, for what
     its plan predicted.
     """
-    assert isinstance(board, DeviceSession)
-    return record(board, tokens, rounds, plan=plan_of(project, board) if project else None, progress=progress)
+    device = firmware_of(board)
+    plan = plan_of(project, device) if project else None
+    return record(device, tokens, rounds, plan=plan, progress=progress)
 
 
 def compare_profiles(before: str | Path, after: str | Path, tolerance: float = TOLERANCE) -> Comparison:

@@ -56,7 +56,7 @@ def command(
     """Time the kernels by shape and the whole step, side by side with what one would use instead, in one run.
 
     One thread of this machine, pinned; medians of many samples. Without MODEL the preset `paper` is measured.
-    What a board takes, where there is nothing else to compare, 'bitmar-tiny profile' tells.
+    It has no --on: nothing else runs on a board, and 'bitmar-tiny profile --on BOARD' measures that.
 
     \b
     Example: bitmar-tiny bench -o results

@@ -200,7 +200,7 @@ def train(e: Experiment, seed: int = SEED) -> tuple[FrozenModel, float]:
             trainer.advance([feeder.next()])
     model = trainer.model.eval()
     with torch.no_grad():
-        ends = model.query(torch.tensor([[EOS, *fact(0, box)] for box in range(len(BOXES))]))[:, -1]
+        ends = model.encode(torch.tensor([[EOS, *fact(0, box)] for box in range(len(BOXES))])).pooled[:, -1]
     queries = F.normalize(ends, dim=-1)
     alike = (queries @ queries.T)[~torch.eye(len(BOXES), dtype=torch.bool)].mean()
     return freeze(model), float(alike)

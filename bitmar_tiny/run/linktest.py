@@ -15,7 +15,8 @@ import numpy as np
 from ..device.channel import LinkChannel
 from ..device.protocol import pattern
 from ..errors import DeviceError
-from .device import DeviceSession
+from .device import DeviceSession, firmware_of
+from .session import Session
 
 ROUND_TRIPS = 50
 BITS_PER_BYTE = 10  # start, eight, stop
@@ -45,7 +46,7 @@ class LineTest:
 
 
 def line_test(
-    board: DeviceSession,
+    session: Session,
     size: int = 200_000,
     speeds: Sequence[int] = (),
     progress: Callable[[str], None] = lambda what: None,
@@ -53,6 +54,7 @@ def line_test(
     """Send ``size`` bytes each way over the line to a board, at its speed, then at other ``speeds`` until one
     fails: what was measured, and why a speed failed.
     """
+    board = firmware_of(session)
     tests = [run(board, size, progress)]
     for speed in speeds:
         try:
