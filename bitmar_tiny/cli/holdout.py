@@ -36,14 +36,14 @@ def command(run: Path, data: Path | None, as_json: bool) -> None:
     from ..train.config import TrainConfig
     from ..train.run import load_run, run_corpus
 
-    model, _, record = load_run(run)
+    model, tokenizer, record = load_run(run)
     tcfg = TrainConfig.parse(record["training"], str(run))
     source = record.get("data") or ({"folder": str(data)} if data else None)
     if source is None:
         raise DataError(
             f"{run}: the run does not say where its data is.", "Name the folder of the demo data with --data."
         )
-    corpus = run_corpus(ModelConfig.parse(record["model"], str(run)), tcfg, source)
+    corpus = run_corpus(ModelConfig.parse(record["model"], str(run)), tcfg, source, tokenizer=tokenizer)
     mixtures = corpus.held_out_batches(batch_size=tcfg.batch_size, max_len=tcfg.max_len)
     if not mixtures:
         raise DataError(

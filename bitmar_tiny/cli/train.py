@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.progress import Progress
@@ -13,18 +13,18 @@ from rich.progress import Progress
 from ..arch.config import ModelConfig, preset
 from ..errors import ConfigError
 from ..extras import need
+from ..files import only_one
 from .app import notes, print_json, results
-from .common import json_option
+from .common import json_option, model_path
+
+if TYPE_CHECKING:
+    from ..data.corpora import Corpus
+    from ..train.distributed import World
+    from ..train.order import Order
 
 
 @click.command()
-@click.option(
-    "--preset",
-    "preset_name",
-    default="demo",
-    show_default=True,
-    help="Model preset: demo, recall, pocket or paper.",
-)
+@click.option("--preset", "preset_name", help="Model preset: demo (the default), recall, pocket or paper.")
 @click.option(
     "--config", type=click.Path(path_type=Path), help="Model configuration as JSON, instead of a preset."
 )
@@ -32,10 +32,18 @@ from .common import json_option
     "--settings", type=click.Path(path_type=Path), help="Training settings as JSON (see docs/training.md)."
 )
 @click.option(
+    "--pictures",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Folder of pictures. What they show is in its metadata.jsonl or metadata.csv, else the names of its "
+    "sub-folders, else the file names; repeatable.",
+)
+@click.option(
     "--captions",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="Captions, a JSON list of strings; repeatable.",
+    help="Captions of the pictures or the features: a JSON list, COCO, CC3M, Localized Narratives, Flickr, "
+    "metadata.csv (docs/training.md); repeatable.",
 )
 @click.option(
     "--features",
@@ -47,7 +55,7 @@ from .common import json_option
     "--text",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="BabyLM *.train file or folder; repeatable.",
+    help="Text, one sample a line: a file, or a folder of .txt or .train; .gz and .zst, too; repeatable.",
 )
 @click.option(
     "--sessions",
@@ -64,7 +72,22 @@ from .common import json_option
     help="Folder of an Iconify emoji set, more pictures for the demo data; repeatable (see "
     "DATA_LICENSES.md).",
 )
-@click.option("--steps", type=click.IntRange(1), help="Training steps (instead of epochs).")
+@click.option(
+    "--tokenizer",
+    type=click.Choice(["gpt2", "own"]),
+    help="own: trained on your text and captions, instead of GPT-2's cut to the size of the model.",
+)
+@click.option(
+    "--init",
+    type=model_path,
+    metavar="RUN|MODEL",
+    help="Begin with the weights and the tokenizer of another run or a frozen model.",
+)
+@click.option(
+    "--steps",
+    type=click.IntRange(1),
+    help="Training steps (instead of epochs); more than a finished run has: it goes on.",
+)
 @click.option("--seed", type=click.IntRange(0), help="Seed of weights and data order.")
 @click.option(
     "--float-twin", is_flag=True, help="Same architecture in float, for comparison; cannot be frozen."
@@ -91,11 +114,14 @@ def command(
     preset_name: str,
     config: Path | None,
     settings: Path | None,
+    pictures: tuple[Path, ...],
     captions: tuple[Path, ...],
     features: tuple[Path, ...],
     text: tuple[Path, ...],
     sessions: tuple[Path, ...],
     styles: tuple[Path, ...],
+    tokenizer: str | None,
+    init: Path | None,
     steps: int | None,
     seed: int | None,
     float_twin: bool,
@@ -109,11 +135,15 @@ def command(
     """Train a model, quantisation-aware. Without data of your own: OpenMoji pictures and simple text from
     pip; for the preset recall, sessions in which it is told where things are and asked later.
 
-    A run that was interrupted, even by kill -9, continues exactly where its last checkpoint left it. Under
-    torchrun every process takes its share of each batch.
+    A run that was interrupted, even by kill -9, continues exactly where its last checkpoint left it; Ctrl-C
+    keeps every step. `bitmar-tiny train -o RUN` goes on with what RUN was begun with. Under torchrun every
+    process takes its share of each batch.
 
     \b
     Examples: bitmar-tiny train -o run
+              bitmar-tiny train --pictures photos -o run
+              bitmar-tiny train --pictures coco/train2017 --captions captions_train2017.json -o run
+              bitmar-tiny train --pictures photos --init demo --steps 500 -o tuned
               bitmar-tiny train --preset paper --captions cc.json --features cc.npy --text babylm/ -o run
               torchrun --nproc-per-node 4 --no-python bitmar-tiny train --preset paper ... -o run
               bitmar-tiny train --preset paper --measure 3
@@ -121,49 +151,65 @@ def command(
     """
     need("torch", "tensorboard", "matplotlib")
     from ..train.distributed import join, leave
-    from ..train.run import run_corpus, settings_for, train_run
+    from ..train.order import order
+    from ..train.run import fitted, train_run
 
-    cfg = ModelConfig.load(config) if config else preset(preset_name)
-    if bool(captions) != bool(features):
-        raise ConfigError("--captions and --features belong together.", "Give both or neither.")
-    if styles and (captions or text or sessions):
-        raise ConfigError(
-            "--style adds pictures to the demo data, which data of your own takes the place of.",
-            "Leave out one of them.",
-        )
+    if config and preset_name:
+        raise ConfigError("--config and --preset both name the model.", "Leave out one of them.")
+    shapes = ModelConfig.load(config) if config else preset(preset_name) if preset_name else None
     changes = {"steps": steps, "seed": seed, "float_twin": float_twin or None}
-    tcfg = settings_for(cfg, settings, {k: v for k, v in changes.items() if v is not None})
-    data: dict[str, Any] = {"folder": str((out / "data").absolute())}
-    own = {"captions": captions, "features": features, "text": text, "sessions": sessions, "styles": styles}
-    data |= {k: [str(p.absolute()) for p in v] for k, v in own.items()}
+    wanted = order(
+        out,
+        {
+            "pictures": pictures,
+            "captions": captions,
+            "features": features,
+            "text": text,
+            "sessions": sessions,
+            "styles": styles,
+        },
+        config=shapes,
+        settings=settings,
+        changes={k: v for k, v in changes.items() if v is not None},
+        tokenizer=tokenizer,
+        init=init,
+        resume=not restart,
+    )
     world = join(device)
     try:
-        if world.main and not captions and not text and not sessions:
-            notes.print(
-                "Preparing made-up sessions ..."
-                if cfg.name == "recall"
-                else "Preparing the demo data (pictures and text that ship inside pip packages) ..."
-            )
-        if not world.main:
-            world.wait()  # the main process prepares, the others find it done
-        with Progress(console=notes, transient=True) if world.main else nullcontext() as bar:
-            task = bar.add_task("preparing data") if bar else None
-            corpus = run_corpus(
-                cfg,
-                tcfg,
-                data,
-                (lambda done, total: bar.update(task, completed=done, total=total)) if bar else None,
-            )
-        if world.main:
-            world.wait()
-        if measure:
-            show_cost(cfg, tcfg, corpus, measure, world, as_json)
-            return
-        train_run(cfg, tcfg, corpus, out, not restart, True, world, wandb, data)
+        with only_one(out, "a training run") if world.main else nullcontext():
+            corpus = _prepare(wanted, world)
+            cfg, tcfg = fitted(wanted.config, wanted.settings, corpus)
+            if measure:
+                show_cost(cfg, tcfg, corpus, measure, world, as_json)
+                return
+            train_run(cfg, tcfg, corpus, out, not restart, True, world, wandb, wanted.data, wanted.start)
         if world.main:
             notes.print(f"Next: bitmar-tiny freeze {out} -o model.bitmar")
     finally:
         leave()
+
+
+def _prepare(wanted: Order, world: World) -> Corpus:
+    """The data, with a progress bar, and what there is of it in a line."""
+    if world.main and not wanted.own_data:
+        notes.print(
+            "Preparing made-up sessions ..."
+            if wanted.config.name == "recall"
+            else "Preparing the demo data (pictures and text that ship inside pip packages) ..."
+        )
+    if not world.main:
+        world.wait()  # the main process prepares, the others find it done
+        return wanted.corpus()
+    with Progress(console=notes, transient=True) as bar:
+        task = bar.add_task("preparing data")
+        corpus = wanted.corpus(
+            lambda done, total: bar.update(task, completed=done, total=total),
+            lambda words: notes.print(words, markup=False, soft_wrap=True),
+        )
+    notes.print(corpus.summary, soft_wrap=True)
+    world.wait()
+    return corpus
 
 
 def show_cost(cfg: ModelConfig, tcfg: Any, corpus: Any, steps: int, world: Any, as_json: bool) -> None:
