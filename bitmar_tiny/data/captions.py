@@ -19,7 +19,7 @@ from typing import Any
 
 from ..errors import DataError
 from ..files import parse_json
-from .files import check_text, read_json
+from .files import check_text
 from .lines import open_text
 
 #: Names of a column or key that tells the picture, and of one that tells what is on it, the best first.
@@ -95,9 +95,18 @@ def _first_object(head: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def _whole(path: Path) -> Any:
+    with open_text(path) as stream:
+        raw = stream.read()
+    try:
+        return parse_json(raw)
+    except ValueError as error:
+        raise DataError(f"{path}: not JSON text ({error}).") from None
+
+
 def _json_list(path: Path) -> Iterator[Entry]:
     """["a cat", ["a dog", "a brown dog"], ...]: an item is a picture's caption, or several."""
-    items = read_json(path)
+    items = _whole(path)
     if not isinstance(items, list):
         raise DataError(f"{path}: expected a JSON list of strings.")
     for i, item in enumerate(items):
@@ -112,7 +121,7 @@ def _json_list(path: Path) -> Iterator[Entry]:
 
 def _coco(path: Path) -> Iterator[Entry]:
     """{"images": [{"id", "file_name"}], "annotations": [{"image_id", "caption"}]}"""
-    table = read_json(path)
+    table = _whole(path)
     images, annotations = (
         table.get(k) if isinstance(table, dict) else None for k in ("images", "annotations")
     )

@@ -15,7 +15,7 @@ import io
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from ..errors import DataError
 from ..extras import install, installed
@@ -92,10 +92,37 @@ def _zstandard(stream: BinaryIO, path: Path | str) -> Iterator[BinaryIO]:
     import zstandard
 
     try:
-        with zstandard.ZstdDecompressor().stream_reader(stream, read_across_frames=True) as reader:
-            yield reader
-    except zstandard.ZstdError:
+        yield _Frames(stream, zstandard.ZstdDecompressor())
+    except (zstandard.ZstdError, EOFError):
         raise DataError(f"{path}: a Zstandard file that is damaged or cut short.", "Copy it again.") from None
+
+
+class _Frames(io.RawIOBase):
+    """What Zstandard frames, one behind the other, unpack to; ``EOFError`` where the last is cut short."""
+
+    #: Bytes read at once: they may unpack to 32,000 times as many.
+    AT_ONCE = 4096
+
+    def __init__(self, stream: BinaryIO, unpacker: Any) -> None:
+        self.stream, self.unpacker, self.data = stream, unpacker, b""
+        self.frame = unpacker.decompressobj()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self.data:
+            packed = self.frame.unused_data or self.stream.read(self.AT_ONCE)
+            if not packed and self.frame.eof:
+                return 0
+            if not packed:
+                raise EOFError
+            if self.frame.eof:
+                self.frame = self.unpacker.decompressobj()
+            self.data = self.frame.decompress(packed)
+        part, self.data = self.data[: len(buffer)], self.data[len(buffer) :]
+        buffer[: len(part)] = part
+        return len(part)
 
 
 def _refuse_others(head: bytes, path: Path | str) -> None:

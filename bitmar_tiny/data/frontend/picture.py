@@ -12,8 +12,8 @@ import numpy as np
 from .kinds import HEAD, kind_of
 from .vectors import FrontEndError
 
-#: Most pixels of a picture, judged by its header: one of this size takes some seconds and some 100 MB.
-MOST_PIXELS = 1 << 26
+#: Most pixels of a picture, judged by its header: one of this size takes some seconds and up to 1 GB.
+MOST_PIXELS = 50_000_000
 #: What Pillow may try. Others start programs (EPS) or are no pictures of things.
 FORMATS = (
     *("PNG", "JPEG", "MPO", "GIF", "BMP", "DIB", "WEBP", "TIFF", "PPM", "AVIF"),
@@ -104,14 +104,16 @@ def _eight_bits(picture: Any, where: str) -> Any:
     from PIL import Image
 
     values = np.asarray(picture)
-    if picture.mode == "F" and not np.isfinite(values).all():
-        raise FrontEndError(f"{where}: holds NaN or infinity.", OTHER_FORMAT)
-    white = 65535
-    if picture.mode == "F" or picture.mode == "I" and picture.format not in ("PNG", "PPM"):
-        whites = (1, 255, 65535) if picture.mode == "F" else (255, 65535)
-        white = next((w for w in whites if values.max() <= w), 2**31 - 1)
-    codes = np.clip(values.astype(np.float64), 0, white)
-    codes = np.rint(codes * 255 / white) if white in (1, 255) else np.floor(codes * 256 / (white + 1))
+    if picture.mode == "F":
+        if not np.isfinite(values).all():
+            raise FrontEndError(f"{where}: holds NaN or infinity.", OTHER_FORMAT)
+        white = next((w for w in (1, 255, 65535) if values.max() <= w), 2**31 - 1)
+        codes = np.rint(np.clip(values, 0, white) * np.float32(255 / white))
+    else:
+        bits = 16
+        if picture.mode == "I" and picture.format not in ("PNG", "PPM"):
+            bits = next((b for b in (8, 16) if values.max() < 1 << b), 31)
+        codes = np.clip(values, 0, (1 << bits) - 1) >> (bits - 8)
     grey = Image.fromarray(codes.astype(np.uint8))
     if isinstance(picture.info.get("transparency"), int):
         clear = values == picture.info["transparency"]
