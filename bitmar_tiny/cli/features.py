@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 from rich.progress import Progress
 
-from ..errors import ConfigError
+from ..errors import ConfigError, DataError
 from ..frozen import FrozenModel
 from .app import notes
 
@@ -95,17 +95,24 @@ def command(
     project: bool,
     out: Path,
 ) -> None:
-    """Turn PICTURES into 768-D feature vectors with a frozen backbone; file names become the captions.
+    """Turn PICTURES into 768-D feature vectors with a frozen backbone.
+
+    PICTURES are files, folders, or .txt lists of files, one a line. Captions are what metadata.jsonl or
+    metadata.csv in a folder says, else the names of its sub-folders or of the files. Pictures that cannot be
+    read are listed and left out (exit code 2). What was computed before, in OUT, is not computed again.
 
     A .tflite or .onnx backbone is written into the folder, too, with a declaration of how pictures are
     prepared: `codegen --features FOLDER` gives both to a board that can run it.
 
     \b
     Example: bitmar-tiny features cat.png dog.png --backbone vit_s_focus.onnx -o features
+             bitmar-tiny features photos/ more.txt --backbone vit_s_focus.onnx -o features
              bitmar-tiny features *.jpg --backbone mobilenet.tflite --mean 0.5 --std 0.5 --project -o features
     """
     from ..data import backbones
+    from ..data.drawn import UNREAD, listed
     from ..data.features import Preparation, write_features
+    from ..data.pictures import read_album
 
     if model and pool:
         raise ConfigError(
@@ -125,14 +132,22 @@ def command(
         )
     else:
         loaded = backbones.file_backbone(backbone, blocks, size=size)
+    album = read_album(pictures)
     with Progress(console=notes, transient=True) as bar:
-        task = bar.add_task("extracting", total=len(pictures))
-        write_features(
+        task = bar.add_task("extracting", total=len(album.pictures))
+        bad = write_features(
             out,
             loaded,
-            list(pictures),
-            [p.stem.replace("_", " ") for p in pictures],
+            album.pictures,
+            [texts[0] if len(texts) == 1 else texts for texts in album.captions],
             Preparation(mean, std, norm, pool, vectors, project),
             lambda done, total: bar.update(task, completed=done, total=total),
         )
-    notes.print(f"Wrote {out / 'features.npy'} and {out / 'captions.json'}.")
+    notes.print(f"Wrote {out / 'features.npy'} and {out / 'captions.json'}.", soft_wrap=True)
+    for words in (*listed("captions name pictures that are not there", album.missing), *listed(UNREAD, bad)):
+        notes.print(words, markup=False, soft_wrap=True)
+    if bad:
+        raise DataError(
+            f"{len(bad):,} of {len(album.pictures):,} pictures have no features.",
+            "Mend or leave them out; what is done is kept and not done again.",
+        )

@@ -27,6 +27,7 @@ FORMAT = 1
 WORTH, AT_ONCE = 100, 16
 #: Faults that are listed one by one.
 LISTED = 5
+UNREAD = "pictures cannot be read"
 
 
 def prepare_pictures(
@@ -45,10 +46,7 @@ def prepare_pictures(
     made = make_rows(
         folder, {"format": FORMAT, "vectors": vectors}, album.pictures, partial(_draw, vectors), progress
     )
-    for what, faults in (
-        ("pictures cannot be read", [str(fault) for fault in made.bad]),
-        ("captions name pictures that are not there", album.missing),
-    ):
+    for what, faults in ((UNREAD, made.bad), ("captions name pictures that are not there", album.missing)):
         for words in listed(what, faults):
             say(words)
     if album.unnamed:
@@ -58,7 +56,7 @@ def prepare_pictures(
     return captions, folder / "features.npy"
 
 
-def listed(what: str, faults: Sequence[str]) -> Iterator[str]:
+def listed(what: str, faults: Sequence[str | DataError]) -> Iterator[str]:
     """The lines that tell of faults: how many, and the first few."""
     if faults:
         yield f"{len(faults):,} {what}. They are left out:"

@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from ..errors import ConfigError, DataError
 from .captions import Captions, read_captions
+from .lines import read_lines
 
 #: Endings of pictures; those that cannot be read are among them, so that they are reported.
 SUFFIXES = frozenset(
@@ -34,6 +35,8 @@ SUFFIXES = frozenset(
     ]
     + [".avif", ".heic", ".heif", ".jp2", ".tga", ".ico"]
 )
+#: A file of this kind lists pictures.
+LIST = ".txt"
 METADATA = ("metadata.jsonl", "metadata.csv")
 
 
@@ -78,10 +81,16 @@ def read_album(folders: Sequence[Path | str], captions: Sequence[Path | str] = (
 
 
 def find_pictures(folder: Path | str) -> list[Path]:
-    """The picture files of a folder and the folders in it, by their endings, sorted; a file is itself.
-    ``DataError`` where there is none.
+    """The picture files of a folder and the folders in it, by their endings, sorted. A ``.txt`` file lists
+    them, one a line, each beside it or from here; any other file is itself. ``DataError`` where there is
+    none.
     """
     folder = Path(folder)
+    if folder.is_file() and folder.suffix.lower() == LIST:
+        named = [line.rstrip("\r\n") for line in read_lines(folder)]
+        if not named:
+            raise DataError(f"{folder}: lists no picture.", "Give one path a line.")
+        return [beside if (beside := folder.parent / name).exists() else Path(name) for name in named]
     if folder.is_file():
         return [folder]
     if not folder.is_dir():
@@ -107,8 +116,8 @@ def _of_folder(folder: Path) -> Album:
         return _of_metadata(told, pictures)
     if folder.is_dir() and (others := sorted(folder.rglob("metadata.parquet"))):
         raise DataError(f"{others[0]}: Parquet is not read.", "Write it as metadata.csv or metadata.jsonl.")
-    classes = {p.parent for p in pictures if p.parent != folder}
-    names = [p.parent.name if len(classes) > 1 and p.parent != folder else p.stem for p in pictures]
+    classes = {p.parent for p in pictures if p.parent != folder} if folder.is_dir() else set()
+    names = [p.parent.name if len(classes) > 1 and p.parent in classes else p.stem for p in pictures]
     return Album(pictures, [[name_of(name)] for name in names])
 
 

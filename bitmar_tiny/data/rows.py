@@ -58,6 +58,7 @@ def make_rows(
     made_with: all that a row depends on beside its picture. progress: called with (done, total).
     ``DataError`` where no picture can be read, and for a full disk; rows that were computed by then are kept.
     """
+    made_with = json.loads(json.dumps(made_with))  # as it is read back
     names = [_content(picture) for picture in pictures]
     bad: dict[str, DataError] = {n: n.error for n in names if isinstance(n, _Unreadable)}
     with contextlib.closing(_Store(folder, made_with)) as store:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,12 @@ from PIL import Image
 from support import TINY
 
 from bitmar_tiny.data import drawn
+from bitmar_tiny.data.backbones import Backbone
 from bitmar_tiny.data.corpora import file_corpus
 from bitmar_tiny.data.corpus import CaptionSet
 from bitmar_tiny.data.drawn import listed, prepare_pictures
-from bitmar_tiny.data.pictures import read_album
+from bitmar_tiny.data.features import Preparation, write_features
+from bitmar_tiny.data.pictures import find_pictures, read_album
 from bitmar_tiny.data.pixels import load_image
 from bitmar_tiny.data.tokenizer import EOS_TEXT, Tokenizer
 from bitmar_tiny.errors import ConfigError, DataError
@@ -30,9 +33,9 @@ def folder(tmp_path):
 
 def put(*paths: Path) -> None:
     """Pictures, each of another colour."""
-    for i, path in enumerate(paths):
+    for path in paths:
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (20, 30), (hash(str(path)) % 256, i % 256, 99)).save(path)
+        Image.new("RGB", (20, 30), tuple(zlib.crc32(path.name.encode()).to_bytes(4)[:3])).save(path)
 
 
 def said(album) -> dict[str, list[str]]:
@@ -173,3 +176,69 @@ def test_no_caption_of_a_picture_that_is_learnt_is_held_out(folder, tmp_path, ho
     rows = corpus.captions.rows
     assert len(corpus.held_out) and not {*rows[corpus.train]} & {*rows[corpus.held_out]}
     assert len(corpus.train) > 200 and corpus.captions.images(corpus.train[:3]).shape == (3, 4, 768)
+
+
+def counted(limit: int = 10**9):
+    """A backbone whose vectors tell the picture, and how many it has seen; it ends after ``limit``."""
+    seen: list[float] = []
+
+    def run(pixels):
+        if pixels.any():  # the blank one is only asked for its widths
+            if len(seen) == limit:
+                raise KeyboardInterrupt
+            seen.append(float(pixels.sum()))
+        return [np.full((4, 768), pixels.mean(), np.float32)]
+
+    return Backbone(run, "n", ("b",), 32, {"sha256": "x"}), seen
+
+
+PLAIN = Preparation(mean=(0, 0, 0), std=(1, 1, 1), normalise=False)
+
+
+def test_features_go_on_where_they_were_and_leave_bad_pictures_out(folder, tmp_path):
+    put(*(folder / f"{i}.png" for i in range(9)))
+    (folder / "4.png").write_bytes(b"hello")
+    pictures, names = find_pictures(folder), [f"name {i}" for i in range(9)]
+    backbone, seen = counted(5)
+    for _ in range(2):  # ended twice, at the same picture
+        with pytest.raises(KeyboardInterrupt):
+            write_features(tmp_path / "out", backbone, pictures, names, PLAIN)
+    assert len(seen) == 5 and not (tmp_path / "out" / "features.npy").exists()
+    part = tmp_path / "out" / "features.part"
+    part.write_bytes(part.read_bytes()[:-1])  # a kill in the middle of a row: that row is done again
+    backbone, seen = counted()
+    bad = write_features(tmp_path / "out", backbone, pictures, names, PLAIN)
+    assert len(seen) == 4 and len(bad) == 1 and "4.png" in str(bad[0])
+    read = CaptionSet.load(tmp_path / "out" / "captions.json", tmp_path / "out" / "features.npy")
+    assert read.captions == [f"name {i}" for i in range(9) if i != 4]
+    write_features(tmp_path / "whole", counted()[0], pictures, names, PLAIN)
+    assert (np.load(tmp_path / "whole" / "features.npy") == read.features).all()
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        "captions.json",
+        "features.json",
+        "features.npy",
+        "pictures.json",
+    ]
+
+    # The bad one is mended, one is left out: only the new one is computed.
+    put(folder / "4.png")
+    backbone, seen = counted()
+    assert not write_features(tmp_path / "out", backbone, pictures[1:], names[1:], PLAIN)
+    assert len(seen) == 1 and len(np.load(tmp_path / "out" / "features.npy")) == 8
+    backbone, seen = counted()
+    write_features(tmp_path / "out", backbone, pictures, names, Preparation(mean=(0, 0, 0), std=(1, 1, 1)))
+    assert len(seen) == 9  # prepared in another way
+
+
+def test_a_list_names_pictures(folder, tmp_path, monkeypatch):
+    put(folder / "a cat.png", folder / "deep" / "dog.png", tmp_path / "here.png")
+    (folder / "list.txt").write_text("a cat.png\n\ndeep/dog.png\nhere.png\nnone.png\n")
+    monkeypatch.chdir(tmp_path)
+    found = find_pictures(folder / "list.txt")
+    assert [p.name for p in found] == ["a cat.png", "dog.png", "here.png", "none.png"]
+    assert read_album([folder / "list.txt"]).captions[:2] == [["a cat"], ["dog"]]
+    bad = write_features(tmp_path / "out", counted()[0], found, list("abcd"), PLAIN)
+    assert [str(fault).split(":")[0] for fault in bad] == ["none.png"]
+    (folder / "list.txt").write_text("\n")
+    with pytest.raises(DataError, match="list.txt: lists no picture"):
+        find_pictures(folder / "list.txt")
