@@ -54,7 +54,8 @@ def is_compressed(path: Path | str) -> bool:
         with open(path, "rb") as stream:
             return stream.read(4).startswith((_GZIP, _ZSTANDARD))
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}).") from None
+        why = (error.strerror or "unknown error").lower()
+        raise DataError(f"{path}: cannot be read ({why}).") from None
 
 
 @contextlib.contextmanager
@@ -80,7 +81,8 @@ def open_text(path: Path | str) -> Iterator[BinaryIO]:
     except (EOFError, zlib.error, gzip.BadGzipFile):
         raise DataError(f"{path}: a gzip file that is damaged or cut short.", "Copy it again.") from None
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}).") from None
+        why = (error.strerror or "unknown error").lower()
+        raise DataError(f"{path}: cannot be read ({why}).") from None
 
 
 @contextlib.contextmanager

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import json
 import struct
 import zlib
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from bitmar_tiny.codegen.emit import MANIFEST
 from bitmar_tiny.codegen.lower import HEADER_BYTES, VERSION
 
 from ..errors import ConfigError, DataError
+from ..files import parse_json
 
 #: Flash is erased in sectors of this many bytes, so two pieces must not share one.
 SECTOR = 4096
@@ -66,7 +66,7 @@ class Piece:
 def read_manifest(project: Path) -> dict[str, Any]:
     """The manifest of a generated project; ``ConfigError`` if it is none."""
     try:
-        manifest = json.loads((project / MANIFEST).read_text())
+        manifest = parse_json((project / MANIFEST).read_bytes())
         return {key: manifest[key] for key in ("board", "model", "model_sha256", "kernels", "head_bits")}
     except (OSError, ValueError, KeyError, TypeError):
         raise ConfigError(
@@ -129,7 +129,7 @@ def _app(project: Path, flash: Flash, board_chip: str, digest: str) -> list[Piec
             f"Run 'idf.py build' there first, or flash the model alone with --{MODEL}.",
         )
     try:
-        listed = json.loads(path.read_text())
+        listed = parse_json(path.read_bytes())
         files = {int(offset, 0): path.parent / name for offset, name in listed["flash_files"].items()}
         chip, app = listed["extra_esptool_args"]["chip"], int(listed["app"]["offset"], 0)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
