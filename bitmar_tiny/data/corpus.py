@@ -15,6 +15,7 @@ import numpy as np
 from ..arch.config import VISION_DIM
 from ..errors import DataError
 from .captions import read_captions
+from .files import read_npy
 
 #: Pixel byte -> float32 in [-1, 1]. One table, so that every part of the system rounds alike.
 PIXEL_TO_FLOAT = (np.float32(2) * np.arange(256).astype(np.float32) - np.float32(255)) / np.float32(255)
@@ -32,23 +33,8 @@ def open_features(path: Path | str) -> np.ndarray:
 
     ``DataError`` for a truncated or foreign file, a wrong shape or type, a row that is not finite.
     """
-    features = _map(path)
+    features = read_npy(path, mapped=True)
     _check(features, str(path))
-    return features
-
-
-def _map(path: Path | str) -> np.ndarray:
-    try:
-        features = np.load(path, mmap_mode="r", allow_pickle=False)
-    except FileNotFoundError:
-        raise DataError(f"{path}: does not exist.") from None
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(
-            f"{path}: not a complete .npy file of numbers ({str(error).split(chr(10))[0]}).",
-            "Copy or compute it again.",
-        ) from None
-    if not isinstance(features, np.ndarray):
-        raise DataError(f"{path}: an .npz archive, expected one .npy array.")
     return features
 
 

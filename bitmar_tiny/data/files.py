@@ -42,6 +42,22 @@ def check_text(text: str, where: str) -> str:
     return text
 
 
+def read_npy(path: Path | str, mapped: bool = False) -> np.ndarray:
+    """One array of numbers in a .npy file, memory-mapped if asked for. ``DataError`` for anything else."""
+    try:
+        array = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
+    except FileNotFoundError:
+        raise DataError(f"{path}: does not exist.") from None
+    except Exception as error:  # the header is Python text: its reader raises whatever Python's own does
+        why = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        raise DataError(
+            f"{path}: not a complete .npy file of numbers ({why}).", "Copy or compute it again."
+        ) from None
+    if not isinstance(array, np.ndarray):
+        raise DataError(f"{path}: an .npz archive, expected one .npy array.")
+    return array
+
+
 def write_npy(path: Path | str, array: np.ndarray) -> None:
     """Write one array in .npy format atomically."""
     with atomic_file(path) as stream:

@@ -6,6 +6,7 @@ Face's ImageFolder has it), from a captions file, from the names of sub-folders,
 from __future__ import annotations
 
 import itertools
+import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -90,7 +91,7 @@ def find_pictures(folder: Path | str) -> list[Path]:
         named = [line.rstrip("\r\n") for line in read_lines(folder)]
         if not named:
             raise DataError(f"{folder}: lists no picture.", "Give one path a line.")
-        return [beside if (beside := folder.parent / name).exists() else Path(name) for name in named]
+        return [beside if os.path.isfile(beside := folder.parent / name) else Path(name) for name in named]
     if folder.is_file():
         return [folder]
     if not folder.is_dir():
@@ -170,7 +171,7 @@ class Index:
         else:
             for folder in (beside, *self.folders):
                 path = folder / picture
-                if picture not in ("", ".", "..") and "\0" not in picture and path.is_file():
+                if os.path.isfile(path):
                     return path
         name = picture.rpartition("/")[2]
         return self.known.get(name) or self.known.get(name.lstrip("0") if name.isdecimal() else name)

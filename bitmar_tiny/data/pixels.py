@@ -16,6 +16,7 @@ import numpy as np
 
 from ..errors import DataError
 from ..extras import need
+from .files import read_npy
 from .frontend.kinds import HEAD, kind_of
 from .frontend.picture import decode
 from .frontend.vectors import FrontEndError
@@ -117,15 +118,12 @@ def read_picture(path: Path | str, n: int) -> np.ndarray:
     path = Path(path)
     if path.suffix != ".npy":
         return load_image(path, n)
-    try:
-        a = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: not a readable .npy file ({error}).") from None
+    a = read_npy(path, mapped=True)
     if a.shape != (n, 768) or a.dtype.kind not in "fu":
         raise DataError(f"{path}: holds {a.dtype.name}{list(a.shape)}, the model needs [{n}, 768].")
     if a.dtype.kind == "f" and not np.isfinite(a).all():
         raise DataError(f"{path}: holds NaN or infinity.")
-    return a if a.dtype == np.uint8 else a.astype(np.float32)
+    return np.array(a, np.uint8 if a.dtype == np.uint8 else np.float32)
 
 
 def render_svg(svg: str, size: int) -> bytes:

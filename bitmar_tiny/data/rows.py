@@ -26,7 +26,7 @@ import numpy as np
 from ..errors import DataError
 from ..files import atomic_file, parse_json
 from .corpus import Stacked
-from .files import read_json, write_json
+from .files import read_json, read_npy, write_json
 
 #: A picture: a file, or uint8 [H, W, 3].
 Picture = Path | str | np.ndarray
@@ -120,10 +120,10 @@ class _Store:
 
     def _load_finished(self) -> tuple[list[str], tuple[int, ...], np.dtype | None]:
         try:
-            record, rows = read_json(self.folder / RECORD), np.load(self.folder / TABLE, mmap_mode="r")
+            record, rows = read_json(self.folder / RECORD), read_npy(self.folder / TABLE, mapped=True)
             if record["made_with"] == self.made_with and len(record["sha256"]) == len(rows):
                 return list(record["sha256"]), rows.shape[1:], rows.dtype
-        except (DataError, OSError, ValueError, KeyError, TypeError):
+        except (DataError, KeyError, TypeError):
             pass
         return [], (), None
 

@@ -72,6 +72,9 @@ class Playback:
                 SCHEMA_VERSION,
             ) or not all(isinstance(line, dict) for line in self._lines):
                 raise ValueError
+            for line in (self.head, *self._lines):
+                if not all(isinstance(line.get(key, ""), str) for key in ("error", "hint")):
+                    raise ValueError
         except OSError as error:
             raise DataError(
                 f"{path}: cannot be read: {(error.strerror or '').lower()}.",
