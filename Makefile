@@ -23,8 +23,7 @@ unit: install
 	$(BIN)/python -m pytest tests -m unit -n auto
 
 test: install tools test-tools
-	$(BIN)/python tests/zig_libraries.py
-	$(BIN)/python -m pytest tests -n auto --dist worksteal
+	@$(BIN)/python tests/zig_libraries.py & $(BIN)/python -m pytest tests -n auto --dist worksteal; status=$$?; wait; exit $$status
 
 install: $(VENV)/.installed
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import click
 from rich.progress import Progress
 
+from ..api.model import load
+from ..api.training import write_features
 from ..errors import ConfigError, DataError
-from ..frozen import FrozenModel
 from .app import notes
 
 
@@ -109,45 +110,32 @@ def command(
              bitmar-tiny features photos/ more.txt --backbone vit_s_focus.onnx -o features
              bitmar-tiny features *.jpg --backbone mobilenet.tflite --mean 0.5 --std 0.5 --project -o features
     """
-    from ..data import backbones
-    from ..data.drawn import UNREAD, listed
-    from ..data.features import Preparation, write_features
-    from ..data.pictures import read_album
-
     if model and pool:
         raise ConfigError(
             "Both --model and --pool say how far the grid is averaged.", "Leave out one of them."
         )
-    vectors = FrozenModel.load(model).config.image_inputs if model else None
-    if backbone.is_dir() or architecture:
-        if not blocks or not all(b.isdecimal() for b in blocks):
-            raise ConfigError(
-                "Which blocks of the backbone?", "Pass their numbers, for example --blocks 7 --blocks 10."
-            )
-        numbers = [int(b) for b in blocks]
-        loaded = (
-            backbones.timm_backbone(architecture, backbone, numbers, size=size or 224)
-            if architecture
-            else backbones.transformers_backbone(backbone, numbers, size=size or 224)
-        )
-    else:
-        loaded = backbones.file_backbone(backbone, blocks, size=size)
-    album = read_album(pictures)
     with Progress(console=notes, transient=True) as bar:
-        task = bar.add_task("extracting", total=len(album.pictures))
+        task = bar.add_task("extracting")
         bad = write_features(
+            pictures,
             out,
-            loaded,
-            album.pictures,
-            [texts[0] if len(texts) == 1 else texts for texts in album.captions],
-            Preparation(mean, std, norm, pool, vectors, project),
-            lambda done, total: bar.update(task, completed=done, total=total),
+            backbone,
+            blocks=blocks,
+            architecture=architecture,
+            size=size,
+            mean=mean,
+            std=std,
+            normalise=norm,
+            pool=pool,
+            vectors=load(model).config.image_inputs if model else None,
+            project=project,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     notes.print(f"Wrote {out / 'features.npy'} and {out / 'captions.json'}.", soft_wrap=True)
-    for words in (*listed("captions name pictures that are not there", album.missing), *listed(UNREAD, bad)):
+    for words in bad:
         notes.print(words, markup=False, soft_wrap=True)
     if bad:
         raise DataError(
-            f"{len(bad):,} of {len(album.pictures):,} pictures have no features.",
-            "Mend or leave them out; what is done is kept and not done again.",
+            f"{len(bad):,} {'pictures have' if len(bad) > 1 else 'picture has'} no features.",
+            "Mend them or leave them out; what is done is kept and not done again.",
         )

@@ -3,24 +3,19 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from rich.progress import Progress
 
-from ..arch.config import ModelConfig, preset
+from ..api.model import ModelConfig
+from ..api.training import is_main_process, training
 from ..errors import ConfigError
 from ..extras import need
-from ..files import only_one
 from .app import notes, print_json, results
-from .common import json_option, model_path
-
-if TYPE_CHECKING:
-    from ..data.corpora import Corpus
-    from ..train.distributed import World
-    from ..train.order import Order
+from .common import json_option, model_path, say_next
 
 
 @click.command()
@@ -111,7 +106,7 @@ if TYPE_CHECKING:
     help="Folder of the run.",
 )
 def command(
-    preset_name: str,
+    preset_name: str | None,
     config: Path | None,
     settings: Path | None,
     pictures: tuple[Path, ...],
@@ -150,89 +145,47 @@ def command(
               bitmar-tiny train --preset recall -o recall
     """
     need("torch", "tensorboard", "matplotlib")
-    from ..train.distributed import join, leave
-    from ..train.order import order
-    from ..train.run import fitted, train_run
-
     if config and preset_name:
         raise ConfigError("--config and --preset both name the model.", "Leave out one of them.")
-    shapes = ModelConfig.load(config) if config else preset(preset_name) if preset_name else None
     changes = {"steps": steps, "seed": seed, "float_twin": float_twin or None}
-    wanted = order(
-        out,
-        {
-            "pictures": pictures,
-            "captions": captions,
-            "features": features,
-            "text": text,
-            "sessions": sessions,
-            "styles": styles,
-        },
-        config=shapes,
-        settings=settings,
-        changes={k: v for k, v in changes.items() if v is not None},
-        tokenizer=tokenizer,
-        init=init,
-        resume=not restart,
-    )
-    world = join(device)
-    try:
-        with only_one(out, "a training run") if world.main else nullcontext():
-            corpus = _prepare(wanted, world)
-            cfg, tcfg = fitted(wanted.config, wanted.settings, corpus)
-            if measure:
-                show_cost(cfg, tcfg, corpus, measure, world, as_json)
-                return
-            train_run(cfg, tcfg, corpus, out, not restart, True, world, wandb, wanted.data, wanted.start)
-        if world.main:
-            notes.print(f"Next: bitmar-tiny freeze {out} -o model.bitmar")
-    finally:
-        leave()
+    own = {"pictures": pictures, "captions": captions, "features": features, "text": text}
+    own |= {"sessions": sessions, "styles": styles}
+    main = is_main_process()
+    with ExitStack() as stack:
+        with Progress(console=notes, transient=True, disable=not main) as bar:
+            task = bar.add_task("preparing data")
+            run = stack.enter_context(
+                training(
+                    ModelConfig.load(config) if config else preset_name,
+                    out,
+                    own,
+                    settings,
+                    device,
+                    tokenizer,
+                    init,
+                    restart,
+                    lambda done, total: bar.update(task, completed=done, total=total),
+                    lambda words: notes.print(words, markup=False, soft_wrap=True),
+                    **{k: v for k, v in changes.items() if v is not None},
+                )
+            )
+        if measure:
+            cost = run.measure(measure)
+            if main:
+                show_cost(run.config.name, run.settings.precision, measure, cost, as_json)
+            return
+        run.train(True, wandb)
+        if main:
+            say_next("bitmar-tiny", "freeze", out, "-o", "model.bitmar")
 
 
-def _prepare(wanted: Order, world: World) -> Corpus:
-    """The data, with a progress bar, and what there is of it in a line."""
-    if world.main and not wanted.own_data:
-        notes.print(
-            "Preparing made-up sessions ..."
-            if wanted.config.name == "recall"
-            else "Preparing the demo data (pictures and text that ship inside pip packages) ..."
-        )
-    if not world.main:
-        world.wait()  # the main process prepares, the others find it done
-        return wanted.corpus()
-    with Progress(console=notes, transient=True) as bar:
-        task = bar.add_task("preparing data")
-        corpus = wanted.corpus(
-            lambda done, total: bar.update(task, completed=done, total=total),
-            lambda words: notes.print(words, markup=False, soft_wrap=True),
-        )
-    notes.print(corpus.summary, soft_wrap=True)
-    world.wait()
-    return corpus
-
-
-def show_cost(cfg: ModelConfig, tcfg: Any, corpus: Any, steps: int, world: Any, as_json: bool) -> None:
-    """Measure and print what a step costs."""
-    from ..train.measure import measure
-    from ..train.threads import threads
-
-    mixture = corpus.mixture(
-        batch_size=tcfg.batch_size,
-        max_len=tcfg.max_len,
-        text_every=tcfg.text_every,
-        session_every=tcfg.session_every,
-        seed=tcfg.seed,
-    )
-    with threads(tcfg.threads):
-        cost = measure(cfg, tcfg, mixture, steps, world)
-    if not world.main:
-        return
+def show_cost(model: str, precision: str, steps: int, cost: Any, as_json: bool) -> None:
+    """Print what a step costs."""
     if as_json:
         print_json(cost.as_dict())
         return
     results.print(
-        f"One optimiser step of {cfg.name} on {cost.device}, {tcfg.precision} \\[measured, median of "
+        f"One optimiser step of {model} on {cost.device}, {precision} \\[measured, median of "
         f"{steps}]: {cost.step_s:.3g} s, "
         f"{cost.tokens_per_second:,.0f} tokens/s, {cost.flops_per_step:.3g} FLOPs \\[estimated from the "
         "shapes], "

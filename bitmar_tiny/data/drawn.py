@@ -27,7 +27,6 @@ FORMAT = 1
 WORTH, AT_ONCE = 100, 16
 #: Faults that are listed one by one.
 LISTED = 5
-UNREAD = "pictures cannot be read"
 
 
 def prepare_pictures(
@@ -46,20 +45,26 @@ def prepare_pictures(
     made = make_rows(
         folder, {"format": FORMAT, "vectors": vectors}, album.pictures, partial(_draw, vectors), progress
     )
-    for what, faults in ((UNREAD, made.bad), ("captions name pictures that are not there", album.missing)):
-        for words in listed(what, faults):
+    missing = ("caption names a picture that is not there", "captions name pictures that are not there")
+    for what, faults in (
+        (("picture cannot be read", "pictures cannot be read"), made.bad),
+        (missing, album.missing),
+    ):
+        for words in listed(*what, faults):
             say(words)
     if album.unnamed:
-        say(f"{album.unnamed:,} pictures are in no metadata. They are left out.")
+        say(f"Pictures that no metadata names, left out: {album.unnamed:,}.")
     captions = folder / "captions.json"
     write_json(captions, [album.captions[i] for i in made.kept])
     return captions, folder / "features.npy"
 
 
-def listed(what: str, faults: Sequence[str | DataError]) -> Iterator[str]:
-    """The lines that tell of faults: how many, and the first few."""
+def listed(one: str, more: str, faults: Sequence[str | DataError]) -> Iterator[str]:
+    """The lines that tell of faults: how many, and the first few. one, more: what is wrong, for one fault and
+    for more.
+    """
     if faults:
-        yield f"{len(faults):,} {what}. They are left out:"
+        yield f"{len(faults):,} {one if len(faults) == 1 else more}. Left out:"
         yield from (f"  {fault}" for fault in faults[:LISTED])
         if len(faults) > LISTED:
             yield f"  and {len(faults) - LISTED:,} more"

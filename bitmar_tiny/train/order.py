@@ -17,6 +17,7 @@ from .run import KINDS, RUN_FILE, TOKENIZER_FILE, before, begun, read_start, run
 from .start import Start
 
 DEFAULT_PRESET = "demo"
+DEMO_DATA = "the demo data (pictures and text that ship inside pip packages)"
 TOKENIZERS = ("gpt2", "own")
 
 
@@ -40,8 +41,13 @@ class Order:
         progress: Callable[[int, int], None] | None = None,
         say: Callable[[str], None] = lambda words: None,
     ) -> Corpus:
-        """Prepare the data."""
-        return run_corpus(self.config, self.settings, self.data, progress, say, self.tokenizer)
+        """Prepare the data. say: is told what is prepared, what is left out, and what there is."""
+        if not self.own_data:
+            made_up = self.config.name == "recall"
+            say(f"Preparing {'made-up sessions' if made_up else DEMO_DATA} ...")
+        corpus = run_corpus(self.config, self.settings, self.data, progress, say, self.tokenizer)
+        say(corpus.summary)
+        return corpus
 
 
 def order(

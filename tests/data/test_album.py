@@ -132,7 +132,7 @@ def test_bad_pictures_are_listed_and_the_good_ones_drawn(folder, tmp_path, monke
     assert read.captions == [f"thing {i}" for i in range(5)]
     assert (read.features[2] == load_image(folder / "thing_2.png", 4)).all()
     assert "2 pictures cannot be read" in heard[0] and "bad.jpg" in heard[1] and "empty.png" in heard[2]
-    assert len(list(listed("x", ["y"] * 20))) == 7
+    assert len(list(listed("x is", "x are", ["y"] * 20))) == 7
 
     # Of what is there, nothing is drawn again; what is new, is.
     put(folder / "other.png")

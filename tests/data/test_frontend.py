@@ -318,7 +318,7 @@ def test_the_command_keeps_good_pictures_and_lists_bad_ones(tmp_path):
     names = ("good.png", "bad.jpg", "more", "list.txt")
     done = command_line.run("features", *names, "--backbone", "b.onnx", "-o", "f", cwd=tmp_path)
     assert done.returncode == 2 and "bad.jpg: not a picture" in done.stderr
-    assert "1 of 4 pictures have no features" in done.stderr
+    assert "1 picture has no features" in done.stderr
     assert json.loads((tmp_path / "f" / "captions.json").read_text()) == ["good", "red fox", "listed"]
     assert np.load(tmp_path / "f" / "features.npy").shape == (3, 16, 768)
     (tmp_path / "bad.jpg").unlink()

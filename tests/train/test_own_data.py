@@ -208,7 +208,7 @@ def test_from_a_folder_of_pictures_to_a_caption_without_a_script(photos):
 
     model = ("--config", "model.json", "--settings", "settings.json", "--tokenizer", "own")
     said = bitmar("train", "--pictures", "photos", *model, "-o", "run").stderr
-    assert "1 pictures cannot be read" in said and "broken.jpg" in said and "24 pictures" in said
+    assert "1 picture cannot be read" in said and "broken.jpg" in said and "24 pictures" in said
     assert "bitmar-tiny freeze run" in said
     said = bitmar("train", "-o", "run", "--steps", "5").stderr  # goes on with what it was begun with
     assert json.loads((photos / "run" / "run.json").read_text())["training"]["steps"] == 5
