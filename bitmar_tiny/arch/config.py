@@ -7,7 +7,6 @@ An unknown key or an impossible value raises :class:`~bitmar_tiny.errors.ConfigE
 from __future__ import annotations
 
 import difflib
-import json
 import math
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -23,6 +22,7 @@ from pydantic import (
 )
 
 from ..errors import ConfigError
+from ..files import parse_json
 
 #: Largest reduction length K for which ``127 * K`` stays below 2**24, so that a float32 sum of
 #: ternary x int8 products is exact in any order (docs/numerics.md, rule 1).
@@ -61,8 +61,8 @@ class StrictModel(BaseModel):
     def load(cls, path: Path | str) -> Self:
         """Read a JSON file of settings. Raises ``ConfigError`` for a bad file, key or value."""
         try:
-            values = json.loads(Path(path).read_text())
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+            values = parse_json(Path(path).read_bytes())
+        except (OSError, ValueError) as error:
             raise ConfigError(f"{path}: not a readable JSON configuration ({error}).") from None
         return cls.parse(values, str(path))
 
