@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [
     *(ROOT / name for name in ("CONTRIBUTING.md", "README.md", "CHANGELOG.md", "tests/README.md")),
-    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
 ]
 #: Files of a generated project, of a run, of a user or of others' repositories.
 NOT_OURS = ("src/bm_config.h", "components/bitmar/", "main/", "benchmark/runner/", "demo/")
@@ -39,6 +39,6 @@ def test_a_document_names_files_that_exist(document):
 
 def test_stale_names_are_found():
     text = (
-        "`codegen/gone.py` `gone/` [page](gone.md#part) `codegen/pack.py` `codegen/` [all](docs/kernels.md)"
+        "`codegen/gone.py` `gone/` [page](gone.md#part) `codegen/pack.py` `codegen/` [all](docs/results.md)"
     )
     assert stale(ROOT / "README.md", text) == ["codegen/gone.py", "gone/", "gone.md"]
