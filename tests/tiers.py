@@ -74,6 +74,7 @@ TESTS = {
     "device/test_firmware_link.py::*": "soak",
     "evaluate/test_memory.py::test_training_carries_a_fact_to_a_later_episode": "soak",
     "train/test_resume.py::test_killed_at_twenty_random_moments": "soak",
+    "test_docs.py::test_the_site_builds_without_a_warning": "toolchain",
     "test_readme.py::test_boards_work_as_written": "emulator",
     "test_readme.py::test_training_works_as_written": "train",
     "verify/test_exact.py::test_demo_shape_over_hundreds_of_evictions": "soak",
