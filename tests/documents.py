@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parents[1]
 BLOCK = re.compile(r"^(<!-- stand-in -->\n)?```(sh|console)\n(.*?)^```$", re.M | re.S)
 HEADING = re.compile(r"^#+ (.*)$", re.M)
 
@@ -35,6 +38,9 @@ class NotRun:
     why: str
 
 
+Instead = Mapping[str, str | NotRun]
+
+
 def commands(page: Path) -> list[Command]:
     """The commands of a page, in order."""
     text, found = page.read_text(), []
@@ -48,6 +54,26 @@ def commands(page: Path) -> list[Command]:
             else:
                 found[-1].prints.append(line)
     return found
+
+
+def follow(
+    page: Path, sections: Container[str] | None, instead: Instead, folder: Path, programs: Path
+) -> None:
+    """Type what these sections of a page show (None: all) in ``folder``, which has the examples. ``instead``:
+    what runs in the place of a line.
+    """
+    shutil.copytree(ROOT / "examples", folder / "examples")
+    for command in commands(page):
+        if sections is None or command.section in sections:
+            line = instead.get(command.line, command.line)
+            if not isinstance(line, NotRun):
+                run(command, line, folder, programs)
+
+
+def unmarked(page: Path, instead: Instead) -> list[str]:
+    """Lines that are replaced though no ``stand-in`` says so, or that the page does not even show."""
+    shown = {c.line: c.stand_in for c in commands(page)}
+    return [line for line in instead if not shown.get(line)]
 
 
 def run(command: Command, line: str, folder: Path, programs: Path) -> str:
