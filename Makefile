@@ -28,8 +28,7 @@ docs: install
 	$(BIN)/zensical build --strict
 
 test: install tools test-tools
-	$(BIN)/python tests/zig_libraries.py
-	$(BIN)/python -m pytest tests -n auto --dist worksteal
+	@$(BIN)/python tests/zig_libraries.py & $(BIN)/python -m pytest tests -n auto --dist worksteal; status=$$?; wait; exit $$status
 
 install: $(VENV)/.installed
 

@@ -3,8 +3,9 @@
 
 Tests build the same C again and again, in folders of their own. Here every ``subprocess.run`` of this process
 that compiles one source or links a program is looked up by what it reads: the compiler, its flags, the
-preprocessed source, the objects. Folders do not count. The outputs lie in one folder for all workers of one
-run, which is empty at its start.
+preprocessed source, the objects. Folders do not count. The preprocessor is not started where source and
+headers are to the byte those of another time. The outputs lie in one folder for all workers of one run, which
+is empty at its start.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ EMULATOR = re.compile(r"qemu-.*")
 #: The folder in a line that says where preprocessed text comes from, and a file that the assembler takes in
 #: as it is.
 FOLDER, INCBIN = re.compile(rb'^(# \d+ ")[^"\n]*/', re.M), re.compile(rb'\.incbin\s+"([^"\n]+)"')
+#: A header of ours that a source takes in.
+INCLUDE = re.compile(rb'^[ \t]*#[ \t]*include[ \t]*"([^"\n]+)"', re.M)
 #: Flags with more than one output, or with other inputs than those that are looked at here.
 OTHER = re.compile(
     r"@|-M|-S$|-E$|-save-temps|-fstack-usage|-fcallgraph|-fdump|--coverage|-gsplit|-include|-Wl,-Map|-x$"
@@ -118,24 +121,43 @@ class Cache:
         return digest.hexdigest(), out
 
     def _compiled(self, rest: list[str]) -> Iterator[bytes]:
-        """All that an object depends on: its preprocessed source, and files taken in raw."""
+        """All that an object depends on: compiler's flags, source and headers, files taken in raw."""
         sources = [part for part in rest if part.endswith((".c", ".S")) and not part.startswith("-")]
         if len(sources) != 1 or "-I" in rest:
             raise Unfit
+        folders = [Path(part[2:]) for part in rest if part.startswith("-I")]
+        flags = [part for part in rest if part != sources[0] and not part.startswith("-I")]
+        yield from (flag.encode() for flag in flags)
+        yield os.path.basename(sources[0]).encode()
+        written = _written(Path(sources[0]), folders, {})
+        as_written = hashlib.sha256(repr((flags, sorted(written.items()))).encode())
+        known = self.folder / f"{as_written.hexdigest()}.read"
+        if any(b".incbin" in text for text in written.values()):
+            yield self._preprocessed(rest, folders)
+        elif known.exists():
+            yield known.read_bytes()
+        else:
+            read = self._preprocessed(rest, folders)
+            partial = known.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
+            partial.write_bytes(read)
+            os.replace(partial, known)
+            yield read
+
+    @staticmethod
+    def _preprocessed(rest: list[str], folders: list[Path]) -> bytes:
+        """Digest of what the compiler proper reads, and of files that the assembler takes in raw."""
         lines = any(part.startswith("-g") for part in rest)
         whole = ["-E" if part == "-c" else part for part in rest] + ([] if lines else ["-P"])
         done = _run(whole, capture_output=True, timeout=LOOK_S)
         if done.returncode or done.stderr:
             raise Unfit
-        yield from (part.encode() for part in rest if part != sources[0] and not part.startswith("-I"))
-        yield os.path.basename(sources[0]).encode()
-        yield FOLDER.sub(rb"\1", done.stdout)
-        folders = [Path(part[2:]) for part in rest if part.startswith("-I")]
+        digest = hashlib.sha256(FOLDER.sub(rb"\1", done.stdout))
         for name in map(os.fsdecode, INCBIN.findall(done.stdout)):
             found = next((folder / name for folder in folders if (folder / name).is_file()), None)
             if found is None:
                 raise Unfit
-            yield found.read_bytes()
+            digest.update(hashlib.sha256(found.read_bytes()).digest())
+        return digest.digest()
 
     def _linked(self, rest: list[str]) -> Iterator[bytes]:
         """All that a program depends on: objects by their content, linker scripts with those beside them."""
@@ -157,3 +179,13 @@ class Cache:
                 yield part.encode()
         if not objects:
             raise Unfit
+
+
+def _written(file: Path, folders: list[Path], found: dict[str, bytes]) -> dict[str, bytes]:
+    """Text of ``file`` and of all headers that it names between quotes, and so on; by name."""
+    found[file.name] = file.read_bytes()
+    for name in map(os.fsdecode, INCLUDE.findall(found[file.name])):
+        header = next((f / name for f in (file.parent, *folders) if (f / name).is_file()), None)
+        if header is not None and header.name not in found:
+            _written(header, folders, found)
+    return found

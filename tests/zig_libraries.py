@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """zig makes the C library of a target when it links for it the first time, in a minute on one core.
 
-``make test`` has this done for all targets side by side; else one worker waits for the other.
+``make test`` has this done beside the first tests, so that none has to wait for all of it.
 """
 
 import subprocess
