@@ -64,7 +64,7 @@ def environment(folder: Path, wheel: Path, extras: Iterable[str] = (), others: I
     groups = [PROJECT["dependencies"], *(PROJECT["optional-dependencies"][extra] for extra in extras)]
     names = {canonicalize_name(Requirement(line).name) for line in others}
     for name in asked_for([line for group in groups for line in group]) | names:
-        _link(metadata.distribution(name), site)
+        _link(_installed(name), site)
     command = folder / "bin" / "bitmar-tiny"
     command.write_text(COMMAND.format(python=folder / "bin" / "python"))
     command.chmod(0o755)
@@ -83,8 +83,15 @@ def asked_for(requirements: list[str]) -> set[str]:
         for extra in ("", *requirement.extras):
             if (name, extra) not in found:
                 found.add((name, extra))
-                todo += [(Requirement(line), extra) for line in metadata.requires(name) or ()]
+                todo += [(Requirement(line), extra) for line in _installed(name).requires or ()]
     return {name for name, _ in found}
+
+
+def _installed(name: str) -> metadata.Distribution:
+    try:
+        return metadata.distribution(name)
+    except metadata.PackageNotFoundError:
+        pytest.skip(f"{name} is not installed: make install")
 
 
 def _link(distribution: metadata.Distribution, site: Path) -> None:

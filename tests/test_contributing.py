@@ -14,7 +14,15 @@ DOCUMENTS = [
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
 #: Files of a generated project, of a run, of a user or of others' repositories.
-NOT_OURS = ("src/bm_config.h", "firmware/", "build/site/", "components/bitmar/", "main/", "benchmark/runner/", "demo/")
+NOT_OURS = (
+    "src/bm_config.h",
+    "firmware/",
+    "build/site/",
+    "components/bitmar/",
+    "main/",
+    "benchmark/runner/",
+    "demo/",
+)
 #: Parts of a path that stand for a name of the reader's.
 PLACEHOLDER = re.compile(r"\b(NAME|PLATFORM|CHIP|MACHINE|BOARD|RUN)\b")
 PATH = re.compile(
