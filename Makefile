@@ -24,7 +24,7 @@ unit: install
 
 # The documentation as a site, in build/site.
 docs: install
-	$(BIN)/python docs/generate.py
+	$(BIN)/python docs/generate
 	$(BIN)/zensical build --strict
 
 test: install tools test-tools

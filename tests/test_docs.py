@@ -21,8 +21,8 @@ LINK = re.compile(r"\]\(([^)\s:#]*)#([^)\s]+)\)")
 
 
 def test_generated_pages_are_what_the_code_says():
-    for page, text in runpy.run_path(str(DOCS / "generate.py"))["pages"]().items():
-        assert page.read_text() == text, f"{page.name} is not today's: run python docs/generate.py"
+    for page, text in runpy.run_path(str(DOCS / "generate"))["pages"]().items():
+        assert page.read_text() == text, f"{page.name} is not today's: run python docs/generate"
 
 
 def test_every_page_is_in_the_site():
