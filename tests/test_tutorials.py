@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,13 @@ def test_a_tutorial_works_as_written(page, programs, tmp_path):
 def test_the_first_pi_works_as_written(programs, tmp_path):
     need("rpi-zero2", "gcc")
     follow(TUTORIALS / "raspberry-pi.md", None, instead("raspberry-pi"), tmp_path, programs)
+
+
+def test_the_program_of_ones_own_works_as_written(programs, tmp_path):
+    need("host", "gcc")
+    page = ROOT / "docs" / "how-to" / "embed.md"
+    (tmp_path / "main.c").write_text(re.search(r"^```c\n(.*?)^```$", page.read_text(), re.M | re.S)[1])
+    follow(page, None, {}, tmp_path, programs)
 
 
 @pytest.mark.parametrize("page", INSTEAD)
