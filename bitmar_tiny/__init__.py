@@ -17,25 +17,37 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .api import *  # noqa: F403
+    from .api.board import *
+    from .api.firmware import *
+    from .api.memory import *
+    from .api.model import *
+    from .api.profile import *
+    from .api.run import *
+    from .api.training import *
+    from .errors import *
 
 __version__ = "0.2.0"
 __all__ = [
     "__version__",
+    "Agreement",
     "BitmarError",
     "BoardProfile",
+    "Comparison",
     "ConfigError",
     "DataError",
     "DeviceError",
     "FitError",
     "FrozenError",
     "FrozenModel",
+    "LineTest",
     "Memory",
     "MemoryStore",
     "ModelConfig",
+    "ProcessorError",
     "Program",
     "Project",
     "Recording",
+    "SerialPort",
     "Session",
     "StoreError",
     "ToolError",
@@ -44,18 +56,35 @@ __all__ = [
     "board_names",
     "build_project",
     "caption",
+    "compare_profiles",
     "connect",
+    "export_memory",
+    "export_model",
+    "flash_project",
     "freeze_run",
     "generate",
+    "import_memory",
+    "import_model",
+    "line_test",
     "load",
     "load_board",
+    "memory_source",
     "memory_store",
+    "memory_summary",
+    "model_size",
+    "nearest_slots",
     "preset",
     "profile_model",
     "random_model",
+    "serial_ports",
     "session",
+    "shrink_model",
+    "text_stream",
     "train_model",
+    "training_figures",
+    "verify_export",
     "verify_model",
+    "write_features",
     "write_project",
 ]
 

@@ -15,6 +15,19 @@ BitmarError            what, where            (+ hint: the fix)
 
 from __future__ import annotations
 
+__all__ = [
+    "BitmarError",
+    "ConfigError",
+    "DataError",
+    "DeviceError",
+    "FitError",
+    "FrozenError",
+    "ProcessorError",
+    "StoreError",
+    "ToolError",
+    "VerifyError",
+]
+
 
 class BitmarError(Exception):
     """A problem the user can act on.

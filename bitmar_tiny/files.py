@@ -4,12 +4,16 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from .errors import BitmarError, DataError
+from .errors import BitmarError, ConfigError, DataError
+
+#: Key of the manifest of a folder that is being filled.
+UNFINISHED = "unfinished"
 
 
 @contextlib.contextmanager
@@ -19,13 +23,18 @@ def atomic_file(
     """Open a temporary neighbour for writing bytes; it becomes ``path`` only if the block succeeds.
 
     The file and its folder are synced. ``error`` is raised, in one sentence, when the disk refuses or
-    ``path`` is anything but a file: a device must not be replaced by one. ``make_folder=False``: where a card
-    may not be mounted, its folder is not made.
+    ``path`` is anything but a file: a device must not be replaced by one. Where ``path`` is a symbolic link,
+    the file that it leads to is written. ``make_folder=False``: where a card may not be mounted, its folder
+    is not made.
     """
-    path = Path(path)
+    named = path = Path(path)
+    if path.is_symlink():
+        path = Path(os.path.realpath(path))
+    if path.is_symlink():
+        raise error(f"{named}: is a symbolic link that leads in a circle.", "Remove it.")
     if path.exists() and not path.is_file():
         raise error(
-            f"{path}: is a {'folder' if path.is_dir() else 'device or a pipe'}, not a file.",
+            f"{named}: is a {'folder' if path.is_dir() else 'device or a pipe'}, not a file.",
             "Choose another name.",
         )
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -33,7 +42,7 @@ def atomic_file(
         if make_folder:
             path.parent.mkdir(parents=True, exist_ok=True)
         elif not path.parent.is_dir():
-            raise error(f"{path}: there is no folder {path.parent}.", "Mount the card, or make the folder.")
+            raise error(f"{named}: there is no folder {path.parent}.", "Mount the card, or make the folder.")
         with open(temporary, "wb") as stream:
             yield stream
             stream.flush()
@@ -44,7 +53,7 @@ def atomic_file(
         os.close(folder)
     except OSError as problem:
         raise error(
-            f"{path}: cannot be written ({problem.strerror or problem}).",
+            f"{named}: cannot be written ({problem.strerror or problem}).",
             "Check that the folder exists, is writable and has room.",
         ) from None
     finally:
@@ -56,9 +65,38 @@ def sweep(folder: Path | str) -> None:
     """Remove what :func:`atomic_file` left unfinished in ``folder`` when its process was killed. Nobody else
     may be writing there.
     """
-    for path in Path(folder).glob(".*.tmp"):
+    for path in Path(folder).glob(".*.[0-9]*.tmp"):
         with contextlib.suppress(OSError):
             path.unlink()
+
+
+def check_folder(folder: Path, manifest: str, schema: str, what: str) -> None:
+    """``ConfigError`` unless a command may fill ``folder``: it is new, empty, or one that the command filled
+    before, or began to. ``manifest``: the file that says so, by its ``schema``; ``what``: the folder, for
+    people.
+    """
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise ConfigError(
+            f"{folder}: cannot be written: it is a file, not a folder.", "Choose another name with -o."
+        )
+    left = [p for p in folder.iterdir() if not (p.name.startswith(f".{manifest}.") and p.suffix == ".tmp")]
+    try:
+        ours = json.loads((folder / manifest).read_text())["schema"] == schema
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        ours = False
+    if left and not ours:
+        raise ConfigError(f"{folder}: not empty and not {what}.", "Choose another folder with -o.")
+
+
+def begin_folder(folder: Path, manifest: str, schema: str) -> None:
+    """Make a folder that :func:`check_folder` allowed, and note in it that it is ours and not finished: a
+    command that is killed finds its own folder when it runs again. The last that it writes is the manifest.
+    """
+    with atomic_file(folder / manifest, ConfigError) as f:
+        f.write(json.dumps({"schema": schema, UNFINISHED: True}).encode())
+    sweep(folder)
 
 
 def write_device(

@@ -8,12 +8,13 @@ import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import jinja2
 
 from bitmar_tiny import __version__
 from bitmar_tiny.errors import ConfigError
-from bitmar_tiny.files import atomic_file
+from bitmar_tiny.files import UNFINISHED, atomic_file, begin_folder, check_folder
 from bitmar_tiny.frozen import FrozenModel
 from bitmar_tiny.memory.store import Memory, MemoryStore
 
@@ -28,9 +29,26 @@ from .pack import HEAD_BITS
 from .plan import Plan, make_plan
 from .resources import resource_dir
 
-MANIFEST = "manifest.json"
+MANIFEST, SCHEMA = "manifest.json", "bitmar-tiny/project"
 #: The memory that a model starts with, as a store, in a project whose memory is in one.
 MEMORY_STORE = "memory.store"
+
+
+def read_manifest(project: Path) -> dict[str, Any]:
+    """The manifest of a generated project; ``ConfigError`` if it is none, or not finished."""
+    try:
+        manifest = json.loads((project / MANIFEST).read_text())
+        if manifest["schema"] == SCHEMA and UNFINISHED in manifest:
+            raise ConfigError(
+                f"{project}: 'bitmar-tiny codegen' was interrupted while it wrote this project.",
+                "Run it again.",
+            )
+        _ = [manifest[key] for key in ("board", "model", "model_sha256", "kernels", "head_bits")]
+        return manifest
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        raise ConfigError(
+            f"{project}: not a generated project.", "Make one with 'bitmar-tiny codegen --board BOARD'."
+        ) from None
 
 
 @dataclass(frozen=True)
@@ -90,6 +108,7 @@ def emit(
         memory_cost(model.config, blob, board, plan),
     )
     values = context(model, board, family, blob, plan) | {"version": __version__, "backbone": declared}
+    begin_folder(out, MANIFEST, SCHEMA)
     sources = _copy_sources(project)
     frontend.copy(features, declared, out)
     values["build_id"] = _build_id(project, sources)
@@ -112,26 +131,21 @@ def emit(
         )
         + "\n"
     )
-    (out / MANIFEST).write_text(
-        json.dumps(
-            {
-                "schema": "bitmar-tiny/project",
-                "schema_version": 1,
-                "version": values["version"],
-                "board": board.name,
-                "kernels": family,
-                "head_bits": head_bits,
-                "memory": blob.memory,
-                "model": model.config.name,
-                "model_sha256": model.digest,
-                "tap_count": values["tap_count"],
-                "build": values["build_id"],
-            }
-            | ({"backbone_sha256": declared.sha256} if declared else {}),
-            indent=2,
-        )
-        + "\n"
-    )
+    manifest = {
+        "schema": SCHEMA,
+        "schema_version": 1,
+        "version": values["version"],
+        "board": board.name,
+        "kernels": family,
+        "head_bits": head_bits,
+        "memory": blob.memory,
+        "model": model.config.name,
+        "model_sha256": model.digest,
+        "tap_count": values["tap_count"],
+        "build": values["build_id"],
+    } | ({"backbone_sha256": declared.sha256} if declared else {})
+    with atomic_file(out / MANIFEST) as f:
+        f.write((json.dumps(manifest, indent=2) + "\n").encode())
     return project
 
 
@@ -153,10 +167,7 @@ def _check(board: Board, family: str, head_bits: str, memory: str, arenas: list[
             f"Board {board.name} has no place '{memory}' for the memory.",
             f"Choose one of: auto, flash, sd, {', '.join(arenas)}.",
         )
-    if out.exists() and any(out.iterdir()) and not (out / MANIFEST).is_file():
-        raise ConfigError(
-            f"{out}: not empty and not a project of bitmar-tiny.", "Choose another folder with -o."
-        )
+    check_folder(out, MANIFEST, SCHEMA, "a project of bitmar-tiny")
 
 
 def _copy_sources(project: Project) -> dict[str, list[str]]:

@@ -109,7 +109,7 @@ def load_family(path: Path) -> KernelFamily:
     """The family that ``path``, a family.toml beside its kernel, describes. Or ``ConfigError``."""
     try:
         values = tomllib.loads(path.read_text())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"{path}: not a readable description of a kernel family ({error}).") from None
     if not (path.parent / SOURCE).is_file():
         raise ConfigError(f"{path.parent}: the kernel is missing.", f"Put it there as {SOURCE}.")

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import shlex
 import tomllib
 from functools import cache
 from pathlib import Path
@@ -121,8 +122,35 @@ class Platform:
         return []
 
     def next_step(self, project: Path) -> str:
-        """The command after 'bitmar-tiny codegen'."""
-        return f"bitmar-tiny build {project}"
+        """The command after 'bitmar-tiny codegen', as a shell takes it."""
+        return shlex.join(["bitmar-tiny", "build", str(project)])
+
+
+class Linked(Platform):
+    """A platform whose linker script is rendered from the board's regions: templates/NAME.ld.j2.
+
+    ``linked``: what the script must know the place of.
+    """
+
+    linked: ClassVar[tuple[str, ...]] = ("code", "arena")
+
+    def check_board(self, board: Board) -> None:
+        super().check_board(board)
+        self.regions(board)
+
+    def regions(self, board: Board) -> dict[str, Any]:
+        """The region that holds each part of ``linked``."""
+        return {what: region_that_holds(board, what) for what in self.linked}
+
+    def templates(self, board: Board) -> dict[str, str]:
+        script = f"{self.name}.ld"
+        return super().templates(board) | {self.own(f"templates/{script}.j2"): f"{self.own_folder}/{script}"}
+
+    def context(self, board: Board, copied: dict[str, list[str]]) -> dict[str, Any]:
+        return super().context(board, copied) | {"linked": self.regions(board)}
+
+    def link_flags(self, board: Board) -> list[str]:
+        return ["-nostartfiles", f"-T{{src}}/{self.name}.ld"]
 
 
 def hot_sources(platform: Platform) -> list[str]:

@@ -25,8 +25,10 @@ import pytest
 import tiers
 from support import GROUPED, ODD, TINY
 
+from bitmar_tiny.codegen.build import BASE_FLAGS
 from bitmar_tiny.frozen import random_model
 
+BASE_FLAGS.append("-Werror")  # our own C compiles without a warning, in every test that builds some
 collect_ignore = tiers.left_out()
 COUNTS = compilers.Counts()
 #: Of all workers, in the process that reports.

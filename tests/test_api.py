@@ -16,6 +16,8 @@ import bitmar_tiny as bt
 from bitmar_tiny import api
 
 ROOT = Path(__file__).resolve().parents[1]
+#: Modules of names whose examples take minutes, or that are no functions.
+NO_EXAMPLE = ("errors", "profile", "training")
 
 
 @pytest.mark.parametrize("name", sorted(set(bt.__all__) - {"__version__"}))
@@ -27,12 +29,19 @@ def test_every_public_name_is_there_and_documented(name):
 
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
-        bt.nothing  # noqa: B018
+        bt.nothing  # noqa: B018 (the access is the test)
 
 
-def test_the_examples_run():
-    found = doctest.testmod(api)
-    assert found.attempted >= 7 and found.failed == 0
+def test_every_public_name_has_one_module():
+    names = [name for module in api.modules() for name in module.__all__]
+    assert sorted(["__version__", *names]) == sorted(bt.__all__) and names == [*dict.fromkeys(names)]
+
+
+@pytest.mark.parametrize("module", api.modules(), ids=lambda m: m.__name__.rpartition(".")[2])
+def test_the_examples_run(module):
+    globs = {name: getattr(bt, name) for name in bt.__all__} | {"Path": Path}
+    found = doctest.testmod(module, extraglobs=globs)
+    assert found.failed == 0 and found.attempted >= (module.__name__.rpartition(".")[2] not in NO_EXAMPLE)
 
 
 def test_importing_the_package_loads_nothing_else():
@@ -63,8 +72,10 @@ def test_from_a_model_to_a_proven_program(tmp_path, tiny):
         (lambda: bt.generate(bt.load("recall"), "x", remember=True), bt.ConfigError, "needs a memory"),
         (lambda: bt.write_project(bt.load("demo"), "esp33", "p"), bt.ConfigError, "esp33"),
         (lambda: bt.profile_model(bt.load("demo"), on="golden"), bt.ConfigError, "no firmware"),
+        (lambda: bt.line_test(bt.session(bt.load("recall"))), bt.ConfigError, "no firmware"),
+        (lambda: bt.export_memory(bt.session(bt.load("recall")), "m"), bt.ConfigError, "no firmware"),
     ],
-    ids=["model", "picture", "memory", "board", "target"],
+    ids=["model", "picture", "memory", "board", "target", "line", "export"],
 )
 def test_faults_are_errors_of_ours_with_a_way_out(call, error, words):
     with pytest.raises(error, match=words) as caught:

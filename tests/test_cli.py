@@ -394,7 +394,7 @@ def test_json_and_debug_stand_before_or_after_the_command():
 
 
 def test_a_fault_of_ours_is_no_difference():
-    code = "from bitmar_tiny.cli import app, boards\nboards.board_files = lambda: {}['missing']\napp.main()"
+    code = "from bitmar_tiny.cli import app, boards\nboards.board_names = lambda: {}['missing']\napp.main()"
     for debug in ((), ("--debug",)):
         done = subprocess.run(
             [sys.executable, "-c", code, "boards", *debug],

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from support import need
 
-from bitmar_tiny.cli import doctor
+from bitmar_tiny.api import doctor
 from bitmar_tiny.extras import EXTRAS, lacking
 
 ROOT = Path(__file__).resolve().parents[1]

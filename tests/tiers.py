@@ -22,6 +22,8 @@ FILES = {
     "toolchain": (
         "bench/test_bench.py",
         "codegen/test_espidf.py",
+        "codegen/test_make.py",
+        "codegen/test_program.py",
         "codegen/test_32_bits.py",
         "codegen/test_espidf_store.py",
         "data/test_c_tokenizer.py",
@@ -49,6 +51,7 @@ FILES = {
         "test_numerics_c.py",
         "test_packaging.py",
         "test_readme.py",
+        "test_screen.py",
         "test_shipped.py",
         "test_softfloat.py",
         "test_tutorials.py",

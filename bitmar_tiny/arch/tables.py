@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 from .blocks import Block, FusionLayer
 from .config import ModelConfig
@@ -84,3 +85,20 @@ def layer_words(cfg: ModelConfig, name: str) -> str:
 def elements(cfg: ModelConfig) -> int:
     """Float operations of a token that are no products, with an image."""
     return sum(part.elements for part in parts(cfg))
+
+
+def size_table(cfg: ModelConfig) -> dict[str, dict[str, int]]:
+    """``parameters`` and ``bytes`` of every part, and of the ``total``: trits of 2 bits, int8 tables, float32
+    gains and scales, int16 memory.
+    """
+    found: dict[str, dict[str, int]] = {}
+    for spec in tensor_table(cfg):
+        part = found.setdefault(spec.part, {"parameters": 0, "bytes": 0})
+        part["parameters"] += spec.parameters
+        for name, dtype, shape in spec.arrays():
+            part["bytes"] += (
+                shape[0] * -(-shape[1] // 4)
+                if name.endswith(".trits")
+                else math.prod(shape) * {"int8": 1, "int16": 2}.get(dtype, 4)
+            )
+    return found | {"total": {key: sum(p[key] for p in found.values()) for key in ("parameters", "bytes")}}

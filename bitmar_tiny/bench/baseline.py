@@ -123,7 +123,7 @@ class Streams:
         self.features, self.caches = (
             [folder / f"{what}{i}" for i in range(images)] for what in ("features.npy.", "caches.npz.")
         )
-        for image, features, caches in zip(self.images, self.features, self.caches, strict=False):
+        for image, features, caches in zip(self.images, self.features, self.caches, strict=True):
             with open(features, "wb") as f:
                 np.save(f, image)
             with open(caches, "wb") as f:
@@ -215,7 +215,7 @@ def our_picks(
     logits = next(i for i, t in enumerate(taps) if t.name == "logits")
     script = [
         e
-        for tokens, image in zip(streams.tokens, streams.images, strict=False)
+        for tokens, image in zip(streams.tokens, streams.images, strict=True)
         for e in (Event("begin"), Event("image", image=image), *(Event("token", t) for t in tokens))
     ]
     with ProgramSession(program, board, family, project.memory_store) as session:

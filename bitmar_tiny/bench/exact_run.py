@@ -48,7 +48,7 @@ def main(order: dict[str, Any]) -> dict[str, Any]:
     def pick(token):
         return int(model.step(token)["logits"].argmax())
 
-    for tokens, image in zip(order["streams"], order["features"], strict=False):
+    for tokens, image in zip(order["streams"], order["features"], strict=True):
         model.begin_episode()
         model.set_image(np.load(image))
         found["picks"].append([pick(token) for token in tokens])

@@ -151,7 +151,7 @@ def main(order: dict[str, Any]) -> dict[str, Any]:
     }
     for context, file in sorted(order["files"].items(), key=lambda item: -int(item[0])):
         loop = Loop(make(file), order, int(context))
-        for tokens, image in zip(order["streams"], order["images"], strict=False) if not found["us"] else ():
+        for tokens, image in zip(order["streams"], order["images"], strict=True) if not found["us"] else ():
             loop.begin(dict(np.load(image)))
             found["picks"].append([loop.step(token) for token in tokens])
         loop.begin(dict(np.load(order["images"][0])))

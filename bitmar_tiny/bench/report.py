@@ -174,7 +174,7 @@ def plot(report: dict[str, Any], path: Path) -> None:
     figure, axes = pyplot.subplots(
         1, len(report["shapes"]), figsize=(4 * len(report["shapes"]), 0.32 * len(rows) + 1.6), sharey=True
     )
-    for axis, shape in zip(axes, report["shapes"], strict=False):
+    for axis, shape in zip(axes, report["shapes"], strict=True):
         values = [r["gemv"].get(shape, {}).get("gweights_per_s", 0.0) for r in rows]
         axis.barh(
             [r["label"] for r in rows], values, color=[PEER_COLOUR if r["peer"] else OUR_COLOUR for r in rows]

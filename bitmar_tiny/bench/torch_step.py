@@ -45,7 +45,7 @@ class EagerStep:
         """The greedy next token."""
         e = self.table[token]
         x, encoders = e + self.position, self.cfg.n_encoder_layers
-        for i, (weights, cache) in enumerate(zip(self.layers, self.cache, strict=False)):
+        for i, (weights, cache) in enumerate(zip(self.layers, self.cache, strict=True)):
             x = self.block(x + e if i == encoders else x, weights, cache)
         return int(F.linear(F.rms_norm(x, x.shape, self.norm), self.head).argmax())
 

@@ -3,20 +3,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib
+import io
 import json
+import os
 import signal
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import click
-from rich.console import Console
 
 from .. import __version__
 from ..errors import BitmarError
 from ..extras import EXTRAS, lacking
+from .screen import Screen
 
 #: Heading -> command -> what `--help` says of it, so that help imports no command. A line has room for 68
 #: characters.
@@ -61,10 +65,10 @@ COMMANDS = {name: name for commands in GROUPS.values() for name in commands} | {
     "evaluate": "evaluate",  # what "eval" was called first; not listed
 }
 INTERNAL_FAULT = 70  # EX_SOFTWARE of sysexits.h: neither "a difference was found" nor the user's to mend
+NOBODY_READS = 128 + signal.SIGPIPE  # what a shell says of a program that wrote into a closed pipe
 
 #: Words for people go to stderr, results to stdout.
-notes = Console(stderr=True, highlight=False)
-results = Console(highlight=False)
+notes, results = Screen(stderr=True), Screen()
 
 
 @dataclass
@@ -124,8 +128,29 @@ class Group(click.Group):
             formatter.write_dl([(n, c.get_short_help_str(1000)) for n, c in self.commands.items()])
 
 
+class ReaderGone(Exception):
+    """Nobody reads our output any more."""
+
+
+@contextlib.contextmanager
+def _readers() -> Iterator[None]:
+    """click ends a program that wrote into a closed pipe with status 1, which is "a difference was found"."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise ReaderGone from None
+
+
 class LazyGroup(click.Group):
     """Imports a command's module on demand, so that `--help` and C-side commands never load torch."""
+
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        with _readers():
+            return super().make_context(*args, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _readers():
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [name for commands in GROUPS.values() for name in commands]
@@ -176,27 +201,49 @@ def print_json(value: Any) -> None:
 
 def main() -> None:
     """Entry point. Exit codes: 0 done, 1 a difference was found, 2 a problem of input or tools, 70 a fault of
-    ours.
+    ours, 141 nobody reads the output.
     """
     for number in (signal.SIGTERM, signal.SIGHUP):
         # so that whatever a command started or made is cleared away
         if signal.getsignal(number) == signal.SIG_DFL:
             signal.signal(number, lambda number, frame: sys.exit(128 + number))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without a letter shows a question mark
+    sys.exit(_finish(_run()))
+
+
+def _run() -> int:
+    """The command's exit code, once what went wrong was said."""
     given = Given()
     try:
-        app(standalone_mode=False, prog_name="bitmar-tiny", obj=given)
-    except click.exceptions.Exit as stop:
-        sys.exit(stop.exit_code)
+        return app(standalone_mode=False, prog_name="bitmar-tiny", obj=given) or 0  # of click's Exit
     except click.ClickException as error:
-        error.show()
-        sys.exit(2)
+        with contextlib.suppress(OSError):
+            error.show()
+        return 2
     except click.Abort:
         notes.print("Interrupted.")
-        sys.exit(130)
-    except BrokenPipeError:
-        sys.exit(141)
+        return 130
+    except (ReaderGone, BrokenPipeError):
+        return NOBODY_READS
     except Exception as error:
-        sys.exit(_explain(error, given.debug))
+        return _explain(error, given.debug or "--debug" in sys.argv)
+
+
+def _finish(code: int) -> int:
+    """The exit code, once all that was printed has left. What could not leave is not tried again."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        code = code or NOBODY_READS
+    except OSError as error:
+        code = code or _say(f"Standard output: {error.strerror}.", "", 2)
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return code
 
 
 def _explain(error: Exception, debug: bool) -> int:
@@ -221,7 +268,8 @@ def _explain(error: Exception, debug: bool) -> int:
 
 def _say(message: str, fix: str, code: int) -> int:
     text = f"[bold red]Error:[/] {_plain(message)}" + (f"\n[bold]Fix:[/] {_plain(fix)}" if fix else "")
-    notes.print(text, soft_wrap=True)
+    with contextlib.suppress(OSError):  # nobody can be told where standard error takes nothing
+        notes.print(text)
     return code
 
 

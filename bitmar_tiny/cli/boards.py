@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import click
-from rich.table import Table
+from rich.markup import escape
 
-from bitmar_tiny.codegen.boards import board_files, load_board
-from bitmar_tiny.codegen.plan import human
-
+from ..api.board import board_names, load_board
+from ..report.plan import boards_text
+from ..report.words import paragraph
 from .app import print_json, results
 from .common import json_option
 
@@ -22,14 +22,10 @@ def command(name: str | None, as_json: bool) -> None:
     \b
     Example: bitmar-tiny boards rpi-zero2
     """
-    boards = [load_board(n) for n in ([name] if name else board_files())]
+    boards = [load_board(n) for n in ([name] if name else board_names())]
     if as_json:
         print_json([b.model_dump() for b in boards])
         return
-    table = Table("board", "title", "kernels", "memory", "compilers")
-    for b in boards:
-        regions = "\n".join(f"{r.name}: {human(r.size)} ({', '.join(r.holds)})" for r in b.regions)
-        table.add_row(b.name, b.title, ", ".join(b.kernels), regions, ", ".join(b.compilers))
-    results.print(table)
+    results.print(escape(boards_text(boards)))
     if name and boards[0].notes:
-        results.print(boards[0].notes)
+        results.print(escape(paragraph(boards[0].notes, 4)))

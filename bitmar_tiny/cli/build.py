@@ -3,16 +3,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
-from bitmar_tiny.codegen.boards import load_board
-from bitmar_tiny.codegen.build import build
-from bitmar_tiny.codegen.emit import MANIFEST
-
-from ..errors import ToolError
+from ..api.firmware import build_project
 from .app import notes, print_json
 from .common import json_option
 
@@ -28,14 +23,7 @@ def command(project: Path, compiler: str | None, opt: str, as_json: bool) -> Non
     \b
     Example: bitmar-tiny build firmware --compiler zig
     """
-    try:
-        manifest = json.loads((project / MANIFEST).read_text())
-        board, family = manifest["board"], manifest["kernels"]
-    except (OSError, ValueError, KeyError):
-        raise ToolError(
-            f"{project}: not a generated project.", "Make one with 'bitmar-tiny codegen'."
-        ) from None
-    program = build(project, load_board(board), family, compiler=compiler, opt=opt)
+    program = build_project(project, compiler=compiler, opt=opt)
     if as_json:
         print_json(
             {
@@ -46,4 +34,5 @@ def command(project: Path, compiler: str | None, opt: str, as_json: bool) -> Non
             }
         )
         return
-    notes.print(f"Built {program.path} with {program.compiler} {opt}, {program.path.stat().st_size:,} bytes.")
+    size = program.path.stat().st_size
+    notes.print(f"Built {program.path} with {program.compiler} {opt}, {size:,} bytes.", markup=False)

@@ -6,14 +6,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from rich.table import Table
 
-from bitmar_tiny.codegen.boards import load_board
-from bitmar_tiny.codegen.buffers import pad
-from bitmar_tiny.codegen.emit import emit
-from bitmar_tiny.codegen.estimate import Estimate
-from bitmar_tiny.codegen.plan import Plan, human
-
+from ..api.board import load_board
+from ..api.firmware import write_project
+from ..report.plan import estimates_table, plan_table
 from .app import notes, print_json, results
 from .common import (
     board_option,
@@ -62,14 +58,14 @@ def command(
              bitmar-tiny codegen --board rpi-zero2 model.bitmar --features features -o firmware
     """
     profile = load_board(board)
-    project = emit(
+    project = write_project(
         load_model(model, preset_name),
         profile,
         out or Path(f"firmware-{profile.name}"),
-        kernels,
-        head_bits,
-        memory,
-        features,
+        kernels=kernels,
+        head_bits=head_bits,
+        memory=memory,
+        features=features,
     )
     if as_json:
         print_json(
@@ -83,44 +79,9 @@ def command(
             }
         )
         return
-    print_plan(project.plan)
+    results.print(plan_table(project.plan))
     if project.estimates:
-        print_estimates(project.estimates)
-    notes.print(project.memory.sentence, soft_wrap=True)
-    notes.print(
-        f"Wrote {project.path} ({project.family} kernels). Next: {profile.platform.next_step(project.path)}",
-        soft_wrap=True,
-    )
-
-
-def print_plan(plan: Plan) -> None:
-    """The memory plan, region by region."""
-    table = Table(
-        "region",
-        "used",
-        "of",
-        "a token reads",
-        "largest contents",
-        title=f"Memory plan for {plan.board} (estimated)",
-    )
-    for region in (r for r in plan.regions if plan.bytes_in(r.name)):
-        inside = sorted((p for p in plan.placements if p.region == region.name), key=lambda p: -p.size)
-        top = ", ".join(f"{p.name} {human(pad(p.size))}" for p in inside[:4])
-        table.add_row(
-            region.name,
-            human(plan.bytes_in(region.name)),
-            human(region.size),
-            human(round(sum(p.per_token for p in plan.placements if p.region == region.name))),
-            top,
-        )
-    results.print(table)
-
-
-def print_estimates(estimates: list[Estimate]) -> None:
-    """How long a token takes, and what it waits for."""
-    table = Table(
-        "", "tokens in the window", "tokens/s", "memory alone", "bottleneck", title="One token (estimated)"
-    )
-    for e in estimates:
-        table.add_row(e.what, str(e.context), f"{e.tokens_per_s:.1f}", f"{e.bound_per_s:.1f}", e.bottleneck)
-    results.print(table)
+        results.print(estimates_table(project.estimates))
+    notes.print(project.memory.sentence, markup=False)
+    notes.print(f"Wrote {project.path} ({project.family} kernels).", markup=False)
+    notes.print(f"Next: {profile.platform.next_step(project.path)}", markup=False)

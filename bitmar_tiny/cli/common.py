@@ -3,28 +3,39 @@
 
 from __future__ import annotations
 
+import functools
+import math
+import shlex
 from pathlib import Path
 from typing import Any
 
 import click
 
-from ..arch.config import preset
+from ..api.model import SHIPPED, FrozenModel, find_model, load, preset, random_model
+from ..api.run import BAUD, Session, is_built, is_local, session
 from ..errors import ConfigError
-from ..frozen import FrozenModel, random_model
-from ..frozen.shipped import HERE, SHIPPED, by_name, default_model
-from ..run.session import BAUD, Session, SessionOptions, is_local, open_session
 
 
 class ModelPath(click.Path):
     """A file, or the name of a model that comes with the package."""
 
     def convert(self, value, param, ctx) -> Path:
-        return by_name(super().convert(value, param, ctx))
+        return find_model(super().convert(value, param, ctx))
+
+
+class Real(click.FloatRange):
+    """A number in a range. NaN is in none, and infinity is no number that a command can use."""
+
+    def convert(self, value, param, ctx) -> float:
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a number that can be used.", param, ctx)
+        return number
 
 
 model_path = ModelPath(path_type=Path)
 #: MODEL, by default model.bitmar of this folder, else the one that comes with the package.
-model_argument = click.argument("model", type=model_path, default=default_model)
+model_argument = click.argument("model", type=model_path, default=find_model)
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON document instead of a table."
 )
@@ -34,11 +45,7 @@ def load_model(path: Path, preset_name: str | None) -> FrozenModel:
     """The frozen model at ``path``, or random weights of a preset (for size studies and verification), not
     both.
     """
-    context = click.get_current_context(silent=True)
-    named = (
-        context is not None
-        and context.get_parameter_source("model") == click.core.ParameterSource.COMMANDLINE
-    )
+    named = was_given("model")
     if preset_name and named:
         raise ConfigError(
             f"Both a model ({path}) and --preset {preset_name} were named.", "Leave out one of them."
@@ -47,7 +54,14 @@ def load_model(path: Path, preset_name: str | None) -> FrozenModel:
         return random_model(preset(preset_name))
     if path == SHIPPED and not named:
         say_shipped()
-    return FrozenModel.load(path)
+    return load(path)
+
+
+def say_next(*words: str | Path) -> None:
+    """The command that comes next, as a shell takes it."""
+    from .app import notes
+
+    notes.print(f"Next: {shlex.join(map(str, words))}", markup=False)
 
 
 def say_shipped() -> None:
@@ -105,18 +119,22 @@ def hidden(*names: str, **kwargs):
 
 
 def line_options(command):
-    """--baud, --timeout and --record of a command that may speak to a board."""
+    """--baud, --timeout and --record of a command that may speak to a board; it gets them as ``line``."""
+
+    @functools.wraps(command)
+    def bundled(*, baud: int, timeout_s: float | None, record: Path | None, **others: Any) -> None:
+        command(line={"baud": baud, "timeout_s": timeout_s, "record": record}, **others)
+
     for option in (
         click.option(
             "--record",
-            "record_file",
             type=click.Path(path_type=Path, dir_okay=False),
             help="Write the exchange with the board into this file.",
         ),
         click.option(
             "--timeout",
-            "patience_s",
-            type=click.FloatRange(1, 3600),
+            "timeout_s",
+            type=Real(1, 3600),
             help="Seconds that the board may be silent, while it computes a token for example (default: 4; "
             "60 for firmware that is started here).",
         ),
@@ -128,8 +146,8 @@ def line_options(command):
             help="Speed of a serial port; a board that can follow is brought to it.",
         ),
     ):
-        command = option(command)
-    return command
+        bundled = option(bundled)
+    return bundled
 
 
 def port_options(command):
@@ -169,7 +187,7 @@ def leave_out(names: dict[str, str], why: str) -> None:
 
 def leave_out_port_options() -> None:
     """``ConfigError`` for options of a board's line, where there is none."""
-    leave_out({"record_file": "--record", "baud": "--baud", "patience_s": "--timeout"}, "No board was named.")
+    leave_out({"record": "--record", "baud": "--baud", "timeout_s": "--timeout"}, "No board was named.")
 
 
 def leave_out_memory(target: str) -> None:
@@ -178,16 +196,10 @@ def leave_out_memory(target: str) -> None:
         leave_out({"memory": "--memory"}, "The memory of a board lies where its firmware has it.")
 
 
-def is_built(target: str) -> bool:
-    """Whether firmware is built and started for a target."""
-    from ..run.firmware import port_of
-
-    return not is_local(target) and port_of(target).startswith(("host:", "qemu:"))
-
-
 def named_model(path: Path, preset_name: str | None, target: str) -> FrozenModel | None:
     """The model that a command names; None where nobody named one and the board has its own."""
-    needed = preset_name or was_given("model") or HERE.is_file() or is_built(target) or is_local(target)
+    own = find_model() != SHIPPED  # in this folder
+    needed = preset_name or was_given("model") or own or is_built(target) or is_local(target)
     return load_model(path, preset_name) if needed else None
 
 
@@ -199,16 +211,8 @@ def show_log(text: str) -> None:
         notes.print(f"[dim]board: {text.replace('[', chr(92) + '[')}[/]")
 
 
-def open_target(
-    target: str,
-    model: FrozenModel | None,
-    baud: int,
-    patience_s: float | None,
-    record_file: Path | None,
-    **options: Any,
-) -> Session:
-    """A session on ``target``; ``options``: further ones of ``SessionOptions``."""
+def open_target(target: str, model: FrozenModel | None, line: dict[str, Any], **options: Any) -> Session:
+    """A session on ``target``; ``line``: of ``line_options``; ``options``: further ones of ``session``."""
     if is_local(target):
         leave_out_port_options()
-    options |= {"baud": baud, "timeout_s": patience_s, "record": record_file, "log": show_log}
-    return open_session(target, model, SessionOptions(**options))
+    return session(model, target, log=show_log, **line, **options)

@@ -10,11 +10,10 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from ..profile.difference import TOLERANCE, Comparison, compare
-from ..profile.recording import Recording
+from ..api.profile import TOLERANCE, Comparison, compare_profiles
 from ..report.tables import figures
 from .app import notes, print_json, results
-from .common import json_option
+from .common import Real, json_option
 
 path = click.Path(path_type=Path)
 
@@ -24,7 +23,7 @@ path = click.Path(path_type=Path)
 @click.argument("after", type=path)
 @click.option(
     "--tolerance",
-    type=click.FloatRange(0, 100),
+    type=Real(0, 100),
     default=100 * TOLERANCE,
     show_default=True,
     metavar="PERCENT",
@@ -41,7 +40,7 @@ def command(before: Path, after: Path, tolerance: float, as_json: bool) -> None:
     Example: bitmar-tiny profile model.bitmar --json > a.json
              bitmar-tiny compare a.json b.json
     """
-    found = compare(Recording.load(before), Recording.load(after), tolerance / 100)
+    found = compare_profiles(before, after, tolerance / 100)
     if as_json:
         print_json(found.as_dict())
     else:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from ..errors import DataError
+from ..api.training import training_figures
 from .app import results
 
 
@@ -24,13 +24,5 @@ def command(run: Path, png: bool, out: Path | None) -> None:
     \b
     Example: bitmar-tiny curves run -o figures
     """
-    from ..train.curves import plot_training
-    from ..train.logs import read_log
-
-    log, out = read_log(run), out or run
-    out.mkdir(parents=True, exist_ok=True)
-    paths = plot_training(log, out, "png" if png else "svg")
-    if not paths:
-        raise DataError(f"{run}: its log has no line yet.", "Wait for the first log_every steps.")
-    for path in paths:
+    for path in training_figures(run, out, "png" if png else "svg"):
         results.print(str(path), soft_wrap=True)

@@ -8,30 +8,19 @@ import time
 from pathlib import Path
 
 import click
-import numpy as np
 from rich.progress import Progress
 
-from bitmar_tiny.codegen.boards import load_board
-from bitmar_tiny.codegen.build import build, find_compiler, runner
-from bitmar_tiny.codegen.emit import Project, emit
-from bitmar_tiny.codegen.plan import human
-
-from ..arch.config import preset
-from ..data.corpora import Corpus, demo_corpus
+from ..api.firmware import check_tools, write_project
 from ..errors import ToolError, VerifyError
 from ..extras import need
 from ..files import atomic_file
-from ..frozen import FrozenModel
 from ..report.captions import Caption, contact_sheet
 from ..report.evaluation import agreement_sentence, caption_table
-from ..run.firmware import ProgramSession
-from ..verify.compare import verify
-from ..verify.script import standard
+from ..report.plan import human
 from .app import notes, results
 
 STEPS = 6
 BOARDS = ("host", "rpi-zero2")
-VERIFY_TOKENS = 400
 SHOWN = 24
 
 
@@ -50,42 +39,45 @@ def command(out: Path, steps: int | None) -> None:
     Example: bitmar-tiny demo -o demo
     """
     need("torch", "tensorboard", "matplotlib", "resvg_py")
-    from ..evaluate.agreement import caption_agreement
-    from ..evaluate.captions import evaluate_captions
-    from ..model.export import load_frozen
-    from ..train.run import freeze_run, settings_for, train_run
+    from ..evaluate import demo
 
-    cfg, started = preset("demo"), time.monotonic()
+    started = time.monotonic()
     _say(1, "Pictures, captions and text that ship inside pip packages")
     with Progress(console=notes, transient=True) as bar:
         task = bar.add_task("drawing pictures")
-        corpus = demo_corpus(
-            out / "data", cfg, lambda done, total: bar.update(task, completed=done, total=total)
-        )
+        corpus = demo.prepare(out, lambda done, total: bar.update(task, completed=done, total=total))
     notes.print(
         f"  {len(corpus.train):,} pictures to learn from, {len(corpus.held_out)} held out, "
         f"{len(corpus.texts):,} text samples, {corpus.tokenizer.vocab_size:,} tokens (pruned GPT-2 BPE)"
     )
 
     _say(2, "Train: ternary weights, int8 activations, episodic memory")
-    tcfg = settings_for(cfg, None, {"steps": steps} if steps else {})
-    train_run(cfg, tcfg, corpus, out / "run", data={"folder": str((out / "data").absolute())})
+    demo.train(corpus, out, steps)
 
     _say(3, "Freeze")
-    frozen = freeze_run(out / "run")
-    frozen.save(out / "model.bitmar")
+    frozen = demo.freeze(out)
     notes.print(
         f"  {out / 'model.bitmar'}, {human((out / 'model.bitmar').stat().st_size)}, SHA-256 "
         f"{frozen.digest[:16]}..."
     )
 
     _say(4, "Generate C and prove it: every tensor of every step against the golden model")
-    projects = {name: emit(frozen, load_board(name), out / f"firmware-{name}") for name in BOARDS}
-    for project in projects.values():
-        _verify(frozen, project, corpus)
+    projects = {name: write_project(frozen, name, out / f"firmware-{name}") for name in BOARDS}
+    for name, project in projects.items():
+        try:
+            check_tools(project.board)
+        except ToolError as error:
+            notes.print(f"  {name}: C written to {project.path}, not verified. {error}")
+            continue
+        v = demo.prove(frozen, project, corpus)
+        if v.difference:
+            raise VerifyError(f"{v.target}: {v.difference.sentence()}.")
+        notes.print(f"  {v.target}: bit-exact, {v.steps} steps, {v.taps:,} tensors ({v.seconds:.1f} s)")
 
     _say(5, "The C program writes captions for pictures it was not trained on")
-    captions = _c_captions(projects["host"], corpus)
+    names = [corpus.captions.captions[i] for i in corpus.held_out]
+    texts = demo.program_captions(projects["host"], corpus)
+    captions = [Caption(*c) for c in zip(corpus.held_out, names, texts, strict=True)]
     picture = out / "captions.png"
     shown = captions[:: max(1, len(captions) // SHOWN)][:SHOWN]  # evenly spread: neighbours are alike
     contact_sheet(shown, corpus.captions, picture)
@@ -93,11 +85,8 @@ def command(out: Path, steps: int | None) -> None:
         results.print(f"  {c.truth!r:45} -> {c.text!r}")
 
     _say(6, "How good is it: held-out pictures, PyTorch (bit-identical to golden and C)")
-    images = corpus.captions.images(np.array(corpus.held_out))
-    names = [corpus.captions.captions[i] for i in corpus.held_out]
-    scores = evaluate_captions(load_frozen(frozen), names, images, corpus.tokenizer)
+    scores, agreed = demo.score(frozen, corpus)
     results.print(caption_table(scores, f"{len(names)} held-out pictures \\[measured]"))
-    agreed = caption_agreement(frozen, corpus.captions, corpus.held_out, corpus.tokenizer)
     results.print(agreement_sentence(agreed))
     exact = sum(c.text == c.truth for c in captions) / len(captions)
     results.print(
@@ -118,37 +107,3 @@ def command(out: Path, steps: int | None) -> None:
 
 def _say(step: int, what: str) -> None:
     notes.print(f"[bold]step {step}/{STEPS}[/] {what}")
-
-
-def _verify(frozen: FrozenModel, project: Project, corpus: Corpus) -> None:
-    """Verify one board on real pictures; say so where this machine lacks its tools."""
-    board = project.board
-    try:
-        compiler, _ = find_compiler(board)
-        how = runner(board)
-    except ToolError as error:
-        notes.print(f"  {board.name}: C written to {project.path}, not verified. {error}")
-        return
-    pictures = [corpus.captions.image(i) for i in corpus.held_out[:5]]
-    program = build(project.path, board, project.family, taps=True)
-    label = f"{board.name}/{project.family}/{compiler}" + (f" under {how[0]}" if how else "")
-    script = standard(frozen.config, VERIFY_TOKENS, images=pictures)
-    with ProgramSession(program, board, label, project.memory_store) as session:
-        verdict = verify(frozen, session, script, project.sources)
-    if not verdict.exact:
-        raise VerifyError(f"{label}: {verdict.difference.sentence()}.")
-    notes.print(
-        f"  {label}: bit-exact, {verdict.steps} steps, {verdict.taps:,} tensors ({verdict.seconds:.1f} s)"
-    )
-
-
-def _c_captions(project: Project, corpus: Corpus) -> list[Caption]:
-    """Caption every held-out picture with the generated program."""
-    from ..evaluate.captions import session_captions
-
-    program = build(project.path, project.board, project.family)
-    with ProgramSession(program, project.board, store=project.memory_store) as session:
-        texts = session_captions(session, (corpus.captions.image(i) for i in corpus.held_out))
-    return [
-        Caption(i, corpus.captions.captions[i], text) for i, text in zip(corpus.held_out, texts, strict=False)
-    ]

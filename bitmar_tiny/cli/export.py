@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from ..exchange.files import FORMATS, export
+from ..api.model import FORMATS, export_model
 from .app import notes, print_json
-from .common import json_option, load_model, model_argument, preset_option
+from .common import json_option, load_model, model_argument, preset_option, say_next
 
 
 @click.command()
@@ -52,7 +52,7 @@ def command(
     frozen = load_model(model, preset_name)
     stem = preset_name or model.stem
     out = out or Path(f"{stem}-onnx" if format_name == "onnx" else f"{stem}.tflite")
-    files = export(frozen, format_name, out, int(weight_bits))
+    files = export_model(frozen, format_name, out, int(weight_bits))
     if as_json:
         print_json(
             {
@@ -64,6 +64,6 @@ def command(
         )
         return
     for path in files:
-        notes.print(f"Wrote {path}, {path.stat().st_size:,} bytes.", soft_wrap=True)
-    named = f"--preset {preset_name}" if preset_name else model
-    notes.print(f"Next: bitmar-tiny verify {named} --on {format_name}:{out}", soft_wrap=True)
+        notes.print(f"Wrote {path}, {path.stat().st_size:,} bytes.", markup=False)
+    named = ("--preset", preset_name) if preset_name else (model,)
+    say_next("bitmar-tiny", "verify", *named, "--on", f"{format_name}:{out}")

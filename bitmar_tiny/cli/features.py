@@ -9,8 +9,9 @@ from pathlib import Path
 import click
 from rich.progress import Progress
 
+from ..api.model import load
+from ..api.training import write_features
 from ..errors import ConfigError
-from ..frozen import FrozenModel
 from .app import notes
 
 
@@ -104,35 +105,25 @@ def command(
     Example: bitmar-tiny features cat.png dog.png --backbone vit_s_focus.onnx -o features
              bitmar-tiny features *.jpg --backbone mobilenet.tflite --mean 0.5 --std 0.5 --project -o features
     """
-    from ..data import backbones
-    from ..data.features import Preparation, write_features
-
     if model and pool:
         raise ConfigError(
             "Both --model and --pool say how far the grid is averaged.", "Leave out one of them."
         )
-    vectors = FrozenModel.load(model).config.image_inputs if model else None
-    if backbone.is_dir() or architecture:
-        if not blocks or not all(b.isdecimal() for b in blocks):
-            raise ConfigError(
-                "Which blocks of the backbone?", "Pass their numbers, for example --blocks 7 --blocks 10."
-            )
-        numbers = [int(b) for b in blocks]
-        loaded = (
-            backbones.timm_backbone(architecture, backbone, numbers, size=size or 224)
-            if architecture
-            else backbones.transformers_backbone(backbone, numbers, size=size or 224)
-        )
-    else:
-        loaded = backbones.file_backbone(backbone, blocks, size=size)
     with Progress(console=notes, transient=True) as bar:
         task = bar.add_task("extracting", total=len(pictures))
         write_features(
+            pictures,
             out,
-            loaded,
-            list(pictures),
-            [p.stem.replace("_", " ") for p in pictures],
-            Preparation(mean, std, norm, pool, vectors, project),
-            lambda done, total: bar.update(task, completed=done, total=total),
+            backbone,
+            blocks=blocks,
+            architecture=architecture,
+            size=size,
+            mean=mean,
+            std=std,
+            normalise=norm,
+            pool=pool,
+            vectors=load(model).config.image_inputs if model else None,
+            project=project,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     notes.print(f"Wrote {out / 'features.npy'} and {out / 'captions.json'}.")

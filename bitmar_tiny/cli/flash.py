@@ -7,16 +7,11 @@ from pathlib import Path
 
 import click
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
-from rich.table import Table
 
-from bitmar_tiny.codegen.boards import load_board
-from bitmar_tiny.codegen.plan import human
-
-from ..device.esptool import Port
-from ..device.flash import write
-from ..device.pieces import APP, MODEL, Piece, collect
-from ..device.record import Playback, Record
+from ..api.board import load_board
+from ..api.firmware import APP, MODEL, Piece, flash_pieces, flash_project
 from ..errors import ConfigError
+from ..report.plan import flash_table
 from .app import notes, print_json, results
 from .common import board_option, json_option
 
@@ -25,7 +20,8 @@ from .common import board_option, json_option
 @click.argument("project", type=click.Path(path_type=Path), required=False)
 @board_option(required=True)
 @click.option(
-    "--port", help="Serial port, /dev/ttyUSB0 for example, or replay:FILE. Not needed with --dry-run."
+    "--port",
+    help="Serial port: /dev/ttyUSB0, rfc2217://HOST:PORT, or replay:FILE. Not needed with --dry-run.",
 )
 @click.option(
     "--record",
@@ -69,10 +65,10 @@ def command(
     """
     profile = load_board(board)
     project = project or Path(f"firmware-{profile.name}")
-    pieces = collect(project, profile, (MODEL, APP) if parts == "all" else (parts,))
-    speed = baud or profile.flash.baud
+    chosen = (MODEL, APP) if parts == "all" else (parts,)
+    pieces = flash_pieces(project, profile, chosen)
     if not as_json:
-        _print_plan(pieces, profile.name, speed)
+        results.print(flash_table(pieces, profile.name, baud or profile.flash.baud))
     if dry_run:
         if as_json:
             print_json({"board": profile.name, "dry_run": True, "pieces": [p.as_dict() for p in pieces]})
@@ -81,64 +77,27 @@ def command(
         raise ConfigError(
             "No port was named.", "Add --port /dev/ttyUSB0, or --dry-run to see what would be written."
         )
-    record, replay = _tape(port, record_file)
-    port = replay.head.get("port", port) if replay else port
-    line = Port(
-        port,
-        profile.chip,
-        speed,
-        project / "flash.log",
-        "no-reset" if no_reset else "default-reset",
-        record,
-        replay,
-    )
-    done = _write(pieces, profile, line, not no_verify, show=not as_json)
-    if as_json:
-        print_json({"board": profile.name, "port": port, "pieces": done})
-        return
-    for piece in done:
-        notes.print(
-            f"{piece['name']}: "
-            f"{piece['state']}{', read back' if piece['state'] == 'written' and not no_verify else ''}."
-        )
-
-
-def _tape(port: str, record_file: Path | None) -> tuple[Record | None, Playback | None]:
-    """What is written of this command, and the record that it is played back from."""
-    replay = Playback(Path(port.removeprefix("replay:"))) if port.startswith("replay:") else None
-    record = Record(record_file) if record_file else None
-    if record:
-        record.begin({"port": port})
-    return record, replay
-
-
-def _print_plan(pieces: list[Piece], board: str, baud: int) -> None:
-    table = Table(
-        "piece",
-        "file",
-        "at",
-        "size",
-        "SHA-256",
-        "s (estimated)",
-        title=f"To be written to {board} at {baud} baud",
-    )
-    for p in pieces:
-        table.add_row(
-            p.name, str(p.path), f"{p.offset:#x}", human(len(p.data)), p.sha256[:16], f"{p.seconds(baud):.0f}"
-        )
-    results.print(table)
-
-
-def _write(pieces: list[Piece], profile, line: Port, verify: bool, show: bool) -> list[dict]:
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
-    with Progress(*columns, console=notes, transient=True, disable=not show) as bar:
+    with Progress(*columns, console=notes, transient=True, disable=as_json) as bar:
         tasks = {p.name: bar.add_task(f"{p.name}: waiting", total=1.0) for p in pieces}
-        return write(
-            pieces,
+
+        def report(piece: Piece, state: str, share: float) -> None:
+            bar.update(tasks[piece.name], description=f"{piece.name}: {state}", completed=share)
+
+        done = flash_project(
+            project,
             profile,
-            line,
-            verify,
-            lambda piece, state, share: bar.update(
-                tasks[piece.name], description=f"{piece.name}: {state}", completed=share
-            ),
+            port,
+            parts=chosen,
+            baud=baud,
+            reset=not no_reset,
+            verify=not no_verify,
+            record=record_file,
+            report=report,
         )
+    if as_json:
+        print_json(done)
+        return
+    for piece in done["pieces"]:
+        read_back = ", read back" if piece["state"] == "written" and not no_verify else ""
+        notes.print(f"{piece['name']}: {piece['state']}{read_back}.")

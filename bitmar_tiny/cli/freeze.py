@@ -3,16 +3,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 
 import click
 from rich.table import Table
 
-from ..arch.config import ModelConfig, preset
+from ..api.model import ModelConfig, import_model, preset, shrink_model
+from ..api.training import freeze_run
 from ..errors import ConfigError
-from ..extras import need
-from ..frozen.shrink import with_small_token_table, with_vocabulary, with_window
 from .app import notes, print_json, results
 from .common import json_option, preset_option
 
@@ -84,36 +82,24 @@ def command(
         )
     mapped, unused = [], []
     if onnx_path is not None:
-        frozen, mapped, unused = _imported(onnx_path, config_path, preset_name)
+        if config_path and preset_name:
+            raise ConfigError("Both --config and --preset were named.", "Leave out one of them.")
+        own = ModelConfig.load(config_path) if config_path else None
+        frozen, mapped, unused = import_model(onnx_path, preset(preset_name) if preset_name else own)
     else:
-        from ..train.run import freeze_run
-
         frozen = freeze_run(run)
-    frozen = with_window(frozen, window) if window else frozen
-    frozen = with_vocabulary(frozen, vocab) if vocab else frozen
-    frozen = with_small_token_table(frozen) if token_bits == "4" else frozen
+    frozen = shrink_model(frozen, window=window, vocabulary=vocab, token_bits=int(token_bits))
     digest = frozen.save(out)
     if as_json:
         print_json(
             {"model": str(out), "sha256": digest, "bytes": out.stat().st_size}
-            | ({"mapped": [asdict(m) for m in mapped], "unused": unused} if mapped else {})
+            | ({"mapped": mapped, "unused": unused} if mapped else {})
         )
         return
     if mapped:
         table = Table("tensor", "from", "as")
         for m in mapped:
-            table.add_row(m.tensor, m.source, m.how)
+            table.add_row(m["tensor"], m["source"], m["how"])
         results.print(table)
         notes.print(f"Not used: {', '.join(unused) or 'nothing'}.", soft_wrap=True)
-    notes.print(f"Wrote {out}, {out.stat().st_size:,} bytes, SHA-256 {digest}.")
-
-
-def _imported(path: Path, config_path: Path | None, preset_name: str | None):
-    need("onnx")
-    from ..exchange.from_onnx import import_onnx
-
-    if config_path and preset_name:
-        raise ConfigError("Both --config and --preset were named.", "Leave out one of them.")
-    return import_onnx(
-        path, ModelConfig.load(config_path) if config_path else preset(preset_name) if preset_name else None
-    )
+    notes.print(f"Wrote {out}, {out.stat().st_size:,} bytes, SHA-256 {digest}.", markup=False)

@@ -3,21 +3,22 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+import shlex
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import click
 
-from ..data.pixels import read_picture
-from ..errors import ConfigError
-from ..golden.sampler import MAX_TOP_K
-from ..run.generate import Request, generate
-from ..run.session import Session, is_local
-from .app import print_json
+from ..api.run import MAX_TOP_K, is_built, is_local, read_prompt, text_stream
+from ..errors import ConfigError, DataError
+from .app import notes, print_json
 from .common import (
+    Real,
     hidden,
-    is_built,
     json_option,
+    leave_out,
     line_options,
     model_argument,
     named_model,
@@ -32,11 +33,14 @@ from .common import (
 @click.option("--image", type=click.Path(path_type=Path), help="Picture (PNG, JPEG, SVG) or .npy features.")
 @click.option("--prompt", default="", help="Text to continue.")
 @click.option(
-    "--tokens", default=32, show_default=True, type=click.IntRange(1, 1_000_000), help="At most this many."
+    "--prompts",
+    type=click.File("rb"),
+    help="Answer every line of this file, or of standard input (-): a prompt, or JSON with prompt and image.",
 )
 @click.option(
-    "--temperature", default=0.0, show_default=True, type=click.FloatRange(0, 100), help="0 is greedy."
+    "--tokens", default=32, show_default=True, type=click.IntRange(1, 1_000_000), help="At most this many."
 )
+@click.option("--temperature", default=0.0, show_default=True, type=Real(0, 100), help="0 is greedy.")
 @click.option("--top-k", default=40, show_default=True, type=click.IntRange(1, MAX_TOP_K))
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0, 2**53))
 @click.option("--no-memory", is_flag=True, help="Leave the episodic memory unread.")
@@ -60,6 +64,7 @@ def command(
     model: Path,
     image: Path | None,
     prompt: str,
+    prompts: BinaryIO | None,
     tokens: int,
     temperature: float,
     top_k: int,
@@ -68,9 +73,7 @@ def command(
     store: Path | None,
     remember: bool,
     on: str | None,
-    baud: int,
-    patience_s: float | None,
-    record_file: Path | None,
+    line: dict[str, Any],
     port: str | None,
     backend: str | None,
     board: str | None,
@@ -78,10 +81,14 @@ def command(
 ) -> None:
     """Write text for a picture or a prompt: golden, C and boards give the same tokens.
 
+    With --prompts the model is loaded once, each line is an episode of its own, and each answer is a line;
+    with --json a JSON document a line.
+
     \b
     Examples: bitmar-tiny generate --image cat.png
               bitmar-tiny generate model.bitmar --prompt "The " --on host --temperature 0.8
               bitmar-tiny generate --on /dev/ttyUSB0 --image cat.png
+              echo '{"image": "cat.png"}' | bitmar-tiny generate --prompts - --json
               bitmar-tiny generate model.bitmar --store memory.store --remember --prompt "The key is in the
               box."
     """
@@ -90,24 +97,59 @@ def command(
     target = one_target(on=on, port=port, backend=backend) or board or "golden"
     _check_memory(target, model, no_memory, store, remember)
     frozen = named_model(model, None, target)
-    request = Request(prompt, None, tokens, temperature, top_k, seed, not no_memory, remember)
-    with open_target(target, frozen, baud, patience_s, record_file, store=store) as session:
-        if not session.writes_text:
-            raise ConfigError(
-                f"{model if frozen else session.name}: this model was frozen without a tokenizer.",
-                "Freeze it with one to generate text.",
+    if prompts is not None:
+        leave_out({"prompt": "--prompt"}, "--prompts says what is asked.")
+    with open_target(target, frozen, line, memory=store) as session:
+
+        def ask(words: str, picture: Path | None) -> Iterator[tuple[int, bytes]]:
+            return text_stream(
+                session,
+                words,
+                image=picture,
+                limit=tokens,
+                temperature=temperature,
+                top_k=top_k,
+                seed=seed,
+                use_memory=not no_memory,
+                remember=remember,
+                name=str(model) if frozen else "",
             )
-        if remember and session.memory_tier == "flash":
-            raise ConfigError(
-                f"{session.name}: the memory of the firmware is read-only.",
-                "Generate it with --memory sd, or a region that can be written.",
-            )
-        if image:
-            request = replace(request, picture=read_picture(image, session.image_inputs))
-        new, text = _write(session, request, not as_json)
+
+        if prompts is not None:
+            _answer_lines(prompts, image, ask, session.name if as_json else "")
+            return
+        new, text = _write(ask(prompt, image), prompt, not as_json)
     if as_json:
         shown = text.decode(errors="replace")
         print_json({"on": session.name, "prompt": prompt, "tokens": new, "text": shown})
+
+
+def _answer_lines(
+    lines: BinaryIO,
+    image: Path | None,
+    ask: Callable[[str, Path | None], Iterator[tuple[int, bytes]]],
+    json_on: str,
+) -> None:
+    """Answer line after line, as they come. A line that cannot be answered is named, and the others are
+    answered; then the exit status is 2. ``json_on``: name of the target, where JSON is wanted.
+    """
+    bad = 0
+    for number, line in enumerate(lines, 1):
+        try:
+            prompt, own = read_prompt(line)
+            new, text = _write(ask(prompt, own or image), prompt, show=False)
+        except (ConfigError, DataError) as error:
+            bad += 1
+            found = {"line": number, "error": error.message, "hint": error.hint}
+            plain = ""
+            notes.print(f"Line {number}: {error}", markup=False)
+        else:
+            shown = text.decode(errors="replace")
+            found = {"line": number, "on": json_on, "prompt": prompt, "tokens": new, "text": shown}
+            plain = " ".join((prompt + shown).splitlines())
+        click.echo(json.dumps(found) if json_on else plain)
+    if bad:
+        raise click.exceptions.Exit(2)
 
 
 def _check_memory(target: str, model: Path, no_memory: bool, store: Path | None, remember: bool) -> None:
@@ -121,7 +163,8 @@ def _check_memory(target: str, model: Path, no_memory: bool, store: Path | None,
     if is_local(target):
         raise ConfigError(
             "--remember needs a store to write to.",
-            f"Make one: bitmar-tiny memory reset {model} -o memory.store, then --store memory.store.",
+            f"Make one: bitmar-tiny memory reset {shlex.quote(str(model))} -o memory.store, then --store "
+            "memory.store.",
         )
     if is_built(target):
         raise ConfigError(
@@ -130,19 +173,19 @@ def _check_memory(target: str, model: Path, no_memory: bool, store: Path | None,
         )
 
 
-def _write(session: Session, request: Request, show: bool) -> tuple[list[int], bytes]:
+def _write(stream: Iterator[tuple[int, bytes]], prompt: str, show: bool) -> tuple[list[int], bytes]:
     """Tokens and their bytes of text; printed as they come, behind the prompt: what cannot begin says so
     alone.
     """
     new, text, out = [], b"", click.get_binary_stream("stdout")
-    for token, piece in generate(session, request):
+    for token, piece in stream:
         if show:
             if not new:
-                click.echo(request.prompt, nl=False)
+                out.write(prompt.encode())
             out.write(piece)
             out.flush()
         new.append(token)
         text += piece
     if show:
-        click.echo("" if new else request.prompt)
+        click.echo("" if new else prompt)
     return new, text

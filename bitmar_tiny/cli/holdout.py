@@ -9,8 +9,6 @@ from typing import Any
 import click
 from rich.table import Table
 
-from ..arch.config import ModelConfig
-from ..errors import DataError
 from .app import print_json, results
 from .common import json_option
 
@@ -32,25 +30,9 @@ def command(run: Path, data: Path | None, as_json: bool) -> None:
     \b
     Example: bitmar-tiny holdout run
     """
-    from ..evaluate.activations import compare_activations
-    from ..train.config import TrainConfig
-    from ..train.run import load_run, run_corpus
+    from ..evaluate.activations import measure_holdout
 
-    model, _, record = load_run(run)
-    tcfg = TrainConfig.parse(record["training"], str(run))
-    source = record.get("data") or ({"folder": str(data)} if data else None)
-    if source is None:
-        raise DataError(
-            f"{run}: the run does not say where its data is.", "Name the folder of the demo data with --data."
-        )
-    corpus = run_corpus(ModelConfig.parse(record["model"], str(run)), tcfg, source)
-    mixtures = corpus.held_out_batches(batch_size=tcfg.batch_size, max_len=tcfg.max_len)
-    if not mixtures:
-        raise DataError(
-            f"{run}: nothing was held out of this run.",
-            "Sessions are asked with: bitmar-tiny eval MODEL sessions=FILE",
-        )
-    report = compare_activations(model, mixtures) | {"steps": record["steps"]}
+    report = measure_holdout(run, data)
     if as_json:
         print_json(report)
     else:

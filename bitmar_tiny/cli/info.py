@@ -3,34 +3,14 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import click
 from rich.table import Table
 
-from ..arch.config import PRESETS, ModelConfig, preset
-from ..arch.tables import tensor_table
-from ..frozen import FrozenModel
+from ..api.model import PRESETS, load, model_size, preset, tensors
 from .app import print_json, results
 from .common import json_option, model_path, preset_option
-
-
-def count(cfg: ModelConfig) -> dict[str, dict[str, int]]:
-    """Parameters and bytes by part: 2-bit trits, int8 tables, float32 gains and scales, int16 memory."""
-    parts: dict[str, dict[str, int]] = {}
-    for spec in tensor_table(cfg):
-        part = parts.setdefault(spec.part, {"parameters": 0, "bytes": 0})
-        part["parameters"] += spec.parameters
-        for name, dtype, shape in spec.arrays():
-            n = math.prod(shape)
-            part["bytes"] += (
-                shape[0] * -(-shape[1] // 4)
-                if name.endswith(".trits")
-                else n * {"int8": 1, "int16": 2}.get(dtype, 4)
-            )
-    parts["total"] = {key: sum(p[key] for p in parts.values()) for key in ("parameters", "bytes")}
-    return parts
 
 
 @click.command()
@@ -43,16 +23,12 @@ def command(model: Path | None, preset_name: str | None, as_json: bool) -> None:
     \b
     Example: bitmar-tiny info --preset paper
     """
-    frozen = FrozenModel.load(model) if model else None
+    frozen = load(model) if model else None
     configs = [frozen.config] if frozen else [preset(preset_name)] if preset_name else list(PRESETS.values())
     if as_json:
         print_json(
             [
-                {
-                    "config": c.model_dump(),
-                    "parts": count(c),
-                    "tensors": [{"name": s.name, "kind": s.kind, "shape": s.shape} for s in tensor_table(c)],
-                }
+                {"config": c.model_dump(), "parts": model_size(c), "tensors": tensors(c)}
                 | ({"sha256": frozen.digest, "provenance": frozen.provenance} if frozen else {})
                 for c in configs
             ]
@@ -68,7 +44,7 @@ def command(model: Path | None, preset_name: str | None, as_json: bool) -> None:
             f"K={cfg.memory_slots}, "
             f"S+W={cfg.n_sinks}+{cfg.window}",
         )
-        for part, n in count(cfg).items():
+        for part, n in model_size(cfg).items():
             table.add_row(
                 part, f"{n['parameters']:,}", f"{n['bytes']:,}", style="bold" if part == "total" else ""
             )

@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.table import Table
 
-from ..errors import ConfigError, DeviceError
-from ..run import linktest
+from ..api.board import LineTest, line_test, pulses
+from ..errors import ConfigError
 from .app import Group, notes, print_json, results
 from .common import json_option, model_argument, named_model, open_target, port_options
 
@@ -45,9 +46,7 @@ def test(
     speeds: str | None,
     control_lines: bool,
     port: str | None,
-    baud: int,
-    patience_s: float | None,
-    record_file: Path | None,
+    line: dict[str, Any],
     as_json: bool,
 ) -> None:
     """Measure round trips, throughput and errors of the line to a board.
@@ -61,22 +60,10 @@ def test(
             "No port was named.", "Name a board with --port; 'bitmar-tiny ports' shows what is there."
         )
     wanted = _speeds(speeds)
-    with open_target(port, named_model(model, None, port), baud, patience_s, record_file) as board:
+    with open_target(port, named_model(model, None, port), line) as board:
         with notes.status("") as status:
-            tests = [linktest.run(board, size, lambda what: status.update(what))]
-            failed = {}
-            for speed in wanted:
-                try:
-                    linktest.change_speed(board, speed)
-                except DeviceError as error:
-                    failed[speed] = error.message
-                    break
-                tests.append(
-                    linktest.run(
-                        board, size, lambda what, speed=speed: status.update(f"{speed} baud: {what}")
-                    )
-                )
-        control = linktest.control_lines(board) if control_lines else {}
+            tests, failed = line_test(board, size, wanted, status.update)
+        control = pulses(board) if control_lines else {}
     if as_json:
         print_json(
             {
@@ -103,7 +90,7 @@ def _speeds(text: str | None) -> list[int]:
         ) from None
 
 
-def _print(port: str, tests: list[linktest.LineTest]) -> None:
+def _print(port: str, tests: list[LineTest]) -> None:
     table = Table(
         "baud",
         "from the board",
@@ -127,6 +114,6 @@ def _print(port: str, tests: list[linktest.LineTest]) -> None:
     results.print(table)
 
 
-def _rate(test: linktest.LineTest, rate: float) -> str:
+def _rate(test: LineTest, rate: float) -> str:
     share = test.share(rate)
     return f"{rate / 1e3:,.0f} kB/s" + (f" ({share:.0%} of the line)" if share else "")

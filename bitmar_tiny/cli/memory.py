@@ -4,18 +4,26 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.table import Table
 
-from ..data.pixels import read_picture
+from ..api.memory import (
+    SALVAGE,
+    Near,
+    Summary,
+    export_memory,
+    import_memory,
+    load_snapshot,
+    memory_source,
+    memory_summary,
+    nearest_slots,
+    new_store,
+    open_store,
+)
+from ..api.model import FrozenModel, load
 from ..errors import ConfigError, StoreError
-from ..evaluate.sources import load_source
-from ..frozen import FrozenModel
-from ..memory.inspect import Near, Summary, layout_of, memory_of, nearest, summarise
-from ..memory.snapshot import read_snapshot, write_snapshot
-from ..memory.store import SALVAGE, MemoryStore
-from ..run.session import Session
 from .app import Group, notes, print_json, results
 from .common import json_option, leave_out_port_options, model_path, open_target, port_options
 
@@ -71,10 +79,12 @@ def inspect(
         )
     if figure is not None and figure.suffix not in (".png", ".svg"):
         raise ConfigError(f"{figure}: pictures are written as .png or .svg.")
-    frozen = FrozenModel.load(model) if model else None
-    loaded = [load_source(s, frozen) for s in sources]
-    summaries = [summarise(s, frozen) for s in loaded]
-    near = _near(loaded[-1], frozen, text, image, top) if text is not None or image is not None else []
+    frozen = _model(model)
+    loaded = [memory_source(s, frozen) for s in sources]
+    summaries = [memory_summary(s, frozen) for s in loaded]
+    near: list[Near] = []
+    if frozen and (text is not None or image is not None):
+        near = nearest_slots(loaded[-1], frozen, text or "", image, top)
     if figure is not None:
         from ..report.memory import draw
 
@@ -87,15 +97,8 @@ def inspect(
         notes.print(f"Drew {figure}.")
 
 
-def _near(source, frozen: FrozenModel, text: str | None, image: Path | None, top: int) -> list[Near]:
-    from ..data.tokenizer import Tokenizer
-
-    if text and not frozen.tokenizer:
-        raise ConfigError("The model has no tokenizer, so it takes no text.", "Use --image.")
-    tokens = Tokenizer.from_bytes(frozen.tokenizer).encode(text) if text else []
-    return nearest(
-        source, frozen, tokens, read_picture(image, frozen.config.image_inputs) if image else None, top
-    )
+def _model(path: Path | None) -> FrozenModel | None:
+    return load(path) if path else None
 
 
 def _print(summaries: list[Summary], near: list[Near]) -> None:
@@ -150,7 +153,7 @@ def verify(store: Path, model: Path | None, as_json: bool) -> None:
     \b
     Example: bitmar-tiny memory verify /media/card/memory.store
     """
-    opened = _open(store, model)
+    opened = open_store(store, _model(model))
     memory, lost = opened.check()
     if as_json:
         print_json(
@@ -174,14 +177,6 @@ def verify(store: Path, model: Path | None, as_json: bool) -> None:
         notes.print(f"{store}: whole, {memory.slots} slots of {memory.width}, commit {opened.sequence}.")
 
 
-def _open(store: Path, model: Path | None) -> MemoryStore:
-    """A store, of ``model`` if one is named."""
-    if model is None:
-        return MemoryStore.open(store)
-    frozen = FrozenModel.load(model)
-    return MemoryStore.open(store, frozen.digest, layout_of(frozen))
-
-
 @command.command()
 @click.argument("store", type=path, required=False)
 @click.option("-o", "--out", type=path, default=Path("memory.safetensors"), show_default=True)
@@ -198,9 +193,7 @@ def export(
     model: Path | None,
     force: bool,
     port: str | None,
-    baud: int,
-    patience_s: float | None,
-    record_file: Path | None,
+    line: dict[str, Any],
 ) -> None:
     """Copy the memory of a STORE, or of a board (--port), into a snapshot: codes, scales, usage
     (safetensors).
@@ -213,30 +206,13 @@ def export(
     if (store is None) == (port is None):
         raise ConfigError("Whose memory shall be copied?", "Name a STORE, or a board with --port.")
     if port:
-        with _board(port, model, baud, patience_s, record_file) as board:
-            memory, digest, commit, source = (
-                board.read_memory(),
-                board.identity.model_sha256,
-                0,
-                f" of {board.name}.",
-            )
+        with open_target(port, _model(model), line) as board:
+            memory, source = export_memory(board, out), f" of {board.name}."
     else:
         leave_out_port_options()
-        opened = _open(store, model)
-        memory, digest, commit = (
-            opened.check()[0] if salvage else opened.read(),
-            opened.digest,
-            opened.sequence,
-        )
-        source = f", commit {commit}."
-    write_snapshot(out, memory, digest, commit)
-    notes.print(f"Wrote {out}: {memory.slots} slots{source}")
-
-
-def _board(
-    port: str, model: Path | None, baud: int, patience_s: float | None, record_file: Path | None
-) -> Session:
-    return open_target(port, FrozenModel.load(model) if model else None, baud, patience_s, record_file)
+        opened = open_store(store, _model(model))
+        memory, source = export_memory(opened, out, salvage=salvage), f", commit {opened.sequence}."
+    notes.print(f"Wrote {out}: {memory.slots} slots{source}", markup=False)
 
 
 @command.command(name="import")
@@ -257,9 +233,7 @@ def import_(
     model: Path | None,
     force: bool,
     port: str | None,
-    baud: int,
-    patience_s: float | None,
-    record_file: Path | None,
+    line: dict[str, Any],
 ) -> None:
     """Make a store from a SNAPSHOT, or replace the memory of a board (--port) by it.
 
@@ -267,27 +241,16 @@ def import_(
     Examples: bitmar-tiny memory import monday.safetensors -o /media/card/memory.store
               bitmar-tiny memory import monday.safetensors --port /dev/ttyUSB0
     """
-    memory, digest = read_snapshot(snapshot)
+    source = load_snapshot(snapshot)
     if port:
-        with _board(port, model, baud, patience_s, record_file) as board:
-            if board.identity.model_sha256 != digest:
-                raise StoreError(
-                    f"{snapshot}: the memory belongs to another model than the board's "
-                    f"({board.identity.model}).",
-                    "Flash the model that it belongs to.",
-                )
-            board.write_memory(memory, resume)
-        notes.print(f"Wrote {memory.slots} slots to {board.name}.")
+        with open_target(port, _model(model), line) as board:
+            memory = import_memory(source, board, resume=resume)
+            notes.print(f"Wrote {memory.slots} slots to {board.name}.")
         return
     leave_out_port_options()
     _free(out, force)
-    if model and FrozenModel.load(model).digest != digest:
-        raise StoreError(
-            f"{snapshot}: the memory belongs to another model than {model}.",
-            "Name the model that it belongs to.",
-        )
-    MemoryStore.create(out, memory, digest)
-    notes.print(f"Wrote {out}: {memory.slots} slots.")
+    memory = import_memory(source, out, model=_model(model))
+    notes.print(f"Wrote {out}: {memory.slots} slots.", markup=False)
 
 
 @command.command()
@@ -302,9 +265,8 @@ def reset(model: Path, out: Path, empty: bool, force: bool) -> None:
     Example: bitmar-tiny memory reset recall -o memory.store
     """
     _free(out, force)
-    frozen = FrozenModel.load(model)
-    made = MemoryStore.create(out, memory_of(frozen, empty), frozen.digest)
-    notes.print(f"Wrote {out}: {made.layout.slots} slots, {made.layout.size:,} bytes.")
+    made = new_store(out, load(model), empty)
+    notes.print(f"Wrote {out}: {made.layout.slots} slots, {made.layout.size:,} bytes.", markup=False)
 
 
 def _free(out: Path, force: bool) -> None:

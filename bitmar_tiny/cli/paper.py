@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
-from ..data.files import read_json
-from ..errors import ConfigError, DataError
+from ..api.training import zero_fraction_figure
+from ..errors import ConfigError
+from ..evaluate.report import load_report
 from .app import Group, notes, results
 
 path = click.Path(path_type=Path)
@@ -37,7 +37,7 @@ def table(number: str, reports: tuple[Path, ...]) -> None:
     """
     from ..report.paper import TABLES
 
-    shown, doubts = TABLES[number]([_report(p, number in "34") for p in reports])
+    shown, doubts = TABLES[number]([load_report(p, number in "34") for p in reports])
     results.print(shown)
     results.print("Why the paper's figures are to be read with care:")
     for doubt in doubts:
@@ -65,34 +65,10 @@ def figure(number: str, sources: tuple[Path, ...], out: Path) -> None:
 
         draw([load_source(s) for s in sources], out)
     else:
-        from ..train.zero_fraction import read_zero_fraction, zero_fraction_figure
-
-        runs = [read_zero_fraction(s) for s in sources]
-        zero_fraction_figure(runs, out)
-        for r in runs:
+        for r in zero_fraction_figure(sources, out):
             results.print(
                 f"{r.name}: E_q {r.values[0]:.1%} at step {r.steps[0]:,}, {r.values[-1]:.1%} at step "
                 f"{r.steps[-1]:,} "
                 f"\\[measured]; normally distributed weights have {r.baseline:.1%}, the paper ends at 42.8%"
             )
-    notes.print(f"Wrote {out}.")
-
-
-def _report(file: Path, ablation: bool) -> dict[str, Any]:
-    """What 'eval --json' wrote. ``DataError`` for anything else."""
-    report = read_json(file)
-    if (
-        not isinstance(report, dict)
-        or report.get("schema") != "bitmar-tiny/eval"
-        or report.get("schema_version") != 1
-    ):
-        raise DataError(
-            f"{file}: not a result of 'bitmar-tiny eval --json'.",
-            "Write one with: bitmar-tiny eval MODEL TASK... --json > FILE",
-        )
-    if ablation and "ablation" not in report:
-        raise DataError(
-            f"{file}: holds no ablation.",
-            "Write one with: bitmar-tiny eval MODEL TASK... --ablate memory --json > FILE",
-        )
-    return report
+    notes.print(f"Wrote {out}.", markup=False)

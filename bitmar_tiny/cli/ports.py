@@ -6,7 +6,7 @@ from __future__ import annotations
 import click
 from rich.table import Table
 
-from ..device.ports import SerialPort, find
+from ..api.board import SerialPort, serial_ports
 from .app import notes, print_json, results
 from .common import json_option
 
@@ -24,7 +24,7 @@ def command(ports: tuple[str, ...], as_json: bool) -> None:
     Examples: bitmar-tiny ports
               bitmar-tiny ports /dev/pts/3 --json
     """
-    found = find(ports)
+    found = serial_ports(ports)
     if as_json:
         print_json([p.as_dict() for p in found])
         return

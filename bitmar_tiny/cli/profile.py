@@ -3,23 +3,17 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from bitmar_tiny.codegen.boards import load_board
-
-from ..errors import ConfigError
-from ..profile.recording import Recording
-from ..report.profile import Files, document, energy_of, report
-from ..run.device import DeviceSession
-from ..run.profile import ROUNDS, TOKENS, record
-from ..run.session import is_local
+from ..api.profile import ROUNDS, TOKENS, need_firmware, profile_session
+from ..report.profile import Files, document, energy_of, power_of, report
 from .app import notes, results
 from .common import (
+    Real,
     hidden,
     json_option,
     leave_out_memory,
@@ -58,9 +52,7 @@ file = click.Path(path_type=Path, dir_okay=False)
 @click.option(
     "--power-log", type=file, help="CSV of a power meter, for the energy of a token (docs/how-to/profile.md)."
 )
-@click.option(
-    "--voltage", type=click.FloatRange(0.1, 1000), help="Of a power log that holds only the current."
-)
+@click.option("--voltage", type=Real(0.1, 1000), help="Of a power log that holds only the current.")
 @memory_option
 @preset_option("Profile a preset with random weights instead of MODEL.")
 @on_option("Where the model runs (default: host)")
@@ -81,9 +73,7 @@ def command(
     memory: str,
     preset_name: str | None,
     on: str | None,
-    baud: int,
-    patience_s: float | None,
-    record_file: Path | None,
+    line: dict[str, Any],
     port: str | None,
     as_json: bool,
 ) -> None:
@@ -97,18 +87,17 @@ def command(
               bitmar-tiny profile --on /dev/ttyUSB0 --project firmware-esp32-s3-n16r8 -o board.json
     """
     target = one_target(on=on, port=port) or "host"
-    if is_local(target):
-        raise ConfigError(
-            f"{target} is no firmware: it has no clock to read.", "Choose host, a board or a port with --on."
-        )
+    need_firmware(target)
     leave_out_memory(target)
     frozen = named_model(model, preset_name, target)
-    with open_target(
-        target, frozen, baud, patience_s, record_file, flags=("-DBM_PROFILE",), memory=memory
-    ) as board:
-        recording, overhead = _run(board, tokens, rounds, _plan(project, board), not as_json)
-    profile = load_board(board.identity.board) if _is_known(board.identity.board) else None
-    energy = energy_of(recording, profile.power if profile else None, power_log, voltage)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with open_target(target, frozen, line, marks=True, memory_in=memory) as board:
+        with Progress(*columns, console=notes, transient=True, disable=as_json) as bar:
+            task = bar.add_task(f"profile {board.describe()}", total=rounds)
+            recording, overhead = profile_session(
+                board, tokens, rounds, project, lambda done: bar.update(task, completed=done)
+            )
+    energy = energy_of(recording, power_of(recording), power_log, voltage)
     tables = report(recording, Files(json=out, csv=csv, trace=trace, html=html), energy)
     if as_json:
         click.echo(document(recording, energy), nl=False)
@@ -118,48 +107,3 @@ def command(
         notes.print("Run under an emulator: its times say nothing about the board.")
     elif overhead is not None:
         notes.print(f"To be measured made a step {overhead - 1:+.1%} longer (measured).")
-
-
-def _run(
-    board: DeviceSession, tokens: int, rounds: int, plan: dict[str, Any] | None, show: bool
-) -> tuple[Recording, float | None]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=notes, transient=True, disable=not show) as bar:
-        task = bar.add_task(f"profile {board.describe()}", total=rounds)
-        return record(
-            board,
-            tokens,
-            rounds,
-            label="simulated" if board.emulated else "measured",
-            plan=plan,
-            progress=lambda done: bar.update(task, completed=done),
-        )
-
-
-def _plan(project: Path | None, board: DeviceSession) -> dict[str, Any] | None:
-    """plan.json of the board's project; ``ConfigError`` if it is another's."""
-    if project is None:
-        return board.plan
-    try:
-        manifest = json.loads((project / "manifest.json").read_text())
-        plan = json.loads((project / "plan.json").read_text())
-        build = manifest["build"]
-    except (OSError, ValueError, KeyError, TypeError):
-        raise ConfigError(
-            f"{project}: not a generated project.", "Make one with 'bitmar-tiny codegen --board BOARD'."
-        ) from None
-    if build != board.identity.build:
-        raise ConfigError(
-            f"{project}: the board's firmware is of another build ({board.identity.build}) than this "
-            f"project ({build}).",
-            "Build and flash the project, or leave out --project.",
-        )
-    return plan
-
-
-def _is_known(name: str) -> bool:
-    try:
-        load_board(name)
-    except ConfigError:
-        return False
-    return True

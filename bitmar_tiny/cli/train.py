@@ -3,18 +3,19 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.progress import Progress
 
-from ..arch.config import ModelConfig, preset
+from ..api.model import ModelConfig, preset
+from ..api.training import is_main_process, training
 from ..errors import ConfigError
 from ..extras import need
 from .app import notes, print_json, results
-from .common import json_option
+from .common import json_option, say_next
 
 
 @click.command()
@@ -122,9 +123,6 @@ def command(
               bitmar-tiny train --preset recall -o recall
     """
     need("torch", "tensorboard", "matplotlib")
-    from ..train.distributed import join, leave
-    from ..train.run import run_corpus, settings_for, train_run
-
     cfg = ModelConfig.load(config) if config else preset(preset_name)
     if bool(captions) != bool(features):
         raise ConfigError("--captions and --features belong together.", "Give both or neither.")
@@ -134,61 +132,45 @@ def command(
             "Leave out one of them.",
         )
     changes = {"steps": steps, "seed": seed, "float_twin": float_twin or None}
-    tcfg = settings_for(cfg, settings, {k: v for k, v in changes.items() if v is not None})
-    data: dict[str, Any] = {"folder": str((out / "data").absolute())}
     own = {"captions": captions, "features": features, "text": text, "sessions": sessions, "styles": styles}
-    data |= {k: [str(p.absolute()) for p in v] for k, v in own.items()}
-    world = join(device)
-    try:
-        if world.main and not captions and not text and not sessions:
-            notes.print(
-                "Preparing made-up sessions ..."
-                if cfg.name == "recall"
-                else "Preparing the demo data (pictures and text that ship inside pip packages) ..."
+    main = is_main_process()
+    if main and not captions and not text and not sessions:
+        notes.print(
+            "Preparing made-up sessions ..."
+            if cfg.name == "recall"
+            else "Preparing the demo data (pictures and text that ship inside pip packages) ..."
+        )
+    with ExitStack() as stack:
+        with Progress(console=notes, transient=True, disable=not main) as bar:
+            task = bar.add_task("preparing data")
+            run = stack.enter_context(
+                training(
+                    cfg,
+                    out,
+                    own,
+                    settings,
+                    device,
+                    lambda done, total: bar.update(task, completed=done, total=total),
+                    **{k: v for k, v in changes.items() if v is not None},
+                )
             )
-        if not world.main:
-            world.wait()  # the main process prepares, the others find it done
-        with Progress(console=notes, transient=True) if world.main else nullcontext() as bar:
-            task = bar.add_task("preparing data") if bar else None
-            corpus = run_corpus(
-                cfg,
-                tcfg,
-                data,
-                (lambda done, total: bar.update(task, completed=done, total=total)) if bar else None,
-            )
-        if world.main:
-            world.wait()
         if measure:
-            show_cost(cfg, tcfg, corpus, measure, world, as_json)
+            cost = run.measure(measure)
+            if main:
+                show_cost(cfg.name, run.settings.precision, measure, cost, as_json)
             return
-        train_run(cfg, tcfg, corpus, out, not restart, True, world, wandb, data)
-        if world.main:
-            notes.print(f"Next: bitmar-tiny freeze {out} -o model.bitmar")
-    finally:
-        leave()
+        run.train(restart, True, wandb)
+        if main:
+            say_next("bitmar-tiny", "freeze", out, "-o", "model.bitmar")
 
 
-def show_cost(cfg: ModelConfig, tcfg: Any, corpus: Any, steps: int, world: Any, as_json: bool) -> None:
-    """Measure and print what a step costs."""
-    from ..train.measure import measure
-    from ..train.threads import threads
-
-    mixture = corpus.mixture(
-        batch_size=tcfg.batch_size,
-        max_len=tcfg.max_len,
-        text_every=tcfg.text_every,
-        session_every=tcfg.session_every,
-        seed=tcfg.seed,
-    )
-    with threads(tcfg.threads):
-        cost = measure(cfg, tcfg, mixture, steps, world)
-    if not world.main:
-        return
+def show_cost(model: str, precision: str, steps: int, cost: Any, as_json: bool) -> None:
+    """Print what a step costs."""
     if as_json:
         print_json(cost.as_dict())
         return
     results.print(
-        f"One optimiser step of {cfg.name} on {cost.device}, {tcfg.precision} \\[measured, median of "
+        f"One optimiser step of {model} on {cost.device}, {precision} \\[measured, median of "
         f"{steps}]: {cost.step_s:.3g} s, "
         f"{cost.tokens_per_second:,.0f} tokens/s, {cost.flops_per_step:.3g} FLOPs \\[estimated from the "
         "shapes], "

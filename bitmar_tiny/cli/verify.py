@@ -3,27 +3,26 @@
 
 from __future__ import annotations
 
-import tempfile
-from dataclasses import dataclass, replace
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from bitmar_tiny.codegen.boards import Board, board_files, load_board
-from bitmar_tiny.codegen.build import build, find_compiler, runner
-from bitmar_tiny.codegen.emit import emit
-from bitmar_tiny.codegen.resources import resource_dir
-
+from ..api.firmware import (
+    VERIFY_TOKENS,
+    Agreement,
+    Verdict,
+    is_board,
+    verification_boards,
+    verify_export,
+    verify_model,
+)
+from ..api.model import FORMATS, FrozenModel
 from ..errors import ConfigError, ProcessorError, VerifyError
-from ..exchange.files import FORMATS, export
-from ..frozen import FrozenModel
-from ..run.firmware import ProgramSession
-from ..verify.compare import Verdict, verify
-from ..verify.crosscheck import Agreement, cross_check
-from ..verify.script import Event, standard
-from ..verify.trace import possible
 from .app import notes, print_json, results
 from .common import (
     head_bits_option,
@@ -50,7 +49,11 @@ from .common import (
 @click.option("--compiler", help="gcc or zig (default: the first of the board's that is installed).")
 @click.option("--opt", default="-O2", show_default=True, help="Optimisation flag.")
 @click.option(
-    "--tokens", default=300, show_default=True, type=click.IntRange(8, 1_000_000), help="Steps to compare."
+    "--tokens",
+    default=VERIFY_TOKENS,
+    show_default=True,
+    type=click.IntRange(8, 1_000_000),
+    help="Steps to compare.",
 )
 @click.option("--seed", default=0, show_default=True, help="Seed of the token and image stream.")
 @click.option("--keep", type=click.Path(path_type=Path), help="Keep the generated projects in this folder.")
@@ -75,9 +78,7 @@ def command(
     head_bits: str,
     memory: str,
     preset_name: str | None,
-    baud: int,
-    patience_s: float | None,
-    record_file: Path | None,
+    line: dict[str, Any],
     boards: tuple[str, ...],
     port: str | None,
     format_name: str | None,
@@ -100,10 +101,8 @@ def command(
     """
     frozen = load_model(model, preset_name)
     targets = _targets(on, boards, port, format_name, exported)
-    build = Build(kernels, compiler, opt, head_bits, memory, keep)
-    script = standard(frozen.config, tokens, seed)
-    files = [t for t in targets if is_export(t)]
-    plain = [t for t in targets if t not in files and not is_profile(t)]
+    files = [t for t in targets if t.partition(":")[0] in FORMATS]
+    plain = [t for t in targets if t not in files and not is_board(t)]
     if files or plain:
         leave_out(
             {
@@ -119,23 +118,42 @@ def command(
         leave_out_memory(target)
     if not plain:
         leave_out_port_options()
-    profiles = _profiles([t for t in targets if is_profile(t)], kernels, compiler)
+    named = [t for t in targets if t not in files and t not in plain]
     verdicts, skipped, shipped = [], [], []
-    for target in plain:
-        verdicts.append(_on(frozen, target, script, (baud, patience_s, record_file), memory, not as_json))
-    for target in files:
-        found, agreement = _exported(frozen, target, script, not as_json)
-        verdicts += [found] if found else []
-        shipped.append(agreement)
-    with tempfile.TemporaryDirectory() as folder:
-        for board, family in [(b, f) for b in profiles for f in b.kernels if kernels in (None, f)]:
+    with _bars(not as_json) as bar:
+        how = {"tokens": tokens, "seed": seed}
+        families = verification_boards(named, kernels, compiler)
+        for target in plain:
+            with open_target(target, frozen, line, memory_in=memory, taps=True) as session:
+                verdicts.append(verify_model(frozen, session, **how, progress=bar()))
+        for target in files:
+            found, agreement = verify_export(frozen, target, **how, progress=bar())
+            verdicts += [found] if found else []
+            shipped.append(agreement)
+        how |= {"compiler": compiler, "opt": opt, "head_bits": head_bits, "memory": memory, "keep": keep}
+        for board, family in families:
             try:
-                verdicts.append(_one(frozen, board, family, build, script, keep or Path(folder), not as_json))
+                verdicts.append(verify_model(frozen, board, **how, kernels=family, progress=bar()))
             except ProcessorError as error:
                 skipped.append(error)
     if skipped and not verdicts and not shipped:
         raise skipped[0]
     _report(verdicts, skipped, shipped, frozen, as_json)
+
+
+@contextlib.contextmanager
+def _bars(show: bool) -> Iterator[Callable[[], Callable[[str, int, int], None]]]:
+    """A function that gives the progress callback of a target; its bar takes the place of the last one's."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=notes, transient=True, disable=not show) as bars:
+
+        def bar() -> Callable[[str, int, int], None]:
+            for task in bars.task_ids:
+                bars.remove_task(task)
+            task = bars.add_task("", total=None)
+            return lambda what, done, total: bars.update(task, description=what, completed=done, total=total)
+
+        yield bar
 
 
 def _targets(
@@ -157,47 +175,6 @@ def _targets(
         raise ConfigError("--port verifies the firmware that is on the board.", "Leave out --board.")
     one = one_target(port=port, target=f"{file}:{exported}" if file and exported else file)
     return (*on, *boards, *([one] if one else [])) or ("host", "rpi-zero2")
-
-
-def is_export(target: str) -> bool:
-    """Whether a target is an exported model."""
-    return target.partition(":")[0] in FORMATS
-
-
-def is_profile(target: str) -> bool:
-    """Whether a target is the name or the file of a board profile."""
-    local = target in ("golden", "torch") or ":" in target
-    return not local and (
-        target.endswith(".toml")
-        or ("/" not in target and not Path(target).exists())
-        or target in board_files()
-    )
-
-
-def _profiles(names: list[str], kernels: str | None, compiler: str | None) -> list[Board]:
-    """The boards; complains about missing tools before the long work."""
-    profiles = [load_board(name) for name in names]
-    if profiles and kernels and not any(kernels in b.kernels for b in profiles):
-        raise ConfigError(
-            f"No chosen board has a kernel family '{kernels}'.",
-            f"Known: {', '.join(sorted({k for b in profiles for k in b.kernels}))}.",
-        )
-    for board in profiles:
-        find_compiler(board, compiler)
-        runner(board)
-    return profiles
-
-
-@dataclass(frozen=True)
-class Build:
-    """How firmware is generated and built."""
-
-    kernels: str | None
-    compiler: str | None
-    opt: str
-    head_bits: str
-    memory: str
-    keep: Path | None
 
 
 def _report(
@@ -230,70 +207,6 @@ def _report(
                 f"{a.first_difference or 'in the float logits'}.",
                 "An optimisation of this version of the runtime changes results: use the version of "
                 "constraints.txt.",
-            )
-
-
-def _exported(
-    model: FrozenModel, target: str, script: list[Event], show: bool
-) -> tuple[Verdict | None, Agreement]:
-    """Cross-check exported files, or fresh ones, with golden."""
-    format_name, _, name = target.partition(":")
-    with tempfile.TemporaryDirectory() as folder, _bar(show) as bar:
-        task = bar.add_task(f"verify {target}", total=len(script))
-        path = Path(name) if name else Path(folder) / f"model.{format_name}"
-        if not name:
-            export(model, format_name, path)
-        return cross_check(
-            model, format_name, path, script, lambda event: bar.update(task, completed=event + 1)
-        )
-
-
-def _on(
-    model: FrozenModel,
-    target: str,
-    script: list[Event],
-    line: tuple[int, float | None, Path | None],
-    memory: str,
-    show: bool,
-) -> Verdict:
-    """Whatever runs behind a session; firmware that is started here is built with taps."""
-    with open_target(target, model, *line, flags=("-DBM_TAPS",), memory=memory, taps=True) as session:
-        with _bar(show) as bar:
-            task = bar.add_task(f"verify {session.describe()}", total=len(script))
-            sources = resource_dir("firmware_templates") / "runtime" / "model"
-            verdict = verify(
-                model,
-                session,
-                possible(script, session),
-                sources,
-                lambda event: bar.update(task, completed=event + 1),
-            )
-            return replace(verdict, target=session.describe())
-
-
-def _bar(show: bool) -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    return Progress(*columns, console=notes, transient=True, disable=not show)
-
-
-def _one(
-    model: FrozenModel, board: Board, family: str, how: Build, script: list[Event], folder: Path, show: bool
-) -> Verdict:
-    """Generated C of one board and kernel family."""
-    name, _ = find_compiler(board, how.compiler)
-    label = f"{board.name}/{family}/{name} {how.opt}" + (
-        f" under {runner(board)[0]}" if runner(board) else ""
-    )
-    label += f", {how.head_bits}-bit head" if how.head_bits != "2" else ""
-    label += f", memory in {how.memory}" if how.memory != "auto" else ""
-    with _bar(show) as bar:
-        task = bar.add_task(f"build  {label}", total=len(script))
-        project = emit(model, board, folder / f"{board.name}-{family}", family, how.head_bits, how.memory)
-        program = build(project.path, board, family, compiler=how.compiler, opt=how.opt, taps=True)
-        bar.update(task, description=f"verify {label}")
-        with ProgramSession(program, board, label, project.memory_store) as session:
-            return verify(
-                model, session, script, project.sources, lambda event: bar.update(task, completed=event + 1)
             )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import selectors
+import shlex
 import signal
 import subprocess
 import sys
@@ -32,6 +33,11 @@ LOST = (
 )
 #: What esptool prints -> what it means, and what to do. The first that matches counts.
 WORDS: tuple[tuple[str, str, str], ...] = (
+    (
+        r"[Cc]ould not open (?:port )?\w+://",
+        "the port in the network cannot be opened",
+        "Check the address, HOST:PORT, and that the other end listens and serves nobody else.",
+    ),
     (
         r"No such file or directory|could not open port .*FileNotFound|does(n't| not) exist.*\(\[Errno 2\]",
         "there is no such port",
@@ -131,7 +137,7 @@ def _run(
         *arguments,
     ]
     with open(port.log, "ab") as log:
-        log.write(f"$ esptool {' '.join(command[3:])}\n".encode())
+        log.write(f"$ esptool {shlex.join(command[3:])}\n".encode())
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,

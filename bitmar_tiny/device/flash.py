@@ -6,22 +6,56 @@ the board holds.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
-from bitmar_tiny.codegen.boards import Board, Flash
+from bitmar_tiny.codegen.boards import Board, Flash, load_board
 
 from ..errors import DeviceError
 from ..extras import need
 from .esptool import Port, run
-from .pieces import Piece
+from .pieces import APP, MODEL, Piece, collect
 from .ports import check
+from .record import Playback, Record
 
 VERIFY_BYTES_PER_S = 200_000  # the chip hashes its own flash; a slow one
 WRITE_MARGIN_S, VERIFY_MARGIN_S = 60.0, 20.0
 WRITE_SLOWNESS = 4.0  # of the line's own rate: erasing, retries
 
 Report = Callable[[Piece, str, float], None]
+
+
+def flash_project(
+    project: str | Path,
+    board: Board | str,
+    port: str,
+    *,
+    parts: Sequence[str] = (MODEL, APP),
+    baud: int | None = None,
+    reset: bool = True,
+    verify: bool = True,
+    record: str | Path | None = None,
+    report: Report = lambda piece, state, share: None,
+) -> dict[str, Any]:
+    """Write the model and the program of a project into a board's flash: what is not there already.
+
+    parts: ``model``, ``app`` or both; port: a serial port, or ``replay:FILE``; baud: default the board's;
+    reset: False leaves the chip in the boot loader that it is in; verify: read back what was written; record:
+    file for what esptool is asked and says. Returns {board, port, pieces}. ``ConfigError`` and ``DataError``
+    for a project that does not fit together, before anything is written; ``DeviceError`` says what the board
+    holds now. Needs ``bitmar-tiny[device]``.
+    """
+    board = load_board(board) if isinstance(board, str) else board
+    project, pieces = Path(project), collect(project, board, parts)
+    replay = Playback(Path(port.removeprefix("replay:"))) if port.startswith("replay:") else None
+    tape = Record(Path(record)) if record else None
+    if tape:
+        tape.begin({"port": port})
+    name = replay.head.get("port", port) if replay else port
+    how = "default-reset" if reset else "no-reset"
+    line = Port(name, board.chip, baud or board.flash.baud, project / "flash.log", how, tape, replay)
+    return {"board": board.name, "port": name, "pieces": write(pieces, board, line, verify, report)}
 
 
 def write(

@@ -156,9 +156,10 @@ def _open_url(url: str, **settings):
 
     try:
         return serial.serial_for_url(url, **settings)
-    except (ValueError, OSError) as error:
+    except (ValueError, TypeError, OSError) as error:  # TypeError: pyserial compares a port that is missing
         raise DeviceError(
-            f"{url}: cannot be opened: {error}.", "Check the address, and that the other end listens."
+            f"{url}: cannot be opened: {error}.",
+            "Check the address, HOST:PORT, and that the other end listens.",
         ) from None
 
 

@@ -10,12 +10,13 @@ import itertools
 import json
 import struct
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bitmar_tiny.codegen.boards import Board, Flash
-from bitmar_tiny.codegen.emit import MANIFEST
+from bitmar_tiny.codegen.emit import read_manifest
 from bitmar_tiny.codegen.lower import HEADER_BYTES, VERSION
 
 from ..errors import ConfigError, DataError
@@ -63,18 +64,7 @@ class Piece:
         }
 
 
-def read_manifest(project: Path) -> dict[str, Any]:
-    """The manifest of a generated project; ``ConfigError`` if it is none."""
-    try:
-        manifest = json.loads((project / MANIFEST).read_text())
-        return {key: manifest[key] for key in ("board", "model", "model_sha256", "kernels", "head_bits")}
-    except (OSError, ValueError, KeyError, TypeError):
-        raise ConfigError(
-            f"{project}: not a generated project.", "Make one with 'bitmar-tiny codegen --board BOARD'."
-        ) from None
-
-
-def collect(project: Path, board: Board, parts: tuple[str, ...]) -> list[Piece]:
+def collect(project: str | Path, board: Board, parts: Sequence[str] = (MODEL, APP)) -> list[Piece]:
     """The pieces of ``parts`` in the order of writing. ``ConfigError`` and ``DataError`` name what does not
     fit together.
 
@@ -82,7 +72,7 @@ def collect(project: Path, board: Board, parts: tuple[str, ...]) -> list[Piece]:
     says so; in the other order it is the new one that refuses the old. Neither computes with the wrong
     weights.
     """
-    flash = board.flash
+    project, flash = Path(project), board.flash
     if flash is None:
         raise ConfigError(
             f"Board {board.name} has no flash that this command writes.",

@@ -14,6 +14,7 @@ import pwd
 import stat
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from shlex import quote
 from typing import Any
 
 from ..errors import DeviceError
@@ -136,8 +137,10 @@ def _describe(device: str, known: Any) -> SerialPort:
 
 def check(path: str) -> None:
     """``DeviceError``, in one sentence, if a port is missing, is none, may not be used, or is in use. It is
-    not opened.
+    not opened. A port in the network (``rfc2217://HOST:PORT``) tells only when it is opened.
     """
+    if "://" in path:
+        return
     _check_kind(path)
     refused = refusal(path)
     if refused:
@@ -160,7 +163,7 @@ def explain(path: str, error: OSError) -> DeviceError:
     if error.errno in (errno.EBUSY, errno.EAGAIN):
         return DeviceError(
             f"{path}: a program of another user uses the port.",
-            f"'sudo fuser -v {path}' names it; ModemManager is a usual one.",
+            f"'sudo fuser -v {quote(path)}' names it; ModemManager is a usual one.",
         )
     if error.errno in (errno.ENXIO, errno.ENODEV, errno.EIO):
         return DeviceError(
@@ -207,7 +210,7 @@ def refusal(path: str) -> str:
         group, user = str(st.st_gid), None
     if st.st_mode & 0o060 != 0o060 or st.st_gid == 0:
         return (
-            f"Its group, {group}, is not meant for it: 'sudo chmod a+rw {path}' allows it until it is "
+            f"Its group, {group}, is not meant for it: 'sudo chmod a+rw {quote(path)}' allows it until it is "
             "plugged in again."
         )
     if user and st.st_gid in os.getgrouplist(user.pw_name, user.pw_gid):

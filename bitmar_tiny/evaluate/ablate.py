@@ -12,8 +12,9 @@ from bitmar_tiny.codegen.boards import load_board
 from bitmar_tiny.codegen.emit import emit
 
 from ..errors import ConfigError
+from ..run.session import open_session
 from .scoring import Progress
-from .suite import MEMORY, Subject, TextTask, open_scorer
+from .suite import MEMORY, Open, Subject, TextTask, open_scorer
 from .token_cost import Profile, build_profile, run_profile
 
 #: Profiles with the memory on and off take turns so many times, and the quickest of each counts: other work
@@ -22,7 +23,11 @@ ROUNDS = 3
 
 
 def ablate_tasks(
-    subject: Subject, tasks: Sequence[TextTask], on: str, progress: Callable[[str], Progress | None]
+    subject: Subject,
+    tasks: Sequence[TextTask],
+    on: str,
+    progress: Callable[[str], Progress | None],
+    opened: Open = open_session,
 ) -> dict[str, dict[str, Any]]:
     """Every task with the memory in every condition: {task: {"on": figures, "off": ..., "shuffled": ...}}.
 
@@ -30,7 +35,7 @@ def ablate_tasks(
     """
     found: dict[str, dict[str, Any]] = {task.name: {} for task in tasks}
     for condition in MEMORY:
-        with open_scorer(subject, on, condition) as scorer:
+        with open_scorer(subject, on, condition, opened) as scorer:
             for task in tasks:
                 found[task.name][condition] = task.run(scorer, progress(f"{task.name}, memory {condition}"))
     return found

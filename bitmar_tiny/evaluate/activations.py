@@ -4,13 +4,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from ..arch.config import ModelConfig
 from ..data.mixture import Mixture
-from ..errors import ConfigError
+from ..errors import ConfigError, DataError
 from ..model.arithmetic import FloatActivations, FloatTwin
 from ..model.bitmar import BitMar
+from ..train.config import TrainConfig
 from ..train.holdout import look_at_holdout
+from ..train.run import load_run, run_corpus
 
 
 def compare_activations(model: BitMar, mixtures: Sequence[Mixture]) -> dict[str, Any]:
@@ -36,3 +40,24 @@ def compare_activations(model: BitMar, mixtures: Sequence[Mixture]) -> dict[str,
         "float_activations": twin,
         "ratio": {k: quantised[k]["perplexity"] / twin[k]["perplexity"] for k in kinds},
     }
+
+
+def measure_holdout(run: Path, data: Path | None = None) -> dict[str, Any]:
+    """``compare_activations`` of a training run on what it held out. data: folder of the prepared demo data,
+    for a run that does not name its own. ``DataError`` for a run that held nothing out.
+    """
+    model, _, record = load_run(run)
+    tcfg = TrainConfig.parse(record["training"], str(run))
+    source = record.get("data") or ({"folder": str(data)} if data else None)
+    if source is None:
+        raise DataError(
+            f"{run}: the run does not say where its data is.", "Name the folder of the demo data with --data."
+        )
+    corpus = run_corpus(ModelConfig.parse(record["model"], str(run)), tcfg, source)
+    mixtures = corpus.held_out_batches(batch_size=tcfg.batch_size, max_len=tcfg.max_len)
+    if not mixtures:
+        raise DataError(
+            f"{run}: nothing was held out of this run.",
+            "Sessions are asked with: bitmar-tiny eval MODEL sessions=FILE",
+        )
+    return compare_activations(model, mixtures) | {"steps": record["steps"]}

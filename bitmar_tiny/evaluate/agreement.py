@@ -30,7 +30,7 @@ def agreement(
     model, golden = load_frozen(frozen), GoldenModel(frozen.config, frozen.arrays)
     same = tokens = different = labels = 0
     largest, nll = 0.0, np.zeros(2)
-    for stream, image in zip(streams, images, strict=False):
+    for stream, image in zip(streams, images, strict=True):
         golden.begin_episode()
         if image is not None:
             golden.set_image(image)

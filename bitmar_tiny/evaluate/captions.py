@@ -26,9 +26,9 @@ def words(text: str) -> set[str]:
 
 def score(predictions: Sequence[str], truths: Sequence[str]) -> dict[str, float]:
     """Fraction of exact names, and mean |intersection| / |union| of words."""
-    pairs = [(words(p), words(t)) for p, t in zip(predictions, truths, strict=False)]
+    pairs = [(words(p), words(t)) for p, t in zip(predictions, truths, strict=True)]
     return {
-        "exact": float(np.mean([p == t for p, t in zip(predictions, truths, strict=False)])),
+        "exact": float(np.mean([p == t for p, t in zip(predictions, truths, strict=True)])),
         "iou": float(np.mean([len(a & b) / len(a | b) if a | b else 1.0 for a, b in pairs])),
     }
 

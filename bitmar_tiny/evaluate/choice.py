@@ -109,10 +109,10 @@ def evaluate_choice(
     picks = np.array([int(s.argmax()) for s in sums])
     right = picks == gold
     right_norm = (
-        np.array([int((s / np.maximum(n, 1)).argmax()) for s, n in zip(sums, sizes, strict=False)]) == gold
+        np.array([int((s / np.maximum(n, 1)).argmax()) for s, n in zip(sums, sizes, strict=True)]) == gold
     )
     groups: dict[str, list[bool]] = {}
-    for item, hit in zip(items, right, strict=False):
+    for item, hit in zip(items, right, strict=True):
         groups.setdefault(item.group, []).append(bool(hit))
     accuracy = float(right.mean())
     return ChoiceResult(

@@ -10,6 +10,7 @@ question also stand in one stream, where attention sees both.
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -199,7 +200,7 @@ def train(e: Experiment, seed: int = SEED) -> tuple[FrozenModel, float]:
             trainer.advance([feeder.next()])
     model = trainer.model.eval()
     with torch.no_grad():
-        ends = model.query(torch.tensor([[EOS, *fact(0, box)] for box in range(len(BOXES))]))[:, -1]
+        ends = model.encode(torch.tensor([[EOS, *fact(0, box)] for box in range(len(BOXES))])).pooled[:, -1]
     queries = F.normalize(ends, dim=-1)
     alike = (queries @ queries.T)[~torch.eye(len(BOXES), dtype=torch.bool)].mean()
     return freeze(model), float(alike)
@@ -213,7 +214,7 @@ def question(frozen: FrozenModel, e: Experiment) -> dict[str, float]:
     golden = GoldenModel(frozen.config, frozen.arrays)
     memory, rng = (golden.m_codes, golden.m_scales), np.random.default_rng(SEED + 1)
     hits, answers, before = dict.fromkeys(CONDITIONS, 0), np.zeros(len(BOXES)), None
-    for _, boxes in zip(range(ROUNDS), episodes(SEED + 1, e.things), strict=False):
+    for boxes in itertools.islice(episodes(SEED + 1, e.things), ROUNDS):
         for thing in () if e.one_stream else rng.permutation(e.things):
             memory = _tell(golden, memory, fact(thing, boxes[thing]))
         for thing in range(e.things):

@@ -87,7 +87,7 @@ class BitmarLM(LM):
                 )
                 owner.append(n)
         totals = [0.0] * len(requests)
-        for n, f in zip(owner, self.scorer.score(asked), strict=False):
+        for n, f in zip(owner, self.scorer.score(asked), strict=True):
             totals[n] += f.total
         return totals
 

@@ -25,7 +25,7 @@ def evaluate_perplexity(
     (``unigram``).
     """
     streams, size = [], 0
-    for text, ids in zip(texts, tokenizer.encode_batch(texts), strict=False):
+    for text, ids in zip(texts, tokenizer.encode_batch(texts), strict=True):
         size += len(text.encode())
         streams += [ids[i : i + longest].tolist() for i in range(0, len(ids), longest)]
     if not streams:

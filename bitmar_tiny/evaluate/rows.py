@@ -69,9 +69,9 @@ def _csv(path: Path, columns: Sequence[str] | None) -> Iterator[tuple[Any, str]]
             if len(cells) != len(names):
                 raise DataError(
                     f"{path}, line {lines.line_num}: {len(cells)} columns, expected {len(names)} "
-                    f"({', '.join(names)})."
+                    f"({', '.join(names)[:200]})."
                 )
-            yield dict(zip(names, cells, strict=False)), f"line {lines.line_num}"
+            yield dict(zip(names, cells, strict=True)), f"line {lines.line_num}"
     except csv.Error as error:
         raise DataError(f"{path}, line {lines.line_num}: not CSV ({error}).") from None
 

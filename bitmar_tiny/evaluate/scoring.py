@@ -67,7 +67,7 @@ def likelihood(scored: Sequence[Scored], continuation: Sequence[int]) -> Likelih
     """What the positions before each token of ``continuation`` say about it -> log-probabilities."""
     return Likelihood(
         np.array([at.log_prob() for at in scored]),
-        all(at.best == token for at, token in zip(scored, continuation, strict=False)),
+        all(at.best == token for at, token in zip(scored, continuation, strict=True)),
     )
 
 
@@ -108,11 +108,11 @@ class TorchScorer:
                         [queries[same[0]] for same in members],
                         [max(len(queries[i].continuation) for i in same) for same in members],
                     ),
-                    strict=False,
+                    strict=True,
                 ):
                     for i in same:
                         c = queries[i].continuation
-                        last = zip(accs[-len(c) :], scales[-len(c) :], c, strict=False)
+                        last = zip(accs[-len(c) :], scales[-len(c) :], c, strict=True)
                         results[i] = likelihood([Scored.of(*at) for at in last], c)
                     done += len(same)
                 if progress:
@@ -140,7 +140,7 @@ class TorchScorer:
         longest = max(len(q.inputs) for q in queries)
         tokens = torch.full((len(queries), longest), self.model.cfg.vocab_size - 1)
         lengths = torch.tensor([len(q.inputs) for q in queries])
-        for row, q in zip(tokens, queries, strict=False):
+        for row, q in zip(tokens, queries, strict=True):
             row[: len(q.inputs)] = torch.tensor(q.inputs)
         images = None if queries[0].image is None else torch.from_numpy(np.stack([q.image for q in queries]))
         before, self.model.memory_on = self.model.memory_on, self.memory_on
@@ -152,7 +152,7 @@ class TorchScorer:
         ends = lengths.cumsum(0).tolist()
         return [
             (out.acc[e - n : e].numpy(), out.scale[e - n : e, 0].numpy())
-            for e, n in zip(ends, counts, strict=False)
+            for e, n in zip(ends, counts, strict=True)
         ]
 
 

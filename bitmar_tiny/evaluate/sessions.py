@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Does a model answer out of its memory what it was told in earlier episodes? Through the golden model, whose
-bits are the board's.
+"""Does a model answer out of its memory what it was told in earlier episodes? Asked wherever the model runs:
+the bits are the same.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ..data.sessions import Session, read_sessions, write_places
 from ..data.tokenizer import Tokenizer
+from ..errors import ConfigError
 from ..frozen import FrozenModel
-from ..golden.model import GoldenModel
+from ..run.golden import GoldenSession
+from ..run.session import Session as Running
 
 CONDITIONS = ("on", "off", "shuffled")
 #: Sessions that are asked unless told otherwise, and the seed of the made-up ones: not that of training.
@@ -35,6 +35,7 @@ def evaluate_sessions(
     frozen: FrozenModel,
     sessions: Sequence[Session],
     progress: Callable[[int, int], None] = lambda done, total: None,
+    on: Running | None = None,
 ) -> dict[str, Any]:
     """Exact answers: share of the sessions by condition, and with the memory on by how long ago the answer
     was told.
@@ -42,27 +43,34 @@ def evaluate_sessions(
     Each session begins with the memory that the model was trained to; what is told is written to it, episode
     by episode, as on a board. on: then asked; off: asked with the memory unread; shuffled: asked with what
     the session before left there. ``by_age``: {episodes told since: [right, asked]}; an answer that no text
-    has counts as never told, -1.
+    has counts as never told, -1. ``on``: where ``frozen`` runs (default: golden).
     """
-    tokenizer, golden = Tokenizer.from_bytes(frozen.tokenizer), GoldenModel(frozen.config, frozen.arrays)
-    trained = before = _memory(golden)
+    tokenizer, model = Tokenizer.from_bytes(frozen.tokenizer), on or GoldenSession(frozen)
+    if model.memory_tier == "flash":
+        raise ConfigError(
+            f"{model.name}: the memory of the firmware is read-only.", "Choose golden, host or another board."
+        )
+    trained = before = model.read_memory()
     right, by_age = dict.fromkeys(CONDITIONS, 0), {}
     for n, session in enumerate(sessions):
-        _set(golden, trained)
+        model.write_memory(trained)
         for text in session.told:
-            _feed(golden, tokenizer, text)
-            golden.end_episode()
-        memory = _memory(golden)
-        for condition, m in zip(CONDITIONS, (memory, memory, before), strict=False):
-            _set(golden, m)
-            golden.memory_on = condition != "off"
-            hit = _answer(golden, tokenizer, session) == session.answer
+            model.begin()
+            model.tokens((tokenizer.eos, *tokenizer.encode(text)))
+            model.end()
+        memory = model.read_memory()
+        for condition, m in zip(CONDITIONS, (memory, memory, before), strict=True):
+            model.write_memory(m)
+            model.memory_on(condition != "off")
+            hit = _answer(model, tokenizer, session) == session.answer
             right[condition] += hit
             if condition == "on":
                 count = by_age.setdefault(_age(session), [0, 0])
                 count[0], count[1] = count[0] + hit, count[1] + 1
-        golden.memory_on, before = True, memory
+        model.memory_on(True)
+        before = memory
         progress(n + 1, len(sessions))
+    model.write_memory(trained)
     return {
         "items": len(sessions),
         **{c: right[c] / len(sessions) for c in CONDITIONS},
@@ -70,32 +78,11 @@ def evaluate_sessions(
     }
 
 
-def _memory(golden: GoldenModel) -> tuple:
-    return golden.m_codes.copy(), golden.m_scales.copy(), golden.m_usage.copy()
-
-
-def _set(golden: GoldenModel, memory: tuple) -> None:
-    golden.m_codes, golden.m_scales, golden.m_usage = (part.copy() for part in memory)
-
-
-def _feed(golden: GoldenModel, tokenizer: Tokenizer, text: str) -> np.ndarray:
-    """A new episode: EOS and the text. Returns the integer logits int32 [V] behind it."""
-    golden.begin_episode()
-    for token in (tokenizer.eos, *tokenizer.encode(text)):
-        acc = golden.step(token)
-    return acc
-
-
-def _answer(golden: GoldenModel, tokenizer: Tokenizer, session: Session) -> str:
+def _answer(model: Running, tokenizer: Tokenizer, session: Session) -> str:
     """What the model writes behind the prompt, greedily, at most a few tokens more than the answer has."""
-    acc, found = _feed(golden, tokenizer, session.prompt), []
-    for _ in range(len(tokenizer.encode(session.answer)) + 4):
-        token = int(np.argmax(acc))
-        if token == tokenizer.eos:
-            break
-        found.append(token)
-        acc = golden.step(token)
-    return tokenizer.decode(found)
+    model.begin()
+    limit = len(tokenizer.encode(session.answer)) + 4
+    return tokenizer.decode([token for token, _ in model.generate(tokenizer.encode(session.prompt), limit)])
 
 
 def _age(session: Session) -> int:

@@ -16,11 +16,12 @@ from ..memory.store import MemoryStore
 from ..train.logs import FILE, read_log
 
 
-def load_source(path: Path, owner: FrozenModel | None = None) -> Source:
+def load_source(path: str | Path, owner: FrozenModel | None = None) -> Source:
     """A store, a snapshot (.safetensors), a frozen model (.bitmar), or the last checkpoint of a training
     run's folder. ``owner``: whose shape a store is taken to have if its first header is lost. ``StoreError``
     and ``FrozenError``.
     """
+    path = Path(path)
     if path.is_dir():
         from ..train.run import freeze_run
 

@@ -15,7 +15,7 @@ from ..data.corpus import open_features, read_lines, to_float
 from ..data.tokenizer import Tokenizer
 from ..errors import ConfigError, DataError
 from ..frozen import FrozenModel
-from ..run.session import SessionOptions, open_session
+from ..run.session import Session, open_session
 from .choice import evaluate_choice
 from .formats import FORMATS, Item, evenly, read_items
 from .labelled import SETS, labelled_items
@@ -24,6 +24,9 @@ from .scoring import Progress, Scorer, SessionScorer, TorchScorer
 
 if TYPE_CHECKING:
     from ..model.bitmar import BitMar
+
+#: Opens a session with a model on a target.
+Open = Callable[[str, FrozenModel], Session]
 
 MEMORY = ("on", "off", "shuffled")
 PERPLEXITY = "perplexity"
@@ -88,7 +91,7 @@ def shuffle_memory(frozen: FrozenModel, seed: int = 0) -> FrozenModel:
 
 @contextlib.contextmanager
 def open_scorer(
-    subject: Subject, on: str = "torch", memory: str = "on", options: SessionOptions | None = None
+    subject: Subject, on: str = "torch", memory: str = "on", opened: Open = open_session
 ) -> Iterator[Scorer]:
     """A scorer on a target of ``open_session`` with the memory in one of the conditions ``MEMORY``."""
     if subject.frozen is None and (on != "torch" or memory == "shuffled"):
@@ -100,7 +103,7 @@ def open_scorer(
     if on == "torch":  # in batches
         yield TorchScorer(subject.torch(frozen if memory == "shuffled" else None), memory != "off")
         return
-    with open_session(on, frozen, options) as session:
+    with opened(on, frozen) as session:
         yield SessionScorer(session, memory != "off")
 
 

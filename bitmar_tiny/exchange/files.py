@@ -13,8 +13,13 @@ from .target import Runtime
 FORMATS = ("onnx", "tflite")
 
 
-def export(frozen: FrozenModel, format_name: str, out: Path, bits: int = 2) -> list[Path]:
-    """Write one of ``FORMATS``: a folder (onnx) or a file (tflite). Returns the files."""
+def export(frozen: FrozenModel, format_name: str, out: str | Path, bits: int = 2) -> list[Path]:
+    """Write a model as ``onnx`` (graphs, into folder ``out``) or ``tflite`` (one file). Returns the files.
+
+    bits: of a stored ternary weight, 2, 4 or 8; older runtimes know no type of 2 or 4. Needs
+    ``bitmar-tiny[export]``.
+    """
+    out = Path(out)
     if format_name == "onnx":
         need("onnx")
         from .onnx_export import export_onnx

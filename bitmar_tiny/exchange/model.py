@@ -158,7 +158,7 @@ class GraphModel(GoldenModel):
 
         due = both(self.v["memory_on"], (self.t % self.cfg.read_every).eq(0))
         outs = self.b.when(due, read, others)
-        for value, out in zip(results, outs, strict=False):
+        for value, out in zip(results, outs, strict=True):
             self.tap(taps[value], out)
         self.cond = outs[: len(self.cond)]
 

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """``export --format onnx``: four graphs over one file of weights, in a folder.
 
-step.onnx, prefill.onnx, image.onnx, write_episode.onnx    weights.bin    tokenizer.bin
+step.onnx, prefill.onnx, image.onnx, write_episode.onnx    weights.bin    tokenizer.bin    manifest.json
 """
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import onnx
 from onnx import ModelProto, TensorProto, helper
 
 from ..errors import DataError, ToolError
-from ..files import atomic_file
+from ..files import atomic_file, begin_folder, check_folder
 from ..frozen import FrozenModel
 from .arrays import exported_arrays, pack_signed, stored_bits
 from .builder import Value
@@ -27,6 +28,7 @@ from .ports import PAST, Graph, Port
 from .seal import check_seal, seal
 
 WEIGHTS, TOKENIZER = "weights.bin", "tokenizer.bin"
+MANIFEST, SCHEMA = "manifest.json", "bitmar-tiny/onnx-export"
 GRAPHS = ("step", "prefill", "image", "write_episode")
 MADE_BY = "bitmar-tiny export --format onnx"
 _ALIGN = 64
@@ -72,8 +74,10 @@ class WeightsFile:
 def export_onnx(frozen: FrozenModel, folder: Path, bits: int = 2) -> list[Path]:
     """Write the folder and check every graph with onnx's own checker. Returns the files.
 
-    ``DataError`` where the folder cannot be written, ``FitError`` for a memory that is too large.
+    ``DataError`` where the folder cannot be written, ``ConfigError`` where it holds files that are not of an
+    export, ``FitError`` for a memory that is too large.
     """
+    check_folder(folder, MANIFEST, SCHEMA, "an export of bitmar-tiny")
     frozen.validate()
     weights = WeightsFile(frozen, bits)
     files = {
@@ -83,11 +87,22 @@ def export_onnx(frozen: FrozenModel, folder: Path, bits: int = 2) -> list[Path]:
     files[WEIGHTS] = bytes(weights.data)
     if frozen.tokenizer:
         files[TOKENIZER] = frozen.tokenizer
+    begin_folder(folder, MANIFEST, SCHEMA)
     for name, data in files.items():
         with atomic_file(folder / name, DataError) as f:
             f.write(data)
     for name in GRAPHS:
         check(folder / f"{name}.onnx")
+    manifest = {
+        "schema": SCHEMA,
+        "schema_version": 1,
+        "model": frozen.config.name,
+        "model_sha256": frozen.digest,
+        "weight_bits": bits,
+        "files": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
+    }
+    with atomic_file(folder / MANIFEST, DataError) as f:
+        f.write((json.dumps(manifest, indent=2) + "\n").encode())
     return [folder / name for name in files]
 
 
@@ -215,7 +230,7 @@ def _prefill(builder: OnnxBuilder, frozen: FrozenModel, step: Graph) -> onnx.Gra
     builder.node(
         "Scan", [*(outer[name] for name in state), start, tokens], outs, body=graph, num_scan_inputs=1
     )
-    values = dict(zip((name.removeprefix(PAST) for name in state), outs, strict=False))
+    values = dict(zip((name.removeprefix(PAST) for name in state), outs[:-1], strict=True))
     values |= GraphModel(frozen.config, builder, {}).logits_graph(outs[-1])
     prefill = dataclasses.replace(
         step,

@@ -273,7 +273,7 @@ class OnnxBuilder(Builder):
             values = then()
         others = [
             self.constant(np.zeros(v.shape, v.dtype)) if o is None else o
-            for v, o in zip(values, otherwise, strict=False)
+            for v, o in zip(values, otherwise, strict=True)
         ]
         outs = [self.value(v.dtype, v.shape) for v in values]
         branches = {

@@ -229,7 +229,7 @@ class TfliteBuilder(Builder):
         self, flag: Value, then: Callable[[], list[Value]], otherwise: Sequence[Value | None]
     ) -> list[Value]:
         """Both sides are computed: an If would copy what its branches read into subgraphs of their own."""
-        return [a if b is None else where(flag, a, b) for a, b in zip(then(), otherwise, strict=False)]
+        return [a if b is None else where(flag, a, b) for a, b in zip(then(), otherwise, strict=True)]
 
 
 def _correct_root(x: Value, root: Value) -> Value:

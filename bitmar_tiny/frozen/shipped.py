@@ -25,6 +25,11 @@ def default_model() -> Path:
     return HERE if HERE.is_file() else SHIPPED
 
 
+def find_model(name: str | Path | None = None) -> Path:
+    """The file that a command reads for ``name``: see ``by_name``, and ``default_model`` for None."""
+    return default_model() if name is None else by_name(Path(name))
+
+
 def by_name(path: Path) -> Path:
     """A path as it is, or, where neither a file nor a training run is there, the shipped model of that name
     ("demo", "recall").

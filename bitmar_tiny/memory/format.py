@@ -193,6 +193,6 @@ def read_records(f: BinaryIO, path: Path, layout: Layout) -> tuple[int, list[str
         raise StoreError(f"{path}: no commit record of the memory store is whole.", REMAKE)
     return newest, [
         f"the {which} copy of the newest commit record"
-        for which, s in zip(("first", "second"), copies, strict=False)
+        for which, s in zip(("first", "second"), copies, strict=True)
         if s != newest
     ]

@@ -9,6 +9,8 @@ float32 ``sqrt`` is not correctly rounded on every CPU.
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -21,53 +23,74 @@ CODE16_MAX = float(nm.CODE16_MAX)
 
 
 class _Ternary(torch.autograd.Function):
-    """W -> trits. The gradient is that of ``gamma * trits`` passed straight through to W."""
-
-    @staticmethod
-    def forward(ctx, w: Tensor, gamma: Tensor, threshold: float) -> Tensor:
-        ctx.save_for_backward(gamma)
-        return torch.sign(w) * (w.abs() > threshold * gamma)
-
-    @staticmethod
-    def backward(ctx, grad: Tensor):
-        (gamma,) = ctx.saved_tensors
-        return grad / gamma, None, None
-
-
-class _Codes(torch.autograd.Function):
-    """v, 1 / step -> rne(v / step), with the gradient of v / step."""
-
-    @staticmethod
-    def forward(ctx, v: Tensor, inverse: Tensor) -> Tensor:
-        ctx.save_for_backward(inverse)
-        return torch.round(v * inverse)
-
-    @staticmethod
-    def backward(ctx, grad: Tensor):
-        (inverse,) = ctx.saved_tensors
-        return grad * inverse, None
-
-
-class _InverseRms(torch.autograd.Function):
-    """Codes [..., n] -> 1 / rms [..., 1], 0 for a zero vector. ``exact``: golden's bits, else the nearest
-    quick ones.
+    """W [m, N, K] -> (trits [m, N, K], gamma = mean |W| of each [m]). The gradient is that of
+    ``gamma * trits`` passed straight through to W.
     """
 
     @staticmethod
-    def forward(ctx, codes: Tensor, exact: bool) -> Tensor:
+    def forward(ctx, w: Tensor, threshold: float) -> tuple[Tensor, Tensor]:
+        size = w.abs()
+        gamma = torch.stack([one.mean() for one in size]).clamp_min_(1e-6)
+        ctx.save_for_backward(gamma)
+        ctx.mark_non_differentiable(gamma)
+        return torch.sign(w).mul_(size > (threshold * gamma)[:, None, None]), gamma
+
+    @staticmethod
+    def backward(ctx, grad: Tensor, _: Tensor):
+        (gamma,) = ctx.saved_tensors
+        return grad / gamma[:, None, None], None
+
+
+class _Codes(torch.autograd.Function):
+    """v [..., n] -> (codes [..., n] = rne(v / step), scale [..., 1]), with the gradient of v / step, none
+    through the step.
+    """
+
+    @staticmethod
+    def forward(ctx, v: Tensor) -> tuple[Tensor, Tensor]:
+        codes, inverse, top = _quantize(v)
+        scale = (top / 127.0).masked_fill_(top < TINY, 0.0)
+        ctx.save_for_backward(inverse)
+        ctx.mark_non_differentiable(scale)
+        return codes, scale
+
+    @staticmethod
+    def backward(ctx, grad: Tensor, _: Tensor):
+        (inverse,) = ctx.saved_tensors
+        return grad * inverse
+
+
+class _Norm(torch.autograd.Function):
+    """v [..., n], gain [n] or None -> (codes [..., n], 1 / rms of them [..., 1], 0 for a zero vector).
+    ``exact``: golden's bits, else the nearest quick ones.
+    """
+
+    @staticmethod
+    def forward(ctx, v: Tensor, gain: Tensor | None, exact: bool) -> tuple[Tensor, Tensor]:
+        codes, inverse, _ = _quantize(v if gain is None else v * gain)
         n = codes.shape[-1]
         wide = torch.float64 if exact and n * 127 * 127 >= 1 << 24 else None
         total = (codes * codes).sum(-1, keepdim=True, dtype=wide).float()
-        mean_square = total.clamp_min(1.0) / n
+        mean_square = total.clamp_min(1.0).div_(n)
         root = torch.sqrt(mean_square.double()).float() if exact else torch.sqrt(mean_square)
-        scale = torch.where(total > 0, torch.reciprocal(root), 0.0)
-        ctx.save_for_backward(codes, scale)
-        return scale
+        scale = torch.reciprocal(root).masked_fill_(total == 0, 0.0)
+        ctx.save_for_backward(v, gain, codes, inverse, scale)
+        return codes, scale
 
     @staticmethod
-    def backward(ctx, grad: Tensor):
-        codes, scale = ctx.saved_tensors
-        return codes * (grad * scale * scale * scale / -codes.shape[-1]), None
+    def backward(ctx, grad: Tensor, grad_scale: Tensor):
+        v, gain, codes, inverse, scale = ctx.saved_tensors
+        grad = torch.addcmul(grad, codes, grad_scale * scale**3 / -codes.shape[-1]).mul_(inverse)
+        if gain is None:
+            return grad, None, None
+        return grad * gain, (grad * v).flatten(0, -2).sum(0), None
+
+
+def _quantize(v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """(codes [..., n], 1 / step [..., 1], largest magnitude [..., 1]); all 0 where that is below ``TINY``."""
+    top = v.abs().amax(-1, keepdim=True)
+    inverse = divide(127.0, top.clamp_min(TINY)).masked_fill_(top < TINY, 0.0)
+    return (v * inverse).round_(), inverse, top
 
 
 def round_ste(x: Tensor) -> Tensor:
@@ -75,9 +98,14 @@ def round_ste(x: Tensor) -> Tensor:
     return x + (torch.round(x) - x).detach()
 
 
+@cache
+def _constant(value: float) -> Tensor:
+    return torch.tensor(value)
+
+
 def divide(numerator: float, x: Tensor) -> Tensor:
     """numerator / x with one rounding."""
-    return torch.div(torch.full((), numerator, device=x.device), x)
+    return torch.div(_constant(numerator), x)
 
 
 def exp_neg(x: Tensor) -> Tensor:
@@ -124,21 +152,16 @@ class Quantised:
         return ((a * unit).to(self.low) @ (b * self.unit).to(self.low)).float() / (unit * self.unit)
 
     def ternary(self, w: Tensor) -> tuple[Tensor, Tensor]:
-        """Latent [N, K] -> (trits [N, K], gamma = mean |W| [])."""
-        gamma = w.detach().abs().mean().clamp_min(1e-6)
-        return _Ternary.apply(w, gamma, self.threshold), gamma
+        """Latent [m, N, K] -> (trits [m, N, K], gamma = mean |W| of each matrix [m])."""
+        return _Ternary.apply(w, self.threshold)
 
     def quantize(self, v: Tensor) -> tuple[Tensor, Tensor]:
         """Per-token symmetric max-abs int8: [..., n] -> (codes [..., n], scale [..., 1])."""
-        top = v.detach().abs().amax(-1, keepdim=True)
-        full = top >= TINY
-        inverse = torch.where(full, divide(127.0, top.clamp_min(TINY)), 0.0)
-        return _Codes.apply(v, inverse), torch.where(full, top / 127.0, 0.0)
+        return _Codes.apply(v)
 
     def norm(self, v: Tensor, gain: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """RMSNorm of the codes: (codes [..., n], 1 / rms [..., 1])."""
-        codes, _ = self.quantize(v if gain is None else v * gain)
-        return codes, _InverseRms.apply(codes, self.exact)
+        return _Norm.apply(v, gain, self.exact)
 
     def table(self, w: Tensor) -> Tensor:
         """Int8 rows with one scale each, dequantised: [N, d] -> [N, d]."""
@@ -180,8 +203,8 @@ class FloatTwin(Quantised):
     unit = 1.0
 
     def ternary(self, w: Tensor) -> tuple[Tensor, Tensor]:
-        gamma = w.detach().abs().mean().clamp_min(1e-6)
-        return w / gamma, gamma
+        gamma = w.detach().abs().mean((1, 2)).clamp_min(1e-6)
+        return w / gamma[:, None, None], gamma
 
     def quantize(self, v: Tensor) -> tuple[Tensor, Tensor]:
         return v, torch.ones_like(v[..., :1])

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..arch.config import ModelConfig
 from ..golden import numerics as nm
-from .arithmetic import PROB_ONE, FloatTwin, Quantised, round_ste
+from .arithmetic import PROB_ONE, FloatTwin, Quantised
 
 #: (codes [B, N, d], scale [B, N, 1])
 Codes = tuple[Tensor, Tensor]
@@ -30,9 +30,17 @@ def attend(math: Quantised, q: Codes, k: Codes, v: Codes, n_heads: int, mask: Te
     """
     (qc, qs), (kc, ks), (vc, vs) = q, k, v
     keys, values = (_heads(c, n_heads * c.shape[-1] // qc.shape[-1], n_heads) for c in (kc, vc))
-    dots = math.matmul(_heads(qc, n_heads, n_heads), keys.transpose(-1, -2))  # [B, h, T, N]
+    queries = _heads(qc, n_heads, n_heads)
     per_unit = ks.transpose(1, 2) * (qs * float(nm.inv_sqrt(qc.shape[-1] // n_heads)))  # [B, T, N]
-    scores = dots * per_unit[:, None]
+    if isinstance(math, FloatTwin):
+        e = _exponentials(math, queries, keys, per_unit, mask)
+        return _merge(math.matmul(e / e.sum(-1, keepdim=True), values))
+    return _merge(_Attend.apply(math, queries, keys, values, per_unit, vs.transpose(1, 2), mask))
+
+
+def _exponentials(math: Quantised, q: Tensor, k: Tensor, per_unit: Tensor, mask: Tensor | None) -> Tensor:
+    """exp of the scores less each query's largest [B, h, T, N], 0 where it does not see."""
+    scores = math.matmul(q, k.transpose(-1, -2)) * per_unit[:, None]
     if mask is not None:
         scores = scores.masked_fill(~mask, float("-inf"))
     e = math.exp(scores - scores.detach().amax(-1, keepdim=True))
@@ -40,14 +48,52 @@ def attend(math: Quantised, q: Codes, k: Codes, v: Codes, n_heads: int, mask: Te
         e = e * mask  # exp clamps at -80: hidden slots weigh nothing, not 1e-35
     if math.maps is not None:
         math.maps.append(e / e.sum(-1, keepdim=True))
-    if isinstance(math, FloatTwin):
-        return _merge(math.matmul(e / e.sum(-1, keepdim=True), values))
-    v_scale = vs.transpose(1, 2)  # [B, 1, N]
-    seen = v_scale if mask is None else v_scale.masked_fill(~mask, 0.0)
-    top, fold = math.fold(v_scale, seen.detach().amax(-1, keepdim=True))  # [B, T, 1], [B, T, N]
-    denominator = round_ste(e * PROB_ONE).sum(-1, keepdim=True)
-    out = math.weighted(round_ste(e * fold[:, None]), values)
-    return _merge(out * (top[:, None] / denominator))
+    return e
+
+
+class _Attend(torch.autograd.Function):
+    """Codes q [B, h, T, dh], k, v [B, h, N, dh], factors of the scores [B, T, N], scales of the values
+    [B, 1, N], mask -> [B, h, T, dh]. Roundings pass gradients straight through; factors and scales have none.
+
+    With w = rne(e * fold), D = sum rne(e * PROB_ONE) and n = w v the result is n * (top / D).
+    """
+
+    @staticmethod
+    def forward(
+        ctx,
+        math: Quantised,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        per_unit: Tensor,
+        v_scale: Tensor,
+        mask: Tensor | None,
+    ) -> Tensor:
+        e = _exponentials(math, q, k, per_unit, mask)
+        seen = v_scale if mask is None else v_scale.masked_fill(~mask, 0.0)
+        top, fold = math.fold(v_scale, seen.amax(-1, keepdim=True))  # [B, T, 1], [B, T, N]
+        w, fold = (e * fold[:, None]).round_(), fold[:, None]
+        total = (e * PROB_ONE).round_().sum(-1, keepdim=True)
+        n, factor = math.weighted(w, v), top[:, None] / total
+        ctx.math = math
+        ctx.save_for_backward(q, k, v, per_unit, e, w, fold, n, total, factor)
+        return n * factor
+
+    @staticmethod
+    def backward(ctx, grad: Tensor):
+        q, k, v, per_unit, e, w, fold, n, total, factor = ctx.saved_tensors
+        grad = grad * factor
+        of_total = (grad * n).sum(-1, keepdim=True).div_(total).mul_(-PROB_ONE)
+        of_scores = (grad @ v.transpose(-1, -2)).mul_(fold).add_(of_total).mul_(e).mul_(per_unit[:, None])
+        return (
+            None,
+            of_scores @ k,
+            of_scores.transpose(-1, -2) @ q,
+            w.transpose(-1, -2) @ grad,
+            None,
+            None,
+            None,
+        )
 
 
 def _heads(x: Tensor, own: int, n_heads: int) -> Tensor:

@@ -7,7 +7,7 @@ golden's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,6 +54,34 @@ class Output:
         return self.acc * self.scale
 
 
+@dataclass
+class Encoded:
+    """Streams up to the point where they meet the memory.
+
+    rows: which positions; embedded, text, fused [n, d]: their embeddings, encoder states and fused states;
+    image: image tokens [B, n, d] or None; pooled [B, T, d]: running query.
+    """
+
+    rows: Rows
+    embedded: Tensor
+    text: Tensor
+    fused: Tensor
+    image: Tensor | None
+    pooled: Tensor
+
+    def split(self, streams: int, rows: int) -> tuple[Encoded, Encoded]:
+        """The first ``streams``, which are the first ``rows``, and the others."""
+        cut = [x.split([rows, len(x) - rows]) for x in (self.embedded, self.text, self.fused)]
+        others = len(self.pooled) - streams
+        image = (None, None) if self.image is None else self.image.split([streams, others])
+        cut += [image, self.pooled.split([streams, others])]
+        first, last = (
+            Encoded(r, *x)
+            for r, x in zip(self.rows.split(streams, rows), zip(*cut, strict=True), strict=True)
+        )
+        return first, last
+
+
 class BitMar(nn.Module):
     """The model. ``float_twin`` rounds nothing; ``frozen`` runs the arrays of a frozen model instead of
     latent weights.
@@ -80,6 +108,9 @@ class BitMar(nn.Module):
             frozen,
             recompute,
         )
+        same = cfg.kv_width == cfg.d_model
+        self.projections = (("wq", "wk", "wv"),) if same else (("wq",), ("wk", "wv"))
+        self.stacked: dict[tuple[str, ...], tuple[Tensor, Tensor]] = {}
         self.math = (FloatTwin if float_twin else Quantised)(cfg.ternary_threshold, low)
         self.attend = attend  # training may put a compiled one here
         self.latent = nn.ParameterDict()
@@ -103,18 +134,38 @@ class BitMar(nn.Module):
         """The latent parameter, or the frozen array, called ``name``."""
         return self.latent[name.replace(".", "/")] if self.frozen is None else self.frozen[name]
 
+    def matrices(self, *names: str) -> tuple[Tensor, Tensor]:
+        """Matrices of one shape: (trits [m, N, K], their scales [m])."""
+        if self.frozen is None:
+            latent = [self.weight(name) for name in names]
+            return self.math.ternary(torch.stack(latent) if len(latent) > 1 else latent[0][None])
+        if names not in self.stacked:
+            trits, scales = zip(*(self.frozen[name] for name in names), strict=True)
+            self.stacked[names] = torch.stack(trits), torch.stack(scales)
+        return self.stacked[names]
+
     def matrix(self, name: str) -> tuple[Tensor, Tensor]:
         """(trits [N, K], scale [])."""
-        return self.math.ternary(self.weight(name)) if self.frozen is None else self.frozen[name]
+        (trits,), (scale,) = self.matrices(name)
+        return trits, scale
 
-    def table(self, name: str) -> Tensor:
-        """Dequantised int8 rows [N, d]."""
-        return self.math.table(self.weight(name)) if self.frozen is None else self.frozen[name]
+    def rows_of(self, name: str, index: Tensor) -> Tensor:
+        """Dequantised int8 rows [..., d] of a table, looked up as embeddings: the gradient of plain indexing
+        adds them up in the order in which threads come.
+        """
+        rows = F.embedding(index, self.weight(name))
+        return self.math.table(rows) if self.frozen is None else rows
 
     def linear(self, name: str, codes: Tensor, scale: Tensor) -> Tensor:
         """BitLinear: ``(codes @ trits^T) * (scale * gamma)``."""
         trits, gamma = self.matrix(name)
         return self.math.linear(codes, trits) * (scale * gamma)
+
+    def linears(self, names: Sequence[str], codes: Tensor, scale: Tensor) -> Tensor:
+        """BitLinears of one shape on the same input, in one product: [..., m, N]."""
+        trits, gamma = self.matrices(*names)
+        acc = self.math.linear(codes, trits.flatten(0, 1)).unflatten(-1, trits.shape[:2])
+        return acc * (scale * gamma)[..., None]
 
     # -- parts -------------------------------------------------------------------------------
 
@@ -122,7 +173,13 @@ class BitMar(nn.Module):
         """Pre-norm transformer block on the rows [n, d] of a batch."""
         math = self.math
         h = math.norm(x, self.weight(f"{name}.attn_norm"))
-        q, k, v = (rows.pad(*math.quantize(self.linear(f"{name}.{w}", *h))) for w in ("wq", "wk", "wv"))
+        q, k, v = (
+            projected
+            for same in self.projections
+            for projected in heads_of(
+                *rows.pad(*math.quantize(self.linears([f"{name}.{w}" for w in same], *h)))
+            )
+        )
         o = rows.take(self.attend(math, q, k, v, self.cfg.n_heads, mask))
         x = x + self.drop(self.linear(f"{name}.wo", *math.norm(o)))
         codes, scale = math.norm(x, self.weight(f"{name}.ffn_norm"))
@@ -144,14 +201,17 @@ class BitMar(nn.Module):
         """Vision compressor: [B, image_inputs, 768] -> image tokens [B, n, d] (paper 3.2)."""
         x = pool_2x2(features) if self.cfg.image_pool == 2 else features
         hidden = torch.relu(self.linear("vision.w1", *self.math.quantize(x)))
-        return self.linear("vision.w2", *self.math.quantize(hidden)) + self.table("vision.positions")
+        positions = self.rows_of("vision.positions", torch.arange(self.cfg.image_tokens, device=x.device))
+        return self.linear("vision.w2", *self.math.quantize(hidden)) + positions
 
     def fuse(self, z: Tensor, rows: Rows, image: Tensor, has_image: Tensor | None) -> Tensor:
         """Cross-modal fusion: text queries [n, d], image keys and values (paper 3.3)."""
         math = self.math
         keys = math.norm(image, self.weight("fusion.image_norm"))
-        for i in range(self.cfg.n_fusion_layers):
-            k, v = (math.quantize(self.linear(f"fusion.{i}.{w}", *keys)) for w in ("wk", "wv"))
+        layers = range(self.cfg.n_fusion_layers)
+        names = [f"fusion.{i}.{w}" for i in layers for w in ("wk", "wv")]
+        seen = heads_of(*math.quantize(self.linears(names, *keys)))
+        for i, k, v in zip(layers, seen[::2], seen[1::2], strict=True):
             h = math.norm(z, self.weight(f"fusion.{i}.norm"))
             q = rows.pad(*math.quantize(self.linear(f"fusion.{i}.wq", *h)))
             o = rows.take(self.attend(math, q, k, v, self.cfg.n_heads, None))
@@ -181,67 +241,61 @@ class BitMar(nn.Module):
         has_image: Tensor | None = None,
         at: Tensor | None = None,
         logits: bool = True,
-        own: Tensor | None = None,
     ) -> Output:
-        """tokens int64 [B, T]; images float32 [B, image_inputs, 768]; has_image bool [B] (None: all).
-
-        at bool [B, T], or int64 [n] into the flattened [B*T]: compute these positions alone, a prefix of each
-        stream, and give their logits [n, V] in row order: short captions do not pay for the longest one of
-        their batch. logits: False leaves the head to the caller. own: latent memory of each stream [B, K, d]
-        (:meth:`remember`), None: all read one. Rows that many tokens share are looked up as embeddings: the
-        gradient of plain indexing adds them up in the order in which threads come.
-        """
-        cfg, length = self.cfg, tokens.shape[1]
-        rows, mask = Rows(tokens, at), visible(cfg, length, tokens.device)
-        e, text, f, image = self.encode(tokens, images, has_image, rows, mask)
-        pooled = self.pool(f, rows)
-        x, change, r = e + f, e.new_zeros(()), None
-        if self.memory_on:
-            r, change = self.recall(pooled[:, :: cfg.read_every], own)
-        reads = rows.stream * -(-length // cfg.read_every) + rows.time // cfg.read_every
-        for i in range(cfg.n_decoder_layers):
-            if r is not None:
-                x = x + F.embedding(reads, self.linear(f"dec.{i}.wm", *r).flatten(0, 1))
-            x = self.save_memory(self.block, f"dec.{i}", x, rows, mask)
-        head, acc, scale = self.math.norm(x, self.weight("head.norm")), None, None
-        if logits:
-            acc, scale = self.head(*head)
-            if at is None:
-                (acc,), (scale,) = rows.pad(acc), rows.pad(scale)
-        return Output(acc, scale, head, rows.pad(text)[0], image, pooled, change)
+        """:meth:`encode`, then :meth:`decode`."""
+        return self.decode(self.encode(tokens, images, has_image, at), logits)
 
     def encode(
-        self, tokens: Tensor, images: Tensor | None, has_image: Tensor | None, rows: Rows, mask: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-        """Embeddings, encoder states and fused states [n, d] of the rows, and the image tokens [B, n, d]."""
-        cfg = self.cfg
-        e = F.embedding(rows.take(tokens), self.table("token_table"))
-        x = e + F.embedding(rows.time.clamp_max(cfg.n_positions - 1), self.table("position_table"))
-        for i in range(cfg.n_encoder_layers):
-            x = self.save_memory(self.block, f"enc.{i}", x, rows, mask)
-        image = None if images is None else self.compress(images)
-        return e, x, x if image is None else self.fuse(x, rows, image, has_image), image
-
-    def pool(self, f: Tensor, rows: Rows) -> Tensor:
-        """Running query [B, T, d] of fused states [n, d]."""
-        codes, scale = self.math.norm(f, self.weight("memory.norm"))
-        return rows.pad(codes * scale if isinstance(self.math, FloatTwin) else codes)[0].cumsum(1)
-
-    def query(
         self,
         tokens: Tensor,
         images: Tensor | None = None,
         has_image: Tensor | None = None,
         at: Tensor | None = None,
-    ) -> Tensor:
-        """The running query [B, T, d] alone, inputs as in :meth:`forward`: neither memory nor decoder."""
-        rows = Rows(tokens, at)
-        return self.pool(
-            self.encode(tokens, images, has_image, rows, visible(self.cfg, tokens.shape[1], tokens.device))[
-                2
-            ],
-            rows,
-        )
+    ) -> Encoded:
+        """tokens int64 [B, T]; images float32 [B, image_inputs, 768]; has_image bool [B] (None: all).
+
+        at bool [B, T], or int64 [n] into the flattened [B*T]: compute these positions alone, a prefix of each
+        stream: short captions do not pay for the longest one of their batch.
+        """
+        cfg, rows = self.cfg, Rows(tokens, at)
+        mask = visible(cfg, tokens.shape[1], tokens.device)
+        e = self.rows_of("token_table", rows.take(tokens))
+        x = e + self.rows_of("position_table", rows.time.clamp_max(cfg.n_positions - 1))
+        for i in range(cfg.n_encoder_layers):
+            x = self.save_memory(self.block, f"enc.{i}", x, rows, mask)
+        image = None if images is None else self.compress(images)
+        f = x if image is None else self.fuse(x, rows, image, has_image)
+        return Encoded(rows, e, x, f, image, self.pool(f, rows))
+
+    def decode(self, encoded: Encoded, logits: bool = True, own: Tensor | None = None) -> Output:
+        """What follows from the encoded streams and the memory. Where positions were chosen their logits are
+        [n, V] in row order. logits: False leaves the head to the caller. own: latent memory of each stream
+        [B, K, d] (:meth:`remember`), None: all read one. Rows that many tokens share are looked up as
+        embeddings: the gradient of plain indexing adds them up in the order in which threads come.
+        """
+        cfg, rows, pooled = self.cfg, encoded.rows, encoded.pooled
+        length, layers = rows.shape[1], range(cfg.n_decoder_layers)
+        mask = visible(cfg, length, pooled.device)
+        x, change, told = encoded.embedded + encoded.fused, pooled.new_zeros(()), None
+        if self.memory_on:
+            r, change = self.recall(pooled[:, :: cfg.read_every], own)
+            told = self.linears([f"dec.{i}.wm" for i in layers], *r).flatten(0, 1)
+        reads = rows.stream * -(-length // cfg.read_every) + rows.time // cfg.read_every
+        for i in layers:
+            if told is not None:
+                x = x + F.embedding(reads, told[:, i])
+            x = self.save_memory(self.block, f"dec.{i}", x, rows, mask)
+        head, acc, scale = self.math.norm(x, self.weight("head.norm")), None, None
+        if logits:
+            acc, scale = self.head(*head)
+            if rows.at is None:
+                (acc,), (scale,) = rows.pad(acc), rows.pad(scale)
+        return Output(acc, scale, head, rows.pad(encoded.text)[0], encoded.image, pooled, change)
+
+    def pool(self, f: Tensor, rows: Rows) -> Tensor:
+        """Running query [B, T, d] of fused states [n, d]."""
+        codes, scale = self.math.norm(f, self.weight("memory.norm"))
+        return rows.pad(codes * scale if isinstance(self.math, FloatTwin) else codes)[0].cumsum(1)
 
     def head(self, codes: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
         """Integer logits [n, V] as float32 and their scale [n, 1] of normalised states."""
@@ -290,6 +344,11 @@ class BitMar(nn.Module):
             stale = self.usage < self.cfg.forget_below / self.cfg.memory_slots
             m.mul_(torch.where(stale, 1 - self.cfg.forget_rate, 1.0)[:, None])
         self.pending = queries.detach().clone()
+
+
+def heads_of(codes: Tensor, scale: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """Codes [B, T, m, d] and scales [B, T, m, 1] of m projections -> each one's."""
+    return list(zip(codes.unbind(2), scale.unbind(2), strict=True))
 
 
 def pool_2x2(x: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ def freeze(model: BitMar, tokenizer: bytes = b"", provenance: dict[str, Any] | N
     for spec in tensor_table(model.cfg):
         w, name = model.weight(spec.name), spec.name
         if spec.kind == "ternary":
-            trits, gamma = model.math.ternary(w)
+            trits, gamma = model.matrix(name)
             arrays[f"{name}.trits"] = trits.numpy().astype(np.int8)
             arrays[f"{name}.scale"] = np.float32(gamma).reshape(())
         elif spec.kind == "rows8":

@@ -139,7 +139,7 @@ def windows(log: PowerLog) -> list[Window]:
             f"Log from {when}." if log.marker[0] else f"Log {when}.",
         )
     rises, falls = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
-    return [_checked(log, _cut(log, first, last)) for first, last in zip(rises, falls, strict=False)]
+    return [_checked(log, _cut(log, first, last)) for first, last in zip(rises, falls, strict=True)]
 
 
 def _cut(log: PowerLog, before: int, last: int) -> Window:

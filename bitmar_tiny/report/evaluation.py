@@ -86,7 +86,7 @@ def figure_of(r: dict[str, Any]) -> float:
 
 def paired_error(a: dict[str, Any], b: dict[str, Any]) -> float:
     """Standard error of the difference of two accuracies on the same items."""
-    change = [(p == g) - (q == g) for p, q, g in zip(a["picks"], b["picks"], a["gold"], strict=False)]
+    change = [(p == g) - (q == g) for p, q, g in zip(a["picks"], b["picks"], a["gold"], strict=True)]
     mean = sum(change) / len(change)
     return (sum((c - mean) ** 2 for c in change) / len(change) ** 2) ** 0.5
 
@@ -108,7 +108,7 @@ def ablation_table(tasks: dict[str, dict[str, Any]], title: str) -> Table:
                 percent(shuffled),
                 *(
                     f"{100 * (on - x):+.1f} ± {e:.1f} pp"
-                    for x, e in zip((off, shuffled), errors, strict=False)
+                    for x, e in zip((off, shuffled), errors, strict=True)
                 ),
                 percent(by["on"]["chance"]),
             ]
@@ -196,7 +196,7 @@ def sessions_table(r: dict[str, Any], title: str) -> Table:
     for first, last, name in AGES:
         counts = [count for age, count in r["by_age"].items() if first <= int(age) + 1 <= last]
         if counts:
-            right, asked = map(sum, zip(*counts, strict=False))
+            right, asked = map(sum, zip(*counts, strict=True))
             table.add_row(f"on, {name}", percent(right / asked), f"{asked}")
     return table
 

@@ -72,7 +72,7 @@ def _slices(recording: Recording) -> Iterator[dict[str, Any]]:
             row = [int(n) for n in recording.cycles[step, i]]
             if sum(row):
                 yield _slice(recording, section, "section", at, sum(row))
-            for part, n in zip(recording.parts, row, strict=False):
+            for part, n in zip(recording.parts, row, strict=True):
                 if n:
                     yield _slice(recording, part, "part", at, n)
                 at += n

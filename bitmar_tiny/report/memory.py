@@ -44,7 +44,7 @@ def _memories(pyplot, sources: Sequence[Source]):
         (1, length, "length of the row |M_k|", "viridis"),
     ):
         most = max(float(v.max()) for v in values) or 1.0
-        for axis, source, slots in zip(axes[row], sources, values, strict=False):
+        for axis, source, slots in zip(axes[row], sources, values, strict=True):
             shown = _grid(axis, slots, colours, most)
             if row == 0:
                 axis.set_title(Path(source.name).name, fontsize=10)

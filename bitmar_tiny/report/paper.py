@@ -145,7 +145,7 @@ def table_3(reports: Sequence[dict[str, Any]]) -> tuple[Table, Sequence[str]]:
     costs = [r["ablation"]["cost"] for r in reports]
     heads = [
         f"{r['model']}, {state} \\[{c['label']}]"
-        for r, c in zip(reports, costs, strict=False)
+        for r, c in zip(reports, costs, strict=True)
         for state in ("on", "off")
     ]
     table = Table("", "paper, on", "paper, off", *heads, title="Table 3: with and without reading the memory")
@@ -165,7 +165,7 @@ def table_3(reports: Sequence[dict[str, Any]]) -> tuple[Table, Sequence[str]]:
         ),
         cells(lambda c, x: f"{x['anonymous_kib'] * 1024 / 1e6:.2f}"),
     )
-    for (name, paper), ours in zip(TABLE_3.items(), rows, strict=False):
+    for (name, paper), ours in zip(TABLE_3.items(), rows, strict=True):
         table.add_row(name, *paper, *ours)
     return table, DOUBTS_3
 

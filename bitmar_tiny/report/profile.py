@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.table import Table
 
-from bitmar_tiny.codegen.boards import Power
+from bitmar_tiny.codegen.boards import Power, board_files, load_board
 
 from ..files import atomic_file
 from ..profile.energy import Energy, estimated_energy, measured_energy
@@ -59,10 +59,16 @@ def document(recording: Recording, energy: Energy | None = None) -> str:
     return recording.to_json(derived)
 
 
+def power_of(recording: Recording) -> Power | None:
+    """What the profile of the recording's board says that it draws, if there is such a profile."""
+    board = recording.identity["board"]
+    return load_board(board).power if board in board_files() else None
+
+
 def energy_of(
     recording: Recording, power: Power | None = None, log: Path | None = None, voltage: float | None = None
 ) -> Energy | None:
-    """From a meter's ``log``, or from the board's figures , or None. ``DataError`` for a bad log."""
+    """From a meter's ``log``, or from the board's figures, or None. ``DataError`` for a bad log."""
     if log is not None:
         return measured_energy(recording, read_log(log, voltage))
     return estimated_energy(recording, power.active_w, power.idle_w, power.source) if power else None

@@ -14,7 +14,7 @@ import numpy as np
 from ..data.tokenizer import Tokenizer
 from ..device.channel import Channel
 from ..device.protocol import BY_NAME, BY_NUMBER, FLAGS, PARTS, sections
-from ..errors import DeviceError
+from ..errors import ConfigError, DeviceError
 from ..frozen import FrozenModel
 from ..golden import numerics as nm
 from ..memory.store import Memory
@@ -387,3 +387,10 @@ def _parse_rows(data: bytes, n: int, width: int) -> tuple[np.ndarray, np.ndarray
         np.frombuffer(data, "<f4", n, at).astype(np.float32),
         np.frombuffer(data, "<u4", n, at + 4 * n).astype(np.uint32),
     )
+
+
+def firmware_of(session: Session) -> DeviceSession:
+    """A session that is with firmware; ``ConfigError`` for another one."""
+    if not isinstance(session, DeviceSession):
+        raise ConfigError(f"{session.name} is no firmware.", "Open a session on host, a board or a port.")
+    return session

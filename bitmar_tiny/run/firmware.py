@@ -18,7 +18,7 @@ from ..errors import DeviceError, ProcessorError, ToolError
 from ..frozen import FrozenModel
 from ..memory.store import MemoryStore
 from .device import DeviceSession
-from .session import SessionOptions
+from .session import SessionOptions, is_local
 
 #: Words of firmware whose processor lacks the instructions of its kernels (bm_status_text).
 WRONG_PROCESSOR = "this processor lacks the instructions that this build uses"
@@ -38,6 +38,14 @@ def port_of(target: str) -> str:
     if colon and not emulated:
         return target
     return f"{board.platform.port_kind}:{name}{slash}{family}"
+
+
+def is_board(target: str) -> bool:
+    """Whether a target is the name or the file of a board profile."""
+    if is_local(target) or ":" in target:
+        return False
+    file = "/" in target or Path(target).exists()
+    return target.endswith(".toml") or not file or target in board_files()
 
 
 def open_device(port: str, model: FrozenModel | None, options: SessionOptions) -> DeviceSession:

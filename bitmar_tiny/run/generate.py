@@ -8,7 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..errors import ConfigError, DataError
+from ..golden.sampler import MAX_TOP_K
 from .session import Session
+
+MAX_TEMPERATURE = 100.0  # firmware takes no higher one
 
 
 @dataclass(frozen=True)
@@ -17,7 +21,8 @@ class Request:
 
     prompt: text, or token ids; picture: float32 features or uint8 patches [image_inputs, 768], or None;
     limit: most tokens behind the prompt; temperature 0 is greedy; memory_on: whether the memory is read;
-    remember: write the episode, prompt and answer, into the memory when it is over.
+    remember: write the episode, prompt and answer, into the memory when it is over. ``ConfigError`` for a
+    temperature or top_k that no sampler takes, ``DataError`` for a prompt that is no Unicode text.
     """
 
     prompt: str | tuple[int, ...] = ""
@@ -28,6 +33,17 @@ class Request:
     seed: int = 0
     memory_on: bool = True
     remember: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.temperature <= MAX_TEMPERATURE:  # NaN neither
+            raise ConfigError(
+                f"There is no temperature {self.temperature}.",
+                f"Choose one from 0, which is greedy, to {MAX_TEMPERATURE:g}.",
+            )
+        if not 1 <= self.top_k <= MAX_TOP_K:
+            raise ConfigError(f"There is no top-k of {self.top_k}.", f"Choose one from 1 to {MAX_TOP_K}.")
+        if isinstance(self.prompt, str) and any("\ud800" <= c <= "\udfff" for c in self.prompt):
+            raise DataError("The prompt holds bytes that are no Unicode text.", "Write it in UTF-8.")
 
 
 def generate(session: Session, request: Request) -> Iterator[tuple[int, bytes]]:

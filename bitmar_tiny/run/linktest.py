@@ -6,7 +6,7 @@ do.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,7 +15,8 @@ import numpy as np
 from ..device.channel import LinkChannel
 from ..device.protocol import pattern
 from ..errors import DeviceError
-from .device import DeviceSession
+from .device import DeviceSession, firmware_of
+from .session import Session
 
 ROUND_TRIPS = 50
 BITS_PER_BYTE = 10  # start, eight, stop
@@ -42,6 +43,26 @@ class LineTest:
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self) | {"down_share": self.share(self.down), "up_share": self.share(self.up)}
+
+
+def line_test(
+    session: Session,
+    size: int = 200_000,
+    speeds: Sequence[int] = (),
+    progress: Callable[[str], None] = lambda what: None,
+) -> tuple[list[LineTest], dict[int, str]]:
+    """Send ``size`` bytes each way over the line to a board, at its speed, then at other ``speeds`` until one
+    fails: what was measured, and why a speed failed.
+    """
+    board = firmware_of(session)
+    tests = [run(board, size, progress)]
+    for speed in speeds:
+        try:
+            change_speed(board, speed)
+        except DeviceError as error:
+            return tests, {speed: error.message}
+        tests.append(run(board, size, lambda what, speed=speed: progress(f"{speed} baud: {what}")))
+    return tests, {}
 
 
 def run(board: DeviceSession, size: int, progress: Callable[[str], None] = lambda what: None) -> LineTest:
@@ -81,7 +102,7 @@ def change_speed(board: DeviceSession, baud: int) -> None:
     board.channel.set_speed(baud)
 
 
-def control_lines(board: DeviceSession) -> dict[str, str]:
+def pulses(board: DeviceSession) -> dict[str, str]:
     """What a pulse on DTR and on RTS does to the board: ``restarts it``, ``nothing``, or ``silences it``."""
     if _ours(board)["baud"] is None:
         raise DeviceError(f"{board.name}: this line has no control lines.", "Leave out --control-lines.")

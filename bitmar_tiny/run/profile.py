@@ -6,12 +6,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from bitmar_tiny.codegen.emit import read_manifest
+
+from ..data.files import read_json
 from ..device.protocol import PARTS
-from ..errors import DeviceError
+from ..errors import ConfigError, DeviceError
 from ..profile.recording import Recording
 from .device import DeviceSession, StepRecord
 
@@ -34,14 +38,14 @@ def record(
     tokens: int = TOKENS,
     rounds: int = ROUNDS,
     *,
-    label: str,
     plan: dict[str, Any] | None = None,
     progress: Callable[[int], None] = lambda round: None,
 ) -> tuple[Recording, float | None]:
     """Profile ``rounds`` streams of ``tokens`` prefilled and as many decoded tokens.
 
-    Returns the recording, and how many times longer a step was for being measured (medians of decode steps).
-    The memory is afterwards what it was before. ``DeviceError`` for firmware without marks.
+    plan: what was predicted (default: of firmware that was built here). Returns the recording, and how many
+    times longer a step was for being measured (medians of decode steps). The memory is afterwards what it was
+    before. ``DeviceError`` for firmware without marks.
     """
     who = board.identity
     if "profile" not in who.flags:
@@ -63,8 +67,20 @@ def record(
     decoded = [s.total for s in steps if s.decode]
     overhead = float(np.median(decoded) / np.median(whole)) if decoded and whole else None
     return _recording(
-        board, steps, tuple(episodes), dict(used) if "store" in who.flags else None, label, plan
+        board, steps, tuple(episodes), dict(used) if "store" in who.flags else None, plan or board.plan
     ), overhead
+
+
+def plan_of(project: Path, board: DeviceSession) -> dict[str, Any]:
+    """What the project of a board's firmware predicted; ``ConfigError`` if it is another's."""
+    build, plan = read_manifest(project).get("build"), read_json(project / "plan.json")
+    if build != board.identity.build:
+        raise ConfigError(
+            f"{project}: the board's firmware is of another build ({board.identity.build}) than this "
+            f"project ({build}).",
+            "Build and flash the project, or leave out --project.",
+        )
+    return plan
 
 
 @contextmanager
@@ -110,7 +126,6 @@ def _recording(
     steps: list[StepRecord],
     episodes: tuple[int, ...],
     store: dict[str, int] | None,
-    label: str,
     plan: dict[str, Any] | None,
 ) -> Recording:
     who = board.identity
@@ -126,7 +141,7 @@ def _recording(
     }
     return Recording(
         identity,
-        label,
+        "simulated" if board.emulated else "measured",
         who.cycles_hz,
         who.sections,
         PARTS,

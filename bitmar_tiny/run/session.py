@@ -191,6 +191,13 @@ def is_local(target: str) -> bool:
     return target in ("golden", "torch") or target.partition(":")[0] in ("onnx", "tflite")
 
 
+def is_built(target: str) -> bool:
+    """Whether firmware is built and started for a target."""
+    from .firmware import port_of
+
+    return not is_local(target) and port_of(target).startswith(("host:", "qemu:"))
+
+
 def open_session(
     target: str, model: FrozenModel | None = None, options: SessionOptions | None = None
 ) -> Session:

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..data.mixture import Batch
@@ -93,6 +94,34 @@ def prepare(batch: Batch, world_size: int = 1) -> Feed:
         batch.total or len(at),
         before=None if batch.before is None else prepare(batch.before),
     )
+
+
+def joined(a: Feed, b: Feed) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor]:
+    """The streams of ``a``, then those of ``b``: tokens, images, has_image and at, as in a feed."""
+    length = max(a.tokens.shape[1], b.tokens.shape[1])
+    tokens = torch.cat([F.pad(f.tokens, (0, length - f.tokens.shape[1])) for f in (a, b)])
+    at = torch.cat(
+        [
+            (f.at // f.tokens.shape[1] + first) * length + f.at % f.tokens.shape[1]
+            for f, first in ((a, 0), (b, len(a.tokens)))
+        ]
+    )
+    if a.images is None and b.images is None:
+        return tokens, None, None, at
+    shape = next(f.images.shape[1:] for f in (a, b) if f.images is not None)
+    images = [
+        f.tokens.new_zeros(len(f.tokens), *shape, dtype=torch.float32) if f.images is None else f.images
+        for f in (a, b)
+    ]
+    if a.has_image is None and b.has_image is None and a.images is not None and b.images is not None:
+        return tokens, torch.cat(images), None, at
+    there = [
+        f.has_image
+        if f.has_image is not None
+        else at.new_full((len(f.tokens),), f.images is not None, dtype=torch.bool)
+        for f in (a, b)
+    ]
+    return tokens, torch.cat(images), torch.cat(there), at
 
 
 class Feeder:

@@ -8,10 +8,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ..model.bitmar import BitMar, Output
+from ..model.bitmar import BitMar, Encoded, Output
 from .config import TrainConfig
 from .distributed import World
-from .feed import Feed
+from .feed import Feed, joined
 
 #: Rows whose logits exist at a time where memory is saved: 2,048 rows of 50,257 are 412 MB.
 ROWS = 2048
@@ -19,10 +19,30 @@ ROWS = 2048
 PARTS = ("lm", "memory", "contrastive", "cosine", "pairs")
 
 
+class _CrossEntropy(torch.autograd.Function):
+    """Integer logits [n, V], their scale [n, 1], labels [n] -> mean cross-entropy of ``acc * scale``, in half
+    the passes over the logits that the chain of operations takes.
+    """
+
+    @staticmethod
+    def forward(ctx, acc: Tensor, scale: Tensor, labels: Tensor) -> Tensor:
+        log = torch.log_softmax(acc * scale, -1)
+        ctx.save_for_backward(acc, scale, labels, log)
+        return F.nll_loss(log, labels)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor):
+        acc, scale, labels, log = ctx.saved_tensors
+        of_logits = log.exp()
+        of_logits[torch.arange(len(labels), device=labels.device), labels] -= 1.0
+        of_logits *= grad / len(labels)
+        return of_logits * scale, torch.linalg.vecdot(of_logits, acc)[:, None], None
+
+
 def language_loss(model: BitMar, out: Output, labels: Tensor) -> Tensor:
     """Mean next-token cross-entropy. labels int64 [n], of the positions at which ``out`` was computed."""
     if out.acc is not None:
-        return F.cross_entropy(out.logits, labels)
+        return _CrossEntropy.apply(out.acc, out.scale, labels)
     return summed_loss(model, out, labels) / len(labels)
 
 
@@ -82,11 +102,9 @@ class Objective(nn.Module):
 
     def forward(self, feed: Feed, boost: float = 1.0) -> tuple[Tensor, Tensor, Tensor]:
         cfg, model = self.cfg, self.model
-        e = feed.episodes
-        if e is not None and len(model.pending):  # nothing is pending where the memory was frozen
-            model.pending = last_queries(model.query(e.tokens, e.images, e.has_image, e.at), e.lengths)
+        encoded = self.encoded(feed)
         own = None if feed.before is None else self.memories(feed.before, len(feed.tokens))
-        out = model(feed.tokens, feed.images, feed.has_image, feed.at, logits=not model.recompute, own=own)
+        out = model.decode(encoded, logits=not model.recompute, own=own)
         lm = language_loss(model, out, feed.labels)
         cm, cosine, pairs = lm.new_zeros(()), lm.new_zeros(()), 0
         if out.image is not None:
@@ -105,11 +123,24 @@ class Objective(nn.Module):
         ).detach()
         return loss, parts, self.final_queries(out.pooled, feed.lengths)
 
+    def encoded(self, feed: Feed) -> Encoded:
+        """The feed's streams. The episodes to be written are encoded in the same batch, and their queries are
+        then pending; nothing is where the memory was frozen.
+        """
+        e, model = feed.episodes, self.model
+        if e is None or not len(model.pending):
+            return model.encode(feed.tokens, feed.images, feed.has_image, feed.at)
+        streams, rows = len(feed.tokens), len(feed.at)
+        encoded, written = model.encode(*joined(feed, e)).split(streams, rows)
+        model.pending = last_queries(written.pooled, e.lengths)
+        if feed.images is None:
+            encoded.image = None
+        return encoded
+
     def memories(self, before: Feed, streams: int) -> Tensor:
         """The memory [streams, K, d] that each stream's own earlier episodes leave it, gradient included."""
-        queries = last_queries(
-            self.model.query(before.tokens, before.images, before.has_image, before.at), before.lengths
-        )
+        told = self.model.encode(before.tokens, before.images, before.has_image, before.at)
+        queries = last_queries(told.pooled, before.lengths)
         return self.model.remember(
             queries.unflatten(0, (streams, -1)), (before.lengths > 0).unflatten(0, (streams, -1))
         )

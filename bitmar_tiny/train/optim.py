@@ -46,7 +46,7 @@ def make_optimiser(model: BitMar, cfg: TrainConfig) -> tuple[Optimizer, str]:
         return torch.optim.AdamW(
             groups, lr=cfg.lr, betas=BETAS
         ), "adamw (adamw8bit was asked for: neither bitsandbytes nor torchao works here)"
-    return torch.optim.AdamW(groups, lr=cfg.lr, betas=BETAS), "adamw"
+    return torch.optim.AdamW(groups, lr=cfg.lr, betas=BETAS, fused=True), "adamw"
 
 
 def _bitsandbytes() -> type[Optimizer]:

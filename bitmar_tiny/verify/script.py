@@ -11,6 +11,8 @@ import numpy as np
 from ..arch.config import VISION_DIM, ModelConfig
 from ..golden import numerics as nm
 
+#: Steps of a verification: enough to go past the window of small models, and a second or two.
+TOKENS = 300
 #: Usage shrinks by 1/32 a write: so many writes take a stale slot from the uniform 1/K below a quarter of it.
 FORGETTING_EPISODES = 48
 

@@ -13,7 +13,8 @@ from support import need
 
 from bitmar_tiny.bench.cycles import estimate_pie, inner_loop, simulate
 from bitmar_tiny.bench.report import ratios
-from bitmar_tiny.cli.bench import add_ours, command
+from bitmar_tiny.bench.run import add_ours
+from bitmar_tiny.cli.bench import command
 from bitmar_tiny.errors import BitmarError, ToolError
 
 LISTING = """

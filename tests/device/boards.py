@@ -79,8 +79,8 @@ def of_version(version):
 
 
 class NetworkPort(threading.Thread):
-    """A serial port of a terminal server: whoever connects to ``port`` of this machine speaks with ``line``;
-    by RFC 2217 if ``telnet``.
+    """A serial port of a terminal server: whoever connects to ``port`` of this machine, one after the other,
+    speaks with ``line``; by RFC 2217 if ``telnet``.
     """
 
     def __init__(self, line, telnet=False):
@@ -91,24 +91,35 @@ class NetworkPort(threading.Thread):
         self.start()
 
     def run(self):
-        connection, _ = self.server.accept()
-        with connection:
-            sending = threading.Lock()
+        self.server.settimeout(0.05)
+        while not self.stopped.is_set():
+            try:
+                connection, _ = self.server.accept()
+            except TimeoutError:
+                continue
+            with connection:
+                self._serve(connection)
 
-            def send(data):
-                with sending:
-                    connection.sendall(data)
+    def _serve(self, connection):
+        sending = threading.Lock()
 
-            settings = serial.serial_for_url("loop://")
-            manager = PortManager(settings, SimpleNamespace(write=send)) if self.telnet else None
-            while not self.stopped.is_set():
-                if select.select([connection], [], [], 0.001)[0]:
+        def send(data):
+            with sending:
+                connection.sendall(data)
+
+        settings = serial.serial_for_url("loop://")
+        manager = PortManager(settings, SimpleNamespace(write=send)) if self.telnet else None
+        while not self.stopped.is_set():
+            if select.select([connection], [], [], 0.001)[0]:
+                try:
                     data = connection.recv(4096)
-                    if not data:
-                        return
-                    self.line.write(b"".join(manager.filter(data)) if manager else data)
-                if data := self.line.read(0.001):
-                    send(b"".join(manager.escape(data)) if manager else data)
+                except ConnectionError:
+                    return
+                if not data:
+                    return
+                self.line.write(b"".join(manager.filter(data)) if manager else data)
+            if data := self.line.read(0.001):
+                send(b"".join(manager.escape(data)) if manager else data)
 
     def close(self):
         self.stopped.set()

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from device.boards import NetworkPort
 
 from bitmar_tiny.cli.flash import command
 from bitmar_tiny.codegen.boards import load_board
@@ -22,6 +23,7 @@ from bitmar_tiny.codegen.emit import emit
 from bitmar_tiny.device import esptool, flash
 from bitmar_tiny.device.esptool import Port, words_for
 from bitmar_tiny.device.flash import write
+from bitmar_tiny.device.lines import SerialLine
 from bitmar_tiny.device.pieces import APP, MODEL, collect
 from bitmar_tiny.errors import ConfigError, DataError, DeviceError
 
@@ -118,6 +120,19 @@ def test_everything_is_written_read_back_and_then_skipped(project, board):
     }
     log = (project / "flash.log").read_text()
     assert log.count("$ esptool") > 10 and "write-flash 0x210000" in log
+
+
+def test_a_board_behind_a_port_in_the_network(project, board):
+    """RFC 2217: no file of this machine, so nothing to look at before esptool opens it. (A whole write takes
+    a minute: pyserial waits 0.2 s for every message.)
+    """
+    server = NetworkPort(SerialLine(board(), 115200), telnet=True)
+    port = line(f"rfc2217://127.0.0.1:{server.port}", project)
+    flash._check_port(port)
+    assert "ESP32-S3" in esptool.run(port, ["--no-stub", "read-mac"], 60)
+    server.close()
+    with pytest.raises(DeviceError, match="127.0.0.1:.*: the port in the network cannot be opened"):
+        write(collect(project, BOARD, (MODEL,)), BOARD, port)
 
 
 @pytest.mark.parametrize("fault", ["none", "rot"])

@@ -16,6 +16,7 @@ import zlib
 from contextlib import contextmanager
 from pathlib import Path
 
+import command_line
 import numpy as np
 import pytest
 from device.boards import FakeBoard, NetworkPort, TerminalProgram, of_version
@@ -439,6 +440,34 @@ def test_a_port_in_the_network(program, tiny, kind):
     session.close()
     with pytest.raises(DeviceError, match="cannot be opened"):
         open_session(f"{kind}://127.0.0.1:{server.port}", tiny)
+
+
+@pytest.mark.parametrize("kind", ["socket", "rfc2217"])
+def test_commands_through_a_port_in_the_network(program, tiny, tmp_path, kind):
+    tiny.save(tmp_path / "m.bitmar")
+    server = NetworkPort(program, telnet=kind == "rfc2217")
+    url = f"{kind}://127.0.0.1:{server.port}"
+    for words in (
+        ("verify", "m.bitmar", "--on", url, "--tokens", 12),
+        ("profile", "m.bitmar", "--on", url, "--tokens", 2, "--rounds", 1),
+        ("memory", "export", "--port", url, "-o", "memory.safetensors"),
+        ("link", "test", "--port", url, "--bytes", 2000),
+    ):
+        done = command_line.run(*words, cwd=tmp_path)
+        assert done.returncode == 0, (words, done.stderr)
+    done = command_line.run("generate", "m.bitmar", "--on", url, cwd=tmp_path)
+    assert "this model was frozen without a tokenizer" in done.stderr  # the board was asked
+    server.close()
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["rfc2217://127.0.0.1", "socket://127.0.0.1", "rfc2217://:4000", "socket://127.0.0.1:99999", "rfc2217://"]
+    + ["rfc2217://127.0.0.1:1", "rfc2217://127.0.0.1:4000?what=1", "socket://127.0.0.1:4000/x"],
+)
+def test_an_address_that_cannot_be_used_is_one_sentence(url, tiny):
+    with pytest.raises(DeviceError, match="cannot be opened"):
+        open_session(url, tiny)
 
 
 def test_another_speed(program, monkeypatch):

@@ -21,7 +21,7 @@ def test_recording_of_a_program(odd, memory):
     board = open_session("host:", odd, SessionOptions(flags=("-DBM_PROFILE",), memory=memory))
     try:
         before = None if memory == "flash" else board.read_memory()
-        recording, overhead = record(board, 8, 3, label="measured", plan=board.plan)
+        recording, overhead = record(board, 8, 3)
         after = None if memory == "flash" else board.read_memory()
     finally:
         board.close()
@@ -61,7 +61,7 @@ def test_firmware_without_marks_is_named(odd):
     need("host")
     board = open_session("host:", odd)
     with pytest.raises(Exception, match="built without marks"):
-        record(board, 4, 1, label="measured")
+        record(board, 4, 1)
     board.close()
 
 

@@ -79,6 +79,21 @@ def test_tasks_by_three_ways_and_the_papers_table(folder):
     assert "chance" in shown and "majority" in shown and "bits per byte" in shown
 
 
+def test_a_board_is_asked_as_its_line_needs_it_and_every_exchange_has_a_record(folder):
+    """A record answers like the board it is of, for text and for sessions."""
+    need("host", "gcc")
+    (folder / "s.jsonl").write_text('["a is b", "c is d", ["a is", " b"]]\n' * 2)
+    asked = ("eval", "m.bitmar", "perplexity=text.dev", "sessions=s.jsonl", "--json", "--on")
+    live = cli(*asked, "host", "--timeout", 100, "--record", "r.jsonl", cwd=folder)
+    golden = json.loads(cli(*asked, "golden", cwd=folder).stdout)
+    report = json.loads(live.stdout)
+    assert report["sessions"] == golden["sessions"] and report["sessions"]["items"] == 2
+    assert report["tasks"]["perplexity"] == golden["tasks"]["perplexity"]
+    assert {p.name for p in folder.glob("r*.jsonl")} == {"r.jsonl", "r-2.jsonl"}
+    again = cli(*asked[:3], "--json", "--on", "replay:r.jsonl", cwd=folder)
+    assert json.loads(again.stdout)["tasks"] == report["tasks"]
+
+
 def test_figures(folder):
     cli("paper", "figure", "2", "m.bitmar", "mute.bitmar", "-o", "slots.svg", cwd=folder)
     assert (folder / "slots.svg").read_bytes()[:5] == b"<?xml"
@@ -102,6 +117,7 @@ def test_figures(folder):
         (("eval", "m.bitmar", "vqa=v.jsonl", "--features", "none.npy"), "none.npy: does not exist"),
         (("eval", "m.bitmar", "piqa=p.jsonl", "--via", "c", "--board", "esp32-s3-n16r8"), "idf.py build"),
         (("eval", "junk", "piqa=p.jsonl"), "no training run here"),
+        (("eval", "m.bitmar", "piqa=p.jsonl", "--record", "r"), "No board was named"),
         (("eval", "m.bitmar", "retrieval", "--data", "none"), "none"),
         (("paper", "table", "1", "old.json"), "not a result of 'bitmar-tiny eval --json'"),
         (("paper", "table", "3", "r0.json"), "cannot be read"),

@@ -15,7 +15,7 @@ pytest.importorskip("onnxruntime", reason="pip install onnx onnxruntime")
 from exchange.exchange_support import check_shipped, check_taps, exported, short_script
 
 from bitmar_tiny.arch.config import preset
-from bitmar_tiny.cli.info import count
+from bitmar_tiny.arch.tables import size_table
 from bitmar_tiny.errors import DataError, FitError
 from bitmar_tiny.exchange.files import open_runtime
 from bitmar_tiny.exchange.from_onnx import import_onnx
@@ -73,7 +73,7 @@ def test_a_token_table_of_4_bits_stays_one(tiny, tmp_path):
 def test_presets_are_small_and_exact(tmp_path, name):
     model = random_model(preset(name), seed=5)
     path = exported(model, tmp_path, "onnx")
-    packed = count(model.config)["total"]["bytes"]
+    packed = size_table(model.config)["total"]["bytes"]
     assert packed < sum(f.stat().st_size for f in path.iterdir()) < 1.10 * packed
     check_taps(model, path, "onnx", short_script(model.config, 8))
 

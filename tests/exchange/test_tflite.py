@@ -17,7 +17,7 @@ from ai_edge_litert.interpreter import Interpreter
 from exchange.exchange_support import check_shipped, check_taps, exported, short_script
 
 from bitmar_tiny.arch.config import preset
-from bitmar_tiny.cli.info import count
+from bitmar_tiny.arch.tables import size_table
 from bitmar_tiny.errors import DataError, ToolError
 from bitmar_tiny.exchange import litert
 from bitmar_tiny.exchange.builder import sqrt
@@ -63,7 +63,7 @@ def test_wider_weights(tiny, tmp_path, bits):
 def test_presets_are_small_and_exact(tmp_path, name):
     model = random_model(preset(name), seed=5)
     path = exported(model, tmp_path, "tflite")
-    packed = count(model.config)["total"]["bytes"]
+    packed = size_table(model.config)["total"]["bytes"]
     assert packed < path.stat().st_size < 1.10 * packed
     check_taps(model, path, "tflite", short_script(model.config, 8))
 

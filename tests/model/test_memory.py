@@ -42,8 +42,8 @@ def test_a_memory_of_each_streams_own_reads_like_the_common_one(cfg):
     with torch.no_grad():
         m = model.weight("memory.m")
         own = torch.stack([m, m + torch.randn_like(m), -m])
-        common, apart = model(tokens).acc, model(tokens, own=own).acc
-        other = model(tokens, own=own.flip(0)).acc
+        common, apart = model(tokens).acc, model.decode(model.encode(tokens), own=own).acc
+        other = model.decode(model.encode(tokens), own=own.flip(0)).acc
     assert torch.equal(common[0], apart[0]) and torch.equal(apart[1], other[1])
     assert not torch.equal(common[1], apart[1]) and not torch.equal(common[2], apart[2])
 
@@ -62,7 +62,7 @@ def test_the_answer_teaches_what_to_write_and_where():
     feed = prepare(data.batch(0))
     objective = Objective(model, TrainConfig(batch_size=2, writes_per_batch=0))
     own = objective.memories(feed.before, 2)
-    cross_entropy(model(feed.tokens, at=feed.at, own=own).logits, feed.labels).backward(
+    cross_entropy(model.decode(model.encode(feed.tokens, at=feed.at), own=own).logits, feed.labels).backward(
         inputs=list(model.parameters())
     )
     assert model.latent["memory/ww"].grad.abs().max() > 0

@@ -124,4 +124,6 @@ void bm_wsum_s8(const int32_t *w, const int8_t *v, uint32_t stride, uint32_t n, 
     bm_wsum_rest(w, v, stride, n, k, len, y);
 }
 
+#else
+#error "avx2 kernels: compile for x86-64 with -mavx2, or generate the project with --kernels portable"
 #endif

@@ -114,4 +114,6 @@ void bm_wsum_s8(const int32_t *w, const int8_t *v, uint32_t stride, uint32_t n, 
     bm_wsum_rest(w, v, stride, n, k, len, y);
 }
 
+#else
+#error "avx512vnni kernels: compile with -mavx512vnni, or generate the project with --kernels portable"
 #endif

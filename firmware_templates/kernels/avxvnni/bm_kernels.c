@@ -86,4 +86,6 @@ void bm_wsum_s8(const int32_t *w, const int8_t *v, uint32_t stride, uint32_t n, 
     bm_wsum_rest(w, v, stride, n, k, len, y);
 }
 
+#else
+#error "avxvnni kernels: compile for x86-64 with -mavxvnni, or generate the project with --kernels portable"
 #endif

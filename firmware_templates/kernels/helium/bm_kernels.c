@@ -120,4 +120,6 @@ void bm_wsum_s8(const int32_t *w, const int8_t *v, uint32_t stride, uint32_t n, 
     }
 }
 
+#else
+#error "helium kernels: compile for Armv8.1-M with MVE, or generate the project with --kernels portable"
 #endif

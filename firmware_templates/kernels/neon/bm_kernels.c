@@ -82,4 +82,6 @@ void bm_dots_s8(const int8_t *a, uint32_t stride, const int8_t *q, uint32_t n, u
 void bm_wsum_s8(const int32_t *w, const int8_t *v, uint32_t stride, uint32_t n, uint32_t len, int32_t *y)
 { bm_wsum(w, v, stride, n, len, y); }
 
+#else
+#error "neon kernels: compile for 64-bit Arm (aarch64), or generate the project with --kernels portable"
 #endif

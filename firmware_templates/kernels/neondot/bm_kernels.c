@@ -77,4 +77,6 @@ void bm_dots_s8(const int8_t *a, uint32_t stride, const int8_t *q, uint32_t n, u
 void bm_wsum_s8(const int32_t *w, const int8_t *v, uint32_t stride, uint32_t n, uint32_t len, int32_t *y)
 { bm_wsum(w, v, stride, n, len, y); }
 
+#else
+#error "neondot kernels: compile for aarch64 with +dotprod, or generate the project with --kernels portable"
 #endif

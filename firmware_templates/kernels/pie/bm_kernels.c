@@ -84,4 +84,6 @@ void bm_wsum_s8(const int32_t *w, const int8_t *v, uint32_t stride, uint32_t n, 
     }
 }
 
+#else
+#error "pie kernels: compile for the ESP32-S3, or generate the project with --kernels portable"
 #endif

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,7 +92,7 @@ class EspIdf(Platform):
         }
 
     def next_step(self, project: Path) -> str:
-        return f"cd {project} && idf.py build"
+        return f"cd {shlex.quote(str(project))} && idf.py build"
 
 
 def _psram(board: Board) -> Region | None:

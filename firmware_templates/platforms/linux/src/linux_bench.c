@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "bm_internal.h"
+#include "linux_output.h"
 
 #define SAMPLES 301
 #define SAMPLE_SECONDS 50e-6 /* a sample repeats the call until it takes about so long */
@@ -220,10 +221,7 @@ static int print_gemvs(void)
     uint8_t *memory = malloc(size + 64u);
     int8_t *x = calloc(1, 4096);
     int32_t *y = malloc(BM_PAD_ROWS(BM_VOCAB > 512u ? BM_VOCAB : 512u) * sizeof *y);
-    if (!memory || !x || !y) {
-        fprintf(stderr, "bitmar: bench: not enough memory\n");
-        return 2;
-    }
+    if (!memory || !x || !y) return linux_fail("bench", "not enough memory");
     uint8_t *pool = memory + (64u - (uintptr_t)memory % 64u) % 64u;
     for (size_t i = 0; i < size; i++) pool[i] = (uint8_t)(i * 2654435761u >> 13);
     for (int i = 0; i < 4096; i++) x[i] = (int8_t)(i * 37 % 255 - 127);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "bm_serve.h"
+#include "linux_output.h"
 
 #define STUCK_MS 2000            /* a reader that takes nothing for so long loses what is written */
 #define PAINTED 65536u           /* bytes of stack that are watched */
@@ -63,7 +64,7 @@ static void line_write(void *user, const void *from, size_t bytes)
             p += put;
             bytes -= (size_t)put;
         } else if (put < 0 && errno != EAGAIN && errno != EINTR) {
-            exit(0);
+            exit(errno == EPIPE || errno == EIO ? 0 : linux_lost(errno)); /* hung up, or a full disk */
         } else if (poll(&writable, 1, STUCK_MS) == 0) {
             return;
         }

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT-0 */
+/* Pictures in files. */
+#ifndef LINUX_PICTURE_H
+#define LINUX_PICTURE_H
+
+#include "bitmar.h"
+
+/* Side of the square picture that this model takes; 0: it takes features only. */
+unsigned linux_picture_side(void);
+
+/* Make the picture, patches or features in a file the image of `s`. Returns NULL, or what is wrong and how to mend it. */
+const char *linux_read_image(const char *path, bm_state *s);
+
+/* Room for the features of an image. */
+float *linux_features(void);
+
+#endif
