@@ -25,7 +25,7 @@ from ..errors import ConfigError
 from ..files import parse_json
 
 #: Largest reduction length K for which ``127 * K`` stays below 2**24, so that a float32 sum of
-#: ternary x int8 products is exact in any order (docs/numerics.md, rule 1).
+#: ternary x int8 products is exact in any order (docs/explanation/numerics.md, rule 1).
 MAX_REDUCTION = 4096
 #: Largest number of slots one attention may see: ``2**14 * 127 * n`` must stay below 2**31.
 MAX_CONTEXT = 1032
