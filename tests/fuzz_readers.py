@@ -65,6 +65,7 @@ def all_kinds(folder: Path) -> dict[str, Kind]:
         "captions": _captions(),
         "text": _text(folder),
         "sessions": _sessions(),
+        "prompts": _prompts(),
         "settings": _settings(),
         "rows": _rows(),
         "pictures": _pictures(),
@@ -121,6 +122,16 @@ def _sessions() -> Kind:
 
     lines = [["The key is here.", ["The key is", " here."]], ["a", "b", ["c", "d"]]]
     return Kind({"s.jsonl": "\n".join(map(json.dumps, lines)).encode()}, read_sessions)
+
+
+def _prompts() -> Kind:
+    from bitmar_tiny.run.prompts import read_prompt
+
+    lines = ['{"prompt": "a cat", "image": "cat.png"}', "The key is", '{"prompt": "a dog"}']
+    return Kind(
+        {"p.txt": "\n".join(lines).encode()},
+        lambda path: [read_prompt(line) for line in path.read_bytes().splitlines(True)],
+    )
 
 
 def _settings() -> Kind:

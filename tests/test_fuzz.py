@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Some hundred mutated files for the reader of everything that a user hands in, and the worst for all JSON;
-``fuzz_readers.py`` reads as many as one likes.
+"""Some hundred mutated files for the reader of everything that a user hands in, and what all text has in
+common; ``fuzz_readers.py`` reads as many files as one likes.
 """
 
 from __future__ import annotations
@@ -65,15 +65,48 @@ def test_the_command_tells_of_faults(tmp_path):
         assert told in heard[0] and "1 files, 1 faults" in heard[-1]
 
 
+def is_text(content: bytes) -> bool:
+    return not content.count(0) and not content.startswith(b"\xef\xbb\xbf") and content.isascii()
+
+
+def test_every_text_reader_takes_a_byte_order_mark(kinds, work):
+    """JSON, JSON lines, CSV, TOML, lists and plain text alike."""
+    done = set()
+    for kind in kinds.values():
+        for name, content in kind.seeds.items():
+            if is_text(content) and not name.endswith((".ppm", ".svg")):
+                (work / name).write_bytes(b"\xef\xbb\xbf" + content)
+                assert fuzz_readers.outcome(kind, work / name) == (0, ""), name
+                done.add(name.rpartition(".")[2])
+    assert {"json", "jsonl", "csv", "toml", "txt"} <= done
+
+
 @pytest.mark.parametrize("name", JSON)
-def test_every_json_reader_takes_a_byte_order_mark_and_refuses_depth(kinds, work, name):
+def test_every_json_reader_refuses_what_is_nested_too_deep(kinds, work, name):
     kind = kinds[name]
     for file, content in kind.seeds.items():
         if content[:1] not in (b"[", b"{"):
             continue
-        (work / file).write_bytes(b"\xef\xbb\xbf" + content)
-        assert fuzz_readers.outcome(kind, work / file) == (0, ""), file
         for deep in (b"[" * 100_000, b'{"a":' * 100_000, b"[" * 100_000 + b"]" * 100_000):
             (work / file).write_bytes(deep)
             code, said = fuzz_readers.outcome(kind, work / file)
             assert code == 2 and file in said
+
+
+#: Who reads JSON that this program wrote a moment ago, or that a package has; all other JSON is somebody's.
+OWN_JSON = {
+    *("files.py", "data/rows.py", "data/tokenizer.py", "data/tokenizer_train.py", "data/worker.py"),
+    *("data/frontend/declaration.py", "profile/recording.py", "device/connect.py", "evaluate/token_cost.py"),
+    *("bench/baseline.py", "bench/exact_run.py", "bench/ours.py", "bench/plain_run.py", "bench/store.py"),
+}
+
+
+def test_json_of_others_is_read_in_one_place():
+    """By ``files.parse_json``: a byte order mark, depth and half characters are met there."""
+    root = fuzz_readers.HERE.parent
+    found = {
+        path.relative_to(root / "bitmar_tiny").as_posix()
+        for path in (root / "bitmar_tiny").rglob("*.py")
+        if "json.loads(" in path.read_text() and not {"codegen", "firmware_templates"} & {*path.parts}
+    }
+    assert found <= OWN_JSON, found - OWN_JSON
