@@ -80,7 +80,6 @@ def all_kinds(folder: Path) -> dict[str, Kind]:
         "declarations": _declarations(),
         "projects": _projects(folder),
         "power logs": _power_logs(),
-        "prompts": _prompts(),
     }
     return kinds | (_exchange(folder) if all(map(installed, NEEDED)) else {})
 
@@ -125,13 +124,14 @@ def _sessions() -> Kind:
 
 
 def _prompts() -> Kind:
+    from bitmar_tiny.run.generate import Request
     from bitmar_tiny.run.prompts import read_prompt
 
-    lines = ['{"prompt": "a cat", "image": "cat.png"}', "The key is", '{"prompt": "a dog"}']
-    return Kind(
-        {"p.txt": "\n".join(lines).encode()},
-        lambda path: [read_prompt(line) for line in path.read_bytes().splitlines(True)],
-    )
+    def read(path: Path) -> Any:
+        return [Request(read_prompt(line)[0]) for line in path.read_bytes().splitlines()]
+
+    lines = ["the cat", json.dumps({"prompt": "a cät", "image": "cat.png"}), ""]
+    return Kind({"prompts.jsonl": "\n".join(lines).encode()}, read)
 
 
 def _settings() -> Kind:
@@ -355,17 +355,6 @@ def _power_logs() -> Kind:
 
     log = b"time_s,current_a,voltage_v,marker\n0,1,5,0\n0.1,1.5,5,1\n0.2,1,5,0\n"
     return Kind({"power.csv": log}, read_log)
-
-
-def _prompts() -> Kind:
-    from bitmar_tiny.run.generate import Request
-    from bitmar_tiny.run.prompts import read_prompt
-
-    def read(path: Path) -> Any:
-        return [Request(read_prompt(line)[0]) for line in path.read_bytes().splitlines()]
-
-    lines = ["the cat", json.dumps({"prompt": "a cät", "image": "cat.png"}), ""]
-    return Kind({"prompts.jsonl": "\n".join(lines).encode()}, read)
 
 
 def _exchange(folder: Path) -> dict[str, Kind]:
