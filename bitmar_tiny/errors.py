@@ -36,11 +36,20 @@ class BitmarError(Exception):
     """
 
     exit_code = 2
+    #: Most characters that are said at once; what a file holds may be quoted in it.
+    longest = 1000
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message, self.hint = self._line(message), self._line(hint)
+
+    def _line(self, text: str) -> str:
+        """``text`` as one line that every terminal can show: no control or half characters, no pages."""
+        if not text.isprintable():
+            text = "".join(c if c.isprintable() else " " if c in "\n\r\t" else ascii(c)[1:-1] for c in text)
+        if len(text) > self.longest:
+            text = f"{text[: self.longest * 3 // 4]} ... {text[-self.longest // 5 :]}"
+        return text
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".strip()
@@ -67,7 +76,10 @@ class FitError(BitmarError):
 
 
 class ToolError(BitmarError):
-    """A compiler, linker or emulator that is missing or failed."""
+    """A compiler, linker or emulator that is missing or failed: what it printed may be a page."""
+
+    def _line(self, text: str) -> str:
+        return text
 
 
 class ProcessorError(ToolError):

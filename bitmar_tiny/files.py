@@ -1,19 +1,81 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writing files so that a kill at any moment leaves the old content or the new, never half of either."""
+"""Files: written so that a kill at any moment leaves the old content or the new, never half of either; JSON
+of any origin; folders that one process at a time works in.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from .errors import BitmarError, ConfigError, DataError
 
+#: Folders that this process holds -> how many hold them in it.
+_HELD: dict[Path, int] = {}
 #: Key of the manifest of a folder that is being filled.
 UNFINISHED = "unfinished"
+
+
+def parse_json(text: str | bytes) -> Any:
+    """JSON that somebody hands in, as bytes in UTF-8, with a byte order mark or without. ``ValueError`` in
+    one line for whatever is none; nesting too deep for Python is among that.
+    """
+    if isinstance(text, bytes):
+        text = text.decode("utf-8")
+    try:
+        return json.loads(text.removeprefix("\ufeff"))
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+
+
+@contextlib.contextmanager
+def only_one(folder: Path, what: str) -> Iterator[None]:
+    """Hold ``folder`` for this process while the block runs; within it the block may be entered again.
+
+    ``ConfigError`` where another process holds it: it says which. A process that is killed lets go of it.
+    what: what is done there, "a training run".
+    """
+    key = folder.absolute()
+    if key in _HELD:
+        _HELD[key] += 1
+        try:
+            yield
+        finally:
+            _HELD[key] -= 1
+        return
+    path = key / ".lock"
+    try:
+        key.mkdir(parents=True, exist_ok=True)
+        stream = open(path, "a+")
+    except OSError as error:
+        raise ConfigError(
+            f"{folder}: cannot be written ({error.strerror}).", "Choose another folder with -o."
+        ) from None
+    with stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            stream.seek(0)
+            who = stream.read(100).strip() or "another process"
+            raise ConfigError(
+                f"{folder}: {who} is at work there on {what}.",
+                "Wait for it, stop it, or choose another folder with -o.",
+            ) from None
+        except OSError:  # a file system without locks
+            pass
+        stream.truncate(0)
+        stream.write(f"process {os.getpid()}")
+        stream.flush()
+        _HELD[key] = 1
+        try:
+            yield
+        finally:
+            del _HELD[key]  # the file stays: another may be waiting at it, and a new one would be unlocked
 
 
 @contextlib.contextmanager
@@ -83,8 +145,8 @@ def check_folder(folder: Path, manifest: str, schema: str, what: str) -> None:
         )
     left = [p for p in folder.iterdir() if not (p.name.startswith(f".{manifest}.") and p.suffix == ".tmp")]
     try:
-        ours = json.loads((folder / manifest).read_text())["schema"] == schema
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        ours = parse_json((folder / manifest).read_bytes())["schema"] == schema
+    except (OSError, ValueError, KeyError, TypeError):
         ours = False
     if left and not ours:
         raise ConfigError(f"{folder}: not empty and not {what}.", "Choose another folder with -o.")

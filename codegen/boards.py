@@ -206,8 +206,8 @@ def load_board(name: str) -> Board:
             f"Did you mean '{near[0]}'?" if near else f"Known boards: {', '.join(files)}.",
         )
     try:
-        values = tomllib.loads(path.read_text())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"{path}: not a readable board profile ({error}).") from None
     if "os" in values:
         raise ConfigError(

@@ -41,5 +41,5 @@ def run(*arguments, cwd=None) -> subprocess.CompletedProcess:
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-    said = (stream.buffer.getvalue().decode() for stream in (out, err))
+    said = (stream.buffer.getvalue().decode(errors="replace") for stream in (out, err))
     return subprocess.CompletedProcess(words, code, *said)

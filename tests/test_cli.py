@@ -287,7 +287,7 @@ def write(path: Path, data: bytes) -> Path:
         (("freeze", "full"), "no training run"),
         (("generate", "m.bitmar"), "without a tokenizer"),
         (("train", "--preset", "papper"), "Did you mean 'paper'"),
-        (("train", "--captions", "junk"), "belong together"),
+        (("train", "--captions", "junk"), "need their pictures"),
         (("train", "--captions", "junk", "--features", "junk"), "junk"),
         (("train", "--config", "junk"), "not a readable JSON"),
         (("train", "--settings", "junk"), "not a readable JSON"),

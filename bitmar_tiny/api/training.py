@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING, Any
 from ..arch.config import ModelConfig, preset
 from ..errors import ConfigError, DataError
 from ..extras import need
+from ..files import only_one
 from ..frozen import FrozenModel
+from ..frozen.shipped import by_name
 
 if TYPE_CHECKING:
     from ..data.corpora import Corpus
     from ..train.config import TrainConfig
     from ..train.distributed import World
     from ..train.measure import Cost
+    from ..train.order import Order
     from ..train.zero_fraction import ZeroFraction
 
 __all__ = ["freeze_run", "train_model", "training_figures", "write_features"]
@@ -28,29 +31,36 @@ Paths = Sequence[str | Path]
 
 
 def train_model(
-    config: ModelConfig | str,
+    config: ModelConfig | str | None,
     out: str | Path,
     *,
+    pictures: Paths = (),
     captions: Paths = (),
     features: Paths = (),
     text: Paths = (),
     sessions: Paths = (),
     styles: Paths = (),
+    tokenizer: str | None = None,
+    init: str | Path | None = None,
     settings: str | Path | None = None,
     device: str = "auto",
     progress: bool = False,
     **changes: Any,
 ) -> Path:
     """Train a preset or a configuration in folder ``out``; a run that is there goes on where its last
-    checkpoint left it.
+    checkpoint left it, to more ``steps``, too.
 
-    Without data of your own: the pictures and text of the preset's demo, with further ``styles`` of emoji.
-    device: cpu, cuda or auto. ``changes``: training settings such as ``steps`` or ``seed``. Returns the
-    folder of the run. ``ConfigError`` if the run there has other settings. Needs ``bitmar-tiny[train]``.
+    config None: that of the run, or of what it begins with, else the preset demo. pictures: folders, whose
+    pictures ``captions`` name, or metadata, sub-folders or file names beside them. Without data of your own:
+    the pictures and text of the preset's demo, with further ``styles`` of emoji. tokenizer: gpt2 or own;
+    init: a run or a frozen model to begin with. device: cpu, cuda or auto. ``changes``: training settings
+    such as ``steps`` or ``seed``. Returns the folder of the run. ``ConfigError`` if the run there has other
+    settings or other data, or another process is at work there. Needs ``bitmar-tiny[train]``.
     """
-    data = {"captions": captions, "features": features, "text": text, "sessions": sessions, "styles": styles}
-    with training(config, out, data, settings, device, **changes) as run:
-        run.train(progress=progress)
+    data = {"pictures": pictures, "captions": captions, "features": features, "text": text}
+    data |= {"sessions": sessions, "styles": styles}
+    with training(config, out, data, settings, device, tokenizer, init, **changes) as run:
+        run.train(progress)
     return Path(out)
 
 
@@ -62,11 +72,12 @@ class Training:
     settings: TrainConfig
     corpus: Corpus
     world: World
-    data: dict[str, Any]
     out: Path
+    order: Order
+    resume: bool
 
-    def train(self, restart: bool = False, progress: bool = True, wandb: str | None = None) -> None:
-        """Train, from the run's last checkpoint on unless ``restart``. wandb: offline or online."""
+    def train(self, progress: bool = True, wandb: str | None = None) -> None:
+        """Train, from the last checkpoint on unless it is to be begun anew. wandb: offline or online."""
         from ..train.run import train_run
 
         train_run(
@@ -74,11 +85,12 @@ class Training:
             self.settings,
             self.corpus,
             self.out,
-            not restart,
+            self.resume,
             progress,
             self.world,
             wandb,
-            self.data,
+            self.order.data,
+            self.order.start,
         )
 
     def measure(self, steps: int) -> Cost:
@@ -104,39 +116,52 @@ def is_main_process() -> bool:
 
 @contextlib.contextmanager
 def training(
-    config: ModelConfig | str,
+    config: ModelConfig | str | None,
     out: str | Path,
     data: dict[str, Paths],
     settings: str | Path | None = None,
     device: str = "auto",
+    tokenizer: str | None = None,
+    init: str | Path | None = None,
+    restart: bool = False,
     preparing: Callable[[int, int], None] | None = None,
+    say: Callable[[str], None] = lambda words: None,
     **changes: Any,
 ) -> Iterator[Training]:
     """Meet the other processes and prepare ``data``; in the main process ``preparing`` is told how much of it
-    is done.
+    is done, and ``say`` what there is and what is left out. The folder is this run's alone meanwhile.
     """
     need("torch", "tensorboard", "matplotlib")
     from ..train.distributed import join, leave
-    from ..train.run import run_corpus, settings_for
+    from ..train.order import order
+    from ..train.run import fitted
 
-    cfg, run = preset(config) if isinstance(config, str) else config, Path(out)
-    tcfg = settings_for(cfg, Path(settings) if settings else None, changes)
-    paths: dict[str, Any] = {"folder": str((run / "data").absolute())}
-    paths |= {kind: [str(Path(p).absolute()) for p in given] for kind, given in data.items()}
+    wanted = order(
+        Path(out),
+        data,
+        config=preset(config) if isinstance(config, str) else config,
+        settings=Path(settings) if settings else None,
+        changes=changes,
+        tokenizer=tokenizer,
+        init=by_name(Path(init)) if init else None,
+        resume=not restart,
+    )
     world = join(device)
     try:
-        if not world.main:
-            world.wait()  # the main process prepares, the others find it done
-        corpus = run_corpus(cfg, tcfg, paths, preparing if world.main else None)
-        if world.main:
-            world.wait()
-        yield Training(cfg, tcfg, corpus, world, paths, run)
+        with only_one(Path(out), "a training run") if world.main else contextlib.nullcontext():
+            if not world.main:
+                world.wait()  # the main process prepares, the others find it done
+            corpus = wanted.corpus(preparing, say) if world.main else wanted.corpus()
+            if world.main:
+                world.wait()
+            cfg, tcfg = fitted(wanted.config, wanted.settings, corpus)
+            yield Training(cfg, tcfg, corpus, world, Path(out), wanted, not restart)
     finally:
         leave()
 
 
 def write_features(
-    pictures: Sequence[Path],
+    pictures: Paths,
     out: str | Path,
     backbone: str | Path,
     *,
@@ -145,9 +170,13 @@ def write_features(
     size: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
     **preparation: Any,
-) -> None:
-    """Feature vectors [N, n, 768] of pictures by a frozen backbone, with the file names as captions, into a
-    folder: features.npy and captions.json.
+) -> list[str]:
+    """Feature vectors [N, n, 768] of pictures by a frozen backbone, with their captions, into a folder:
+    features.npy and captions.json.
+
+    pictures: files, folders, or .txt lists of files; captions are those of their metadata, else the names of
+    sub-folders or files. What is in the folder for a picture's content is not computed again. Returns what is
+    wrong with each picture that was left out.
 
     backbone: a .tflite or .onnx file, the folder of a transformers model, or weights of a timm
     ``architecture``; blocks: outputs to take, names or numbers; size: side of the pictures, where a file
@@ -156,6 +185,7 @@ def write_features(
     from ..data import backbones
     from ..data.features import Preparation
     from ..data.features import write_features as write
+    from ..data.pictures import read_album
 
     path = Path(backbone)
     if path.is_dir() or architecture:
@@ -171,8 +201,10 @@ def write_features(
         )
     else:
         loaded = backbones.file_backbone(path, blocks, size=size)
-    captions = [p.stem.replace("_", " ") for p in pictures]
-    write(Path(out), loaded, list(pictures), captions, Preparation(**preparation), progress)
+    album = read_album(pictures)
+    captions = [texts[0] if len(texts) == 1 else texts for texts in album.captions]
+    bad = write(Path(out), loaded, album.pictures, captions, Preparation(**preparation), progress)
+    return [f"{missing}: no such picture." for missing in album.missing] + [str(fault) for fault in bad]
 
 
 def training_figures(run: str | Path, out: str | Path | None = None, suffix: str = "svg") -> list[Path]:

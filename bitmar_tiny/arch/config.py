@@ -7,22 +7,14 @@ An unknown key or an impossible value raises :class:`~bitmar_tiny.errors.ConfigE
 from __future__ import annotations
 
 import difflib
-import json
 import math
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    ValidationError,
-    model_serializer,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ..errors import ConfigError
+from ..files import parse_json
 
 #: Largest reduction length K for which ``127 * K`` stays below 2**24, so that a float32 sum of
 #: ternary x int8 products is exact in any order (docs/explanation/numerics.md, rule 1).
@@ -61,8 +53,8 @@ class StrictModel(BaseModel):
     def load(cls, path: Path | str) -> Self:
         """Read a JSON file of settings. Raises ``ConfigError`` for a bad file, key or value."""
         try:
-            values = json.loads(Path(path).read_text())
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+            values = parse_json(Path(path).read_bytes())
+        except (OSError, ValueError) as error:
             raise ConfigError(f"{path}: not a readable JSON configuration ({error}).") from None
         return cls.parse(values, str(path))
 
@@ -122,12 +114,14 @@ class ModelConfig(StrictModel):
             )
         return self
 
-    @model_serializer(mode="wrap")
-    def _as_before(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """A model's digest covers its settings, so a setting that came later is written only where it is
-        given.
-        """
-        return {key: value for key, value in plain(self).items() if value is not None}
+    # A model's digest covers its settings, so a setting that came later is written only where it is given.
+    # No serializer does it: pydantic makes an error of its own out of an interrupt in one.
+
+    def model_dump(self, **options: Any) -> dict[str, Any]:
+        return super().model_dump(exclude_none=True, **options)
+
+    def model_dump_json(self, **options: Any) -> str:
+        return super().model_dump_json(exclude_none=True, **options)
 
     @property
     def head_dim(self) -> int:

@@ -11,7 +11,7 @@ from rich.progress import Progress
 
 from ..api.model import load
 from ..api.training import write_features
-from ..errors import ConfigError
+from ..errors import ConfigError, DataError
 from .app import notes
 
 
@@ -96,13 +96,18 @@ def command(
     project: bool,
     out: Path,
 ) -> None:
-    """Turn PICTURES into 768-D feature vectors with a frozen backbone; file names become the captions.
+    """Turn PICTURES into 768-D feature vectors with a frozen backbone.
+
+    PICTURES are files, folders, or .txt lists of files, one a line. Captions are what metadata.jsonl or
+    metadata.csv in a folder says, else the names of its sub-folders or of the files. Pictures that cannot be
+    read are listed and left out (exit code 2). What was computed before, in OUT, is not computed again.
 
     A .tflite or .onnx backbone is written into the folder, too, with a declaration of how pictures are
     prepared: `codegen --features FOLDER` gives both to a board that can run it.
 
     \b
     Example: bitmar-tiny features cat.png dog.png --backbone vit_s_focus.onnx -o features
+             bitmar-tiny features photos/ more.txt --backbone vit_s_focus.onnx -o features
              bitmar-tiny features *.jpg --backbone mobilenet.tflite --mean 0.5 --std 0.5 --project -o features
     """
     if model and pool:
@@ -110,8 +115,8 @@ def command(
             "Both --model and --pool say how far the grid is averaged.", "Leave out one of them."
         )
     with Progress(console=notes, transient=True) as bar:
-        task = bar.add_task("extracting", total=len(pictures))
-        write_features(
+        task = bar.add_task("extracting")
+        bad = write_features(
             pictures,
             out,
             backbone,
@@ -126,4 +131,11 @@ def command(
             project=project,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
-    notes.print(f"Wrote {out / 'features.npy'} and {out / 'captions.json'}.")
+    notes.print(f"Wrote {out / 'features.npy'} and {out / 'captions.json'}.", soft_wrap=True)
+    for words in bad:
+        notes.print(words, markup=False, soft_wrap=True)
+    if bad:
+        raise DataError(
+            f"{len(bad):,} {'pictures have' if len(bad) > 1 else 'picture has'} no features.",
+            "Mend them or leave them out; what is done is kept and not done again.",
+        )

@@ -10,22 +10,16 @@ from typing import Any
 import click
 from rich.progress import Progress
 
-from ..api.model import ModelConfig, preset
+from ..api.model import ModelConfig
 from ..api.training import is_main_process, training
 from ..errors import ConfigError
 from ..extras import need
 from .app import notes, print_json, results
-from .common import json_option, say_next
+from .common import json_option, model_path, say_next
 
 
 @click.command()
-@click.option(
-    "--preset",
-    "preset_name",
-    default="demo",
-    show_default=True,
-    help="Model preset: demo, recall, pocket or paper.",
-)
+@click.option("--preset", "preset_name", help="Model preset: demo (the default), recall, pocket or paper.")
 @click.option(
     "--config", type=click.Path(path_type=Path), help="Model configuration as JSON, instead of a preset."
 )
@@ -35,10 +29,18 @@ from .common import json_option, say_next
     help="Training settings as JSON (see docs/how-to/train.md).",
 )
 @click.option(
+    "--pictures",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Folder of pictures. What they show is in its metadata.jsonl or metadata.csv, else the names of its "
+    "sub-folders, else the file names; repeatable.",
+)
+@click.option(
     "--captions",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="Captions, a JSON list of strings; repeatable.",
+    help="Captions of the pictures or the features: a JSON list, COCO, CC3M, Localized Narratives, Flickr, "
+    "metadata.csv (docs/training.md); repeatable.",
 )
 @click.option(
     "--features",
@@ -50,7 +52,7 @@ from .common import json_option, say_next
     "--text",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="BabyLM *.train file or folder; repeatable.",
+    help="Text, one sample a line: a file, or a folder of .txt or .train; .gz and .zst, too; repeatable.",
 )
 @click.option(
     "--sessions",
@@ -67,7 +69,22 @@ from .common import json_option, say_next
     help="Folder of an Iconify emoji set, more pictures for the demo data; repeatable (see "
     "DATA_LICENSES.md).",
 )
-@click.option("--steps", type=click.IntRange(1), help="Training steps (instead of epochs).")
+@click.option(
+    "--tokenizer",
+    type=click.Choice(["gpt2", "own"]),
+    help="own: trained on your text and captions, instead of GPT-2's cut to the size of the model.",
+)
+@click.option(
+    "--init",
+    type=model_path,
+    metavar="RUN|MODEL",
+    help="Begin with the weights and the tokenizer of another run or a frozen model.",
+)
+@click.option(
+    "--steps",
+    type=click.IntRange(1),
+    help="Training steps (instead of epochs); more than a finished run has: it goes on.",
+)
 @click.option("--seed", type=click.IntRange(0), help="Seed of weights and data order.")
 @click.option(
     "--float-twin", is_flag=True, help="Same architecture in float, for comparison; cannot be frozen."
@@ -91,14 +108,17 @@ from .common import json_option, say_next
     help="Folder of the run.",
 )
 def command(
-    preset_name: str,
+    preset_name: str | None,
     config: Path | None,
     settings: Path | None,
+    pictures: tuple[Path, ...],
     captions: tuple[Path, ...],
     features: tuple[Path, ...],
     text: tuple[Path, ...],
     sessions: tuple[Path, ...],
     styles: tuple[Path, ...],
+    tokenizer: str | None,
+    init: Path | None,
     steps: int | None,
     seed: int | None,
     float_twin: bool,
@@ -112,54 +132,51 @@ def command(
     """Train a model, quantisation-aware. Without data of your own: OpenMoji pictures and simple text from
     pip; for the preset recall, sessions in which it is told where things are and asked later.
 
-    A run that was interrupted, even by kill -9, continues exactly where its last checkpoint left it. Under
-    torchrun every process takes its share of each batch.
+    A run that was interrupted, even by kill -9, continues exactly where its last checkpoint left it; Ctrl-C
+    keeps every step. `bitmar-tiny train -o RUN` goes on with what RUN was begun with. Under torchrun every
+    process takes its share of each batch.
 
     \b
     Examples: bitmar-tiny train -o run
+              bitmar-tiny train --pictures photos -o run
+              bitmar-tiny train --pictures coco/train2017 --captions captions_train2017.json -o run
+              bitmar-tiny train --pictures photos --init demo --steps 500 -o tuned
               bitmar-tiny train --preset paper --captions cc.json --features cc.npy --text babylm/ -o run
               torchrun --nproc-per-node 4 --no-python bitmar-tiny train --preset paper ... -o run
               bitmar-tiny train --preset paper --measure 3
               bitmar-tiny train --preset recall -o recall
     """
     need("torch", "tensorboard", "matplotlib")
-    cfg = ModelConfig.load(config) if config else preset(preset_name)
-    if bool(captions) != bool(features):
-        raise ConfigError("--captions and --features belong together.", "Give both or neither.")
-    if styles and (captions or text or sessions):
-        raise ConfigError(
-            "--style adds pictures to the demo data, which data of your own takes the place of.",
-            "Leave out one of them.",
-        )
+    if config and preset_name:
+        raise ConfigError("--config and --preset both name the model.", "Leave out one of them.")
     changes = {"steps": steps, "seed": seed, "float_twin": float_twin or None}
-    own = {"captions": captions, "features": features, "text": text, "sessions": sessions, "styles": styles}
+    own = {"pictures": pictures, "captions": captions, "features": features, "text": text}
+    own |= {"sessions": sessions, "styles": styles}
     main = is_main_process()
-    if main and not captions and not text and not sessions:
-        notes.print(
-            "Preparing made-up sessions ..."
-            if cfg.name == "recall"
-            else "Preparing the demo data (pictures and text that ship inside pip packages) ..."
-        )
     with ExitStack() as stack:
         with Progress(console=notes, transient=True, disable=not main) as bar:
             task = bar.add_task("preparing data")
             run = stack.enter_context(
                 training(
-                    cfg,
+                    ModelConfig.load(config) if config else preset_name,
                     out,
                     own,
                     settings,
                     device,
+                    tokenizer,
+                    init,
+                    restart,
                     lambda done, total: bar.update(task, completed=done, total=total),
+                    lambda words: notes.print(words, markup=False, soft_wrap=True),
                     **{k: v for k, v in changes.items() if v is not None},
                 )
             )
         if measure:
             cost = run.measure(measure)
             if main:
-                show_cost(cfg.name, run.settings.precision, measure, cost, as_json)
+                show_cost(run.config.name, run.settings.precision, measure, cost, as_json)
             return
-        run.train(restart, True, wandb)
+        run.train(True, wandb)
         if main:
             say_next("bitmar-tiny", "freeze", out, "-o", "model.bitmar")
 

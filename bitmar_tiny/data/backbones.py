@@ -148,6 +148,7 @@ def transformers_backbone(
         size,
         {
             "folder": folder.name,
+            "sha256": {f.name: sha256_file(f) for f in sorted(folder.iterdir()) if f.is_file()},
             "blocks": list(blocks),
             "library": f"transformers {transformers.__version__}",
         },

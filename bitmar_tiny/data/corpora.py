@@ -6,8 +6,9 @@ prepare_data -> training_data -> train -> freeze -> emit -> build -> verify -> c
 
 from __future__ import annotations
 
+import hashlib
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,13 +16,15 @@ import numpy as np
 
 from ..arch.config import ModelConfig
 from ..errors import ConfigError
-from .corpus import CaptionSet, read_lines
+from .corpus import CaptionSet
+from .lines import read_lines
 from .mixture import Mixture
 from .openmoji import load_openmoji, prepare_openmoji
 from .sessions import Sessions, read_sessions, write_places
 from .shards import build_tokens
 from .text import prepare_text
 from .tokenizer import Tokenizer
+from .tokenizer_train import train_tokenizer
 from .tokens import Tokens, split
 
 #: The demo draws this much of either text beside its captions; more would not be seen in its few minutes.
@@ -32,6 +35,7 @@ LONG_TEXT_BYTES = 2_500_000
 PLACES_SESSIONS = 32_000
 #: Without a hold-out in tokens, every so-manieth picture is kept out of training.
 HELD_OUT_EVERY = 20
+_ROWS, _PIECE = 1024, 1 << 20
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,35 @@ class Corpus:
     texts: Tokens
     held_out_texts: Tokens
     sessions: Sessions | None = None
+
+    @property
+    def identity(self) -> str:
+        """SHA-256 (hex) of all that is trained on: corpora that differ in a word or a pixel differ in it."""
+        seal = hashlib.sha256(self.tokenizer.identity.encode())
+        seal.update(np.asarray(self.train, np.int64).tobytes())
+        for tokens in (self.caption_tokens, self.texts, *([self.sessions.texts] if self.sessions else [])):
+            for array in (tokens.starts, tokens.sizes, tokens.flat):
+                for start in range(0, len(array), _PIECE):
+                    seal.update(array[start : start + _PIECE].tobytes())
+        if self.captions is not None:
+            seal.update(self.captions.rows.tobytes())
+            for start in range(0, len(self.captions.features), _ROWS):
+                rows = np.arange(start, min(start + _ROWS, len(self.captions.features)))
+                seal.update(self.captions.features[rows].tobytes())
+        return seal.hexdigest()
+
+    @property
+    def summary(self) -> str:
+        """What there is, in one line."""
+        counts = {
+            "pictures": len(self.captions.features) if self.captions else 0,
+            "captions to learn from": len(self.train),
+            "held out": len(self.held_out),
+            "lines of text": len(self.texts),
+            "sessions": len(self.sessions or ()),
+            "tokens in the vocabulary": self.tokenizer.vocab_size,
+        }
+        return ", ".join(f"{n:,} {what}" for what, n in counts.items() if n) + "."
 
     def mixture(
         self, *, batch_size: int, max_len: int, text_every: int, session_every: int, seed: int
@@ -91,18 +124,24 @@ def demo_corpus(
     cfg: ModelConfig,
     progress: Callable[[int, int], None] | None = None,
     styles: Sequence[Path] = (),
+    tokenizer: Tokenizer | None = None,
 ) -> Corpus:
     """The data that installs from pip: OpenMoji pictures with their names, Wikipedia and Wikibooks text.
 
     styles: folders of further emoji styles (``data.iconify``), for a longer run, which reads more text, too.
+    tokenizer: another than GPT-2's, pruned to the model's size.
     """
     captions, splits = load_openmoji(
         prepare_openmoji(folder, cfg.image_inputs, progress=progress, styles=styles)
     )
     held_out = set(splits["holdout"])
-    texts = list(read_lines(prepare_text(folder, max_bytes=LONG_TEXT_BYTES if styles else DEMO_TEXT_BYTES)))
+    texts = list(
+        read_lines(prepare_text(folder, max_bytes=LONG_TEXT_BYTES if styles else DEMO_TEXT_BYTES), ".train")
+    )
     train = [i for i in range(len(captions.captions)) if i not in held_out]
-    tokenizer = Tokenizer.gpt2().prune(texts, cfg.vocab_size, keep_text=[captions.captions[i] for i in train])
+    tokenizer = tokenizer or Tokenizer.gpt2().prune(
+        texts, cfg.vocab_size, keep_text=[captions.captions[i] for i in train]
+    )
     return Corpus(
         tokenizer,
         captions,
@@ -114,11 +153,12 @@ def demo_corpus(
     )
 
 
-def recall_corpus(folder: Path, cfg: ModelConfig) -> Corpus:
+def recall_corpus(folder: Path, cfg: ModelConfig, tokenizer: Tokenizer | None = None) -> Corpus:
     """Made-up sessions about where things are, written to ``folder``: what preset ``recall`` learns from."""
     folder.mkdir(parents=True, exist_ok=True)
     write_places(folder / "places.jsonl", PLACES_SESSIONS)
-    return file_corpus(cfg, (), (), (), folder, sessions=(folder / "places.jsonl",))
+    told = (folder / "places.jsonl",)
+    return file_corpus(cfg, (), (), (), folder, sessions=told, tokenizer=tokenizer or "gpt2")
 
 
 def file_corpus(
@@ -129,17 +169,18 @@ def file_corpus(
     folder: Path,
     *,
     sessions: Sequence[Path] = (),
+    tokenizer: Tokenizer | str = "gpt2",
     caption_budget: int = 0,
     text_budget: int = 0,
     hold_out: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Corpus:
-    """The paper's formats: captions as JSON lists with .npy features, BabyLM text files, tokenised once into
-    ``folder``; and sessions.
+    """Data in files: captions with .npy features, text, both tokenised once into ``folder``; and sessions.
 
-    hold_out: tokens kept out of training, half of them captions where there are both (0: every 20th picture,
-    no text); caption_budget, text_budget: then train on so many tokens (0: on all the rest). GPT-2's whole
-    vocabulary is used unless the configuration asks for fewer tokens.
+    tokenizer: one to use, "gpt2" (GPT-2's, pruned to as many tokens as the configuration asks for) or "own"
+    (trained on these texts, of at most so many tokens). hold_out: tokens kept out of training, half of them
+    captions where there are both (0: every 20th picture, no text); caption_budget, text_budget: then train on
+    so many tokens (0: on all the rest).
     """
     pictures = CaptionSet.load_all(captions, features) if captions else None
     if pictures is not None and pictures.n_vectors != cfg.image_inputs:
@@ -148,22 +189,23 @@ def file_corpus(
             f"Set image_tokens={pictures.n_vectors // cfg.image_pool**2}.",
         )
     told = [session for path in sessions for session in read_sessions(path)]
-    tokenizer = Tokenizer.gpt2()
-    if cfg.vocab_size != tokenizer.vocab_size:
+    if isinstance(tokenizer, str):
         lines = itertools.chain(
             (line for path in texts for line in read_lines(path)),
             (text for session in told for text in session.texts),
         )
-        tokenizer = tokenizer.prune(lines, cfg.vocab_size, keep_text=_spelled(pictures))
+        tokenizer = _tokenizer(tokenizer == "own", cfg.vocab_size, lines, _spelled(pictures))
     caption_tokens = build_tokens(tokenizer, captions, folder, captions=True, progress=progress)
     text_tokens = build_tokens(tokenizer, texts, folder, progress=progress)
     both = bool(len(caption_tokens) and len(text_tokens))
     share = hold_out // (1 + both)
     if hold_out:
         train, held = split(caption_tokens, share, caption_budget)
+        if pictures is not None:  # no caption of a picture that training sees is held out
+            held = held[~np.isin(pictures.rows[held], pictures.rows[train])]
     else:
-        rows = np.arange(len(caption_tokens))
-        train, held = rows[rows % HELD_OUT_EVERY > 0], rows[::HELD_OUT_EVERY]
+        rows = pictures.rows if pictures is not None else np.zeros(0, np.int64)
+        train, held = np.flatnonzero(rows % HELD_OUT_EVERY), np.flatnonzero(rows % HELD_OUT_EVERY == 0)
     text_train, text_held = split(text_tokens, share, text_budget)
     for what, left in (
         ("captions", len(train) or not len(caption_tokens)),
@@ -186,8 +228,16 @@ def file_corpus(
     )
 
 
-def _spelled(pictures: CaptionSet | None) -> list[str] | None:
-    """Captions that a pruned vocabulary has to spell whole: those outside the plain every-20th hold-out."""
+def _tokenizer(own: bool, size: int, lines: Iterable[str], captions: Sequence[str]) -> Tokenizer:
+    """A tokenizer of the texts' own, or GPT-2's, pruned to ``size`` tokens by what they use."""
+    if own:
+        return train_tokenizer(itertools.chain(captions, lines), size)
+    whole = Tokenizer.gpt2()
+    return whole if size == whole.vocab_size else whole.prune(lines, size, keep_text=captions)
+
+
+def _spelled(pictures: CaptionSet | None) -> list[str]:
+    """Captions that a vocabulary has to spell whole: those outside the plain every-20th hold-out."""
     if pictures is None:
-        return None
-    return [caption for i, caption in enumerate(pictures.captions) if i % HELD_OUT_EVERY]
+        return []
+    return [c for c, row in zip(pictures.captions, pictures.rows, strict=True) if row % HELD_OUT_EVERY]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The paper's file formats: BabyLM ``*.train`` text, captions as JSON, image features as ``.npy``.
+"""Pictures as features in ``.npy`` files, with their captions.
 
 Nothing here trusts a file: what is missing, cut short, of the wrong shape or not finite is a
 ``DataError`` that names the file.
@@ -7,14 +7,15 @@ Nothing here trusts a file: what is missing, cut short, of the wrong shape or no
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from ..arch.config import VISION_DIM
 from ..errors import DataError
-from .files import read_json
+from .captions import read_captions
+from .files import read_npy
 
 #: Pixel byte -> float32 in [-1, 1]. One table, so that every part of the system rounds alike.
 PIXEL_TO_FLOAT = (np.float32(2) * np.arange(256).astype(np.float32) - np.float32(255)) / np.float32(255)
@@ -27,68 +28,13 @@ def to_float(features: np.ndarray) -> np.ndarray:
     return PIXEL_TO_FLOAT[values] if values.dtype == np.uint8 else values.astype(np.float32)
 
 
-def text_files(path: Path | str, suffix: str = ".train") -> list[Path]:
-    """The files that ``path`` stands for: itself, or every ``*.train`` below a directory, sorted."""
-    path = Path(path)
-    if path.is_file():
-        return [path]
-    found = sorted(path.rglob(f"*{suffix}")) if path.is_dir() else []
-    if not found:
-        what = f"holds no *{suffix} file" if path.is_dir() else "does not exist"
-        raise DataError(f"{path}: {what}.", "Give a text file, or the folder of a BabyLM corpus.")
-    return found
-
-
-def read_lines(path: Path | str, suffix: str = ".train") -> Iterator[str]:
-    """Yield the samples of a text corpus: one non-blank line each, ends trimmed.
-
-    Only newline separates (not the dozen other characters of ``str.splitlines``); bytes that are
-    not UTF-8 become U+FFFD, since web corpora have them and one must not end a night's training.
-    """
-    for file in text_files(path, suffix):
-        try:
-            with open(file, encoding="utf-8", errors="replace", newline="\n") as stream:
-                for line in stream:
-                    line = line.strip()
-                    if line:
-                        yield line
-        except OSError as error:
-            raise DataError(f"{file}: cannot be read ({error.strerror}).") from None
-
-
-def read_captions(path: Path | str) -> list[str]:
-    """A JSON list of strings; ``DataError`` for anything else or for an empty caption."""
-    captions = read_json(path)
-    if not isinstance(captions, list) or not all(isinstance(c, str) for c in captions):
-        raise DataError(f"{path}: expected a JSON list of strings.")
-    for i, caption in enumerate(captions):
-        if not caption.strip():
-            raise DataError(f"{path}: caption {i} is empty.")
-    return captions
-
-
 def open_features(path: Path | str) -> np.ndarray:
     """Memory-map features [N, 768] or [N, P, 768] of float16, float32 or uint8 (raw pixels).
 
     ``DataError`` for a truncated or foreign file, a wrong shape or type, a row that is not finite.
     """
-    features = _map(path)
+    features = read_npy(path, mapped=True)
     _check(features, str(path))
-    return features
-
-
-def _map(path: Path | str) -> np.ndarray:
-    try:
-        features = np.load(path, mmap_mode="r", allow_pickle=False)
-    except FileNotFoundError:
-        raise DataError(f"{path}: does not exist.") from None
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(
-            f"{path}: not a complete .npy file of numbers ({str(error).split(chr(10))[0]}).",
-            "Copy or compute it again.",
-        ) from None
-    if not isinstance(features, np.ndarray):
-        raise DataError(f"{path}: an .npz archive, expected one .npy array.")
     return features
 
 
@@ -141,34 +87,42 @@ class Stacked:
 
 
 class CaptionSet:
-    """Pictures (as features) with their captions, one to one.
+    """Captions with their pictures (as features).
 
-    captions: N strings; features: [N, 768] or [N, n, 768], float16, float32 or uint8 pixels.
+    captions: N strings; features: [M, 768] or [M, n, 768], float16, float32 or uint8 pixels; rows: int [N],
+    the picture of each caption, where a picture may have several (None: one to one).
     """
 
     def __init__(
-        self, captions: Sequence[str], features: np.ndarray | Stacked, where: str = "captions"
+        self,
+        captions: Sequence[str],
+        features: np.ndarray | Stacked,
+        where: str = "captions",
+        rows: Sequence[int] | np.ndarray | None = None,
     ) -> None:
-        if len(captions) != len(features):
+        self.captions = list(captions)
+        self.rows = np.arange(len(captions)) if rows is None else np.asarray(rows, np.int64)
+        pictures = int(self.rows.max(initial=-1)) + 1
+        if pictures != len(features):
             raise DataError(
-                f"{where}: {len(captions)} captions but features for {len(features)} pictures.",
+                f"{where}: captions of {pictures} pictures, features for {len(features)} pictures.",
                 "Both files must list the same pictures in the same order.",
             )
         if isinstance(features, np.ndarray):
             _check(features, where)
-        self.captions = list(captions)
         self.features = features if features.ndim == 3 else features[:, None, :]
 
     @classmethod
-    def load(cls, captions_json: Path | str, features_npy: Path | str) -> CaptionSet:
-        """Open a captions JSON and its features (memory-mapped). ``DataError`` on any fault."""
-        return cls.load_all([captions_json], [features_npy])
+    def load(cls, captions: Path | str, features_npy: Path | str) -> CaptionSet:
+        """Open captions and their features (memory-mapped). ``DataError`` on any fault."""
+        return cls.load_all([captions], [features_npy])
 
     @classmethod
-    def load_all(cls, captions_json: Sequence[Path | str], features_npy: Sequence[Path | str]) -> CaptionSet:
+    def load_all(cls, captions: Sequence[Path | str], features_npy: Sequence[Path | str]) -> CaptionSet:
         """All captions files, and all features files, each read as one (CC3M's features come in two halves).
 
-        ``DataError`` on any fault.
+        Row i of the features belongs to the i-th picture that the captions mention. ``DataError`` on any
+        fault.
         """
         parts = [open_features(path) for path in features_npy]
         parts = [p if p.ndim == 3 else p[:, None, :] for p in parts]
@@ -179,9 +133,16 @@ class CaptionSet:
                     f"{list(parts[0].shape[1:])} {parts[0].dtype}.",
                     "Give all features the same shape and type.",
                 )
-        captions = [caption for path in captions_json for caption in read_captions(path)]
+        texts, rows = [], []
+        for path in captions:
+            read, before = read_captions(path), len(rows) and rows[-1].max() + 1
+            texts += read.texts
+            rows.append(np.array(read.rows, np.int64) + before)
         return cls(
-            captions, parts[0] if len(parts) == 1 else Stacked(parts), ", ".join(map(str, features_npy))
+            texts,
+            parts[0] if len(parts) == 1 else Stacked(parts),
+            ", ".join(map(str, features_npy)),
+            np.concatenate(rows) if rows else None,
         )
 
     def __len__(self) -> int:
@@ -193,9 +154,9 @@ class CaptionSet:
         return self.features.shape[1]
 
     def image(self, i: int) -> np.ndarray:
-        """float32 [n, 768] of picture ``i``."""
-        return to_float(self.features[i])
+        """float32 [n, 768] of the picture of caption ``i``."""
+        return to_float(self.features[self.rows[i]])
 
     def images(self, indices: np.ndarray) -> np.ndarray:
-        """float32 [B, n, 768] of the pictures ``indices`` (int [B])."""
-        return to_float(self.features[indices])
+        """float32 [B, n, 768] of the pictures of the captions ``indices`` (int [B])."""
+        return to_float(self.features[self.rows[indices]])

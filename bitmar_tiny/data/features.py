@@ -8,11 +8,11 @@ Two blocks of a 384-wide model are labelled as that, never as a 768-wide one.
 
 from __future__ import annotations
 
-import itertools
 import math
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,9 +26,8 @@ from .frontend.declaration import FILE, Declaration
 from .frontend.vectors import FrontEndError, scaled, to_vectors
 from .packages import sha256_file
 from .pixels import load_pixels
+from .rows import Picture, make_rows
 
-#: A picture: a file, or uint8 [H, W, 3].
-Picture = Path | str | np.ndarray
 #: Of pixels in [0, 1], as most backbones want them.
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -61,65 +60,67 @@ def extract(
 ) -> Iterator[tuple[np.ndarray, list[int]]]:
     """Yield (float16 [vectors, 768], widths of the outputs) for successive pictures."""
     for image in images:
-        outputs = backbone.run(scaled(_pixels(image, backbone.size), how.mean, how.std))
-        side = math.isqrt(len(outputs[0]))
-        if how.pool and side % 2:
-            raise DataError(
-                f"A grid of {side * side} vectors cannot be pooled 2 x 2.", "Choose a size with an even grid."
-            )
-        vectors = how.vectors or (side * side // 4 if how.pool else side * side)
-        try:
-            yield (
-                to_vectors(outputs, how.normalise, vectors, how.project).astype(np.float16),
-                [out.shape[-1] for out in outputs],
-            )
-        except FrontEndError as error:
-            raise DataError(
-                f"{backbone.name}, {image if isinstance(image, (str, Path)) else 'a picture'}: "
-                f"{error.message}",
-                error.hint,
-            ) from None
+        yield _vectors(backbone, _pixels(image, backbone.size), how, _name(image))
+
+
+def _name(image: Picture) -> str:
+    return "a picture" if isinstance(image, np.ndarray) else str(image)
+
+
+def _vectors(
+    backbone: Backbone, pixels: np.ndarray, how: Preparation, where: str
+) -> tuple[np.ndarray, list[int]]:
+    outputs = backbone.run(scaled(pixels, how.mean, how.std))
+    side = math.isqrt(len(outputs[0]))
+    if how.pool and side % 2:
+        raise DataError(
+            f"A grid of {side * side} vectors cannot be pooled 2 x 2.", "Choose a size with an even grid."
+        )
+    vectors = how.vectors or (side * side // 4 if how.pool else side * side)
+    try:
+        found = to_vectors(outputs, how.normalise, vectors, how.project)
+    except FrontEndError as error:
+        raise DataError(f"{backbone.name}, {where}: {error.message}", error.hint) from None
+    return found.astype(np.float16), [out.shape[-1] for out in outputs]
 
 
 def write_features(
     out_dir: Path | str,
     backbone: Backbone,
     images: Sequence[Picture],
-    captions: Sequence[str],
+    captions: Sequence[str | list[str]],
     how: Preparation = Preparation(),
     progress: Callable[[int, int], None] | None = None,
-) -> Path:
-    """Write ``captions.json``, ``features.npy`` (float16 [N, P, 768]) and ``features.json`` (what they are);
-    for a backbone that a board can run, also that file and its ``backbone.json``, which ``codegen
-    --features`` takes along.
+) -> list[DataError]:
+    """Write ``features.npy`` (float16 [N, P, 768], see ``rows.py``), ``captions.json`` and ``features.json``
+    (what they are); for a backbone that a board can run, also that file and its ``backbone.json``, which
+    ``codegen --features`` takes along.
 
-    The array is streamed to disk, so N may be large. progress: called with (done, total).
-    Returns ``out_dir``. ``DataError`` for an unreadable picture or a backbone of the wrong shape.
+    The array is streamed to disk, so N may be large, and what was computed before is not computed again.
+    captions: of each picture, one or several. progress: called with (done, total). Returns what is wrong with
+    each picture that was left out. ``DataError`` where no picture can be read, and for a backbone of the
+    wrong shape.
     """
     out_dir = Path(out_dir)
     if not images or len(images) != len(captions):
         raise DataError(
             f"{len(images)} pictures and {len(captions)} captions: need as many of both, and one at least."
         )
-    pictures = extract(backbone, images, how)
-    first, widths = next(pictures)
-    shape = (len(images), *first.shape)
-    with atomic_file(out_dir / "features.npy") as stream:
-        header = {"descr": np.lib.format.dtype_to_descr(first.dtype), "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(stream, header)
-        for done, (vectors, _) in enumerate(itertools.chain([(first, widths)], pictures), 1):
-            stream.write(vectors.tobytes())
-            if progress:
-                progress(done, len(images))
-    write_json(out_dir / "captions.json", list(captions))
+    made_with = {"backbone": backbone.provenance | {"size": backbone.size}, "how": asdict(how)}
+    made = make_rows(out_dir, made_with, images, partial(_work, backbone, how), progress)
+    blank = np.zeros((backbone.size, backbone.size, 3), np.uint8)
+    widths = [out.shape[-1] for out in backbone.run(scaled(blank, how.mean, how.std))]
+    write_json(out_dir / "captions.json", [captions[i] for i in made.kept])
     write_json(
         out_dir / "features.json",
         {
             "label": label_of(backbone, widths),
-            "shape": list(shape),
+            "shape": list(made.shape),
             "dtype": "float16",
             "size": backbone.size,
-            "pooled": f"average of the grid down to {shape[1]} vectors" if how.pool or how.vectors else "no",
+            "pooled": f"average of the grid down to {made.shape[1]} vectors"
+            if how.pool or how.vectors
+            else "no",
             "normalised": "LayerNorm per token and block, no affine part" if how.normalise else "no",
             "projected": "fixed random signs" if how.project and sum(widths) != VISION_DIM else "no",
             "dropped": "CLS and register tokens",
@@ -127,8 +128,23 @@ def write_features(
         },
     )
     if backbone.file:
-        _write_backbone(out_dir, backbone, how, shape[1])
-    return out_dir
+        _write_backbone(out_dir, backbone, how, made.shape[1])
+    return made.bad
+
+
+def _work(
+    backbone: Backbone, how: Preparation, images: Sequence[Picture]
+) -> Iterator[np.ndarray | DataError]:
+    """The vectors of pictures, or what is wrong with one."""
+    for image in images:
+        try:
+            pixels = _pixels(image, backbone.size)
+        except DataError as fault:
+            yield fault
+            continue
+        yield _vectors(backbone, pixels, how, str(image) if isinstance(image, (str, Path)) else "a picture")[
+            0
+        ]
 
 
 def _write_backbone(out_dir: Path, backbone: Backbone, how: Preparation, vectors: int) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError
-from ..files import atomic_file
+from ..files import atomic_file, parse_json
 
 
 def write_json(path: Path | str, value: Any) -> None:
@@ -22,11 +22,40 @@ def write_json(path: Path | str, value: Any) -> None:
 def read_json(path: Path | str) -> Any:
     """Read JSON; ``DataError`` in one sentence for a missing or broken file."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return parse_json(Path(path).read_bytes())
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}).") from None
     except ValueError as error:
         raise DataError(f"{path}: not JSON text ({error}).") from None
+
+
+def check_text(text: str, where: str) -> str:
+    """``text``, unless it holds half a character, which JSON can write and no text: ``DataError``."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        half = ord(text[error.start])
+        raise DataError(
+            f"{where} holds half a character (\\u{half:04x} without its other half).",
+            "Write the text again from its source.",
+        ) from None
+    return text
+
+
+def read_npy(path: Path | str, mapped: bool = False) -> np.ndarray:
+    """One array of numbers in a .npy file, memory-mapped if asked for. ``DataError`` for anything else."""
+    try:
+        array = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
+    except FileNotFoundError:
+        raise DataError(f"{path}: does not exist.") from None
+    except Exception as error:  # the header is Python text: its reader raises whatever Python's own does
+        why = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        raise DataError(
+            f"{path}: not a complete .npy file of numbers ({why}).", "Copy or compute it again."
+        ) from None
+    if not isinstance(array, np.ndarray):
+        raise DataError(f"{path}: an .npz archive, expected one .npy array.")
+    return array
 
 
 def write_npy(path: Path | str, array: np.ndarray) -> None:

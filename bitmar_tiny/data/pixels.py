@@ -16,9 +16,14 @@ import numpy as np
 
 from ..errors import DataError
 from ..extras import need
-from .frontend.vectors import FrontEndError, decode
+from .files import read_npy
+from .frontend.kinds import HEAD, kind_of
+from .frontend.picture import decode
+from .frontend.vectors import FrontEndError
 
 PATCH = 16
+#: Most bytes of a picture file.
+MOST_BYTES = 1 << 28
 
 
 def pixels_to_patches(rgb: np.ndarray) -> np.ndarray:
@@ -75,17 +80,22 @@ def patches_to_pixels(patches: np.ndarray, size: int) -> np.ndarray:
 
 
 def load_pixels(path: Path | str, size: int) -> np.ndarray:
-    """Read a PNG, JPEG or SVG as uint8 [size, size, 3].
+    """Read a PNG, JPEG, SVG or another kind of ``frontend.picture.FORMATS`` as uint8 [size, size, 3].
 
     Transparency is laid on white; a picture that is not square is fitted whole and the rest is
-    white. ``DataError`` when the file is missing or cannot be decoded.
+    white. ``DataError`` when the file is missing, too large, or cannot be decoded.
     """
     path = Path(path)
     try:
-        raw = path.read_bytes()
+        with open(path, "rb") as stream:
+            raw = stream.read(MOST_BYTES + 1)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}).") from None
-    if path.suffix.lower() == ".svg":
+    if len(raw) > MOST_BYTES:
+        raise DataError(f"{path}: larger than {MOST_BYTES >> 20} MiB, which no picture has to be.")
+    if raw and (
+        path.suffix.lower() == ".svg" and not kind_of(raw[:HEAD]) or kind_of(raw[:HEAD]) == "an SVG drawing"
+    ):
         try:
             raw = render_svg(raw.decode("utf-8"), size)
         except ValueError as error:
@@ -108,24 +118,25 @@ def read_picture(path: Path | str, n: int) -> np.ndarray:
     path = Path(path)
     if path.suffix != ".npy":
         return load_image(path, n)
-    try:
-        a = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: not a readable .npy file ({error}).") from None
+    a = read_npy(path, mapped=True)
     if a.shape != (n, 768) or a.dtype.kind not in "fu":
         raise DataError(f"{path}: holds {a.dtype.name}{list(a.shape)}, the model needs [{n}, 768].")
     if a.dtype.kind == "f" and not np.isfinite(a).all():
         raise DataError(f"{path}: holds NaN or infinity.")
-    return a if a.dtype == np.uint8 else a.astype(np.float32)
+    return np.array(a, np.uint8 if a.dtype == np.uint8 else np.float32)
 
 
 def render_svg(svg: str, size: int) -> bytes:
-    """Draw SVG text ``size`` pixels wide, as PNG bytes. ``ValueError`` if it is not drawable."""
+    """Draw SVG text into a square of ``size`` pixels, as PNG bytes; its longer side is as long as that.
+    ``ValueError`` if it is not drawable.
+    """
     need("resvg_py")
     from resvg_py import svg_to_bytes
 
     # Fonts of the machine would make the same picture differ between machines.
-    return bytes(svg_to_bytes(svg_string=svg, width=size, background="white", skip_system_fonts=True))
+    return bytes(
+        svg_to_bytes(svg_string=svg, width=size, height=size, background="white", skip_system_fonts=True)
+    )
 
 
 def decode_pixels(raw: bytes, size: int, where: str) -> np.ndarray:

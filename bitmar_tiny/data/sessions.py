@@ -22,7 +22,9 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import ConfigError, DataError
-from ..files import atomic_file
+from ..files import atomic_file, parse_json
+from .files import check_text
+from .lines import open_text
 from .tokenizer import Tokenizer
 from .tokens import Tokens
 
@@ -64,9 +66,8 @@ def read_sessions(path: Path | str) -> list[Session]:
     that is none.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8").split("\n")
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({(error.strerror or 'unknown error').lower()}).") from None
+        with open_text(path) as stream:
+            lines = stream.read().decode("utf-8").split("\n")
     except UnicodeDecodeError:
         raise DataError(f"{path}: not UTF-8 text.", HINT) from None
     found = [_session(line, f"{path}:{number}") for number, line in enumerate(lines, 1) if line.strip()]
@@ -77,9 +78,9 @@ def read_sessions(path: Path | str) -> list[Session]:
 
 def _session(line: str, where: str) -> Session:
     try:
-        *told, asked = json.loads(line)
+        *told, asked = parse_json(line)
         prompt, answer = asked if isinstance(asked, list) else ()
-    except (ValueError, TypeError, RecursionError):
+    except (ValueError, TypeError):
         raise DataError(f"{where}: not a session.", HINT) from None
     if (
         not 1 <= len(told) <= LONGEST
@@ -87,6 +88,8 @@ def _session(line: str, where: str) -> Session:
         or not isinstance(prompt, str)
     ):
         raise DataError(f"{where}: not a session.", HINT)
+    for text in (*told, prompt, answer):
+        check_text(text, f"{where}: a text")
     return Session(tuple(told), prompt, answer)
 
 

@@ -5,16 +5,20 @@
     FOLDER/DIGEST/00012.sizes.npy    int32, tokens of each of its samples, EOS included
     FOLDER/DIGEST/tokens.npy, sizes.npy   all pieces, in order; ``sizes.npy`` is written last
 
-DIGEST depends on the tokenizer and on name, size and time of every source file, so that what lies there is
-right as soon as it is whole, and every file appears whole (``files.atomic_file``).
+    FOLDER/DIGEST/00003.text         a compressed source, unpacked (removed when all are joined)
+
+DIGEST depends on the tokenizer and on the content of every source file, so that what lies there is right as
+soon as it is whole, and every file appears whole (``files.atomic_file``).
 """
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -26,21 +30,23 @@ import numpy as np
 
 from ..errors import DataError
 from ..files import atomic_file, sweep
-from .corpus import read_captions, text_files
+from .captions import read_captions
 from .files import write_npy
+from .lines import is_compressed, open_text, text_files
+from .packages import sha256_file
 from .tokenizer import Tokenizer
 from .tokens import Tokens
 
 #: Bytes of text, or captions, in one piece: about a second of work.
 PIECE_BYTES, PIECE_CAPTIONS = 4 << 20, 50_000
-FORMAT = 1
+FORMAT = 2
 _COPY = 1 << 24
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Part of a source: bytes [start, end) of a text file, every line that begins there, or elements of a
-    captions file.
+    """Part of a source: bytes [start, end) of a plain text file, every line that begins there, or elements of
+    a captions file.
     """
 
     number: int
@@ -60,11 +66,15 @@ class Piece:
             data = stream.read(max(self.end - stream.tell(), 0))
             if data and not data.endswith(b"\n"):
                 data += stream.readline()
+        if not self.start:
+            data = data.removeprefix(codecs.BOM_UTF8)
         lines = (line.strip() for line in data.decode("utf-8", errors="replace").split("\n"))
         return [line for line in lines if line]
 
 
-_captions = lru_cache(maxsize=1)(read_captions)  # pieces of one file come one after the other
+@lru_cache(maxsize=1)  # pieces of one file come one after the other
+def _captions(path: Path) -> list[str]:
+    return read_captions(path).texts
 
 
 def build_tokens(
@@ -75,7 +85,7 @@ def build_tokens(
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Tokens:
-    """Tokens of all samples of ``paths``: ``*.train`` files or folders, or captions files (JSON lists).
+    """Tokens of all samples of ``paths``: text files or folders of them, or captions files.
 
     workers: processes (default: one for each processor); progress: called with (pieces done, pieces).
     ``DataError`` for a source that cannot be read and for a full disk; what was finished by then is kept and
@@ -88,7 +98,8 @@ def build_tokens(
     except (OSError, ValueError):
         pass
     sweep(where)
-    pieces = _pieces(files, captions)
+    _captions.cache_clear()
+    pieces = _pieces(files if captions else _unpacked(files, where), captions)
     todo = [piece for piece in pieces if not _file(where, piece, "sizes").exists()]
     done = len(pieces) - len(todo)
     for _ in _work(tokenizer, todo, where, workers):
@@ -100,12 +111,27 @@ def build_tokens(
 
 def _digest(tokenizer: Tokenizer, files: Sequence[Path]) -> str:
     try:
-        seen = [(f.name, (stat := f.stat()).st_size, stat.st_mtime_ns) for f in files]
+        seen = [sha256_file(f) for f in files]
     except OSError as error:
         raise DataError(f"{error.filename}: cannot be read ({error.strerror}).") from None
     return hashlib.sha256(
         json.dumps([FORMAT, tokenizer.identity, PIECE_BYTES, PIECE_CAPTIONS, seen]).encode()
     ).hexdigest()[:16]
+
+
+def _unpacked(files: Sequence[Path], where: Path) -> list[Path]:
+    """Plain files of the same texts: what is compressed cannot be read in pieces."""
+    plain = list(files)
+    for i, path in enumerate(files):
+        if is_compressed(path):
+            plain[i] = where / f"{i:05}.text"
+            if not plain[i].exists():
+                with open_text(path) as source, atomic_file(plain[i]) as target:
+                    shutil.copyfileobj(source, target, _COPY)
+        else:
+            with open_text(path):  # is text
+                pass
+    return plain
 
 
 def _pieces(files: Sequence[Path], captions: bool) -> list[Piece]:
@@ -168,8 +194,8 @@ def _join(where: Path, pieces: list[Piece]) -> Tokens:
             for start in range(0, len(flat), _COPY):
                 stream.write(flat[start : start + _COPY].tobytes())
     write_npy(where / "sizes.npy", sizes)
-    for piece in pieces:
-        for part in ("tokens", "sizes"):
+    for path in where.iterdir():
+        if path.name not in ("tokens.npy", "sizes.npy"):
             with contextlib.suppress(OSError):
-                _file(where, piece, part).unlink()
+                path.unlink()
     return Tokens.of(np.load(where / "tokens.npy", mmap_mode="r"), sizes)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import json
 import struct
 import zlib
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from bitmar_tiny.codegen.emit import read_manifest
 from bitmar_tiny.codegen.lower import HEADER_BYTES, VERSION
 
 from ..errors import ConfigError, DataError
+from ..files import parse_json
 
 #: Flash is erased in sectors of this many bytes, so two pieces must not share one.
 SECTOR = 4096
@@ -119,7 +119,7 @@ def _app(project: Path, flash: Flash, board_chip: str, digest: str) -> list[Piec
             f"Run 'idf.py build' there first, or flash the model alone with --{MODEL}.",
         )
     try:
-        listed = json.loads(path.read_text())
+        listed = parse_json(path.read_bytes())
         files = {int(offset, 0): path.parent / name for offset, name in listed["flash_files"].items()}
         chip, app = listed["extra_esptool_args"]["chip"], int(listed["app"]["offset"], 0)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):

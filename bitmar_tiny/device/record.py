@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataError, DeviceError
+from ..files import parse_json
 from .channel import LAST, About, Channel, LinkChannel
 from .protocol import BY_NUMBER
 
@@ -65,12 +66,15 @@ class Playback:
     def __init__(self, path: Path) -> None:
         self.path, self._next = path, 0
         try:
-            self.head, *self._lines = [json.loads(line) for line in path.read_text().splitlines()]
+            self.head, *self._lines = [parse_json(line) for line in path.read_bytes().splitlines()]
             if (self.head.pop("schema"), self.head.pop("schema_version")) != (
                 SCHEMA,
                 SCHEMA_VERSION,
             ) or not all(isinstance(line, dict) for line in self._lines):
                 raise ValueError
+            for line in (self.head, *self._lines):
+                if not all(isinstance(line.get(key, ""), str) for key in ("error", "hint")):
+                    raise ValueError
         except OSError as error:
             raise DataError(
                 f"{path}: cannot be read: {(error.strerror or '').lower()}.",

@@ -46,14 +46,14 @@ def measure_holdout(run: Path, data: Path | None = None) -> dict[str, Any]:
     """``compare_activations`` of a training run on what it held out. data: folder of the prepared demo data,
     for a run that does not name its own. ``DataError`` for a run that held nothing out.
     """
-    model, _, record = load_run(run)
+    model, tokenizer, record = load_run(run)
     tcfg = TrainConfig.parse(record["training"], str(run))
     source = record.get("data") or ({"folder": str(data)} if data else None)
     if source is None:
         raise DataError(
             f"{run}: the run does not say where its data is.", "Name the folder of the demo data with --data."
         )
-    corpus = run_corpus(ModelConfig.parse(record["model"], str(run)), tcfg, source)
+    corpus = run_corpus(ModelConfig.parse(record["model"], str(run)), tcfg, source, tokenizer=tokenizer)
     mixtures = corpus.held_out_batches(batch_size=tcfg.batch_size, max_len=tcfg.max_len)
     if not mixtures:
         raise DataError(

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..data.files import read_json
 from ..errors import DataError
+from ..files import parse_json
 
 #: (row, where it stands: "file, line 3")
 Row = tuple[dict[str, Any], str]
@@ -47,7 +47,7 @@ def _jsonl(path: Path, columns: Sequence[str] | None) -> Iterator[tuple[Any, str
     for number, line in enumerate(_text(path), 1):
         if line.strip():
             try:
-                yield json.loads(line), f"line {number}"
+                yield parse_json(line), f"line {number}"
             except ValueError as error:
                 raise DataError(
                     f"{path}, line {number}: not JSON ({error}).", "Copy the file again."
@@ -93,7 +93,7 @@ def _parquet(path: Path, columns: Sequence[str] | None) -> Iterator[tuple[Any, s
 
 def _text(path: Path) -> Iterator[str]:
     try:
-        with open(path, encoding="utf-8", newline="") as lines:
+        with open(path, encoding="utf-8-sig", newline="") as lines:
             yield from lines
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not UTF-8 text ({error.reason}).", "Copy the file again.") from None

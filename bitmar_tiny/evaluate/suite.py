@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..data.corpus import open_features, read_lines, to_float
+from ..data.corpus import open_features, to_float
+from ..data.lines import read_lines
 from ..data.tokenizer import Tokenizer
 from ..errors import ConfigError, DataError
 from ..frozen import FrozenModel

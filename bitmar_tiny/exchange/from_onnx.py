@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from ..arch.config import ModelConfig
 from ..arch.records import Stack, Tensor
 from ..arch.tables import stacks, tensor_table
 from ..errors import ConfigError, DataError
+from ..files import parse_json
 from ..frozen import FrozenModel
 from ..golden import numerics as nm
 from .metadata import CANCELLED, CONFIG, PROVENANCE, TOKENIZER_SHA256
@@ -70,8 +70,8 @@ def _config(found: Initializers, config: ModelConfig | None) -> ModelConfig:
             )
         return config
     try:
-        own = ModelConfig.parse(json.loads(text), str(found.where))
-    except json.JSONDecodeError:
+        own = ModelConfig.parse(parse_json(text), str(found.where))
+    except ValueError:
         raise DataError(f"{found.where}: the configuration in its metadata is unreadable.") from None
     if config is not None and config != own:
         raise ConfigError(
@@ -100,7 +100,7 @@ def _missing(found: Initializers, spec: Tensor, *names: str) -> DataError:
 
 def _provenance(found: Initializers) -> dict:
     try:
-        return dict(json.loads(found.metadata.get(PROVENANCE, "{}"))) | {"imported_from": found.where.name}
+        return dict(parse_json(found.metadata.get(PROVENANCE, "{}"))) | {"imported_from": found.where.name}
     except (ValueError, TypeError):
         raise DataError(f"{found.where}: the provenance in its metadata is unreadable.") from None
 
@@ -108,7 +108,7 @@ def _provenance(found: Initializers) -> dict:
 def _cancelled(found: Initializers) -> dict[str, float]:
     """Scales that an exported file names although its graphs need them not."""
     try:
-        return {str(k): float(v) for k, v in json.loads(found.metadata.get(CANCELLED, "{}")).items()}
+        return {str(k): float(v) for k, v in parse_json(found.metadata.get(CANCELLED, "{}")).items()}
     except (ValueError, TypeError, AttributeError):
         raise DataError(f"{found.where}: the scales in its metadata are unreadable.") from None
 

@@ -21,7 +21,7 @@ from safetensors.numpy import save as safetensors_save
 from ..arch.config import ModelConfig
 from ..arch.tables import tensor_table
 from ..errors import ConfigError, FrozenError
-from ..files import atomic_file
+from ..files import atomic_file, parse_json
 from ..golden import numerics as nm
 from ..golden.model import initial_usage
 
@@ -141,9 +141,9 @@ def _read_metadata(meta: dict[str, str], path: Path) -> tuple[ModelConfig, dict[
             "Use the matching bitmar-tiny, or freeze the model again.",
         )
     try:
-        config = ModelConfig.parse(json.loads(meta["config"]), str(path))
-        return config, json.loads(meta["provenance"])
-    except (KeyError, json.JSONDecodeError):
+        config = ModelConfig.parse(parse_json(meta["config"]), str(path))
+        return config, parse_json(meta["provenance"])
+    except (KeyError, ValueError):
         raise FrozenError(f"{path}: the configuration in the header is missing or unreadable.") from None
     except ConfigError as error:
         raise FrozenError(error.message, error.hint) from None

@@ -37,7 +37,7 @@ def contact_sheet(captions: Sequence[Caption], source: CaptionSet, path: Path) -
     for n, c in enumerate(captions):
         x, y = n % COLUMNS * cell_w + MARGIN, n // COLUMNS * cell_h + MARGIN
         side = picture_side(source.n_vectors)[0]
-        patches = np.asarray(source.features[c.index])[: (side // PATCH) ** 2]
+        patches = np.asarray(source.features[source.rows[c.index]])[: (side // PATCH) ** 2]
         sheet.paste(Image.fromarray(patches_to_pixels(patches, side)).resize((PICTURE, PICTURE)), (x, y))
         draw.text(
             (x, y + PICTURE + 2), _fit(c.text, 36), font=font, fill=RIGHT if c.text == c.truth else WRONG

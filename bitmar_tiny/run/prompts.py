@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from ..errors import DataError
+from ..files import parse_json
 
 KEYS = ("prompt", "image")
 EXAMPLE = 'Write text, or JSON such as {"prompt": "a cat", "image": "cat.png"}.'
@@ -21,8 +21,8 @@ def read_prompt(line: bytes) -> tuple[str, Path | None]:
     if not text.lstrip().startswith("{"):
         return text, None
     try:
-        asked = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        asked = parse_json(text)
+    except ValueError as error:
         raise DataError(f"The line begins as JSON and is none ({error}).", EXAMPLE) from None
     wrong = [key for key, value in asked.items() if key not in KEYS or not isinstance(value, str)]
     if wrong:

@@ -59,6 +59,12 @@ class World:
             dist.all_reduce(x)
         return x
 
+    def any(self, here: bool) -> bool:
+        """Whether it is so in one process at least."""
+        if self.size == 1:
+            return here
+        return bool(self.sum(torch.tensor(float(here), device=self.device)))
+
     def wait(self) -> None:
         """Until every process is here."""
         if self.size > 1:

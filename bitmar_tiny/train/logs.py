@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ConfigError, DataError
-from ..files import atomic_file
+from ..files import atomic_file, parse_json
 
 FILE = "log.jsonl"
 
@@ -36,13 +36,13 @@ def read_log(folder: Path) -> list[dict[str, Any]]:
     """
     path = folder / FILE
     try:
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         raise DataError(f"{path}: there is no training log.", "Name the folder of a run.") from None
     lines = []
     for line in text.split("\n"):
         try:
-            record = json.loads(line)
+            record = parse_json(line)
         except ValueError:
             continue
         lines += [record] if isinstance(record, dict) and "kind" in record else []

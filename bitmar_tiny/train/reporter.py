@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from . import checkpoint
 from .feed import Batches, Feed, Feeder
 from .flops import forward_macs, training_flops
 from .logs import Log
@@ -81,6 +82,14 @@ class Reporter:
             self.log.write("holdout", t.step, **held)
         if t.step % t.cfg.log_every == 0 or t.step == t.cfg.steps:
             self.write(feeds)
+
+    def stopped(self, out: Path) -> None:
+        """That the run was stopped, what of it is kept, and how it goes on."""
+        t = self.trainer
+        self.bar.say(
+            f"Stopped after step {t.step:,} of {t.cfg.steps:,}. Kept: {out / checkpoint.FILE}; "
+            "the same command goes on from there."
+        )
 
     def write(self, feeds: list[Feed]) -> None:
         """The log line of a step: means since the last line, looks inside, cost."""

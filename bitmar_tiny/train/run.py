@@ -10,6 +10,7 @@ RUN/data/            what was prepared from the data: drawings, tokens
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from collections.abc import Callable
@@ -19,12 +20,15 @@ from typing import Any
 
 from ..arch.config import ModelConfig
 from ..data.corpora import Corpus, demo_corpus, file_corpus, recall_corpus
+from ..data.drawn import prepare_pictures
+from ..data.pictures import read_album
 from ..data.tokenizer import Tokenizer
 from ..errors import ConfigError, DataError
-from ..files import atomic_file
+from ..files import atomic_file, only_one, parse_json
 from ..frozen import FrozenModel
 from ..model.bitmar import BitMar
 from ..model.export import freeze
+from . import checkpoint
 from .checkpoint import load_model
 from .config import TrainConfig
 from .curves import plot_training
@@ -32,9 +36,13 @@ from .distributed import World
 from .holdout import look_at_holdout
 from .logs import read_log
 from .loop import train
+from .start import Start, start_from_model
 from .threads import threads
 
 RUN_FILE, TOKENIZER_FILE = "run.json", "tokenizer.bin"
+OTHER_FOLDER = "Choose another folder with -o, or pass --restart to start over."
+#: Kinds of data that a run names by paths; ``run_corpus`` says what each is.
+KINDS = ("pictures", "captions", "features", "text", "sessions", "styles")
 
 
 def settings_for(cfg: ModelConfig, path: Path | None, changes: dict[str, Any]) -> TrainConfig:
@@ -47,6 +55,19 @@ def settings_for(cfg: ModelConfig, path: Path | None, changes: dict[str, Any]) -
     return TrainConfig.parse(base.model_dump() | changes, str(path or "settings"))
 
 
+def fitted(cfg: ModelConfig, tcfg: TrainConfig, corpus: Corpus) -> tuple[ModelConfig, TrainConfig]:
+    """Model and settings for a corpus: as many tokens as its tokenizer has, where those are fewer, and no
+    batches of captions or of text where there are none.
+    """
+    if corpus.tokenizer.vocab_size < cfg.vocab_size:
+        cfg = cfg.model_copy(update={"vocab_size": corpus.tokenizer.vocab_size})
+    if tcfg.session_every != 1 and not len(corpus.texts):
+        tcfg = tcfg.model_copy(update={"text_every": 0})
+    if tcfg.session_every != 1 and not len(corpus.train):
+        tcfg = tcfg.model_copy(update={"text_every": 1})
+    return cfg, tcfg
+
+
 def train_run(
     cfg: ModelConfig,
     tcfg: TrainConfig,
@@ -57,11 +78,31 @@ def train_run(
     world: World = World(),
     wandb: str | None = None,
     data: dict[str, Any] | None = None,
+    start: Start | None = None,
 ) -> BitMar:
-    """Train in ``out``, resuming what is there. ``ConfigError`` if the run there is of other settings.
+    """Train in ``out``, resuming what is there up to more steps, too. ``ConfigError`` if the run there is of
+    other settings, or another process is at work on it.
 
-    data: where the corpus was read from, for the record. Returns the trained model (eval mode).
+    data: where the corpus was read from, for the record; start: what a new run begins with. Returns the
+    trained model (eval mode).
     """
+    with only_one(out, "a training run") if world.main else contextlib.nullcontext():
+        return _train_run(cfg, tcfg, corpus, out, resume, progress, world, wandb, data, start)
+
+
+def _train_run(
+    cfg: ModelConfig,
+    tcfg: TrainConfig,
+    corpus: Corpus,
+    out: Path,
+    resume: bool,
+    progress: bool,
+    world: World,
+    wandb: str | None,
+    data: dict[str, Any] | None,
+    start: Start | None,
+) -> BitMar:
+    cfg, tcfg = fitted(cfg, tcfg, corpus)
     if corpus.tokenizer.vocab_size != cfg.vocab_size:
         raise ConfigError(
             f"The tokenizer has {corpus.tokenizer.vocab_size} tokens, the model {cfg.vocab_size}.",
@@ -75,10 +116,16 @@ def train_run(
         "pictures": len(corpus.train),
         "text_samples": len(corpus.texts),
         "sessions": len(corpus.sessions or ()),
+        "corpus": corpus.identity,
         "data": data or {},
     }
-    if resume and (out / RUN_FILE).is_file():
-        _same_run(_read(out / RUN_FILE), record, out)
+    there = _read(out / RUN_FILE) if resume and (out / RUN_FILE).is_file() else {}
+    if there:
+        _same_run(there, record, out)
+    if start or "start" in there:
+        record["start"] = {"from": start.source, "sha256": start.identity} if start else there["start"]
+        if there and there.get("start", {}).get("sha256") != record["start"]["sha256"]:
+            raise ConfigError(f"{out}: holds a run that began with other weights.", OTHER_FOLDER)
     mixture = corpus.mixture(
         batch_size=tcfg.batch_size,
         max_len=tcfg.max_len,
@@ -91,17 +138,24 @@ def train_run(
         if tcfg.holdout_every
         else []
     )
+    epoch_steps = mixture.batches_per_epoch / tcfg.accumulation
+    if tcfg.epochs:
+        tcfg = tcfg.model_copy(update={"steps": math.ceil(tcfg.epochs * epoch_steps)})
+    done = (checkpoint.load(out) or {"step": 0})["step"] if there else 0
+    if done > tcfg.steps:
+        raise ConfigError(
+            f"{out}: has {done:,} steps already, {tcfg.steps:,} were asked for.",
+            f"Ask for more steps. {OTHER_FOLDER}",
+        )
     if world.main:
         with atomic_file(out / RUN_FILE) as f:
             f.write((json.dumps(record, indent=1) + "\n").encode())
         with atomic_file(out / TOKENIZER_FILE) as f:
             f.write(corpus.tokenizer.to_bytes())
-    epoch_steps = mixture.batches_per_epoch / tcfg.accumulation
-    if tcfg.epochs:
-        tcfg = tcfg.model_copy(update={"steps": math.ceil(tcfg.epochs * epoch_steps)})
     look = partial(look_at_holdout, mixtures=held, world=world) if held else None
+    weights = start.weights if start else None
     with threads(tcfg.threads):
-        model = train(cfg, tcfg, mixture, out, resume, progress, world, look, epoch_steps, wandb)
+        model = train(cfg, tcfg, mixture, out, resume, progress, world, look, epoch_steps, wandb, weights)
     if world.main:
         plot_training(read_log(out), out)
     return model
@@ -109,23 +163,25 @@ def train_run(
 
 def _same_run(there: dict[str, Any], record: dict[str, Any], out: Path) -> None:
     """``ConfigError`` where a run's record differs; settings that it does not name did not exist then, and
-    had their defaults or, where those would change the run, what it did.
+    had their defaults or, where those would change the run, what it did. More steps are no other settings.
     """
-    then = {"log_every": record["training"]["log_every"], "write_gradient": False}
-    defaults = {"model": {}, "training": TrainConfig().model_dump(mode="json") | then}
+    then = {"log_every": record["training"]["log_every"]}
+    parts = {
+        "model": there.get("model", {}),
+        "training": TrainConfig().model_dump(mode="json") | then | before(there),
+    }
     different = [
         f"{part}.{key}"
-        for part in defaults
+        for part, values in parts.items()
         for key in record[part]
-        if (defaults[part] | there.get(part, {})).get(key) != record[part][key]
+        if key not in ("steps", "epochs") and values.get(key) != record[part][key]
     ]
-    there = {"sessions": record["sessions"]} | there  # runs did not always record how many
+    named = {k: record.get(k) for k in ("sessions", "corpus")}  # runs did not always record these
     if different or any(
-        there.get(k) != record[k] for k in ("tokenizer", "pictures", "text_samples", "sessions")
+        (named | there).get(k) != record.get(k) for k in ("tokenizer", "pictures", "text_samples", *named)
     ):
         raise ConfigError(
-            f"{out}: holds a run of other settings ({', '.join(different) or 'other data'}).",
-            "Choose another folder with -o, or pass --restart to start over.",
+            f"{out}: holds a run of other settings ({', '.join(different) or 'other data'}).", OTHER_FOLDER
         )
 
 
@@ -134,21 +190,29 @@ def run_corpus(
     tcfg: TrainConfig,
     data: dict[str, Any],
     progress: Callable[[int, int], None] | None = None,
+    say: Callable[[str], None] = lambda words: None,
+    tokenizer: Tokenizer | None = None,
 ) -> Corpus:
-    """The corpus that ``data`` names: {folder, captions, features, text, sessions, styles}, all but the first
-    lists of paths.
+    """The corpus that ``data`` names: its ``folder`` for what is prepared; lists of paths of ``KINDS``,
+    folders of pictures and whose captions, or captions and their features, text, sessions; ``tokenizer``:
+    gpt2 or own.
 
-    Without captions, text and sessions it is the demo's, with further styles of pictures, or that of the
-    preset ``recall``.
+    Without pictures, captions, text and sessions it is the demo's, with further styles of pictures, or that
+    of the preset ``recall``. say: is told what is left out; tokenizer: the one to use.
     """
     folder = Path(data["folder"])
-    captions, features, texts, sessions, styles = (
-        list(map(Path, data.get(k, ()))) for k in ("captions", "features", "text", "sessions", "styles")
-    )
-    if not captions and not texts and not sessions:
+    pictures, captions, features, texts, sessions, styles = (list(map(Path, data.get(k, ()))) for k in KINDS)
+    if not (pictures or captions or texts or sessions):
         return (
-            recall_corpus(folder, cfg) if cfg.name == "recall" else demo_corpus(folder, cfg, progress, styles)
+            recall_corpus(folder, cfg, tokenizer)
+            if cfg.name == "recall"
+            else demo_corpus(folder, cfg, progress, styles, tokenizer)
         )
+    if pictures:
+        made = prepare_pictures(
+            read_album(pictures, captions), folder / "pictures", cfg.image_inputs, progress, say
+        )
+        captions, features = [made[0]], [made[1]]
     return file_corpus(
         cfg,
         captions,
@@ -156,11 +220,33 @@ def run_corpus(
         texts,
         folder,
         sessions=sessions,
+        tokenizer=tokenizer or data.get("tokenizer", "gpt2"),
         caption_budget=tcfg.caption_tokens,
         text_budget=tcfg.text_tokens,
         hold_out=tcfg.holdout_tokens,
         progress=progress,
     )
+
+
+def before(there: dict[str, Any]) -> dict[str, Any]:
+    """The settings that a run's record names, with what runs did before a setting existed."""
+    return {"write_gradient": False} | there.get("training", {})
+
+
+def begun(out: Path) -> dict[str, Any]:
+    """The record of the run in ``out``, {} where there is none."""
+    return _read(out / RUN_FILE) if (out / RUN_FILE).is_file() else {}
+
+
+def read_start(path: Path) -> Start:
+    """What a run begins with: the last checkpoint of another run (a folder), or a frozen model (a file).
+
+    ``DataError`` or ``FrozenError`` for anything else, ``ConfigError`` for a model without a tokenizer.
+    """
+    if not path.is_dir():
+        return start_from_model(path)
+    model, tokenizer, _ = load_run(path)
+    return Start(str(path), model.cfg, tokenizer, model.state_dict())
 
 
 def load_run(out: Path) -> tuple[BitMar, Tokenizer, dict[str, Any]]:
@@ -182,7 +268,7 @@ def freeze_run(out: Path) -> FrozenModel:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_text())
+        return parse_json(path.read_bytes())
     except OSError:
         raise DataError(
             f"{path.parent}: there is no training run here.", "Start one with 'bitmar-tiny train -o FOLDER'."

@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import DataError
+from ..files import parse_json
 
 #: Where the E_q of the paper ends (section 5.1).
 PAPER_END = 0.428
@@ -68,7 +68,7 @@ def _from_jsonl(run: Path) -> tuple[dict[int, float], float | None]:
     for path in sorted(run.rglob("*.jsonl")):
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
-                row = json.loads(line)
+                row = parse_json(line)
             except ValueError:
                 continue
             value = row.get("zero_fraction") if isinstance(row, dict) else None

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from bitmar_tiny.data import text as simple_text
-from bitmar_tiny.data.corpus import CaptionSet, open_features, read_captions, read_lines
+from bitmar_tiny.data.captions import read_captions
+from bitmar_tiny.data.corpus import CaptionSet, open_features
 from bitmar_tiny.data.files import atomic_file
+from bitmar_tiny.data.lines import read_lines
 from bitmar_tiny.errors import DataError
 
 
@@ -27,7 +29,7 @@ def test_a_line_is_a_sample_and_a_folder_is_its_train_files(tmp_path):
 
 
 def test_missing_text(tmp_path):
-    for path, what in ((tmp_path, r"holds no \*.train"), (tmp_path / "x", "does not exist")):
+    for path, what in ((tmp_path, r"holds no \*.train or \*.txt"), (tmp_path / "x", "does not exist")):
         with pytest.raises(DataError, match=what):
             list(read_lines(path))
 
@@ -96,7 +98,7 @@ def test_wrong_captions(tmp_path, content, what):
 
 
 def test_lengths_must_match():
-    with pytest.raises(DataError, match="2 captions but features for 3"):
+    with pytest.raises(DataError, match="captions of 2 pictures, features for 3"):
         CaptionSet(["a", "b"], np.zeros((3, 768), np.float32))
 
 

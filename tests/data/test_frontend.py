@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import command_line
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -304,3 +305,24 @@ def test_the_old_runtime_under_numpy_2_is_recognised(tmp_path):
     assert run("numpy.__version__ = '1.26.4'") == "as it is\n"
     (fake / "tflite_runtime" / "interpreter.py").write_text("raise ImportError")
     assert "pip install ai-edge-litert" in run("pass")
+
+
+def test_the_command_keeps_good_pictures_and_lists_bad_ones(tmp_path):
+    """Files, folders and lists; the exit code tells that some were left out."""
+    onnx_file(tmp_path / "b.onnx")
+    (tmp_path / "more").mkdir()
+    for name in ("good.png", "more/red_fox.png", "listed.png"):
+        Image.new("RGB", (9, 9), (len(name), 0, 0)).save(tmp_path / name)
+    (tmp_path / "bad.jpg").write_bytes(b"hello")
+    (tmp_path / "list.txt").write_text("listed.png\n")
+    names = ("good.png", "bad.jpg", "more", "list.txt")
+    done = command_line.run("features", *names, "--backbone", "b.onnx", "-o", "f", cwd=tmp_path)
+    assert done.returncode == 2 and "bad.jpg: not a picture" in done.stderr
+    assert "1 picture has no features" in done.stderr
+    assert json.loads((tmp_path / "f" / "captions.json").read_text()) == ["good", "red fox", "listed"]
+    assert np.load(tmp_path / "f" / "features.npy").shape == (3, 16, 768)
+    (tmp_path / "bad.jpg").unlink()
+    names = ("good.png", "more", "list.txt")
+    assert (
+        command_line.run("features", *names, "--backbone", "b.onnx", "-o", "f", cwd=tmp_path).returncode == 0
+    )

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from bitmar_tiny.data import shards
-from bitmar_tiny.data.corpus import CaptionSet, read_lines
+from bitmar_tiny.data.corpus import CaptionSet
+from bitmar_tiny.data.lines import read_lines
 from bitmar_tiny.data.mixture import Mixture
 from bitmar_tiny.data.shards import build_tokens
 from bitmar_tiny.data.tokenizer import EOS_TEXT, Tokenizer

@@ -18,7 +18,8 @@ import numpy as np
 
 from .backbone import Model
 from .declaration import FILE, Declaration
-from .vectors import FrontEndError, decode, scaled, to_vectors
+from .picture import decode
+from .vectors import FrontEndError, scaled, to_vectors
 
 
 def main() -> int:

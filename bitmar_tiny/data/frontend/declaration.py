@@ -39,7 +39,7 @@ class Declaration:
     def read(cls, path: Path) -> Declaration:
         """Read and check ``backbone.json``; ``FrontEndError`` on the first fault."""
         try:
-            values = json.loads(Path(path).read_text())
+            values = json.loads(Path(path).read_text(encoding="utf-8-sig"))
             assert values.pop("schema") == SCHEMA and values.pop("schema_version") == VERSION
             assert set(values) == {f.name for f in fields(cls)}
             made = cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
@@ -61,7 +61,7 @@ class Declaration:
             raise FrontEndError(
                 f"{path}: cannot be read ({error.strerror}).", "Make it with 'bitmar-tiny features'."
             ) from None
-        except (AssertionError, AttributeError, KeyError, TypeError, ValueError):
+        except (AssertionError, AttributeError, KeyError, TypeError, ValueError, RecursionError):
             raise FrontEndError(
                 f"{path}: not a backbone's declaration of version {VERSION}.",
                 "Make it with 'bitmar-tiny features'.",

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures to what a backbone takes, and what it gives to the model's vectors."""
+"""Pixels to what a backbone takes, and what it gives to the model's vectors."""
 
 from __future__ import annotations
 
 import hashlib
-import io
 import math
 from collections.abc import Sequence
 
@@ -22,27 +21,6 @@ class FrontEndError(Exception):
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
         self.message, self.hint = message, hint
-
-
-def decode(raw: bytes, size: int, where: str) -> np.ndarray:
-    """An encoded picture as uint8 [size, size, 3]: upright, transparency on white, fitted whole, the rest
-    white.
-    """
-    try:
-        from PIL import Image, ImageOps
-    except ImportError:
-        raise FrontEndError("Reading pictures needs the package pillow.", "Run: pip install pillow") from None
-    try:
-        with Image.open(io.BytesIO(raw)) as opened:
-            picture = ImageOps.exif_transpose(opened).convert("RGBA")
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-        raise FrontEndError(
-            f"{where}: not a picture that can be decoded ({error}).", "Give a PNG, JPEG or SVG file."
-        ) from None
-    flat = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
-    if flat.size != (size, size):
-        flat = ImageOps.pad(flat, (size, size), Image.Resampling.LANCZOS, color="white")
-    return np.asarray(flat, np.uint8).copy()
 
 
 def scaled(pixels: np.ndarray, mean: Sequence[float], std: Sequence[float]) -> np.ndarray:

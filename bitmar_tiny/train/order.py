@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is to be trained, put together from what was named and what a run that is there says of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..arch.config import ModelConfig, preset
+from ..data.corpora import Corpus
+from ..data.tokenizer import Tokenizer
+from ..errors import ConfigError
+from .config import TrainConfig
+from .run import KINDS, RUN_FILE, TOKENIZER_FILE, before, begun, read_start, run_corpus, settings_for
+from .start import Start
+
+DEFAULT_PRESET = "demo"
+DEMO_DATA = "the demo data (pictures and text that ship inside pip packages)"
+TOKENIZERS = ("gpt2", "own")
+
+
+@dataclass(frozen=True)
+class Order:
+    """Model, settings, data (see ``run.run_corpus``), what to begin with, and a tokenizer that is given."""
+
+    config: ModelConfig
+    settings: TrainConfig
+    data: dict[str, Any]
+    start: Start | None = None
+    tokenizer: Tokenizer | None = None
+
+    @property
+    def own_data(self) -> bool:
+        """Whether data is named, so that the demo's is not used."""
+        return any(self.data.get(kind) for kind in KINDS if kind != "styles")
+
+    def corpus(
+        self,
+        progress: Callable[[int, int], None] | None = None,
+        say: Callable[[str], None] = lambda words: None,
+    ) -> Corpus:
+        """Prepare the data. say: is told what is prepared, what is left out, and what there is."""
+        if not self.own_data:
+            made_up = self.config.name == "recall"
+            say(f"Preparing {'made-up sessions' if made_up else DEMO_DATA} ...")
+        corpus = run_corpus(self.config, self.settings, self.data, progress, say, self.tokenizer)
+        say(corpus.summary)
+        return corpus
+
+
+def order(
+    out: Path,
+    own: Mapping[str, Sequence[Path | str]],
+    *,
+    config: ModelConfig | None = None,
+    settings: Path | None = None,
+    changes: Mapping[str, Any] | None = None,
+    tokenizer: str | None = None,
+    init: Path | None = None,
+    resume: bool = True,
+) -> Order:
+    """What to train in ``out``. What is not named is as in the run that is there, else as in ``init``, else
+    as in the demo.
+
+    own: paths by kind (``run.KINDS``); changes: settings on top; tokenizer: one of ``TOKENIZERS``; init: a
+    run or a frozen model to begin with. ``ConfigError`` where parts do not go together.
+    """
+    _check(own, config, tokenizer, init)
+    there = begun(out) if resume else {}
+    start = read_start(init) if init else None
+    wanted = dict(changes or {})
+    if there and config is None and settings is None:
+        config = ModelConfig.parse(there["model"], str(out / RUN_FILE))
+        wanted = before(there) | ({"epochs": 0} if "steps" in wanted else {}) | wanted
+        tcfg = TrainConfig.parse(wanted, str(out / RUN_FILE))
+    else:
+        config = config or (start.config if start else preset(DEFAULT_PRESET))
+        tcfg = settings_for(config, settings, wanted)
+    data: dict[str, Any] = {k: [str(Path(p).absolute()) for p in own.get(k, ())] for k in KINDS}
+    if tokenizer:
+        data["tokenizer"] = tokenizer
+    if there.get("data") and not any(data.values()):
+        data = dict(there["data"])
+    given = start.tokenizer if start else None
+    if start is None and "start" in there:
+        given = Tokenizer.from_bytes((out / TOKENIZER_FILE).read_bytes())
+    return Order(config, tcfg, data | {"folder": str((out / "data").absolute())}, start, given)
+
+
+def _check(
+    own: Mapping[str, Sequence[Any]], config: ModelConfig | None, tokenizer: str | None, init: Path | None
+) -> None:
+    pictures, captions, features, *others, styles = (own.get(kind, ()) for kind in KINDS)
+    if features and pictures:
+        raise ConfigError("--pictures and --features both give the pictures.", "Leave out one of them.")
+    if captions and not features and not pictures:
+        raise ConfigError(
+            "--captions need their pictures.", "Name them: --pictures FOLDER, or --features FILE.npy."
+        )
+    if features and not captions:
+        raise ConfigError("--features need their captions.", "Name them: --captions FILE.")
+    if styles and (captions or pictures or any(others)):
+        raise ConfigError(
+            "--style adds pictures to the demo data, which data of your own takes the place of.",
+            "Leave out one of them.",
+        )
+    if tokenizer == "own" and not (captions or pictures or any(others)):
+        raise ConfigError(
+            "A tokenizer of your own is trained on data of your own.", "Name some: --text, --pictures."
+        )
+    if init and (config or tokenizer):
+        raise ConfigError(
+            "A run that begins with --init has its shapes and its tokenizer.",
+            f"Leave out {'--tokenizer' if tokenizer else '--preset and --config'}.",
+        )
