@@ -62,14 +62,9 @@ def base(*arguments, code=0, cwd=None) -> subprocess.CompletedProcess:
     return done
 
 
-def test_the_first_steps_need_no_extra(tmp_path):
+def test_profiling_and_the_plan_of_a_flash_need_no_extra(tmp_path):
+    """What the README shows test_readme.py types where no extra is installed at all."""
     need("host", "gcc")
-    assert base("generate", "--image", PICTURES / "mushroom.png").stdout == "mushroom\n"
-    base("codegen", "--board", "host", "-o", "firmware", cwd=tmp_path)
-    base("build", "firmware", cwd=tmp_path)
-    base("verify", "--board", "host", "--kernels", "portable", "--tokens", 8, cwd=tmp_path)
-    base("memory", "reset", "recall", "-o", "memory.store", cwd=tmp_path)
-    base("generate", "recall", "--store", "memory.store", "--remember", "--prompt", "The key", cwd=tmp_path)
     profile = ("profile", "--port", "host:", "--tokens", 4, "--rounds", 1)
     base(*profile, "--html", "profile.html", cwd=tmp_path)
     base("codegen", "--board", "esp32-s3-n16r8", "-o", "esp", cwd=tmp_path)
