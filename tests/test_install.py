@@ -79,6 +79,7 @@ def test_profiling_and_the_plan_of_a_flash_need_no_extra(tmp_path):
         (("train",), "train"),
         (("demo",), "train,images"),
         (("freeze", "run"), "train"),
+        (("generate", "run"), "train"),
         (("holdout", "run"), "train"),
         (("curves", "run"), "train"),
         (("paper", "figure", "2", "m.store", "-o", "x.png"), "train"),
@@ -91,6 +92,7 @@ def test_profiling_and_the_plan_of_a_flash_need_no_extra(tmp_path):
 )
 def test_what_needs_an_extra_says_which(arguments, extra, tmp_path):
     (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.json").write_text("{}")
     (tmp_path / "run" / "log.jsonl").write_text('{"kind": "step", "step": 1}\n')
     (tmp_path / "text").write_text("a cat sat on the mat\n")
     (tmp_path / "x.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 8"/>')
