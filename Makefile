@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # make demo: train, freeze, generate C, verify, run, on real pictures. make test: all tests.
-# make check: format, lint, types and unit tests.
+# make check: format, lint, types and unit tests. make docs: the documentation as a site.
 # Both install what they need into $(VENV); compilers and emulators too, where you are root on Debian.
 VENV ?= .venv
 PYTHON ?= python3
@@ -21,6 +21,11 @@ check: install
 # The shortest way to know: no compilers, no PyTorch, within a minute.
 unit: install
 	$(BIN)/python -m pytest tests -m unit -n auto
+
+# The documentation as a site, in build/site.
+docs: install
+	$(BIN)/python docs/generate
+	$(BIN)/zensical build --strict
 
 test: install tools test-tools
 	@$(BIN)/python tests/zig_libraries.py & $(BIN)/python -m pytest tests -n auto --dist worksteal; status=$$?; wait; exit $$status
@@ -65,4 +70,4 @@ test-tools:
 clean:
 	rm -rf $(VENV) demo build *.egg-info
 
-.PHONY: demo check unit test install tools test-tools clean
+.PHONY: demo check unit docs test install tools test-tools clean

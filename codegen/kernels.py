@@ -2,7 +2,7 @@
 """Kernel families: one folder each in ``firmware_templates/kernels``, with the code and its description,
 ``family.toml``.
 
-``python -m bitmar_tiny.codegen.kernels`` writes the table of families into ``docs/kernels.md``.
+``python -m bitmar_tiny.codegen.kernels`` writes the table of families into ``docs/explanation/kernels.md``.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ def load_family(path: Path) -> KernelFamily:
 
 
 def documented(text: str) -> str:
-    """``text`` of docs/kernels.md with the table of families as it is today."""
+    """``text`` of docs/explanation/kernels.md with the table of families as it is today."""
     rows = [
         f"| `{f.name}` | {f.title} | {f.layout.rows} x {f.layout.k_step} | {f.multiply} |"
         for f in families().values()
@@ -132,5 +132,5 @@ def _root() -> Path:
 
 
 if __name__ == "__main__":
-    page = Path(__file__).resolve().parents[1] / "docs" / "kernels.md"
+    page = Path(__file__).resolve().parents[1] / "docs" / "explanation" / "kernels.md"
     page.write_text(documented(page.read_text()))

@@ -20,6 +20,7 @@ from collections import Counter
 from pathlib import Path
 
 import compilers
+import fresh
 import pytest
 import tiers
 from support import GROUPED, ODD, TINY
@@ -49,11 +50,22 @@ def grouped():
     return random_model(GROUPED, seed=3)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _compiled_once(tmp_path_factory):
-    """One cache of compiled C for all workers of a run."""
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory) -> Path:
+    """A folder for all workers of a run."""
     base = tmp_path_factory.getbasetemp()
-    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+@pytest.fixture(scope="session")
+def built_wheel(shared) -> Path:
+    """What `pip install .` installs of this folder."""
+    return fresh.wheel(shared / "wheel")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _compiled_once(shared):
+    """One cache of compiled C for all workers of a run."""
     cache = compilers.Cache(shared / "compiled", COUNTS)
     cache.install()
     yield

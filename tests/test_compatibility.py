@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""docs/compatibility.md beside the constants it speaks of."""
+"""docs/reference/compatibility.md beside the constants it speaks of."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bitmar_tiny.memory import format as store_format
 from bitmar_tiny.memory import snapshot
 from bitmar_tiny.profile import prediction, recording
 
-PAGE = (Path(__file__).resolve().parents[1] / "docs" / "compatibility.md").read_text()
+PAGE = (Path(__file__).resolve().parents[1] / "docs" / "reference" / "compatibility.md").read_text()
 
 
 def test_the_page_names_the_versions_of_the_code():

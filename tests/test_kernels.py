@@ -196,7 +196,7 @@ def test_padding_is_weight_zero(family):
 
 
 def test_the_table_of_families_is_up_to_date():
-    text = (Path(__file__).resolve().parents[1] / "docs" / "kernels.md").read_text()
+    text = (Path(__file__).resolve().parents[1] / "docs" / "explanation" / "kernels.md").read_text()
     assert text == documented(text)
 
 

@@ -183,6 +183,20 @@ def test_an_output_that_takes_nothing_is_one_sentence(words):
     assert b"Traceback" not in done.stderr and b"Exception" not in done.stderr
 
 
+def test_streams_that_are_closed_are_no_fault(tmp_path):
+    command = f"{shlex.quote(sys.executable)} -m bitmar_tiny generate --tokens 2"
+    for words, code in ((">&-", 0), ("2>&-", 0), ("--prompts - <&-", 0), ("--image none.png 2>&- >&-", 2)):
+        done = subprocess.run(
+            f"{command} {words}",
+            shell=True,
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            stderr=subprocess.PIPE,
+            timeout=300,
+        )
+        assert done.returncode == code and b"Traceback" not in done.stderr, (words, done.stderr)
+
+
 def test_a_sentence_that_cannot_be_said_changes_no_exit_code(tmp_path):
     with open("/dev/full", "w") as full:
         assert program("info", "none", cwd=tmp_path, stderr=full).returncode == 2

@@ -11,21 +11,13 @@ import math
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    ValidationError,
-    model_serializer,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ..errors import ConfigError
 from ..files import parse_json
 
 #: Largest reduction length K for which ``127 * K`` stays below 2**24, so that a float32 sum of
-#: ternary x int8 products is exact in any order (docs/numerics.md, rule 1).
+#: ternary x int8 products is exact in any order (docs/explanation/numerics.md, rule 1).
 MAX_REDUCTION = 4096
 #: Largest number of slots one attention may see: ``2**14 * 127 * n`` must stay below 2**31.
 MAX_CONTEXT = 1032
@@ -122,12 +114,14 @@ class ModelConfig(StrictModel):
             )
         return self
 
-    @model_serializer(mode="wrap")
-    def _as_before(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """A model's digest covers its settings, so a setting that came later is written only where it is
-        given.
-        """
-        return {key: value for key, value in plain(self).items() if value is not None}
+    # A model's digest covers its settings, so a setting that came later is written only where it is given.
+    # No serializer does it: pydantic makes an error of its own out of an interrupt in one.
+
+    def model_dump(self, **options: Any) -> dict[str, Any]:
+        return super().model_dump(exclude_none=True, **options)
+
+    def model_dump_json(self, **options: Any) -> str:
+        return super().model_dump_json(exclude_none=True, **options)
 
     @property
     def head_dim(self) -> int:

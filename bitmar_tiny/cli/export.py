@@ -42,7 +42,7 @@ def command(
     """Write a frozen MODEL as ONNX or LiteRT: a step graph with its state as inputs and outputs, and the same
     integers as golden.
 
-    docs/onnx-and-litert.md lists every input and output; 'bitmar-tiny verify --on onnx|tflite' proves the
+    docs/how-to/export.md lists every input and output; 'bitmar-tiny verify --on onnx|tflite' proves the
     files.
 
     \b

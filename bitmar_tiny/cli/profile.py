@@ -50,7 +50,7 @@ file = click.Path(path_type=Path, dir_okay=False)
 @click.option("--trace", type=file, help="Write a trace for ui.perfetto.dev or chrome://tracing.")
 @click.option("--html", type=file, help="Write a report with plots.")
 @click.option(
-    "--power-log", type=file, help="CSV of a power meter, for the energy of a token (docs/profiling.md)."
+    "--power-log", type=file, help="CSV of a power meter, for the energy of a token (docs/how-to/profile.md)."
 )
 @click.option("--voltage", type=Real(0.1, 1000), help="Of a power log that holds only the current.")
 @memory_option

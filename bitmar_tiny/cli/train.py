@@ -24,7 +24,9 @@ from .common import json_option, model_path, say_next
     "--config", type=click.Path(path_type=Path), help="Model configuration as JSON, instead of a preset."
 )
 @click.option(
-    "--settings", type=click.Path(path_type=Path), help="Training settings as JSON (see docs/training.md)."
+    "--settings",
+    type=click.Path(path_type=Path),
+    help="Training settings as JSON (see docs/how-to/train.md).",
 )
 @click.option(
     "--pictures",
@@ -38,7 +40,7 @@ from .common import json_option, model_path, say_next
     multiple=True,
     type=click.Path(path_type=Path),
     help="Captions of the pictures or the features: a JSON list, COCO, CC3M, Localized Narratives, Flickr, "
-    "metadata.csv (docs/training.md); repeatable.",
+    "metadata.csv (docs/how-to/train.md); repeatable.",
 )
 @click.option(
     "--features",
@@ -57,7 +59,7 @@ from .common import json_option, model_path, say_next
     multiple=True,
     type=click.Path(path_type=Path),
     help="Sessions for the memory, one JSON list a line: what is told, then what is asked "
-    "(docs/training.md); repeatable.",
+    "(docs/how-to/train.md); repeatable.",
 )
 @click.option(
     "--style",

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Inputs and data sets for the firmware's MLPerf Tiny / EEMBC mode (docs/eembc.md; bm_ascii.h reads what this
-writes).
+"""Inputs and data sets for the firmware's MLPerf Tiny / EEMBC mode (docs/how-to/benchmark-runners.md;
+bm_ascii.h reads what this writes).
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Frames of the serial protocol (docs/serial-protocol.md): COBS between zero bytes, with a CRC-32."""
+"""Frames of the serial protocol (docs/reference/serial-protocol.md): COBS between zeros, with a CRC-32."""
 
 from __future__ import annotations
 

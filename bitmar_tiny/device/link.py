@@ -2,7 +2,7 @@
 """The host's end of the link: two reliable streams of bytes over a line that loses, damages and doubles
 bytes.
 
-The device's end is firmware_templates/runtime/link/bm_link.c; docs/serial-protocol.md draws both.
+The device's end is firmware_templates/runtime/link/bm_link.c; docs/reference/serial-protocol.md draws both.
 """
 
 from __future__ import annotations

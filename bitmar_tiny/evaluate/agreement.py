@@ -12,8 +12,8 @@ import torch
 from ..data.corpus import CaptionSet
 from ..data.tokenizer import Tokenizer
 from ..frozen import FrozenModel
-from ..golden.model import GoldenModel
 from ..model.export import load_frozen
+from ..run.golden import GoldenSession
 
 #: Captions that ``caption_agreement`` compares.
 AGREEMENT_STREAMS = 40
@@ -27,17 +27,19 @@ def agreement(
     Returns tokens compared, top-1 agreement, largest absolute difference of logits, how many integer logits
     differ, and the perplexity of the streams' own next tokens by both.
     """
-    model, golden = load_frozen(frozen), GoldenModel(frozen.config, frozen.arrays)
+    model, golden = load_frozen(frozen), GoldenSession(frozen)
     same = tokens = different = labels = 0
     largest, nll = 0.0, np.zeros(2)
     for stream, image in zip(streams, images, strict=True):
-        golden.begin_episode()
+        golden.begin()
         if image is not None:
-            golden.set_image(image)
+            golden.image(image)
         accs, want = [], []
         for token in stream:
-            accs.append(golden.step(int(token)))
-            want.append(golden.logits(accs[-1]))
+            golden.advance(int(token))
+            acc, scale = golden.logits()
+            accs.append(acc)
+            want.append(acc.astype(np.float32) * scale)
         want = np.array(want)
         with torch.no_grad():
             out = model(

@@ -3,17 +3,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from bitmar_tiny.codegen.boards import load_board
 from bitmar_tiny.codegen.build import build, find_compiler, runner
-from bitmar_tiny.codegen.emit import Project
+from bitmar_tiny.codegen.emit import Project, emit
 
 from ..arch.config import preset
 from ..data.corpora import Corpus, demo_corpus
+from ..data.openmoji import list_openmoji
+from ..data.pixels import read_picture
 from ..frozen import FrozenModel
+from ..frozen.shipped import by_name
 from ..model.export import load_frozen
 from ..run.firmware import ProgramSession
 from ..train.run import freeze_run, settings_for, train_run
@@ -24,9 +29,24 @@ from .agreement import caption_agreement
 from .captions import evaluate_captions, session_captions
 from .scoring import Progress
 
-VERIFY_TOKENS = 400
+VERIFY_TOKENS, FIRST_TOKENS = 400, 100
 #: Held-out pictures in the script of a verification.
 PICTURES = 5
+#: The picture of the first caption: one that the shipped model was not trained on.
+FIRST = "person mountain biking"
+
+
+def first_caption(out: Path) -> tuple[str, Verdict]:
+    """The shipped model as C in ``out``/firmware-shipped: what the program says of the picture ``FIRST``, and
+    its proof on that picture.
+    """
+    frozen = FrozenModel.load(by_name(Path("demo")))
+    file = next(file for name, _, file in list_openmoji() if name == FIRST)
+    project = emit(frozen, load_board("host"), out / "firmware-shipped")
+    picture = read_picture(file, frozen.config.image_inputs)
+    script = standard(frozen.config, FIRST_TOKENS, images=[picture])
+    verdict = verify_project(frozen, project, script, _label(project))
+    return _captions(project, [picture])[0], verdict
 
 
 def prepare(out: Path, progress: Progress) -> Corpus:
@@ -49,18 +69,25 @@ def freeze(out: Path) -> FrozenModel:
 
 def prove(frozen: FrozenModel, project: Project, corpus: Corpus) -> Verdict:
     """A generated project beside golden, on real pictures."""
-    board, how = project.board, runner(project.board)
-    label = f"{board.name}/{project.family}/{find_compiler(board)[0]}" + (f" under {how[0]}" if how else "")
     pictures = [corpus.captions.image(i) for i in corpus.held_out[:PICTURES]]
     script = standard(frozen.config, VERIFY_TOKENS, images=pictures)
-    return verify_project(frozen, project, script, label)
+    return verify_project(frozen, project, script, _label(project))
 
 
 def program_captions(project: Project, corpus: Corpus) -> list[str]:
     """What the generated program writes for every held-out picture."""
+    return _captions(project, (corpus.captions.image(i) for i in corpus.held_out))
+
+
+def _label(project: Project) -> str:
+    board, how = project.board, runner(project.board)
+    return f"{board.name}/{project.family}/{find_compiler(board)[0]}" + (f" under {how[0]}" if how else "")
+
+
+def _captions(project: Project, pictures: Iterable[np.ndarray]) -> list[str]:
     program = build(project.path, project.board, project.family)
     with ProgramSession(program, project.board, store=project.memory_store) as session:
-        return session_captions(session, (corpus.captions.image(i) for i in corpus.held_out))
+        return session_captions(session, pictures)
 
 
 def score(frozen: FrozenModel, corpus: Corpus) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """``freeze --from-onnx``: ternary weights that were trained elsewhere, mapped by name, nothing guessed
-(docs/onnx-and-litert.md).
+(docs/how-to/export.md).
 
 A ternary matrix NAME is one of: ``NAME.trits`` with ``NAME.scale``; a DequantizeLinear whose output is
 ``NAME.weight``; a float ``NAME.weight`` that holds one magnitude and zero. It is [in, out], as MatMul takes
@@ -94,7 +94,7 @@ def _missing(found: Initializers, spec: Tensor, *names: str) -> DataError:
     near = difflib.get_close_matches(names[0], found.tensors, n=1)
     return DataError(
         f"{found.where}: tensor '{spec.name}' is missing: none of {', '.join(names)}.",
-        f"The nearest name in it is '{near[0]}'." if near else "docs/onnx-and-litert.md lists the names.",
+        f"The nearest name in it is '{near[0]}'." if near else "docs/how-to/export.md lists the names.",
     )
 
 

@@ -153,6 +153,7 @@ def _uses(node: NodeProto) -> Iterator[tuple[str, bool]]:
         yield from ((name, not any(list(a.ints) == [0, 1] for a in node.attribute)) for name in node.input)
     elif node.op_type in ("MatMul", "Gemm"):
         flags = {a.name: bool(a.i) for a in node.attribute}
+        # a third input, the bias of Gemm, is no matrix
         yield from zip(node.input, (not flags.get("transA", False), flags.get("transB", False)), strict=False)
 
 

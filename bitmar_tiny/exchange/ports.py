@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What goes into an exported graph and comes out of it: names, types and shapes (docs/onnx-and-litert.md)."""
+"""What goes into an exported graph and comes out of it: names, types and shapes (docs/how-to/export.md)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The frozen model: one safetensors file that everything after training starts from.
 
-Byte-level description: ``docs/frozen-format.md``. In memory the arrays are those of
+Byte-level description: ``docs/reference/frozen-format.md``. In memory the arrays are those of
 ``arch.tables.tensor_table``; on disk each ``NAME.trits`` int8 [N, K] is ``NAME.trits2`` uint8
 [N, ceil(K/4)], four codes w+1 per byte, lowest bits first. A content digest seals the whole.
 """

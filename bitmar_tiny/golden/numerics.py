@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The alphabet of the numerics contract: every arithmetic primitive of the model, once.
 
-Rules (docs/numerics.md explains them; ``firmware_templates/runtime/model/bm_numerics.c`` mirrors this
-file function by function):
+Rules (docs/explanation/numerics.md explains them; ``firmware_templates/runtime/model/bm_numerics.c`` mirrors
+this file function by function):
 
 1. A reduction is an **integer** reduction, so its order cannot matter. Integer sums are computed
    here as float BLAS products of integers, which are exact below 2**24 (float32) or 2**53 (float64).

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where every byte of a memory store lies, and what its header and commit records say (bm_store_format.h,
-docs/memory-store.md).
+docs/explanation/memory-store.md).
 """
 
 from __future__ import annotations

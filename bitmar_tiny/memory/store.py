@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The episodic memory's store: one file, or a card's raw blocks, byte for byte as the firmware writes it
-(docs/memory-store.md).
+(docs/explanation/memory-store.md).
 
 An episode is written beside what is live, and becomes the memory with one commit record: whatever moment the
 power goes, the file holds the memory before the episode or the one after it.

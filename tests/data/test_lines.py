@@ -76,6 +76,7 @@ def test_a_missing_package_is_named_with_its_file(tmp_path, monkeypatch):
         ("hello".encode("utf-16-le"), "bytes that are no text"),
         (b"\x89PNG\r\n\x1a\n", "a PNG picture, not text"),
     ],
+    ids=["zip", "bzip2", "pdf", "tar.gz", "utf-16", "utf-16 without mark", "png"],
 )
 def test_what_is_no_text_is_refused_by_name(tmp_path, content, words):
     (tmp_path / "x.train").write_bytes(content)

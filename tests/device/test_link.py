@@ -161,7 +161,7 @@ def test_c_header_and_document_are_those_of_the_table():
     assert (
         root / "firmware_templates" / "runtime" / "link" / "bm_protocol.h"
     ).read_text() == protocol.c_header()
-    text = (root / "docs" / "serial-protocol.md").read_text()
+    text = (root / "docs" / "reference" / "serial-protocol.md").read_text()
     assert text == protocol.documented(text)
 
 

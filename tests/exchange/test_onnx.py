@@ -107,7 +107,7 @@ def test_standard_ops_and_metadata(folders):
 
 
 def test_inputs_and_outputs_are_as_declared(folders):
-    """What docs/onnx-and-litert.md lists is what the files have, and a memory that is not fed is the frozen
+    """What docs/how-to/export.md lists is what the files have, and a memory that is not fed is the frozen
     one.
     """
     model, path = folders["tiny"]

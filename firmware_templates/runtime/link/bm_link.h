@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT-0 */
 /* The link to a host: two reliable streams of bytes over a line that loses, damages and doubles bytes, and carries log text in
- * between. docs/serial-protocol.md draws it; numbers of kinds are in bm_protocol.h.
+ * between. docs/reference/serial-protocol.md draws it; numbers of kinds are in bm_protocol.h.
  *
  * A frame is COBS-encoded between zero bytes, so a receiver finds the next one after any garbage:
  *   kind u8, session u16, offset u16, acknowledged u16, length u16, payload[length], CRC-32 of all before it; little-endian.

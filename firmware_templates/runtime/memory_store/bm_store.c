@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT-0 */
-/* The store's reads and checks. See bm_store.h for the promise, docs/memory-store.md for the bytes and the proof. */
+/* The store's reads and checks. See bm_store.h for the promise, docs/explanation/memory-store.md for the bytes and the proof. */
 #include "bm_store_internal.h"
 
 #include <string.h>

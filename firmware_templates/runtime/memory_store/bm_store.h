@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT-0 */
-/* The episodic memory on a card, in a file or in raw flash: crash-safe, checked, read block by block (docs/memory-store.md).
+/* The episodic memory on a card, in a file or in raw flash: crash-safe, checked, read block by block (docs/explanation/memory-store.md).
  *
  *   bm_store store;
  *   bm_store_open(&store, &device, BM_SLOTS, BM_C, digest, buffers);   buffers: BM_STORE_BUFFERS(BM_C) bytes, aligned to 64

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT-0 */
-/* Where every byte of a memory store lies (docs/memory-store.md draws it; bitmar_tiny/memory/store.py writes the same).
+/* Where every byte of a memory store lies (docs/reference/memory-store.md draws it; bitmar_tiny/memory/store.py writes the same).
  *
  *   unit 0        header, copy 0                        then, in this order:
  *   unit 1, 2     commit records of even, odd episodes  state homes 0 and 1: groups units each

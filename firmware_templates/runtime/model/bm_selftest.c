@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT-0 */
-/* Vectors that come out differently when a rule of docs/numerics.md is broken. The operands are volatile, so
- * that the arithmetic happens where the model's does, not in the compiler.
+/* Vectors that come out differently when a rule of docs/explanation/numerics.md is broken. The operands are
+ * volatile, so that the arithmetic happens where the model's does, not in the compiler.
  *
  * First come single operations, so that the sentence can name the rule. Then whole functions of the runtime run
  * over ranges of input and their result bits are folded into one word: that finds what no single operation shows,

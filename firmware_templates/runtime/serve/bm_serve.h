@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT-0 */
 /* The firmware's loop: requests of a host over the link, answered by the model. The same on every board.
- * Messages: bm_protocol.h and docs/serial-protocol.md.
+ * Messages: bm_protocol.h and docs/reference/serial-protocol.md.
  */
 #ifndef BM_SERVE_H
 #define BM_SERVE_H

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT-0 */
-/* The text face of the link: the commands of MLPerf Tiny and EEMBC's runners, each ended by '%' (docs/eembc.md).
+/* The text face of the link: the commands of MLPerf Tiny and EEMBC's runners, each ended by '%' (docs/how-to/benchmark-runners.md).
  *
  * An input is loaded with 'db', 'infer N W' runs it W + N times, 'results' tells what came out. Every line of an answer begins
  * with "m-" or "e-"; the last one is "m-ready".

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT-0 */
 /* The store's device on Linux. The kernel reads ahead (posix_fadvise). A thread of ours that filled the store's second buffer was
  * measured to cost more than it hides: on cores that compute, handing over 8 KiB takes many times longer than copying them
- * out of the page cache (docs/memory-store.md).
+ * out of the page cache (docs/explanation/memory-store.md).
  */
 #define _GNU_SOURCE
 #define _FILE_OFFSET_BITS 64

