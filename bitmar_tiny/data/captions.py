@@ -8,9 +8,8 @@ the file has it; in a JSON list, which names none, it is the number of the item.
 
 from __future__ import annotations
 
+import contextlib
 import csv
-import io
-import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -206,9 +205,9 @@ def _columns(header: str, delimiter: str) -> list[str]:
 
 def _table(path: Path) -> Iterator[Entry]:
     """A header that names a picture and a caption column: ImageFolder's metadata.csv, Flickr's tables."""
-    with open_text(path) as stream:
-        lines = io.TextIOWrapper(stream, "utf-8", errors="replace", newline="\n")
-        before, header = next((n, line) for n, line in enumerate(lines, 1) if line.strip())
+    with contextlib.closing(_lines(path)) as numbered:
+        before, header = next((n, line) for n, line in numbered if line.strip())
+        lines = (line for _, line in numbered)
         delimiter = _delimiter(header)
         if not delimiter:  # so long that its head alone named both
             raise DataError(f"{path}: line {before} names no picture and caption column.")
@@ -243,12 +242,22 @@ def _cell(text: str) -> Any:
 
 
 def _numbered(path: Path) -> Iterable[tuple[int, str]]:
-    """(number from 1, text) of every line that is not blank."""
+    """(number from 1, text without its end) of every line that is not blank."""
+    return ((number, line.strip("\r\n")) for number, line in _lines(path) if line.strip())
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """(number from 1, text) of every line. ``DataError`` for one that is not UTF-8: a caption has no wrong
+    letter.
+    """
     with open_text(path) as stream:
-        for number, line in zip(itertools.count(1), stream, strict=False):
-            text = line.decode("utf-8", errors="replace").strip("\r\n")
-            if text.strip():
-                yield number, text
+        for number, line in enumerate(stream, 1):
+            try:
+                yield number, line.decode("utf-8")
+            except UnicodeDecodeError:
+                raise DataError(
+                    f"{path}: line {number} is not UTF-8 text.", 'Save it as UTF-8 ("CSV UTF-8" in Excel).'
+                ) from None
 
 
 def _line(head: str) -> str:
