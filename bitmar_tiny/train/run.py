@@ -268,10 +268,14 @@ def freeze_run(out: Path) -> FrozenModel:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return parse_json(path.read_bytes())
+        record = parse_json(path.read_bytes())
     except OSError:
         raise DataError(
             f"{path.parent}: there is no training run here.", "Start one with 'bitmar-tiny train -o FOLDER'."
         ) from None
     except ValueError:
-        raise DataError(f"{path}: damaged, not JSON.", "Start the run again with --restart.") from None
+        record = None
+    tables = {"model": None, "training": None, "data": {}, "start": {}}
+    if not isinstance(record, dict) or not all(isinstance(record.get(k, v), dict) for k, v in tables.items()):
+        raise DataError(f"{path}: damaged, not a run's record.", "Start the run again with --restart.")
+    return record
