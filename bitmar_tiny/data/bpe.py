@@ -6,6 +6,7 @@ as ``firmware_templates/runtime/model/bm_tokenizer.c`` does it on a board.
 from __future__ import annotations
 
 import heapq
+import itertools
 import re
 from collections.abc import Sequence
 from functools import cache, lru_cache
@@ -48,28 +49,20 @@ class Encoder:
         """Ids of one piece: of all neighbours that merge, those of the lowest rank first, the leftmost of
         equals. A heap holds what may merge, so that a long piece takes n log n steps.
         """
-        ids = list(piece.encode().translate(self._byte_ids))
+        results, ids = self._results, list(piece.encode().translate(self._byte_ids))
+        found = [(results[pair], i) for i, pair in enumerate(itertools.pairwise(ids)) if pair in results]
+        heapq.heapify(found)
         n = len(ids)
         before, after = list(range(-1, n - 1)), list(range(1, n + 1))
-        found: list[tuple[int, int]] = []
-
-        def look(left: int) -> None:
-            if left >= 0 and after[left] < n:
-                result = self._results.get((ids[left], ids[after[left]]))
-                if result is not None:
-                    heapq.heappush(found, (result, left))
-
-        for left in range(n):
-            look(left)
         while found:
             result, left = heapq.heappop(found)
             right = after[left]
-            if right == n or self._results.get((ids[left], ids[right])) != result:
+            if right == n or results.get((ids[left], ids[right])) != result:
                 continue  # one of the two has merged meanwhile
-            ids[left], ids[right] = result, _DEAD
-            after[left] = after[right]
+            ids[left], ids[right], after[left] = result, _DEAD, after[right]
             if after[left] < n:
                 before[after[left]] = left
-            look(before[left])
-            look(left)
+            for i in (before[left], left):
+                if i >= 0 and after[i] < n and (pair := (ids[i], ids[after[i]])) in results:
+                    heapq.heappush(found, (results[pair], i))
         return tuple(i for i in ids if i != _DEAD)
