@@ -9,6 +9,10 @@ import contextlib
 import fcntl
 import json
 import os
+import secrets
+import shutil
+import tempfile
+import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -19,6 +23,25 @@ from .errors import BitmarError, ConfigError, DataError
 _HELD: dict[Path, int] = {}
 #: Key of the manifest of a folder that is being filled.
 UNFINISHED = "unfinished"
+
+
+class TemporaryFolder:
+    """A folder with a name of its own, removed at the end of a ``with`` block, by ``cleanup``, or with the
+    last reference. Its removal is arranged before it is made, so that a signal at any moment leaves nothing.
+
+    name: its path; parent: where it is made, None for the system's folder of temporary files.
+    """
+
+    def __init__(self, parent: Path | str | None = None) -> None:
+        self.name = os.path.join(parent or tempfile.gettempdir(), f"bitmar-{secrets.token_hex(8)}")
+        self.cleanup = weakref.finalize(self, shutil.rmtree, self.name, ignore_errors=True)
+        os.mkdir(self.name, 0o700)
+
+    def __enter__(self) -> str:
+        return self.name
+
+    def __exit__(self, *error: object) -> None:
+        self.cleanup()
 
 
 def parse_json(text: str | bytes) -> Any:

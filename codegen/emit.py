@@ -14,7 +14,7 @@ import jinja2
 
 from bitmar_tiny import __version__
 from bitmar_tiny.errors import ConfigError
-from bitmar_tiny.files import UNFINISHED, atomic_file, begin_folder, check_folder
+from bitmar_tiny.files import UNFINISHED, atomic_file, begin_folder, check_folder, parse_json
 from bitmar_tiny.frozen import FrozenModel
 from bitmar_tiny.memory.store import Memory, MemoryStore
 
@@ -37,7 +37,7 @@ MEMORY_STORE = "memory.store"
 def read_manifest(project: Path) -> dict[str, Any]:
     """The manifest of a generated project; ``ConfigError`` if it is none, or not finished."""
     try:
-        manifest = json.loads((project / MANIFEST).read_text())
+        manifest = parse_json((project / MANIFEST).read_bytes())
         if manifest["schema"] == SCHEMA and UNFINISHED in manifest:
             raise ConfigError(
                 f"{project}: 'bitmar-tiny codegen' was interrupted while it wrote this project.",
@@ -45,7 +45,7 @@ def read_manifest(project: Path) -> dict[str, Any]:
             )
         _ = [manifest[key] for key in ("board", "model", "model_sha256", "kernels", "head_bits")]
         return manifest
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError):
         raise ConfigError(
             f"{project}: not a generated project.", "Make one with 'bitmar-tiny codegen --board BOARD'."
         ) from None

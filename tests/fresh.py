@@ -27,7 +27,8 @@ FILES = ("pyproject.toml", "README.md", "LICENSE")
 COMMAND = """#!{python}
 import sys
 from bitmar_tiny.cli.app import main
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())
 """
 
 

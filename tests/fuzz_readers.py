@@ -78,6 +78,8 @@ def all_kinds(folder: Path) -> dict[str, Kind]:
         "profiles": _profiles(),
         "recordings": _recordings(),
         "declarations": _declarations(),
+        "projects": _projects(folder),
+        "power logs": _power_logs(),
     }
     return kinds | (_exchange(folder) if all(map(installed, NEEDED)) else {})
 
@@ -122,13 +124,14 @@ def _sessions() -> Kind:
 
 
 def _prompts() -> Kind:
+    from bitmar_tiny.run.generate import Request
     from bitmar_tiny.run.prompts import read_prompt
 
-    lines = ['{"prompt": "a cat", "image": "cat.png"}', "The key is", '{"prompt": "a dog"}']
-    return Kind(
-        {"p.txt": "\n".join(lines).encode()},
-        lambda path: [read_prompt(line) for line in path.read_bytes().splitlines(True)],
-    )
+    def read(path: Path) -> Any:
+        return [Request(read_prompt(line)[0]) for line in path.read_bytes().splitlines()]
+
+    lines = ["the cat", json.dumps({"prompt": "a cät", "image": "cat.png"}), ""]
+    return Kind({"prompts.jsonl": "\n".join(lines).encode()}, read)
 
 
 def _settings() -> Kind:
@@ -323,6 +326,35 @@ def _declarations() -> Kind:
             raise BitmarError(error.message, error.hint) from None
 
     return Kind({"backbone.json": json.dumps(whole.to_json()).encode()}, read)
+
+
+def _projects(folder: Path) -> Kind:
+    from support import TINY
+
+    from bitmar_tiny.codegen.boards import load_board
+    from bitmar_tiny.codegen.emit import emit
+    from bitmar_tiny.device.pieces import MODEL, collect
+    from bitmar_tiny.frozen import random_model
+
+    board = load_board("esp32-s3-n16r8")
+    project = emit(random_model(TINY, seed=1), board, folder / "project", "portable").path
+    whole = {name: (project / name).read_bytes() for name in ("manifest.json", "model.blob")}
+
+    def read(path: Path) -> Any:
+        (project / path.name).write_bytes(path.read_bytes())
+        try:
+            return collect(project, board, (MODEL,))
+        finally:
+            (project / path.name).write_bytes(whole[path.name])
+
+    return Kind(whole, read)
+
+
+def _power_logs() -> Kind:
+    from bitmar_tiny.profile.power_log import read_log
+
+    log = b"time_s,current_a,voltage_v,marker\n0,1,5,0\n0.1,1.5,5,1\n0.2,1,5,0\n"
+    return Kind({"power.csv": log}, read_log)
 
 
 def _exchange(folder: Path) -> dict[str, Kind]:

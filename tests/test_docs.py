@@ -30,6 +30,11 @@ def test_every_page_is_in_the_site():
     assert sorted(listed) == sorted(p.relative_to(DOCS).as_posix() for p in PAGES)
 
 
+def test_every_board_says_how_it_is_proven():
+    page = (DOCS / "reference" / "boards.md").read_text()
+    assert not [p.stem for p in (ROOT / "board_profiles").glob("*.toml") if f"`{p.stem}`" not in page]
+
+
 def anchors(page: Path) -> set[str]:
     """What headings are called in a link, as sites and code hosts make it of their text."""
     text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.M | re.S)

@@ -14,7 +14,7 @@ from bitmar_tiny.codegen.boards import load_board
 from bitmar_tiny.codegen.emit import MANIFEST, emit, read_manifest
 from bitmar_tiny.data.files import write_json, write_npy
 from bitmar_tiny.errors import BitmarError, ConfigError, DataError
-from bitmar_tiny.files import atomic_file, sweep
+from bitmar_tiny.files import TemporaryFolder, atomic_file, sweep
 from bitmar_tiny.memory.inspect import memory_of
 from bitmar_tiny.memory.snapshot import write_snapshot
 from bitmar_tiny.memory.store import MemoryStore
@@ -176,3 +176,22 @@ def test_a_file_in_the_place_of_the_folder_is_named(tiny, tmp_path):
     (tmp_path / "f").write_text("x")
     with pytest.raises(ConfigError, match="f: cannot be written: it is a file, not a folder"):
         emit(tiny, load_board("host"), tmp_path / "f")
+
+
+# -- temporary folders -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("call", ["mkdir", "rmdir"])
+def test_a_temporary_folder_is_gone_wherever_it_was_interrupted(tmp_path, monkeypatch, call):
+    """The worst moments for a signal: the folder was just made; it was just used."""
+    whole = getattr(os, call)
+
+    def interrupted(*args, **options):
+        whole(*args, **options)
+        raise SystemExit(143)
+
+    monkeypatch.setattr(os, call, interrupted)
+    with pytest.raises(SystemExit), TemporaryFolder(tmp_path) as name:
+        Path(name, "file").write_text("in use")
+    monkeypatch.undo()
+    assert list(tmp_path.iterdir()) == []

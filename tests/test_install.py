@@ -62,14 +62,9 @@ def base(*arguments, code=0, cwd=None) -> subprocess.CompletedProcess:
     return done
 
 
-def test_the_first_steps_need_no_extra(tmp_path):
+def test_profiling_and_the_plan_of_a_flash_need_no_extra(tmp_path):
+    """What the README shows test_readme.py types where no extra is installed at all."""
     need("host", "gcc")
-    assert base("generate", "--image", PICTURES / "mushroom.png").stdout == "mushroom\n"
-    base("codegen", "--board", "host", "-o", "firmware", cwd=tmp_path)
-    base("build", "firmware", cwd=tmp_path)
-    base("verify", "--board", "host", "--kernels", "portable", "--tokens", 8, cwd=tmp_path)
-    base("memory", "reset", "recall", "-o", "memory.store", cwd=tmp_path)
-    base("generate", "recall", "--store", "memory.store", "--remember", "--prompt", "The key", cwd=tmp_path)
     profile = ("profile", "--port", "host:", "--tokens", 4, "--rounds", 1)
     base(*profile, "--html", "profile.html", cwd=tmp_path)
     base("codegen", "--board", "esp32-s3-n16r8", "-o", "esp", cwd=tmp_path)
@@ -84,6 +79,7 @@ def test_the_first_steps_need_no_extra(tmp_path):
         (("train",), "train"),
         (("demo",), "train,images"),
         (("freeze", "run"), "train"),
+        (("generate", "run"), "train"),
         (("holdout", "run"), "train"),
         (("curves", "run"), "train"),
         (("paper", "figure", "2", "m.store", "-o", "x.png"), "train"),
@@ -96,6 +92,7 @@ def test_the_first_steps_need_no_extra(tmp_path):
 )
 def test_what_needs_an_extra_says_which(arguments, extra, tmp_path):
     (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.json").write_text("{}")
     (tmp_path / "run" / "log.jsonl").write_text('{"kind": "step", "step": 1}\n')
     (tmp_path / "text").write_text("a cat sat on the mat\n")
     (tmp_path / "x.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 8"/>')

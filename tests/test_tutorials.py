@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from documents import ROOT, Instead, NotRun, commands, follow, unmarked
+from documents import ROOT, Instead, NotRun, Shorter, commands, follow, unmarked
 from fresh import environment
 from support import need
 
@@ -29,6 +29,18 @@ INSTEAD: dict[str, dict[str, str | NotRun]] = {
             f'{ON_THE_PI} generate --prompt "Preheat the oven to" --tokens 12'
         ),
         "ssh pi@raspberrypi ./bitmar generate --image house.ppm": f"{ON_THE_PI} generate --image house.ppm",
+    },
+    "your-own-pictures": {
+        "pip install '.[train]'": INSTALLED,
+        "bitmar-tiny train --pictures pictures --init demo --steps 150 -o run": (
+            "bitmar-tiny train --pictures pictures --init demo --steps 2 -o run"
+        ),
+        'bitmar-tiny generate run --image "pictures/red arrow/0.png"': Shorter(
+            'bitmar-tiny generate run --image "pictures/red arrow/0.png"'
+        ),
+        "bitmar-tiny verify run --on host": (
+            "bitmar-tiny verify run --on host --kernels portable --tokens 8"
+        ),
     },
     "esp32-s3": {
         "pip install '.[device]'": INSTALLED,
@@ -68,6 +80,13 @@ def test_a_tutorial_works_as_written(page, programs, tmp_path):
 def test_the_first_pi_works_as_written(programs, tmp_path):
     need("rpi-zero2", "gcc")
     follow(TUTORIALS / "raspberry-pi.md", None, instead("raspberry-pi"), tmp_path, programs)
+
+
+def test_ones_own_pictures_work_as_written(built_wheel, tmp_path):
+    need("host", "gcc")
+    page = "your-own-pictures"
+    programs = environment(tmp_path / "fresh", built_wheel, ("train",))
+    follow(TUTORIALS / f"{page}.md", None, INSTEAD[page], tmp_path, programs)
 
 
 def test_the_program_of_ones_own_works_as_written(programs, tmp_path):

@@ -82,6 +82,7 @@ TESTS = {
     "test_docs.py::test_the_site_builds_without_a_warning": "toolchain",
     "test_readme.py::test_boards_work_as_written": "emulator",
     "test_readme.py::test_training_works_as_written": "train",
+    "test_tutorials.py::test_ones_own_pictures_work_as_written": "train",
     "test_tutorials.py::test_the_first_pi_works_as_written": "emulator",
     "verify/test_exact.py::test_demo_shape_over_hundreds_of_evictions": "soak",
     "verify/test_exact.py::test_paper_preset": "soak",

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from ..device.flash import flash_project
 from ..device.pieces import APP, MODEL, Piece
 from ..device.pieces import collect as flash_pieces
 from ..errors import ConfigError
+from ..files import TemporaryFolder
 from ..frozen import FrozenModel
 from ..run.firmware import is_board
 from ..run.session import Session
@@ -103,7 +103,7 @@ def verify_model(
         with session(model, on, taps=True, memory_in=memory) as opened:
             return verify_session(model, opened, script, progress)
     board = load_board(on)
-    with tempfile.TemporaryDirectory() as folder:
+    with TemporaryFolder() as folder:
         return verify_board(
             model,
             board,

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import platform
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 
 from ..errors import ConfigError, DataError, ToolError
 from ..extras import install, installed
+from ..files import TemporaryFolder
 from ..frozen import FrozenModel
 from .ours import Run, families_here, measure_ours
 
@@ -70,7 +70,7 @@ def measure(
         "steps": [],
         "models": [],
     }
-    with tempfile.TemporaryDirectory() as folder:
+    with TemporaryFolder() as folder:
         runs = []
         for run in measure_ours(frozen, Path(folder), cpu, tuple(families)):
             runs.append(run)

@@ -12,7 +12,6 @@ import json
 import statistics
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from bitmar_tiny.codegen.build import BASE_FLAGS, COMPILE_TIMEOUT_S, find_compil
 from bitmar_tiny.codegen.resources import resource_dir
 
 from ..errors import BitmarError, DataError, ToolError
+from ..files import TemporaryFolder
 from ..golden import numerics as nm
 from ..memory.format import ROWS
 from ..memory.store import Memory, MemoryStore
@@ -66,7 +66,7 @@ def measure_store(folder: Path, slots: int, width: int) -> list[StoreRate]:
         np.full(slots, 1 / nm.CODE16_MAX, np.float32),
         np.zeros(slots, np.uint32),
     )
-    with tempfile.TemporaryDirectory(dir=folder) as work:
+    with TemporaryFolder(folder) as work:
         program = _compile(Path(work))
         store = MemoryStore.create(Path(work) / "memory.store", memory, DIGEST)
         for layout, episodes in (("fresh", 0), ("scattered", SCATTERING)):

@@ -40,7 +40,7 @@ from .common import json_option, model_path, say_next
     multiple=True,
     type=click.Path(path_type=Path),
     help="Captions of the pictures or the features: a JSON list, COCO, CC3M, Localized Narratives, Flickr, "
-    "metadata.csv (docs/training.md); repeatable.",
+    "metadata.csv (docs/how-to/train.md); repeatable.",
 )
 @click.option(
     "--features",

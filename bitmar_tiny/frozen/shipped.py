@@ -30,10 +30,15 @@ def find_model(name: str | Path | None = None) -> Path:
     return default_model() if name is None else by_name(Path(name))
 
 
+def is_run(path: Path) -> bool:
+    """Whether a training run is in this folder."""
+    return (path / "run.json").is_file()
+
+
 def by_name(path: Path) -> Path:
     """A path as it is, or, where neither a file nor a training run is there, the shipped model of that name
     ("demo", "recall").
     """
     named = MODELS / f"{path}.bitmar"
-    here = path.is_file() or (path / "run.json").is_file()
+    here = path.is_file() or is_run(path)
     return named if path.name == str(path) and not here and named.is_file() else path

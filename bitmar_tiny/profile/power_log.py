@@ -58,7 +58,10 @@ def read_log(path: Path | str, voltage: float | None = None) -> PowerLog:
         raise DataError(f"{path}: cannot be read ({error.strerror}).") from None
     except UnicodeDecodeError:
         raise DataError(f"{path}: not a text file.", HELP) from None
-    rows = [row for row in csv.reader(io.StringIO(text)) if any(cell.strip() for cell in row)]
+    try:
+        rows = [row for row in csv.reader(io.StringIO(text)) if any(cell.strip() for cell in row)]
+    except csv.Error as error:
+        raise DataError(f"{path}: not CSV ({error}).", HELP) from None
     header = [cell.strip().lower() for cell in rows[0]] if rows else []
     power = _check_columns(header, voltage, str(path))
     values = _numbers(rows[1:], header, str(path))
@@ -68,11 +71,14 @@ def read_log(path: Path | str, voltage: float | None = None) -> PowerLog:
             f"{path}: time does not go on: {at[1]:.12g} s comes after {at[0]:.12g} s.",
             "Export the log again, in the order of time.",
         )
-    watts = (
-        values["power_w"]
-        if power
-        else values["current_a"] * (values["voltage_v"] if "voltage_v" in values else voltage)
-    )
+    with np.errstate(over="ignore"):
+        watts = (
+            values["power_w"]
+            if power
+            else values["current_a"] * (values["voltage_v"] if "voltage_v" in values else voltage)
+        )
+    if not np.isfinite(watts).all():
+        raise DataError(f"{path}: current times voltage is more than a number can hold.", HELP)
     marker = values.get("marker")
     if marker is not None and not np.isin(marker, (0, 1)).all():
         raise DataError(f"{path}: the marker is {marker[~np.isin(marker, (0, 1))][0]:g}, not 0 or 1.", HELP)

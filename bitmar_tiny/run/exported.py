@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ from ..arch.tables import tap_table
 from ..errors import DataError
 from ..exchange.files import export, open_runtime
 from ..exchange.target import Arrays, ExportedModel, Runtime, reported
+from ..files import TemporaryFolder
 from ..frozen import FrozenModel
 from ..golden import numerics as nm
 from ..memory.store import Memory
@@ -25,11 +25,7 @@ class ExportedSession(LocalSession):
     """
 
     def __init__(
-        self,
-        model: FrozenModel,
-        runtime: Runtime,
-        taps: bool = True,
-        folder: tempfile.TemporaryDirectory | None = None,
+        self, model: FrozenModel, runtime: Runtime, taps: bool = True, folder: TemporaryFolder | None = None
     ) -> None:
         super().__init__(model, runtime.name)
         self.can_tap = taps
@@ -103,7 +99,7 @@ def open_exported(
     """
     folder = None
     if path is None:
-        folder = tempfile.TemporaryDirectory(prefix="bitmar-")
+        folder = TemporaryFolder()
         path = Path(folder.name) / f"model.{format_name}"
         export(model, format_name, path)
     runtime = open_runtime(format_name, path, taps=True) if taps else open_runtime(format_name, path)

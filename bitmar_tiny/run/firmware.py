@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from pathlib import Path
 
 from bitmar_tiny.codegen.boards import Board as Profile
@@ -15,6 +14,7 @@ from ..device.channel import Channel, LinkChannel
 from ..device.connect import HostLine, QemuLine, connect, open_line, program_line
 from ..device.record import Record, RecordingChannel, ReplayChannel
 from ..errors import DeviceError, ProcessorError, ToolError
+from ..files import TemporaryFolder
 from ..frozen import FrozenModel
 from ..memory.store import MemoryStore
 from .device import DeviceSession
@@ -100,7 +100,7 @@ class ProgramSession(DeviceSession):
     """
 
     def __init__(self, program: Program, board: Profile, name: str = "", store: Path | None = None) -> None:
-        self.folder = tempfile.TemporaryDirectory(prefix="bitmar-")
+        self.folder = TemporaryFolder()
         line = None
         try:
             if store:

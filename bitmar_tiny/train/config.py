@@ -44,7 +44,7 @@ class TrainConfig(StrictModel):
     session_every: int = Field(
         0,
         ge=0,
-        description="so-manieth batch is of sessions: earlier episodes are in a memory of each "
+        description="every nth batch is of sessions: earlier episodes are in a memory of each "
         "stream's own (data/sessions.py); 1: sessions only",
     )
     max_len: int = Field(256, ge=2, description="most tokens per training stream")

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from bitmar_tiny.codegen.emit import Project, emit
 from bitmar_tiny.codegen.resources import resource_dir
 
 from ..exchange.files import export
+from ..files import TemporaryFolder
 from ..frozen import FrozenModel
 from ..run.firmware import ProgramSession
 from ..run.session import Session
@@ -95,7 +95,7 @@ def verify_export(
     """
     format_name, _, name = on.partition(":")
     script = standard(model.config, tokens, seed)
-    with tempfile.TemporaryDirectory() as folder:
+    with TemporaryFolder() as folder:
         path = Path(name) if name else Path(folder) / f"model.{format_name}"
         told = _events(progress, f"verify {on}", script)
         if not name:

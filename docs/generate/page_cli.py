@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import typing
 from collections.abc import Iterator
 from typing import Any
@@ -33,7 +34,7 @@ def cli() -> str:
         text += f"## {heading.capitalize()}\n\n"
         for name in names:
             text += "".join(_command(group.get_command(parent, name), name, parent, "###"))
-    return text
+    return re.sub(r"docs/([\w/-]+\.md)", r"[docs/\1](../\1)", text)
 
 
 def _command(command: click.Command | None, name: str, parent: click.Context, level: str) -> Iterator[str]:

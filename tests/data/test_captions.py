@@ -131,6 +131,8 @@ def test_the_table_of_formats_is_whole():
         ("file_name,text\n1.png,a\n,b\n", "line 3 names no picture"),
         ("file_name,text\n1.png,\n", "line 2 is empty"),
         ("file_name,text\n", "holds no caption"),
+        ("file_name,text" + "," * 70_000 + "|\n", "line 1 names no|holds no caption"),
+        ("file_name,text\r1.png,a cat\r2.png,a dog", "holds no caption|no known format|is not CSV"),
         ("1.jpg#0\ta cat\n1.jpg a dog\n", "line 2 is not NAME#NUMBER"),
         ("a cat\thttp://x\na dog\n", "line 2 is not a caption, a tab and a URL"),
         ("hello", "no known format"),
