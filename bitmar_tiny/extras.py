@@ -12,6 +12,7 @@ EXTRAS = {
     "torch": "train",
     "matplotlib": "train",
     "tensorboard": "train",
+    "tokenizers": "train",
     "zstandard": "train",
     "resvg_py": "images",
     "onnx": "export",

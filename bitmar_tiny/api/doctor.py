@@ -21,6 +21,7 @@ PACKAGES = {
     "torch": "training",
     "tensorboard": "training logs",
     "matplotlib": "figures of training",
+    "tokenizers": "text to tokens faster, a tokenizer of your own",
     "resvg_py": "SVG pictures",
     "onnx": "export to ONNX",
     "onnxruntime": "vision features, checking ONNX",

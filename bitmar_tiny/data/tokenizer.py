@@ -3,7 +3,8 @@
 
 Every vocabulary here has one shape, and the C side relies on it: ids 0..255 are the single bytes
 (in GPT-2's order), id ``256 + r`` is the result of the merge of rank ``r``, the last id is EOS.
-A merge may only join tokens of smaller id. The binary form is in :mod:`.tokenizer_file`.
+A merge may only join tokens of smaller id. The binary form is in :mod:`.tokenizer_file`. Text is encoded by
+the ``tokenizers`` package where it is installed, since that is faster, else by :mod:`.bpe`: to the same ids.
 """
 
 from __future__ import annotations
@@ -11,13 +12,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import DataError
+from ..extras import installed
+from .bpe import Encoder
 from .packages import package_file
 from .tokenizer_file import EOS_TEXT, MIN_VOCAB, pack, unpack
 
@@ -119,18 +122,18 @@ class Tokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Ids of ``text``, nothing added. ``DataError`` if it holds a lone surrogate."""
-        return self._run([text])[0].ids
+        return self._run([text])[0]
 
     def encode_batch(self, texts: Iterable[str]) -> Iterator[np.ndarray]:
-        """Yield the ids of each text as uint16 [n], several texts at a time on all cores."""
+        """Yield the ids of each text as uint16 [n], thousands of texts at a time."""
         chunk: list[str] = []
         for text in texts:
             chunk.append(text)
             if len(chunk) == _BATCH:
-                yield from (np.array(e.ids, np.uint16) for e in self._run(chunk))
+                yield from (np.array(ids, np.uint16) for ids in self._run(chunk))
                 chunk = []
         if chunk:
-            yield from (np.array(e.ids, np.uint16) for e in self._run(chunk))
+            yield from (np.array(ids, np.uint16) for ids in self._run(chunk))
 
     def decode_bytes(self, ids: Iterable[int]) -> bytes:
         """Concatenated bytes of ``ids``; EOS gives ``<|endoftext|>``. ``DataError`` for an unknown id."""
@@ -203,9 +206,9 @@ class Tokenizer:
                 todo += self.merges[t - 256]
         return found
 
-    def _run(self, texts: list[str]):
+    def _run(self, texts: list[str]) -> list[list[int]]:
         try:
-            return self._engine.encode_batch(texts, add_special_tokens=False)
+            return self._encoder(texts)
         except (UnicodeEncodeError, TypeError):
             raise DataError(
                 "The text holds something that is not Unicode text (a lone surrogate?).",
@@ -213,15 +216,23 @@ class Tokenizer:
             ) from None
 
     @cached_property
-    def _engine(self):
-        from tokenizers import Tokenizer as Engine
-        from tokenizers import models, pre_tokenizers
+    def _encoder(self) -> Callable[[list[str]], list[list[int]]]:
+        if installed("tokenizers"):
+            return _engine(self.tokens, self.merges)
+        encode = Encoder(self.tokens, self.merges).encode
+        return lambda texts: [encode(text) for text in texts]
 
-        symbols = byte_symbols()
-        names = ["".join(symbols[b] for b in token) for token in self.tokens]
-        model = models.BPE(
-            dict(zip(names, range(len(names)), strict=False)), [(names[a], names[b]) for a, b in self.merges]
-        )
-        engine = Engine(model)
-        engine.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
-        return engine
+
+def _engine(
+    tokens: Sequence[bytes], merges: Sequence[tuple[int, int]]
+) -> Callable[[list[str]], list[list[int]]]:
+    """The encoder of the ``tokenizers`` package."""
+    from tokenizers import Tokenizer as Engine
+    from tokenizers import models, pre_tokenizers
+
+    symbols = byte_symbols()
+    names = ["".join(symbols[b] for b in token) for token in tokens]
+    ids = {name: i for i, name in enumerate(names)}
+    engine = Engine(models.BPE(ids, [(names[a], names[b]) for a, b in merges]))
+    engine.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+    return lambda texts: [e.ids for e in engine.encode_batch(texts, add_special_tokens=False)]

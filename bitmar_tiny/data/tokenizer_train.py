@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable
 
 from ..errors import DataError
+from ..extras import need
 from .tokenizer import Tokenizer, byte_symbols
 from .tokenizer_file import EOS_TEXT, MAX_VOCAB, MIN_VOCAB
 
@@ -16,8 +17,10 @@ LEAST = 2
 
 def train_tokenizer(texts: Iterable[str], size: int) -> Tokenizer:
     """Byte-level BPE of ``texts``: at most ``size`` tokens, fewer where the texts have no more pairs that
-    occur twice. The same for the same texts. ``DataError`` for a size that is not possible.
+    occur twice. The same for the same texts. ``DataError`` for a size that is not possible,
+    ``ToolError`` where the ``tokenizers`` package is not installed.
     """
+    need("tokenizers")
     from tokenizers import Tokenizer as Engine
     from tokenizers import models, pre_tokenizers, trainers
 

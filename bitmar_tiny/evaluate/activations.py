@@ -17,8 +17,9 @@ from ..errors import ConfigError, DataError
 from ..model.arithmetic import FloatActivations, FloatTwin
 from ..model.bitmar import BitMar
 from ..train.config import TrainConfig
+from ..train.corpus import run_corpus
 from ..train.holdout import look_at_holdout
-from ..train.run import load_run, run_corpus
+from ..train.run import load_run
 from .captions import predict, score
 
 #: Enough to know a share to two points, and written in seconds.
