@@ -15,12 +15,12 @@ import tempfile
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TextIO
 
 from .errors import BitmarError, ConfigError, DataError
 
-#: Folders that this process holds -> how many hold them in it.
-_HELD: dict[Path, int] = {}
+#: Folders that this process holds.
+_HELD: set[Path] = set()
 #: Key of the manifest of a folder that is being filled.
 UNFINISHED = "unfinished"
 
@@ -65,40 +65,51 @@ def only_one(folder: Path, what: str) -> Iterator[None]:
     """
     key = folder.absolute()
     if key in _HELD:
-        _HELD[key] += 1
+        yield
+        return
+    new, path = not key.exists(), key / ".lock"
+    with _locked(path, folder, what) as stream:
+        with contextlib.suppress(OSError):  # a full disk: the lock holds without the name
+            stream.truncate(0)
+            stream.write(f"process {os.getpid()}")
+            stream.flush()
+        _HELD.add(key)
         try:
             yield
         finally:
-            _HELD[key] -= 1
-        return
-    path = key / ".lock"
-    try:
-        key.mkdir(parents=True, exist_ok=True)
-        stream = open(path, "a+")
-    except OSError as error:
-        raise ConfigError(
-            f"{folder}: cannot be written ({error.strerror}).", "Choose another folder with -o."
-        ) from None
-    with stream:
+            _HELD.remove(key)
+            with contextlib.suppress(OSError):
+                path.unlink()
+                if new:
+                    key.rmdir()  # where nothing was put in it
+
+
+def _locked(path: Path, folder: Path, what: str) -> TextIO:
+    """The file ``path``, open and locked. ``ConfigError`` where another has it, or nobody may write."""
+    while True:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            stream = open(path, "a+")
+        except OSError as error:
+            raise ConfigError(
+                f"{folder}: cannot be written ({error.strerror}).", "Choose another folder with -o."
+            ) from None
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             stream.seek(0)
             who = stream.read(100).strip() or "another process"
+            stream.close()
             raise ConfigError(
                 f"{folder}: {who} is at work there on {what}.",
                 "Wait for it, stop it, or choose another folder with -o.",
             ) from None
         except OSError:  # a file system without locks
-            pass
-        stream.truncate(0)
-        stream.write(f"process {os.getpid()}")
-        stream.flush()
-        _HELD[key] = 1
-        try:
-            yield
-        finally:
-            del _HELD[key]  # the file stays: another may be waiting at it, and a new one would be unlocked
+            return stream
+        with contextlib.suppress(OSError):
+            if os.path.samestat(os.fstat(stream.fileno()), os.stat(path)):
+                return stream
+        stream.close()  # who held it removed it meanwhile
 
 
 @contextlib.contextmanager

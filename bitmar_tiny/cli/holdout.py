@@ -22,7 +22,8 @@ from .common import json_option
 )
 @json_option
 def command(run: Path, data: Path | None, as_json: bool) -> None:
-    """Perplexity and alignment of a run on what it held out, beside the same weights with float activations.
+    """Perplexity and alignment of a run on what it held out, beside the same weights with float activations,
+    and how many pictures of that it names.
 
     RUN is the folder of a training run. The second column has the same ternary weights, tables and memory,
     but nothing that is computed is rounded: what int8 activations cost alone.
@@ -35,8 +36,13 @@ def command(run: Path, data: Path | None, as_json: bool) -> None:
     report = measure_holdout(run, data)
     if as_json:
         print_json(report)
-    else:
-        results.print(holdout_table(report))
+        return
+    results.print(holdout_table(report))
+    if names := report["names"]:
+        results.print(
+            f"Names of {names['pictures']:,} held-out pictures: {names['exact']:.1%} exact, "
+            f"{names['iou']:.3f} word overlap (measured)."
+        )
 
 
 def holdout_table(report: dict[str, Any]) -> Table:

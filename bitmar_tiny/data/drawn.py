@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +18,7 @@ from ..errors import DataError
 from .files import write_json
 from .pictures import Album
 from .pixels import load_image, picture_side
+from .processes import in_processes
 from .rows import Picture, make_rows
 
 FORMAT = 1
@@ -76,8 +75,7 @@ def _draw(vectors: int, pictures: Sequence[Picture]) -> Iterator[np.ndarray | Da
     if workers < 2:
         yield from map(draw, pictures)
         return
-    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        yield from pool.map(draw, pictures, chunksize=AT_ONCE)
+    yield from in_processes(draw, pictures, workers, AT_ONCE)
 
 
 def _one(vectors: int, picture: Path) -> np.ndarray | DataError:

@@ -14,12 +14,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..arch.config import VISION_DIM
 from ..errors import DataError
-from ..files import atomic_file
+from ..files import atomic_file, only_one
 from .backbones import Backbone
 from .files import write_json
 from .frontend.declaration import FILE, Declaration
@@ -99,7 +100,7 @@ def write_features(
     The array is streamed to disk, so N may be large, and what was computed before is not computed again.
     captions: of each picture, one or several. progress: called with (done, total). Returns what is wrong with
     each picture that was left out. ``DataError`` where no picture can be read, and for a backbone of the
-    wrong shape.
+    wrong shape; ``ConfigError`` where another process is writing there.
     """
     out_dir = Path(out_dir)
     if not images or len(images) != len(captions):
@@ -107,6 +108,19 @@ def write_features(
             f"{len(images)} pictures and {len(captions)} captions: need as many of both, and one at least."
         )
     made_with = {"backbone": backbone.provenance | {"size": backbone.size}, "how": asdict(how)}
+    with only_one(out_dir, "features"):
+        return _write_features(out_dir, backbone, images, captions, how, made_with, progress)
+
+
+def _write_features(
+    out_dir: Path,
+    backbone: Backbone,
+    images: Sequence[Picture],
+    captions: Sequence[str | list[str]],
+    how: Preparation,
+    made_with: dict[str, Any],
+    progress: Callable[[int, int], None] | None,
+) -> list[DataError]:
     made = make_rows(out_dir, made_with, images, partial(_work, backbone, how), progress)
     blank = np.zeros((backbone.size, backbone.size, 3), np.uint8)
     widths = [out.shape[-1] for out in backbone.run(scaled(blank, how.mean, how.std))]

@@ -20,10 +20,8 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +32,7 @@ from .captions import read_captions
 from .files import write_npy
 from .lines import is_compressed, open_text, text_files
 from .packages import sha256_file
+from .processes import in_processes
 from .tokenizer import Tokenizer
 from .tokens import Tokens
 
@@ -155,8 +154,7 @@ def _work(tokenizer: Tokenizer, todo: list[Piece], where: Path, workers: int | N
         for piece in todo:
             yield _tokenise(tokenizer, piece, where)
         return
-    with ProcessPoolExecutor(workers, get_context("spawn"), _begin, (tokenizer.to_bytes(), where)) as pool:
-        yield from pool.map(_one, todo)
+    yield from in_processes(_one, todo, workers, 1, _begin, tokenizer.to_bytes(), where)
 
 
 def _begin(tokenizer: bytes, where: Path) -> None:

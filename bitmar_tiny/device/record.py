@@ -165,7 +165,7 @@ class ReplayChannel:
                 payload = base64.b64decode(line["payload"], validate=True)
             except (ValueError, LookupError, TypeError):
                 raise self._play.broken() from None
-            if number not in BY_NUMBER:
+            if not isinstance(number, int) or number not in BY_NUMBER:
                 raise self._play.broken()
             yield number, payload
 

@@ -7,14 +7,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..arch.config import ModelConfig
+from ..data.corpora import Corpus
 from ..data.mixture import Mixture
+from ..data.tokenizer import Tokenizer
 from ..errors import ConfigError, DataError
 from ..model.arithmetic import FloatActivations, FloatTwin
 from ..model.bitmar import BitMar
 from ..train.config import TrainConfig
+from ..train.corpus import run_corpus
 from ..train.holdout import look_at_holdout
-from ..train.run import load_run, run_corpus
+from ..train.run import load_run
+from .captions import predict, score
+
+#: Enough to know a share to two points, and written in seconds.
+MOST_NAMED = 500
 
 
 def compare_activations(model: BitMar, mixtures: Sequence[Mixture]) -> dict[str, Any]:
@@ -42,9 +51,21 @@ def compare_activations(model: BitMar, mixtures: Sequence[Mixture]) -> dict[str,
     }
 
 
+def held_out_names(model: BitMar, corpus: Corpus, tokenizer: Tokenizer) -> dict[str, float]:
+    """Exact names and word overlap of the first ``MOST_NAMED`` held-out captions, written for their pictures;
+    {} without pictures.
+    """
+    chosen = np.asarray(corpus.held_out[:MOST_NAMED], np.int64)
+    if corpus.captions is None or not len(chosen):
+        return {}
+    written = predict(model, corpus.captions.images(chosen), len(chosen), tokenizer)
+    return {"pictures": len(chosen)} | score(written, [corpus.captions.captions[i].strip() for i in chosen])
+
+
 def measure_holdout(run: Path, data: Path | None = None) -> dict[str, Any]:
-    """``compare_activations`` of a training run on what it held out. data: folder of the prepared demo data,
-    for a run that does not name its own. ``DataError`` for a run that held nothing out.
+    """``compare_activations`` of a training run on what it held out, and ``held_out_names``. data: folder of
+    the prepared demo data, for a run that does not name its own. ``DataError`` for a run that held nothing
+    out.
     """
     model, tokenizer, record = load_run(run)
     tcfg = TrainConfig.parse(record["training"], str(run))
@@ -60,4 +81,5 @@ def measure_holdout(run: Path, data: Path | None = None) -> dict[str, Any]:
             f"{run}: nothing was held out of this run.",
             "Sessions are asked with: bitmar-tiny eval MODEL sessions=FILE",
         )
-    return compare_activations(model, mixtures) | {"steps": record["steps"]}
+    names = held_out_names(model, corpus, tokenizer)
+    return compare_activations(model, mixtures) | {"names": names, "steps": record["steps"]}

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..data.files import read_json
+from ..data.files import check_text, read_json
 from ..errors import DataError
 from ..files import parse_json
 
@@ -40,6 +40,9 @@ def read_rows(path: Path | str, columns: Sequence[str] | None = None) -> Iterato
             where = f"{file}, {place}"
             if not isinstance(row, dict):
                 raise DataError(f"{where}: not an object with named fields.")
+            for value in row.values():
+                if isinstance(value, str):
+                    check_text(value, where)
             yield {"file": file.stem} | row, where
 
 

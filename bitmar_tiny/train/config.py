@@ -113,8 +113,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "holdout_every": 5000,
     },
     "demo": {
-        "steps": 3600,
-        "restart_steps": 3600,
+        "steps": 2600,
+        "restart_steps": 2600,
         "accumulation": 1,
         "lr": 3e-3,
         "min_lr": 0.02,

@@ -45,7 +45,8 @@ def read_log(folder: Path) -> list[dict[str, Any]]:
             record = parse_json(line)
         except ValueError:
             continue
-        lines += [record] if isinstance(record, dict) and "kind" in record else []
+        whole = isinstance(record, dict) and "kind" in record and isinstance(record.get("step"), int)
+        lines += [record] if whole else []
     return lines
 
 

@@ -13,7 +13,9 @@ from ..data.corpora import Corpus
 from ..data.tokenizer import Tokenizer
 from ..errors import ConfigError
 from .config import TrainConfig
-from .run import KINDS, RUN_FILE, TOKENIZER_FILE, before, begun, read_start, run_corpus, settings_for
+from .corpus import KINDS, run_corpus
+from .record import RUN_FILE, TOKENIZER_FILE, before, begun
+from .run import read_start, settings_for
 from .start import Start
 
 DEFAULT_PRESET = "demo"
@@ -23,7 +25,7 @@ TOKENIZERS = ("gpt2", "own")
 
 @dataclass(frozen=True)
 class Order:
-    """Model, settings, data (see ``run.run_corpus``), what to begin with, and a tokenizer that is given."""
+    """Model, settings, data (see ``corpus.run_corpus``), what to begin with, and a given tokenizer."""
 
     config: ModelConfig
     settings: TrainConfig
@@ -64,7 +66,7 @@ def order(
     """What to train in ``out``. What is not named is as in the run that is there, else as in ``init``, else
     as in the demo.
 
-    own: paths by kind (``run.KINDS``); changes: settings on top; tokenizer: one of ``TOKENIZERS``; init: a
+    own: paths by kind (``corpus.KINDS``); changes: settings on top; tokenizer: one of ``TOKENIZERS``; init: a
     run or a frozen model to begin with. ``ConfigError`` where parts do not go together.
     """
     _check(own, config, tokenizer, init)

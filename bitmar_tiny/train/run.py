@@ -13,18 +13,15 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ..arch.config import ModelConfig
-from ..data.corpora import Corpus, demo_corpus, file_corpus, recall_corpus
-from ..data.drawn import prepare_pictures
-from ..data.pictures import read_album
+from ..data.corpora import Corpus
 from ..data.tokenizer import Tokenizer
-from ..errors import ConfigError, DataError
-from ..files import atomic_file, only_one, parse_json
+from ..errors import ConfigError
+from ..files import atomic_file, only_one
 from ..frozen import FrozenModel
 from ..model.bitmar import BitMar
 from ..model.export import freeze
@@ -36,13 +33,9 @@ from .distributed import World
 from .holdout import look_at_holdout
 from .logs import read_log
 from .loop import train
+from .record import OTHER_FOLDER, RUN_FILE, TOKENIZER_FILE, begun, read_record, same_run
 from .start import Start, start_from_model
 from .threads import threads
-
-RUN_FILE, TOKENIZER_FILE = "run.json", "tokenizer.bin"
-OTHER_FOLDER = "Choose another folder with -o, or pass --restart to start over."
-#: Kinds of data that a run names by paths; ``run_corpus`` says what each is.
-KINDS = ("pictures", "captions", "features", "text", "sessions", "styles")
 
 
 def settings_for(cfg: ModelConfig, path: Path | None, changes: dict[str, Any]) -> TrainConfig:
@@ -119,9 +112,9 @@ def _train_run(
         "corpus": corpus.identity,
         "data": data or {},
     }
-    there = _read(out / RUN_FILE) if resume and (out / RUN_FILE).is_file() else {}
+    there = begun(out) if resume else {}
     if there:
-        _same_run(there, record, out)
+        same_run(there, record, out)
     if start or "start" in there:
         record["start"] = {"from": start.source, "sha256": start.identity} if start else there["start"]
         if there and there.get("start", {}).get("sha256") != record["start"]["sha256"]:
@@ -161,83 +154,6 @@ def _train_run(
     return model
 
 
-def _same_run(there: dict[str, Any], record: dict[str, Any], out: Path) -> None:
-    """``ConfigError`` where a run's record differs; settings that it does not name did not exist then, and
-    had their defaults or, where those would change the run, what it did. More steps are no other settings.
-    """
-    then = {"log_every": record["training"]["log_every"]}
-    parts = {
-        "model": there.get("model", {}),
-        "training": TrainConfig().model_dump(mode="json") | then | before(there),
-    }
-    different = [
-        f"{part}.{key}"
-        for part, values in parts.items()
-        for key in record[part]
-        if key not in ("steps", "epochs") and values.get(key) != record[part][key]
-    ]
-    named = {k: record.get(k) for k in ("sessions", "corpus")}  # runs did not always record these
-    if different or any(
-        (named | there).get(k) != record.get(k) for k in ("tokenizer", "pictures", "text_samples", *named)
-    ):
-        raise ConfigError(
-            f"{out}: holds a run of other settings ({', '.join(different) or 'other data'}).", OTHER_FOLDER
-        )
-
-
-def run_corpus(
-    cfg: ModelConfig,
-    tcfg: TrainConfig,
-    data: dict[str, Any],
-    progress: Callable[[int, int], None] | None = None,
-    say: Callable[[str], None] = lambda words: None,
-    tokenizer: Tokenizer | None = None,
-) -> Corpus:
-    """The corpus that ``data`` names: its ``folder`` for what is prepared; lists of paths of ``KINDS``,
-    folders of pictures and whose captions, or captions and their features, text, sessions; ``tokenizer``:
-    gpt2 or own.
-
-    Without pictures, captions, text and sessions it is the demo's, with further styles of pictures, or that
-    of the preset ``recall``. say: is told what is left out; tokenizer: the one to use.
-    """
-    folder = Path(data["folder"])
-    pictures, captions, features, texts, sessions, styles = (list(map(Path, data.get(k, ()))) for k in KINDS)
-    if not (pictures or captions or texts or sessions):
-        return (
-            recall_corpus(folder, cfg, tokenizer)
-            if cfg.name == "recall"
-            else demo_corpus(folder, cfg, progress, styles, tokenizer)
-        )
-    if pictures:
-        made = prepare_pictures(
-            read_album(pictures, captions), folder / "pictures", cfg.image_inputs, progress, say
-        )
-        captions, features = [made[0]], [made[1]]
-    return file_corpus(
-        cfg,
-        captions,
-        features,
-        texts,
-        folder,
-        sessions=sessions,
-        tokenizer=tokenizer or data.get("tokenizer", "gpt2"),
-        caption_budget=tcfg.caption_tokens,
-        text_budget=tcfg.text_tokens,
-        hold_out=tcfg.holdout_tokens,
-        progress=progress,
-    )
-
-
-def before(there: dict[str, Any]) -> dict[str, Any]:
-    """The settings that a run's record names, with what runs did before a setting existed."""
-    return {"write_gradient": False} | there.get("training", {})
-
-
-def begun(out: Path) -> dict[str, Any]:
-    """The record of the run in ``out``, {} where there is none."""
-    return _read(out / RUN_FILE) if (out / RUN_FILE).is_file() else {}
-
-
 def read_start(path: Path) -> Start:
     """What a run begins with: the last checkpoint of another run (a folder), or a frozen model (a file).
 
@@ -251,9 +167,11 @@ def read_start(path: Path) -> Start:
 
 def load_run(out: Path) -> tuple[BitMar, Tokenizer, dict[str, Any]]:
     """The trained model of a run (eval mode), its tokenizer and its record. ``DataError`` without a run."""
-    record = _read(out / RUN_FILE)
+    record = read_record(out / RUN_FILE)
     model, step = load_model(
-        ModelConfig.parse(record["model"], str(out / RUN_FILE)), out, record["training"]["float_twin"]
+        ModelConfig.parse(record["model"], str(out / RUN_FILE)),
+        out,
+        record["training"].get("float_twin", False),
     )
     return model, Tokenizer.from_bytes((out / TOKENIZER_FILE).read_bytes()), record | {"steps": step}
 
@@ -264,14 +182,3 @@ def freeze_run(out: Path) -> FrozenModel:
     return freeze(
         model, tokenizer.to_bytes(), {k: record[k] for k in ("steps", "training", "pictures", "text_samples")}
     )
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return parse_json(path.read_bytes())
-    except OSError:
-        raise DataError(
-            f"{path.parent}: there is no training run here.", "Start one with 'bitmar-tiny train -o FOLDER'."
-        ) from None
-    except ValueError:
-        raise DataError(f"{path}: damaged, not JSON.", "Start the run again with --restart.") from None

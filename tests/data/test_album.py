@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import zlib
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from bitmar_tiny.data.drawn import listed, prepare_pictures
 from bitmar_tiny.data.features import Preparation, write_features
 from bitmar_tiny.data.pictures import find_pictures, read_album
 from bitmar_tiny.data.pixels import load_image
+from bitmar_tiny.data.processes import in_processes
 from bitmar_tiny.data.tokenizer import EOS_TEXT, Tokenizer
 from bitmar_tiny.errors import ConfigError, DataError
 
@@ -242,3 +244,10 @@ def test_a_list_names_pictures(folder, tmp_path, monkeypatch):
     (folder / "list.txt").write_text("\n")
     with pytest.raises(DataError, match="list.txt: lists no picture"):
         find_pictures(folder / "list.txt")
+
+
+def test_a_process_that_is_killed_is_one_sentence():
+    """As the system does where memory runs out."""
+    with pytest.raises(DataError, match="A process that prepares data was killed"):
+        list(in_processes(signal.raise_signal, [signal.SIGKILL] * 3, 1))
+    assert list(in_processes(abs, range(-3, 3), 2, 2)) == [3, 2, 1, 0, 1, 2]

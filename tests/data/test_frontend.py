@@ -6,6 +6,7 @@ a traceback or in our end.
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from bitmar_tiny.cli.features import command
 from bitmar_tiny.codegen.boards import load_board
 from bitmar_tiny.codegen.build import build
 from bitmar_tiny.codegen.emit import emit
+from bitmar_tiny.data import frontend
 from bitmar_tiny.data.backbones import file_backbone
 from bitmar_tiny.data.features import Preparation, extract
 from bitmar_tiny.data.frontend.vectors import FrontEndError, layer_norm, project, to_vectors
@@ -326,3 +328,16 @@ def test_the_command_keeps_good_pictures_and_lists_bad_ones(tmp_path):
     assert (
         command_line.run("features", *names, "--backbone", "b.onnx", "-o", "f", cwd=tmp_path).returncode == 0
     )
+
+
+def test_the_front_end_is_python_3_9():
+    """Raspberry Pi OS of 2021 has it. Its zip has no ``strict``, and its syntax no ``match``."""
+    for file in Path(frontend.__file__).parent.glob("*.py"):
+        tree = ast.parse(file.read_text(), feature_version=(3, 9))
+        zips = [
+            node
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "zip"
+        ]
+        assert not any(call.keywords for call in zips), file.name
+        assert not any(isinstance(node, ast.Match) for node in ast.walk(tree)), file.name

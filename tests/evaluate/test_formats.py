@@ -213,6 +213,12 @@ def test_json_and_parquet_read_like_jsonl(tmp_path):
         (
             "boolq",
             "a.jsonl",
+            '{"question": "q", "passage": "\\ud83d", "answer": true}\n',
+            r"line 1 holds half a character (\ud83d",
+        ),
+        (
+            "boolq",
+            "a.jsonl",
             '{"question": "q", "answer": true}\n',
             "line 1: not a row of boolq (the field 'passage' is missing)",
         ),

@@ -19,7 +19,7 @@ from train.toy import MICRO, SETTINGS, Toy
 
 from bitmar_tiny.data.corpora import file_corpus
 from bitmar_tiny.data.tokenizer import EOS_TEXT, Tokenizer
-from bitmar_tiny.errors import ConfigError
+from bitmar_tiny.errors import ConfigError, DataError
 from bitmar_tiny.files import only_one
 from bitmar_tiny.frozen import FrozenModel
 from bitmar_tiny.model.export import freeze
@@ -106,12 +106,26 @@ with only_one(Path({str(tmp_path / "run")!r}), "a training run"):
         ):
             go(tmp_path, data)
         assert os.listdir(tmp_path / "run") == [".lock"]
+        with pytest.raises(ConfigError, match="run: process .* at work there on features"):
+            with only_one(tmp_path / "run", "features"):
+                pass
     finally:
         holder.kill()
         holder.wait()
         holder.stdout.close()
     with only_one(tmp_path / "run", "x"):  # in one process it may be entered again
         go(tmp_path, data)
+    assert "run.json" in os.listdir(tmp_path / "run") and ".lock" not in os.listdir(tmp_path / "run")
+    with only_one(tmp_path / "nothing", "x"):
+        pass
+    assert not (tmp_path / "nothing").exists()
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"model": 1, "training": {}}', "[" * 100_000])
+def test_a_damaged_record_of_a_run_is_one_sentence(tmp_path, content):
+    (tmp_path / "run.json").write_text(content)
+    with pytest.raises(DataError, match="run.json: damaged, not a run's record"):
+        order(tmp_path, {})
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

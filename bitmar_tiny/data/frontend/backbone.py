@@ -97,7 +97,7 @@ class Model:
             limits = np.iinfo(t.dtype)
             x = np.clip(np.rint(x.astype(np.float64) / scale) + zero, limits.min, limits.max)
         results = self.runtime.run(np.ascontiguousarray(x[None], t.dtype), self.chosen)
-        return [self._tokens(out, t) for out, t in zip(results, self.chosen, strict=False)]
+        return [self._tokens(out, t) for out, t in zip(results, self.chosen)]
 
     def _tokens(self, out: np.ndarray, t: Tensor) -> np.ndarray:
         if t.quantised and out.dtype.kind != "f":

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The corpus of a run: what its record names, prepared below its folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ..arch.config import ModelConfig
+from ..data.corpora import Corpus, demo_corpus, file_corpus, recall_corpus
+from ..data.drawn import prepare_pictures
+from ..data.pictures import read_album
+from ..data.tokenizer import Tokenizer
+from .config import TrainConfig
+
+#: Kinds of data that a run names by paths; ``run_corpus`` says what each is.
+KINDS = ("pictures", "captions", "features", "text", "sessions", "styles")
+
+
+def run_corpus(
+    cfg: ModelConfig,
+    tcfg: TrainConfig,
+    data: dict[str, Any],
+    progress: Callable[[int, int], None] | None = None,
+    say: Callable[[str], None] = lambda words: None,
+    tokenizer: Tokenizer | None = None,
+) -> Corpus:
+    """The corpus that ``data`` names: its ``folder`` for what is prepared; lists of paths of ``KINDS``,
+    folders of pictures and whose captions, or captions and their features, text, sessions; ``tokenizer``:
+    gpt2 or own.
+
+    Without pictures, captions, text and sessions it is the demo's, with further styles of pictures, or that
+    of the preset ``recall``. say: is told what is left out; tokenizer: the one to use.
+    """
+    folder = Path(data["folder"])
+    pictures, captions, features, texts, sessions, styles = (list(map(Path, data.get(k, ()))) for k in KINDS)
+    if not (pictures or captions or texts or sessions):
+        return (
+            recall_corpus(folder, cfg, tokenizer)
+            if cfg.name == "recall"
+            else demo_corpus(folder, cfg, progress, styles, tokenizer)
+        )
+    if pictures:
+        made = prepare_pictures(
+            read_album(pictures, captions), folder / "pictures", cfg.image_inputs, progress, say
+        )
+        captions, features = [made[0]], [made[1]]
+    return file_corpus(
+        cfg,
+        captions,
+        features,
+        texts,
+        folder,
+        sessions=sessions,
+        tokenizer=tokenizer or data.get("tokenizer", "gpt2"),
+        caption_budget=tcfg.caption_tokens,
+        text_budget=tcfg.text_tokens,
+        hold_out=tcfg.holdout_tokens,
+        progress=progress,
+    )
