@@ -72,6 +72,12 @@ def test_profiling_and_the_plan_of_a_flash_need_no_extra(tmp_path):
     assert "idf.py build" in said
 
 
+def test_text_goes_in_without_the_tokenizers_package():
+    assert EXTRAS["tokenizers"] == "train"  # so it is out of reach
+    said = base("generate", "--prompt", "Preheat the oven to", "--tokens", 12).stdout
+    assert said == "Preheat the oven to 350°F (175°C).\n"
+
+
 @pytest.mark.parametrize(
     "arguments, extra",
     [
@@ -109,6 +115,20 @@ def test_every_extra_is_one_of_the_package():
         assert module in names, f"{module} is not in the extra {extra}"
     for name in ("bench", "cross", "device", "images"):
         assert any(name in requirement for requirement in extras["test"])
+
+
+def test_the_page_on_installing_names_every_extra_and_what_it_brings():
+    page = (ROOT / "docs" / "how-to" / "install.md").read_text().lower()
+    shown = {"torch": "pytorch", "onnxruntime": "onnx runtime", "ai_edge_litert": "litert"}
+    shown |= {
+        "resvg_py": "resvg",
+        "flatbuffers": "litert",
+        "lm_eval": "lm-evaluation-harness",
+        "ziglang": "zig",
+    }
+    for module, extra in EXTRAS.items():
+        row = page.split(f"| `{extra}` |")[1].split("\n")[0]
+        assert shown.get(module, module) in row, f"{module} is not said to be in {extra}"
 
 
 def test_several_missing_packages_are_one_sentence():

@@ -6,6 +6,10 @@ from __future__ import annotations
 import subprocess
 import sys
 import zipfile
+from importlib import metadata
+from pathlib import Path
+
+from fresh import PROJECT, asked_for
 
 from bitmar_tiny.codegen.boards import load_board
 from bitmar_tiny.codegen.emit import emit
@@ -41,3 +45,16 @@ def test_wheel_generates_a_project_outside_the_checkout(built_wheel, tmp_path):
     assert len(files) > 20 and files == {
         p.relative_to(tmp_path / "fw") for p in (tmp_path / "fw").rglob("*") if p.is_file()
     }
+
+
+def test_the_base_install_takes_less_than_150_mb(built_wheel):
+    """Every file of the wheel and of the packages that it asks for, in blocks of 4 kB. Modules count twice,
+    for the bytecode that pip makes of them, which is about as large.
+    """
+    with zipfile.ZipFile(built_wheel) as z:
+        sizes = [(i.filename, i.file_size) for i in z.infolist()]
+    for name in asked_for(PROJECT["dependencies"]):
+        files = [Path(f.locate()) for f in metadata.distribution(name).files or ()]
+        sizes += [(f.name, f.stat().st_size) for f in files if f.is_file() and f.suffix != ".pyc"]
+    disk = sum(-(-size // 4096) * 4096 * (1 + name.endswith(".py")) for name, size in sizes)
+    assert 50e6 < disk < 150e6, f"{disk / 1e6:.0f} MB"

@@ -14,7 +14,7 @@ from functools import cache, lru_cache
 from .unicode_classes import LETTER, NUMBER, OTHER, SPACE, STARTS
 
 #: Different pieces of text whose ids are remembered.
-_REMEMBERED = 1 << 16
+_REMEMBERED = 1 << 14
 _DEAD = -1
 
 
