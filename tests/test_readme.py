@@ -20,6 +20,8 @@ INSTEAD: dict[str, str | NotRun] = {
     "sudo apt-get install gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user": NotRun(
         "skipped where missing"
     ),
+    # all of it in tests/verify/test_exact.py
+    "bitmar-tiny verify --on rpi-zero2": "bitmar-tiny verify --on rpi-zero2 --kernels neon --tokens 8",
     "scp firmware-pi/build/gcc-O2/bitmar pi@raspberrypi:": "cp firmware-pi/build/gcc-O2/bitmar .",
     'ssh pi@raspberrypi ./bitmar generate --prompt "Preheat the oven to" --tokens 12': (
         'qemu-aarch64 ./bitmar generate --prompt "Preheat the oven to" --tokens 12'
