@@ -97,7 +97,12 @@ from .common import json_option, model_path, say_next
     metavar="STEPS",
     help="Only measure so many steps, and the input pipeline alone.",
 )
-@click.option("--restart", is_flag=True, help="Start over instead of resuming the run in OUT.")
+@click.option(
+    "--restart",
+    is_flag=True,
+    help="Start over instead of resuming the run in OUT; with its data and settings, unless you name data or "
+    "a model.",
+)
 @json_option
 @click.option(
     "-o",

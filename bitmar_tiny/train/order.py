@@ -67,17 +67,22 @@ def order(
     as in the demo.
 
     own: paths by kind (``corpus.KINDS``); changes: settings on top; tokenizer: one of ``TOKENIZERS``; init: a
-    run or a frozen model to begin with. ``ConfigError`` where parts do not go together.
+    run or a frozen model to begin with. Not resume: the run that is there counts only where neither data nor
+    a model is named, and what it began with is read again. ``ConfigError`` where parts do not go together.
     """
     _check(own, config, tokenizer, init)
-    there = begun(out) if resume else {}
-    start = read_start(init) if init else None
+    there = begun(out) if resume or not (config or any(own.values())) else {}
+    start = read_start(init.absolute()) if init else None
+    if start is None and not resume and "start" in there:
+        start = _same_start(there["start"], out)
     wanted = dict(changes or {})
     if there and config is None and settings is None:
-        config = ModelConfig.parse(there["model"], str(out / RUN_FILE))
+        config = start.config if start else ModelConfig.parse(there["model"], str(out / RUN_FILE))
         wanted = before(there) | ({"epochs": 0} if "steps" in wanted else {}) | wanted
         tcfg = TrainConfig.parse(wanted, str(out / RUN_FILE))
     else:
+        if config is None and start is None and there and not resume:
+            config = ModelConfig.parse(there["model"], str(out / RUN_FILE))
         config = config or (start.config if start else preset(DEFAULT_PRESET))
         tcfg = settings_for(config, settings, wanted)
     data: dict[str, Any] = {k: [str(Path(p).absolute()) for p in own.get(k, ())] for k in KINDS}
@@ -89,6 +94,17 @@ def order(
     if start is None and "start" in there:
         given = Tokenizer.from_bytes((out / TOKENIZER_FILE).read_bytes())
     return Order(config, tcfg, data | {"folder": str((out / "data").absolute())}, start, given)
+
+
+def _same_start(named: Mapping[str, Any], out: Path) -> Start:
+    """What a run began with, read again."""
+    start = read_start(Path(named.get("from", "")))
+    if start.identity != named.get("sha256"):
+        raise ConfigError(
+            f"{start.source}: no longer the weights that {out} began with.",
+            "Name what to begin with: --init RUN|MODEL.",
+        )
+    return start
 
 
 def _check(

@@ -26,7 +26,10 @@ def read_record(path: Path) -> dict[str, Any]:
         record = None
     tables = {"model": None, "training": None, "data": {}, "start": {}}
     if not isinstance(record, dict) or not all(isinstance(record.get(k, v), dict) for k, v in tables.items()):
-        raise DataError(f"{path}: damaged, not a run's record.", "Start the run again with --restart.")
+        raise DataError(
+            f"{path}: damaged, not a run's record.",
+            "Start the run again with --restart and its data or its --preset.",
+        )
     return record
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ class Reporter:
     ) -> None:
         cfg = trainer.cfg
         self.trainer, self.epoch_steps, self.codes = trainer, epoch_steps, Codes()
+        self.out = out
         self.bar = Bar(cfg.steps, trainer.step, progress)
         self.log = Log(
             out, trainer.step, {"model": trainer.model.cfg.model_dump(), "training": cfg.model_dump()}, wandb
@@ -54,6 +56,8 @@ class Reporter:
             self.bar.say(t.optimiser_name)
         if not t.cfg.float_twin:
             self.codes.look(t.model, t.step)
+        if t.step >= t.cfg.steps:
+            self.bar.say(f"Finished before: {t.step:,} steps. {self._command()} --steps N goes on to more.")
         return self
 
     def __exit__(self, *error: Any) -> None:
@@ -88,8 +92,12 @@ class Reporter:
         t = self.trainer
         self.bar.say(
             f"Stopped after step {t.step:,} of {t.cfg.steps:,}. Kept: {out / checkpoint.FILE}; "
-            "the same command goes on from there."
+            f"{self._command()} goes on from there."
         )
+
+    def _command(self) -> str:
+        """What goes on with this run."""
+        return f"bitmar-tiny train -o {shlex.quote(str(self.out))}"
 
     def write(self, feeds: list[Feed]) -> None:
         """The log line of a step: means since the last line, looks inside, cost."""

@@ -149,10 +149,15 @@ def test_a_stopped_run_keeps_every_step(tmp_path, capsys, number):
     finally:
         signal.signal(number, handler)
     said = " ".join(capsys.readouterr().err.split())
-    assert "Stopped after step 4 of 6." in said and "checkpoint.pt" in said and "goes on from there" in said
+    assert "Stopped after step 4 of 6." in said and "checkpoint.pt" in said
+    assert f"bitmar-tiny train -o {tmp_path / 'run'} goes on from there" in said
     assert checkpoint.load(tmp_path / "run")["step"] == 4
     train(MICRO, settings, Toy(MICRO), tmp_path / "run", progress=False)
     same_state(checkpoint.load(tmp_path / "run"), checkpoint.load(tmp_path / "whole"))
+    capsys.readouterr()
+    train(MICRO, settings, Toy(MICRO), tmp_path / "run")
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"Finished before: 6 steps. bitmar-tiny train -o {tmp_path / 'run'} --steps N goes on" in said
 
 
 def test_the_second_signal_is_obeyed_at_once(tmp_path):
@@ -199,6 +204,35 @@ def test_a_run_may_begin_with_another_run_or_a_model(tmp_path):
     wanted = order(tmp_path / "a" / "run", {})
     assert wanted.config == CFG and wanted.settings.steps == 5
     assert wanted.tokenizer.identity == BYTES.identity
+
+
+def test_a_run_that_is_begun_anew_has_its_data_its_settings_and_its_start(tmp_path):
+    """Unless data or a model are named."""
+    data, run = corpus(tmp_path / "data"), tmp_path / "run"
+    go(tmp_path / "first", data)
+    start = read_start(tmp_path / "first" / "run")
+    train_run(CFG, SHORT, data, run, progress=False, data={"text": ["/t.txt"]}, start=start)
+    again = order(run, {}, resume=False)
+    assert (again.config, again.data["text"]) == (CFG, ["/t.txt"])
+    assert again.settings == order(run, {}).settings and again.settings.steps == 3
+    assert again.start.identity == start.identity
+    train_run(
+        again.config, again.settings, data, run, False, progress=False, data=again.data, start=again.start
+    )
+    assert order(run, {}, changes={"steps": 7}, resume=False).settings.steps == 7
+    (tmp_path / "s.json").write_text('{"steps": 8}')
+    other = order(run, {}, settings=tmp_path / "s.json", resume=False)
+    assert (other.config, other.settings.steps, other.data["text"]) == (CFG, 8, ["/t.txt"])
+    fresh = order(run, {"text": ["o.txt"]}, resume=False)
+    assert fresh.start is None and fresh.config.name == "demo" and fresh.settings.steps > 1000
+    assert order(run, {}, config=MICRO, resume=False).data["text"] == []
+    go(tmp_path / "first", data, SHORT.model_copy(update={"steps": 4}))
+    with pytest.raises(ConfigError, match="no longer the weights that .*run began with"):
+        order(run, {}, resume=False)
+    (run / "run.json").write_text("{}")
+    with pytest.raises(DataError, match="damaged"):
+        order(run, {}, resume=False)
+    order(run, {"text": ["o.txt"]}, resume=False)
 
 
 @pytest.fixture
