@@ -15,7 +15,7 @@ from typing import Any
 
 from ..errors import DataError
 from ..files import parse_json
-from .lines import open_text
+from .lines import decoded, open_text
 
 #: Names of a column or key that tells the picture, and of one that tells what is on it, the best first.
 PICTURE_KEYS = ("file_name", "filename", "image_name", "image_id", "image", "file", "path")
@@ -183,9 +183,4 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """
     with open_text(path) as stream:
         for number, line in enumerate(stream, 1):
-            try:
-                yield number, line.decode("utf-8")
-            except UnicodeDecodeError:
-                raise DataError(
-                    f"{path}: line {number} is not UTF-8 text.", 'Save it as UTF-8 ("CSV UTF-8" in Excel).'
-                ) from None
+            yield number, decoded(line, path, number)

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Text that somebody hands in: plain or compressed, one file or a folder of them, one line is one sample.
 
-Compression is recognised by content. A byte order mark is no text. Bytes that are not UTF-8 become U+FFFD,
-since web corpora have them and one must not end a night's training; what is no text at all is refused by
-name.
+Compression is recognised by content. A byte order mark is no text. A line that is not UTF-8 is refused by
+its number before anything is trained, and what is no text at all by name.
 """
 
 from __future__ import annotations
@@ -147,6 +146,16 @@ def read_lines(path: Path | str, suffix: str = "") -> Iterator[str]:
     """
     for file in text_files(path, suffix):
         with open_text(file) as stream:
-            for line in stream:
-                if text := line.decode("utf-8", errors="replace").strip():
+            for number, line in enumerate(stream, 1):
+                if text := decoded(line, file, number).strip():
                     yield text
+
+
+def decoded(line: bytes, path: Path | str, number: int) -> str:
+    """A line's text. ``DataError`` names file and line where it is not UTF-8."""
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError:
+        raise DataError(
+            f"{path}: line {number} is not UTF-8.", 'Save it as UTF-8 ("CSV UTF-8" in Excel).'
+        ) from None

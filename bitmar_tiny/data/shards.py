@@ -18,7 +18,6 @@ import contextlib
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -30,7 +29,7 @@ from ..errors import DataError
 from ..files import atomic_file, sweep
 from .captions import read_captions
 from .files import write_npy
-from .lines import is_compressed, open_text, text_files
+from .lines import decoded, is_compressed, open_text, text_files
 from .packages import sha256_file
 from .processes import in_processes
 from .tokenizer import Tokenizer
@@ -67,8 +66,18 @@ class Piece:
                 data += stream.readline()
         if not self.start:
             data = data.removeprefix(codecs.BOM_UTF8)
-        lines = (line.strip() for line in data.decode("utf-8", errors="replace").split("\n"))
-        return [line for line in lines if line]
+        try:
+            text = data.decode("utf-8")
+        except UnicodeDecodeError:
+            self._refuse()
+            raise
+        return [line for line in map(str.strip, text.split("\n")) if line]
+
+    def _refuse(self) -> None:
+        """``DataError`` with the number of the first line of the file that is not UTF-8."""
+        with open_text(self.path) as stream:
+            for number, line in enumerate(stream, 1):
+                decoded(line, self.path, number)
 
 
 @lru_cache(maxsize=1)  # pieces of one file come one after the other
@@ -126,7 +135,9 @@ def _unpacked(files: Sequence[Path], where: Path) -> list[Path]:
             plain[i] = where / f"{i:05}.text"
             if not plain[i].exists():
                 with open_text(path) as source, atomic_file(plain[i]) as target:
-                    shutil.copyfileobj(source, target, _COPY)
+                    for number, line in enumerate(source, 1):
+                        decoded(line, path, number)
+                        target.write(line)
         else:
             with open_text(path):  # is text
                 pass

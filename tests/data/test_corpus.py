@@ -22,7 +22,7 @@ def save(path, array):
 
 def test_a_line_is_a_sample_and_a_folder_is_its_train_files(tmp_path):
     (tmp_path / "b.train").write_bytes("two\r\n\n  three \u2028 x \n".encode())
-    (tmp_path / "a.train").write_bytes(b"one \xff\nlast")
+    (tmp_path / "a.train").write_bytes("one \ufffd\nlast".encode())
     (tmp_path / "a.dev").write_text("never\n")
     assert list(read_lines(tmp_path)) == ["one \ufffd", "last", "two", "three \u2028 x"]
     assert list(read_lines(tmp_path / "a.dev")) == ["never"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import pickle
 
 import pytest
 
@@ -75,10 +76,18 @@ def test_a_missing_package_is_named_with_its_file(tmp_path, monkeypatch):
         ("hello".encode("utf-16"), "UTF-16 text, expected UTF-8"),
         ("hello".encode("utf-16-le"), "bytes that are no text"),
         (b"\x89PNG\r\n\x1a\n", "a PNG picture, not text"),
+        (b"\x04\x22\x4d\x18\x64\x40\xa7", "an LZ4 file, not text"),
+        (pickle.dumps(["hello"]), "a Python pickle, not text"),
+        (b"\xe9t\xe9", "line 1 is not UTF-8"),
+        ("one\n\ncaf\xe9\nfour\n".encode("latin-1"), "line 3 is not UTF-8"),
+        (gzip.compress(b"one\ntwo \xff"), "line 2 is not UTF-8"),
+        (b"one\n" * 700 + b"\xc3", "line 701 is not UTF-8"),
     ],
-    ids=["zip", "bzip2", "pdf", "tar.gz", "utf-16", "utf-16 without mark", "png"],
+    ids=["zip", "bzip2", "pdf", "tar.gz", "utf-16", "utf-16 without mark", "png", "lz4", "pickle"]
+    + ["latin-1", "latin-1 below", "gzip of latin-1", "cut short, in the second piece"],
 )
-def test_what_is_no_text_is_refused_by_name(tmp_path, content, words):
+def test_what_is_no_text_is_refused_by_name(tmp_path, monkeypatch, content, words):
+    monkeypatch.setattr(shards, "PIECE_BYTES", 1500)
     (tmp_path / "x.train").write_bytes(content)
     for read in (lambda: list(read_lines(tmp_path)), lambda: tokenised(tmp_path, folder=tmp_path / "cache")):
         with pytest.raises(DataError, match=f"x.train: {words}"):

@@ -23,7 +23,7 @@ LINES = (
     "\n".join(
         f" line {i} " + "wörter " * (i % 7) + ("\x0c page" if i % 5 == 0 else "") for i in range(300)
     ).encode()
-    + b"\n\n\xff\xfe broken\nno end"
+    + b"\n\n\xef\xbf\xbd broken\nno end"
 )
 
 

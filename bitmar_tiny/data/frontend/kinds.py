@@ -16,6 +16,8 @@ _STARTS = (
     (b"BZh", "a bzip2 file"),
     (b"\xfd7zXZ\0", "an XZ file"),
     (b"PK\x03\x04", "a ZIP archive"),
+    (b"\x04\x22\x4d\x18", "an LZ4 file"),
+    *((bytes([0x80, protocol]), "a Python pickle") for protocol in range(2, 6)),
     (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
     (b"Rar!\x1a\x07", "a RAR archive"),
     (b"%PDF", "a PDF document"),
