@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A reader for each format of captions. It yields (picture, text, where it stands in the file); the picture
 is a file name, an id or a URL as the file has it; in a JSON list, which names none, it is the number of the
-item.
+item, from 1 on. Picture None: a caption of one that the file does not list.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PICTURE_KEYS = ("file_name", "filename", "image_name", "image_id", "image", "fil
 CAPTION_KEYS = ("text", "caption", "captions", "comment", "sentence", "sentences", "description", "raw")
 TOKEN = re.compile(r"(.+)#\d+\t(.+)")
 
-Entry = tuple[str, str, str]
+Entry = tuple[str | None, str, str]
 
 
 def _whole(path: Path) -> Any:
@@ -39,7 +39,7 @@ def json_list(path: Path) -> Iterator[Entry]:
     items = _whole(path)
     if not isinstance(items, list):
         raise DataError(f"{path}: expected a JSON list of strings.")
-    for i, item in enumerate(items):
+    for i, item in enumerate(items, 1):
         texts = item if isinstance(item, list) else [item]
         if not texts or not all(isinstance(t, str) for t in texts):
             raise DataError(
@@ -60,7 +60,7 @@ def coco(path: Path) -> Iterator[Entry]:
             f"{path}: expected a JSON list of strings, or COCO's lists 'images' and 'annotations'."
         )
     names = {}
-    for i, image in enumerate(images):
+    for i, image in enumerate(images, 1):
         if (
             not isinstance(image, dict)
             or not isinstance(image.get("file_name"), str)
@@ -68,12 +68,13 @@ def coco(path: Path) -> Iterator[Entry]:
         ):
             raise DataError(f"{path}: image {i} has no 'id' and 'file_name'.")
         names[image["id"]] = image["file_name"]
-    for i, note in enumerate(annotations):
+    for i, note in enumerate(annotations, 1):
         if not isinstance(note, dict) or not isinstance(note.get("caption"), str):
             raise DataError(f"{path}: annotation {i} has no 'caption'.")
         key = note.get("image_id")
         if not isinstance(key, (int, str)) or key not in names:
-            raise DataError(f"{path}: annotation {i} is of image {str(key)[:40]}, which is not listed.")
+            yield None, note["caption"], f"annotation {i} is of image {str(key)[:40]}, which is not listed"
+            continue
         yield names[key], note["caption"], f"annotation {i}"
 
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +24,15 @@ HEAD = 1 << 16
 @dataclass(frozen=True)
 class Captions:
     """texts: all captions, N strings; rows: the picture of each, N numbers from 0 in the order of first
-    mention; pictures: as the file names them, empty for a JSON list; places: of each picture's first mention.
+    mention; pictures: as the file names them, empty for a JSON list; places: of each picture's first mention;
+    orphans: captions of pictures that the file itself does not list, left out, as "annotation 7 is of ...".
     """
 
     texts: list[str]
     rows: list[int]
     pictures: list[str]
     places: list[str]
+    orphans: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,9 @@ def read_captions(path: Path | str) -> Captions:
     captions = Captions([], [], [], [])
     row_of: dict[str, int] = {}
     for picture, text, place in found.read(path):
+        if picture is None:
+            captions.orphans.append(place)
+            continue
         if not text.strip():
             raise DataError(f"{path}: {place} is empty.")
         row = len(captions.places) if found.own else row_of.setdefault(picture, len(row_of))
@@ -70,7 +75,7 @@ def read_captions(path: Path | str) -> Captions:
     if found.read is readers.json_list:
         captions.pictures.clear()
     elif not captions.texts:
-        raise DataError(f"{path}: holds no caption.")
+        raise DataError(f"{path}: {captions.orphans[0] if captions.orphans else 'holds no caption'}.")
     return captions
 
 

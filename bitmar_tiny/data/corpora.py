@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from ..arch.config import ModelConfig
-from ..errors import ConfigError
+from ..errors import ConfigError, DataError
 from .corpus import CaptionSet
 from .lines import read_lines
 from .mixture import Mixture
@@ -73,15 +73,15 @@ class Corpus:
     @property
     def summary(self) -> str:
         """What there is, in one line."""
-        counts = {
-            "pictures": len(self.captions.features) if self.captions else 0,
-            "captions to learn from": len(self.train),
-            "held out": len(self.held_out),
-            "lines of text": len(self.texts),
-            "sessions": len(self.sessions or ()),
-            "tokens in the vocabulary": self.tokenizer.vocab_size,
-        }
-        return ", ".join(f"{n:,} {what}" for what, n in counts.items() if n) + "."
+        counts = (
+            (len(self.captions.features) if self.captions else 0, "picture", "pictures"),
+            (len(self.train), "caption to learn from", "captions to learn from"),
+            (len(self.held_out), "held out", "held out"),
+            (len(self.texts), "line of text", "lines of text"),
+            (len(self.sessions or ()), "session", "sessions"),
+            (self.tokenizer.vocab_size, "token in the vocabulary", "tokens in the vocabulary"),
+        )
+        return ", ".join(f"{n:,} {one if n == 1 else more}" for n, one, more in counts if n) + "."
 
     def mixture(
         self, *, batch_size: int, max_len: int, text_every: int, session_every: int, seed: int
@@ -182,7 +182,15 @@ def file_corpus(
     captions where there are both (0: every 20th picture, no text); caption_budget, text_budget: then train on
     so many tokens (0: on all the rest).
     """
+    for path in texts:
+        if not any(read_lines(path)):
+            raise DataError(f"{path}: holds no text.", "Give a file with a line of text at least.")
     pictures = CaptionSet.load_all(captions, features) if captions else None
+    if pictures is not None and not hold_out and len(pictures.features) == 1:
+        raise DataError(
+            f"There is one picture, and the first of every {HELD_OUT_EVERY} is kept out of training.",
+            "Give two pictures at least.",
+        )
     if pictures is not None and pictures.n_vectors != cfg.image_inputs:
         raise ConfigError(
             f"{features[0]}: {pictures.n_vectors} vectors per image, the model takes {cfg.image_inputs}.",

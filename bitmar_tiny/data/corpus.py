@@ -136,6 +136,10 @@ class CaptionSet:
         texts, rows = [], []
         for path in captions:
             read, before = read_captions(path), len(rows) and rows[-1].max() + 1
+            if read.orphans:
+                raise DataError(
+                    f"{path}: {read.orphans[0]}.", "Remove it, so that captions and features go together."
+                )
             texts += read.texts
             rows.append(np.array(read.rows, np.int64) + before)
         return cls(

@@ -12,6 +12,9 @@ import numpy as np
 from ..errors import DataError
 from ..files import atomic_file, parse_json
 
+#: What a .npy file begins with.
+NPY = b"\x93NUMPY"
+
 
 def write_json(path: Path | str, value: Any) -> None:
     """Write JSON (UTF-8, readable) atomically."""
@@ -45,9 +48,15 @@ def check_text(text: str, where: str) -> str:
 def read_npy(path: Path | str, mapped: bool = False) -> np.ndarray:
     """One array of numbers in a .npy file, memory-mapped if asked for. ``DataError`` for anything else."""
     try:
+        with open(path, "rb") as stream:
+            head = stream.read(len(NPY))
+        if not head.startswith((NPY[: len(head)], b"PK")):
+            raise DataError(f"{path}: not a .npy file.", "Write the array with numpy.save.")
         array = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
     except FileNotFoundError:
         raise DataError(f"{path}: does not exist.") from None
+    except DataError:
+        raise
     except Exception as error:  # the header is Python text: its reader raises whatever Python's own does
         why = (str(error).splitlines() or [type(error).__name__])[0][:200]
         why = "its header is damaged" if " object at 0x" in why else why

@@ -83,8 +83,8 @@ def read_album(folders: Sequence[Path | str], captions: Sequence[Path | str] = (
 
 def find_pictures(folder: Path | str) -> list[Path]:
     """The picture files of a folder and the folders in it, by their endings, sorted. A ``.txt`` file lists
-    them, one a line, each beside it or from here; any other file is itself. ``DataError`` where there is
-    none.
+    them, one a line, each beside it or from here; any other file is itself, and so is a missing one whose
+    name ends like a picture's. ``DataError`` where there is none.
     """
     folder = Path(folder)
     if folder.is_file() and folder.suffix.lower() == LIST:
@@ -92,7 +92,7 @@ def find_pictures(folder: Path | str) -> list[Path]:
         if not named:
             raise DataError(f"{folder}: lists no picture.", "Give one path a line.")
         return [beside if os.path.isfile(beside := folder.parent / name) else Path(name) for name in named]
-    if folder.is_file():
+    if folder.is_file() or not folder.exists() and folder.suffix.lower() in SUFFIXES:
         return [folder]
     if not folder.is_dir():
         raise DataError(f"{folder}: does not exist.", "Give a folder of pictures.")
@@ -138,7 +138,7 @@ def _of_captions(path: Path, captions: Captions, index: Index) -> Album:
             f"{path}: a JSON list of strings names no pictures.",
             "Give features with --features, or captions that name their pictures.",
         )
-    album, places = Album(), []
+    album, places = Album(missing=[f"{path}: {orphan}" for orphan in captions.orphans]), []
     for picture, place in zip(captions.pictures, captions.places, strict=True):
         found = index.find(picture, path.parent)
         places.append(len(album.pictures) if found else -1)

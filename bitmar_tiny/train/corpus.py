@@ -10,8 +10,9 @@ from typing import Any
 from ..arch.config import ModelConfig
 from ..data.corpora import Corpus, demo_corpus, file_corpus, recall_corpus
 from ..data.drawn import prepare_pictures
-from ..data.pictures import read_album
+from ..data.pictures import LIST, read_album
 from ..data.tokenizer import Tokenizer
+from ..errors import DataError
 from .config import TrainConfig
 
 #: Kinds of data that a run names by paths; ``run_corpus`` says what each is.
@@ -41,6 +42,10 @@ def run_corpus(
             if cfg.name == "recall"
             else demo_corpus(folder, cfg, progress, styles, tokenizer)
         )
+    for path in pictures:
+        if not path.is_dir() and path.suffix.lower() != LIST:
+            what = "a file, not a folder" if path.exists() else "does not exist"
+            raise DataError(f"{path}: {what}.", "Give the folder that the pictures are in.")
     if pictures:
         made = prepare_pictures(
             read_album(pictures, captions), folder / "pictures", cfg.image_inputs, progress, say

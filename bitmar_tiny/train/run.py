@@ -50,8 +50,14 @@ def settings_for(cfg: ModelConfig, path: Path | None, changes: dict[str, Any]) -
 
 def fitted(cfg: ModelConfig, tcfg: TrainConfig, corpus: Corpus) -> tuple[ModelConfig, TrainConfig]:
     """Model and settings for a corpus: as many tokens as its tokenizer has, where those are fewer, and no
-    batches of captions or of text where there are none.
+    batches of captions or of text where there are none. ``ConfigError`` where sessions are missing.
     """
+    if tcfg.session_every and not corpus.sessions:
+        raise ConfigError(
+            f"The model {cfg.name} learns from sessions (session_every={tcfg.session_every}), "
+            "and the data hold none.",
+            "Give sessions with --sessions FILE, or train another model: --init demo.",
+        )
     if corpus.tokenizer.vocab_size < cfg.vocab_size:
         cfg = cfg.model_copy(update={"vocab_size": corpus.tokenizer.vocab_size})
     if tcfg.session_every != 1 and not len(corpus.texts):

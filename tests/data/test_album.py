@@ -246,6 +246,47 @@ def test_a_list_names_pictures(folder, tmp_path, monkeypatch):
         find_pictures(folder / "list.txt")
 
 
+def test_a_picture_that_is_missing_is_listed_like_a_damaged_one(folder, tmp_path):
+    put(folder / "a.png")
+    album = read_album([folder / "a.png", folder / "none.png"])
+    bad = write_features(tmp_path / "out", counted()[0], album.pictures, list("ab"), PLAIN)
+    assert len(bad) == 1 and "none.png: cannot be read" in str(bad[0])
+
+
+def test_an_annotation_of_no_picture_is_listed(folder, tmp_path):
+    put(folder / "a.png", folder / "4.png")
+    notes = [{"image_id": n, "caption": f"of {n}"} for n in (4, 1)]
+    coco = {"images": [{"id": 1, "file_name": "a.png"}], "annotations": notes}
+    (tmp_path / "c.json").write_text(json.dumps(coco))
+    album = read_album([folder], [tmp_path / "c.json"])
+    assert said(album) == {"a.png": ["of 1"]}
+    assert album.missing == [f"{tmp_path / 'c.json'}: annotation 1 is of image 4, which is not listed"]
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_one_picture_is_too_few_and_two_are_not(tmp_path, n):
+    np.save(tmp_path / "f.npy", np.zeros((n, 4, 768), np.uint8))
+    (tmp_path / "c.json").write_text(json.dumps(["a cat"] * n))
+    (tmp_path / "t.txt").write_text("text\n")
+    (tmp_path / "empty.txt").write_text("\n\n")
+    cfg = TINY.model_copy(update={"vocab_size": 257})
+
+    def corpus(text):
+        files = [tmp_path / "c.json"], [tmp_path / "f.npy"], [tmp_path / text]
+        return file_corpus(cfg, *files, tmp_path / "data", tokenizer=BYTES)
+
+    with pytest.raises(DataError, match="empty.txt: holds no text"):
+        corpus("empty.txt")
+    if n == 1:
+        with pytest.raises(DataError, match="There is one picture.* two pictures at least"):
+            corpus("t.txt")
+    else:
+        said = (
+            "2 pictures, 1 caption to learn from, 1 held out, 1 line of text, 257 tokens in the vocabulary."
+        )
+        assert corpus("t.txt").summary == said
+
+
 def test_a_process_that_is_killed_is_one_sentence():
     """As the system does where memory runs out."""
     with pytest.raises(DataError, match="A process that prepares data was killed"):

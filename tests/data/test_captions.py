@@ -6,9 +6,11 @@ from __future__ import annotations
 import gzip
 import json
 
+import numpy as np
 import pytest
 
 from bitmar_tiny.data.captions import FORMATS, read_captions
+from bitmar_tiny.data.corpus import CaptionSet
 from bitmar_tiny.errors import DataError
 
 COCO = {
@@ -100,6 +102,17 @@ def test_every_format_is_told_by_its_content(tmp_path, name, packed):
     assert read.texts == texts and read.rows == rows and (pictures is None or read.pictures == pictures)
 
 
+def test_a_caption_of_a_picture_that_the_file_does_not_list_is_left_out(tmp_path):
+    notes = [*COCO["annotations"], {"image_id": 4, "caption": "of none"}]
+    (tmp_path / "c.json").write_text(json.dumps(COCO | {"annotations": notes}))
+    read = read_captions(tmp_path / "c.json")
+    assert read.texts == FILES["coco"][1] and read.rows == FILES["coco"][2]
+    assert read.orphans == ["annotation 4 is of image 4, which is not listed"]
+    np.save(tmp_path / "f.npy", np.zeros((2, 4, 768), np.uint8))
+    with pytest.raises(DataError, match="c.json: annotation 4 is of image 4"):  # its features may be there
+        CaptionSet.load(tmp_path / "c.json", tmp_path / "f.npy")
+
+
 def test_the_table_of_formats_is_whole():
     assert len({f.read for f in FORMATS}) == len(FORMATS) == 6
 
@@ -110,19 +123,19 @@ def test_the_table_of_formats_is_whole():
         ("[" * 100_000, "not JSON text .nested too deep"),
         ('{"images": ' * 50_000, "not JSON text .nested too deep"),
         ('{"file_name": "a", "text": "b"}\n' + '{"a":' * 50_000, "line 2 is not JSON .nested too deep"),
-        ('["a", "b\\ud800"]', r"caption 1 holds half a character .\\ud800"),
-        ('[["a", "\\udc00"]]', "caption 0 holds half"),
+        ('["a", "b\\ud800"]', r"caption 2 holds half a character .\\ud800"),
+        ('[["a", "\\udc00"]]', "caption 1 holds half"),
         ('{"file_name": "a", "text": "b"}\n{"file_name": "c", "text": "\\ud83d"}', "line 2 holds half"),
         ('{"file_name": "\\ud83d", "text": "c"}', "picture of line 1 holds half"),
-        (json.dumps(COCO).replace("a plate", "\\\\ud800").replace("\\\\", "\\"), "annotation 1 holds half"),
-        ('["a", 1]', "caption 1 is none"),
-        ('["a", []]', "caption 1 is none"),
-        ('["a", " "]', "caption 1 is empty"),
+        (json.dumps(COCO).replace("a plate", "\\\\ud800").replace("\\\\", "\\"), "annotation 2 holds half"),
+        ('["a", 1]', "caption 2 is none"),
+        ('["a", []]', "caption 2 is none"),
+        ('["a", " "]', "caption 2 is empty"),
         ("[" + "1" * 5000 + "]", "not JSON text"),
-        (json.dumps(COCO | {"annotations": [{"image_id": 4, "caption": "x"}]}), "annotation 0 is of image 4"),
-        (json.dumps(COCO | {"annotations": [{"image_id": [], "caption": "x"}]}), "annotation 0 is of image"),
-        (json.dumps(COCO | {"annotations": [{"image_id": 9}]}), "annotation 0 has no 'caption'"),
-        (json.dumps(COCO | {"images": [{"id": 9}]}), "image 0 has no"),
+        (json.dumps(COCO | {"annotations": [{"image_id": 4, "caption": "x"}]}), "annotation 1 is of image 4"),
+        (json.dumps(COCO | {"annotations": [{"image_id": [], "caption": "x"}]}), "annotation 1 is of image"),
+        (json.dumps(COCO | {"annotations": [{"image_id": 9}]}), "annotation 1 has no 'caption'"),
+        (json.dumps(COCO | {"images": [{"id": 9}]}), "image 1 has no"),
         ('{"a": 1}', "JSON list of strings, or COCO"),
         ('{"file_name": "a", "text": "b"}\n{"file_name": "c"}', "line 2 has no caption"),
         ('{"file_name": "a", "text": "b"}\n{"text": "c"}', "line 2 names no picture"),

@@ -76,6 +76,9 @@ def test_not_finite_truncated_or_foreign(tmp_path):
             open_features(tmp_path / "t.npy")
     with pytest.raises(DataError, match="does not exist"):
         open_features(tmp_path / "none.npy")
+    (tmp_path / "t.npy").write_text("hello, this is text")
+    with pytest.raises(DataError, match="t.npy: not a .npy file"):
+        open_features(tmp_path / "t.npy")
     np.savez(tmp_path / "z.npz", a=array)
     with pytest.raises(DataError, match="archive"):
         open_features(tmp_path / "z.npz")
@@ -86,7 +89,7 @@ def test_not_finite_truncated_or_foreign(tmp_path):
     [
         ('{"a": 1}', "list of strings"),
         ('["a", 1]', "list of strings"),
-        ('["a", " "]', "caption 1 is empty"),
+        ('["a", " "]', "caption 2 is empty"),
         ('["a"', "not JSON"),
         ("\xff", "expected|not JSON"),
     ],

@@ -272,6 +272,9 @@ def test_from_a_folder_of_pictures_to_a_caption_without_a_script(photos):
         (("--features", "x.npy"), "need their captions"),
         (("--tokenizer", "own"), "trained on data of your own"),
         (("--pictures", "none"), "none: does not exist"),
+        (("--pictures", "none.png"), "none.png: does not exist"),
+        (("--pictures", "photos/owl/2.png"), "2.png: a file, not a folder"),
+        (("--pictures", "photos", "--init", "recall"), "Give sessions with --sessions FILE"),
         (("--init", "run", "--preset", "demo"), "Leave out --preset"),
     ):
         assert words in bitmar("train", *wrong, "-o", "fresh", code=2).stderr
