@@ -156,6 +156,5 @@ def decoded(line: bytes, path: Path | str, number: int) -> str:
     try:
         return line.decode("utf-8")
     except UnicodeDecodeError:
-        raise DataError(
-            f"{path}: line {number} is not UTF-8.", 'Save it as UTF-8 ("CSV UTF-8" in Excel).'
-        ) from None
+        excel = ' ("CSV UTF-8" in Excel)' * (Path(path).suffix.lower() == ".csv")
+        raise DataError(f"{path}: line {number} is not UTF-8.", f"Save it as UTF-8{excel}.") from None
