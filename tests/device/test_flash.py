@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import re
+import shlex
 import subprocess
 import sys
 import threading
@@ -16,6 +17,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from device.boards import NetworkPort
+from documents import ROOT, commands
 
 from bitmar_tiny.cli.flash import command
 from bitmar_tiny.codegen.boards import load_board
@@ -328,3 +330,13 @@ def test_pieces_that_do_not_belong_together_are_refused_before_writing(project, 
         with pytest.raises(ConfigError, match=f"generated for board {other}, not for esp32-s3-n16r2") as said:
             collect(project, load_board("esp32-s3-n16r2"), (MODEL,))
         assert "bitmar-tiny codegen --board esp32-s3-n16r2 -o FOLDER" in said.value.hint
+
+
+def test_the_pages_dry_run_works_as_written_for_a_project_of_the_readmes_name(project, monkeypatch):
+    monkeypatch.chdir(project.parent)
+    project.rename("firmware-esp32")
+    lines = [c.line for c in commands(ROOT / "docs" / "how-to" / "flash.md") if "--dry-run" in c.line]
+    assert lines
+    for line in lines:
+        done = CliRunner().invoke(command, shlex.split(line)[2:])
+        assert done.exit_code == 0 and "model" in done.output, done.exception
