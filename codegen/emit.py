@@ -47,7 +47,8 @@ def read_manifest(project: Path) -> dict[str, Any]:
         return manifest
     except (OSError, ValueError, KeyError, TypeError):
         raise ConfigError(
-            f"{project}: not a generated project.", "Make one with 'bitmar-tiny codegen --board BOARD'."
+            f"{project}: not a generated project.",
+            "Name the folder of one, or make one with 'bitmar-tiny codegen --board BOARD -o FOLDER'.",
         ) from None
 
 

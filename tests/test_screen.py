@@ -179,7 +179,8 @@ def test_a_reader_that_leaves_ends_a_command_quietly(words):
 def test_an_output_that_takes_nothing_is_one_sentence(words):
     with open("/dev/full", "w") as full:
         done = program(*words, stdout=full)
-    assert done.returncode == 2 and done.stderr.count(b"No space left on device") == 1
+    assert done.returncode == 2 and done.stderr.count(b"Standard output: No space left on device.") == 1
+    assert done.stderr.count(b"No space left") == 1
     assert b"Traceback" not in done.stderr and b"Exception" not in done.stderr
 
 

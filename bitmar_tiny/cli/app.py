@@ -251,6 +251,15 @@ def _finish(code: int) -> int:
     return code
 
 
+def _output_fails(errno: int | None) -> bool:
+    """Whether standard output still holds what it could not write for this reason."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        return error.errno == errno
+    return False
+
+
 def _explain(error: Exception, debug: bool) -> int:
     """Say in a sentence what went wrong, with its traceback if that was asked for; the exit code."""
     if debug:
@@ -262,8 +271,8 @@ def _explain(error: Exception, debug: bool) -> int:
     if isinstance(error, BitmarError):
         return _say(error.message, error.hint, error.exit_code)
     if isinstance(error, OSError) and error.strerror:  # a file or folder that no command looked after
-        where = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-        return _say(f"{where}.", "", 2)
+        where = error.filename or ("Standard output" if _output_fails(error.errno) else "")
+        return _say(f"{where}: {error.strerror}." if where else f"{error.strerror}.", "", 2)
     if isinstance(error, MemoryError):
         return _say("There is not enough memory.", "Close other programs, or ask for less at a time.", 2)
     what = f"{type(error).__name__}: {error}".splitlines()[0].rstrip(". :")

@@ -82,7 +82,7 @@ def collect(project: str | Path, board: Board, parts: Sequence[str] = (MODEL, AP
     if manifest["board"] != board.name:
         raise ConfigError(
             f"{project}: was generated for board {manifest['board']}, not for {board.name}.",
-            f"Use --board {manifest['board']}.",
+            f"Name another project, or make one: bitmar-tiny codegen --board {board.name} -o FOLDER",
         )
     pieces = []
     if MODEL in parts:

@@ -6,7 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from rich.table import Table
+from rich.table import Column, Table
+
+from .words import narrow
 
 
 def percent(value: float | None) -> str:
@@ -17,14 +19,10 @@ def choice_table(results: dict[str, dict[str, Any]], title: str) -> Table:
     """Multiple choice: accuracy with its standard error, chance and majority beside it, and what to make of
     it.
     """
-    table = Table("task", "items", "accuracy (sum)", "per byte", "chance", "majority", "", title=title)
+    words = ("items", "accuracy", "per byte", "chance", "majority", "above\nboth")
+    table = Table(Column("task", no_wrap=True), *words, title=title)
     for name, r in results.items():
-        verdict = (
-            "above both"
-            if r["accuracy"] - 2 * r["error"] > max(r["chance"], r["majority"])
-            else "not above guessing"
-        )
-        cut = f", {r['cut']:,} contexts cut" if r["cut"] else ""
+        above = r["accuracy"] - 2 * r["error"] > max(r["chance"], r["majority"])
         table.add_row(
             name,
             f"{r['items']:,}",
@@ -32,7 +30,7 @@ def choice_table(results: dict[str, dict[str, Any]], title: str) -> Table:
             percent(r["accuracy_norm"]),
             percent(r["chance"]),
             percent(r["majority"]),
-            verdict + cut,
+            "yes" if above else "no",
         )
     return table
 
@@ -95,9 +93,8 @@ def ablation_table(tasks: dict[str, dict[str, Any]], title: str) -> Table:
     """One row a task: the figure with the memory on, off and shuffled, and the differences; percentage points
     for accuracies.
     """
-    table = Table(
-        "task", "items", "on", "off", "shuffled", "on - off", "on - shuffled", "chance", title=title
-    )
+    words = ("items", "on", "off", "shuffled", "on - off", "on - shuffled", "chance")
+    table = Table(Column("task", no_wrap=True), *words, title=title, padding=0)
     for name, by in tasks.items():
         on, off, shuffled = (figure_of(by[c]) for c in ("on", "off", "shuffled"))
         if "accuracy" in by["on"] and by["on"].get("correlation") is None:
@@ -242,11 +239,18 @@ def agreement_sentence(a: dict[str, Any]) -> str:
 
 
 def render(report: dict[str, Any]) -> Iterator[Table | str]:
-    """Tables and sentences for everything that a report of ``eval`` holds."""
+    """Tables of at most 80 columns, and sentences, for everything that a report of ``eval`` holds."""
+    return (narrow(part) if isinstance(part, Table) else part for part in _parts(report))
+
+
+def _parts(report: dict[str, Any]) -> Iterator[Table | str]:
     tasks = report.get("tasks", {})
     choices = {name: r for name, r in tasks.items() if r["kind"] == "choice"}
     if choices:
         yield choice_table(choices, f"{report['model']} on {report['on'][0]} \\[measured]")
+    for name, r in choices.items():
+        if r["cut"]:
+            yield f"{name}: {r['cut']:,} contexts were too long and lost their beginning."
     for name, r in tasks.items():
         if r["kind"] == "wug":
             yield wug_sentence(name, r)

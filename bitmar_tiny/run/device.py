@@ -26,6 +26,15 @@ MOST_PROMPT = 256  # bytes of a prompt, or tokens (BM_SERVE_PROMPT)
 MOST_LAYERS = 1024
 
 
+def how_to_build_with(what: str) -> str:
+    """The way out where firmware lacks ``TAPS`` or ``PROFILE``: for an ESP32, and for a program."""
+    return (
+        f"ESP32: switch on BITMAR_{what} in 'idf.py menuconfig', build and flash again. Elsewhere: run "
+        f"'make BUILD=build/{what.lower()} EXTRA=-DBM_{what}' in the project, and start "
+        f"build/{what.lower()}/bitmar."
+    )
+
+
 @dataclass(frozen=True)
 class Identity:
     """Who a board is (message ``identity``). ``flags``: names of what it can do; ``arenas``: bytes by
@@ -169,7 +178,7 @@ class DeviceSession(Session):
         if not self.can_tap:
             raise DeviceError(
                 f"{self.name}: this firmware was built without taps, so it shows nothing to compare.",
-                "Build it with taps (make TAPS=1, or BITMAR_TAPS in menuconfig) and flash it.",
+                how_to_build_with("TAPS"),
             )
 
     # -- the model ---------------------------------------------------------------------------------

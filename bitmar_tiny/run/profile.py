@@ -17,7 +17,7 @@ from ..data.files import read_json
 from ..device.protocol import PARTS
 from ..errors import ConfigError, DeviceError
 from ..profile.recording import Recording
-from .device import DeviceSession, StepRecord
+from .device import DeviceSession, StepRecord, how_to_build_with
 
 #: Steps are taken in many short streams: the first ones of a run tell little about the next.
 TOKENS, ROUNDS, EPISODES = 32, 12, 5
@@ -51,7 +51,7 @@ def record(
     if "profile" not in who.flags:
         raise DeviceError(
             f"{board.name}: this firmware was built without marks, so it cannot say where its time goes.",
-            "Build it with -DBM_PROFILE (ESP-IDF: BITMAR_PROFILE in menuconfig) and flash it.",
+            how_to_build_with("PROFILE"),
         )
     rng = np.random.default_rng(0)
     steps: list[StepRecord] = []

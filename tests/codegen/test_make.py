@@ -14,6 +14,7 @@ from bitmar_tiny.codegen.boards import load_board
 from bitmar_tiny.codegen.build import Program
 from bitmar_tiny.codegen.emit import emit
 from bitmar_tiny.codegen.kernels import families
+from bitmar_tiny.run.device import how_to_build_with
 from bitmar_tiny.run.firmware import ProgramSession
 from bitmar_tiny.verify.compare import verify
 from bitmar_tiny.verify.script import standard
@@ -51,6 +52,19 @@ def check_exact(model, project, program):
 def test_make_keeps_the_contract_whatever_flags_are_set(tiny, project, tmp_path, given):
     do("make", "-j2", "-s", "CC=gcc", f"BUILD={tmp_path}", "EXTRA=-DBM_TAPS", given, cwd=project.path)
     check_exact(tiny, project, tmp_path / "bitmar")
+
+
+def test_make_builds_what_a_session_misses_as_the_message_says(project):
+    """Beside the program without, whose objects are older."""
+    for what, flag in (("PROFILE", "profile"), ("TAPS", "taps")):
+        said = how_to_build_with(what)
+        command, program = re.search("'(make .*?)'.*start (.*)\\.", said).groups()
+        do(*command.split(), "-j2", "-s", "CC=gcc", "OPT=-O0", "HOT_OPT=", cwd=project.path)
+        built = Program(project.path / program, [], "cc", "")
+        with ProgramSession(built, project.board, "make") as session:
+            assert flag in session.identity.flags
+        menu = list(project.board.platform.folder.parent.rglob("Kconfig.projbuild.j2"))
+        assert f"config {re.search('BITMAR_[A-Z]+', said)[0]}\n" in menu[0].read_text()
 
 
 @pytest.mark.skipif(not shutil.which("cmake"), reason="no cmake: apt-get install cmake")

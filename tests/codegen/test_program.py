@@ -131,6 +131,21 @@ def test_every_option_of_the_usage_is_one(stored):
         assert not any("unknown option" in s for s in said)
 
 
+def test_the_words_of_the_usage_stand_in_one_column(stored):
+    lines = [line for line in run(stored[0], "--help").stdout.splitlines() if line.startswith("  --")]
+    column = next(line.index("go on without") for line in lines if "--optional-memory" in line)
+    assert all(line[column - 1] == " " and line[column] != " " for line in lines)
+
+
+@pytest.mark.parametrize("what", [None, b"\x89PNG" + bytes(90), b"\x89PNG" * 5000, b"", bytes(90)])
+def test_a_store_that_is_none_is_named_with_the_way_out(stored, tmp_path, what):
+    path = tmp_path / "none" if what is None else file(tmp_path, "x", what)
+    sentence = refused(stored[0], "generate", "--ids", "--store", path, code=4)
+    said = "no such file" if what is None else "something else than a memory" if what[:1] == b"\x89" else ""
+    assert said in sentence and "--store" in sentence
+    assert "bitmar-tiny memory reset MODEL -o FILE" in sentence
+
+
 @pytest.mark.parametrize("option", ["--store", "--optional-memory"])
 @pytest.mark.parametrize("command", ["generate", "bench", "link"])
 def test_a_build_without_a_store_says_so(program, command, option):
@@ -220,6 +235,12 @@ WHOLE = f"P6 {SIDE} {SIDE} 255\n".encode() + PIXELS.tobytes()
         ("x.ppm", b"P6 7 9 255\n" + bytes(300), "wrong size, 7 x 9"),
         ("x.ppm", b"P6 4000 3000 255\n" + bytes(1 << 20), "wrong size, 4000 x 3000"),
         ("x.ppm", f"P6 {SIDE} {SIDE} 65535\n".encode() + bytes(1 << 15), "reach to 65535, not 255"),
+        *(
+            ("x.ppm", b"P6 %b 255\n" % size + bytes(300), "a number in its header is too large")
+            for size in (b"4294967296 64", b"64 4294967360", b"9" * 400 + b" 64")
+        ),
+        ("x.ppm", b"P6 64 64 4294967551\n" + bytes(300), "a number in its header is too large"),
+        ("x.ppm", b"P6 0000000000000007 123456789 255\n", "wrong size, 7 x 123456789"),
         ("x", b"what is this?", "neither .ppm, .u8 nor .f32"),
         ("x.ppm", b"", "an empty file"),
     ],

@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import re
+import shlex
 import subprocess
 import sys
 import threading
@@ -16,10 +17,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from device.boards import NetworkPort
+from documents import ROOT, commands
 
 from bitmar_tiny.cli.flash import command
 from bitmar_tiny.codegen.boards import load_board
-from bitmar_tiny.codegen.emit import emit
+from bitmar_tiny.codegen.emit import MANIFEST, emit
 from bitmar_tiny.device import esptool, flash
 from bitmar_tiny.device.esptool import Port, words_for
 from bitmar_tiny.device.flash import write
@@ -322,5 +324,19 @@ def test_pieces_that_do_not_belong_together_are_refused_before_writing(project, 
     assert len(collect(project, BOARD, (MODEL, APP))) == 4
     with pytest.raises(ConfigError, match="not a generated project"):
         collect(project / "build", BOARD, (MODEL,))
-    with pytest.raises(ConfigError, match="generated for board esp32-s3-n16r8, not for esp32-s3-n16r2"):
-        collect(project, load_board("esp32-s3-n16r2"), (MODEL,))
+    for other in ("esp32-s3-n16r8", "host"):  # a board that can be flashed, and one that cannot
+        manifest = json.loads((project / MANIFEST).read_text()) | {"board": other}
+        (project / MANIFEST).write_text(json.dumps(manifest))
+        with pytest.raises(ConfigError, match=f"generated for board {other}, not for esp32-s3-n16r2") as said:
+            collect(project, load_board("esp32-s3-n16r2"), (MODEL,))
+        assert "bitmar-tiny codegen --board esp32-s3-n16r2 -o FOLDER" in said.value.hint
+
+
+def test_the_pages_dry_run_works_as_written_for_a_project_of_the_readmes_name(project, monkeypatch):
+    monkeypatch.chdir(project.parent)
+    project.rename("firmware-esp32")
+    lines = [c.line for c in commands(ROOT / "docs" / "how-to" / "flash.md") if "--dry-run" in c.line]
+    assert lines
+    for line in lines:
+        done = CliRunner().invoke(command, shlex.split(line)[2:])
+        assert done.exit_code == 0 and "model" in done.output, done.exception

@@ -60,8 +60,9 @@ def test_recording_of_a_program(odd, memory):
 def test_firmware_without_marks_is_named(odd):
     need("host")
     board = open_session("host:", odd)
-    with pytest.raises(Exception, match="built without marks"):
+    with pytest.raises(Exception, match="built without marks") as said:
         record(board, 4, 1)
+    assert "BITMAR_PROFILE" in said.value.hint and "EXTRA=-DBM_PROFILE" in said.value.hint
     board.close()
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import numpy as np
@@ -12,8 +13,10 @@ from support import TINY, need
 from test_cli import cli
 
 from bitmar_tiny.cli.app import app
+from bitmar_tiny.cli.screen import Screen
 from bitmar_tiny.errors import BitmarError
 from bitmar_tiny.frozen import random_model
+from bitmar_tiny.report.evaluation import render
 
 
 @pytest.fixture(scope="module")
@@ -131,3 +134,24 @@ def test_bad_input_is_one_sentence(folder, arguments, words, monkeypatch):
     with pytest.raises(BitmarError) as error:
         app(list(arguments), standalone_mode=False)
     assert words in str(error.value) and error.value.exit_code == 2 and "\n" not in str(error.value)
+
+
+def test_tables_fit_80_columns_in_a_pipe_and_lose_no_word():
+    score = {"kind": "choice", "accuracy": 0.7123, "error": 0.0123, "accuracy_norm": 0.7, "chance": 0.5}
+    score |= {"majority": 0.6, "items": 12345, "cut": 1234, "picks": [0, 1], "gold": [0, 0]}
+    names = ("commonsenseqa", "entity-tracking")
+    report = {"model": "long/" * 9 + "model.bitmar", "on": ["golden"], "tasks": dict.fromkeys(names, score)}
+    by = dict.fromkeys(("on", "off", "shuffled"), score)
+    spent = {"window": 32, "tokens_per_second": 12345.6, "ms_per_token": 0.0812, "anonymous_kib": 123456}
+    cost = {"label": "measured", "on": spent, "off": spent, "board": "host", "kernels": "avx512vnni"}
+    report["ablation"] = {
+        "tasks": dict.fromkeys(names, by),
+        "cost": cost | {"watts": None, "memory_bytes": 12345678},
+    }
+    pipe = Screen(file=io.StringIO())
+    for part in render(report):
+        pipe.print(part)
+    said = pipe.file.getvalue()
+    assert max(map(len, said.splitlines())) <= 80
+    for word in (*names, "12,345", "1,234", "71.2%", "shuffled"):
+        assert word in said

@@ -250,6 +250,10 @@ def spoil(path: Path, what: str) -> None:
         path.write_bytes(b"\xff" * size)
     elif what == "foreign":
         path.write_bytes(b"\x89PNG" * (size // 4))
+    elif what.startswith("short "):
+        kind, length = what.split()[1:]
+        begin = {"blank": bytes(4), "erased": b"\xff" * 4, "foreign": b"\x89PNG"}.get(kind)
+        path.write_bytes((begin * size if begin else path.read_bytes())[: int(length)])
     elif what == "short":
         os.truncate(path, size - 1)
     elif what == "empty":
@@ -283,6 +287,10 @@ def spoil(path: Path, what: str) -> None:
         ("foreign", "foreign"),
         ("short", "short"),
         ("empty", "short"),
+        *((f"short {kind} {n}", kind) for kind in ("blank", "foreign") for n in (3, 300, UNIT, UNIT + 300)),
+        ("short erased 300", "blank"),
+        ("short store 300", "short"),
+        (f"short store {UNIT + 300}", "short"),
         ("newer", "newer"),
         ("both headers", "damaged"),
         ("all records", "damaged"),

@@ -180,22 +180,37 @@ bm_store_status bm_store_get_to_read(bm_store *s, uint32_t block, bm_block_rows 
 
 /* -- open ------------------------------------------------------------------------------------------------------------- */
 
-static bm_store_status kind_of_header(const uint8_t *unit)
+/* What the n bytes of a header's unit are; n is less where the device ends within it. */
+static bm_store_status kind_of_header(const uint8_t *unit, uint32_t n)
 {
-    const uint32_t version = bm_get_u32(unit + 4);
     uint32_t i = 1;
-    if (bm_get_u32(unit) == BM_STORE_HEADER) {
+    if (n >= 4u && bm_get_u32(unit) == BM_STORE_HEADER) {
+        if (n < BM_STORE_UNIT) return BM_STORE_SHORT;
+        const uint32_t version = bm_get_u32(unit + 4);
         if (!bm_store_sealed(unit, BM_STORE_HEADER, version)) return BM_STORE_DAMAGED;
         return version == BM_STORE_VERSION ? BM_STORE_OK : BM_STORE_NEWER;
     }
-    while (i < BM_STORE_UNIT && unit[i] == unit[0]) i++;
-    return i == BM_STORE_UNIT && (unit[0] == 0 || unit[0] == 0xFFu) ? BM_STORE_BLANK : BM_STORE_FOREIGN;
+    while (i < n && unit[i] == unit[0]) i++;
+    return i == n && (unit[0] == 0 || unit[0] == 0xFFu) ? BM_STORE_BLANK : BM_STORE_FOREIGN;
 }
 
 bm_store_status bm_store_read_unit(bm_store *s, uint64_t offset)
 {
     if (offset + BM_STORE_UNIT > s->device.size) return BM_STORE_SHORT;
     return finish_read(s, &s->state[0], offset);
+}
+
+/* A copy of the header, into state[0]. The first one's kind is known even of a device that ends within it. */
+static bm_store_status read_header(bm_store *s, uint32_t copy)
+{
+    uint8_t *unit = s->state[0].bytes;
+    uint32_t n = BM_STORE_UNIT;
+    bm_store_status status = bm_store_read_unit(s, bm_store_at_copy(&s->at, 0, copy));
+    if (status == BM_STORE_SHORT && copy == 0 && s->device.size > 0 && s->device.size < n) {
+        n = (uint32_t)s->device.size;
+        status = s->device.read(s->device.context, 0, unit, n);
+    }
+    return status == BM_STORE_OK ? kind_of_header(unit, n) : status;
 }
 
 /* Both copies of the header; one is enough. digest NULL: of any model. */
@@ -205,8 +220,7 @@ static bm_store_status check_header(bm_store *s, const uint8_t *digest)
     bm_store_status worst = BM_STORE_BLANK;
     s->bad_headers = 0;
     for (uint32_t copy = 0; copy < 2u; copy++) {
-        bm_store_status status = bm_store_read_unit(s, bm_store_at_copy(&s->at, 0, copy));
-        if (status == BM_STORE_OK) status = kind_of_header(unit);
+        const bm_store_status status = read_header(s, copy);
         if (status == BM_STORE_NEWER) return bm_store_fail(s, status);
         if (status == BM_STORE_OK && !bm_store_header_fits(unit, &s->at))
             return bm_store_fail(s, BM_STORE_SHAPE);
@@ -214,7 +228,8 @@ static bm_store_status check_header(bm_store *s, const uint8_t *digest)
             return bm_store_fail(s, BM_STORE_MODEL);
         if (status == BM_STORE_OK) continue;
         s->bad_headers |= 1u << copy;
-        if (worst == BM_STORE_BLANK) worst = status;
+        /* What the device begins with decides what it is; that it ends early comes second. */
+        if (worst == BM_STORE_BLANK && (copy == 0 || status != BM_STORE_SHORT)) worst = status;
     }
     if (s->bad_headers == 3u)
         return worst == BM_STORE_DAMAGED ? bm_store_damaged(s, BM_PIECE_HEADER, 0) : bm_store_fail(s, worst);

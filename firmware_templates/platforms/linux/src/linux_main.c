@@ -44,12 +44,28 @@ static int print_token(const bm_state *s, uint32_t token, int ids)
 #if BM_MEMORY_IN_STORE
 static bm_store store;
 
-/* What is wrong with the memory's store, and where. */
+/* Whether only another store helps. */
+static int useless(bm_store_status status)
+{
+    switch (status) {
+    case BM_STORE_MISSING:
+    case BM_STORE_BLANK:
+    case BM_STORE_SHORT:
+    case BM_STORE_FOREIGN:
+    case BM_STORE_SHAPE:
+    case BM_STORE_MODEL: return 1;
+    default: return 0;
+    }
+}
+
+/* What is wrong with the memory's store, where, and the way out. */
 static int store_failed(const char *path, bm_store_status status)
 {
     fprintf(stderr, "bitmar: %s: the memory's store: %s", path, bm_store_text(status));
     if (status == BM_STORE_DAMAGED)
         fprintf(stderr, " (%s %u)", bm_store_kind_text(store.piece.kind), (unsigned)store.piece.index);
+    if (useless(status))
+        fprintf(stderr, "; name another with --store, or make one: bitmar-tiny memory reset MODEL -o FILE");
     fprintf(stderr, "\n");
     return 4; /* so that a caller can tell it from other failures */
 }

@@ -76,14 +76,14 @@ static void print_options(unsigned of)
 {
     for (size_t i = 0; i < KNOWN; i++)
         if (known[i].commands == of && !idle(i))
-            printf("  %-16s %-5s %s\n", known[i].name, known[i].value ? known[i].value : "", known[i].about);
+            printf("  %-17s %-5s %s\n", known[i].name, known[i].value ? known[i].value : "", known[i].about);
 }
 
 void linux_usage(void)
 {
     printf("The model %s for %s as a program.\n\nUsage: bitmar COMMAND [OPTION]...\n\n", BM_MODEL_NAME,
         BM_BOARD);
-    for (size_t i = 0; i < COMMANDS; i++) printf("  %-16s %s\n", commands[i].name, commands[i].about);
+    for (size_t i = 0; i < COMMANDS; i++) printf("  %-17s %s\n", commands[i].name, commands[i].about);
     printf("\nOptions of generate:\n");
     print_options(LINUX_GENERATE);
     printf("\nOptions of link:\n");

@@ -3,6 +3,7 @@
 #include "linux_picture.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -79,14 +80,16 @@ static void halve(uint8_t *rgb, unsigned side)
 
 static int is_space(uint8_t c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
-/* The next number of a header, behind spaces and comments (# to the end of the line); NULL if there is none. */
+/* The next number of a header, behind spaces and comments (# to the end of the line), UINT_MAX if it is larger; NULL if there is
+ * none. */
 static const uint8_t *next_number(const uint8_t *p, const uint8_t *end, unsigned *out)
 {
     while (p < end && (is_space(*p) || *p == '#'))
         if (*p++ == '#')
             while (p < end && *p != '\n' && *p != '\r') p++;
     const uint8_t *first = p;
-    for (*out = 0; p < end && *p >= '0' && *p <= '9' && *out < 100000u; p++) *out = *out * 10u + *p - '0';
+    for (*out = 0; p < end && *p >= '0' && *p <= '9'; p++)
+        *out = *out > (UINT_MAX - 9u) / 10u ? UINT_MAX : *out * 10u + (unsigned)(*p - '0');
     return p > first ? p : NULL;
 }
 
@@ -113,6 +116,8 @@ static const char *read_ppm(uint8_t *data, size_t bytes)
     if (!(p = next_number(p, end, &width)) || !(p = next_number(p, end, &height)) ||
         !(p = next_number(p, end, &depth)))
         return "its header is no PPM header";
+    if (width == UINT_MAX || height == UINT_MAX || depth == UINT_MAX)
+        return take("a number in its header is too large");
     if (depth != 255u) {
         snprintf(what, sizeof what, "its colours reach to %u, not 255", depth);
         return take(what);
