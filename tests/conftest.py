@@ -16,6 +16,7 @@ for _name in ("FORCE_COLOR", "CLICOLOR_FORCE", "NO_COLOR"):
 
 import platform
 import resource
+import signal
 from collections import Counter
 from pathlib import Path
 
@@ -28,6 +29,8 @@ from support import GROUPED, ODD, TINY
 from bitmar_tiny.codegen.build import BASE_FLAGS
 from bitmar_tiny.frozen import random_model
 
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as whoever starts the tests in the background may
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 BASE_FLAGS.append("-Werror")  # our own C compiles without a warning, in every test that builds some
 collect_ignore = tiers.left_out()
 COUNTS = compilers.Counts()
