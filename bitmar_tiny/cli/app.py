@@ -11,7 +11,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -216,6 +216,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without a letter shows a question mark
+    _name_output()
     sys.exit(_finish(_run()))
 
 
@@ -251,13 +252,24 @@ def _finish(code: int) -> int:
     return code
 
 
-def _output_fails(errno: int | None) -> bool:
-    """Whether standard output still holds what it could not write for this reason."""
-    try:
-        sys.stdout.flush()
-    except OSError as error:
-        return error.errno == errno
-    return False
+def _name_output() -> None:
+    """Errors of standard output say that they are its, however it is buffered."""
+    stream = sys.stdout
+    if not isinstance(stream, io.TextIOWrapper) or "write" in vars(stream):
+        return
+
+    def named(do: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*given: Any) -> Any:
+            try:
+                return do(*given)
+            except OSError as error:
+                error.filename = error.filename or "Standard output"
+                raise
+
+        return call
+
+    for part in (stream, stream.buffer):
+        vars(part).update(write=named(part.write), flush=named(part.flush))
 
 
 def _explain(error: Exception, debug: bool) -> int:
@@ -271,8 +283,8 @@ def _explain(error: Exception, debug: bool) -> int:
     if isinstance(error, BitmarError):
         return _say(error.message, error.hint, error.exit_code)
     if isinstance(error, OSError) and error.strerror:  # a file or folder that no command looked after
-        where = error.filename or ("Standard output" if _output_fails(error.errno) else "")
-        return _say(f"{where}: {error.strerror}." if where else f"{error.strerror}.", "", 2)
+        where = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+        return _say(f"{where}.", "", 2)
     if isinstance(error, MemoryError):
         return _say("There is not enough memory.", "Close other programs, or ask for less at a time.", 2)
     what = f"{type(error).__name__}: {error}".splitlines()[0].rstrip(". :")
