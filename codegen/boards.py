@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import sys
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -127,6 +128,11 @@ class Compiler(StrictModel):
     package: str = Field(
         "", description="Debian package, pip:MODULE, or an https: address that says how to get it"
     )
+
+    @property
+    def argv(self) -> list[str]:
+        """The command as it is started; {python} is the Python that runs."""
+        return [part.format(python=sys.executable) for part in self.command]
 
 
 def _platform(value: Any) -> Platform:

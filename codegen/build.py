@@ -7,7 +7,6 @@ import os
 import platform
 import shutil
 import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,7 +122,7 @@ def build(
         f"-I{project / 'src'}",
         f"-I{project}",
     ]
-    command = [part.format(python=sys.executable) for part in tool.command] + [*board.platform.compile_flags]
+    command = [*tool.argv, *board.platform.compile_flags]
     sources = sorted((project / "src").glob("*.c")) + sorted((project / "src").glob("*.S"))
     if not sources:
         raise ToolError(f"{project}: holds no generated sources.", "Run 'bitmar-tiny codegen' first.")

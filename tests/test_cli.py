@@ -18,8 +18,6 @@ from support import TINY, need
 
 from bitmar_tiny import __version__
 from bitmar_tiny.cli.app import COMMANDS, GROUPS, INTERNAL_FAULT
-from bitmar_tiny.data.tokenizer import Tokenizer
-from bitmar_tiny.errors import DataError
 from bitmar_tiny.frozen import FrozenModel, random_model
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -43,13 +41,6 @@ def program(*arguments, cwd=None) -> subprocess.CompletedProcess:
     )
 
 
-def need_tokenizer():
-    try:
-        Tokenizer.gpt2()
-    except DataError as error:
-        pytest.skip(str(error))
-
-
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
     """A little data in the paper's formats: captions JSON, features .npy, text lines; and a small
@@ -70,8 +61,7 @@ def corpus(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def frozen(corpus):
-    need_tokenizer()
+def frozen(corpus, gpt2):
     run = corpus / "run"
     cli(
         "train",

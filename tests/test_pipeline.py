@@ -11,19 +11,14 @@ from support import TINY
 
 from bitmar_tiny.arch.config import preset
 from bitmar_tiny.data.corpora import file_corpus
-from bitmar_tiny.data.tokenizer import Tokenizer
-from bitmar_tiny.errors import ConfigError, DataError
+from bitmar_tiny.errors import ConfigError
 from bitmar_tiny.train.config import TrainConfig
 from bitmar_tiny.train.record import same_run
 from bitmar_tiny.train.run import settings_for
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory):
-    try:
-        Tokenizer.gpt2()
-    except DataError as error:
-        pytest.skip(str(error))
+def files(tmp_path_factory, gpt2):
     folder = tmp_path_factory.mktemp("files")
     (folder / "c.json").write_text(json.dumps([f"picture number {i}" for i in range(400)]))
     np.save(folder / "f.npy", np.zeros((400, 4, 768), np.uint8))

@@ -5,7 +5,6 @@
 """
 
 import subprocess
-import sys
 import tempfile
 from importlib import util
 from pathlib import Path
@@ -15,16 +14,15 @@ from bitmar_tiny.codegen.boards import board_files, load_board
 
 def main() -> None:
     compilers = [c for name in board_files() for c in load_board(name).compilers.values()]
-    zig = sorted({tuple(c.command) for c in compilers if "ziglang" in c.command})
+    zig = sorted({tuple(c.argv) for c in compilers if "ziglang" in c.command})
     if not util.find_spec("ziglang"):
         return
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "empty.c"
         source.write_text("int main(void) { return 0; }\n")
-        commands = [[part.format(python=sys.executable) for part in command] for command in zig]
         running = [
             subprocess.Popen([*command, "-O2", str(source), "-o", f"{folder}/{i}"])
-            for i, command in enumerate(commands)
+            for i, command in enumerate(zig)
         ]
         for process in running:
             process.wait()

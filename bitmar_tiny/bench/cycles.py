@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -87,10 +86,9 @@ def _simulate(tool: str, family: KernelFamily, report: StaticReport) -> Cycles:
     board = load_board(report.board)
     name, compiler = find_compiler(board)
     templates = resource_dir("firmware_templates")
-    command = [part.format(python=sys.executable) for part in compiler.command]
     listing = _run(
         [
-            *command,
+            *compiler.argv,
             *BASE_FLAGS,
             "-O2",
             *compiler.flags,

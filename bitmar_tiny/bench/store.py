@@ -98,7 +98,7 @@ def _compile(folder: Path) -> Path:
     ]
     program = folder / "store_read"
     command = [
-        *(part.format(python=sys.executable) for part in compiler.command),
+        *compiler.argv,
         *BASE_FLAGS,
         *compiler.flags,
         "-O2",

