@@ -66,6 +66,7 @@ def arena_buffers(cfg: ModelConfig, board: Board, head_bits: str = "2", memory: 
         ),
         Buffer("cond", 4 * cfg.n_decoder_layers * cfg.d_model, "memory conditioning of every decoder layer"),
         Buffer("pooled", 4 * cfg.d_model, "pooled query"),
+        *([Buffer("seen", 4 * cfg.d_model, "sum of the image's codes")] if cfg.keyed else []),
         Buffer("x", 4 * cfg.d_model, "residual stream"),
         Buffer("fused", 4 * cfg.d_model, "fused state"),
         Buffer("vec", 4 * wide, "scratch vector"),
@@ -136,8 +137,8 @@ def store_work(cfg: ModelConfig) -> int:
 
 
 def memory_read_bytes(cfg: ModelConfig) -> int:
-    """Bytes that one read of the memory touches: the high bytes and the scales."""
-    return cfg.memory_slots * (pad(cfg.d_model) + 4)
+    """Bytes that one read of the memory touches: the high bytes and the scales, or all of a keyed one."""
+    return memory_bytes(cfg) if cfg.keyed else cfg.memory_slots * (pad(cfg.d_model) + 4)
 
 
 def section_traffic(cfg: ModelConfig, blob: Blob) -> dict[str, float]:

@@ -18,6 +18,7 @@ from .plan import Plan
 
 RECORDS = 2 * UNIT  # both copies of a commit record
 WRITE_PASSES = 3  # over the scores: largest, sum, update (bm_memory.c)
+KEEP_PASSES = 2  # over the keys: search, update (bm_memory_keyed.c)
 
 
 @dataclass(frozen=True)
@@ -63,36 +64,37 @@ def memory_cost(cfg: ModelConfig, blob: Blob, board: Board, plan: Plan) -> Memor
     if blob.memory == "sd":
         at = Layout(cfg.memory_slots, cfg.d_model)
         read, rows = store_read_bytes(cfg), 2 * at.blocks * at.plane
-        least = at.groups * UNIT + RECORDS
+        least, one = at.groups * UNIT + RECORDS, 2 * at.plane
     else:
-        read, rows, least = (
-            memory_read_bytes(cfg),
-            cfg.memory_slots * 2 * pad(cfg.d_model),
-            8 * cfg.memory_slots,
-        )
+        read, rows = memory_read_bytes(cfg), cfg.memory_slots * 2 * pad(cfg.d_model)
+        least, one = 8 * cfg.memory_slots, 2 * pad(cfg.d_model)
+    if cfg.keyed:  # one slot changes: one row, or one block of a store
+        scanned, least, changed = (KEEP_PASSES + 1) * rows // 2, least + one, 0
+    else:
+        scanned, changed = WRITE_PASSES * read + rows // 2, rows
+    most = least + changed
     if blob.memory == "flash":
-        rows = least = 0
-    most = least + rows
+        least = most = 0
     read_ms = _ms(read, region.read_mb_s)
     compute = _compute_ms(cfg, board, blob)
     if read_ms is not None and compute is not None:
-        read_ms = (
-            max(read_ms, compute)
-            if blob.memory == "sd"
-            else read_ms * (region.cache_line is not None) + compute
-        )
-    taken = _ms(WRITE_PASSES * read + rows // 2, region.read_mb_s)
+        if blob.memory != "sd":
+            read_ms = read_ms * (region.cache_line is not None) + compute
+        else:  # a keyed memory has no room to read ahead
+            read_ms = read_ms + compute if cfg.keyed else max(read_ms, compute)
+    taken = _ms(scanned, region.read_mb_s)
     wrote = [_ms(n, region.write_mb_s or region.read_mb_s) for n in (least, most)]
     times = [None if w is None or taken is None or most == 0 else w + taken for w in wrote]
     return MemoryCost(blob.memory, region.name, cfg.memory_slots, read, read_ms, least, most, *times)
 
 
 def store_read_bytes(cfg: ModelConfig) -> int:
-    """Bytes that one read of a memory in a store moves: the high planes, and the state of every group; that
-    of a single one stays in RAM.
+    """Bytes that one read of a memory in a store moves: the high planes, and the low ones of a keyed memory,
+    of which a single block stays in RAM; and the state of every group, of which a single one does.
     """
     at = Layout(cfg.memory_slots, cfg.d_model)
-    return at.blocks * at.plane + (at.groups * UNIT if at.groups > 1 else 0)
+    planes = at.blocks if not cfg.keyed else 2 * at.blocks if at.blocks > 1 else 0
+    return planes * at.plane + (at.groups * UNIT if at.groups > 1 else 0)
 
 
 def _region(blob: Blob, board: Board, plan: Plan) -> Region:

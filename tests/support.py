@@ -56,6 +56,20 @@ ODD = ModelConfig(
 #: Grouped-query attention: three queries share the keys and values of a head.
 GROUPED = ODD.model_copy(update={"name": "grouped", "n_heads": 6, "n_kv_heads": 2})
 
+#: Keys apart from values: two slots are learned, some of the others empty, and a script gives some up.
+KEYED = ODD.model_copy(
+    update={
+        "name": "keyed",
+        "memory_slots": 70,
+        "write_rule": "keyed",
+        "memory_fixed": 2,
+        "match": 0.95,
+        "read_every": 3,
+        "image_pool": 1,
+        "image_tokens": 5,
+    }
+)
+
 
 def has_family(family: str) -> bool:
     """Whether this processor can run a kernel family (families of other machines run in an emulator)."""

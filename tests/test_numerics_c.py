@@ -26,7 +26,7 @@ SOURCES = [
     DRIVER,
     *(
         RUNTIME / f"bm_{name}.c"
-        for name in ("numerics", "attention", "memory", "crc32", "sampler", "selftest")
+        for name in ("numerics", "attention", "memory", "memory_keyed", "crc32", "sampler", "selftest")
     ),
 ]
 WIDTHS = (1, 3, 63, 64, 65, 96, 128, 200, 768, 2560)
@@ -319,7 +319,7 @@ def update_case(rng, title, rule, m, s, usage, q, q_scale) -> Case:
         m_scales=s.copy(),
         m_usage=usage.copy(),
     )
-    GoldenModel.write(golden)
+    GoldenModel.write_rows(golden)
     scores = nm.scale_acc(nm.gemv(trits, q), q_scale, ww_scale)
     high, low = planes(golden.m_codes)
     return Case(
@@ -329,6 +329,65 @@ def update_case(rng, title, rule, m, s, usage, q, q_scale) -> Case:
         (q_scale, cfg.write_rate, cfg.forget_rate),
         (*planes(m), s, usage, padded(q), scores, garbage(slots, np.int32), garbage(width)),
         {0: high, 1: low, 2: golden.m_scales, 3: golden.m_usage, 6: nm.address(scores)[0]},
+    )
+
+
+def keyed_memory(rng, slots: int, width: int, name: str):
+    """keys, values, scales, usage and a query: some slots empty, with what was in them."""
+    keys, values, key = codes(rng, slots, width), codes(rng, slots, width), codes(rng, width)
+    s = np.array([nm.rms_scale(row) for row in keys])
+    usage = rng.permutation(slots).astype(np.uint32) * (rng.random(slots) < 0.7)
+    if name == "empty":
+        usage[:] = 0
+    if name == "one block":  # and all others empty
+        usage[: nm.READ_BLOCK] = 0
+    if name == "alike":  # of equals the first
+        keys[:], s[:], usage[:] = key, nm.rms_scale(key), np.minimum(usage, 1)
+    if name == "full":
+        usage[:] = rng.integers(1, 4, slots)
+    return keys, values, s, usage.astype(np.uint32), key
+
+
+def keyed_cases() -> list[Case]:
+    rng, cases = np.random.default_rng(11), []
+    for slots in (2, 63, 64, 65, 100, 200):
+        for width in (64, 96, 128):
+            for name in ("random", "empty", "one block", "alike", "full"):
+                keys, values, s, usage, key = keyed_memory(rng, slots, width, name)
+                scale, head = nm.rms_scale(key), (padded(keys), padded(values), s, usage)
+                title, sharp = f"{slots}x{width} {name}", scale * F32(3)
+                want = nm.keyed_read(key, sharp, keys, s, values, usage)
+                cases.append(
+                    Case(
+                        f"memory_ask {title}",
+                        "memory_ask",
+                        (slots, width),
+                        (sharp,),
+                        (*head, padded(key), garbage(width)),
+                        {5: want},
+                    )
+                )
+                cases += [
+                    keep_case(title, keys, values, s, usage, key, scale, fixed, match)
+                    for fixed in (0, 1)
+                    for match in (F32(0.05), F32(0.95))
+                ]
+    return cases
+
+
+def keep_case(title, keys, values, s, usage, key, scale, fixed: int, match: np.float32) -> Case:
+    value = values[0][::-1].copy()
+    slot = nm.keyed_slot(key, scale, keys, s, usage, fixed, match)
+    new_keys, new_values, new_scales = keys.copy(), values.copy(), s.copy()
+    new_keys[slot], new_values[slot], new_scales[slot] = key, value, scale
+    return Case(
+        f"memory_keep {title} {fixed} {match}",
+        "memory_keep",
+        (len(keys), len(key), fixed),
+        (scale, match),
+        (padded(keys), padded(values), s, usage, padded(key), padded(value)),
+        {0: padded(new_keys), 1: padded(new_values), 2: new_scales, 3: nm.keyed_usage(usage, slot, fixed)},
+        (int(slot[0]),),
     )
 
 
@@ -385,7 +444,7 @@ SELFTEST = Case("selftest", "selftest", result=(0,))
 
 @pytest.fixture(scope="module")
 def cases() -> list[Case]:
-    found = [SELFTEST] + scalar_cases() + attend_cases() + memory_cases()
+    found = [SELFTEST] + scalar_cases() + attend_cases() + memory_cases() + keyed_cases()
     for n in WIDTHS:
         found += quantizer_cases(n) + row_cases(n)
     return found + sampler_cases() + crc_cases()

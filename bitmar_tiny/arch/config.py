@@ -23,6 +23,8 @@ MAX_REDUCTION = 4096
 MAX_CONTEXT = 1032
 #: The vision front end of the paper produces vectors of this width (section 3.2).
 VISION_DIM = 768
+#: ``match`` where it is not given.
+MATCH = 0.95
 
 
 class StrictModel(BaseModel):
@@ -92,10 +94,24 @@ class ModelConfig(StrictModel):
     memory_slots: int = Field(512, ge=1, le=1 << 20)
     read_every: int = Field(32, ge=1)
     write_rate: float = Field(0.2, gt=0, le=1)
-    write_rule: Literal["bounded", "outer"] = "bounded"
+    write_rule: Literal["bounded", "outer", "keyed"] = Field(
+        "bounded",
+        description="keyed: an episode is kept whole in one slot, what it said under what was seen; "
+        "write_rate, forget_rate and forget_below then count for nothing",
+    )
     forget_rate: float = Field(1 / 64, ge=0, lt=1)
     forget_below: float = Field(0.25, ge=0, description="stale below this multiple of 1/K usage")
     ternary_threshold: float = Field(0.5, gt=0, lt=2, description="in units of mean |W|")
+    memory_fixed: int | None = Field(
+        None, ge=0, description="keyed: so many slots are learned and never written; not given: 1"
+    )
+    match: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="keyed: cosine of two keys from which they stand for one thing, so that the later "
+        "episode replaces the earlier; not given: 0.95",
+    )
 
     @model_validator(mode="after")
     def _shapes_agree(self) -> ModelConfig:
@@ -111,6 +127,12 @@ class ModelConfig(StrictModel):
         if self.image_pool == 2 and math.isqrt(self.image_tokens) ** 2 != self.image_tokens:
             raise ValueError(
                 f"image_pool=2 needs a square grid, and image_tokens={self.image_tokens} is none"
+            )
+        if not self.keyed and not (self.memory_fixed is None and self.match is None):
+            raise ValueError("memory_fixed and match are for write_rule='keyed'")
+        if self.fixed_slots >= self.memory_slots:
+            raise ValueError(
+                f"memory_fixed={self.fixed_slots} leaves none of memory_slots={self.memory_slots} to write"
             )
         return self
 
@@ -136,6 +158,21 @@ class ModelConfig(StrictModel):
     def context(self) -> int:
         """Slots of every KV ring: sinks plus window, the current token included."""
         return self.n_sinks + self.window
+
+    @property
+    def keyed(self) -> bool:
+        """Whether keys lie apart from values, and slots are chosen by use."""
+        return self.write_rule == "keyed"
+
+    @property
+    def fixed_slots(self) -> int:
+        """Slots, the first ones, that are learned and never written."""
+        return (1 if self.memory_fixed is None else self.memory_fixed) if self.keyed else 0
+
+    @property
+    def match_from(self) -> float:
+        """Cosine from which two keys stand for one thing."""
+        return MATCH if self.match is None else self.match
 
     @property
     def image_inputs(self) -> int:

@@ -33,18 +33,26 @@ class Tensor:
     * ``rows8``:   ``NAME.codes`` int8 [N, K] in [-127, 127] and ``NAME.scales`` float32 [N]
     * ``gain``:    ``NAME`` float32 [N]
     * ``memory``:  ``NAME.codes`` int16 [K, C] in [-32512, 32512], ``NAME.scales`` float32 [K],
-      ``NAME.usage`` uint32 [K] (Q24)
+      ``NAME.usage`` uint32 [K] (Q24); of a keyed memory a code is 256 key + value, each in [-127, 127]
+
+    ``learned``: shape of what training learns of it, where that is another.
     """
 
     name: str
     kind: Kind
     shape: tuple[int, ...]
     part: str
+    learned: tuple[int, ...] | None = None
+
+    @property
+    def latent(self) -> tuple[int, ...]:
+        """Shape of what training learns."""
+        return self.shape if self.learned is None else self.learned
 
     @property
     def parameters(self) -> int:
         """Learned numbers of this tensor (codes or gains; scales are counted apart)."""
-        return math.prod(self.shape)
+        return math.prod(self.latent)
 
     def arrays(self) -> Iterator[tuple[str, str, tuple[int, ...]]]:
         """Yield (array name, dtype name, shape) of the arrays behind this tensor."""

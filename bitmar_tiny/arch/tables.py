@@ -8,7 +8,8 @@ import math
 
 from .blocks import Block, FusionLayer
 from .config import ModelConfig
-from .parts import Memory, parts
+from .memories import memory
+from .parts import parts
 from .records import Cache, Matrix, Piece, Section, Stack, State, Tap, Tensor
 
 _EVENTS = ("image", "step", "write")
@@ -64,7 +65,12 @@ def state_table(cfg: ModelConfig) -> list[State]:
 
 def memory_table(cfg: ModelConfig) -> list[State]:
     """The arrays of the episodic memory as a runtime keeps it."""
-    return list(Memory(cfg).planes())
+    return list(memory(cfg).planes())
+
+
+def seen_table(cfg: ModelConfig) -> list[State]:
+    """What an image leaves for the rest of the episode beside the caches."""
+    return list(memory(cfg).seen())
 
 
 def blocks(cfg: ModelConfig) -> list[Block]:

@@ -68,7 +68,7 @@ class FrozenModel:
                     f"{where}: tensor '{name}' is {a.dtype.name}{list(a.shape)}, "
                     f"the configuration needs {dtype}{list(shape)}."
                 )
-            _check_values(name, a, where)
+            _check_values(name, a, where, self.config.keyed)
 
     def save(self, path: Path | str) -> str:
         """Validate and write atomically (temporary name, fsync, rename). Returns the digest."""
@@ -159,7 +159,7 @@ def _unpack_checked(a: np.ndarray, width: int | None, name: str, path: Path) -> 
     return unpack_trits(a, width)
 
 
-def _check_values(name: str, a: np.ndarray, where: str) -> None:
+def _check_values(name: str, a: np.ndarray, where: str, keyed: bool) -> None:
     if a.dtype == np.float32:
         if not np.isfinite(a).all():
             raise FrozenError(
@@ -171,7 +171,9 @@ def _check_values(name: str, a: np.ndarray, where: str) -> None:
         if np.abs(a).max(initial=0) > 2.0**20:
             raise FrozenError(f"{where}: tensor '{name}' holds a value beyond 2^20.")
     elif a.dtype.kind == "i":
-        limit = 1 if name.endswith(".trits") else 127 if a.dtype == np.int8 else nm.CODE16_MAX
+        limit = 1 if name.endswith(".trits") else nm.CODE16_MAX
+        if a.dtype == np.int8 or keyed:
+            limit, a = min(limit, 127), a if a.dtype == np.int8 else np.array(nm.planes(a))
         low, high = int(a.min()), int(a.max())
         if low < -limit or high > limit:
             raise FrozenError(f"{where}: tensor '{name}' holds a code outside [-{limit}, {limit}].")
@@ -207,8 +209,10 @@ def random_model(config: ModelConfig, seed: int = 0) -> FrozenModel:
                 a = rng.integers(-1, 2, shape)
             elif spec.kind == "rows8" and dtype == "int8":
                 a = rng.integers(-127, 128, shape)
-            elif spec.kind == "memory" and dtype == "int16":
+            elif spec.kind == "memory" and dtype == "int16" and not config.keyed:
                 a = rng.integers(-nm.CODE16_MAX, nm.CODE16_MAX + 1, shape)
+            elif spec.kind == "memory" and config.keyed:
+                a = _random_slots(config, rng, dtype)
             elif dtype == "uint32":
                 a = np.full(shape, initial_usage(config))
             elif spec.kind == "gain":
@@ -219,3 +223,15 @@ def random_model(config: ModelConfig, seed: int = 0) -> FrozenModel:
                 a = rng.uniform(0.5, 1.5, shape) * (4 / nm.CODE16_MAX if spec.kind == "memory" else 1 / 127)
             arrays[name] = np.asarray(a, dtype)
     return FrozenModel(config, arrays, provenance={"weights": f"random, seed {seed}"})
+
+
+def _random_slots(config: ModelConfig, rng: np.random.Generator, dtype: str) -> np.ndarray:
+    """Keys and values, scales or usage of a keyed memory, some of whose slots are empty."""
+    k, d = config.memory_slots, config.d_model
+    if dtype == "int16":
+        return nm.codes_of(*rng.integers(-127, 128, (2, k, d)))
+    if dtype == "float32":
+        return rng.uniform(0.5, 1.5, k) / 73
+    usage = rng.permutation(k) * (rng.integers(0, 8, k) > 0)
+    usage[: config.fixed_slots] = nm.USAGE_ONE
+    return usage

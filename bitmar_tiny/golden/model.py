@@ -20,7 +20,7 @@ import numpy as np
 from ..arch.config import ModelConfig
 from ..arch.records import Cache
 from ..arch.tables import cache_table, stacks
-from . import numerics
+from . import keyed, numerics
 
 F32 = np.float32
 #: The pooled query stops growing here, so that its int32 sum cannot overflow (127 * 2**23 < 2**31).
@@ -83,6 +83,7 @@ class GoldenModel:
         self.enc, self.dec = rings[: cfg.n_encoder_layers], rings[cfg.n_encoder_layers :]
         self.pooled = np.zeros(cfg.d_model, np.int32)
         self.image: list[tuple[np.ndarray, ...]] | None = None  # keys, scales, values, scales of a layer
+        self.seen = np.zeros(cfg.d_model, np.int32)  # sum of the image's normalised codes
         self.cond = [np.zeros(cfg.d_model, F32) for _ in self.dec]
 
     # -- building blocks ---------------------------------------------------------------------
@@ -138,12 +139,15 @@ class GoldenModel:
         features: float32 [cfg.image_inputs, 768].
         """
         x = numerics.pool_2x2(features) if self.cfg.image_pool == 2 else features
+        self.seen = np.zeros(self.cfg.d_model, np.int32)
         vectors = [self.image_vector(x[j], self.row("vision.positions", j)) for j in range(len(x))]
         layers = zip(*vectors, strict=True)
         self.image = [tuple(np.array(part) for part in zip(*layer, strict=True)) for layer in layers]
         for i, image in enumerate(self.image):
             for name, part in zip(("k", "k_scale", "v", "v_scale"), image, strict=True):
                 self.tap(f"fusion.{i}.image.{name}", part)
+        if self.cfg.keyed:
+            self.tap("image.sum", self.seen)
 
     def image_vector(self, x: np.ndarray, position: np.ndarray) -> list[tuple[Any, ...]]:
         """One vector [768] of the picture: its key, scale, value and scale for every fusion layer."""
@@ -157,11 +161,16 @@ class GoldenModel:
         tap("image.token", token)
         h, s = nm.norm_quantize(token, self.a["fusion.image_norm"])
         tap("image.norm.codes", h)
+        self.see(h)
         return [
             nm.quantize(self.linear(f"fusion.{i}.wk", h, s))
             + nm.quantize(self.linear(f"fusion.{i}.wv", h, s))
             for i in range(self.cfg.n_fusion_layers)
         ]
+
+    def see(self, h: np.ndarray) -> None:
+        """Add the normalised codes of one vector of the picture to their sum."""
+        self.seen = self.seen + h.astype("int32")
 
     def fuse(self, z: np.ndarray) -> np.ndarray:
         """Cross-modal fusion (paper 3.3): text queries, image keys and values; F = Z without image."""
@@ -222,6 +231,16 @@ class GoldenModel:
         """q: the causal mean of the fused states so far, normalised. int8 [C], scale."""
         return self.ops.norm_quantize(self.pooled.astype("float32"))
 
+    def source(self) -> np.ndarray:
+        """What a keyed memory is asked with: the picture where there is one, else the text so far. int32
+        [C].
+        """
+        return self.pooled if self.image is None else self.seen
+
+    def rows(self) -> tuple[np.ndarray, np.ndarray]:
+        """The memory's two planes, int8 [K, C] each."""
+        return self.ops.planes(self.m_codes)
+
     def high(self) -> np.ndarray:
         """The memory's codes as reads use them. int8 [K, C]."""
         return self.ops.high_bytes(self.m_codes)
@@ -232,11 +251,9 @@ class GoldenModel:
             self.cond = self.read()
 
     def read(self) -> list[np.ndarray]:
-        """M_r = softmax(M q)^T M (eq. 2) and its projection into every decoder layer: float32 [d] each."""
+        """M_r, what the memory says, and its projection into every decoder layer: float32 [d] each."""
         nm, cond = self.ops, []
-        q, qs = self.query()
-        self.tap("read.query", q)
-        r = nm.memory_read(q, qs, self.high(), self.m_scales * F32(256))
+        r = keyed.read(self) if self.cfg.keyed else self.read_rows()
         self.tap("read.vector", r)
         c, s = nm.norm_quantize(r)
         for i in range(self.cfg.n_decoder_layers):
@@ -244,12 +261,30 @@ class GoldenModel:
             self.tap(f"dec.{i}.cond", cond[i])
         return cond
 
+    def read_rows(self) -> np.ndarray:
+        """M_r = softmax(M q)^T M (eq. 2). float32 [d]."""
+        q, qs = self.query()
+        self.tap("read.query", q)
+        return self.ops.memory_read(q, qs, self.high(), self.m_scales * F32(256))
+
     def end_episode(self) -> None:
         """Write the episode, unless the memory is switched off or read-only."""
         if self.memory_on and not self.read_only:
             self.write()
 
     def write(self) -> None:
+        """The episode into the memory, by the rule of the configuration."""
+        if self.cfg.keyed:
+            keyed.write(self)
+        else:
+            self.write_rows()
+        high, low = self.rows()
+        self.tap("memory.high", high)
+        self.tap("memory.low", low)
+        self.tap("memory.scales", self.m_scales)
+        self.tap("memory.usage", self.m_usage)
+
+    def write_rows(self) -> None:
         """M_k += alpha W_k (q - M_k) (bounded) or M_k += alpha W_k q (paper eq. 1).
 
         W_k are learned write weights; slots that neither writes nor content reach are forgotten slowly.
@@ -269,11 +304,6 @@ class GoldenModel:
         stale = self.m_usage < forget_threshold(cfg)
         scales = nm.where(stale, scales * (F32(1) - F32(cfg.forget_rate)), scales)
         self.m_scales = nm.where(scales < numerics.TINY, F32(0), scales)
-        high, low = nm.planes(self.m_codes)
-        tap("memory.high", high)
-        tap("memory.low", low)
-        tap("memory.scales", self.m_scales)
-        tap("memory.usage", self.m_usage)
 
 
 def forget_threshold(cfg: ModelConfig) -> int:

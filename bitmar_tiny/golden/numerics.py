@@ -32,6 +32,8 @@ CODE4_MAX = 7
 READ_BLOCK = 64
 #: Full scale of a 16-bit memory code: its rounded high byte stays in [-127, 127].
 CODE16_MAX = 127 * 256
+#: What a slot that is not in use scores: its exponential rounds to weight 0.
+NEVER = F32(-1e30)
 #: Usage is Q24: USAGE_ONE stands for an address weight of 1.
 USAGE_ONE = 1 << 24
 
@@ -273,6 +275,88 @@ def planes(codes16: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """int16 memory codes -> high and low codes, int8 each, as a memory is kept: 256 high + low."""
     high = high_bytes(codes16)
     return high, (codes16.astype(np.int32) - 256 * high.astype(np.int32)).astype(np.int8)
+
+
+def codes_of(high: np.ndarray, low: np.ndarray) -> np.ndarray:
+    """High and low codes -> one of 16 bits, 256 high + low: the inverse of :func:`planes`."""
+    return (high.astype(np.int32) * 256 + low).astype(np.int16)
+
+
+def _dots(rows: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """Products of int8 rows [n, C] with codes [C], exact, as float32 of the integers [n]."""
+    wide = np.float32 if q.size * 127 * 127 < 1 << 24 else np.float64
+    return (rows.astype(wide) @ q.astype(wide)).astype(np.float32)
+
+
+def keyed_read(
+    q: np.ndarray,
+    q_scale: np.float32,
+    keys: np.ndarray,
+    scales: np.ndarray,
+    values: np.ndarray,
+    usage: np.ndarray,
+) -> np.ndarray:
+    """M_r = softmax(keys q / sqrt(C))^T values over the slots in use, streamed as :func:`memory_read`.
+
+    q int8 [C]; keys and values int8 [K, C]; scales float32 [K] of the keys; usage uint32 [K], 0: an empty
+    slot. A value's scale is 1, as the norm after the read divides by the length anyway. A block without a
+    slot in use changes nothing; zeros where there is none at all. Returns float32 [C].
+    """
+    qs = q_scale * inv_sqrt(q.size)
+    denom: np.ndarray | np.float32 = F32(0)
+    top, acc = None, np.zeros(q.size, np.float32)
+    for start in range(0, len(keys), READ_BLOCK):
+        some = slice(start, start + READ_BLOCK)
+        there = usage[some] > 0
+        if not there.any():
+            continue
+        scores = _dots(keys[some], q) * (scales[some] * qs)
+        peak = scores[there].max()
+        if top is None:
+            top = peak
+        elif peak > top:
+            keep = exp_neg(np.asarray(top - peak, F32))
+            acc, denom, top = acc * keep, denom * keep, peak
+        w = rne(exp_neg(np.where(there, scores, NEVER) - top) * F32(PROB_ONE))
+        denom = denom + F32(int(w.sum()))
+        acc = acc + (w.astype(np.float64) @ values[some].astype(np.float64)).astype(np.float32)
+    return acc if top is None else acc * (F32(1) / denom)
+
+
+def keyed_slot(
+    key: np.ndarray,
+    scale: np.float32,
+    keys: np.ndarray,
+    scales: np.ndarray,
+    usage: np.ndarray,
+    fixed: int,
+    match: np.float32,
+) -> np.ndarray:
+    """The slot for an episode with this key (int8 [C], scale): int32 [1].
+
+    That whose key has the largest cosine, if it is ``match`` at least; else the least used. Of equals the
+    first. The first ``fixed`` slots are never chosen, and an empty one has no cosine.
+    """
+    cosines = _dots(keys, key) * (scales * (scale * (F32(1) / F32(key.size))))
+    cosines = np.where((np.arange(len(keys)) >= fixed) & (usage > 0), cosines, NEVER)
+    best = int(np.argmax(cosines))
+    least = fixed + int(np.argmin(usage[fixed:]))
+    return np.array([best if cosines[best] >= match else least], np.int32)
+
+
+def keyed_usage(usage: np.ndarray, slot: np.ndarray, fixed: int) -> np.ndarray:
+    """Usage uint32 [K] after ``slot`` was written: it has all of it, every other slot in use one less (1 at
+    least), so that the least used is the one written longest ago. Learned and empty slots keep theirs.
+    """
+    aged = np.where((np.arange(len(usage)) >= fixed) & (usage > 1), usage - np.uint32(1), usage)
+    return set_row(aged, slot, np.array([USAGE_ONE], np.uint32))
+
+
+def set_row(rows: np.ndarray, i: np.ndarray, row: np.ndarray) -> np.ndarray:
+    """A copy in which row i (int32 [1]) is ``row``."""
+    rows = rows.copy()
+    rows[i] = row
+    return rows
 
 
 def pool_2x2(x: np.ndarray) -> np.ndarray:

@@ -59,7 +59,8 @@ class Encoded:
     """Streams up to the point where they meet the memory.
 
     rows: which positions; embedded, text, fused [n, d]: their embeddings, encoder states and fused states;
-    image: image tokens [B, n, d] or None; pooled [B, T, d]: running query.
+    image: image tokens [B, n, d] or None; pooled [B, T, d]: running query; seen [B, d]: sum of the image's
+    normalised codes, for a keyed memory, or None; has_image: as in :meth:`BitMar.encode`.
     """
 
     rows: Rows
@@ -68,13 +69,29 @@ class Encoded:
     fused: Tensor
     image: Tensor | None
     pooled: Tensor
+    seen: Tensor | None = None
+    has_image: Tensor | None = None
+
+    @property
+    def source(self) -> Tensor:
+        """What a keyed memory is asked with at every position: the picture where there is one, else the text
+        so far. [B, T, d]
+        """
+        if self.seen is None:
+            return self.pooled
+        seen = self.seen[:, None].expand_as(self.pooled)
+        return (
+            seen if self.has_image is None else torch.where(self.has_image[:, None, None], seen, self.pooled)
+        )
 
     def split(self, streams: int, rows: int) -> tuple[Encoded, Encoded]:
         """The first ``streams``, which are the first ``rows``, and the others."""
         cut = [x.split([rows, len(x) - rows]) for x in (self.embedded, self.text, self.fused)]
         others = len(self.pooled) - streams
-        image = (None, None) if self.image is None else self.image.split([streams, others])
-        cut += [image, self.pooled.split([streams, others])]
+        cut += [
+            (None, None) if x is None else x.split([streams, others])
+            for x in (self.image, self.pooled, self.seen, self.has_image)
+        ]
         first, last = (
             Encoded(r, *x)
             for r, x in zip(self.rows.split(streams, rows), zip(*cut, strict=True), strict=True)
@@ -117,7 +134,7 @@ class BitMar(nn.Module):
         if frozen is None:
             for spec in tensor_table(cfg):
                 size = INIT_WRITE if spec.name == "memory.ww" else INIT.get(spec.kind)
-                value = torch.ones(spec.shape) if spec.kind == "gain" else torch.randn(spec.shape) * size
+                value = torch.ones(spec.latent) if spec.kind == "gain" else torch.randn(spec.latent) * size
                 self.latent[spec.name.replace(".", "/")] = nn.Parameter(value)
         self.register_buffer(
             "pending", torch.zeros(0, cfg.d_model)
@@ -204,10 +221,9 @@ class BitMar(nn.Module):
         positions = self.rows_of("vision.positions", torch.arange(self.cfg.image_tokens, device=x.device))
         return self.linear("vision.w2", *self.math.quantize(hidden)) + positions
 
-    def fuse(self, z: Tensor, rows: Rows, image: Tensor, has_image: Tensor | None) -> Tensor:
-        """Cross-modal fusion: text queries [n, d], image keys and values (paper 3.3)."""
+    def fuse(self, z: Tensor, rows: Rows, keys: tuple[Tensor, Tensor], has_image: Tensor | None) -> Tensor:
+        """Cross-modal fusion: text queries [n, d], the image's normalised codes and scales (paper 3.3)."""
         math = self.math
-        keys = math.norm(image, self.weight("fusion.image_norm"))
         layers = range(self.cfg.n_fusion_layers)
         names = [f"fusion.{i}.{w}" for i in layers for w in ("wk", "wv")]
         seen = heads_of(*math.quantize(self.linears(names, *keys)))
@@ -219,10 +235,19 @@ class BitMar(nn.Module):
             z = z + (y if has_image is None else torch.where(has_image[rows.stream, None], y, 0.0))
         return z
 
-    def recall(self, pooled: Tensor, own: Tensor | None = None) -> tuple[tuple[Tensor, Tensor], Tensor]:
+    def recall(
+        self, encoded: Encoded, own: Tensor | memory.Slots | None = None
+    ) -> tuple[tuple[Tensor, Tensor], Tensor]:
         """Memory read at every ``read_every``-th token: (normalised M_r [B, reads, d], memory change). own:
-        see :meth:`forward`.
+        see :meth:`decode`.
         """
+        pooled = encoded.pooled[:, :: self.cfg.read_every]
+        if self.cfg.keyed:
+            query = self.key(encoded.source[:, :: self.cfg.read_every])
+            told = memory.ask(
+                self.math, query, self.fixed() if own is None else own, self.weight("memory.sharpness")
+            )
+            return self.math.norm(told), pooled.new_zeros(())
         if self.frozen is not None:
             return self.math.norm(memory.read(self.math, pooled, *self.frozen["memory.m"])), pooled.new_zeros(
                 ()
@@ -264,13 +289,19 @@ class BitMar(nn.Module):
         for i in range(cfg.n_encoder_layers):
             x = self.save_memory(self.block, f"enc.{i}", x, rows, mask)
         image = None if images is None else self.compress(images)
-        f = x if image is None else self.fuse(x, rows, image, has_image)
-        return Encoded(rows, e, x, f, image, self.pool(f, rows))
+        if image is None:
+            return Encoded(rows, e, x, x, None, self.pool(x, rows))
+        keys = self.math.norm(image, self.weight("fusion.image_norm"))
+        f = self.fuse(x, rows, keys, has_image)
+        seen = self.integers(*keys).sum(1) if cfg.keyed else None
+        return Encoded(rows, e, x, f, image, self.pool(f, rows), seen, has_image)
 
-    def decode(self, encoded: Encoded, logits: bool = True, own: Tensor | None = None) -> Output:
+    def decode(
+        self, encoded: Encoded, logits: bool = True, own: Tensor | memory.Slots | None = None
+    ) -> Output:
         """What follows from the encoded streams and the memory. Where positions were chosen their logits are
-        [n, V] in row order. logits: False leaves the head to the caller. own: latent memory of each stream
-        [B, K, d] (:meth:`remember`), None: all read one. Rows that many tokens share are looked up as
+        [n, V] in row order. logits: False leaves the head to the caller. own: memory of each stream
+        (:meth:`remember`), None: all read one. Rows that many tokens share are looked up as
         embeddings: the gradient of plain indexing adds them up in the order in which threads come.
         """
         cfg, rows, pooled = self.cfg, encoded.rows, encoded.pooled
@@ -278,7 +309,7 @@ class BitMar(nn.Module):
         mask = visible(cfg, length, pooled.device)
         x, change, told = encoded.embedded + encoded.fused, pooled.new_zeros(()), None
         if self.memory_on:
-            r, change = self.recall(pooled[:, :: cfg.read_every], own)
+            r, change = self.recall(encoded, own)
             told = self.linears([f"dec.{i}.wm" for i in layers], *r).flatten(0, 1)
         reads = rows.stream * -(-length // cfg.read_every) + rows.time // cfg.read_every
         for i in layers:
@@ -294,8 +325,11 @@ class BitMar(nn.Module):
 
     def pool(self, f: Tensor, rows: Rows) -> Tensor:
         """Running query [B, T, d] of fused states [n, d]."""
-        codes, scale = self.math.norm(f, self.weight("memory.norm"))
-        return rows.pad(codes * scale if isinstance(self.math, FloatTwin) else codes)[0].cumsum(1)
+        return rows.pad(self.integers(*self.math.norm(f, self.weight("memory.norm"))))[0].cumsum(1)
+
+    def integers(self, codes: Tensor, scale: Tensor) -> Tensor:
+        """What sums over tokens add up: the codes, or a float twin's values."""
+        return codes * scale if isinstance(self.math, FloatTwin) else codes
 
     def head(self, codes: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
         """Integer logits [n, V] as float32 and their scale [n, 1] of normalised states."""
@@ -319,12 +353,43 @@ class BitMar(nn.Module):
         """The memory after the pending episodes, differentiable in the write weights (design section 3)."""
         return self.write(self.weight("memory.m"), *self.address(self.pending))
 
+    def key(self, source: Tensor) -> tuple[Tensor, Tensor]:
+        """Key of what was seen, [..., d]: (codes [..., d], scale [..., 1])."""
+        return self.math.norm(self.linear("memory.wk", *self.math.norm(source)))
+
+    def fixed(self) -> memory.Slots:
+        """A keyed memory before anything was written: the learned slots, or all of a frozen model."""
+        if self.frozen is not None:
+            return memory.Slots(*self.frozen["memory.m"])
+        keys, values = self.weight("memory.m")
+        (keys, scales), (values, _) = self.math.quantize(keys), self.math.quantize(values)
+        return memory.Slots(keys, scales[..., 0], values, torch.ones_like(scales[..., 0], dtype=torch.bool))
+
+    def keep(self, sources: Tensor, queries: Tensor, there: Tensor) -> memory.Slots:
+        """A keyed memory for every stream: the learned slots, and the episodes that it keeps. Differentiable
+        in all.
+
+        sources, queries: [B, E, d], what was seen in each episode (``Encoded.source``) and the running query,
+        both at its end, in order; there: bool [B, E], False where a stream has fewer.
+        """
+        fixed, (keys, scales) = self.fixed(), self.key(sources)
+        values, _ = self.math.norm(self.linear("memory.wv", *self.math.norm(queries)))
+        unit = keys.detach() * (scales.detach() / keys.shape[-1] ** 0.5)
+        room = self.cfg.memory_slots - self.cfg.fixed_slots
+        held = memory.kept(unit @ unit.mT, there, self.cfg.match_from, room)
+        own = zip(
+            (fixed.keys, fixed.scales, fixed.values, fixed.there),
+            (keys, scales[..., 0], values, held),
+            strict=True,
+        )
+        return memory.Slots(*(torch.cat([a.expand(len(b), *a.shape), b], 1) for a, b in own))
+
     def remember(self, queries: Tensor, there: Tensor) -> Tensor:
         """A memory for every stream: the common one after the stream's own earlier episodes. Differentiable
         in all.
 
         queries: running query at the end of each episode [B, E, d], in order; there: bool [B, E], False where
-        a stream has fewer. Returns latent [B, K, d].
+        a stream has fewer. Returns latent [B, K, d]. A keyed memory: :meth:`keep`.
         """
         m = self.written() if len(self.pending) else self.weight("memory.m")
         q, weights = self.address(queries)
@@ -333,8 +398,10 @@ class BitMar(nn.Module):
     @torch.no_grad()
     def commit(self, queries: Tensor) -> None:
         """After an optimiser step: make the pending writes real, forget stale slots, and queue ``queries``
-        [E, d].
+        [E, d]. A keyed memory keeps nothing between batches.
         """
+        if self.cfg.keyed:
+            return
         if len(self.pending):
             written, weights = self.address(self.pending)
             m = self.weight("memory.m")

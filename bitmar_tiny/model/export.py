@@ -36,6 +36,8 @@ def freeze(model: BitMar, tokenizer: bytes = b"", provenance: dict[str, Any] | N
             codes, scale = model.math.quantize(w)
             arrays[f"{name}.codes"] = codes.numpy().astype(np.int8)
             arrays[f"{name}.scales"] = scale[:, 0].numpy().copy()
+        elif spec.kind == "memory" and model.cfg.keyed:
+            arrays |= _slots(model, name)
         elif spec.kind == "memory":
             rows = [nm.quantize16(row) for row in w.numpy()]
             arrays[f"{name}.codes"] = np.array([codes for codes, _ in rows])
@@ -48,6 +50,16 @@ def freeze(model: BitMar, tokenizer: bytes = b"", provenance: dict[str, Any] | N
     frozen = FrozenModel(model.cfg, arrays, tokenizer, provenance or {})
     frozen.validate()
     return frozen
+
+
+def _slots(model: BitMar, name: str) -> dict[str, np.ndarray]:
+    """The arrays of a keyed memory: the learned slots, then empty ones."""
+    slots, first = model.fixed(), slice(model.cfg.fixed_slots)
+    codes = np.zeros((model.cfg.memory_slots, model.cfg.d_model), np.int16)
+    scales, usage = np.zeros(len(codes), np.float32), np.zeros(len(codes), np.uint32)
+    codes[first] = nm.codes_of(slots.keys.numpy().astype(np.int8), slots.values.numpy().astype(np.int8))
+    scales[first], usage[first] = slots.scales.numpy(), nm.USAGE_ONE
+    return {f"{name}.codes": codes, f"{name}.scales": scales, f"{name}.usage": usage}
 
 
 def load_frozen(frozen: FrozenModel) -> BitMar:
@@ -64,6 +76,10 @@ def load_frozen(frozen: FrozenModel) -> BitMar:
             tensors[name] = torch.from_numpy(
                 a[f"{name}.codes"].astype(np.float32) * a[f"{name}.scales"][:, None]
             )
+        elif spec.kind == "memory" and frozen.config.keyed:
+            keys, values = (torch.from_numpy(p.astype(np.float32)) for p in nm.planes(a[f"{name}.codes"]))
+            usage = torch.from_numpy(a[f"{name}.usage"].astype(np.int64))
+            tensors[name] = keys, torch.from_numpy(a[f"{name}.scales"]), values, usage > 0
         elif spec.kind == "memory":
             tensors[name] = (
                 torch.from_numpy(nm.high_bytes(a[f"{name}.codes"]).astype(np.float32)),

@@ -34,6 +34,12 @@ class TrainConfig(StrictModel):
     contrastive_weight: float = Field(1.5, ge=0, description="lambda of InfoNCE")
     contrastive_temperature: float = Field(0.07, gt=0)
     memory_weight: float = Field(0.1, ge=0, description="lambda of memory consistency")
+    key_weight: float = Field(
+        0,
+        ge=0,
+        description="weight of the loss by which a question learns to be like the key of the episode that "
+        "holds its answer (write_rule keyed; sessions that say which)",
+    )
     writes_per_batch: int = Field(2, ge=0, description="episodes of a batch that are written to the memory")
     write_gradient: bool = Field(
         True,

@@ -24,6 +24,8 @@ from .distributed import World
 #: Threads and batches ahead. A batch is a pure function of its number, so that order and timing cannot
 #: matter.
 THREADS, AHEAD = 2, 4
+#: Targets that are no episode: the session does not tell, or the answer was in none of its episodes.
+UNKNOWN, NONE_OF_THEM = -1, -2
 
 
 class Batches(Protocol):
@@ -44,7 +46,8 @@ class Feed:
     NumPy sees them; total: labels of the whole batch; episodes: what is written to the memory before this
     feed reads it, the last streams of the optimiser step before, the same in every process; None where its
     queries are kept instead; before: E earlier episodes of each stream [B*E], which its own memory holds, or
-    None.
+    None; target: int64 [B], which of them holds the answer, or ``UNKNOWN``, or ``NONE_OF_THEM``, or None;
+    asked: int64 [B], last token before the answer, None: the last token.
     """
 
     tokens: Tensor
@@ -58,6 +61,8 @@ class Feed:
     total: int
     episodes: Feed | None = None
     before: Feed | None = None
+    target: Tensor | None = None
+    asked: Tensor | None = None
 
     def to(self, device: torch.device) -> Feed:
         """The same on ``device``, copied without waiting."""
@@ -93,6 +98,8 @@ def prepare(batch: Batch, world_size: int = 1) -> Feed:
         batch.lengths,
         batch.total or len(at),
         before=None if batch.before is None else prepare(batch.before),
+        target=None if batch.target is None else torch.from_numpy(batch.target),
+        asked=None if batch.asked is None else torch.from_numpy(batch.asked),
     )
 
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The paper's objective: L = L_lm + 1.5 L_cm + 0.1 L_mem (equations 3 and 4)."""
+"""The paper's objective: L = L_lm + 1.5 L_cm + 0.1 L_mem (equations 3 and 4), and the loss of a keyed
+memory's keys.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +10,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from ..errors import ConfigError
 from ..model.bitmar import BitMar, Encoded, Output
+from ..model.memory import Slots, key_scores
 from .config import TrainConfig
 from .distributed import World
-from .feed import Feed, joined
+from .feed import NONE_OF_THEM, UNKNOWN, Feed, joined
 
 #: Rows whose logits exist at a time where memory is saved: 2,048 rows of 50,257 are 412 MB.
 ROWS = 2048
@@ -82,6 +86,25 @@ def contrastive_loss(text: Tensor, image: Tensor, temperature: float) -> Tensor:
     return (F.cross_entropy(similarity, target) + F.cross_entropy(similarity.T, target)) / 2
 
 
+def key_loss(model: BitMar, encoded: Encoded, own: Slots, feed: Feed) -> Tensor:
+    """InfoNCE of each question and the keys of its session, at the read's own sharpness: how likely the
+    memory is to answer out of the right slot. Mean over the streams whose slot ``feed.target`` knows and
+    their memory still holds; 0 where there is none.
+    """
+    asked = feed.lengths - 1 if feed.asked is None else feed.asked
+    asked = asked - asked % model.cfg.read_every
+    query = model.key(last_queries(encoded.source, asked + 1)[:, None])
+    scores = key_scores(query, own, model.weight("memory.sharpness"))[:, 0]
+    fixed, slot = model.cfg.fixed_slots, torch.arange(scores.shape[1], device=scores.device)
+    target = feed.target[:, None]
+    right = torch.where(target == NONE_OF_THEM, slot < fixed, slot == fixed + target)
+    right = right & own.there & (target != UNKNOWN)
+    counts = right.any(1)
+    of_right = torch.logsumexp(scores.masked_fill(~right, float("-inf"))[counts], -1)
+    of_all = torch.logsumexp(scores[counts], -1)
+    return (of_all - of_right).sum() / counts.sum().clamp_min(1)
+
+
 def last_queries(pooled: Tensor, lengths: Tensor) -> Tensor:
     """Pooled query [B, d] at the end of each stream, from those [B, T, d] at every position."""
     return pooled[torch.arange(len(pooled), device=pooled.device), lengths - 1]
@@ -99,6 +122,12 @@ class Objective(nn.Module):
     def __init__(self, model: BitMar, cfg: TrainConfig, world: World = World()) -> None:
         super().__init__()
         self.model, self.cfg, self.world = model, cfg, world
+        if cfg.key_weight and not model.cfg.keyed:
+            raise ConfigError(
+                f"key_weight={cfg.key_weight} has no keys to train: the model's write_rule is "
+                f"'{model.cfg.write_rule}'.",
+                "Set key_weight=0, or write_rule='keyed' in the model's configuration.",
+            )
 
     def forward(self, feed: Feed, boost: float = 1.0) -> tuple[Tensor, Tensor, Tensor]:
         cfg, model = self.cfg, self.model
@@ -118,6 +147,8 @@ class Objective(nn.Module):
             if pairs:
                 cosine = (text * image).sum(-1).mean()
         loss = lm * feed.share + (cfg.contrastive_weight * boost) * cm + cfg.memory_weight * out.memory_change
+        if cfg.key_weight and feed.target is not None and own is not None:
+            loss = loss + cfg.key_weight * key_loss(model, encoded, own, feed)
         parts = torch.stack(
             [lm * feed.share, out.memory_change, cm, cosine, cosine.new_tensor(float(pairs > 0))]
         ).detach()
@@ -137,13 +168,16 @@ class Objective(nn.Module):
             encoded.image = None
         return encoded
 
-    def memories(self, before: Feed, streams: int) -> Tensor:
+    def memories(self, before: Feed, streams: int) -> Tensor | Slots:
         """The memory [streams, K, d] that each stream's own earlier episodes leave it, gradient included."""
         told = self.model.encode(before.tokens, before.images, before.has_image, before.at)
-        queries = last_queries(told.pooled, before.lengths)
-        return self.model.remember(
-            queries.unflatten(0, (streams, -1)), (before.lengths > 0).unflatten(0, (streams, -1))
+        queries, sources = (
+            last_queries(x, before.lengths).unflatten(0, (streams, -1)) for x in (told.pooled, told.source)
         )
+        there = (before.lengths > 0).unflatten(0, (streams, -1))
+        if self.model.cfg.keyed:
+            return self.model.keep(sources, queries, there)
+        return self.model.remember(queries, there)
 
     def final_queries(self, pooled: Tensor, lengths: Tensor) -> Tensor:
         """Pooled query at the end of each of the last streams of the whole batch: the episodes to be written.

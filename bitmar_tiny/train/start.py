@@ -7,6 +7,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -61,6 +62,11 @@ def latents(frozen: FrozenModel) -> BitMar:
             value = trits * float(a[f"{name}.scale"]) / max(float(trits.abs().mean()), 1e-9)
         elif spec.kind == "rows8":
             value = torch.from_numpy(a[f"{name}.codes"].astype("float32") * a[f"{name}.scales"][:, None])
+        elif spec.kind == "memory" and frozen.config.keyed:
+            first = slice(frozen.config.fixed_slots)
+            keys, values = nm.planes(a[f"{name}.codes"][first])
+            scales = a[f"{name}.scales"][first, None]
+            value = torch.from_numpy(np.stack([keys * scales, values * np.float32(1 / 127)]))
         elif spec.kind == "memory":
             value = torch.from_numpy(a[f"{name}.codes"].astype("float32") * a[f"{name}.scales"][:, None])
             model.usage.copy_(torch.from_numpy(a[f"{name}.usage"] / nm.USAGE_ONE))

@@ -40,7 +40,8 @@ def standard(cfg: ModelConfig, tokens: int, seed: int = 0, images: Iterable[np.n
 
     Three short episodes with image, write and read back (one text-only); power off and on, and another that
     reads what is left; one with the memory off; then one-token episodes until slots that nothing reaches are
-    being forgotten; then one stream as long as the rest of the budget: past the window, past the positions.
+    being forgotten (two tokens where keys lie apart, so that they differ and fill the memory); then one
+    stream as long as the rest of the budget: past the window, past the positions.
     """
     rng = np.random.default_rng(seed)
     pictures = list(images)
@@ -68,7 +69,7 @@ def standard(cfg: ModelConfig, tokens: int, seed: int = 0, images: Iterable[np.n
     events.append(Event("memory", on=True))
     for _ in range(FORGETTING_EPISODES):
         events.append(Event("begin"))
-        stream(1)
+        stream(2 if cfg.keyed else 1)
         events.append(Event("write"))
     events += [Event("begin"), Event("image", image=picture())]
     stream(max(short, tokens - 4 * short))

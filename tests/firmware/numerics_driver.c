@@ -107,6 +107,23 @@ static void memory_write(call *c)
     bm_memory_write(&m, &rule, &source, c->a[4], c->f[0], c->a[7]);
 }
 
+/* As memory_read, over keys (high) and values (low) of the slots in use. */
+static void memory_ask(call *c)
+{
+    const bm_memory m = memory_of(c);
+    bm_memory_ask(&m, c->a[4], c->f[0], c->a[5]);
+}
+
+static void keep_slot(void *context, uint32_t slot) { ((call *)context)->result[0] = slot; }
+
+/* u: slots, width, fixed; f: scale of the key, match; a: keys, values, scales, usage, key, value. */
+static void memory_keep(call *c)
+{
+    const bm_memory m = memory_of(c);
+    const bm_keep_rule rule = {c->u[2], c->f[1]};
+    bm_memory_keep(&m, &rule, c->a[4], c->f[0], c->a[5], keep_slot, c);
+}
+
 /* u: crc so far, bytes to skip, so that every alignment is met. */
 static void crc32(call *c)
 {
@@ -161,6 +178,8 @@ static const entry table[] = {
     {"relu", relu},
     {"attend", attend},
     {"memory_read", memory_read},
+    {"memory_ask", memory_ask},
+    {"memory_keep", memory_keep},
     {"memory_write", memory_write},
     {"crc32", crc32},
     {"sampler_picks", sampler_picks},

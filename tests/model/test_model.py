@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from support import GROUPED, ODD, TINY
+from support import GROUPED, KEYED, ODD, TINY
 
 from bitmar_tiny.arch.config import ModelConfig
 from bitmar_tiny.arch.tables import tensor_table
@@ -46,7 +46,7 @@ def golden_logits(frozen, tokens, image=None, memory_on=True):
     return np.array([golden.logits(golden.step(int(t))) for t in tokens])
 
 
-@pytest.mark.parametrize("cfg", [TINY, ODD, GROUPED], ids=lambda c: c.name)
+@pytest.mark.parametrize("cfg", [TINY, ODD, GROUPED, KEYED], ids=lambda c: c.name)
 @pytest.mark.parametrize("with_image", [True, False])
 @pytest.mark.parametrize("memory_on", [True, False])
 def test_equals_golden_bit_for_bit(cfg, with_image, memory_on):

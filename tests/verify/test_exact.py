@@ -73,6 +73,11 @@ def test_grouped_queries(grouped, tmp_path, board, family):
     check(grouped, tmp_path / "p", 60, board, family)
 
 
+@pytest.mark.parametrize("board, family", TARGETS)
+def test_keys_apart_from_values(keyed, tmp_path, board, family):
+    check(keyed, tmp_path / "p", 60, board, family)
+
+
 @pytest.mark.parametrize("board, family", [("host", "portable"), ("host", "avx2"), ("rpi-zero2", "neon")])
 def test_head_of_five_weights_a_byte(tiny, odd, tmp_path, board, family):
     for model in (tiny, odd):
@@ -104,15 +109,16 @@ def test_every_knob_that_makes_a_model_smaller(odd, tmp_path, board, family):
     "board, memory",
     [("host", "flash"), ("host", "ram"), ("host", "sd"), ("rpi-zero2", "flash"), ("rpi-zero2", "sd")],
 )
-def test_wherever_the_memory_lies(odd, tmp_path, board, memory):
+@pytest.mark.parametrize("rule", ["odd", "keyed"])
+def test_wherever_the_memory_lies(request, tmp_path, board, memory, rule):
     need(board)
-    profile = load_board(board)
-    project = emit(odd, profile, tmp_path / "p", memory=memory)
+    model, profile = request.getfixturevalue(rule), load_board(board)
+    project = emit(model, profile, tmp_path / "p", memory=memory)
     program = build(project.path, profile, project.family, taps=True)
     with ProgramSession(program, profile, memory, project.memory_store) as session:
         for tier in ("ram", "flash", "sd"):  # the script does tell what a power cut leaves
-            golden = GoldenSession(odd, tier)
-            assert verify(odd, session, standard(odd.config, 60), golden=golden).exact == (tier == memory)
+            golden = GoldenSession(model, tier)
+            assert verify(model, session, standard(model.config, 60), golden=golden).exact == (tier == memory)
     assert ("memory" in [p.name for p in project.plan.of_kind("arena")]) == (memory == "ram")
 
 

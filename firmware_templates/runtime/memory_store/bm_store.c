@@ -43,6 +43,8 @@ const char *bm_store_kind_text(bm_store_kind kind)
     return "unknown piece";
 }
 
+#define LOW_PLANE 0x80000000u /* in the index of a buffer */
+
 static bm_store_status read_device(bm_store *s, bm_store_buffer *b, uint64_t offset)
 {
     s->traffic.read += b->n;
@@ -162,19 +164,31 @@ void bm_store_set_rows(const bm_store *s, const bm_store_buffer *state, uint32_t
     rows->usage = (uint32_t *)(void *)(state->bytes + BM_STATE_USAGE) + first;
 }
 
-bm_store_status bm_store_get_to_read(bm_store *s, uint32_t block, bm_block_rows *rows)
+/* A plane of the block, checked, in one of the two buffers; the other, `keep`, stays as it is. NULL: s->status. A low
+ * plane's index differs from the high one's. */
+static bm_store_buffer *hold_plane(
+    bm_store *s, const bm_store_buffer *state, uint32_t block, int low, const bm_store_buffer *keep)
 {
-    const bm_store_buffer *state = bm_store_load_state(s, block / BM_STORE_GROUP, NULL);
-    bm_store_buffer *plane = holder(s->plane, block, NULL);
-    if (!state) return s->status;
-    if (plane->index != block || plane->pending) {
-        if (bm_store_load_plane(s, plane, state, block, 0) != BM_STORE_OK) return s->status;
-        plane->index = block;
+    const uint32_t index = low ? block | LOW_PLANE : block;
+    bm_store_buffer *plane = holder(s->plane, index, keep);
+    if (plane->index != index || plane->pending) {
+        if (bm_store_load_plane(s, plane, state, block, low) != BM_STORE_OK) return NULL;
+        plane->index = index;
     }
-    read_ahead(s, state, plane, block);
+    return plane;
+}
+
+/* all: both planes, so that there is no room to read ahead. */
+bm_store_status bm_store_get_to_read(bm_store *s, uint32_t block, int all, bm_block_rows *rows)
+{
+    const bm_store_buffer *state = bm_store_load_state(s, block / BM_STORE_GROUP, NULL), *low = NULL;
+    const bm_store_buffer *high = state ? hold_plane(s, state, block, 0, NULL) : NULL;
+    if (high && all) low = hold_plane(s, state, block, 1, high);
+    if (!high || (all && !low)) return s->status;
+    if (!all) read_ahead(s, state, high, block);
     bm_store_set_rows(s, state, block, rows);
-    rows->high = (int8_t *)plane->bytes;
-    rows->low = NULL;
+    rows->high = (int8_t *)high->bytes;
+    rows->low = low ? (int8_t *)low->bytes : NULL;
     return BM_STORE_OK;
 }
 

@@ -152,7 +152,7 @@ static bm_status tier_get(void *context, uint32_t block, int how, bm_block_rows 
         bm_store_forget(s);
     }
     if (!s->mounted && bm_store_find_record(s) != BM_STORE_OK) return BM_ERR_MEMORY;
-    return answer(bm_store_get_to_read(s, block, rows));
+    return answer(bm_store_get_to_read(s, block, how == BM_TIER_READ_ALL, rows));
 }
 
 static bm_status tier_put(void *context, uint32_t block, int rows_changed)

@@ -25,6 +25,7 @@ uint32_t bm_store_home(const bm_store_buffer *state, uint32_t block);
 uint8_t *bm_store_crc(const bm_store_buffer *state, uint32_t block, int low);
 
 void bm_store_set_rows(const bm_store *s, const bm_store_buffer *state, uint32_t block, bm_block_rows *rows);
-bm_store_status bm_store_get_to_read(bm_store *s, uint32_t block, bm_block_rows *rows);
+/* The high plane, or all of a block. */
+bm_store_status bm_store_get_to_read(bm_store *s, uint32_t block, int all, bm_block_rows *rows);
 
 #endif

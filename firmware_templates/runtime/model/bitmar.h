@@ -86,6 +86,7 @@ typedef struct {
     int32_t *acc; /* [rows of the tallest matrix but the head] */
     int32_t *weights; /* [threads][SCORES] */
     int32_t *pooled; /* [D] sum of the codes of the fused states */
+    int32_t *seen; /* [D] sum of the normalised codes of the image; of a keyed memory alone */
     float *cond; /* [N_DEC][D] memory conditioning per decoder layer */
     int8_t *head; /* [PAD(D)] input of the head: the logits of the last step are computed on demand */
     int32_t head_sum; /* of its codes */
@@ -140,7 +141,7 @@ uint32_t bm_pick(bm_state *s, bm_sampler *sampler);
 typedef void (*bm_logits_fn)(void *context, uint32_t first, const int32_t *acc, uint32_t n);
 void bm_logits(bm_state *s, bm_logits_fn visit, void *context);
 
-/* Write the episode into the memory (soft multi-slot write, then usage-based forgetting), unless it is switched off or
+/* Write the episode into the memory (soft multi-slot write, then usage-based forgetting; or whole into one slot), unless it is switched off or
  * read-only. BM_ERR_MEMORY: it is as it was before, or switched off. */
 bm_status bm_end_episode(bm_state *s);
 

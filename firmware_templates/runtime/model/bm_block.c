@@ -207,12 +207,43 @@ bm_q8 bm_query(bm_state *s)
     return bm_norm_quantize(s->vec, NULL, BM_D, s->q);
 }
 
-bm_status bm_read(bm_state *s, bm_q8 *r)
+#if BM_KEYED
+const int32_t *bm_source(const bm_state *s) { return s->has_image ? s->seen : s->pooled; }
+
+bm_q8 bm_project(bm_state *s, const int32_t *sums, uint32_t w, uint32_t scale, uint32_t tap, int8_t *codes)
+{
+    bm_scale_acc(sums, 1.0f, BM_D, s->vec);
+    const bm_q8 h = bm_norm_quantize(s->vec, NULL, BM_D, s->codes);
+    BM_TAP(s, tap, s->codes, BM_D);
+    bm_linear(s, w, BM_D, BM_D, s->codes, h.sum);
+    BM_TAP(s, tap + 1u, s->acc, BM_D);
+    bm_scale_acc(s->acc, h.scale * BM_F32(s, scale)[0], BM_D, s->vec);
+    const bm_q8 projected = bm_norm_quantize(s->vec, NULL, BM_D, codes);
+    BM_TAP(s, tap + 2u, codes, BM_D);
+    return projected;
+}
+
+/* s->out = what lies under the keys that are like the query. */
+static bm_status ask_memory(bm_state *s)
+{
+    const bm_q8 q = bm_project(
+        s, bm_source(s), BM_OFF_MEMORY_WK, BM_OFF_MEMORY_WK_SCALE, BM_TAP_READ_SOURCE, s->q);
+    BM_MARK(s, BM_PART_OTHER);
+    return bm_memory_ask(&s->memory, s->q, q.scale * BM_F32(s, BM_OFF_MEMORY_SHARPNESS)[0], s->out);
+}
+#else
+static bm_status ask_memory(bm_state *s)
 {
     const bm_q8 q = bm_query(s);
     BM_TAP(s, BM_TAP_READ_QUERY, s->q, BM_D);
     BM_MARK(s, BM_PART_OTHER);
-    const bm_status status = bm_memory_read(&s->memory, s->q, q.scale, s->out);
+    return bm_memory_read(&s->memory, s->q, q.scale, s->out);
+}
+#endif
+
+bm_status bm_read(bm_state *s, bm_q8 *r)
+{
+    const bm_status status = ask_memory(s);
     BM_MARK(s, BM_PART_MEMORY);
     if (status != BM_OK) return status;
     BM_TAP(s, BM_TAP_READ_VECTOR, s->out, BM_D);

@@ -80,6 +80,14 @@ void bm_pool(bm_state *s);
 /* q: normalised mean of the fused states so far, as codes in s->q. */
 bm_q8 bm_query(bm_state *s);
 
+#if BM_KEYED
+/* What a keyed memory is asked with: the picture where there is one, else the text so far. [D] */
+const int32_t *bm_source(const bm_state *s);
+
+/* norm(W norm(sums [D])) as codes, for the ternary matrix at place w; `tap` is the id of the first of three taps. */
+bm_q8 bm_project(bm_state *s, const int32_t *sums, uint32_t w, uint32_t scale, uint32_t tap, int8_t *codes);
+#endif
+
 /* Read the memory; leaves M_r as codes in s->codes for the layers' projections. */
 bm_status bm_read(bm_state *s, bm_q8 *r);
 

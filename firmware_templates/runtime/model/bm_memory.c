@@ -6,17 +6,10 @@
 #include <string.h>
 
 #include "bm_kernels.h"
-#include "bm_memory.h"
+#include "bm_memory_internal.h"
 #include "bm_numerics.h"
 
-/* One block of the streamed read: the running state is rescaled in row order, as golden does it. */
-typedef struct {
-    float top, denominator;
-    float *sum; /* [width] */
-} reading;
-
-/* sum += top_scale * (w^T M) for one block, in pieces that keep the stack small. */
-static void add_rows(const int32_t *w, const int8_t *rows, uint32_t stride, uint32_t n, uint32_t width,
+void bm_add_rows(const int32_t *w, const int8_t *rows, uint32_t stride, uint32_t n, uint32_t width,
     float top_scale, float *sum)
 {
     int32_t acc[64];
@@ -27,7 +20,7 @@ static void add_rows(const int32_t *w, const int8_t *rows, uint32_t stride, uint
     }
 }
 
-static void rescale(reading *r, float peak, uint32_t width, int first)
+void bm_rescale(bm_reading *r, float peak, uint32_t width, int first)
 {
     if (first) {
         r->top = peak;
@@ -39,7 +32,7 @@ static void rescale(reading *r, float peak, uint32_t width, int first)
     }
 }
 
-static void read_block(reading *r, const int8_t *rows, const float *scales, uint32_t n, uint32_t width,
+static void read_block(bm_reading *r, const int8_t *rows, const float *scales, uint32_t n, uint32_t width,
     const int8_t *q, float q_scale, int first)
 {
     float scores[BM_READ_BLOCK], scale[BM_READ_BLOCK], top_scale = 0.0f, fold = 0.0f;
@@ -50,22 +43,20 @@ static void read_block(reading *r, const int8_t *rows, const float *scales, uint
         scale[i] = scales[i] * 256.0f;
         if (scale[i] > top_scale) top_scale = scale[i];
     }
-    rescale(r, bm_scores(w, scale, q_scale, n, scores), width, first);
+    bm_rescale(r, bm_scores(w, scale, q_scale, n, scores), width, first);
     if (top_scale < BM_TINY) top_scale = 0.0f;
     else fold = (float)BM_PROB_ONE / top_scale;
     r->denominator = r->denominator + (float)bm_soft_weights(scores, r->top, scale, fold, n, w);
-    add_rows(w, rows, stride, n, width, top_scale, r->sum);
+    bm_add_rows(w, rows, stride, n, width, top_scale, r->sum);
 }
-
-static uint32_t blocks_of(const bm_memory *m) { return (m->slots + BM_READ_BLOCK - 1u) / BM_READ_BLOCK; }
 
 bm_status bm_memory_read(const bm_memory *m, const int8_t *q, float q_scale, float *out)
 {
-    reading r = {0.0f, 0.0f, out};
+    bm_reading r = {0.0f, 0.0f, out};
     const float scaled = q_scale * bm_inv_sqrt(m->width);
     bm_block_rows rows;
     memset(out, 0, m->width * sizeof *out);
-    for (uint32_t block = 0; block < blocks_of(m); block++) {
+    for (uint32_t block = 0; block < bm_memory_blocks(m); block++) {
         const bm_status status = m->rows.get(m->rows.context, block, BM_TIER_READ, &rows);
         if (status != BM_OK) return status;
         read_block(&r, rows.high, rows.scales, rows.n, m->width, q, scaled, block == 0);
@@ -206,7 +197,7 @@ bm_status bm_memory_write(const bm_memory *m, const bm_write_rule *rule, const b
     bm_status status = BM_OK;
     for (uint32_t pass = 0; pass < 3u && status == BM_OK; pass++) {
         if (pass == 2u) status = m->rows.begin(m->rows.context);
-        for (uint32_t block = 0; block < blocks_of(m) && status == BM_OK; block++)
+        for (uint32_t block = 0; block < bm_memory_blocks(m) && status == BM_OK; block++)
             status = work_on(&e, block, pass);
     }
     return status == BM_OK ? m->rows.commit(m->rows.context) : status;

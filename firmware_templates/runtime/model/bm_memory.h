@@ -49,6 +49,22 @@ typedef struct {
 bm_status bm_memory_write(const bm_memory *m, const bm_write_rule *rule, const bm_write_source *source,
     const int8_t *q, float q_scale, float *row);
 
+/* -- keys apart from values (bm_memory_keyed.c): the high plane holds the keys, whose scales these are, the low plane the
+ * values; a slot of usage 0 is empty. */
+
+/* M_r = softmax(keys q / sqrt(C))^T values over the slots in use, zeros if there is none. As bm_memory_read. */
+bm_status bm_memory_ask(const bm_memory *m, const int8_t *q, float q_scale, float *out);
+
+typedef struct {
+    uint32_t fixed; /* slots, the first ones, that are never written */
+    float match; /* cosine from which two keys stand for one thing */
+} bm_keep_rule;
+
+/* Write an episode whole into one slot: that whose key matches, else the least used. key, value: codes [BM_PAD(width)].
+ * kept, unless NULL: is told the slot before anything is changed. */
+bm_status bm_memory_keep(const bm_memory *m, const bm_keep_rule *rule, const int8_t *key, float key_scale,
+    const int8_t *value, void (*kept)(void *context, uint32_t slot), void *context);
+
 #ifdef __cplusplus
 }
 #endif

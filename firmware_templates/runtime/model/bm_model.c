@@ -67,6 +67,9 @@ static void lay_out(bm_state *s)
     s->acc = ARENA(s, int32_t, BM_AT_ACC);
     s->weights = ARENA(s, int32_t, BM_AT_WEIGHTS);
     s->pooled = ARENA(s, int32_t, BM_AT_POOLED);
+#if BM_KEYED
+    s->seen = ARENA(s, int32_t, BM_AT_SEEN);
+#endif
     s->cond = ARENA(s, float, BM_AT_COND);
     s->head = ARENA(s, int8_t, BM_AT_HEAD);
     s->logits = ARENA(s, int32_t, BM_AT_LOGITS);
@@ -218,6 +221,9 @@ static void image_token(bm_state *s, uint32_t j, const float *input)
     BM_TAP(s, BM_TAP_IMAGE_TOKEN, s->vec, BM_D);
     h = bm_norm_quantize(s->vec, BM_F32(s, BM_OFF_IMAGE_NORM), BM_D, s->codes);
     BM_TAP(s, BM_TAP_IMAGE_NORM_CODES, s->codes, BM_D);
+#if BM_KEYED
+    for (uint32_t i = 0; i < BM_D; i++) s->seen[i] += s->codes[i];
+#endif
     for (uint32_t i = 0; i < BM_FUSION_LAYERS; i++) image_slot(s, &bm_fusion_layers[i], j, h);
 }
 
@@ -261,12 +267,18 @@ static int is_usable(const float *v)
 bm_status bm_set_image_from(bm_state *s, bm_vector_fn source, void *context)
 {
     s->has_image = 0;                            /* until all of it is there */
+#if BM_KEYED
+    memset(s->seen, 0, BM_D * sizeof *s->seen);
+#endif
     for (uint32_t j = 0; j < BM_IMAGE_TOKENS; j++) {
         const float *vector = image_vector(s, source, context, j);
         if (!vector || !is_usable(vector)) return BM_ERR_IMAGE;
         image_token(s, j, vector);
     }
     for (uint32_t i = 0; i < BM_FUSION_LAYERS; i++) tap_image(s, &bm_fusion_layers[i]);
+#if BM_KEYED
+    BM_TAP(s, BM_TAP_IMAGE_SUM, s->seen, BM_D);
+#endif
     s->has_image = 1;
     return BM_OK;
 }
@@ -289,21 +301,6 @@ bm_status bm_set_image_pixels(bm_state *s, const uint8_t *patches, float *featur
 {
     bm_pixels(patches, BM_IMAGE_INPUTS * BM_VISION, features);
     return bm_set_image(s, features);
-}
-
-/* Learned write scores of one block of slots: W_w q. */
-static void write_scores(void *context, uint32_t first, uint32_t n, uint32_t pass, float *scores)
-{
-    bm_state *s = context;
-    bm_linear(s, BM_OFF_MEMORY_WW + first * BM_ROW_BYTES(BM_D), n, BM_D, s->q, s->write_query.sum);
-    if (pass == 0) BM_TAP_PART(s, BM_TAP_WRITE_ACC, s->acc, 1u, 4u * n, 0u, first + n < BM_SLOTS);
-    bm_scale_acc(s->acc, s->write_query.scale * BM_F32(s, BM_OFF_MEMORY_WW_SCALE)[0], n, scores);
-}
-
-static void write_weights(void *context, uint32_t first, uint32_t n, const int32_t *w)
-{
-    BM_TAP_PART((bm_state *)context, BM_TAP_WRITE_WEIGHTS, w, 1u, 4u * n, 0u, first + n < BM_SLOTS);
-    (void)context, (void)first, (void)n, (void)w;
 }
 
 #ifdef BM_TAPS
@@ -329,14 +326,54 @@ static void tap_memory(bm_state *s)
 #define tap_memory(s) ((void)(s))
 #endif
 
-bm_status bm_end_episode(bm_state *s)
+#if BM_KEYED
+static void tap_slot(void *context, uint32_t slot)
+{
+    const int32_t chosen = (int32_t)slot;
+    BM_TAP((bm_state *)context, BM_TAP_WRITE_SLOT, &chosen, 1u);
+    (void)context, (void)chosen;
+}
+
+/* The key in s->q, the value in s->codes. */
+static bm_status write_episode(bm_state *s)
+{
+    static const bm_keep_rule rule = {BM_FIXED_SLOTS, BM_MATCH};
+    const bm_q8 key = bm_project(
+        s, bm_source(s), BM_OFF_MEMORY_WK, BM_OFF_MEMORY_WK_SCALE, BM_TAP_WRITE_KEY_SOURCE, s->q);
+    (void)bm_project(
+        s, s->pooled, BM_OFF_MEMORY_WV, BM_OFF_MEMORY_WV_SCALE, BM_TAP_WRITE_VALUE_SOURCE, s->codes);
+    return bm_memory_keep(&s->memory, &rule, s->q, key.scale, s->codes, tap_slot, s);
+}
+#else
+/* Learned write scores of one block of slots: W_w q. */
+static void write_scores(void *context, uint32_t first, uint32_t n, uint32_t pass, float *scores)
+{
+    bm_state *s = context;
+    bm_linear(s, BM_OFF_MEMORY_WW + first * BM_ROW_BYTES(BM_D), n, BM_D, s->q, s->write_query.sum);
+    if (pass == 0) BM_TAP_PART(s, BM_TAP_WRITE_ACC, s->acc, 1u, 4u * n, 0u, first + n < BM_SLOTS);
+    bm_scale_acc(s->acc, s->write_query.scale * BM_F32(s, BM_OFF_MEMORY_WW_SCALE)[0], n, scores);
+}
+
+static void write_weights(void *context, uint32_t first, uint32_t n, const int32_t *w)
+{
+    BM_TAP_PART((bm_state *)context, BM_TAP_WRITE_WEIGHTS, w, 1u, 4u * n, 0u, first + n < BM_SLOTS);
+    (void)context, (void)first, (void)n, (void)w;
+}
+
+static bm_status write_episode(bm_state *s)
 {
     static const bm_write_rule rule = {BM_WRITE_RATE, BM_FORGET_RATE, BM_FORGET_BELOW, BM_WRITE_OUTER};
     const bm_write_source source = {write_scores, write_weights, s};
-    if (!s->memory_on || !s->memory.rows.begin) return BM_OK;
     s->write_query = bm_query(s);
     BM_TAP(s, BM_TAP_WRITE_QUERY, s->q, BM_D);
-    const bm_status status = bm_memory_write(&s->memory, &rule, &source, s->q, s->write_query.scale, s->vec);
+    return bm_memory_write(&s->memory, &rule, &source, s->q, s->write_query.scale, s->vec);
+}
+#endif
+
+bm_status bm_end_episode(bm_state *s)
+{
+    if (!s->memory_on || !s->memory.rows.begin) return BM_OK;
+    const bm_status status = write_episode(s);
     if (status != BM_OK) {
         s->memory_on = 0;
         return status;

@@ -15,14 +15,16 @@ extern "C" {
 
 /* Rows BM_READ_BLOCK * block, ... of the memory: at most BM_READ_BLOCK. */
 typedef struct {
-    int8_t *high, *low; /* [n][BM_PAD(width)] the two bytes of the codes; code = 256 * high + low */
+    int8_t *high,
+        *low; /* [n][BM_PAD(width)] the two bytes of the codes, code = 256 * high + low; or keys and values */
     float *scales; /* [n] value = code * scale */
     uint32_t *usage; /* [n] Q24 */
     uint32_t n;
 } bm_block_rows;
 
 enum {
-    BM_TIER_READ, /* high and scales are valid and are not changed */
+    BM_TIER_READ, /* high, scales and usage are valid and are not changed */
+    BM_TIER_READ_ALL, /* all are valid and are not changed */
     BM_TIER_CHANGE /* all are valid and may be changed in place, between begin and commit */
 };
 
