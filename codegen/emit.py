@@ -16,7 +16,8 @@ from bitmar_tiny import __version__
 from bitmar_tiny.errors import ConfigError
 from bitmar_tiny.files import UNFINISHED, atomic_file, begin_folder, check_folder, parse_json
 from bitmar_tiny.frozen import FrozenModel
-from bitmar_tiny.memory.store import Memory, MemoryStore
+from bitmar_tiny.memory.inspect import memory_of
+from bitmar_tiny.memory.store import MemoryStore
 
 from . import frontend
 from . import lower as lowering
@@ -118,12 +119,7 @@ def emit(
     with atomic_file(out / "model.blob") as f:
         f.write(blob.to_bytes())
     if blob.memory == "sd":
-        a = model.arrays
-        MemoryStore.create(
-            out / MEMORY_STORE,
-            Memory(a["memory.m.codes"], a["memory.m.scales"], a["memory.m.usage"]),
-            model.digest,
-        )
+        MemoryStore.create(out / MEMORY_STORE, memory_of(model), model.digest)
     (out / "plan.json").write_text(
         json.dumps(
             plan.as_dict()

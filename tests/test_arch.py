@@ -4,13 +4,13 @@
 from pathlib import Path
 
 import pytest
-from support import GROUPED, ODD, TINY
+from support import GROUPED, KEYED, ODD, TINY
 
 from bitmar_tiny.arch.c_tables import c_header
 from bitmar_tiny.arch.config import PRESETS
 from bitmar_tiny.arch.tables import cache_table, section_table, tap_table, tensor_table
 
-CONFIGS = [*PRESETS.values(), ODD, TINY, GROUPED]
+CONFIGS = [*PRESETS.values(), ODD, TINY, GROUPED, KEYED]
 
 
 def test_the_c_header_is_the_one_of_the_parts():

@@ -10,7 +10,7 @@ from ..data.tokenizer import Tokenizer
 from ..errors import ConfigError, StoreError
 from ..evaluate.sources import load_source as memory_source
 from ..frozen import FrozenModel
-from ..memory.inspect import Near, Source, Summary, layout_of, memory_of, nearest
+from ..memory.inspect import Near, Source, Summary, check_rule, layout_of, memory_of, nearest
 from ..memory.inspect import summarise as memory_summary
 from ..memory.snapshot import read_snapshot, write_snapshot
 from ..memory.store import SALVAGE, Memory, MemoryStore
@@ -103,6 +103,8 @@ def import_memory(
                 f"{source.name}: the memory belongs to another model than {model.config.name}.",
                 "Name the model that it belongs to.",
             )
+        if model:
+            check_rule(source, model)
         MemoryStore.create(Path(target), source.memory, source.digest)
         return source.memory
     board = firmware_of(target)

@@ -263,6 +263,7 @@ FLAGS = {
     "emulated": 128,
     "score": 256,
     "keep": 512,
+    "keyed": 1024,
 }
 
 #: Statuses of a result beside those of bm_status.h, which are negative.

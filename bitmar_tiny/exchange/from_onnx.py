@@ -229,8 +229,8 @@ def _gain(found: Initializers, spec: Tensor):
 
 def _memory(found: Initializers, spec: Tensor):
     """The planes of an export, or a float matrix as it is before anything was written."""
-    name, (k, _) = spec.name, spec.shape
-    a = found.floats(name, spec.shape)
+    name, (k, _), keyed = spec.name, spec.shape, spec.learned is not None
+    a = None if keyed else found.floats(name, spec.shape)
     if a is not None:
         rows = [nm.quantize16(row) for row in a]
         new = {
@@ -244,16 +244,17 @@ def _memory(found: Initializers, spec: Tensor):
     scales, usage = found.floats(f"{prefix}scales", (k,)), found.integers(f"{prefix}usage", (k,))
     if any(part is None for part in (high, low, scales, usage)):
         raise _missing(found, spec, name, *(prefix + part for part in ("high", "low", "scales", "usage")))
-    found.used |= {"memory.high", "memory.scales"}  # the same, as the step reads them
+    found.used |= {f"memory.{part}" for part in ("high", "low", "scales", "usage")}  # as the step reads them
     codes = high * 256 + low
-    if np.abs(codes).max(initial=0) > nm.CODE16_MAX or usage.min(initial=0) < 0:
+    outside = np.abs([high, low]).max(initial=0) > 127 if keyed else np.abs(codes).max() > nm.CODE16_MAX
+    if outside or usage.min(initial=0) < 0:
         raise DataError(f"{found.file(prefix + 'high')}: the memory holds codes or usages out of range.")
     new = {
         f"{name}.codes": codes.astype(np.int16),
         f"{name}.scales": scales,
         f"{name}.usage": usage.astype(np.uint32),
     }
-    return new, f"{prefix}high", "16 bits"
+    return new, f"{prefix}high", "keys and values" if keyed else "16 bits"
 
 
 _KINDS = {"ternary": _ternary, "rows8": _rows8, "gain": _gain, "memory": _memory}

@@ -19,7 +19,7 @@ from ..errors import FitError
 from ..golden.model import GoldenModel
 from . import numerics as nm
 from .builder import Builder, Value, both, minimum, where
-from .ports import PAST, Graph, Port, image_ports, memory_ports, past, state_ports
+from .ports import PAST, Graph, Port, image_ports, memory_ports, past, read_ports, state_ports, write_ports
 
 #: The rescaling of a memory read is unrolled, one block after the other.
 MAX_SLOTS = 1 << 16
@@ -47,8 +47,7 @@ def graphs(cfg: ModelConfig) -> tuple[Graph, Graph, Graph]:
             flag("image_on"),
             *past(state_ports(cfg)),
             *image_ports(cfg),
-            memory[0],
-            memory[2],
+            *read_ports(cfg),
         ),
         (
             Port("logits", "int32", (1, v)),
@@ -69,7 +68,7 @@ def graphs(cfg: ModelConfig) -> tuple[Graph, Graph, Graph]:
     )
     write = Graph(
         "write_episode",
-        (Port(PAST + "pool.sum", "int32", (1, d)), *past(memory)),
+        (Port(PAST + "pool.sum", "int32", (1, d)), *write_ports(cfg), *past(memory)),
         tuple(memory),
         lambda b, v: GraphModel(cfg, b, v).write_graph(),
         "At the end of an episode: the pooled query into the memory that later calls get.",
@@ -120,7 +119,7 @@ class GraphModel(GoldenModel):
         if PAST + "position" in v:
             self._stream(v)
         if "memory.high" in v:  # as a step reads it
-            self.m_scales = v["memory.scales"]
+            self.m_scales, self.m_usage = v["memory.scales"], v.get("memory.usage")
         elif PAST + "memory.high" in v:
             high, low, self.m_scales, self.m_usage = (v[PAST + p.name] for p in memory_ports(cfg))
             self.pooled, self.m_codes = v[PAST + "pool.sum"], nm.codes16(high, low)
@@ -140,6 +139,15 @@ class GraphModel(GoldenModel):
 
     def high(self) -> Value:
         return self.v["memory.high"] if "memory.high" in self.v else self.v[PAST + "memory.high"]
+
+    def rows(self) -> tuple[Value, Value]:
+        return (self.v["memory.high"], self.v["memory.low"]) if "memory.high" in self.v else super().rows()
+
+    def source(self) -> Value:
+        return where(self.v["image_on"], self.v["image.sum"], self.pooled)
+
+    def see(self, h: Value) -> None:
+        self.seen = h.astype("int32").sum(0)
 
     def fuse(self, z: Value) -> Value:
         return where(self.v["image_on"], super().fuse(z), z)
@@ -188,6 +196,8 @@ class GraphModel(GoldenModel):
             name = f"fusion.{i}.image."
             self.named |= {name + "k": k, name + "k_scale": k_scale.reshape(n)}
             self.named |= {name + "v": v, name + "v_scale": v_scale.reshape(n)}
+        if self.cfg.keyed:
+            self.tap("image.sum", self.seen)
         return self.named
 
     def write_graph(self) -> Values:

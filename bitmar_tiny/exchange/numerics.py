@@ -14,12 +14,24 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..golden import numerics as nm
-from .builder import Value, absolute, concat, floor, matmul, maximum, primitive, rint, sqrt, where
+from .builder import (
+    Builder,
+    Value,
+    absolute,
+    both,
+    concat,
+    floor,
+    matmul,
+    maximum,
+    primitive,
+    rint,
+    sqrt,
+    where,
+)
 from .builder import minimum as minimum
 
 F32 = np.float32
-#: What a slot that is not in use scores: its exponential rounds to weight 0.
-NEVER = F32(-1e30)
+NEVER = nm.NEVER
 #: 2**-k: the smallest that exp_neg needs is that of the clamped argument.
 _POW2 = np.array([2.0**-k for k in range(int(-np.rint(nm._EXP_MIN * nm._LOG2E)) + 1)], F32)
 #: Splits a weight in [0, 2**14] into two halves of at most 128, whose sums over 1032 slots stay below 2**24.
@@ -195,6 +207,78 @@ def memory_read(q: Value, q_scale: Value, codes: Value, scales: Value) -> Value:
         acc = acc * keep.rows(i, i + 1) + sums.rows(i, i + 1)
     acc = acc.reshape(c + 1, 1)
     return (acc.rows(0, c) * b.unfused(1.0 / acc.rows(c, c + 1))).reshape(1, c)
+
+
+@primitive
+def keyed_read(q: Value, q_scale: Value, keys: Value, scales: Value, values: Value, usage: Value) -> Value:
+    """As :func:`memory_read`: all blocks side by side, an empty slot like those that fill up the last one."""
+    (slots, c), b = keys.shape, q.builder
+    n = min(nm.READ_BLOCK, slots)
+    blocks = -(-slots // n)
+    there = (b.constant(np.zeros(1, np.int32)) < usage).reshape(1, slots)
+    scores = where(there, memory_scores(q, q_scale, keys, scales), NEVER).reshape(slots)
+    if blocks * n > slots:
+        values = concat([values, b.constant(np.zeros((blocks * n - slots, c), np.int8))], 0)
+        scores = concat([scores, b.constant(np.full(blocks * n - slots, NEVER, F32))], 0)
+    scores = scores.reshape(blocks, n)
+    peaks = scores.max()  # [blocks, 1]
+    tops = [peaks.rows(0, 1)]
+    for i in range(1, blocks):
+        tops.append(maximum(tops[-1], peaks.rows(i, i + 1)))
+    top = concat(tops, 0)
+    keep = exp_neg(concat(tops[:1] + tops[:-1], 0) - top)
+    w = where(scores < NEVER * F32(0.5), 0.0, rint(exp_neg(scores - top) * F32(nm.PROB_ONE)))
+    part = _weighted(w.reshape(blocks, 1, n), values.reshape(blocks, n, c)).reshape(blocks, c)
+    sums = concat([part, w.sum()], 1)  # [blocks, C + 1]: the sum and its denominator
+    acc = sums.rows(0, 1)
+    for i in range(1, blocks):
+        acc = acc * keep.rows(i, i + 1) + sums.rows(i, i + 1)
+    acc = acc.reshape(c + 1, 1)
+    total = acc.rows(c, c + 1)
+    inverse = where(total.eq(0), 0.0, 1.0 / total)
+    return (acc.rows(0, c) * b.unfused(inverse)).reshape(1, c)
+
+
+@primitive
+def keyed_slot(
+    key: Value, scale: Value, keys: Value, scales: Value, usage: Value, fixed: int, match: np.float32
+) -> Value:
+    """int32 [1]. Of equals the first: the largest of the numbers that count down."""
+    (k, c), b = keys.shape, key.builder
+    down, free = b.constant(np.arange(k, 0, -1, dtype=np.int32)[None]), _free(b, k, fixed)
+    used = usage.reshape(1, k)
+    dots = matmul(key.astype("float32"), keys.astype("float32"), transpose_b=True)
+    cosines = dots * (scales.reshape(1, k) * (scale * (F32(1) / F32(c))))
+    cosines = where(both(free, b.constant(np.zeros((1, 1), np.int32)) < used), cosines, NEVER)
+    best = cosines.max()
+    wear = where(free, used.astype("float32") * -1.0, NEVER)  # at most 2**24: exact
+    like = where(cosines.eq(best), down, 0).astype("float32").max()
+    least = where(wear.eq(wear.max()), down, 0).astype("float32").max()
+    chosen = where(best < match, least, like).astype("int32")
+    return (b.constant(np.full((1, 1), k, np.int32)) - chosen).reshape(1)
+
+
+def keyed_usage(usage: Value, slot: Value, fixed: int) -> Value:
+    k, b = usage.shape[0], usage.builder
+    ages = both(_free(b, k, fixed).reshape(k), b.constant(np.ones(1, np.int32)) < usage)
+    aged = where(ages, usage - 1, usage)
+    return set_row(aged, slot, b.constant(np.full(1, nm.USAGE_ONE, np.int32)))
+
+
+def _free(b: Builder, slots: int, fixed: int) -> Value:
+    """Slots that may be written: bool [1, K]."""
+    return b.constant(np.full((1, 1), fixed - 1, np.int32)) < b.constant(
+        np.arange(slots, dtype=np.int32)[None]
+    )
+
+
+def set_row(rows: Value, i: Value, row: Value) -> Value:
+    return rows.with_row(i, row.reshape(1, *rows.shape[1:]))
+
+
+def codes_of(high: Value, low: Value) -> Value:
+    """16-bit codes, in float32."""
+    return codes16(high, low)
 
 
 @primitive

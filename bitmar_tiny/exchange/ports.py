@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ..arch.config import ModelConfig
 from ..arch.records import State
-from ..arch.tables import cache_table, memory_table, state_table
+from ..arch.tables import cache_table, memory_table, seen_table, state_table
 from .builder import Builder, Value
 
 #: In front of the name of a state that is handed back.
@@ -48,8 +48,14 @@ def state_ports(cfg: ModelConfig) -> list[Port]:
 
 
 def image_ports(cfg: ModelConfig) -> list[Port]:
-    """Keys and values of an image, as fusion attends to them."""
-    return [_port(a) for cache in cache_table(cfg) if not cache.ring for a in cache.arrays()]
+    """Keys and values of an image, as fusion attends to them, and what a keyed memory is asked with."""
+    caches = [_port(a) for cache in cache_table(cfg) if not cache.ring for a in cache.arrays()]
+    return [*caches, *seen_ports(cfg)]
+
+
+def seen_ports(cfg: ModelConfig) -> list[Port]:
+    """What an image leaves for a keyed memory: a row [1, d]."""
+    return [Port(a.name, a.dtype, (1, *a.shape)) for a in seen_table(cfg)]
 
 
 def memory_ports(cfg: ModelConfig) -> list[Port]:
@@ -57,6 +63,19 @@ def memory_ports(cfg: ModelConfig) -> list[Port]:
     slot.
     """
     return [Port(a.name, a.dtype.replace("uint", "int"), a.shape, a.name) for a in memory_table(cfg)]
+
+
+def read_ports(cfg: ModelConfig) -> list[Port]:
+    """What a read takes of the memory: high bytes and scales, or all of a keyed one."""
+    ports = memory_ports(cfg)
+    return ports if cfg.keyed else [ports[0], ports[2]]
+
+
+def write_ports(cfg: ModelConfig) -> list[Port]:
+    """What a write takes beside the pooled query and the memory: whether a keyed one has a picture, and
+    which.
+    """
+    return [Port("image_on", "bool", (1,)), *seen_ports(cfg)] if cfg.keyed else []
 
 
 def _port(a: State) -> Port:

@@ -15,7 +15,7 @@ from ..arch.tables import tap_table
 from ..frozen import FrozenModel
 from .arrays import exported_arrays
 from .model import graphs
-from .ports import PAST, memory_ports, past, state_ports
+from .ports import PAST, memory_ports, past, read_ports, state_ports, write_ports
 
 Arrays = dict[str, np.ndarray]
 
@@ -62,8 +62,7 @@ class ExportedModel:
             | {
                 "memory_on": np.array([self.memory_on]),
                 "image_on": np.array([self.image_on]),
-                "memory.high": self.memory["memory.high"],
-                "memory.scales": self.memory["memory.scales"],
+                **{p.name: self.memory[p.name] for p in read_ports(self.cfg)},
             }
         )
 
@@ -84,7 +83,10 @@ class ExportedModel:
         if not self.memory_on:
             return {}
         inputs = {PAST + name: a for name, a in self.memory.items()}
-        out = self.runtime.run("write_episode", inputs | {PAST + "pool.sum": self.state[PAST + "pool.sum"]})
+        inputs |= {PAST + "pool.sum": self.state[PAST + "pool.sum"]}
+        seen = self.image | {"image_on": np.array([self.image_on])}
+        inputs |= {p.name: seen[p.name] for p in write_ports(self.cfg)}
+        out = self.runtime.run("write_episode", inputs)
         self.memory = {name: out[name] for name in self.memory}
         return out
 

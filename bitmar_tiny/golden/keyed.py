@@ -29,9 +29,14 @@ def projected(model: Any, matrix: str, event: str, total: np.ndarray) -> tuple[n
     return codes, scale
 
 
+def key(model: Any) -> tuple[np.ndarray, np.float32]:
+    """What the memory is asked with now: codes int8 [d] and their scale."""
+    return projected(model, "memory.wk", "read", model.source())
+
+
 def read(model: Any) -> np.ndarray:
     """What lies under the keys that are like the query. float32 [d]."""
-    q, qs = projected(model, "memory.wk", "read", model.source())
+    q, qs = key(model)
     keys, values = model.rows()
     sharp = qs * model.a["memory.sharpness"]
     return model.ops.keyed_read(q, sharp, keys, model.m_scales, values, model.m_usage)

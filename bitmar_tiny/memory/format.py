@@ -20,16 +20,25 @@ VERSION, UNIT, GROUP = 1, 4096, 7
 HEADER, RECORD, STATE = 0x54534D42, 0x52434D42, 0x47534D42  # "BMST", "BMCR", "BMSG"
 SEAL = UNIT - 4  # CRC-32 of what comes before
 HOMES, HIGH_CRC, LOW_CRC, SCALES, USAGE = 16, 20, 48, 128, 1920  # in a unit of state
+RULE = 80  # in a header
 ROWS = nm.READ_BLOCK
 REMAKE = "Make a new one with 'bitmar-tiny memory reset', or restore a copy with 'bitmar-tiny memory import'."
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where every byte lies (bm_store_format.h)."""
+    """Where every byte lies (bm_store_format.h). ``keyed``: the planes are of keys and of values, not of the
+    high and low bytes of codes.
+    """
 
     slots: int
     width: int
+    keyed: bool = False
+
+    @property
+    def rule(self) -> str:
+        """What its rows are, in words."""
+        return "keys and values (write_rule keyed)" if self.keyed else "rows of 16 bits (bounded or outer)"
 
     @property
     def pitch(self) -> int:
@@ -67,7 +76,7 @@ class Layout:
         """The sealed header of a store of the model with this SHA-256 (hex)."""
         return seal(
             struct.pack(
-                "<6IQ32s",
+                "<6IQ32sI",
                 self.slots,
                 self.width,
                 self.pitch,
@@ -76,6 +85,7 @@ class Layout:
                 UNIT,
                 self.size,
                 bytes.fromhex(digest),
+                self.keyed,
             ),
             HEADER,
             VERSION,
@@ -125,10 +135,12 @@ def read_header(f: BinaryIO, path: Path, layout: Layout | None) -> tuple[Layout,
             raise _no_header(f, unit, size, path, layout)
         unit, damaged = back, ["the first copy of the header"]
     slots, width, pitch, rows, group, whole_unit, whole = struct.unpack_from("<6IQ", unit, 16)
-    found = Layout(slots, width)
+    rule = struct.unpack_from("<I", unit, RULE)[0]
+    found = Layout(slots, width, rule == 1)
     if (
         not slots
         or not width
+        or rule > 1
         or (pitch, rows, group, whole_unit, whole) != (found.pitch, ROWS, GROUP, UNIT, found.size)
     ):
         raise StoreError(

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..errors import StoreError
 from ..frozen import FrozenModel
+from ..golden import keyed
 from ..golden import numerics as nm
 from ..golden.model import GoldenModel, forget_threshold
 from .format import Layout
@@ -73,25 +74,33 @@ class Near:
 
 def layout_of(model: FrozenModel) -> Layout:
     """Layout of a store of the model."""
-    return Layout(model.config.memory_slots, model.config.d_model)
+    return Layout(model.config.memory_slots, model.config.d_model, model.config.keyed)
 
 
 def memory_of(model: FrozenModel, empty: bool = False) -> Memory:
-    """The memory that a model starts with; ``empty``: of the same shape, all rows zero, usage uniform."""
+    """The memory that a model starts with; ``empty``: of the same shape, all rows zero, usage uniform; of a
+    keyed one the learned slots stay.
+    """
     codes, scales, usage = (model.arrays[f"memory.m.{part}"] for part in ("codes", "scales", "usage"))
-    if empty:
+    if empty and model.config.keyed:
+        fixed = np.arange(len(usage)) < model.config.fixed_slots
+        codes, scales, usage = codes * fixed[:, None], scales * fixed, usage * fixed
+    elif empty:
         codes, scales, usage = (
             np.zeros_like(codes),
             np.zeros_like(scales),
             np.full_like(usage, nm.USAGE_ONE // len(usage)),
         )
-    return Memory(codes.copy(), scales.copy(), usage.copy())
+    return Memory(codes.copy(), scales.copy(), usage.copy(), model.config.keyed)
 
 
-def rest(usage: np.ndarray) -> np.ndarray:
-    """Episodes since each slot was last reached, estimated: how often 31/32 takes the uniform usage to what
-    is left. float64 [K].
+def rest(memory: Memory) -> np.ndarray:
+    """Episodes since each slot was last reached. float64 [K]. Of a keyed memory exactly those since it was
+    written, else estimated: how often 31/32 takes the uniform usage to what is left.
     """
+    usage = memory.usage
+    if memory.keyed:
+        return np.where(memory.empty, 0, nm.USAGE_ONE - usage.astype(np.float64))
     fresh = nm.USAGE_ONE / len(usage)
     return np.maximum(np.log(fresh / np.maximum(usage, 1)) / -math.log(DECAY), 0)
 
@@ -103,16 +112,16 @@ def summarise(source: Source, model: FrozenModel | None = None) -> Summary:
     m = source.memory
     share = m.usage / max(int(m.usage.sum(dtype=np.int64)), 1)
     entropy = -float(np.sum(share[share > 0] * np.log(share[share > 0])))
-    still = rest(m.usage)
+    still = rest(m)[~m.empty] if m.keyed and not m.empty.all() else rest(m)
     return Summary(
         source.name,
         m.slots,
         m.width,
         source.sequence,
         source.digest,
-        int((np.abs(m.rows()).max(1) == 0).sum()),
+        int(m.empty.sum()),
         math.exp(entropy),
-        None if model is None else int((m.usage < forget_threshold(model.config)).sum()),
+        None if model is None or m.keyed else int((m.usage < forget_threshold(model.config)).sum()),
         float(np.median(still)),
         float(still.max()),
     )
@@ -130,12 +139,18 @@ def nearest(
         golden.set_image(nm.as_features(picture))
     for token in (model.config.vocab_size - 1, *tokens):
         golden.step(token)
-    q, scale = golden.query()
     m = source.memory
-    scores = nm.memory_scores(q, scale, nm.high_bytes(m.codes), m.scales * np.float32(256)).astype(np.float64)
+    q, scale = keyed.key(golden) if m.keyed else golden.query()
+    sharp, unit = (model.arrays["memory.sharpness"], 1) if m.keyed else (1, 256)
+    scores = nm.memory_scores(
+        q, scale * np.float32(sharp), nm.high_bytes(m.codes), m.scales * np.float32(unit)
+    )
+    scores = np.where(m.keyed & m.empty, -np.inf, scores.astype(np.float64))
+    if np.isneginf(scores).all():
+        return []
     share = np.exp(scores - scores.max())
     share /= share.sum()
-    rows, query, still = m.rows(), q.astype(np.float32) * scale, rest(m.usage)
+    rows, query, still = m.rows(), q.astype(np.float32) * scale, rest(m)
     length = np.linalg.norm(rows, axis=1) * np.linalg.norm(query)
     cosine = np.divide(rows @ query, length, out=np.zeros(len(rows), np.float32), where=length > 0)
     return [
@@ -143,10 +158,11 @@ def nearest(
             int(i),
             float(share[i]),
             float(cosine[i]),
-            float(m.usage[i] * len(rows) / nm.USAGE_ONE),
+            float(m.usage[i] * (1 if m.keyed else len(rows)) / nm.USAGE_ONE),
             float(still[i]),
         )
         for i in np.argsort(-share, kind="stable")[:count]
+        if not (m.keyed and m.empty[i])
     ]
 
 
@@ -155,4 +171,15 @@ def _check_owner(source: Source, model: FrozenModel) -> None:
         raise StoreError(
             f"{source.name}: the memory belongs to another model (SHA-256 {source.digest[:12]}...).",
             "Name the model that it belongs to with --model.",
+        )
+    check_rule(source, model)
+
+
+def check_rule(source: Source, model: FrozenModel) -> None:
+    """``StoreError`` for a memory whose rows are of another rule than the model's."""
+    if source.memory.keyed != model.config.keyed:
+        raise StoreError(
+            f"{source.name}: holds {source.memory.layout.rule}, the model's memory is "
+            f"{layout_of(model).rule}.",
+            "Export it again with this program, from the model's own store or board.",
         )

@@ -16,6 +16,7 @@ from .store import Memory
 
 FORMAT, VERSION = "bitmar-tiny/memory", "1"
 STORE = HEADER.to_bytes(4, "little")  # how a store begins
+KEYED = "keyed"
 SHAPES = {"codes": ("int16", 2), "scales": ("float32", 1), "usage": ("uint32", 1)}
 
 
@@ -26,6 +27,7 @@ def write_snapshot(path: Path, memory: Memory, digest: str, commit: int) -> None
     ``StoreError`` if the disk refuses or has no such folder.
     """
     meta = {"format": FORMAT, "version": VERSION, "model_sha256": digest, "commit": str(commit)}
+    meta |= {"rule": KEYED} if memory.keyed else {}
     with atomic_file(path, StoreError, make_folder=False) as f:
         f.write(save({"codes": memory.codes, "scales": memory.scales, "usage": memory.usage}, meta))
 
@@ -55,9 +57,10 @@ def read_snapshot(path: Path) -> tuple[Memory, str]:
         meta.get("format") != FORMAT
         or meta.get("version") != VERSION
         or shapes != SHAPES
+        or meta.get("rule", KEYED) != KEYED
         or len({len(a) for a in arrays.values()}) != 1
     ):
         raise StoreError(f"{path}: not a snapshot of a memory.", "Make one with 'bitmar-tiny memory export'.")
     if not np.isfinite(arrays["scales"]).all():
         raise StoreError(f"{path}: holds scales that are not finite.", "Export it again.")
-    return Memory(**arrays), meta.get("model_sha256", "0" * 64)
+    return Memory(**arrays, keyed="rule" in meta), meta.get("model_sha256", "0" * 64)

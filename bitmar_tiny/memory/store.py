@@ -47,11 +47,15 @@ SALVAGE = "'bitmar-tiny memory export --salvage' keeps the rest; 'bitmar-tiny me
 
 @dataclass(frozen=True)
 class Memory:
-    """The memory of one model: codes int16 [K, C], scales float32 [K], usage uint32 [K] (Q24)."""
+    """The memory of one model: codes int16 [K, C], scales float32 [K], usage uint32 [K] (Q24).
+
+    ``keyed``: a code is 256 key + value, the scale is the key's, and a slot of usage 0 is empty.
+    """
 
     codes: np.ndarray
     scales: np.ndarray
     usage: np.ndarray
+    keyed: bool = False
 
     @property
     def slots(self) -> int:
@@ -61,9 +65,20 @@ class Memory:
     def width(self) -> int:
         return self.codes.shape[1]
 
+    @property
+    def layout(self) -> Layout:
+        """Of a store that holds it."""
+        return Layout(self.slots, self.width, self.keyed)
+
+    @property
+    def empty(self) -> np.ndarray:
+        """Slots that hold nothing, bool [K]."""
+        return self.usage == 0 if self.keyed else np.abs(self.rows()).max(1) == 0
+
     def rows(self) -> np.ndarray:
-        """Values, float32 [K, C]."""
-        return self.codes.astype(np.float32) * self.scales[:, None]
+        """What a query is compared with: rows, or keys. float32 [K, C]."""
+        codes = nm.high_bytes(self.codes) if self.keyed else self.codes
+        return codes.astype(np.float32) * self.scales[:, None]
 
 
 @dataclass
@@ -85,7 +100,7 @@ class MemoryStore:
         ``StoreError`` if a program has the old one open, or the disk refuses, has no such folder or too
         little room.
         """
-        store = cls(Path(path), Layout(memory.slots, memory.width), digest, 1)
+        store = cls(Path(path), memory.layout, digest, 1)
         image, back = store._image(memory), store.layout.copy_at(0, 1)
         if store.path.is_block_device():
             ends = [(0, image[: 3 * UNIT]), (back, image[back:])]
@@ -110,6 +125,11 @@ class MemoryStore:
         path = Path(path)
         with _opened(path, "rb", fcntl.LOCK_SH) as f:
             at, found, damaged = read_header(f, path, layout)
+            if layout is not None and layout.keyed != at.keyed:
+                raise StoreError(
+                    f"{path}: holds {at.rule}, the model's memory is {layout.rule}.",
+                    "Choose the model's own store, or make one with 'bitmar-tiny memory reset'.",
+                )
             if digest is not None and found != digest:
                 raise StoreError(
                     f"{path}: the memory belongs to another model (SHA-256 {found[:12]}..., not "
@@ -153,7 +173,7 @@ class MemoryStore:
                     planes = self._planes(f, unit, block, damaged)
                     if planes is not None:
                         codes[block * ROWS : (block + 1) * ROWS] = planes
-        return Memory(codes[: at.slots], scales[: at.slots], usage[: at.slots]), damaged
+        return Memory(codes[: at.slots], scales[: at.slots], usage[: at.slots], at.keyed), damaged
 
     def _planes(self, f: BinaryIO, unit: bytes, block: int, damaged: list[str]) -> np.ndarray | None:
         """int16 codes [64, width] of a block, or None if one of its planes is damaged."""
@@ -174,9 +194,10 @@ class MemoryStore:
         ``StoreError``.
         """
         at, before = self.layout, self.read()
-        if (memory.slots, memory.width) != (at.slots, at.width):
+        if memory.layout != at:
             raise StoreError(
-                f"{self.path}: holds [{at.slots}, {at.width}], not [{memory.slots}, {memory.width}]."
+                f"{self.path}: holds [{at.slots}, {at.width}], {at.rule}, not [{memory.slots}, "
+                f"{memory.width}], {memory.layout.rule}."
             )
         with _opened(self.path, "r+b", fcntl.LOCK_EX) as f:
             self._settle(f)

@@ -34,7 +34,7 @@ def _memories(pyplot, sources: Sequence[Source]):
     """Usage of every slot (times K: 1 is the uniform share) above the length of its row, one column for each
     memory, on common scales.
     """
-    usage = [s.memory.usage * (s.memory.slots / nm.USAGE_ONE) for s in sources]
+    usage = [s.memory.usage * ((1 if s.memory.keyed else s.memory.slots) / nm.USAGE_ONE) for s in sources]
     length = [np.linalg.norm(s.memory.rows(), axis=1) for s in sources]
     figure, axes = pyplot.subplots(
         2, len(sources), figsize=(max(4.0 * len(sources), 5.0), 7.4), squeeze=False, layout="constrained"

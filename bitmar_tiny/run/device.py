@@ -279,7 +279,7 @@ class DeviceSession(Session):
             raise DeviceError(
                 f"{self.name}: the board sent {len(codes)} of {who.slots} rows.", "Run the command again."
             )
-        return Memory(codes, scales, usage)
+        return Memory(codes, scales, usage, "keyed" in who.flags)
 
     def write_memory(self, memory: Memory, resume: bool = False) -> None:
         """Replace the memory; all rows hold after the last. ``resume``: go on where a lost connection

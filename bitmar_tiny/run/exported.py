@@ -63,7 +63,8 @@ class ExportedSession(LocalSession):
         m = self.exported.memory
         codes = m["memory.high"].astype(np.int32) * 256 + m["memory.low"]
         scales, usage = (m[f"memory.{part}"].ravel() for part in ("scales", "usage"))
-        return Memory(codes.astype(np.int16), scales.astype(np.float32), usage.astype(np.uint32))
+        kept = codes.astype(np.int16), scales.astype(np.float32), usage.astype(np.uint32)
+        return Memory(*kept, self.exported.cfg.keyed)
 
     def write_memory(self, memory: Memory) -> None:
         high, low = nm.planes(memory.codes)

@@ -84,7 +84,7 @@ class GoldenSession(LocalSession):
 
     def read_memory(self) -> Memory:
         g = self.golden
-        return Memory(g.m_codes.copy(), g.m_scales.copy(), g.m_usage.copy())
+        return Memory(g.m_codes.copy(), g.m_scales.copy(), g.m_usage.copy(), self.cfg.keyed)
 
     def write_memory(self, memory: Memory) -> None:
         self._set(memory)

@@ -12,6 +12,7 @@ import numpy as np
 from ..errors import ConfigError
 from ..frozen import FrozenModel
 from ..golden import numerics as nm
+from ..memory.inspect import memory_of
 from ..memory.store import Memory
 from ..model.streaming import next_logits
 from .local import LocalSession
@@ -57,8 +58,7 @@ class TorchSession(LocalSession):
         self.begin()
 
     def read_memory(self) -> Memory:
-        a = self.model.arrays
-        return Memory(a["memory.m.codes"], a["memory.m.scales"], a["memory.m.usage"])
+        return memory_of(self.model)
 
     def end(self) -> list[TapRecord]:
         raise self._unable("writes no memory")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ..arch.tables import Tap
 from ..frozen import FrozenModel
-from ..memory.store import Memory
+from ..memory.inspect import memory_of
 from ..run.session import CRC, SILENT, Session, TapRecord
 from .script import Event
 
@@ -44,9 +44,9 @@ def trace(
     if session.memory_tier == "flash":
         yield from _trace(session, script, modes, start)
         return
-    before, a = session.read_memory(), model.arrays
+    before = session.read_memory()
     try:
-        session.write_memory(Memory(a["memory.m.codes"], a["memory.m.scales"], a["memory.m.usage"]))
+        session.write_memory(memory_of(model))
         yield from _trace(session, script, modes, start)
     finally:
         session.write_memory(before)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from support import GROUPED, ODD, TINY
+from support import GROUPED, KEYED, ODD, TINY
 
 from bitmar_tiny.model.arithmetic import PROB_ONE, Quantised, divide, round_ste
 from bitmar_tiny.model.attention import attend, visible
@@ -130,7 +130,7 @@ def feed(cfg, lengths, seed, pictures):
     return Feed(tokens, at, at, lengths, images, None, 1.0, lengths.numpy(), len(at))
 
 
-@pytest.mark.parametrize("cfg", [TINY, ODD, GROUPED], ids=lambda c: c.name)
+@pytest.mark.parametrize("cfg", [TINY, ODD, GROUPED, KEYED], ids=lambda c: c.name)
 @pytest.mark.parametrize("pictures", [(True, True), (False, False), (True, False), (False, True)])
 def test_streams_encoded_together_are_those_encoded_apart(cfg, pictures):
     torch.manual_seed(0)

@@ -75,6 +75,7 @@ enum { /* flags of the identity */
     BM_FLAG_EMULATED = 128,
     BM_FLAG_SCORE = 256,
     BM_FLAG_KEEP = 512,
+    BM_FLAG_KEYED = 1024,
 };
 
 enum { /* statuses of a result, beside those of bm_status.h */

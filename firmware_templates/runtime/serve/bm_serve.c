@@ -54,6 +54,7 @@ static uint16_t flags(const bm_server *v)
 #endif
     if (BM_TOKENIZER_BYTES) f |= BM_FLAG_TOKENIZER;
     if (BM_MEMORY_IN_STORE) f |= BM_FLAG_STORE;
+    if (BM_KEYED) f |= BM_FLAG_KEYED;
     if (v->s && !v->rows.begin) f |= BM_FLAG_READ_ONLY;
     if (BM_EMULATED) f |= BM_FLAG_EMULATED;
     if (v->port->reset) f |= BM_FLAG_RESET;
