@@ -65,6 +65,9 @@ KEYED = ODD.model_copy(
         "memory_fixed": 2,
         "match": 0.95,
         "read_every": 3,
+        "vocab_size": 97,
+        "n_encoder_layers": 1,
+        "d_ffn": 72,
         "image_pool": 1,
         "image_tokens": 5,
     }

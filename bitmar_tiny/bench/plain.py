@@ -151,7 +151,15 @@ class PlainStep:
 
 
 def refuse_grouped(cfg: ModelConfig) -> None:
-    """``ConfigError`` for grouped queries, which the models that ours is compared with do not have."""
+    """``ConfigError`` for grouped queries and a keyed memory, which the models that ours is compared with do
+    not have.
+    """
+    if cfg.keyed:
+        raise ConfigError(
+            f"Model {cfg.name} keeps keys apart from values (write_rule='keyed'), the plain model it is "
+            "compared with does not.",
+            "Compare a model of another write_rule.",
+        )
     if cfg.kv_width != cfg.d_model:
         raise ConfigError(
             f"Model {cfg.name} has grouped queries (n_kv_heads={cfg.n_kv_heads}), the plain model it is "

@@ -94,13 +94,12 @@ def memory_of(model: FrozenModel, empty: bool = False) -> Memory:
     return Memory(codes.copy(), scales.copy(), usage.copy(), model.config.keyed)
 
 
-def rest(memory: Memory) -> np.ndarray:
+def rest(usage: np.ndarray, keyed: bool = False) -> np.ndarray:
     """Episodes since each slot was last reached. float64 [K]. Of a keyed memory exactly those since it was
     written, else estimated: how often 31/32 takes the uniform usage to what is left.
     """
-    usage = memory.usage
-    if memory.keyed:
-        return np.where(memory.empty, 0, nm.USAGE_ONE - usage.astype(np.float64))
+    if keyed:
+        return np.where(usage == 0, 0, nm.USAGE_ONE - usage.astype(np.float64))
     fresh = nm.USAGE_ONE / len(usage)
     return np.maximum(np.log(fresh / np.maximum(usage, 1)) / -math.log(DECAY), 0)
 
@@ -112,7 +111,8 @@ def summarise(source: Source, model: FrozenModel | None = None) -> Summary:
     m = source.memory
     share = m.usage / max(int(m.usage.sum(dtype=np.int64)), 1)
     entropy = -float(np.sum(share[share > 0] * np.log(share[share > 0])))
-    still = rest(m)[~m.empty] if m.keyed and not m.empty.all() else rest(m)
+    still = rest(m.usage, m.keyed)
+    still = still[~m.empty] if m.keyed and not m.empty.all() else still
     return Summary(
         source.name,
         m.slots,
@@ -150,7 +150,7 @@ def nearest(
         return []
     share = np.exp(scores - scores.max())
     share /= share.sum()
-    rows, query, still = m.rows(), q.astype(np.float32) * scale, rest(m)
+    rows, query, still = m.rows(), q.astype(np.float32) * scale, rest(m.usage, m.keyed)
     length = np.linalg.norm(rows, axis=1) * np.linalg.norm(query)
     cosine = np.divide(rows @ query, length, out=np.zeros(len(rows), np.float32), where=length > 0)
     return [

@@ -529,7 +529,7 @@ static void file_open(call *c)
     linux_store_close();
 }
 
-/* u: slots, width, times; f: scale of q; a: path, digest, q codes, float [width] M_r. result: status. */
+/* u: slots, width, times, keyed; f: scale of q; a: path, digest, q codes, float [width] M_r. result: status. */
 static void file_read(call *c)
 {
     bm_store_device device;
@@ -541,7 +541,18 @@ static void file_read(call *c)
     m.rows = bm_store_tier(&s);
     need(m.rows.begin == NULL, "a read-only store takes episodes");
     for (uint32_t i = 0; i < c->u[2] && c->result[0] == 0; i++)
-        c->result[0] = (uint32_t)bm_memory_read(&m, c->a[2], c->f[0], c->a[3]);
+        c->result[0] = (uint32_t)(c->u[3] ? bm_memory_ask : bm_memory_read)(&m, c->a[2], c->f[0], c->a[3]);
+    for (uint32_t b = m.slots - 1u; c->u[3] && c->result[0] == 0;
+        b = b * 5u / 7u) { /* both kinds of get, mixed */
+        bm_block_rows some, all;
+        need(m.rows.get(m.rows.context, b / 64u, BM_TIER_READ_ALL, &all) == BM_OK, "a block cannot be read");
+        const int8_t low = all.low[0], high = all.high[0];
+        need(m.rows.get(m.rows.context, b / 64u, BM_TIER_READ, &some) == BM_OK && some.high[0] == high,
+            "the high plane is another");
+        need(m.rows.get(m.rows.context, b / 64u, BM_TIER_READ_ALL, &all) == BM_OK && all.low[0] == low,
+            "the low plane is another");
+        if (!b) break;
+    }
     linux_store_close();
 }
 

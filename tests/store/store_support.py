@@ -19,7 +19,7 @@ SOURCES = [
     PLATFORM / "linux_store.c",
     KERNELS / "portable" / "bm_kernels.c",
     *(STORE / f"bm_{name}.c" for name in ("store", "store_episode", "store_format")),
-    *(RUNTIME / f"bm_{name}.c" for name in ("crc32", "memory", "numerics")),
+    *(RUNTIME / f"bm_{name}.c" for name in ("crc32", "memory", "memory_keyed", "numerics")),
 ]
 DIGEST = "0123456789abcdef" * 4
 KEY = np.frombuffer(bytes.fromhex(DIGEST), np.uint8)
@@ -83,6 +83,15 @@ def random_memory(slots: int, width: int, seed: int = 0) -> Memory:
         (rng.random(slots) / nm.CODE16_MAX).astype(np.float32),
         rng.integers(0, nm.USAGE_ONE, slots).astype(np.uint32),
     )
+
+
+def keyed_memory(slots: int, width: int, seed: int = 0) -> Memory:
+    """Keys and values, a third of the slots empty."""
+    rng = np.random.default_rng(seed)
+    keys, values = rng.integers(-127, 128, (2, slots, width))
+    scales = np.array([nm.rms_scale(row.astype(np.int8)) for row in keys])
+    usage = rng.integers(1, nm.USAGE_ONE, slots) * (rng.random(slots) < 0.7)
+    return Memory(nm.codes_of(keys, values), scales, usage.astype(np.uint32), keyed=True)
 
 
 def episode_after(memory: Memory, blocks: list[int], seed: int) -> Memory:

@@ -23,6 +23,7 @@ from store.store_support import (
     call,
     changed,
     episode_after,
+    keyed_memory,
     planes,
     random_memory,
 )
@@ -408,5 +409,30 @@ def test_a_read_from_a_file_is_golden(tmp_path, fast, slots, width, episodes):
         arrays=(ss.text(store.path), KEY, q, np.zeros(width, np.float32)),
     )
     want = nm.memory_read(q[:width], scale, nm.high_bytes(memory.codes), memory.scales * np.float32(256))
+    assert status == 0
+    assert np.array_equal(got.view(np.uint32), want.view(np.uint32))
+
+
+@pytest.mark.parametrize("slots, width, episodes", [(1000, 96, 1), (2, 1, 0), (64, 64, 2), (449, 100, 3)])
+def test_a_keyed_read_from_a_file_is_golden(tmp_path, checked, slots, width, episodes):
+    """Keys and values of the slots in use, several times through the buffers."""
+    rng = np.random.default_rng(5)
+    memory = keyed_memory(slots, width)
+    store = MemoryStore.create(tmp_path / "m", memory, DIGEST)
+    for episode in range(episodes):
+        memory = keyed_memory(slots, width, episode + 1)
+        store.commit(memory)
+    q, scale = np.zeros(-(-width // 64) * 64, np.int8), np.float32(0.02)
+    q[:width] = rng.integers(-127, 128, width)
+    status, _, got = call(
+        checked,
+        "file_read",
+        (slots, width, 3, 1),
+        f=(scale,),
+        want=(3,),
+        arrays=(ss.text(store.path), KEY, q, np.zeros(width, np.float32)),
+    )
+    keys, values = nm.planes(memory.codes)
+    want = nm.keyed_read(q[:width], scale, keys, memory.scales, values, memory.usage)
     assert status == 0
     assert np.array_equal(got.view(np.uint32), want.view(np.uint32))

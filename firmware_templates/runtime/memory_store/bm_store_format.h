@@ -37,7 +37,7 @@ extern "C" {
 /* Offsets in a header. */
 #define BM_HEADER_SHAPE 16u /* u32 slots, width, bytes of a row, rows of a block, blocks of a group, unit */
 #define BM_HEADER_SIZE 40u /* u64 of the whole store */
-#define BM_HEADER_DIGEST 48u /* SHA-256 of the frozen model, which decides what the two planes of a block are */
+#define BM_HEADER_DIGEST 48u /* SHA-256 of the frozen model, which decides what the planes are */
 #define BM_HEADER_RULE 80u /* the same for who has no model: 1 of keys and values, 0 of high and low bytes */
 
 typedef struct {
