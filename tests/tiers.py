@@ -75,7 +75,7 @@ FILES = {
 TESTS = {
     "store/test_large.py::test_sixty_five_thousand_slots": "soak",
     "store/test_memory_command.py::test_memory_of_a_board_goes_both_ways": "toolchain",
-    "store/test_keyed_store.py::test_a_board_says_what_its_rows_are": "toolchain",
+    "store/test_keyed_store.py::test_a_board_says_what_its_rows_are_and_writes_one_block": "toolchain",
     "device/test_eembc.py::test_200_000_lines_of_garbage_under_sanitizers": "soak",
     "device/test_firmware_link.py::*": "soak",
     "evaluate/test_memory.py::test_training_carries_a_fact_to_a_later_episode": "soak",

@@ -236,9 +236,10 @@ TIER = {
     "tier_commit",
     "line_cycles",
 }
+COUNTED = TIER | {"count_get", "count_put", "count_begin", "count_commit"}
 POINTED = {
-    "bm_memory": TIER
-    | {"count_get", "count_put", "count_begin", "count_commit", "write_scores", "write_weights"},
+    "bm_memory": COUNTED | {"write_scores", "write_weights"},
+    "bm_memory_keyed": COUNTED | {"tap_slot"},
     "bm_serve_memory": TIER,
     "bm_store": {"card_read", "card_sync", "card_prefetch"},
     "bm_store_episode": {"card_write", "card_sync"},

@@ -216,6 +216,27 @@ def test_estimates_know_where_the_memory_is(paper):
     )
 
 
+def test_an_episode_of_a_keyed_memory_changes_one_slot():
+    """256 slots of 128: four blocks of two planes of 8 KiB."""
+    s3 = load_board("esp32-s3-n16r8")
+    small = {"vocab_size": 512, "n_encoder_layers": 1, "n_decoder_layers": 1, "window": 60}
+    found = {}
+    for rule in ("bounded", "keyed"):
+        model = random_model(preset("pocket").model_copy(update=small | {"write_rule": rule}))
+        for tier in ("ram", "sd"):
+            blob = lower(model, "pie", memory=tier)
+            plan = make_plan(model.config, blob, s3)
+            found[rule, tier] = memory_cost(model.config, blob, s3, plan)
+            assert ("seen" in {p.name for p in plan.of_kind("arena")}) == (rule == "keyed")
+    block, records = 2 * 8192, 2 * 4096
+    store, ram = found["keyed", "sd"], found["keyed", "ram"]
+    assert store.read_bytes == 4 * block == 2 * found["bounded", "sd"].read_bytes
+    assert store.write_least == store.write_most == 4096 + records + block
+    assert ram.read_bytes == 256 * (2 * 128 + 8) and ram.write_most == 8 * 256 + 2 * 128
+    assert store.write_ms_most < found["bounded", "sd"].write_ms_most
+    assert store.read_ms > found["bounded", "sd"].read_ms
+
+
 def test_the_bottleneck_is_the_larger_of_the_two_times():
     def name(**times):
         return Estimate(

@@ -16,6 +16,10 @@ from support import need
 from bitmar_tiny.api.memory import import_memory, open_store
 from bitmar_tiny.api.run import session
 from bitmar_tiny.cli.memory import command
+from bitmar_tiny.codegen.boards import load_board
+from bitmar_tiny.codegen.lower import lower
+from bitmar_tiny.codegen.memory_cost import memory_cost
+from bitmar_tiny.codegen.plan import make_plan
 from bitmar_tiny.errors import StoreError
 from bitmar_tiny.golden.model import GoldenModel
 from bitmar_tiny.memory.inspect import Source, memory_of, nearest, summarise
@@ -89,9 +93,18 @@ def test_what_was_seen_is_found_again(keyed):
     assert nearest(Source("nothing", nothing, keyed.digest), keyed, [], None, 3) == []
 
 
-def test_a_board_says_what_its_rows_are(keyed, tmp_path):
+def test_a_board_says_what_its_rows_are_and_writes_one_block(keyed):
+    """As many bytes an episode as the plan says, but for the first, which makes sure of what it found."""
     need("host")
-    with session(keyed, "host") as board:
+    written = []
+    with session(keyed, "host", memory_in="sd") as board:
         memory = board.read_memory()
-        board.write_memory(memory)
+        for episode in range(3):
+            board.begin()
+            board.tokens([5, episode])
+            board.end()
+            written.append(board.counters()["written_bytes"])
     assert memory.keyed and np.array_equal(memory.codes, keyed.arrays["memory.m.codes"])
+    host, blob = load_board("host"), lower(keyed, "portable", memory="sd")
+    cost = memory_cost(keyed.config, blob, host, make_plan(keyed.config, blob, host))
+    assert np.diff(written).tolist() == [cost.write_most] * 2
