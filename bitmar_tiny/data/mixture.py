@@ -33,8 +33,8 @@ class Batch:
     padding; lengths: int64 [B], positions that count; images: float32 [B, n, 768] or None;
     has_image: bool [B]; source: int64 [B], index of the caption, or of the text stream; total: labels that
     count in the whole batch, where these are some rows of it; before: earlier episodes of the streams of a
-    session [B*E, T'], those that are not there of length 0, or None; target, asked: int64 [B] or None, see
-    ``train.feed.Feed``.
+    session [B*E, T'], those that are not there of length 0, or None; target, asked, things: int64 [B]
+    or None, see ``train.feed.Feed``.
     """
 
     tokens: np.ndarray
@@ -47,6 +47,7 @@ class Batch:
     before: Batch | None = None
     target: np.ndarray | None = None
     asked: np.ndarray | None = None
+    things: np.ndarray | None = None
 
     @property
     def n_tokens(self) -> int:

@@ -365,18 +365,28 @@ class BitMar(nn.Module):
         (keys, scales), (values, _) = self.math.quantize(keys), self.math.quantize(values)
         return memory.Slots(keys, scales[..., 0], values, torch.ones_like(scales[..., 0], dtype=torch.bool))
 
-    def keep(self, sources: Tensor, queries: Tensor, there: Tensor) -> memory.Slots:
+    def keep(
+        self, sources: Tensor, queries: Tensor, there: Tensor, things: Tensor | None = None
+    ) -> memory.Slots:
         """A keyed memory for every stream: the learned slots, and the episodes that it keeps. Differentiable
         in all.
 
         sources, queries: [B, E, d], what was seen in each episode (``Encoded.source``) and the running query,
-        both at its end, in order; there: bool [B, E], False where a stream has fewer.
+        both at its end, in order; there: bool [B, E], False where a stream has fewer; things: int64 [B, E],
+        what each episode is about, below 0 where nobody knows. In training it decides which episode replaces
+        which, since keys that have learned nothing yet are all alike; else the keys do, as on a board.
         """
         fixed, (keys, scales) = self.fixed(), self.key(sources)
         values, _ = self.math.norm(self.linear("memory.wv", *self.math.norm(queries)))
-        unit = keys.detach() * (scales.detach() / keys.shape[-1] ** 0.5)
+        if not self.training:
+            unit = keys.detach() * (scales.detach() / keys.shape[-1] ** 0.5)
+            alike = unit @ unit.mT
+        elif things is not None:
+            alike = ((things[:, :, None] == things[:, None]) & (things >= 0)[:, None]).float()
+        else:
+            alike = keys.new_zeros(*there.shape, there.shape[1])
         room = self.cfg.memory_slots - self.cfg.fixed_slots
-        held = memory.kept(unit @ unit.mT, there, self.cfg.match_from, room)
+        held = memory.kept(alike, there, self.cfg.match_from, room)
         own = zip(
             (fixed.keys, fixed.scales, fixed.values, fixed.there),
             (keys, scales[..., 0], values, held),

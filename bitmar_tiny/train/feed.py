@@ -47,7 +47,8 @@ class Feed:
     feed reads it, the last streams of the optimiser step before, the same in every process; None where its
     queries are kept instead; before: E earlier episodes of each stream [B*E], which its own memory holds, or
     None; target: int64 [B], which of them holds the answer, or ``UNKNOWN``, or ``NONE_OF_THEM``, or None;
-    asked: int64 [B], last token before the answer, None: the last token.
+    asked: int64 [B], last token before the answer, None: the last token; things: int64 [B], of earlier
+    episodes, what each is about, -1 where nobody knows, or None.
     """
 
     tokens: Tensor
@@ -63,6 +64,7 @@ class Feed:
     before: Feed | None = None
     target: Tensor | None = None
     asked: Tensor | None = None
+    things: Tensor | None = None
 
     def to(self, device: torch.device) -> Feed:
         """The same on ``device``, copied without waiting."""
@@ -100,6 +102,7 @@ def prepare(batch: Batch, world_size: int = 1) -> Feed:
         before=None if batch.before is None else prepare(batch.before),
         target=None if batch.target is None else torch.from_numpy(batch.target),
         asked=None if batch.asked is None else torch.from_numpy(batch.asked),
+        things=None if batch.things is None else torch.from_numpy(batch.things),
     )
 
 

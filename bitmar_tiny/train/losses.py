@@ -176,7 +176,8 @@ class Objective(nn.Module):
         )
         there = (before.lengths > 0).unflatten(0, (streams, -1))
         if self.model.cfg.keyed:
-            return self.model.keep(sources, queries, there)
+            things = None if before.things is None else before.things.unflatten(0, (streams, -1))
+            return self.model.keep(sources, queries, there, things)
         return self.model.remember(queries, there)
 
     def final_queries(self, pooled: Tensor, lengths: Tensor) -> Tensor:

@@ -108,6 +108,24 @@ def test_what_is_kept_of_a_session():
     assert of({(0, 3): 0.95}, [1, 1, 1, 1], 2) == [0, 0, 1, 1]
 
 
+def test_in_training_the_session_says_what_replaces_what():
+    """Keys that have learned nothing are alike, so they could not; nobody knows it of things below 0."""
+    torch.manual_seed(4)
+    model = BitMar(SMALL.model_copy(update={"match": 0.01})).train()
+    tokens, pictures = session(4, None, 9)
+    objective = Objective(model, TrainConfig(writes_per_batch=0))
+
+    def held(things: list[int] | None) -> list[bool]:
+        batch = fed(tokens, pictures, things=None if things is None else np.array(things))
+        return objective.memories(prepare(batch), 1).there[0, 1:].tolist()
+
+    with torch.no_grad():
+        assert held(None) == [True] * 4 and held([-1] * 4) == [True] * 4
+        assert held([7, 3, 7, -1]) == [False, True, True, True]
+        model.eval()
+        assert held([0, 1, 2, 3]) == [False, False, False, True]
+
+
 def test_nothing_is_kept_between_batches_and_all_learns():
     """Gradients reach the keys, the values and what was told; commits change nothing."""
     torch.manual_seed(0)
