@@ -49,13 +49,14 @@ class MemoryCost:
         )
         if self.write_most == 0:
             return f"Memory of {self.slots:,} slots in {self.region}, read-only: {read} (estimated)."
-        wrote = f"an episode writes {self.write_least / 1000:,.0f} to {self.write_most / 1000:,.0f} kB"
-        wrote += (
-            f" in {self.write_ms_least:,.0f} to {self.write_ms_most:,.0f} ms"
-            if self.write_ms_least is not None
-            else ""
-        )
+        wrote = f"an episode writes {_span(self.write_least / 1000, self.write_most / 1000)} kB"
+        if self.write_ms_least is not None:
+            wrote += f" in {_span(self.write_ms_least, self.write_ms_most)} ms"
         return f"Memory of {self.slots:,} slots in {self.region}: {read}, {wrote} (estimated)."
+
+
+def _span(least: float, most: float) -> str:
+    return f"{least:,.0f}" if least == most else f"{least:,.0f} to {most:,.0f}"
 
 
 def memory_cost(cfg: ModelConfig, blob: Blob, board: Board, plan: Plan) -> MemoryCost:

@@ -256,7 +256,11 @@ def import_(
 @command.command()
 @click.argument("model", type=model_path)
 @click.option("-o", "--out", type=path, default=Path("memory.store"), show_default=True)
-@click.option("--empty", is_flag=True, help="All rows zero, instead of what the model was trained to.")
+@click.option(
+    "--empty",
+    is_flag=True,
+    help="Nothing taught: all rows zero, or of keys and values the learned slots alone.",
+)
 @force_option
 def reset(model: Path, out: Path, empty: bool, force: bool) -> None:
     """Make a new store for a frozen MODEL, with the memory that it was trained to.
