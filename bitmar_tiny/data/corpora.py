@@ -20,7 +20,8 @@ from .corpus import CaptionSet
 from .lines import read_lines
 from .mixture import Mixture
 from .openmoji import load_openmoji, prepare_openmoji
-from .sessions import Sessions, read_sessions, write_places
+from .places import write_places
+from .sessions import Sessions, draw_pictures, read_sessions
 from .shards import build_tokens
 from .text import prepare_text
 from .tokenizer import Tokenizer
@@ -59,10 +60,12 @@ class Corpus:
         """SHA-256 (hex) of all that is trained on: corpora that differ in a word or a pixel differ in it."""
         seal = hashlib.sha256(self.tokenizer.identity.encode())
         seal.update(np.asarray(self.train, np.int64).tobytes())
-        for tokens in (self.caption_tokens, self.texts, *([self.sessions.texts] if self.sessions else [])):
-            for array in (tokens.starts, tokens.sizes, tokens.flat):
-                for start in range(0, len(array), _PIECE):
-                    seal.update(array[start : start + _PIECE].tobytes())
+        tokens = (self.caption_tokens, self.texts)
+        arrays = [a for t in tokens for a in (t.starts, t.sizes, t.flat)]
+        for array in itertools.chain(arrays, self.sessions.arrays() if self.sessions else ()):
+            step = _PIECE if array.ndim == 1 else _ROWS
+            for start in range(0, len(array), step):
+                seal.update(array[start : start + step].tobytes())
         if self.captions is not None:
             seal.update(self.captions.rows.tobytes())
             for start in range(0, len(self.captions.features), _ROWS):
@@ -197,6 +200,7 @@ def file_corpus(
             f"Set image_tokens={pictures.n_vectors // cfg.image_pool**2}.",
         )
     told = [session for path in sessions for session in read_sessions(path)]
+    told, shown = draw_pictures(told, folder / "session_pictures", cfg.image_inputs, progress)
     if isinstance(tokenizer, str):
         lines = itertools.chain(
             (line for path in texts for line in read_lines(path)),
@@ -232,7 +236,7 @@ def file_corpus(
         held,
         text_tokens.take(text_train),
         text_tokens.take(text_held),
-        Sessions.encode(tokenizer, told) if told else None,
+        Sessions.encode(tokenizer, told, shown) if told else None,
     )
 
 

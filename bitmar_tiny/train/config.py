@@ -49,6 +49,9 @@ class TrainConfig(StrictModel):
     )
     max_len: int = Field(256, ge=2, description="most tokens per training stream")
     augment_shift: int = Field(0, ge=0, le=15, description="shift raw pictures by up to so many pixels")
+    augment_affine: float = Field(
+        0, ge=0, lt=0.5, description="turn (radians), resize and shift raw pictures by about this part"
+    )
     float_twin: bool = False
 
     caption_tokens: int = Field(
