@@ -23,7 +23,9 @@ from .openmoji import load_openmoji, prepare_openmoji
 from .places import write_places
 from .sessions import Sessions, draw_pictures, read_sessions
 from .shards import build_tokens
+from .show_once import MadeSessions, Recipe, every_text
 from .text import prepare_text
+from .things.table import Things
 from .tokenizer import Tokenizer
 from .tokenizer_train import train_tokenizer
 from .tokens import Tokens, split
@@ -53,7 +55,7 @@ class Corpus:
     held_out: Sequence[int]
     texts: Tokens
     held_out_texts: Tokens
-    sessions: Sessions | None = None
+    sessions: Sessions | MadeSessions | None = None
 
     @property
     def identity(self) -> str:
@@ -74,6 +76,12 @@ class Corpus:
         return seal.hexdigest()
 
     @property
+    def _sessions(self) -> tuple[str, str]:
+        """What ``sessions`` counts, one and more."""
+        made = isinstance(self.sessions, MadeSessions)
+        return ("thing to show", "things to show") if made else ("session", "sessions")
+
+    @property
     def summary(self) -> str:
         """What there is, in one line."""
         counts = (
@@ -81,7 +89,7 @@ class Corpus:
             (len(self.train), "caption to learn from", "captions to learn from"),
             (len(self.held_out), "held out", "held out"),
             (len(self.texts), "line of text", "lines of text"),
-            (len(self.sessions or ()), "session", "sessions"),
+            (len(self.sessions or ()), *self._sessions),
             (self.tokenizer.vocab_size, "token in the vocabulary", "tokens in the vocabulary"),
         )
         return ", ".join(f"{n:,} {one if n == 1 else more}" for n, one, more in counts if n) + "."
@@ -172,13 +180,16 @@ def file_corpus(
     folder: Path,
     *,
     sessions: Sequence[Path] = (),
+    things: Sequence[Things] = (),
+    recipe: Recipe | None = None,
     tokenizer: Tokenizer | str = "gpt2",
     caption_budget: int = 0,
     text_budget: int = 0,
     hold_out: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Corpus:
-    """Data in files: captions with .npy features, text, both tokenised once into ``folder``; and sessions.
+    """Data in files: captions with .npy features, text, both tokenised once into ``folder``; and sessions,
+    of files, or made of ``things`` by a ``recipe``.
 
     tokenizer: one to use, "gpt2" (GPT-2's, pruned to as many tokens as the configuration asks for) or "own"
     (trained on these texts, of at most so many tokens). hold_out: tokens kept out of training, half of them
@@ -206,7 +217,8 @@ def file_corpus(
             (line for path in texts for line in read_lines(path)),
             (text for session in told for text in session.texts),
         )
-        tokenizer = _tokenizer(tokenizer == "own", cfg.vocab_size, lines, _spelled(pictures))
+        spelled = _spelled(pictures) + (every_text() if things else [])
+        tokenizer = _tokenizer(tokenizer == "own", cfg.vocab_size, lines, spelled)
     caption_tokens = build_tokens(tokenizer, captions, folder, captions=True, progress=progress)
     text_tokens = build_tokens(tokenizer, texts, folder, progress=progress)
     both = bool(len(caption_tokens) and len(text_tokens))
@@ -236,7 +248,11 @@ def file_corpus(
         held,
         text_tokens.take(text_train),
         text_tokens.take(text_held),
-        Sessions.encode(tokenizer, told, shown) if told else None,
+        MadeSessions(things, tokenizer, recipe or Recipe())
+        if things
+        else Sessions.encode(tokenizer, told, shown)
+        if told
+        else None,
     )
 
 

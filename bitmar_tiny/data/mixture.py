@@ -17,6 +17,7 @@ from ..errors import ConfigError, DataError
 from .batch import Batch, Streams, session_batch
 from .corpus import CaptionSet
 from .sessions import Sessions
+from .show_once import MadeSessions
 from .tokenizer import Tokenizer
 from .tokens import Tokens
 
@@ -51,7 +52,7 @@ class Mixture:
         seed: int = 0,
         pack: bool = False,
         caption_tokens: Tokens | None = None,
-        sessions: Sessions | None = None,
+        sessions: Sessions | MadeSessions | None = None,
         session_every: int = 0,
     ) -> None:
         if batch_size < 1 or max_len < 2 or text_every < 0 or session_every < 0:
@@ -146,6 +147,9 @@ class Mixture:
         before.
         """
         kind, nth = self.kind_of(step)
+        if kind == _SESSION and isinstance(self.sessions, MadeSessions):
+            made = self.sessions.draw(self.seed, nth, self.batch_size)
+            return session_batch(made, np.arange(self.batch_size), rows, self.eos)
         chosen = self._draw(kind, nth)
         if kind == _SESSION:
             return session_batch(self.sessions, chosen, rows, self.eos)
