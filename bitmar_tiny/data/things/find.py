@@ -19,6 +19,10 @@ KINDS = (
 )
 
 
+#: Of a picture of 64 pixels.
+VECTORS = 21
+
+
 class Source(Protocol):
     """made_with: all that its table depends on, beside how many vectors a picture has."""
 
@@ -43,14 +47,16 @@ def find_source(path: Path) -> Source:
     return Pictures(path)
 
 
-def open_things(path: Path, folder: Path, vectors: int, progress: Progress | None = None) -> Things:
+def open_things(path: Path, folder: Path, vectors: int | None, progress: Progress | None = None) -> Things:
     """The things of ``path`` for a model that takes ``vectors`` vectors a picture, drawn into ``folder``
-    unless they are there; or a folder that was drawn before, as it is.
+    unless they are there; or a folder that was drawn before, as it is. vectors None: as many as that has,
+    else ``VECTORS``.
 
     ``DataError`` for what cannot be read, ``ConfigError`` for a folder of other vectors.
     """
     if (path / RECORD).is_file():
         return _of_size(load_things(path), vectors, path)
+    vectors = vectors or VECTORS
     picture_side(vectors)
     source = find_source(path)
     made_with = source.made_with | {"vectors": vectors}
@@ -60,14 +66,14 @@ def open_things(path: Path, folder: Path, vectors: int, progress: Progress | Non
 
 
 def open_all(
-    paths: Sequence[Path], folder: Path, vectors: int, progress: Progress | None = None
+    paths: Sequence[Path], folder: Path, vectors: int | None, progress: Progress | None = None
 ) -> list[Things]:
     """The things of several paths, each drawn into a folder of its own in ``folder``."""
     return [open_things(p, folder / f"things{i}", vectors, progress) for i, p in enumerate(paths, 1)]
 
 
-def _of_size(things: Things, vectors: int, path: Path) -> Things:
-    if things.pictures.shape[1] != vectors:
+def _of_size(things: Things, vectors: int | None, path: Path) -> Things:
+    if vectors and things.pictures.shape[1] != vectors:
         raise ConfigError(
             f"{path}: {things.pictures.shape[1]} vectors a picture, the model takes {vectors}.",
             "Name the pictures themselves, to draw them for this model.",
