@@ -25,9 +25,10 @@ def shift_patches(
         return images
     pixels = _pixels(images)
     b, size = pixels.shape[:2]
-    shift = np.random.default_rng(seed).integers(-limit, limit + 1, (total or b, 2, 1))[rows]
-    at = np.clip(np.arange(size) + shift, 0, size - 1)  # [B, 2, size]
-    return _pyramid(pixels[np.arange(b)[:, None, None], at[:, 0, :, None], at[:, 1, None, :]], images)
+    shift = np.random.default_rng(seed).integers(0, 2 * limit + 1, (total or b, 2))[rows]
+    wider = np.pad(pixels, ((0, 0), (limit, limit), (limit, limit), (0, 0)), "edge")
+    moved = [w[y : y + size, x : x + size] for w, (y, x) in zip(wider, shift, strict=True)]
+    return _pyramid(np.stack(moved), images)
 
 
 def distort_patches(
