@@ -9,16 +9,17 @@ from typing import Any
 import click
 from rich.table import Table
 
+from ..api.model import find_model
 from ..errors import ConfigError
 from ..report.show_once import show_once_tables
 from .app import print_json, results
-from .common import Real, json_option, model_path, on_option, progress_bars
+from .common import Real, json_option, on_option, progress_bars
 
 SHOW_ONCE = "show-once"
 
 
 @click.command()
-@click.argument("run", type=model_path, required=False)
+@click.argument("run", type=click.Path(path_type=Path), required=False)
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
@@ -87,7 +88,7 @@ def command(
 
         with progress_bars() as bar:
             report = measure_show_once(
-                run,
+                find_model(run) if run else None,
                 things,
                 shown=shown or SHOWN,
                 sessions=limit,

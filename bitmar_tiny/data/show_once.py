@@ -27,6 +27,8 @@ SECOND = (
     "zo zu ban ben bin bon hab hib hof hum jan jen jun kef nex rax rez rix rob vik wik zan zen zon"
 ).split()
 PROMPT, UNKNOWN = "This is", " I don't know."
+#: Most names that change in a session: each is an episode more, for the whole batch.
+MOST_RENAMED = 3
 
 
 def answer_of(name: str) -> str:
@@ -85,7 +87,7 @@ def make_session(rng: np.random.Generator, trial: Trial, recipe: Recipe) -> Sess
     now, later = names[:n], names[n:]
     episodes: list[tuple[int | None, str]] = [*told(rng, trial, now)]
     if rng.random() < recipe.renamed:
-        chosen = {trial.target, *rng.permutation(n)[: rng.integers(1, n + 1) - 1].tolist()}
+        chosen = {trial.target, *rng.permutation(n)[: rng.integers(0, MOST_RENAMED)].tolist()}
         episodes += [(int(rng.choice(trial.shown[i])), sentence_of(later[i])) for i in sorted(chosen)]
         now = [later[i] if i in chosen else name for i, name in enumerate(now)]
     for text in draw_texts(rng, int(rng.integers(0, recipe.texts + 1))):

@@ -227,6 +227,10 @@ class _Subject:
             self.frozen = freeze_run(run) if self.on != "torch" else None
         else:
             self.frozen = FrozenModel.load(run)
+            if not self.frozen.tokenizer:
+                raise ConfigError(
+                    f"{run}: this model was frozen without a tokenizer.", "Freeze it with one to ask it."
+                )
             self.tokenizer = Tokenizer.from_bytes(self.frozen.tokenizer)
             self.vectors = self.frozen.config.image_inputs
             if self.on == "torch":

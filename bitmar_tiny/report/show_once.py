@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from rich.table import Column, Table
@@ -20,38 +20,48 @@ def with_interval(share: dict[str, Any] | None) -> str:
 
 def show_once_tables(report: dict[str, Any]) -> Iterator[Table]:
     """What was answered, and what it is measured against; the controls; things that were never shown."""
-    rows, side = report["rows"], report["side"]
-    title = f"Show once, things of the {side}, % of sessions \\[measured]"
+    rows, by = report["rows"], report["on"]
     answered = [r for r in rows if "generated" in r]
-    head = (Column("things, asked in", no_wrap=False), "shown", "sessions")
-    table = Table(
-        *head, "name\nwritten", "name\nchosen", "chance", "pixels,\nnearest", "network", title=title
+    yield _table(
+        rows,
+        f"Show once, things of the {report['side']}, % of sessions \\[measured]",
+        {
+            "sessions": lambda r: f"{r['sessions']:,}",
+            "name\nwritten": lambda r: with_interval(r.get("generated")),
+            "name\nchosen": lambda r: with_interval(r.get("choice")),
+            "chance": lambda r: f"{100 * r['chance']:.1f}",
+            "pixels,\nnearest": lambda r: with_interval(r["pixels"]["colour"]),
+            "network": lambda r: with_interval(r["twin"]),
+        },
     )
-    for r in rows:
-        table.add_row(
-            *_what(r),
-            f"{r['sessions']:,}",
-            with_interval(r.get("generated")),
-            with_interval(r.get("choice")),
-            f"{100 * r['chance']:.1f}",
-            with_interval(r["pixels"]["colour"]),
-            with_interval(r["twin"]),
-        )
-    yield narrow(table)
     if not answered:
         return
-    names = ("memory off", "another's\nquestion", "names\nshuffled", "renamed:\nthe new one")
-    table = Table(*head[:2], *names, title=f"Controls, answered by {report['on']}")
-    for r in answered:
-        table.add_row(*_what(r), *(with_interval(r[k]) for k in ("off", "another", "shuffled", "renamed")))
-    yield narrow(table)
-    names = ("said so", "said of\nwhat was shown", "area under\nthe curve")
-    table = Table(*head[:2], *names, title='Never shown: "I don\'t know."')
-    for r in answered:
-        auc = "" if r["auc"] is None else f"{r['auc']:.3f}"
-        table.add_row(*_what(r), with_interval(r["unknown"]), with_interval(r["doubted"]), auc)
-    yield narrow(table)
+    yield _table(
+        answered,
+        f"Controls, names written by {by}",
+        {
+            "memory off": lambda r: with_interval(r["off"]),
+            "another's\nquestion": lambda r: with_interval(r["another"]),
+            "names\nshuffled": lambda r: with_interval(r["shuffled"]),
+            "renamed:\nthe new one": lambda r: with_interval(r["renamed"]),
+        },
+    )
+    yield _table(
+        answered,
+        'Never shown: "I don\'t know."',
+        {
+            "said so": lambda r: with_interval(r["unknown"]),
+            "said of what\nwas shown": lambda r: with_interval(r["doubted"]),
+            "area under\nthe curve": lambda r: "" if r["auc"] is None else f"{r['auc']:.3f}",
+        },
+    )
 
 
-def _what(row: dict[str, Any]) -> tuple[str, str]:
-    return f"{row['things']}, {row['question']}", f"{row['shown']:,}"
+def _table(rows: list[dict[str, Any]], title: str, columns: dict[str, Callable[[Any], str]]) -> Table:
+    """One row each; a column in which nothing stands is left out."""
+    columns = {name: cell for name, cell in columns.items() if any(map(cell, rows))}
+    table = Table(Column("things, asked in", min_width=20), "shown", *columns, title=title)
+    for r in rows:
+        what = f"{r['things']}, {r['question']}"
+        table.add_row(what, f"{r['shown']:,}", *(cell(r) for cell in columns.values()))
+    return narrow(table)
