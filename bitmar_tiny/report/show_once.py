@@ -6,16 +6,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from rich.table import Column, Table
+from rich.table import Table
 
 from .words import narrow
 
 
 def with_interval(share: dict[str, Any] | None) -> str:
-    """A share in percent with half of its interval's width: 64.3 ± 3.0."""
+    """A share in percent with half of its interval's width: 64.3 ±3.0."""
     if not share or share["share"] is None:
         return ""
-    return f"{100 * share['share']:.1f} ± {50 * (share['high'] - share['low']):.1f}"
+    return f"{100 * share['share']:.1f} ±{50 * (share['high'] - share['low']):.1f}"
 
 
 def show_once_tables(report: dict[str, Any]) -> Iterator[Table]:
@@ -60,7 +60,7 @@ def show_once_tables(report: dict[str, Any]) -> Iterator[Table]:
 def _table(rows: list[dict[str, Any]], title: str, columns: dict[str, Callable[[Any], str]]) -> Table:
     """One row each; a column in which nothing stands is left out."""
     columns = {name: cell for name, cell in columns.items() if any(map(cell, rows))}
-    table = Table(Column("things, asked in", min_width=20), "shown", *columns, title=title)
+    table = Table("things, asked in", "shown", *columns, title=title)
     for r in rows:
         what = f"{r['things']}, {r['question']}"
         table.add_row(what, f"{r['shown']:,}", *(cell(r) for cell in columns.values()))

@@ -5,16 +5,20 @@ checked.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import random
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from fuzz_mutations import mutate
 from PIL import Image
 from things_support import COLOURS, save_shapes, shape, shapes
 
 from bitmar_tiny.data.things.find import find_source, open_things
+from bitmar_tiny.data.things.furniture import Furniture, load_cloud
 from bitmar_tiny.data.things.mesh import draw_sides, read_materials, read_obj, strew
 from bitmar_tiny.data.things.omniglot import ARCHIVES
 from bitmar_tiny.data.things.table import DEV, RECORD, TABLE, TEST, TRAIN, load_things, split_things
@@ -325,3 +329,31 @@ def test_furniture_is_drawn_from_eight_sides_and_asked_turned(tmp_path, monkeypa
     (tmp_path / "some.sh3f").write_bytes(b"nothing")
     with pytest.raises(DataError, match="damaged catalogue"):
         find_source(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "part", ["archive", "box.obj", "box.mtl", "x.png", "PluginFurnitureCatalog.properties"]
+)
+@pytest.mark.filterwarnings("error")
+def test_damaged_catalogues_are_refused_or_left_out(tmp_path, monkeypatch, part):
+    monkeypatch.setattr("bitmar_tiny.data.things.mesh.POINTS", 50)
+    table = "name#1=Box\nmodel#1=/a/box.obj\nwidth#1=4\ndepth#1=2\nheight#1=3\n"
+    table += "modelRotation#1=1 0 0 0 1 0 0 0 1\n"
+    shape(0, "red", 0).save(tmp_path / "x.png")
+    files = {
+        "PluginFurnitureCatalog.properties": table.encode(),
+        "a/box.obj": BOX,
+        "a/box.mtl": BOX_MATERIALS.replace("textures/blue", "x").encode(),
+        "a/x.png": (tmp_path / "x.png").read_bytes(),
+    }
+    path = tmp_path / "some.sh3f"
+    for number in range(60):
+        rng = random.Random(number)
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as z:
+            for name, content in files.items():
+                z.writestr(name, mutate(content, rng) if name.endswith(part) else content)
+        if part == "archive":
+            path.write_bytes(mutate(path.read_bytes(), rng))
+        with contextlib.suppress(DataError, ValueError):
+            for model in Furniture([path]).models:
+                load_cloud(model)

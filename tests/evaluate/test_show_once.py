@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import torch
 from command_line import run as run_cli
 from eval_support import byte_tokenizer
+from rich.console import Console
 from things_support import save_shapes, shapes
 
 from bitmar_tiny.arch.config import ModelConfig
@@ -202,7 +204,7 @@ def test_the_command(trained):
     alone = run_cli(
         "holdout", "--task", "show-once", "--things", run / "data/things1", "--shown", "2", "--limit", "9"
     )
-    assert alone.returncode == 0 and "name" in alone.stdout and "shapes" not in alone.stderr
+    assert alone.returncode == 0 and "pixels" in alone.stdout and "written" not in alone.stdout
     for arguments, words in (
         (("holdout",), "Which run?"),
         (("holdout", run, "--shown", "2"), "--task show-once"),
@@ -228,3 +230,16 @@ def test_no_thing_of_the_test_is_in_a_training_batch(trained):
     for _ in range(100):
         t = things.trial(rng, TRAIN, things.training, 3)
         assert (things.side[things.thing[[*t.shown.ravel(), t.asked, t.stranger]]] == TRAIN).all()
+
+
+def test_tables_fit_80_columns():
+    part = share([True, False] * 50)
+    row = {"things": "furniture", "question": "turned by 180 degrees", "shown": 100, "sessions": 1000}
+    row |= {"chance": 0.01, "pixels": {"grey": part, "colour": part}, "twin": part, "auc": 0.9}
+    keys = ("generated", "choice", "off", "another", "shuffled", "renamed", "unknown", "doubted")
+    report = {"rows": [row | dict.fromkeys(keys, part)], "side": "test", "on": "golden"}
+    console = Console(width=200, file=io.StringIO())
+    for table in show_once_tables(report):
+        console.print(table)
+    lines = console.file.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80 and any("50.0" in line for line in lines)

@@ -20,9 +20,10 @@ from typing import Any
 import numpy as np
 
 from ...errors import DataError
+from ..files import ZIP_FAULTS
 from ..packages import sha256_file
 from ..pixels import picture_side, picture_vectors
-from .mesh import Cloud, draw_sides, read_materials, read_obj, strew
+from .mesh import MOST, Cloud, draw_sides, read_materials, read_obj, strew
 from .table import Progress, Things, pairs_of, split_things
 
 PLACE = Path("/usr/share/sweethome3d/furniture")
@@ -105,6 +106,8 @@ def _catalogue(archive: Path) -> list[Model]:
         try:
             size = (float(e["width"]), float(e["height"]), float(e["depth"]))
             turned = np.array(e.get("modelRotation", "1 0 0 0 1 0 0 0 1").split(), float).reshape(3, 3)
+            if not (np.abs([*size, *turned.ravel()]) < MOST).all():
+                raise ValueError
             models.append(Model(e["name"], archive, e["model"].lstrip("/"), size, turned))
         except (KeyError, ValueError):
             raise DataError(f"{archive}: entry {number} of its table is incomplete.", _HINT) from None
@@ -127,7 +130,7 @@ def _cloud(archive: zipfile.ZipFile, model: Model) -> Cloud:
 
     @lru_cache
     def texture(name: str) -> np.ndarray | None:
-        from PIL import Image, UnidentifiedImageError
+        from PIL import Image
 
         path = posixpath.join(folder, name)
         if path not in there:
@@ -135,7 +138,7 @@ def _cloud(archive: zipfile.ZipFile, model: Model) -> Cloud:
         try:
             with Image.open(io.BytesIO(archive.read(path))) as opened:
                 return np.asarray(opened.convert("RGBA"), np.uint8)
-        except (UnidentifiedImageError, OSError):
+        except Exception:  # on a damaged file Pillow's readers raise whatever comes up in them
             return None
 
     return strew(mesh, materials, texture, model.size, 0)
@@ -145,5 +148,5 @@ def _opened(archive: Path, use: Callable[[zipfile.ZipFile], Any]) -> Any:
     try:
         with zipfile.ZipFile(archive) as opened:
             return use(opened)
-    except (zipfile.BadZipFile, OSError, EOFError, KeyError) as error:
+    except ZIP_FAULTS as error:
         raise DataError(f"{archive}: a damaged catalogue ({error}).", _HINT) from None

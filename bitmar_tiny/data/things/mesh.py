@@ -20,6 +20,8 @@ DOWN, FILL = 20.0, 0.94
 #: Light of a surface that is seen edge on, and of one that faces the eye.
 DARK, BRIGHT = 0.55, 1.0
 
+#: No coordinate and no number of a point is as large.
+MOST = 1e9
 #: Steps of the depth.
 _DEPTHS = 1 << 16
 
@@ -45,7 +47,8 @@ def read_materials(text: str) -> dict[str, Material]:
         if key == "newmtl":
             now = found[rest] = Material(np.full(3, 0.7))
         elif key == "Kd":
-            now.colour = np.clip(np.array([float(x) for x in rest.split()[:3]]), 0, 1)
+            red, green, blue = (float(x) for x in rest.split()[:3])
+            now.colour = np.clip([red, green, blue], 0, 1)
         elif key in ("d", "Tr") and rest:
             now.solid = float(rest.split()[-1]) if key == "d" else 1 - float(rest.split()[-1])
         elif key == "map_Kd" and rest:
@@ -80,6 +83,8 @@ def read_obj(data: bytes) -> Mesh:
             spots.append(line[3:])
         elif head == b"f ":
             words = line.split()
+            if len(words) < 4:
+                raise ValueError("a surface of less than three points")
             faces[len(words) - 1, words[1].count(b"/") + 1].append((now, b" ".join(words[1:])))
         elif head == b"us" and line.startswith(b"usemtl"):
             name = line[6:].strip().decode("latin-1")
@@ -88,10 +93,11 @@ def read_obj(data: bytes) -> Mesh:
     at, texture = _numbers(points, 3), _numbers(spots, 2) if spots else np.zeros((1, 2))
     corner_parts, spot_parts, material_parts = [], [], []
     for (corners, width), lines in faces.items():
-        if corners < 3:
-            continue
         text = b" ".join(words for _, words in lines).replace(b"//", b"/0/").replace(b"/", b" ")
-        index = np.array(text.split(), np.int64).reshape(len(lines), corners, width)
+        numbers = np.array(text.split(), np.float64)
+        if not (np.abs(numbers) < MOST).all():
+            raise ValueError("a surface names a point that is not there")
+        index = numbers.astype(np.int64).reshape(len(lines), corners, width)
         where, which = index[..., 0], index[..., 1] if width > 1 else np.zeros_like(index[..., 0])
         where = np.where(where < 0, where + len(at), where - 1)  # from 1 on, or from the end
         which = np.where(which <= 0, np.where(which < 0, which + len(texture), 0), which - 1)
@@ -115,8 +121,12 @@ def _numbers(lines: list[bytes], width: int) -> np.ndarray:
     per = len(lines[0].split())
     flat = np.array(b" ".join(lines).split(), np.float64)
     if per < width or len(flat) != per * len(lines):
-        return np.array([line.split()[:width] for line in lines], np.float64)
-    return flat.reshape(-1, per)[:, :width]
+        found = np.array([line.split()[:width] for line in lines], np.float64)
+    else:
+        found = flat.reshape(-1, per)[:, :width]
+    if not (np.abs(found) < MOST).all():  # not for NaN either
+        raise ValueError("a number that is none, or far too large")
+    return found
 
 
 @dataclass

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import DataError
+from ..files import ZIP_FAULTS
 from ..packages import sha256_file
 from ..pixels import decode_pixels, picture_side, picture_vectors
 from .table import DEV, TEST, TRAIN, Progress, Things, Trial, pairs_of
@@ -112,5 +113,5 @@ class Omniglot:
                 for name in sorted(opened.namelist()):
                     if name.endswith(ending) and "__MACOSX" not in name:
                         yield name, opened.read(name)
-        except (zipfile.BadZipFile, OSError, EOFError) as error:
+        except ZIP_FAULTS as error:
             raise DataError(f"{self.folder / archive}: a damaged archive ({error}).", _HINT) from None
