@@ -65,6 +65,7 @@ FILES = {
         "evaluate/test_memory.py",
         "evaluate/test_paper.py",
         "evaluate/test_sessions.py",
+        "evaluate/test_show_once.py",
         "evaluate/test_styles.py",
         "model",
         "test_pipeline.py",
