@@ -82,7 +82,9 @@ def _compiled_once(shared):
     """One cache of compiled C for all workers of a run."""
     cache = compilers.Cache(shared / "compiled", COUNTS)
     cache.install()
+    os.environ[compilers.IN_CHILDREN] = str(cache.folder)
     yield
+    del os.environ[compilers.IN_CHILDREN]
     cache.remove()
 
 
