@@ -14,18 +14,17 @@ import numpy as np
 
 from ..arch.config import VISION_DIM
 from ..errors import DataError
+from ..golden import numerics
 from .captions import read_captions
 from .files import read_npy
 
-#: Pixel byte -> float32 in [-1, 1]. One table, so that every part of the system rounds alike.
-PIXEL_TO_FLOAT = (np.float32(2) * np.arange(256).astype(np.float32) - np.float32(255)) / np.float32(255)
 _CHECK_ROWS = 1024
 
 
 def to_float(features: np.ndarray) -> np.ndarray:
     """float32 of stored features: uint8 pixels p become (2p - 255) / 255, float16 is widened."""
     values = np.asarray(features)  # a plain array, not the memory map's subclass
-    return PIXEL_TO_FLOAT[values] if values.dtype == np.uint8 else values.astype(np.float32)
+    return numerics.as_features(values) if values.dtype == np.uint8 else values.astype(np.float32)
 
 
 def open_features(path: Path | str) -> np.ndarray:

@@ -28,9 +28,9 @@ def shift_patches(
         .transpose(0, 1, 3, 2, 4, 5)
         .reshape(b, size, size, 3)
     )
-    shift = np.random.default_rng(seed).integers(-limit, limit + 1, (total or b, 2, 1))[rows]
-    at = np.clip(np.arange(size) + shift, 0, size - 1)  # [B, 2, size]
-    pixels = pixels[np.arange(b)[:, None, None], at[:, 0, :, None], at[:, 1, None, :]]
+    shift = np.random.default_rng(seed).integers(0, 2 * limit + 1, (total or b, 2))[rows]
+    wider = np.pad(pixels, ((0, 0), (limit, limit), (limit, limit), (0, 0)), "edge")
+    pixels = np.stack([w[y : y + size, x : x + size] for w, (y, x) in zip(wider, shift, strict=True)])
     levels = [_patches(pixels)]
     while pyramid and levels[-1].shape[1] > 1:
         pixels = (
