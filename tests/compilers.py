@@ -5,8 +5,7 @@ Tests build the same C again and again, in folders of their own. Here every ``su
 that compiles one source or links a program is looked up by what it reads: the compiler, its flags, the
 source with its headers, the objects. Folders do not count, nor comments, nor macros of ours that the source
 never names: no preprocessor is started to know. The outputs lie in one folder for all workers of one run,
-which is empty at its start. Commands in a fresh environment (``fresh.py``) use it, too: ``IN_CHILDREN`` names
-the folder.
+which is empty at its start. Commands of a process of their own use it, too, where that begins with ``CHILD``.
 """
 
 from __future__ import annotations
@@ -41,11 +40,22 @@ WORD, BLANK = re.compile(rb"[A-Za-z_]\w*"), re.compile(rb"\s*\n\s*")
 BESIDE = {"-fstack-usage": ".su", "-fcallgraph-info=su": ".ci"}
 #: Flags with other outputs, or with other inputs than those that are looked at here.
 OTHER = re.compile(r"@|-M|-S$|-E$|-save-temps|-fdump|--coverage|-gsplit|-include|-imacros|-Wl,-Map|-x$")
-#: A flag that defines a macro of ours.
-MACRO_FLAG = re.compile(r"-D(BM_\w+)(=.*)?")
+#: A flag that defines a macro of ours; and one that is the linker's alone.
+MACRO_FLAG, LINK_FLAG = re.compile(r"-D((?:BM|DRIVER)_\w+)(=.*)?"), "-Wl,"
 LIMIT = 64 << 20
 #: The variable that names a run's folder to the Python processes that its tests start.
 IN_CHILDREN = "BITMAR_TESTS_COMPILED"
+#: What such a process runs first.
+CHILD = f"""
+import os
+if {IN_CHILDREN!r} in os.environ:
+    import sys
+    from pathlib import Path
+    sys.path.append({os.path.dirname(os.path.abspath(__file__))!r})
+    import compilers
+    sys.path.pop()
+    compilers.Cache(Path(os.environ[{IN_CHILDREN!r}]), compilers.Counts()).install()
+"""
 
 _run = subprocess.run
 
@@ -143,8 +153,9 @@ class Cache:
             raise Unfit
         folders = [Path(part[2:]) for part in rest if part.startswith("-I")]
         folders += [Path(rest[at + 1]) for at, part in enumerate(rest) if part == "-isystem"]
-        flags = [part for part in rest if part != sources[0] and not part.startswith(("-I", "-O"))]
-        flags += [part for part in rest if part.startswith("-O")][-1:]  # the last one counts, wherever it is
+        flags = [part for part in rest if part != sources[0] and not part.startswith(("-I", "-O", LINK_FLAG))]
+        level = [part for part in rest if part.startswith("-O")][-1:]  # the last one counts, wherever it is
+        flags += ["-O2"] if "ziglang" in rest and level in (["-O1"], ["-O3"]) else level  # zig knows one
         if "-Werror" in flags:  # what compiles without a word is the same without it
             flags.remove("-Werror")
         yield os.path.basename(sources[0]).encode()

@@ -16,7 +16,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
-from compilers import IN_CHILDREN
+from compilers import CHILD
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -30,16 +30,6 @@ import sys
 from bitmar_tiny.cli.app import main
 if __name__ == "__main__":
     sys.exit(main())
-"""
-#: In an environment: compiles nothing that a test of this run has compiled before.
-CACHE = """import os
-if {variable!r} in os.environ:
-    import sys
-    from pathlib import Path
-    sys.path.append({tests!r})
-    import compilers
-    sys.path.pop()
-    compilers.Cache(Path(os.environ[{variable!r}]), compilers.Counts()).install()
 """
 
 
@@ -77,7 +67,7 @@ def environment(folder: Path, wheel: Path, extras: Iterable[str] = (), others: I
     names = {canonicalize_name(Requirement(line).name) for line in others}
     for name in asked_for([line for group in groups for line in group]) | names:
         _link(_installed(name), site)
-    (site / "sitecustomize.py").write_text(CACHE.format(variable=IN_CHILDREN, tests=str(ROOT / "tests")))
+    (site / "sitecustomize.py").write_text(CHILD)
     command = folder / "bin" / "bitmar-tiny"
     command.write_text(COMMAND.format(python=folder / "bin" / "python"))
     command.chmod(0o755)

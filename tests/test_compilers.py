@@ -38,7 +38,7 @@ def key(tmp_path):
         ((SOURCE.replace("int f", "\n\n // here\nint f"), HEADER)),
         ((SOURCE, HEADER.replace("FOUR 4", "FOUR 5"))),
         ((SOURCE, HEADER + "#define BM_FIVE BM_SIX\n#define BM_SIX (BM_FIVE)\n")),
-        ((SOURCE, HEADER, "-DBM_TAPS")),
+        ((SOURCE, HEADER, "-DBM_TAPS", "-DDRIVER_BOARD", "-Wl,--wrap=main")),
         ((SOURCE, HEADER, "-O3", "-O0", "-Werror")),
     ],
 )
@@ -76,6 +76,18 @@ def test_lines_count_where_they_are_compiled_in(key):
 def test_a_name_that_a_macro_makes_is_not_looked_up(key):
     with pytest.raises(compilers.Unfit):
         key('#define NAME "b.h"\n#include NAME\n')
+
+
+def test_zig_optimises_or_not(tmp_path):
+    """What it is asked for at -O1 and -O3 it does at -O2."""
+    need("host", "zig")
+    (tmp_path / "a.c").write_text("int f(int *p, int n) { int s = 0; while (n--) s += *p++ * 3; return s; }")
+    made = {}
+    for level in ("-O0", "-O1", "-O2", "-O3"):
+        command = [*load_board("host").compilers["zig"].argv, level, "-c", "a.c", "-o", "a.o"]
+        subprocess.run(command, check=True, cwd=tmp_path, timeout=300)
+        made[level] = (tmp_path / "a.o").read_bytes()
+    assert made["-O1"] == made["-O2"] == made["-O3"] != made["-O0"]
 
 
 def test_sources_of_one_key_are_the_same_to_the_compiler(tmp_path):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import subprocess
 from dataclasses import replace
+from functools import cache
 from typing import ClassVar
 
 import numpy as np
@@ -24,6 +25,12 @@ from bitmar_tiny.run.firmware import ProgramSession
 from bitmar_tiny.run.golden import GoldenSession
 from bitmar_tiny.verify.compare import verify
 from bitmar_tiny.verify.script import standard
+
+
+@cache
+def weights(name):
+    """Of a preset, random ones."""
+    return random_model(preset(name))
 
 
 class Golden(GoldenSession):
@@ -173,7 +180,7 @@ def test_head_in_pieces_by_threads(tmp_path, vocab_size, head_bits):
 )
 def test_threads_do_not_change_a_bit(tmp_path, board, family):
     check(
-        random_model(preset("demo")), tmp_path / "p", 160, board, family, threads=2
+        weights("demo"), tmp_path / "p", 160, board, family, threads=2
     )  # products, and attention at a full window, are shared
 
 
@@ -267,30 +274,30 @@ def test_sanitizers_find_nothing(odd, tmp_path):
     "board, family, tokens",
     [
         ("host", "avx2", 2000),
-        ("host", "portable", 2000),
-        ("rpi-zero2", "neon", 2000),
-        ("xtensa-sim", "portable", 300),
+        ("host", "portable", 700),
+        ("rpi-zero2", "neon", 700),
+        ("xtensa-sim", "portable", 200),
     ],
 )
 def test_demo_shape_over_hundreds_of_evictions(tmp_path, board, family, tokens):
-    check(random_model(preset("demo")), tmp_path / "p", tokens, board, family)
+    check(weights("demo"), tmp_path / "p", tokens, board, family)
 
 
 @pytest.mark.parametrize(
     "board, family, tokens",
     [
-        ("host", "avx2", 1400),
+        ("host", "avx2", 1200),
         ("host", "portable", 60),
         ("rpi-zero2", "neon", 60),
         ("rpi-zero2", "portable", 40),
     ],
 )
 def test_paper_preset(tmp_path, board, family, tokens):
-    verdict = check(random_model(preset("paper")), tmp_path / "p", tokens, board, family)
+    verdict = check(weights("paper"), tmp_path / "p", tokens, board, family)
     if tokens > 1000:
         assert verdict.steps - 4 * 24 - 48 > preset("paper").context
 
 
 @pytest.mark.parametrize("board, family", VECTORS)
 def test_pocket_preset(tmp_path, board, family):
-    check(random_model(preset("pocket")), tmp_path / "p", 400, board, family)
+    check(weights("pocket"), tmp_path / "p", 400, board, family)
