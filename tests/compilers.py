@@ -39,7 +39,9 @@ WORD, BLANK = re.compile(rb"[A-Za-z_]\w*"), re.compile(rb"\s*\n\s*")
 #: Flags with an output beside the object, and what its name ends in.
 BESIDE = {"-fstack-usage": ".su", "-fcallgraph-info=su": ".ci"}
 #: Flags with other outputs, or with other inputs than those that are looked at here.
-OTHER = re.compile(r"@|-M|-S$|-E$|-save-temps|-fdump|--coverage|-gsplit|-include|-imacros|-Wl,-Map|-x$")
+OTHER = re.compile(
+    r"@|-M|-S$|-E$|-save-temps|-fcallgraph-info(?!=su$)|-fdump|--coverage|-gsplit|-include|-imacros|-Wl,-Map|-x$"
+)
 #: A flag that defines a macro of ours; and one that is the linker's alone.
 MACRO_FLAG, LINK_FLAG = re.compile(r"-D((?:BM|DRIVER)_\w+)(=.*)?"), "-Wl,"
 LIMIT = 64 << 20
