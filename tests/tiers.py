@@ -46,6 +46,7 @@ FILES = {
         "store/test_store_check.py",
         "test_api.py",
         "test_cli.py",
+        "test_compilers.py",
         "test_fuzz.py",
         "test_gemv_t5.py",
         "test_kernels.py",
