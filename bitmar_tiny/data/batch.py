@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -23,8 +23,9 @@ class Batch:
     padding; lengths: int64 [B], positions that count; images: float32 [B, n, 768] or None;
     has_image: bool [B]; source: int64 [B], index of the caption, or of the text stream; total: labels that
     count in the whole batch, where these are some rows of it; before: earlier episodes of the streams of a
-    session [B*E, T'], those that are not there of length 0 and without an image, or None; target, asked,
-    things: int64 [B] or None, see ``train.feed.Feed``.
+    session [B*E, T'], those that are not there of length 0 and without an image, or None; target, asked:
+    int64 [B], of a session's streams, things: int64 [B*E], of earlier episodes, or None: see
+    :class:`~.sessions.Sessions`.
     """
 
     tokens: np.ndarray
@@ -89,18 +90,16 @@ def session_batch(sessions: Sessions, chosen: np.ndarray, rows: slice, eos: int)
     total, chosen = int(streams.counts[sessions.last(chosen)].sum()), chosen[rows]
     earlier, there = (part.ravel() for part in sessions.before(chosen))
     before = _of_texts(sessions, streams, earlier, there, earlier)
+    before = replace(before, things=np.where(there, sessions.things[earlier], -1))
     last = sessions.last(chosen)
-    return _of_texts(sessions, streams, last, np.ones(len(last), bool), chosen, total, before)
+    asked = _of_texts(sessions, streams, last, np.ones(len(last), bool), chosen)
+    return replace(
+        asked, total=total, before=before, target=sessions.target[chosen], asked=sessions.asked[chosen]
+    )
 
 
 def _of_texts(
-    sessions: Sessions,
-    streams: Streams,
-    texts: np.ndarray,
-    there: np.ndarray,
-    source: np.ndarray,
-    total: int = 0,
-    before: Batch | None = None,
+    sessions: Sessions, streams: Streams, texts: np.ndarray, there: np.ndarray, source: np.ndarray
 ) -> Batch:
     """A row for each of ``texts`` (int [n]); where it is not ``there``, of length 0."""
     tokens, labels, lengths = streams.gather(texts)
@@ -110,4 +109,4 @@ def _of_texts(
     if shown.any():
         images = np.zeros((len(rows), *sessions.pictures.shape[1:]), np.float32)
         images[shown] = to_float(sessions.pictures[rows[shown]])
-    return Batch(tokens, labels, lengths * there, images, shown, source, total, before)
+    return Batch(tokens, labels, lengths * there, images, shown, source)

@@ -38,6 +38,8 @@ from .tokens import Tokens
 
 #: Most episodes that are told in a session: each is one more row of a batch.
 LONGEST = 256
+#: Targets that are no episode: the session does not tell, or the answer was in none of its episodes.
+UNKNOWN, NONE_OF_THEM = -1, -2
 HINT = (
     f'Give one JSON list a line: 1 to {LONGEST} episodes that are told, each "text" or '
     '{"image": "file", "text": "text"}, then ["prompt", "answer"] or '
@@ -51,13 +53,18 @@ class Session:
     """What is told, one episode a text, then asked, and the answer that the model should give.
 
     pictures: that of each episode, the question's last, None where it has none; () where no episode has one.
-    A picture is a file, or the row of a table of pictures. where: file and line, for who reports a fault.
+    A picture is a file, or the row of a table of pictures. target: which told episode holds the answer, or
+    what ``train.feed`` calls unknown or none of them; things: what each told episode is about, any number
+    that stands for it, -1 where nobody knows, () where that is so of all. where: file and line, for who
+    reports a fault.
     """
 
     told: tuple[str, ...]
     prompt: str
     answer: str
     pictures: tuple[Path | int | None, ...] = ()
+    target: int = UNKNOWN
+    things: tuple[int, ...] = ()
     where: str = field(default="", compare=False)
 
     @property
@@ -107,7 +114,7 @@ def _session(line: str, path: Path, number: int) -> Session:
         prompt,
         answer,
         pictures if any(p is not None for p in pictures) else (),
-        where,
+        where=where,
     )
 
 
@@ -178,14 +185,18 @@ def load_vectors(path: Path, vectors: int, where: str) -> np.ndarray:
 @dataclass(frozen=True)
 class Sessions:
     """Tokenised sessions. texts: all of them, one behind the other; first, count: int64 [n], where each
-    session's texts are in them; rows: int64, the picture of each text, -1: none; pictures: uint8 [M, vectors,
-    768], or None where there is none.
+    session's texts are in them; rows: int64, the picture of each text, -1: none; target: int64 [n] and
+    things: int64, of each text, as in a :class:`Session`; asked: int64 [n], the last token before the answer,
+    of the stream that begins with EOS; pictures: uint8 [M, vectors, 768], or None where there is none.
     """
 
     texts: Tokens
     first: np.ndarray
     count: np.ndarray
     rows: np.ndarray
+    target: np.ndarray
+    things: np.ndarray
+    asked: np.ndarray
     pictures: np.ndarray | None = None
 
     @classmethod
@@ -202,11 +213,15 @@ class Sessions:
         sizes[prompt + 1] += sizes[prompt] - 1
         flat = np.delete(parts.flat, parts.starts[prompt] + parts.sizes[prompt] - 1)  # no EOS between the two
         rows = [-1 if p is None else p for s in sessions for p in s.pictures or (None,) * (len(s.told) + 1)]
+        things = [thing for s in sessions for thing in (*(s.things or (-1,) * len(s.told)), -1)]
         return cls(
             Tokens.of(flat, np.delete(sizes, prompt)),
             np.cumsum(count) - count,
             count,
             np.array(rows, np.int64),
+            np.array([s.target for s in sessions], np.int64),
+            np.array(things, np.int64),
+            parts.sizes[prompt] - 1,
             pictures,
         )
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import ConfigError
 from .places import PLACES, THINGS, place_of
-from .sessions import Session, Sessions
+from .sessions import NONE_OF_THEM, Session, Sessions
 from .things.table import TRAIN, Things, Trial
 from .tokenizer import Tokenizer
 
@@ -74,10 +74,12 @@ class Recipe:
     texts: int = 0
 
 
-def told(rng: np.random.Generator, trial: Trial, names: Sequence[str]) -> list[tuple[int, str]]:
-    """Episodes (row, text) that show the things of a trial by these names, one view after the other."""
+def told(rng: np.random.Generator, trial: Trial, names: Sequence[str]) -> list[tuple[int, int, str]]:
+    """Episodes (thing, row, text) that show the things of a trial by these names, view after view."""
     rows = trial.shown.T  # [k, N]: first all things once
-    return [(int(view[i]), sentence_of(names[i])) for view in rows for i in rng.permutation(len(names))]
+    return [
+        (int(i), int(view[i]), sentence_of(names[i])) for view in rows for i in rng.permutation(len(names))
+    ]
 
 
 def make_session(rng: np.random.Generator, trial: Trial, recipe: Recipe) -> Session:
@@ -85,19 +87,22 @@ def make_session(rng: np.random.Generator, trial: Trial, recipe: Recipe) -> Sess
     n = len(trial.shown)
     names = draw_names(rng, 2 * n)
     now, later = names[:n], names[n:]
-    episodes: list[tuple[int | None, str]] = [*told(rng, trial, now)]
+    episodes: list[tuple[int, int | None, str]] = [*told(rng, trial, now)]
     if rng.random() < recipe.renamed:
         chosen = {trial.target, *rng.permutation(n)[: rng.integers(0, MOST_RENAMED)].tolist()}
-        episodes += [(int(rng.choice(trial.shown[i])), sentence_of(later[i])) for i in sorted(chosen)]
+        episodes += [(i, int(rng.choice(trial.shown[i])), sentence_of(later[i])) for i in sorted(chosen)]
         now = [later[i] if i in chosen else name for i, name in enumerate(now)]
     for text in draw_texts(rng, int(rng.integers(0, recipe.texts + 1))):
-        episodes.insert(int(rng.integers(0, len(episodes) + 1)), (None, text))
+        episodes.insert(int(rng.integers(0, len(episodes) + 1)), (-1, None, text))
     strange = rng.random() < recipe.unknown and trial.stranger >= 0
+    things, pictures, texts = zip(*episodes, strict=True)
     return Session(
-        tuple(text for _, text in episodes),
+        texts,
         PROMPT,
         UNKNOWN if strange else answer_of(now[trial.target]),
-        (*(row for row, _ in episodes), trial.stranger if strange else trial.asked),
+        (*pictures, trial.stranger if strange else trial.asked),
+        NONE_OF_THEM if strange else len(things) - 1 - things[::-1].index(trial.target),
+        things,
     )
 
 

@@ -92,7 +92,10 @@ def _ask_batch(
     def teach(of: Sequence[Sequence[str]], salt: int) -> Any:
         order = [np.random.default_rng([seed, first + i, salt]) for i in range(len(trials))]
         return asker.teach(
-            [[*told(r, t, n), *o] for r, t, n, o in zip(order, trials, of, others, strict=True)]
+            [
+                [*(episode for _, *episode in told(r, t, n)), *o]
+                for r, t, n, o in zip(order, trials, of, others, strict=True)
+            ]
         )
 
     now = [n[:-1] for n in names]

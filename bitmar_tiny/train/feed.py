@@ -25,8 +25,6 @@ from .distributed import World
 #: Threads and batches ahead. A batch is a pure function of its number, so that order and timing cannot
 #: matter.
 THREADS, AHEAD = 2, 4
-#: Targets that are no episode: the session does not tell, or the answer was in none of its episodes.
-UNKNOWN, NONE_OF_THEM = -1, -2
 
 
 class Batches(Protocol):

@@ -10,12 +10,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from ..data.sessions import NONE_OF_THEM, UNKNOWN
 from ..errors import ConfigError
 from ..model.bitmar import BitMar, Encoded, Output
 from ..model.memory import Slots, key_scores
 from .config import TrainConfig
 from .distributed import World
-from .feed import NONE_OF_THEM, UNKNOWN, Feed, joined
+from .feed import Feed, joined
 
 #: Rows whose logits exist at a time where memory is saved: 2,048 rows of 50,257 are 412 MB.
 ROWS = 2048

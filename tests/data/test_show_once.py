@@ -8,8 +8,10 @@ import pytest
 from eval_support import byte_tokenizer
 from things_support import shapes
 
+from bitmar_tiny.data.batch import session_batch
 from bitmar_tiny.data.corpora import file_corpus
 from bitmar_tiny.data.mixture import Mixture
+from bitmar_tiny.data.sessions import NONE_OF_THEM, Sessions
 from bitmar_tiny.data.show_once import (
     FIRST,
     PROMPT,
@@ -51,13 +53,31 @@ def test_the_answer_is_the_last_name_that_was_said_beside_the_thing():
             for text, row in zip(s.told, s.pictures, strict=False)
         )
         kinds["texts"] += any(row is None for row in s.pictures)
+        for thing, row in zip(s.things, s.pictures, strict=False):
+            assert (thing < 0) == (row is None)
         if s.answer == UNKNOWN:
             kinds["unknown"] += 1
-            assert not said
+            assert not said and s.target == NONE_OF_THEM
         else:
+            assert PROMPT + s.answer == s.told[s.target]
+            assert things.thing[s.pictures[s.target]] == things.thing[asked]
+            assert s.things[s.target] not in s.things[s.target + 1 :]
             assert PROMPT + s.answer == said[-1] and asked not in s.pictures[:-1]
             kinds["renamed"] += len(said) > 1
     assert 35 < kinds["unknown"] < 85 and 20 < kinds["renamed"] < 65 and kinds["texts"] > 90
+
+
+def test_a_batch_says_where_the_answers_are_and_what_each_episode_is_about():
+    made = [s for _, _, s in sessions(RECIPE, 5)]
+    encoded = Sessions.encode(BYTES, made, shapes().pictures)
+    batch = session_batch(encoded, np.array([3, 1, 4]), slice(1, 3), BYTES.eos)
+    episodes = len(batch.before.things) // 2
+    for i, s in enumerate((made[1], made[4])):
+        assert batch.target[i] == s.target
+        things = batch.before.things[i * episodes :][:episodes].tolist()
+        assert things == [*s.things, *[-1] * (episodes - len(s.things))]
+        begins = batch.asked[i]
+        assert BYTES.decode(batch.labels[i, begins : batch.lengths[i] - 1].tolist()) == s.answer
 
 
 def test_every_thing_is_shown_in_every_view_it_is_to_be_shown_in():
