@@ -24,7 +24,7 @@ import compilers
 import fresh
 import pytest
 import tiers
-from support import GROUPED, ODD, TINY
+from support import GROUPED, ODD, SEEING, SEEING_ODD, TINY
 
 from bitmar_tiny.codegen.build import BASE_FLAGS
 from bitmar_tiny.data.tokenizer import GPT2_PACKAGE, Tokenizer
@@ -53,6 +53,16 @@ def odd():
 @pytest.fixture(scope="session")
 def grouped():
     return random_model(GROUPED, seed=3)
+
+
+@pytest.fixture(scope="session")
+def seeing():
+    return random_model(SEEING, seed=4)
+
+
+@pytest.fixture(scope="session")
+def seeing_odd():
+    return random_model(SEEING_ODD, seed=5)
 
 
 @pytest.fixture(scope="session")

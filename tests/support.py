@@ -56,6 +56,12 @@ ODD = ModelConfig(
 #: Grouped-query attention: three queries share the keys and values of a head.
 GROUPED = ODD.model_copy(update={"name": "grouped", "n_heads": 6, "n_kv_heads": 2})
 
+#: Convolutions over 32 x 32 and over 16 x 16 pixels, channels that no tile divides.
+SEEING = TINY.model_copy(update={"name": "seeing", "vision_channels": (5, 70, 33, 37)})
+SEEING_ODD = ODD.model_copy(
+    update={"name": "seeing-odd", "image_tokens": 1, "image_pool": 1, "vision_channels": (1, 3, 7, 65)}
+)
+
 
 def has_family(family: str) -> bool:
     """Whether this processor can run a kernel family (families of other machines run in an emulator)."""

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from support import GROUPED, ODD, TINY
+from support import GROUPED, ODD, SEEING, SEEING_ODD, TINY
 
 from bitmar_tiny.arch.config import ModelConfig
 from bitmar_tiny.arch.tables import tensor_table
@@ -46,7 +46,7 @@ def golden_logits(frozen, tokens, image=None, memory_on=True):
     return np.array([golden.logits(golden.step(int(t))) for t in tokens])
 
 
-@pytest.mark.parametrize("cfg", [TINY, ODD, GROUPED], ids=lambda c: c.name)
+@pytest.mark.parametrize("cfg", [TINY, ODD, GROUPED, SEEING, SEEING_ODD], ids=lambda c: c.name)
 @pytest.mark.parametrize("with_image", [True, False])
 @pytest.mark.parametrize("memory_on", [True, False])
 def test_equals_golden_bit_for_bit(cfg, with_image, memory_on):
@@ -140,15 +140,16 @@ def test_no_label_leaks():
     assert min(losses) > math.log(32) - 0.05 and np.mean(losses[-50:]) < math.log(32) + 0.15
 
 
-def test_every_parameter_gets_a_gradient():
+@pytest.mark.parametrize("cfg", [TINY, SEEING], ids=lambda c: c.name)
+def test_every_parameter_gets_a_gradient(cfg):
     torch.manual_seed(0)
-    model = BitMar(TINY).train()
+    model = BitMar(cfg).train()
     seen = set()
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3)
     for step in range(50):
         tokens = torch.randint(0, 257, (8, 12))
         images = torch.from_numpy(
-            np.stack([random_image(TINY, np.random.default_rng(step * 8 + i)) for i in range(8)])
+            np.stack([random_image(cfg, np.random.default_rng(step * 8 + i)) for i in range(8)])
         )
         out = model(tokens, images)
         torch.nn.functional.cross_entropy(

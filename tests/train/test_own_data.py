@@ -171,9 +171,9 @@ def test_the_second_signal_is_obeyed_at_once(tmp_path):
     assert checkpoint.load(tmp_path) is None
 
 
-def test_a_frozen_model_can_be_trained_on(tiny, odd, grouped):
+def test_a_frozen_model_can_be_trained_on(tiny, odd, grouped, seeing):
     """Its trits and codes are where they were; scales but for the last digit."""
-    for frozen in (tiny, odd, grouped):
+    for frozen in (tiny, odd, grouped, seeing):
         first = freeze(latents(frozen))  # random codes need not reach 127, those of training do
         again = freeze(latents(first))
         for name, there in first.arrays.items():

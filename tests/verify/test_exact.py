@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from support import ODD, each_family_once, need, need_family
+from support import ODD, SEEING, each_family_once, need, need_family
 
 from bitmar_tiny.arch.config import preset
 from bitmar_tiny.codegen.boards import Board, load_board
@@ -51,6 +51,7 @@ def check(
     return verdict
 
 
+SANITIZE = ("-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 TARGETS = each_family_once("linux", "xtensa")
 VECTORS = [(board, family) for board, family in TARGETS if family != "portable"]
 
@@ -71,6 +72,17 @@ def test_odd_shapes(odd, tmp_path, board, family):
 @pytest.mark.parametrize("board, family", TARGETS)
 def test_grouped_queries(grouped, tmp_path, board, family):
     check(grouped, tmp_path / "p", 60, board, family)
+
+
+@pytest.mark.parametrize("board, family", TARGETS)
+def test_convolutions(seeing, tmp_path, board, family):
+    check(seeing, tmp_path / "p", 24, board, family)
+
+
+def test_convolutions_by_threads_under_sanitizers(tmp_path):
+    """More threads than the last maps have cells, and more rows than are multiplied at a time."""
+    wide = SEEING.model_copy(update={"image_tokens": 1, "vision_channels": (70, 7, 145, 145)})
+    check(random_model(wide), tmp_path / "p", 16, family="avx2", threads=3, extra=SANITIZE)
 
 
 @pytest.mark.parametrize("board, family", [("host", "portable"), ("host", "avx2"), ("rpi-zero2", "neon")])
@@ -200,13 +212,7 @@ def test_wherever_the_plan_puts_things(odd, tmp_path, sram):
     assert {p.region for p in project.plan.of_kind("copy")} == (
         {"sram", "psram"} if sram < 1 << 20 else {"sram"}
     )
-    program = build(
-        project.path,
-        board,
-        "avx2",
-        taps=True,
-        extra=("-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"),
-    )
+    program = build(project.path, board, "avx2", taps=True, extra=SANITIZE)
     with ProgramSession(program, board, "scattered") as session:
         assert verify(odd, session, standard(odd.config, 80), project.sources).exact
 
@@ -220,7 +226,7 @@ def test_sanitizers_find_nothing(odd, tmp_path):
             family=family,
             opt="-O1",
             head_bits=head_bits,
-            extra=("-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"),
+            extra=SANITIZE,
         )
 
 
