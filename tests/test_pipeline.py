@@ -93,8 +93,9 @@ def test_the_papers_recipe():
 def test_runs_from_before_a_setting_existed_go_on(tmp_path):
     """What a run's record does not name had its default, or what runs did then."""
     settings = TrainConfig.for_preset("demo").model_dump(mode="json") | {
-        "write_gradient": False
-    }  # what runs did before it existed
+        "write_gradient": False,  # what runs did before it existed
+        "optimizer": "adamw",
+    }
     record = {"model": {"a": 1}, "training": settings, "tokenizer": "x", "pictures": 1, "text_samples": 1}
     old = {
         "seed",

@@ -108,15 +108,6 @@ def _anywhere(command: click.Command) -> click.Command:
     for p in command.params:
         if p.name == "as_json":
             p.callback = lambda ctx, param, value: value or ctx.ensure_object(Given).json
-            return command
-
-    def refuse(ctx: click.Context, param: click.Parameter, value: bool) -> None:
-        if value or ctx.ensure_object(Given).json:
-            raise click.UsageError(f"'{ctx.info_name}' prints no JSON. Leave --json out.", ctx)
-
-    command.params.append(
-        click.Option(["--json"], is_flag=True, expose_value=False, hidden=True, callback=refuse)
-    )
     return command
 
 
@@ -178,7 +169,7 @@ class LazyGroup(click.Group):
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"]},
-    params=[_debug(), _flag("json", help="Print one JSON document, where a command has one.")],
+    params=[_debug(), _flag("json", help="Print one JSON document.")],
 )
 @click.version_option(__version__, prog_name="bitmar-tiny")
 def app() -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from ..api.training import training_figures
-from .app import results
+from .app import print_json, results
+from .common import json_option
 
 
 @click.command()
@@ -17,12 +18,17 @@ from .app import results
 @click.option(
     "-o", "--out", type=click.Path(path_type=Path), help="Folder of the pictures (default: the run's)."
 )
-def command(run: Path, png: bool, out: Path | None) -> None:
+@json_option
+def command(run: Path, png: bool, out: Path | None, as_json: bool) -> None:
     """Draw a training run, finished or not: losses, alignment with interventions, memory slots, and E_q by
     epoch (figure 3).
 
     \b
     Example: bitmar-tiny curves run -o figures
     """
-    for path in training_figures(run, out, "png" if png else "svg"):
-        results.print(str(path), soft_wrap=True)
+    paths = [str(path) for path in training_figures(run, out, "png" if png else "svg")]
+    if as_json:
+        print_json({"figures": paths})
+        return
+    for path in paths:
+        results.print(path, soft_wrap=True)

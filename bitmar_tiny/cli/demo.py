@@ -17,7 +17,8 @@ from ..files import atomic_file
 from ..report.captions import Caption, contact_sheet
 from ..report.evaluation import agreement_sentence, caption_table
 from ..report.plan import human
-from .app import notes, results
+from .app import notes, print_json, results
+from .common import json_option
 
 STEPS = 7
 BOARDS = ("host", "rpi-zero2")
@@ -29,7 +30,8 @@ SHOWN = 24
 @click.option(
     "--steps", type=click.IntRange(1), help="Training steps (default: the preset's, a few minutes)."
 )
-def command(out: Path, steps: int | None) -> None:
+@json_option
+def command(out: Path, steps: int | None, as_json: bool) -> None:
     """The whole way once: train on real pictures, freeze, generate C, prove it bit-exact, caption unseen
     pictures.
 
@@ -41,6 +43,7 @@ def command(out: Path, steps: int | None) -> None:
     need("torch", "tensorboard", "matplotlib", "resvg_py")
     from ..evaluate import demo
 
+    shown_on = notes if as_json else results
     started = time.monotonic()
     _say(1, "The model that ships with the package, as C for this computer")
     try:
@@ -49,7 +52,7 @@ def command(out: Path, steps: int | None) -> None:
         notes.print(f"  not built. {error}")
     else:
         _proven(v)
-        results.print(
+        shown_on.print(
             f"  picture {demo.FIRST!r}: the C program says {caption!r} ({time.monotonic() - started:.0f} s)"
         )
 
@@ -90,27 +93,22 @@ def command(out: Path, steps: int | None) -> None:
     shown = captions[:: max(1, len(captions) // SHOWN)][:SHOWN]  # evenly spread: neighbours are alike
     contact_sheet(shown, corpus.captions, picture)
     for c in shown[::4]:
-        results.print(f"  {c.truth!r:45} -> {c.text!r}")
+        shown_on.print(f"  {c.truth!r:45} -> {c.text!r}")
 
     _say(7, "How good is it: held-out pictures, PyTorch (bit-identical to golden and C)")
     scores, agreed = demo.score(frozen, corpus)
-    results.print(caption_table(scores, f"{len(names)} held-out pictures \\[measured]"))
-    results.print(agreement_sentence(agreed))
+    shown_on.print(caption_table(scores, f"{len(names)} held-out pictures \\[measured]"))
+    shown_on.print(agreement_sentence(agreed))
     exact = sum(c.text == c.truth for c in captions) / len(captions)
-    results.print(
+    shown_on.print(
         f"The C program named {exact:.1%} of them exactly \\[measured]. "
         f"Pictures with captions: {picture}. Whole demo: {(time.monotonic() - started) / 60:.1f} minutes."
     )
+    report = {"captions": scores, "agreement": agreed, "c_exact": exact, "sha256": frozen.digest}
     with atomic_file(out / "results.json") as f:
-        f.write(
-            (
-                json.dumps(
-                    {"captions": scores, "agreement": agreed, "c_exact": exact, "sha256": frozen.digest},
-                    indent=1,
-                )
-                + "\n"
-            ).encode()
-        )
+        f.write((json.dumps(report, indent=1) + "\n").encode())
+    if as_json:
+        print_json(report)
 
 
 def _proven(v: Verdict) -> None:

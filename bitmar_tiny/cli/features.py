@@ -12,7 +12,8 @@ from rich.progress import Progress
 from ..api.model import load
 from ..api.training import write_features
 from ..errors import ConfigError, DataError
-from .app import notes
+from .app import notes, print_json
+from .common import json_option
 
 
 def channels(context: click.Context, option: click.Parameter, text: str) -> tuple[float, float, float]:
@@ -82,6 +83,7 @@ def channels(context: click.Context, option: click.Parameter, text: str) -> tupl
     type=click.Path(path_type=Path),
     help="Folder for features.npy and captions.json.",
 )
+@json_option
 def command(
     pictures: tuple[Path, ...],
     backbone: Path,
@@ -95,6 +97,7 @@ def command(
     model: Path | None,
     project: bool,
     out: Path,
+    as_json: bool,
 ) -> None:
     """Turn PICTURES into 768-D feature vectors with a frozen backbone.
 
@@ -131,9 +134,13 @@ def command(
             project=project,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
-    notes.print(f"Wrote {out / 'features.npy'} and {out / 'captions.json'}.", soft_wrap=True)
-    for words in bad:
-        notes.print(words, markup=False, soft_wrap=True)
+    written = out / "features.npy", out / "captions.json"
+    if as_json:
+        print_json({"features": str(written[0]), "captions": str(written[1]), "left_out": bad})
+    else:
+        notes.print(f"Wrote {written[0]} and {written[1]}.", soft_wrap=True)
+        for words in bad:
+            notes.print(words, markup=False, soft_wrap=True)
     if bad:
         raise DataError(
             f"{len(bad):,} {'pictures have' if len(bad) > 1 else 'picture has'} no features.",

@@ -186,6 +186,7 @@ def verify(store: Path, model: Path | None, as_json: bool) -> None:
 @model_option
 @force_option
 @port_options
+@json_option
 def export(
     store: Path | None,
     out: Path,
@@ -194,6 +195,7 @@ def export(
     force: bool,
     port: str | None,
     line: dict[str, Any],
+    as_json: bool,
 ) -> None:
     """Copy the memory of a STORE, or of a board (--port), into a snapshot: codes, scales, usage
     (safetensors).
@@ -212,7 +214,7 @@ def export(
         leave_out_port_options()
         opened = open_store(store, _model(model))
         memory, source = export_memory(opened, out, salvage=salvage), f", commit {opened.sequence}."
-    notes.print(f"Wrote {out}: {memory.slots} slots{source}", markup=False)
+    _wrote(str(out), memory.slots, source, as_json)
 
 
 @command.command(name="import")
@@ -226,6 +228,7 @@ def export(
 @model_option
 @force_option
 @port_options
+@json_option
 def import_(
     snapshot: Path,
     out: Path,
@@ -234,6 +237,7 @@ def import_(
     force: bool,
     port: str | None,
     line: dict[str, Any],
+    as_json: bool,
 ) -> None:
     """Make a store from a SNAPSHOT, or replace the memory of a board (--port) by it.
 
@@ -245,12 +249,12 @@ def import_(
     if port:
         with open_target(port, _model(model), line) as board:
             memory = import_memory(source, board, resume=resume)
-            notes.print(f"Wrote {memory.slots} slots to {board.name}.")
+            _wrote(board.name, memory.slots, ".", as_json)
         return
     leave_out_port_options()
     _free(out, force)
     memory = import_memory(source, out, model=_model(model))
-    notes.print(f"Wrote {out}: {memory.slots} slots.", markup=False)
+    _wrote(str(out), memory.slots, ".", as_json)
 
 
 @command.command()
@@ -258,7 +262,8 @@ def import_(
 @click.option("-o", "--out", type=path, default=Path("memory.store"), show_default=True)
 @click.option("--empty", is_flag=True, help="All rows zero, instead of what the model was trained to.")
 @force_option
-def reset(model: Path, out: Path, empty: bool, force: bool) -> None:
+@json_option
+def reset(model: Path, out: Path, empty: bool, force: bool, as_json: bool) -> None:
     """Make a new store for a frozen MODEL, with the memory that it was trained to.
 
     \b
@@ -266,7 +271,14 @@ def reset(model: Path, out: Path, empty: bool, force: bool) -> None:
     """
     _free(out, force)
     made = new_store(out, load(model), empty)
-    notes.print(f"Wrote {out}: {made.layout.slots} slots, {made.layout.size:,} bytes.", markup=False)
+    _wrote(str(out), made.layout.slots, f", {made.layout.size:,} bytes.", as_json)
+
+
+def _wrote(where: str, slots: int, more: str, as_json: bool) -> None:
+    if as_json:
+        print_json({"written": where, "slots": slots})
+    else:
+        notes.print(f"Wrote {where}: {slots} slots{more}", markup=False)
 
 
 def _free(out: Path, force: bool) -> None:

@@ -10,7 +10,8 @@ import click
 from ..api.training import zero_fraction_figure
 from ..errors import ConfigError
 from ..evaluate.report import load_report
-from .app import Group, notes, results
+from .app import Group, notes, print_json, results
+from .common import json_option
 
 path = click.Path(path_type=Path)
 
@@ -27,7 +28,8 @@ def command() -> None:
 @command.command()
 @click.argument("number", type=click.Choice(["1", "2", "3", "4"]))
 @click.argument("reports", type=path, nargs=-1, metavar="[RESULTS]...")
-def table(number: str, reports: tuple[Path, ...]) -> None:
+@json_option
+def table(number: str, reports: tuple[Path, ...], as_json: bool) -> None:
     """Table NUMBER of the paper with a column or row for every RESULTS file of 'eval --json' (3 and 4: of
     'eval --ablate memory --json').
 
@@ -38,6 +40,11 @@ def table(number: str, reports: tuple[Path, ...]) -> None:
     from ..report.paper import TABLES
 
     shown, doubts = TABLES[number]([load_report(p, number in "34") for p in reports])
+    if as_json:
+        columns = [[str(cell) for cell in column.cells] for column in shown.columns]
+        rows = [list(row) for row in zip(*columns, strict=True)]
+        print_json({"columns": [str(c.header) for c in shown.columns], "rows": rows, "doubts": doubts})
+        return
     results.print(shown)
     results.print("Why the paper's figures are to be read with care:")
     for doubt in doubts:
@@ -48,7 +55,8 @@ def table(number: str, reports: tuple[Path, ...]) -> None:
 @click.argument("number", type=click.Choice(["2", "3"]))
 @click.argument("sources", type=path, nargs=-1, required=True)
 @click.option("-o", "--out", type=path, required=True, help="PNG or SVG to write.")
-def figure(number: str, sources: tuple[Path, ...], out: Path) -> None:
+@json_option
+def figure(number: str, sources: tuple[Path, ...], out: Path, as_json: bool) -> None:
     """Figure 2 (activation of the memory's slots: one run, early and late, from its log; or usage in frozen
     models, runs, stores) or 3 (zero fraction E_q over training: runs).
 
@@ -59,16 +67,22 @@ def figure(number: str, sources: tuple[Path, ...], out: Path) -> None:
     """
     if out.suffix not in (".png", ".svg"):
         raise ConfigError(f"{out}: pictures are written as .png or .svg.")
+    curves = []
     if number == "2":
         from ..evaluate.sources import load_source
         from ..report.memory import draw
 
         draw([load_source(s) for s in sources], out)
     else:
-        for r in zero_fraction_figure(sources, out):
-            results.print(
-                f"{r.name}: E_q {r.values[0]:.1%} at step {r.steps[0]:,}, {r.values[-1]:.1%} at step "
-                f"{r.steps[-1]:,} "
-                f"\\[measured]; normally distributed weights have {r.baseline:.1%}, the paper ends at 42.8%"
-            )
+        curves = zero_fraction_figure(sources, out)
+    if as_json:
+        runs = [{"run": r.name, "steps": list(r.steps), "zero_fraction": list(r.values)} for r in curves]
+        print_json({"figure": str(out), "runs": runs})
+        return
+    for r in curves:
+        results.print(
+            f"{r.name}: E_q {r.values[0]:.1%} at step {r.steps[0]:,}, {r.values[-1]:.1%} at step "
+            f"{r.steps[-1]:,} "
+            f"\\[measured]; normally distributed weights have {r.baseline:.1%}, the paper ends at 42.8%"
+        )
     notes.print(f"Wrote {out}.", markup=False)

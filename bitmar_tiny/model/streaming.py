@@ -34,9 +34,17 @@ def next_logits(
 def greedy(model: BitMar, images: Tensor | None, count: int, limit: int = 24) -> list[list[int]]:
     """Greedy token ids for ``count`` streams that begin with EOS, each cut at its EOS."""
     eos = model.cfg.vocab_size - 1
-    streams = torch.full((count, 1), eos)
+    streams, going = torch.full((count, 1), eos), torch.arange(count)
+    found: list[list[int]] = [[] for _ in range(count)]
     for _ in range(limit):
-        streams = torch.cat([streams, model(streams, images).acc[:, -1:].argmax(-1)], 1)
-        if (streams[:, 1:] == eos).any(1).all():
+        out = model.decode(model.encode(streams, images), logits=False)
+        last = (x.unflatten(0, streams.shape)[:, -1] for x in out.head)
+        picks = model.head(*last)[0].argmax(-1)
+        on = picks != eos
+        streams = torch.cat([streams, picks[:, None]], 1)[on]
+        going, images = going[on], None if images is None else images[on]
+        for i, pick in zip(going.tolist(), picks[on].tolist(), strict=True):
+            found[i].append(pick)
+        if not len(going):
             break
-    return [row[: row.index(eos)] if eos in row else row for row in streams[:, 1:].tolist()]
+    return found
