@@ -55,6 +55,7 @@ def test_convolutions_over_the_serial_port(seeing, name, family):
     try:
         picture = random_image(seeing.config, np.random.default_rng(6))
         script = [Event("begin"), Event("image", image=picture), *(Event("token", t) for t in range(4))]
+        script += [Event("begin"), Event("image", image=np.ones_like(picture)), Event("token", 4)]  # white
         assert verify(seeing, board, script).exact
     finally:
         board.close()

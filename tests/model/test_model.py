@@ -67,6 +67,13 @@ def test_equals_golden_bit_for_bit(cfg, with_image, memory_on):
         assert np.array_equal(got[0].numpy().view(np.uint32), want.view(np.uint32))
 
 
+def test_white_paper_says_nothing_and_is_no_fault(seeing):
+    image = np.ones((SEEING.image_inputs, 768), np.float32)
+    with torch.no_grad():
+        got = load_frozen(seeing)(torch.arange(6)[None], torch.from_numpy(image)[None]).logits[0].numpy()
+    assert np.array_equal(got, golden_logits(seeing, range(6), image)) and np.isfinite(got).all()
+
+
 def test_agreement_report(tiny):
     rng = np.random.default_rng(3)
     streams = [rng.integers(0, 257, 25) for _ in range(3)]
