@@ -35,8 +35,8 @@ class PictureCost:
     def sentence(self) -> str:
         """For people."""
         time = f" in {self.ms:,.0f} ms" if self.ms is not None else ""
-        moved = f"{sum(self.bytes.values()) / 1000:,.0f} kB"
-        return f"A picture: {self.products / 1e6:,.1f} million products over {moved}{time} (estimated)."
+        kb, millions = sum(self.bytes.values()) / 1000, self.products / 1e6
+        return f"A picture: {millions:,.1f} million products, {kb:,.0f} kB read{time} (estimated)."
 
 
 def picture_cost(cfg: ModelConfig, blob: Blob, board: Board, plan: Plan) -> PictureCost:

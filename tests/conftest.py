@@ -14,10 +14,13 @@ os.environ |= {"COLUMNS": "200", "LC_ALL": "C.UTF-8"}
 for _name in ("FORCE_COLOR", "CLICOLOR_FORCE", "NO_COLOR"):
     os.environ.pop(_name, None)
 
+import contextlib
+import fcntl
 import platform
 import resource
 import signal
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import compilers
@@ -84,7 +87,24 @@ def shared(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def built_wheel(shared) -> Path:
     """What `pip install .` installs of this folder."""
-    return fresh.wheel(shared / "wheel")
+    with _one_at_a_time(shared / "wheel.lock"):
+        return fresh.wheel(shared / "wheel")
+
+
+@pytest.fixture(scope="session")
+def base_install(built_wheel, shared) -> Path:
+    """The programs of an environment without extras, for all tests that only use it."""
+    with _one_at_a_time(shared / "base.lock"):
+        programs = shared / "base" / "bin"
+        whole = (programs / "bitmar-tiny").exists()
+        return programs if whole else fresh.environment(programs.parent, built_wheel)
+
+
+@contextlib.contextmanager
+def _one_at_a_time(lock: Path) -> Iterator[None]:
+    with open(lock, "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -92,7 +112,9 @@ def _compiled_once(shared):
     """One cache of compiled C for all workers of a run."""
     cache = compilers.Cache(shared / "compiled", COUNTS)
     cache.install()
+    os.environ[compilers.IN_CHILDREN] = str(cache.folder)
     yield
+    del os.environ[compilers.IN_CHILDREN]
     cache.remove()
 
 

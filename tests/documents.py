@@ -17,6 +17,8 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from compilers import IN_CHILDREN
+
 ROOT = Path(__file__).resolve().parents[1]
 BLOCK = re.compile(r"^(<!-- stand-in -->\n)?```(sh|console)\n(.*?)^```$", re.M | re.S)
 HEADING = re.compile(r"^#+ (.*)$", re.M)
@@ -98,6 +100,7 @@ def run(command: Command, line: str, folder: Path, programs: Path) -> str:
             "HOME": str(folder),
             "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
             "LC_ALL": "C.UTF-8",
+            IN_CHILDREN: os.environ[IN_CHILDREN],
         },
     )
     assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"

@@ -16,6 +16,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+from compilers import CHILD
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -66,6 +67,7 @@ def environment(folder: Path, wheel: Path, extras: Iterable[str] = (), others: I
     names = {canonicalize_name(Requirement(line).name) for line in others}
     for name in asked_for([line for group in groups for line in group]) | names:
         _link(_installed(name), site)
+    (site / "sitecustomize.py").write_text(CHILD)
     command = folder / "bin" / "bitmar-tiny"
     command.write_text(COMMAND.format(python=folder / "bin" / "python"))
     command.chmod(0o755)

@@ -5,6 +5,7 @@ doctor's fixes.
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from compilers import CHILD, IN_CHILDREN
 from support import need
 
 from bitmar_tiny.api import doctor
@@ -50,12 +52,17 @@ DEBIAN = {
 def base(*arguments, code=0, cwd=None) -> subprocess.CompletedProcess:
     """The command as the base install runs it."""
     done = subprocess.run(
-        [sys.executable, "-c", WITHOUT.format(extras=sorted(EXTRAS)), *map(str, arguments)],
+        [sys.executable, "-c", CHILD + WITHOUT.format(extras=sorted(EXTRAS)), *map(str, arguments)],
         capture_output=True,
         text=True,
         cwd=cwd,
         timeout=300,
-        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/local/bin:/usr/bin:/bin", "COLUMNS": "200"},
+        env={
+            "PYTHONPATH": str(ROOT),
+            "PATH": "/usr/local/bin:/usr/bin:/bin",
+            "COLUMNS": "200",
+            IN_CHILDREN: os.environ[IN_CHILDREN],
+        },
     )
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr and "imported: []" in done.stderr

@@ -6,7 +6,7 @@ without an operating system, shapes that no tile divides, and the vectors that r
 from __future__ import annotations
 
 import platform
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -124,7 +124,7 @@ def dot_cases() -> list[Case]:
     return cases
 
 
-@lru_cache(maxsize=2)
+@cache
 def all_cases(family: str) -> list[Case]:
     cases = [Case("supported", "supported", result=(1,))]
     for n in ROWS:

@@ -38,17 +38,15 @@ INSTEAD: dict[str, str | NotRun] = {
 }
 
 
-def test_the_first_steps_work_as_written(built_wheel, tmp_path):
+def test_the_first_steps_work_as_written(base_install, tmp_path):
     need("host", "gcc")
-    programs = environment(tmp_path / "fresh", built_wheel)
-    follow(README, ("bitmar-tiny", "Five minutes", "Make it remember"), INSTEAD, tmp_path, programs)
+    follow(README, ("bitmar-tiny", "Five minutes", "Make it remember"), INSTEAD, tmp_path, base_install)
 
 
-def test_boards_work_as_written(built_wheel, tmp_path):
+def test_boards_work_as_written(base_install, tmp_path):
     need("rpi-zero2", "gcc")
     need("host", "gcc")
-    programs = environment(tmp_path / "fresh", built_wheel)
-    follow(README, ("On a board",), INSTEAD, tmp_path, programs)
+    follow(README, ("On a board",), INSTEAD, tmp_path, base_install)
 
 
 def test_training_works_as_written(built_wheel, tmp_path):

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 from documents import ROOT, Instead, NotRun, Shorter, commands, follow, unmarked
@@ -66,20 +65,15 @@ def instead(page: str) -> Instead:
     return INSTEAD[page] | dict.fromkeys(long, NotRun("test_readme.py runs it"))
 
 
-@pytest.fixture(scope="module")
-def programs(built_wheel, tmp_path_factory) -> Path:
-    return environment(tmp_path_factory.mktemp("fresh"), built_wheel)
-
-
 @pytest.mark.parametrize("page", ["first-caption", "remember", "esp32-s3"])
-def test_a_tutorial_works_as_written(page, programs, tmp_path):
+def test_a_tutorial_works_as_written(page, base_install, tmp_path):
     need("host", "gcc")
-    follow(TUTORIALS / f"{page}.md", None, instead(page), tmp_path, programs)
+    follow(TUTORIALS / f"{page}.md", None, instead(page), tmp_path, base_install)
 
 
-def test_the_first_pi_works_as_written(programs, tmp_path):
+def test_the_first_pi_works_as_written(base_install, tmp_path):
     need("rpi-zero2", "gcc")
-    follow(TUTORIALS / "raspberry-pi.md", None, instead("raspberry-pi"), tmp_path, programs)
+    follow(TUTORIALS / "raspberry-pi.md", None, instead("raspberry-pi"), tmp_path, base_install)
 
 
 def test_ones_own_pictures_work_as_written(built_wheel, tmp_path):
@@ -89,11 +83,11 @@ def test_ones_own_pictures_work_as_written(built_wheel, tmp_path):
     follow(TUTORIALS / f"{page}.md", None, INSTEAD[page], tmp_path, programs)
 
 
-def test_the_program_of_ones_own_works_as_written(programs, tmp_path):
+def test_the_program_of_ones_own_works_as_written(base_install, tmp_path):
     need("host", "gcc")
     page = ROOT / "docs" / "how-to" / "embed.md"
     (tmp_path / "main.c").write_text(re.search(r"^```c\n(.*?)^```$", page.read_text(), re.M | re.S)[1])
-    follow(page, None, {}, tmp_path, programs)
+    follow(page, None, {}, tmp_path, base_install)
 
 
 @pytest.mark.parametrize("page", INSTEAD)

@@ -39,6 +39,7 @@ def train_model(
     features: Paths = (),
     text: Paths = (),
     sessions: Paths = (),
+    things: Paths = (),
     styles: Paths = (),
     tokenizer: str | None = None,
     init: str | Path | None = None,
@@ -51,14 +52,15 @@ def train_model(
     checkpoint left it, to more ``steps``, too.
 
     config None: that of the run, or of what it begins with, else the preset demo. pictures: folders, whose
-    pictures ``captions`` name, or metadata, sub-folders or file names beside them. Without data of your own:
-    the pictures and text of the preset's demo, with further ``styles`` of emoji. tokenizer: gpt2 or own;
-    init: a run or a frozen model to begin with. device: cpu, cuda or auto. ``changes``: training settings
-    such as ``steps`` or ``seed``. Returns the folder of the run. ``ConfigError`` if the run there has other
-    settings or other data, or another process is at work there. Needs ``bitmar-tiny[train]``.
+    pictures ``captions`` name, or metadata, sub-folders or file names beside them. things: pictures of things
+    in several views, to make sessions of. Without data of your own: the pictures and text of the preset's
+    demo, with further ``styles`` of emoji. tokenizer: gpt2 or own; init: a run or a frozen model to begin
+    with. device: cpu, cuda or auto. ``changes``: training settings such as ``steps`` or ``seed``. Returns the
+    folder of the run. ``ConfigError`` if the run there has other settings or other data, or another process
+    is at work there. Needs ``bitmar-tiny[train]``.
     """
     data = {"pictures": pictures, "captions": captions, "features": features, "text": text}
-    data |= {"sessions": sessions, "styles": styles}
+    data |= {"sessions": sessions, "things": things, "styles": styles}
     with training(config, out, data, settings, device, tokenizer, init, **changes) as run:
         run.train(progress)
     return Path(out)

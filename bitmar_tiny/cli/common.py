@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 import shlex
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import click
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ..api.model import SHIPPED, FrozenModel, find_model, load, preset, random_model
 from ..api.run import BAUD, Session, is_built, is_local, session
@@ -216,3 +219,18 @@ def open_target(target: str, model: FrozenModel | None, line: dict[str, Any], **
     if is_local(target):
         leave_out_port_options()
     return session(model, target, log=show_log, **line, **options)
+
+
+@contextlib.contextmanager
+def progress_bars() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
+    """A function from a label to a progress callback, while the bars are shown."""
+    from .app import notes
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=notes, transient=True) as bars:
+
+        def bar(label: str) -> Callable[[int, int], None]:
+            task = bars.add_task(label, total=None)
+            return lambda done, total: bars.update(task, completed=done, total=total)
+
+        yield bar

@@ -3,14 +3,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ..api.model import MAX_CONTEXT, SHIPPED, FrozenModel, find_model
 from ..api.run import Session, is_local, session
@@ -26,6 +23,7 @@ from .common import (
     model_argument,
     on_option,
     open_target,
+    progress_bars,
     say_shipped,
     was_given,
 )
@@ -182,7 +180,7 @@ def command(
         "model_sha256": subject.frozen.digest if subject.frozen else None,
         "limit": limit,
     }
-    with _bars() as bar:
+    with progress_bars() as bar:
         if ablate:
             from ..evaluate.ablate import ablate_tasks, measure_cost
 
@@ -210,16 +208,3 @@ def command(
         return
     for shown in render(report):
         results.print(shown)
-
-
-@contextlib.contextmanager
-def _bars() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
-    """A function from a label to a progress callback, while the bars are shown."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=notes, transient=True) as bars:
-
-        def bar(label: str) -> Callable[[int, int], None]:
-            task = bars.add_task(label, total=None)
-            return lambda done, total: bars.update(task, completed=done, total=total)
-
-        yield bar

@@ -9,28 +9,105 @@ from typing import Any
 import click
 from rich.table import Table
 
+from ..api.model import find_model
+from ..errors import ConfigError
+from ..report.show_once import show_once_tables
 from .app import print_json, results
-from .common import json_option
+from .common import Real, json_option, on_option, progress_bars
+
+SHOW_ONCE = "show-once"
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=click.Path(path_type=Path), required=False)
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
     help="Folder of the prepared demo data, for a run that does not name its own.",
 )
+@click.option(
+    "--task",
+    type=click.Choice([SHOW_ONCE]),
+    help="show-once: things that training never saw are shown once and named; one of them is asked in "
+    "another view. RUN may also be a frozen model, or be left out, for the references alone.",
+)
+@click.option(
+    "--things",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Pictures of things to show, as for `bitmar-tiny train` (default: those of the run); repeatable.",
+)
+@click.option(
+    "--shown",
+    multiple=True,
+    type=click.IntRange(2),
+    help="Things that are shown in a session (default: 5, 20 and 100); repeatable.",
+)
+@click.option(
+    "--limit", type=click.IntRange(1), default=1000, show_default=True, help="Sessions of each row."
+)
+@click.option("--after", type=click.IntRange(0), default=0, help="Other episodes between showing and asking.")
+@click.option(
+    "--dev", is_flag=True, help="Show the things that are kept for choosing settings, not the test's."
+)
+@click.option(
+    "--twin",
+    type=Real(0.01),
+    metavar="MINUTES",
+    help="Also train a convolutional prototypical network for so long on the same things, as a reference.",
+)
+@on_option("Who answers (default: PyTorch for a run, golden for a frozen model)")
 @json_option
-def command(run: Path, data: Path | None, as_json: bool) -> None:
+def command(
+    run: Path | None,
+    data: Path | None,
+    task: str | None,
+    things: tuple[Path, ...],
+    shown: tuple[int, ...],
+    limit: int,
+    after: int,
+    dev: bool,
+    twin: float | None,
+    on: str | None,
+    as_json: bool,
+) -> None:
     """Perplexity and alignment of a run on what it held out, beside the same weights with float activations,
-    and how many pictures of that it names.
+    and how many pictures of that it names. Or the benchmark "show once" of its memory.
 
     RUN is the folder of a training run. The second column has the same ternary weights, tables and memory,
     but nothing that is computed is rounded: what int8 activations cost alone.
 
     \b
-    Example: bitmar-tiny holdout run
+    Examples: bitmar-tiny holdout run
+              bitmar-tiny holdout run --task show-once --shown 20 --limit 200 --dev
+              bitmar-tiny holdout run --task show-once --on golden --json
+              bitmar-tiny holdout --task show-once --things node_modules/@iconify-json --twin 11
     """
+    if task == SHOW_ONCE:
+        from ..evaluate.show_once import SHOWN, measure_show_once
+
+        with progress_bars() as bar:
+            report = measure_show_once(
+                find_model(run) if run else None,
+                things,
+                shown=shown or SHOWN,
+                sessions=limit,
+                on=on or "",
+                after=after,
+                dev=dev,
+                twin=twin or 0,
+                bar=bar,
+            )
+        if as_json:
+            print_json(report)
+            return
+        for part in show_once_tables(report):
+            results.print(part)
+        return
+    if run is None:
+        raise ConfigError("Which run?", "Name its folder: bitmar-tiny holdout RUN.")
+    if things or shown or on or twin:
+        raise ConfigError("--things, --shown, --on and --twin belong to a task.", "Add --task show-once.")
     from ..evaluate.activations import measure_holdout
 
     report = measure_holdout(run, data)

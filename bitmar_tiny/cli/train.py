@@ -58,8 +58,16 @@ from .common import json_option, model_path, say_next
     "--sessions",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="Sessions for the memory, one JSON list a line: what is told, then what is asked "
+    help="Sessions for the memory, one JSON list a line: what is told and shown, then what is asked "
     "(docs/how-to/train.md); repeatable.",
+)
+@click.option(
+    "--things",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Pictures of things, to make sessions of in which each is shown and named, and one asked: a folder "
+    "of Iconify emoji sets, of furniture (.sh3f) or of Omniglot's archives, a folder with a folder of "
+    "pictures for each thing, or a list (docs/how-to/show-once.md); repeatable.",
 )
 @click.option(
     "--style",
@@ -121,6 +129,7 @@ def command(
     features: tuple[Path, ...],
     text: tuple[Path, ...],
     sessions: tuple[Path, ...],
+    things: tuple[Path, ...],
     styles: tuple[Path, ...],
     tokenizer: str | None,
     init: Path | None,
@@ -156,7 +165,7 @@ def command(
         raise ConfigError("--config and --preset both name the model.", "Leave out one of them.")
     changes = {"steps": steps, "seed": seed, "float_twin": float_twin or None}
     own = {"pictures": pictures, "captions": captions, "features": features, "text": text}
-    own |= {"sessions": sessions, "styles": styles}
+    own |= {"sessions": sessions, "things": things, "styles": styles}
     main = is_main_process()
     with ExitStack() as stack:
         with Progress(console=notes, transient=True, disable=not main) as bar:

@@ -20,9 +20,12 @@ from .corpus import CaptionSet
 from .lines import read_lines
 from .mixture import Mixture
 from .openmoji import load_openmoji, prepare_openmoji
-from .sessions import Sessions, read_sessions, write_places
+from .places import write_places
+from .sessions import Sessions, draw_pictures, read_sessions
 from .shards import build_tokens
+from .show_once import MadeSessions, Recipe, every_text
 from .text import prepare_text
+from .things.table import Things
 from .tokenizer import Tokenizer
 from .tokenizer_train import train_tokenizer
 from .tokens import Tokens, split
@@ -52,23 +55,31 @@ class Corpus:
     held_out: Sequence[int]
     texts: Tokens
     held_out_texts: Tokens
-    sessions: Sessions | None = None
+    sessions: Sessions | MadeSessions | None = None
 
     @property
     def identity(self) -> str:
         """SHA-256 (hex) of all that is trained on: corpora that differ in a word or a pixel differ in it."""
         seal = hashlib.sha256(self.tokenizer.identity.encode())
         seal.update(np.asarray(self.train, np.int64).tobytes())
-        for tokens in (self.caption_tokens, self.texts, *([self.sessions.texts] if self.sessions else [])):
-            for array in (tokens.starts, tokens.sizes, tokens.flat):
-                for start in range(0, len(array), _PIECE):
-                    seal.update(array[start : start + _PIECE].tobytes())
+        tokens = (self.caption_tokens, self.texts)
+        arrays = [a for t in tokens for a in (t.starts, t.sizes, t.flat)]
+        for array in itertools.chain(arrays, self.sessions.arrays() if self.sessions else ()):
+            step = _PIECE if array.ndim == 1 else _ROWS
+            for start in range(0, len(array), step):
+                seal.update(array[start : start + step].tobytes())
         if self.captions is not None:
             seal.update(self.captions.rows.tobytes())
             for start in range(0, len(self.captions.features), _ROWS):
                 rows = np.arange(start, min(start + _ROWS, len(self.captions.features)))
                 seal.update(self.captions.features[rows].tobytes())
         return seal.hexdigest()
+
+    @property
+    def _sessions(self) -> tuple[str, str]:
+        """What ``sessions`` counts, one and more."""
+        made = isinstance(self.sessions, MadeSessions)
+        return ("thing to show", "things to show") if made else ("session", "sessions")
 
     @property
     def summary(self) -> str:
@@ -78,7 +89,7 @@ class Corpus:
             (len(self.train), "caption to learn from", "captions to learn from"),
             (len(self.held_out), "held out", "held out"),
             (len(self.texts), "line of text", "lines of text"),
-            (len(self.sessions or ()), "session", "sessions"),
+            (len(self.sessions or ()), *self._sessions),
             (self.tokenizer.vocab_size, "token in the vocabulary", "tokens in the vocabulary"),
         )
         return ", ".join(f"{n:,} {one if n == 1 else more}" for n, one, more in counts if n) + "."
@@ -169,13 +180,16 @@ def file_corpus(
     folder: Path,
     *,
     sessions: Sequence[Path] = (),
+    things: Sequence[Things] = (),
+    recipe: Recipe | None = None,
     tokenizer: Tokenizer | str = "gpt2",
     caption_budget: int = 0,
     text_budget: int = 0,
     hold_out: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Corpus:
-    """Data in files: captions with .npy features, text, both tokenised once into ``folder``; and sessions.
+    """Data in files: captions with .npy features, text, both tokenised once into ``folder``; and sessions,
+    of files, or made of ``things`` by a ``recipe``.
 
     tokenizer: one to use, "gpt2" (GPT-2's, pruned to as many tokens as the configuration asks for) or "own"
     (trained on these texts, of at most so many tokens). hold_out: tokens kept out of training, half of them
@@ -202,12 +216,14 @@ def file_corpus(
             "Give uint8 patches or --pictures, or leave out vision_channels.",
         )
     told = [session for path in sessions for session in read_sessions(path)]
+    told, shown = draw_pictures(told, folder / "session_pictures", cfg.image_inputs, progress)
     if isinstance(tokenizer, str):
         lines = itertools.chain(
             (line for path in texts for line in read_lines(path)),
             (text for session in told for text in session.texts),
         )
-        tokenizer = _tokenizer(tokenizer == "own", cfg.vocab_size, lines, _spelled(pictures))
+        spelled = _spelled(pictures) + (every_text() if things else [])
+        tokenizer = _tokenizer(tokenizer == "own", cfg.vocab_size, lines, spelled)
     caption_tokens = build_tokens(tokenizer, captions, folder, captions=True, progress=progress)
     text_tokens = build_tokens(tokenizer, texts, folder, progress=progress)
     both = bool(len(caption_tokens) and len(text_tokens))
@@ -237,7 +253,11 @@ def file_corpus(
         held,
         text_tokens.take(text_train),
         text_tokens.take(text_held),
-        Sessions.encode(tokenizer, told) if told else None,
+        MadeSessions(things, tokenizer, recipe or Recipe())
+        if things
+        else Sessions.encode(tokenizer, told, shown)
+        if told
+        else None,
     )
 
 

@@ -42,7 +42,11 @@ def prepare_pictures(
     """
     picture_side(vectors)
     made = make_rows(
-        folder, {"format": FORMAT, "vectors": vectors}, album.pictures, partial(_draw, vectors), progress
+        folder,
+        {"format": FORMAT, "vectors": vectors},
+        album.pictures,
+        partial(draw_patches, vectors),
+        progress,
     )
     missing = ("caption names a picture that is not there", "captions name pictures that are not there")
     for what, faults in (
@@ -69,7 +73,7 @@ def listed(one: str, more: str, faults: Sequence[str | DataError]) -> Iterator[s
             yield f"  and {len(faults) - LISTED:,} more"
 
 
-def _draw(vectors: int, pictures: Sequence[Picture]) -> Iterator[np.ndarray | DataError]:
+def draw_patches(vectors: int, pictures: Sequence[Picture]) -> Iterator[np.ndarray | DataError]:
     """The patches of pictures, or what is wrong with one, in as many processes as they are worth."""
     draw, workers = partial(_one, vectors), min(os.cpu_count() or 1, len(pictures) // WORTH)
     if workers < 2:

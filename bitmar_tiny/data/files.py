@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import json
+import struct
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,11 @@ import numpy as np
 from ..errors import DataError
 from ..files import atomic_file, parse_json
 
+#: What reading a damaged ZIP archive raises.
+ZIP_FAULTS = (
+    *(zipfile.BadZipFile, zlib.error, struct.error, OSError, EOFError, KeyError),
+    *(NotImplementedError, RuntimeError, UnicodeDecodeError),
+)
 #: What a .npy file begins with.
 NPY = b"\x93NUMPY"
 

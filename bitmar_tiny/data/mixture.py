@@ -9,83 +9,19 @@ alternate: short captions do not pay for the length of text.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
 from ..errors import ConfigError, DataError
+from .batch import Batch, Streams, session_batch
 from .corpus import CaptionSet
 from .sessions import Sessions
+from .show_once import MadeSessions
 from .tokenizer import Tokenizer
 from .tokens import Tokens
 
-#: Label of a position that does not count.
-IGNORE = -100
 _CAPTION, _TEXT, _SESSION = 0, 1, 2
-
-
-@dataclass(frozen=True)
-class Batch:
-    """One training batch. T is the longest stream in it.
-
-    tokens: int64 [B, T], EOS first, EOS as padding; labels: int64 [B, T], the next token, -100 on
-    padding; lengths: int64 [B], positions that count; images: float32 [B, n, 768] or None;
-    has_image: bool [B]; source: int64 [B], index of the caption, or of the text stream; total: labels that
-    count in the whole batch, where these are some rows of it; before: earlier episodes of the streams of a
-    session [B*E, T'], those that are not there of length 0, or None.
-    """
-
-    tokens: np.ndarray
-    labels: np.ndarray
-    lengths: np.ndarray
-    images: np.ndarray | None
-    has_image: np.ndarray
-    source: np.ndarray
-    total: int = 0
-    before: Batch | None = None
-
-    @property
-    def n_tokens(self) -> int:
-        """Labels that count."""
-        return int(self.lengths.sum())
-
-
-class _Streams:
-    """Token streams cut from one flat array. Stream i is EOS followed by flat[start : start+count]."""
-
-    def __init__(self, flat: np.ndarray, starts: np.ndarray, counts: np.ndarray, eos: int) -> None:
-        self.flat, self.starts, self.counts, self.eos = flat, starts, counts, eos
-
-    @classmethod
-    def cut(cls, tokens: Tokens, max_len: int, whole: bool, pack: bool, eos: int) -> _Streams:
-        """Cut every sample into parts of max_len labels (``whole``: keep the first part; ``pack``: cut all as
-        one).
-        """
-        if whole:
-            return cls(tokens.flat, tokens.starts, np.minimum(tokens.sizes, max_len), eos)
-        if pack:
-            flat = tokens.joined()
-            tokens = Tokens.of(flat, np.array([len(flat)] if len(flat) else [], np.int64))
-        n_parts = -(-tokens.sizes // max_len)
-        within = np.arange(n_parts.sum()) - np.repeat(np.cumsum(n_parts) - n_parts, n_parts)
-        starts = np.repeat(tokens.starts, n_parts) + within * max_len
-        end = np.repeat(tokens.starts + tokens.sizes, n_parts)
-        return cls(tokens.flat, starts, np.minimum(max_len, end - starts), eos)
-
-    def __len__(self) -> int:
-        return len(self.starts)
-
-    def gather(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """tokens, labels int64 [B, T] and lengths int64 [B] of the streams ``indices``."""
-        counts = self.counts[indices]
-        columns = np.arange(counts.max())
-        inside = columns < counts[:, None]
-        at = np.where(inside, self.starts[indices][:, None] + columns, 0)
-        labels = np.where(inside, self.flat[at].astype(np.int64), IGNORE)
-        tokens = np.full_like(labels, self.eos)
-        tokens[:, 1:] = np.where(inside[:, 1:], labels[:, :-1], self.eos)
-        return tokens, labels, counts.astype(np.int64)
 
 
 class Mixture:
@@ -116,7 +52,7 @@ class Mixture:
         seed: int = 0,
         pack: bool = False,
         caption_tokens: Tokens | None = None,
-        sessions: Sessions | None = None,
+        sessions: Sessions | MadeSessions | None = None,
         session_every: int = 0,
     ) -> None:
         if batch_size < 1 or max_len < 2 or text_every < 0 or session_every < 0:
@@ -128,7 +64,7 @@ class Mixture:
         if sessions is not None:
             sessions.check(session_every, max_len)
         self.batch_size, self.max_len, self.text_every, self.seed = batch_size, max_len, text_every, seed
-        self.captions = captions
+        self.captions, self.eos = captions, tokenizer.eos
         self.indices = self._caption_indices(captions, indices)
         if caption_tokens is None:
             chosen = Tokens.encode(
@@ -140,14 +76,10 @@ class Mixture:
             texts = Tokens.encode(tokenizer, texts if texts is not None else ())
         self.n_text_tokens = texts.n_tokens
         self.sessions, self.session_every = sessions, session_every
-        last = Tokens.encode(tokenizer, ()) if sessions is None else sessions.last()
         self._streams = (
-            _Streams.cut(chosen, max_len, True, False, tokenizer.eos),
-            _Streams.cut(texts, max_len, False, pack, tokenizer.eos),
-            _Streams.cut(last, max_len, True, False, tokenizer.eos),
-        )
-        self._episodes = (
-            None if sessions is None else _Streams.cut(sessions.texts, max_len, True, False, tokenizer.eos)
+            Streams.cut(chosen, max_len, True, False, tokenizer.eos),
+            Streams.cut(texts, max_len, False, pack, tokenizer.eos),
+            () if sessions is None else sessions,
         )
         for kind, what in ((_CAPTION, "captions"), (_TEXT, "text"), (_SESSION, "sessions")):
             if self._drawn(kind) and not len(self._streams[kind]):
@@ -215,24 +147,19 @@ class Mixture:
         before.
         """
         kind, nth = self.kind_of(step)
+        if kind == _SESSION and isinstance(self.sessions, MadeSessions):
+            made = self.sessions.draw(self.seed, nth, self.batch_size)
+            return session_batch(made, np.arange(self.batch_size), rows, self.eos)
         chosen = self._draw(kind, nth)
+        if kind == _SESSION:
+            return session_batch(self.sessions, chosen, rows, self.eos)
         total, chosen = int(self._streams[kind].counts[chosen].sum()), chosen[rows]
         tokens, labels, lengths = self._streams[kind].gather(chosen)
-        if kind != _CAPTION:
-            before = self._before(chosen) if kind == _SESSION else None
-            return Batch(tokens, labels, lengths, None, np.zeros(len(chosen), bool), chosen, total, before)
+        if kind == _TEXT:
+            return Batch(tokens, labels, lengths, None, np.zeros(len(chosen), bool), chosen, total)
         source = self.indices[chosen]
         return Batch(
             tokens, labels, lengths, self.captions.images(source), np.ones(len(chosen), bool), source, total
-        )
-
-    def _before(self, chosen: np.ndarray) -> Batch:
-        """The earlier episodes of some sessions, as many rows for each."""
-        texts, there = self.sessions.before(chosen)
-        tokens, labels, lengths = self._episodes.gather(texts.ravel())
-        labels[~there.ravel()] = IGNORE
-        return Batch(
-            tokens, labels, lengths * there.ravel(), None, np.zeros(len(tokens), bool), texts.ravel()
         )
 
     def _draw(self, kind: int, nth: int) -> np.ndarray:

@@ -150,7 +150,7 @@ def prepare_openmoji(
             )
         parts[style.prefix] = [len(pictures), len(pictures) + len(style.drawings)]
         pictures += [(name, f"{style.prefix}: {name}", svg) for name, svg in style.drawings]
-    features, seal = _draw(pictures, vectors, size, progress)
+    features, seal = draw_svgs(pictures, vectors, size, progress)
     names, split = [name for name, _, _ in pictures], make_split([concept for _, concept, _ in entries])
     (out_dir / "sources.json").unlink(missing_ok=True)
     write_json(out_dir / "captions.json", names)
@@ -182,7 +182,7 @@ def draw_style(folder: Path | str, vectors: int) -> tuple[str, list[str], np.nda
     as in ``read_style``.
     """
     style = read_style(folder, emoji_names())
-    drawn, _ = _draw(
+    drawn, _ = draw_svgs(
         [(name, f"{style.prefix}: {name}", svg) for name, svg in style.drawings],
         vectors,
         picture_side(vectors)[0],
@@ -191,7 +191,7 @@ def draw_style(folder: Path | str, vectors: int) -> tuple[str, list[str], np.nda
     return style.prefix, [name for name, _ in style.drawings], drawn
 
 
-def _draw(
+def draw_svgs(
     pictures: list[tuple[str, str, Path | str]],
     vectors: int,
     size: int,

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sessions: texts that come one after the other, each an episode of its own, the last of which can need what
-the earlier ones told.
+"""Sessions: texts and pictures that come one after the other, each an episode of its own, the last of which
+can need what the earlier ones told.
 
-A file has one session a line, a JSON list: what is told, one text or more, and last what is asked, [prompt,
-answer]:
+A file has one session a line, a JSON list: what is told, one episode or more, and last what is asked,
+[prompt, answer]. An episode is a text, or a picture with a text; a picture is a file, named from the folder
+of the sessions' file:
 
     ["The key is in the drawer.", "The pen is on the shelf.", ["The key is", " in the drawer."]]
+    [{"image": "cup.png", "text": "This is a dax."},
+     {"image": "cup2.png", "prompt": "This is", "answer": " a dax."}]    (all on one line)
 
 A model learns to write the last text, prompt and answer joined; the others are read and written to the memory
 before, each stream having a memory of its own. So the answer can only come out of the memory, and training
@@ -14,110 +17,207 @@ teaches what to put there and where.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..errors import ConfigError, DataError
-from ..files import atomic_file, parse_json
+from ..files import parse_json
+from .drawn import draw_patches
 from .files import check_text
 from .lines import open_text
+from .pixels import load_image
+from .rows import TABLE, make_rows
 from .tokenizer import Tokenizer
 from .tokens import Tokens
 
 #: Most episodes that are told in a session: each is one more row of a batch.
-LONGEST = 64
-HINT = f'Give one JSON list a line: 1 to {LONGEST} texts that are told, then ["prompt", "answer"].'
-
-#: What ``write_places`` tells of.
-THINGS = ("key", "pen", "coin", "ring", "map", "phone", "cup", "book")
-PLACES = (
-    "in the drawer",
-    "on the shelf",
-    "under the bed",
-    "in the box",
-    "on the desk",
-    "behind the door",
-    "in the car",
-    "by the window",
+LONGEST = 256
+HINT = (
+    f'Give one JSON list a line: 1 to {LONGEST} episodes that are told, each "text" or '
+    '{"image": "file", "text": "text"}, then ["prompt", "answer"] or '
+    '{"image": "file", "prompt": "prompt", "answer": "answer"}.'
 )
-MOST_TOLD = 11
+FORMAT = 1
 
 
 @dataclass(frozen=True)
 class Session:
-    """What is told, one episode a text, then asked, and the answer that the model should give."""
+    """What is told, one episode a text, then asked, and the answer that the model should give.
+
+    pictures: that of each episode, the question's last, None where it has none; () where no episode has one.
+    A picture is a file, or the row of a table of pictures. where: file and line, for who reports a fault.
+    """
 
     told: tuple[str, ...]
     prompt: str
     answer: str
+    pictures: tuple[Path | int | None, ...] = ()
+    where: str = field(default="", compare=False)
 
     @property
     def texts(self) -> tuple[str, ...]:
         """All episodes, the last with its answer."""
         return (*self.told, self.prompt + self.answer)
 
+    def picture(self, episode: int) -> Path | int | None:
+        """The picture of an episode; -1: of the question."""
+        return self.pictures[episode] if self.pictures else None
+
 
 def read_sessions(path: Path | str) -> list[Session]:
     """The sessions of a file, blank lines left out. ``DataError`` names the file and the line of the first
-    that is none.
+    that is none, or whose picture is not there.
     """
     try:
         with open_text(path) as stream:
             lines = stream.read().decode("utf-8").split("\n")
     except UnicodeDecodeError:
         raise DataError(f"{path}: not UTF-8 text.", HINT) from None
-    found = [_session(line, f"{path}:{number}") for number, line in enumerate(lines, 1) if line.strip()]
+    found = [_session(line, Path(path), number) for number, line in enumerate(lines, 1) if line.strip()]
     if not found:
         raise DataError(f"{path}: holds no session.", HINT)
     return found
 
 
-def _session(line: str, where: str) -> Session:
+def _session(line: str, path: Path, number: int) -> Session:
+    where = f"{path}:{number}"
     try:
-        *told, asked = parse_json(line)
-        prompt, answer = asked if isinstance(asked, list) else ()
-    except (ValueError, TypeError):
-        raise DataError(f"{where}: not a session.", HINT) from None
-    if (
-        not 1 <= len(told) <= LONGEST
-        or not all(isinstance(t, str) and t.strip() for t in (*told, answer))
-        or not isinstance(prompt, str)
-    ):
+        episodes = parse_json(line)
+    except ValueError:
+        episodes = None
+    if not isinstance(episodes, list) or not 2 <= len(episodes) <= LONGEST + 1:
         raise DataError(f"{where}: not a session.", HINT)
-    for text in (*told, prompt, answer):
-        check_text(text, f"{where}: a text")
-    return Session(tuple(told), prompt, answer)
+    told = [
+        _fields({"text": e} if isinstance(e, str) else e, ("text",), f"{where}: episode {i}", path.parent)
+        for i, e in enumerate(episodes[:-1], 1)
+    ]
+    asked = episodes[-1]
+    if isinstance(asked, list) and len(asked) == 2:
+        asked = dict(zip(("prompt", "answer"), asked, strict=True))
+    *_, prompt, answer = last = _fields(asked, ("prompt", "answer"), f"{where}: the question", path.parent)
+    pictures = tuple(e[0] for e in (*told, last))
+    return Session(
+        tuple(text for _, text in told),
+        prompt,
+        answer,
+        pictures if any(p is not None for p in pictures) else (),
+        where,
+    )
+
+
+def _fields(episode: Any, names: Sequence[str], where: str, folder: Path) -> tuple[Any, ...]:
+    """(picture or None, the text of each name). Only a prompt may be empty."""
+    if not isinstance(episode, dict) or set(episode) - {"image"} != set(names):
+        raise DataError(f"{where} is no {' with an '.join(names)}.", HINT)
+    for name, value in episode.items():
+        if not isinstance(value, str) or name != "prompt" and not value.strip():
+            raise DataError(f"{where}: '{name}' is not a text.", HINT)
+        check_text(value, f"{where}: '{name}'")
+    picture = None
+    if "image" in episode:
+        picture = folder / episode["image"]
+        if not os.path.isfile(picture):
+            raise DataError(
+                f"{where}: there is no picture {picture}.", "Name it from the folder of the sessions' file."
+            )
+    return picture, *(episode[name] for name in names)
+
+
+def draw_pictures(
+    sessions: Sequence[Session],
+    folder: Path,
+    vectors: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[list[Session], np.ndarray | None]:
+    """The sessions with rows in the place of picture files, and the table of these, uint8 [M, vectors, 768],
+    drawn once into ``folder``; None where no session has a picture.
+
+    ``DataError`` names file and line of the first picture that cannot be read.
+    """
+    first: dict[Path, str] = {}
+    for session in sessions:
+        for picture in session.pictures:
+            if isinstance(picture, Path):
+                first.setdefault(picture, session.where)
+    if not first:
+        return list(sessions), None
+    files, failed = list(first), None
+    try:
+        kept = make_rows(
+            folder, {"format": FORMAT, "vectors": vectors}, files, partial(draw_patches, vectors), progress
+        ).kept
+    except DataError as fault:  # no picture can be read, or the disk is full
+        kept, failed = [], fault
+    for bad in sorted(set(range(len(files))) - set(kept)):
+        load_vectors(files[bad], vectors, first[files[bad]])
+    if failed:
+        raise failed
+    rows = {file: i for i, file in enumerate(files)}
+    return [
+        replace(s, pictures=tuple(rows[p] if isinstance(p, Path) else p for p in s.pictures))
+        for s in sessions
+    ], np.load(folder / TABLE, mmap_mode="r")
+
+
+def load_vectors(path: Path, vectors: int, where: str) -> np.ndarray:
+    """A picture file as a model takes it, uint8 [vectors, 768]. ``DataError`` begins with ``where`` it is
+    named.
+    """
+    try:
+        return load_image(path, vectors)
+    except DataError as fault:
+        raise DataError(f"{where}: {fault.message}", fault.hint) from None
 
 
 @dataclass(frozen=True)
 class Sessions:
     """Tokenised sessions. texts: all of them, one behind the other; first, count: int64 [n], where each
-    session's texts are in them.
+    session's texts are in them; rows: int64, the picture of each text, -1: none; pictures: uint8 [M, vectors,
+    768], or None where there is none.
     """
 
     texts: Tokens
     first: np.ndarray
     count: np.ndarray
+    rows: np.ndarray
+    pictures: np.ndarray | None = None
 
     @classmethod
-    def encode(cls, tokenizer: Tokenizer, sessions: Sequence[Session]) -> Sessions:
+    def encode(
+        cls, tokenizer: Tokenizer, sessions: Sequence[Session], pictures: np.ndarray | None = None
+    ) -> Sessions:
         """Tokenise in memory, prompt and answer apart: on a board, too, the answer begins behind the prompt's
-        last token.
+        last token. pictures: the table that the sessions' rows count in.
         """
-        count = np.array([len(s.texts) for s in sessions], np.int64)
+        count = np.array([len(s.told) + 1 for s in sessions], np.int64)
         parts = Tokens.encode(tokenizer, [part for s in sessions for part in (*s.told, s.prompt, s.answer)])
         prompt = np.cumsum(count + 1) - 2
         sizes = parts.sizes.copy()
         sizes[prompt + 1] += sizes[prompt] - 1
         flat = np.delete(parts.flat, parts.starts[prompt] + parts.sizes[prompt] - 1)  # no EOS between the two
-        return cls(Tokens.of(flat, np.delete(sizes, prompt)), np.cumsum(count) - count, count)
+        rows = [-1 if p is None else p for s in sessions for p in s.pictures or (None,) * (len(s.told) + 1)]
+        return cls(
+            Tokens.of(flat, np.delete(sizes, prompt)),
+            np.cumsum(count) - count,
+            count,
+            np.array(rows, np.int64),
+            pictures,
+        )
 
     def __len__(self) -> int:
         return len(self.count)
+
+    def arrays(self) -> Iterator[np.ndarray]:
+        """All that tells these sessions from others, for who seals it."""
+        yield from (self.texts.starts, self.texts.sizes, self.texts.flat)
+        if self.pictures is not None:
+            yield from (self.rows, self.pictures)
 
     def check(self, every: int, max_len: int) -> None:
         """``ConfigError`` where ``session_every`` draws none, or a text has more than ``max_len`` tokens:
@@ -136,9 +236,9 @@ class Sessions:
                 f"Set max_len={longest} in the training settings, or shorten it.",
             )
 
-    def last(self) -> Tokens:
-        """The text that each session ends with."""
-        return self.texts.take(self.first + self.count - 1)
+    def last(self, chosen: np.ndarray | slice = slice(None)) -> np.ndarray:
+        """Indices into ``texts`` of the text that some sessions end with."""
+        return self.first[chosen] + self.count[chosen] - 1
 
     def before(self, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Indices into ``texts`` of the earlier texts of some sessions, int64 [B, E] with E the most of them,
@@ -148,22 +248,3 @@ class Sessions:
         column = np.arange(earlier.max())
         there = column < earlier[:, None]
         return np.where(there, self.first[chosen][:, None] + column, 0), there
-
-
-def write_places(path: Path, count: int, seed: int = 0) -> None:
-    """A file of ``count`` made-up sessions: where things are is told, some of them moved, one is asked for.
-    The same for the same seed.
-
-    Up to ``MOST_TOLD`` things are told, in any order, some of them several times; what holds is what was told
-    last.
-    """
-    rng = np.random.default_rng(seed)
-    with atomic_file(path) as f:  # other processes may be reading the same file, made by them
-        for n in rng.integers(1, MOST_TOLD + 1, count):
-            things, places = rng.integers(0, len(THINGS), n), rng.integers(0, len(PLACES), n)
-            now = dict(zip(things.tolist(), places.tolist(), strict=False))
-            asked = list(now)[rng.integers(len(now))]
-            told = [f"The {THINGS[t]} is {PLACES[p]}." for t, p in zip(things, places, strict=False)]
-            f.write(
-                (json.dumps([*told, [f"The {THINGS[asked]} is", f" {PLACES[now[asked]]}."]]) + "\n").encode()
-            )

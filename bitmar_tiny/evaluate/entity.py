@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from ..arch.config import ModelConfig
-from ..data.mixture import IGNORE, Batch
+from ..data.batch import IGNORE, Batch
 from ..frozen import FrozenModel
 from ..golden.model import GoldenModel
 from ..train.threads import threads

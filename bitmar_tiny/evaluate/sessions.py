@@ -9,7 +9,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..data.sessions import Session, read_sessions, write_places
+import numpy as np
+
+from ..data.places import write_places
+from ..data.sessions import Session, load_vectors, read_sessions
 from ..data.tokenizer import Tokenizer
 from ..errors import ConfigError
 from ..files import TemporaryFolder
@@ -43,7 +46,8 @@ def evaluate_sessions(
     Each session begins with the memory that the model was trained to; what is told is written to it, episode
     by episode, as on a board. on: then asked; off: asked with the memory unread; shuffled: asked with what
     the session before left there. ``by_age``: {episodes told since: [right, asked]}; an answer that no text
-    has counts as never told, -1. ``on``: where ``frozen`` runs (default: golden).
+    has counts as never told, -1. ``on``: where ``frozen`` runs (default: golden). ``DataError`` names the
+    file and the line of a picture that cannot be read.
     """
     tokenizer, model = Tokenizer.from_bytes(frozen.tokenizer), on or GoldenSession(frozen)
     if model.memory_tier == "flash":
@@ -51,18 +55,20 @@ def evaluate_sessions(
             f"{model.name}: the memory of the firmware is read-only.", "Choose golden, host or another board."
         )
     trained = before = model.read_memory()
+    pictures = Pictures(model.image_inputs)
     right, by_age = dict.fromkeys(CONDITIONS, 0), {}
     for n, session in enumerate(sessions):
         model.write_memory(trained)
-        for text in session.told:
+        for i, text in enumerate(session.told):
             model.begin()
+            pictures.show(model, session, i)
             model.tokens((tokenizer.eos, *tokenizer.encode(text)))
             model.end()
         memory = model.read_memory()
         for condition, m in zip(CONDITIONS, (memory, memory, before), strict=True):
             model.write_memory(m)
             model.memory_on(condition != "off")
-            hit = _answer(model, tokenizer, session) == session.answer
+            hit = _answer(model, tokenizer, session, pictures) == session.answer
             right[condition] += hit
             if condition == "on":
                 count = by_age.setdefault(_age(session), [0, 0])
@@ -78,9 +84,28 @@ def evaluate_sessions(
     }
 
 
-def _answer(model: Running, tokenizer: Tokenizer, session: Session) -> str:
+class Pictures:
+    """Picture files of sessions, each read once, as a model takes them."""
+
+    def __init__(self, vectors: int) -> None:
+        self.vectors, self.read = vectors, {}
+
+    def show(self, model: Running, session: Session, episode: int) -> None:
+        """Give the model the picture of an episode (-1: of the question), where it has one."""
+        picture = session.picture(episode)
+        if picture is not None:
+            model.image(self._vectors(Path(picture), session.where))
+
+    def _vectors(self, path: Path, where: str) -> np.ndarray:
+        if path not in self.read:
+            self.read[path] = load_vectors(path, self.vectors, where)
+        return self.read[path]
+
+
+def _answer(model: Running, tokenizer: Tokenizer, session: Session, pictures: Pictures) -> str:
     """What the model writes behind the prompt, greedily, at most a few tokens more than the answer has."""
     model.begin()
+    pictures.show(model, session, -1)
     limit = len(tokenizer.encode(session.answer)) + 4
     return tokenizer.decode([token for token, _ in model.generate(tokenizer.encode(session.prompt), limit)])
 

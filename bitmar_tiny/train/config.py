@@ -49,8 +49,22 @@ class TrainConfig(StrictModel):
         description="every nth batch is of sessions: earlier episodes are in a memory of each "
         "stream's own (data/sessions.py); 1: sessions only",
     )
+    session_things: tuple[int, int] = Field(
+        (2, 20), description="fewest and most things that are shown in a session made of things"
+    )
+    session_views: int = Field(1, ge=1, description="pictures that each of them is shown in")
+    session_unknown: float = Field(
+        0.1, ge=0, le=1, description="part of such sessions that ask for a thing that was not shown"
+    )
+    session_renamed: float = Field(
+        0.1, ge=0, le=1, description="part of them in which names change before one is asked"
+    )
+    session_texts: int = Field(0, ge=0, description="most episodes without a picture among theirs")
     max_len: int = Field(256, ge=2, description="most tokens per training stream")
     augment_shift: int = Field(0, ge=0, le=15, description="shift raw pictures by up to so many pixels")
+    augment_affine: float = Field(
+        0, ge=0, lt=0.5, description="turn (radians), resize and shift raw pictures by about this part"
+    )
     float_twin: bool = False
 
     caption_tokens: int = Field(

@@ -11,12 +11,14 @@ from ..arch.config import ModelConfig
 from ..data.corpora import Corpus, demo_corpus, file_corpus, recall_corpus
 from ..data.drawn import prepare_pictures
 from ..data.pictures import LIST, read_album
+from ..data.show_once import Recipe
+from ..data.things.find import open_all
 from ..data.tokenizer import Tokenizer
 from ..errors import DataError
 from .config import TrainConfig
 
 #: Kinds of data that a run names by paths; ``run_corpus`` says what each is.
-KINDS = ("pictures", "captions", "features", "text", "sessions", "styles")
+KINDS = ("pictures", "captions", "features", "text", "sessions", "things", "styles")
 
 
 def run_corpus(
@@ -28,15 +30,17 @@ def run_corpus(
     tokenizer: Tokenizer | None = None,
 ) -> Corpus:
     """The corpus that ``data`` names: its ``folder`` for what is prepared; lists of paths of ``KINDS``,
-    folders of pictures and whose captions, or captions and their features, text, sessions; ``tokenizer``:
-    gpt2 or own.
+    folders of pictures and whose captions, or captions and their features, text, sessions, things to make
+    sessions of; ``tokenizer``: gpt2 or own.
 
-    Without pictures, captions, text and sessions it is the demo's, with further styles of pictures, or that
+    Without any of them but styles it is the demo's, with further styles of pictures, or that
     of the preset ``recall``. say: is told what is left out; tokenizer: the one to use.
     """
     folder = Path(data["folder"])
-    pictures, captions, features, texts, sessions, styles = (list(map(Path, data.get(k, ()))) for k in KINDS)
-    if not (pictures or captions or texts or sessions):
+    pictures, captions, features, texts, sessions, things, styles = (
+        list(map(Path, data.get(k, ()))) for k in KINDS
+    )
+    if not (pictures or captions or texts or sessions or things):
         return (
             recall_corpus(folder, cfg, tokenizer)
             if cfg.name == "recall"
@@ -51,6 +55,13 @@ def run_corpus(
             read_album(pictures, captions), folder / "pictures", cfg.image_inputs, progress, say
         )
         captions, features = [made[0]], [made[1]]
+    recipe = Recipe(
+        tcfg.session_things,
+        tcfg.session_views,
+        tcfg.session_unknown,
+        tcfg.session_renamed,
+        tcfg.session_texts,
+    )
     return file_corpus(
         cfg,
         captions,
@@ -58,6 +69,8 @@ def run_corpus(
         texts,
         folder,
         sessions=sessions,
+        things=open_all(things, folder, cfg.image_inputs, progress),
+        recipe=recipe,
         tokenizer=tokenizer or data.get("tokenizer", "gpt2"),
         caption_budget=tcfg.caption_tokens,
         text_budget=tcfg.text_tokens,

@@ -16,8 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..data.mixture import Batch
-from .augment import shift_patches
+from ..data.batch import Batch
+from ..data.sessions import LONGEST
+from .augment import distort_patches, shift_patches
 from .config import TrainConfig
 from .distributed import World
 
@@ -152,19 +153,22 @@ class Feeder:
         return feed.pinned() if self.world.device.type == "cuda" else feed
 
     def _batch(self, number: int, some: tuple[slice, ...]) -> Batch:
-        """One batch, or some rows of it, with its pictures shifted."""
-        batch = self.data.batch(number, *some)
-        if batch.images is None or not self.cfg.augment_shift:
+        """One batch, or some rows of it, with all its pictures changed a little."""
+        batch, before = self.data.batch(number, *some), None
+        rows, total = np.arange(self.cfg.batch_size)[some[0] if some else slice(None)], self.cfg.batch_size
+        if batch.before is not None:  # episode by episode of each stream, however many there are here
+            episodes = len(batch.before.tokens) // len(rows)
+            each = (rows[:, None] * LONGEST + np.arange(episodes)).ravel()
+            before = self._changed(batch.before, (self.cfg.seed, number, 1), each, total * LONGEST)
+        return replace(self._changed(batch, (self.cfg.seed, number), rows, total), before=before)
+
+    def _changed(self, batch: Batch, seed: tuple[int, ...], rows: np.ndarray, total: int) -> Batch:
+        """``rows``: which pictures of ``total`` the batch has."""
+        if batch.images is None or not (self.cfg.augment_shift or self.cfg.augment_affine):
             return batch
+        images = shift_patches(batch.images, self.cfg.augment_shift, seed, rows, total)
         return replace(
-            batch,
-            images=shift_patches(
-                batch.images,
-                self.cfg.augment_shift,
-                (self.cfg.seed, number),
-                *some,
-                total=self.cfg.batch_size if some else 0,
-            ),
+            batch, images=distort_patches(images, self.cfg.augment_affine, (*seed, 2), rows, total)
         )
 
     def next(self) -> Feed:

@@ -124,6 +124,8 @@ def _check(
             "--style adds pictures to the demo data, which data of your own takes the place of.",
             "Leave out one of them.",
         )
+    if own.get("sessions") and own.get("things"):
+        raise ConfigError("--sessions and --things both give sessions.", "Leave out one of them.")
     if tokenizer == "own" and not (captions or pictures or any(others)):
         raise ConfigError(
             "A tokenizer of your own is trained on data of your own.", "Name some: --text, --pictures."

@@ -6,8 +6,9 @@ import time
 import numpy as np
 import pytest
 
+from bitmar_tiny.data.batch import IGNORE
 from bitmar_tiny.data.corpus import CaptionSet
-from bitmar_tiny.data.mixture import IGNORE, Mixture
+from bitmar_tiny.data.mixture import Mixture
 from bitmar_tiny.data.tokenizer import EOS_TEXT, Tokenizer
 from bitmar_tiny.errors import ConfigError, DataError
 

@@ -7,9 +7,13 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from bitmar_tiny.data.mixture import IGNORE, Mixture
-from bitmar_tiny.data.sessions import LONGEST, MOST_TOLD, Session, Sessions, read_sessions, write_places
+from bitmar_tiny.data.batch import IGNORE
+from bitmar_tiny.data.corpus import to_float
+from bitmar_tiny.data.mixture import Mixture
+from bitmar_tiny.data.places import MOST_TOLD, write_places
+from bitmar_tiny.data.sessions import LONGEST, Session, Sessions, draw_pictures, read_sessions
 from bitmar_tiny.data.tokenizer import EOS_TEXT, Tokenizer
 from bitmar_tiny.errors import ConfigError, DataError
 
@@ -109,16 +113,29 @@ BAD = [
     json.dumps([*["told"] * (LONGEST + 1), ["ask", "answer"]]).encode(),
     b"null",
     b"3",
+    b'[{"image": "a.png"}, ["ask", "answer"]]',
+    b'[{"image": "a.png", "text": " "}, ["ask", "answer"]]',
+    b'[{"image": "a.png", "text": "t", "txt": ""}, ["ask", "answer"]]',
+    b'[{"image": 3, "text": "t"}, ["ask", "answer"]]',
+    b'[{"image": "", "text": "t"}, ["ask", "answer"]]',
+    b'["t", {"image": "a.png", "prompt": "ask"}]',
+    b'["t", {"image": "a.png", "prompt": null, "answer": "answer"}]',
+    b'["t", {"image": "a.png", "prompt": "ask", "answer": ""}]',
+    b'["t", {"image": "gone.png", "prompt": "ask", "answer": "answer"}]',
+    b'["t", {"image": ".", "prompt": "ask", "answer": "answer"}]',
+    b'["t", {"image": "a.png", "prompt": "\\ud83d", "answer": "answer"}]',
 ]
 
 
 @pytest.mark.parametrize("content", BAD, ids=range(len(BAD)))
 def test_what_is_no_session_is_named(tmp_path, content):
     path = tmp_path / "s.jsonl"
+    save_square(tmp_path / "a.png", 0)
     path.write_bytes((b'["told", ["ask", " answer"]]\n' if content.strip() else b"") + content)
     with pytest.raises(DataError) as error:
         read_sessions(path)
     assert str(path) in str(error.value) and error.value.hint
+    assert f"{path}:2" in str(error.value) or not content.startswith(b"[")
 
 
 def test_missing_files_and_missing_sessions():
@@ -126,3 +143,79 @@ def test_missing_files_and_missing_sessions():
         read_sessions("nowhere.jsonl")
     with pytest.raises(DataError, match="no sessions"):
         Mixture(BYTES, texts=["text"], batch_size=2, max_len=8, text_every=1, session_every=2)
+
+
+def save_square(path, shade: int) -> None:
+    Image.new("RGB", (20, 20), (shade, 0, 255 - shade)).save(path)
+
+
+def picture_file(folder) -> tuple:
+    """Two sessions with pictures beside one without: (file, what it says)."""
+    for name, shade in (("a.png", 0), ("b.png", 90), ("c.png", 200)):
+        save_square(folder / name, shade)
+    lines = [
+        [
+            {"image": "a.png", "text": "This is a dax."},
+            "Rain.",
+            {"image": "b.png", "prompt": "This is", "answer": " a dax."},
+        ],
+        ["The key is here.", ["The key is", " here."]],
+        [
+            {"image": str(folder / "c.png"), "text": "one"},
+            {"image": "a.png", "text": "two"},
+            {"image": "a.png", "prompt": "", "answer": "two"},
+        ],
+    ]
+    path = folder / "s.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path, lines
+
+
+def test_pictures_are_drawn_once_and_go_with_their_episodes(tmp_path):
+    path, _ = picture_file(tmp_path)
+    read = read_sessions(path)
+    assert read[1] == Session(("The key is here.",), "The key is", " here.") and read[1].picture(-1) is None
+    assert read[0].picture(0) == tmp_path / "a.png" and read[0].picture(1) is None
+    drawn, pictures = draw_pictures(read, tmp_path / "drawn", 4)
+    assert pictures.shape == (3, 4, 768) and pictures.dtype == np.uint8
+    assert [s.pictures for s in drawn] == [(0, None, 1), (), (2, 0, 0)]
+    m = Mixture(
+        BYTES,
+        sessions=Sessions.encode(BYTES, drawn, pictures),
+        batch_size=3,
+        max_len=24,
+        text_every=1,
+        session_every=1,
+    )
+    b, row = m.batch(0), {}
+    for i, source in enumerate(b.source):
+        row[int(source)] = i
+    assert b.has_image.tolist() == [s != 1 for s in b.source]
+    assert b.before.has_image.reshape(3, 2)[row[0]].tolist() == [True, False]
+    assert b.before.has_image.reshape(3, 2)[row[2]].tolist() == [True, True]
+    earlier = b.before.images.reshape(3, 2, 4, 768)
+    assert np.array_equal(b.images[row[2]], earlier[row[2], 1]) and np.array_equal(
+        earlier[row[0], 0], earlier[row[2], 1]
+    )
+    assert b.images[row[0], 0, 0] == to_float(np.array([90], np.uint8))[0]
+    before = (tmp_path / "drawn" / "features.npy").stat().st_mtime_ns
+    draw_pictures(read, tmp_path / "drawn", 4)
+    assert (tmp_path / "drawn" / "features.npy").stat().st_mtime_ns == before
+
+
+def test_a_picture_that_cannot_be_read_is_named_with_its_line(tmp_path):
+    path, _ = picture_file(tmp_path)
+    (tmp_path / "c.png").write_bytes(b"no picture")
+    with pytest.raises(DataError, match=r"s\.jsonl:3: .*c\.png: not a picture"):
+        draw_pictures(read_sessions(path), tmp_path / "drawn", 4)
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(b"")
+    with pytest.raises(DataError, match=r"s\.jsonl:1: .*a\.png"):
+        draw_pictures(read_sessions(path), tmp_path / "other", 4)
+
+
+def test_a_picture_more_is_another_corpus(tmp_path):
+    drawn = [Session(("a",), "b", "c", (0, 1))]
+    shades = [np.full((2, 1, 768), shade, np.uint8) for shade in (1, 2)]
+    seals = [[a.tobytes() for a in Sessions.encode(BYTES, drawn, p).arrays()] for p in shades]
+    assert seals[0] != seals[1]

@@ -37,7 +37,7 @@ def test_bit_exact_over_the_serial_port(tiny, name, family):
     model = random_model(preset("demo")) if SOAK else tiny
     board = open_session(f"qemu:{name}/{family}", model, SessionOptions(flags=("-DBM_TAPS",)))
     try:
-        script = possible(standard(model.config, 300 if SOAK else 40), board)
+        script = possible(standard(model.config, 300 if SOAK else 28), board)
         assert any(e.kind == "power" for e in script) and board.emulated and board.identity.board == name
         assert verify(model, board, script).exact
         assert board.sink(pattern(1 << 16)) == 0

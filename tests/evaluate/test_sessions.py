@@ -5,17 +5,20 @@ cannot know them.
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import pytest
 from eval_support import byte_model
+from PIL import Image
 
 from bitmar_tiny.arch.config import ModelConfig
 from bitmar_tiny.data.corpora import file_corpus
 from bitmar_tiny.data.sessions import Session, read_sessions
-from bitmar_tiny.errors import ConfigError
+from bitmar_tiny.errors import ConfigError, DataError
 from bitmar_tiny.evaluate.sessions import evaluate_sessions
 from bitmar_tiny.report.evaluation import sessions_table
+from bitmar_tiny.run.golden import GoldenSession
 from bitmar_tiny.train.config import TrainConfig
 from bitmar_tiny.train.run import freeze_run, train_run
 
@@ -88,6 +91,35 @@ def test_a_run_that_is_refused_leaves_nothing_and_other_sessions_are_another_run
     start(4, few)
     with pytest.raises(ConfigError, match="other data"):
         start(5, few)
+
+
+def test_pictures_are_shown_with_their_episodes_in_training_and_when_asked(tmp_path):
+    """A model that is told names beside squares of two colours, and asked with the square alone."""
+    for name, colour in (("r.png", "red"), ("g.png", "lime")):
+        Image.new("RGB", (16, 16), colour).save(tmp_path / name)
+    path = tmp_path / "squares.jsonl"
+    lines = [
+        [
+            {"image": "r.png", "text": a},
+            {"image": "g.png", "text": b},
+            {"image": asked, "prompt": "", "answer": {"r.png": a, "g.png": b}[asked]},
+        ]
+        for a, b in itertools.permutations("abc", 2)
+        for asked in ("r.png", "g.png")
+    ]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    few = SETTINGS.model_copy(update={"steps": 2, "batch_size": 4, "augment_affine": 0.1})
+    corpus = file_corpus(CFG, (), (), (), tmp_path, sessions=(path,))
+    train_run(CFG, few, corpus, tmp_path / "run", progress=False)
+    model, seen = freeze_run(tmp_path / "run"), []
+    running = GoldenSession(model)
+    image = running.image
+    running.image = lambda vectors: seen.append(int(vectors[0, 0])) or image(vectors)
+    found = evaluate_sessions(model, read_sessions(path)[:2], on=running)
+    assert found["items"] == 2 and seen == [255, 0, *[255] * 3, 255, 0, *[0] * 3]
+    (tmp_path / "g.png").write_bytes(b"?")
+    with pytest.raises(DataError, match=r"squares\.jsonl:1: .*g\.png"):
+        evaluate_sessions(model, read_sessions(path))
 
 
 def test_ages_and_conditions_of_any_model():

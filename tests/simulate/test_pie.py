@@ -105,7 +105,7 @@ def test_probe_finds_the_write_back():
 def test_twin_and_the_c_around_it_pass_the_table_of_every_family(twin):
     from firmware.build import check
 
-    cases = all_cases("pie")
+    cases = [*all_cases("pie")]
     for n, k in ((16, 64), (33, 100), (31, 768)):
         for case in gemv_cases("pie", n, k, extremes):
             case.u += (0,) * (3 - len(case.u)) + (1,)  # w misaligned: the plain path

@@ -6,14 +6,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from eval_support import byte_tokenizer
 from support import TINY
 from train.toy import SETTINGS, Toy
 
-from bitmar_tiny.data.mixture import Batch
+from bitmar_tiny.data.batch import Batch
+from bitmar_tiny.data.mixture import Mixture
+from bitmar_tiny.data.sessions import Session, Sessions
 from bitmar_tiny.errors import ConfigError, DataError
 from bitmar_tiny.model.bitmar import BitMar
 from bitmar_tiny.train import checkpoint
-from bitmar_tiny.train.augment import shift_patches
+from bitmar_tiny.train.augment import distort_patches, shift_patches
 from bitmar_tiny.train.config import TrainConfig
 from bitmar_tiny.train.distributed import World
 from bitmar_tiny.train.feed import Feeder, prepare
@@ -122,6 +125,41 @@ def test_shifting_is_pure_and_keeps_pixels():
     a, b = (shift_patches(images, 2, (1, 7)) for _ in range(2))
     assert np.array_equal(a, b) and not np.array_equal(a, images)
     assert np.isin(a, images).all() and np.array_equal(shift_patches(images, 0, (1,)), images)
+
+
+def test_turning_is_pure_keeps_white_and_does_not_ask_which_rows():
+    images = np.full((6, 21, 768), 1, np.float32)
+    images[:, :4, 100:300] = np.random.default_rng(0).uniform(-1, 1, (6, 4, 200)).astype(np.float32)
+    a, b = (distort_patches(images, 0.1, (1, 7)) for _ in range(2))
+    assert a.shape == images.shape and np.array_equal(a, b) and not np.allclose(a, images, atol=0.1)
+    assert a.min() >= -1.001 and a.max() <= 1.001 and np.allclose(a[:, 15], 1)
+    part = distort_patches(images[2:4], 0.1, (1, 7), np.array([2, 3]), 6)
+    assert np.allclose(part, a[2:4], atol=1e-6)
+    assert np.array_equal(distort_patches(images, 0, (1,)), images)
+
+
+def test_a_session_s_pictures_are_changed_each_by_itself_whatever_rows_are_asked_for():
+    shown = np.random.default_rng(0).integers(0, 256, (3, 4, 768)).astype(np.uint8)
+    told = [Session(("a",) * n, "b", "c", (0, 1, 2)[:n] + (0,)) for n in (1, 2, 2, 1)]
+    tokenizer = byte_tokenizer()
+    data = Mixture(
+        tokenizer,
+        sessions=Sessions.encode(tokenizer, told, shown),
+        batch_size=4,
+        max_len=8,
+        text_every=1,
+        session_every=1,
+    )
+    cfg = SETTINGS.model_copy(update={"batch_size": 4, "augment_shift": 2, "augment_affine": 0.1})
+    feeder = Feeder(data, cfg)
+    whole, plain = feeder._batch(5, ()), data.batch(5)
+    assert not np.array_equal(whole.images, plain.images)
+    assert not np.array_equal(whole.before.images, plain.before.images)
+    part = feeder._batch(5, (slice(1, 3),))
+    assert np.allclose(part.images, whole.images[1:3], atol=1e-6)
+    episodes = len(part.before.tokens) // 2
+    mine = whole.before.images.reshape(4, -1, 4, 768)[1:3, :episodes]
+    assert np.allclose(part.before.images.reshape(mine.shape), mine, atol=1e-6)
 
 
 def test_unknown_settings_are_named():

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from bitmar_tiny.arch.config import ModelConfig
-from bitmar_tiny.data.mixture import Batch
+from bitmar_tiny.data.batch import Batch
 from bitmar_tiny.train.config import TrainConfig
 
 MICRO = ModelConfig(

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import subprocess
 from dataclasses import replace
+from functools import cache
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -23,6 +25,51 @@ from bitmar_tiny.run.firmware import ProgramSession
 from bitmar_tiny.run.golden import GoldenSession
 from bitmar_tiny.verify.compare import verify
 from bitmar_tiny.verify.script import standard
+
+
+@cache
+def weights(name):
+    """Of a preset, random ones."""
+    return random_model(preset(name))
+
+
+class Golden(GoldenSession):
+    """Golden, which works out once what a model answers to a script: every target is compared with that. To
+    explain a difference it works anew.
+    """
+
+    known: ClassVar[dict[tuple, list]] = {}
+
+    def __init__(self, model, tier, script) -> None:
+        super().__init__(model, tier)
+        self.key, self.traces, self.calls = (model.digest, tier, len(script)), 0, []
+        self.recalled = iter(self.known.get(self.key, ()))
+
+    def need_taps(self):
+        self.traces += 1
+        super().need_taps()
+
+    def _once(self, work, *arguments):
+        if self.traces == 1 and self.key in self.known:
+            return next(self.recalled)
+        self.calls.append(work(*arguments))
+        return self.calls[-1]
+
+    def begin(self):
+        return self._once(super().begin)
+
+    def image(self, vectors):
+        return self._once(super().image, vectors)
+
+    def tokens(self, tokens):
+        return self._once(super().tokens, tokens)
+
+    def end(self):
+        return self._once(super().end)
+
+    def keep_calls(self) -> None:
+        """What it answered in a whole trace is what it answers in the next."""
+        self.known.setdefault(self.key, self.calls)
 
 
 def check(
@@ -44,8 +91,12 @@ def check(
     program = build(project.path, profile, family, compiler=compiler, opt=opt, taps=True, extra=extra)
     shell = ["sh", "-c", f'exec "$0" "$@" --threads {threads}'] if threads > 1 else []
     program = replace(program, runner=[*shell, *program.runner])
+    script = standard(model.config, tokens)
     with ProgramSession(program, profile, f"{board}/{family}/{compiler}{opt}") as session:
-        verdict = verify(model, session, standard(model.config, tokens), project.sources)
+        golden = Golden(model, session.memory_tier, script)
+        verdict = verify(model, session, script, project.sources, golden=golden)
+    if verdict.exact:
+        golden.keep_calls()
     assert verdict.exact, verdict.difference.sentence()
     assert verdict.taps > 20 * verdict.steps
     return verdict
@@ -85,7 +136,7 @@ def test_convolutions(seeing, tmp_path, board, family):
 def test_convolutions_by_threads_under_sanitizers(tmp_path):
     """More threads than the last maps have cells, and more rows than are multiplied at a time."""
     wide = SEEING.model_copy(update={"image_tokens": 1, "vision_channels": (70, 7, 145, 145)})
-    check(random_model(wide), tmp_path / "p", 16, family="avx2", threads=3, extra=SANITIZE)
+    check(random_model(wide), tmp_path / "p", 16, family="avx2", opt="-O1", threads=3, extra=SANITIZE)
 
 
 @pytest.mark.parametrize("board, family", [("host", "portable"), ("host", "avx2"), ("rpi-zero2", "neon")])
@@ -143,7 +194,7 @@ def test_head_in_pieces_by_threads(tmp_path, vocab_size, head_bits):
 )
 def test_threads_do_not_change_a_bit(tmp_path, board, family):
     check(
-        random_model(preset("demo")), tmp_path / "p", 160, board, family, threads=2
+        weights("demo"), tmp_path / "p", 160, board, family, threads=2
     )  # products, and attention at a full window, are shared
 
 
@@ -215,7 +266,7 @@ def test_wherever_the_plan_puts_things(odd, tmp_path, sram):
     assert {p.region for p in project.plan.of_kind("copy")} == (
         {"sram", "psram"} if sram < 1 << 20 else {"sram"}
     )
-    program = build(project.path, board, "avx2", taps=True, extra=SANITIZE)
+    program = build(project.path, board, "avx2", opt="-O1", taps=True, extra=SANITIZE)
     with ProgramSession(program, board, "scattered") as session:
         assert verify(odd, session, standard(odd.config, 80), project.sources).exact
 
@@ -237,30 +288,30 @@ def test_sanitizers_find_nothing(odd, tmp_path):
     "board, family, tokens",
     [
         ("host", "avx2", 2000),
-        ("host", "portable", 2000),
-        ("rpi-zero2", "neon", 2000),
-        ("xtensa-sim", "portable", 300),
+        ("host", "portable", 700),
+        ("rpi-zero2", "neon", 700),
+        ("xtensa-sim", "portable", 200),
     ],
 )
 def test_demo_shape_over_hundreds_of_evictions(tmp_path, board, family, tokens):
-    check(random_model(preset("demo")), tmp_path / "p", tokens, board, family)
+    check(weights("demo"), tmp_path / "p", tokens, board, family)
 
 
 @pytest.mark.parametrize(
     "board, family, tokens",
     [
-        ("host", "avx2", 1400),
+        ("host", "avx2", 1200),
         ("host", "portable", 60),
         ("rpi-zero2", "neon", 60),
         ("rpi-zero2", "portable", 40),
     ],
 )
 def test_paper_preset(tmp_path, board, family, tokens):
-    verdict = check(random_model(preset("paper")), tmp_path / "p", tokens, board, family)
+    verdict = check(weights("paper"), tmp_path / "p", tokens, board, family)
     if tokens > 1000:
         assert verdict.steps - 4 * 24 - 48 > preset("paper").context
 
 
 @pytest.mark.parametrize("board, family", VECTORS)
 def test_pocket_preset(tmp_path, board, family):
-    check(random_model(preset("pocket")), tmp_path / "p", 400, board, family)
+    check(weights("pocket"), tmp_path / "p", 400, board, family)

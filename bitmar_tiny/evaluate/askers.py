@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Many sessions asked at once: in batches with PyTorch, or one after the other wherever the model runs.
+
+An episode is (row of the table of pictures or None, text). What ``teach`` returns is given back to the
+others; it holds what each session's memory is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..data.corpus import to_float
+from ..data.sessions import Session, Sessions
+from ..data.show_once import PROMPT
+from ..data.tokenizer import Tokenizer
+from ..errors import ConfigError
+from ..run.session import Session as Running
+
+Episode = tuple[int | None, str]
+#: Tokens that an answer may have beyond those of a name.
+LONGEST_ANSWER = 12
+
+
+class Asker(Protocol):
+    """at_once: how many sessions are asked together. ``rows``: the picture of each session's question."""
+
+    name: str
+    at_once: int
+
+    def teach(self, told: Sequence[Sequence[Episode]], before: Any = None) -> Any:
+        """What sessions leave in the memory that the model was trained to, or on top of ``before``."""
+
+    def answers(self, taught: Any, rows: Sequence[int], memory: bool = True) -> list[str]:
+        """What the model writes behind the prompt, greedily. memory: whether it is read."""
+
+    def scores(self, taught: Any, rows: Sequence[int], answers: Sequence[Sequence[str]]) -> np.ndarray:
+        """float64 [B, n]: log-likelihood of each of the session's ``answers`` (as many for all)."""
+
+
+class RunningAsker:
+    """A model that runs somewhere: every session begins with its own memory."""
+
+    at_once = 8
+
+    def __init__(self, running: Running, tokenizer: Tokenizer, pictures: np.ndarray) -> None:
+        if running.memory_tier == "flash":
+            raise ConfigError(
+                f"{running.name}: the memory of the firmware is read-only.",
+                "Choose golden, host or another board.",
+            )
+        self.running, self.tokenizer, self.pictures = running, tokenizer, pictures
+        self.name, self.trained = running.name, running.read_memory()
+        self.prompt = tokenizer.encode(PROMPT)
+
+    def teach(self, told: Sequence[Sequence[Episode]], before: Any = None) -> Any:
+        return [
+            self._taught(episodes, start)
+            for episodes, start in zip(told, before or [self.trained] * len(told), strict=True)
+        ]
+
+    def _taught(self, episodes: Sequence[Episode], start: Any) -> Any:
+        self.running.write_memory(start)
+        for row, text in episodes:
+            self._begin(row)
+            self.running.tokens((self.tokenizer.eos, *self.tokenizer.encode(text)))
+            self.running.end()
+        return self.running.read_memory()
+
+    def _begin(self, row: int | None) -> None:
+        self.running.begin()
+        if row is not None:
+            self.running.image(np.asarray(self.pictures[row]))
+
+    def answers(self, taught: Any, rows: Sequence[int], memory: bool = True) -> list[str]:
+        found = []
+        for state, row in zip(taught, rows, strict=True):
+            self.running.write_memory(state)
+            self.running.memory_on(memory)
+            self._begin(row)
+            tokens = [token for token, _ in self.running.generate(self.prompt, LONGEST_ANSWER)]
+            found.append(self.tokenizer.decode(tokens))
+            self.running.memory_on(True)
+        return found
+
+    def scores(self, taught: Any, rows: Sequence[int], answers: Sequence[Sequence[str]]) -> np.ndarray:
+        found = []
+        for state, row, texts in zip(taught, rows, answers, strict=True):
+            self.running.write_memory(state)
+            ids = [self.tokenizer.encode(text) for text in texts]
+            context = (self.tokenizer.eos, *self.prompt)
+            found.append([])
+            for group in [ids] if self.running.can_keep else [[i] for i in ids]:
+                self._begin(row)
+                scored = self.running.score(context, group)
+                found[-1] += [sum(at.log_prob() for at in one) for one in scored]
+        return np.array(found)
+
+
+class TorchAsker:
+    """A model in training, in ``eval()``: sessions in batches, each stream with its own memory, as in
+    training (``train.losses.Objective.memories``).
+    """
+
+    at_once = 25
+
+    def __init__(self, model: Any, tokenizer: Tokenizer, pictures: np.ndarray) -> None:
+        from ..train.config import TrainConfig
+        from ..train.losses import Objective
+
+        self.model, self.tokenizer, self.pictures, self.name = model.eval(), tokenizer, pictures, "torch"
+        self.objective = Objective(model, TrainConfig())
+        self.prompt = tokenizer.encode(PROMPT)
+
+    def teach(self, told: Sequence[Sequence[Episode]], before: Any = None) -> Any:
+        import torch
+
+        from ..data.batch import session_batch
+        from ..train.feed import prepare
+
+        if before is not None:
+            told = [[*earlier, *now] for earlier, now in zip(before[0], told, strict=True)]
+        sessions = [
+            Session(tuple(text for _, text in e), PROMPT, " ", (*(row for row, _ in e), None)) for e in told
+        ]
+        encoded = Sessions.encode(self.tokenizer, sessions, self.pictures)
+        batch = session_batch(encoded, np.arange(len(told)), slice(None), self.tokenizer.eos)
+        with torch.no_grad():
+            return told, self.objective.memories(prepare(batch).before, len(told))
+
+    def answers(self, taught: Any, rows: Sequence[int], memory: bool = True) -> list[str]:
+        eos, streams = self.tokenizer.eos, [[self.tokenizer.eos, *self.prompt] for _ in rows]
+        began, images = len(self.prompt) + 1, self._images(rows)
+        for _ in range(LONGEST_ANSWER):
+            best = self._logits(taught, streams, images, memory)[:, -1].argmax(-1).tolist()
+            for stream, token in zip(streams, best, strict=True):
+                stream.append(token)
+            if all(eos in stream[began:] for stream in streams):
+                break
+        ends = [s[began:].index(eos) if eos in s[began:] else len(s) for s in streams]
+        return [self.tokenizer.decode(s[began : began + end]) for s, end in zip(streams, ends, strict=True)]
+
+    def scores(self, taught: Any, rows: Sequence[int], answers: Sequence[Sequence[str]]) -> np.ndarray:
+        images, began, found = self._images(rows), len(self.prompt) + 1, []
+        for texts in zip(*answers, strict=True):  # one of each session
+            ids = [self.tokenizer.encode(text) for text in texts]
+            longest = max(map(len, ids))
+            streams = [[self.tokenizer.eos, *self.prompt, *i, *[0] * (longest - len(i))] for i in ids]
+            log = self._logits(taught, streams, images, True).double().log_softmax(-1).numpy()
+            found.append(
+                [sum(log[b, began - 1 + t, token] for t, token in enumerate(i)) for b, i in enumerate(ids)]
+            )
+        return np.array(found).T
+
+    def _images(self, rows: Sequence[int]) -> Any:
+        import torch
+
+        return torch.from_numpy(to_float(self.pictures[np.asarray(rows)]))
+
+    def _logits(self, taught: Any, streams: list[list[int]], images: Any, memory: bool) -> Any:
+        """float32 [B, T, V]"""
+        import torch
+
+        self.model.memory_on = memory
+        try:
+            with torch.no_grad():
+                encoded = self.model.encode(torch.tensor(streams), images)
+                return self.model.decode(encoded, own=taught[1]).logits
+        finally:
+            self.model.memory_on = True

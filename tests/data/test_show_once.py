@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sessions made of things: what they hold, that a number gives the same one again, and that names are new."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from eval_support import byte_tokenizer
+from things_support import shapes
+
+from bitmar_tiny.data.corpora import file_corpus
+from bitmar_tiny.data.mixture import Mixture
+from bitmar_tiny.data.show_once import (
+    FIRST,
+    PROMPT,
+    SECOND,
+    UNKNOWN,
+    MadeSessions,
+    Recipe,
+    draw_names,
+    every_text,
+    make_session,
+)
+from bitmar_tiny.data.things.table import TRAIN
+from bitmar_tiny.data.tokenizer import Tokenizer
+from bitmar_tiny.errors import ConfigError, DataError
+
+BYTES = byte_tokenizer()
+RECIPE = Recipe((2, 4), 1, 0.3, 0.3, 2)
+
+
+def sessions(recipe: Recipe, count: int = 200, seed: int = 0):
+    things, rng = shapes(), np.random.default_rng(seed)
+    for _ in range(count):
+        trial = things.trial(rng, TRAIN, things.training, 3, recipe.views)
+        yield things, trial, make_session(rng, trial, recipe)
+
+
+def test_the_answer_is_the_last_name_that_was_said_beside_the_thing():
+    kinds = {"unknown": 0, "renamed": 0, "texts": 0}
+    for things, _, s in sessions(RECIPE):
+        asked = s.picture(-1)
+        said = [
+            text
+            for text, row in zip(s.told, s.pictures, strict=False)
+            if row is not None and things.thing[row] == things.thing[asked]
+        ]
+        assert s.prompt == PROMPT and len(s.pictures) == len(s.told) + 1
+        assert all(
+            (row is None) == (not text.startswith(PROMPT))
+            for text, row in zip(s.told, s.pictures, strict=False)
+        )
+        kinds["texts"] += any(row is None for row in s.pictures)
+        if s.answer == UNKNOWN:
+            kinds["unknown"] += 1
+            assert not said
+        else:
+            assert PROMPT + s.answer == said[-1] and asked not in s.pictures[:-1]
+            kinds["renamed"] += len(said) > 1
+    assert 35 < kinds["unknown"] < 85 and 20 < kinds["renamed"] < 65 and kinds["texts"] > 90
+
+
+def test_every_thing_is_shown_in_every_view_it_is_to_be_shown_in():
+    for things, trial, s in sessions(Recipe((3, 3), 2, 0, 0, 0), 20):
+        assert sorted(s.pictures[:-1]) == sorted(trial.shown.ravel().tolist()) and len(s.told) == 6
+        by_thing = {}
+        for text, row in zip(s.told, s.pictures, strict=False):
+            by_thing.setdefault(things.thing[row], set()).add(text)
+        assert all(len(texts) == 1 for texts in by_thing.values())
+
+
+def test_names_are_never_alike_and_no_word_twice():
+    names = draw_names(np.random.default_rng(0), 500)
+    assert len(set(names)) == 500 and len({a + b for a in FIRST for b in SECOND}) == len(FIRST) * len(SECOND)
+    with pytest.raises(ConfigError, match="made-up names"):
+        draw_names(np.random.default_rng(0), 10_000)
+
+
+def test_a_name_is_two_tokens_of_gpt_2():
+    try:
+        gpt2 = Tokenizer.gpt2()
+    except DataError as error:
+        pytest.skip(str(error))
+    for first in FIRST[::7]:
+        for second in SECOND:
+            assert gpt2.encode(f" a {first}{second}.") == [
+                *gpt2.encode(" a"),
+                *gpt2.encode(" " + first),
+                *gpt2.encode(second),
+                *gpt2.encode("."),
+            ]
+    assert max(map(len, gpt2.encode_batch(every_text()))) <= 10
+
+
+def made(recipe: Recipe = RECIPE) -> MadeSessions:
+    return MadeSessions([shapes(), shapes(4, 5)], BYTES, recipe)
+
+
+def test_a_batch_is_a_pure_function_of_its_number_in_any_order():
+    def mixture(seed=3):
+        return Mixture(
+            BYTES, sessions=made(), batch_size=4, max_len=40, text_every=1, session_every=1, seed=seed
+        )
+
+    first, again, other = mixture(), mixture(), mixture(4)
+    wanted = {step: first.batch(step) for step in range(6)}
+    for step in (4, 1, 5, 0, 3, 2):
+        found = again.batch(step)
+        assert np.array_equal(found.tokens, wanted[step].tokens)
+        assert np.array_equal(found.images, wanted[step].images)
+        assert np.array_equal(found.before.images, wanted[step].before.images)
+        part = again.batch(step, slice(1, 3))
+        assert np.array_equal(part.images, wanted[step].images[1:3]) and part.total == wanted[step].total
+    assert not np.array_equal(other.batch(0).images, wanted[0].images)
+    assert first.batches_per_epoch == -(-len(made()) // 4)
+
+
+def test_what_cannot_be_drawn_or_would_be_cut_is_refused_before_training():
+    with pytest.raises(DataError, match="too few things"):
+        made(Recipe((2, 4), 3))
+    with pytest.raises(ConfigError, match="not possible"):
+        made(Recipe((4, 2)))
+    with pytest.raises(ConfigError, match="session_every=0"):
+        made().check(0, 40)
+    with pytest.raises(ConfigError, match="Set max_len=34|A text of the sessions has"):
+        made().check(1, 9)
+
+
+def test_a_corpus_of_things_is_another_for_another_recipe_or_picture(tmp_path):
+    def corpus(things, recipe=RECIPE):
+        from support import TINY
+
+        return file_corpus(TINY, (), (), (), tmp_path, things=[things], recipe=recipe, tokenizer=BYTES)
+
+    a, b = corpus(shapes()), corpus(shapes())
+    assert a.identity == b.identity and "24 things" not in a.summary and "things to show" in a.summary
+    assert corpus(shapes(), Recipe()).identity != a.identity
+    assert corpus(shapes(2)).identity != a.identity
