@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bitmar_tiny.arch.config import VISION_DIM, ModelConfig
 from bitmar_tiny.arch.records import Cache
-from bitmar_tiny.arch.tables import cache_table, matrix_table, section_table
+from bitmar_tiny.arch.tables import cache_table, convolutions, matrix_table, section_table
 from bitmar_tiny.golden.numerics import READ_BLOCK
 from bitmar_tiny.memory.format import UNIT
 
@@ -41,7 +41,7 @@ class Buffer:
 def arena_buffers(cfg: ModelConfig, board: Board, head_bits: str = "2", memory: str = "ram") -> list[Buffer]:
     """Every buffer; the first ones are the long-lived state. ``memory``: one of ``lower.MEMORY_TIERS``."""
     d, slots = pad(cfg.d_model), cfg.memory_slots
-    wide = max(cfg.d_model, cfg.vision_hidden)
+    wide = max(cfg.d_model, cfg.vision_width)
     whole = [m for m in matrix_table(cfg) if m.section.form != "head" and m.section.read != "episode"]
     tallest = max(READ_BLOCK, *(m.rows for m in whole))  # the others: a piece of their rows at a time
     spread = 4 * scores(cfg) * min(board.threads, cfg.n_heads)
@@ -75,7 +75,7 @@ def arena_buffers(cfg: ModelConfig, board: Board, head_bits: str = "2", memory: 
         Buffer("weights", spread, "integer attention weights of every thread"),
         Buffer("codes", pad(max(wide, VISION_DIM)), "int8 input of the next BitLinear"),
         Buffer("q", d, "query codes"),
-        Buffer("hidden", pad(max(cfg.d_ffn, cfg.vision_hidden)), "int8 hidden layer"),
+        Buffer("hidden", pad(max(cfg.d_ffn, cfg.vision_width)), "int8 hidden layer"),
         Buffer("acc", 4 * pad(tallest, ROWS), "int32 accumulators"),
         Buffer("head", d, "int8 input of the head"),
         Buffer("logits", 4 * head_rows(cfg, board), "integer logits, a piece at a time"),
@@ -85,6 +85,24 @@ def arena_buffers(cfg: ModelConfig, board: Board, head_bits: str = "2", memory: 
             if head_bits == "1.6"
             else []
         ),
+        *convolution_buffers(cfg, board),
+    ]
+
+
+def convolution_buffers(cfg: ModelConfig, board: Board) -> list[Buffer]:
+    """What convolutions over a picture need: one map in and one out, at a time."""
+    layers = convolutions(cfg)
+    if not layers:
+        return []
+    sums = max(layer.cells * layer.outputs for layer in layers)
+    codes = max(layer.side**2 * layer.inputs for layer in layers)
+    window = pad(9 * max(layer.inputs for layer in layers))
+    rows = pad(max(layer.outputs for layer in layers), ROWS)
+    return [
+        Buffer("picture", 4 * max(3 * cfg.image_side**2, sums), "a picture, sums of a convolution", False),
+        Buffer("map", pad(codes), "int8 input of a convolution, all of it", False),
+        Buffer("window", board.threads * window, "int8 cells under a convolution, of every thread"),
+        Buffer("cell", 4 * board.threads * rows, "int32 accumulators of a cell, of every thread"),
     ]
 
 
@@ -128,6 +146,8 @@ def buffer_traffic(cfg: ModelConfig, name: str, size: int, context: int) -> floa
     if kind == "kv":
         ring = rings(cfg)[int(number)]
         return min(context, ring.slots) * slot_bytes(ring)
+    if name in ("picture", "map"):
+        return 0
     return memory_read_bytes(cfg) / cfg.read_every if name == "memory" else size
 
 
@@ -147,7 +167,7 @@ def section_traffic(cfg: ModelConfig, blob: Blob) -> dict[str, float]:
 
     def one(name: str, size: int) -> float:
         section = table.get(name)
-        if section is None or section.read in ("image", "episode"):
+        if section is None or section.read in ("image", "picture", "episode"):
             return 0
         if section.form == "memory":  # copied at start, or read where it lies
             return memory_read_bytes(cfg) / cfg.read_every if blob.memory == "flash" else 0

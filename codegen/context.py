@@ -9,10 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from bitmar_tiny.arch.blocks import Block, FusionLayer
+from bitmar_tiny.arch.blocks import Block, FusionLayer, Part
 from bitmar_tiny.arch.c_tables import CACHE_FIELDS, macro, section_fields, tap_macro
 from bitmar_tiny.arch.config import ModelConfig
-from bitmar_tiny.arch.tables import blocks, fusion_layers, matrix_table, section_table, tap_table
+from bitmar_tiny.arch.tables import (
+    blocks,
+    convolutions,
+    fusion_layers,
+    matrix_table,
+    section_table,
+    tap_table,
+)
 from bitmar_tiny.frozen import FrozenModel
 from bitmar_tiny.golden.model import forget_threshold
 from bitmar_tiny.memory.format import Layout
@@ -101,6 +108,7 @@ def _places(model: FrozenModel, blob: lowering.Blob, plan: Plan) -> dict[str, An
             "image_tap",
         ],
         "fusion": list(_fusion(cfg, plan, ids)),
+        "convolutions": list(_convolutions(cfg, plan, ids)),
     }
 
 
@@ -112,7 +120,7 @@ def _taps(model: FrozenModel) -> dict[str, Any]:
     }
 
 
-def _sections(layer: Block | FusionLayer, plan: Plan) -> dict[str, Any]:
+def _sections(layer: Part, plan: Plan) -> dict[str, Any]:
     """Name of a layer and the places of its sections."""
     return {"name": layer.name} | {s.field: plan.place(s.name) for s in layer.sections()}
 
@@ -124,6 +132,15 @@ def _fusion(cfg: ModelConfig, plan: Plan, ids: dict[str, int]) -> Iterator[dict[
             CACHE_FIELDS[FusionLayer]: plan.place(f"image.{i}"),
             "tap": first["step"],
             "image_tap": first["image"],
+        }
+
+
+def _convolutions(cfg: ModelConfig, plan: Plan, ids: dict[str, int]) -> Iterator[dict[str, Any]]:
+    for layer in convolutions(cfg):
+        yield _sections(layer, plan) | {
+            "inputs": layer.inputs,
+            "outputs": layer.outputs,
+            "tap": next(ids[t.name] for t in layer.taps()),
         }
 
 

@@ -27,6 +27,7 @@ from .estimate import Estimate, estimates
 from .kernels import families
 from .memory_cost import MemoryCost, memory_cost
 from .pack import HEAD_BITS
+from .picture_cost import PictureCost, picture_cost
 from .plan import Plan, make_plan
 from .resources import resource_dir
 
@@ -64,6 +65,7 @@ class Project:
     blob: lowering.Blob
     estimates: list[Estimate]
     memory: MemoryCost
+    picture: PictureCost
 
     @property
     def memory_store(self) -> Path | None:
@@ -108,6 +110,7 @@ def emit(
         blob,
         estimates(model.config, blob, board, plan, pinned),
         memory_cost(model.config, blob, board, plan),
+        picture_cost(model.config, blob, board, plan),
     )
     values = context(model, board, family, blob, plan) | {"version": __version__, "backbone": declared}
     begin_folder(out, MANIFEST, SCHEMA)
@@ -123,7 +126,8 @@ def emit(
     (out / "plan.json").write_text(
         json.dumps(
             plan.as_dict()
-            | {"estimates": [e.as_dict() for e in project.estimates], "memory": project.memory.as_dict()},
+            | {"estimates": [e.as_dict() for e in project.estimates], "memory": project.memory.as_dict()}
+            | {"picture": project.picture.as_dict()},
             indent=2,
         )
         + "\n"

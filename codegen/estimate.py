@@ -165,14 +165,14 @@ def estimate(
                 one + many,
                 one + many / board.speed.cores,
                 bus,
-                _time(one, many, bus, board.speed.cores, ahead),
+                part_ms(one, many, bus, board.speed.cores, ahead),
                 moved,
             )
         )
     return Estimate(what, context, parts)
 
 
-def _time(one: float, many: float, bus: float, cores: int, prefetch: bool) -> float:
+def part_ms(one: float, many: float, bus: float, cores: int, prefetch: bool = False) -> float:
     """``one``: compute time of work that one core does, ``many``: of work that all share; ``bus``: theirs
     together.
     """
@@ -187,11 +187,11 @@ def _compute(cfg: ModelConfig, speed: Speed, head_bits: str, context: int) -> di
     for m in matrix_table(cfg):
         if m.section.form != "head" and m.section.read in ("token", "read"):
             times = 1 if m.section.read == "token" else 1 / cfg.read_every
-            cycles = times * m.rows * m.width / _gemv_rate(speed, m.width)
+            cycles = times * m.rows * m.width / gemv_rate(speed, m.width)
             one, many = (one, many + cycles) if m.rows * m.width >= SPLIT_WEIGHTS else (one + cycles, many)
     seen = sum(min(context, c.slots) if c.ring else c.slots for c in cache_table(cfg))
     attention = 2 * seen * d / speed.attention + seen * cfg.n_heads * speed.exp_cycles
-    head_rate = speed.head_1_6 if head_bits == "1.6" else _gemv_rate(speed, d)
+    head_rate = speed.head_1_6 if head_bits == "1.6" else gemv_rate(speed, d)
     return {
         "layers": (one, many),
         "attention": (0, attention) if context * d >= SPLIT_KEYS else (attention, 0),
@@ -201,7 +201,7 @@ def _compute(cfg: ModelConfig, speed: Speed, head_bits: str, context: int) -> di
     }
 
 
-def _gemv_rate(speed: Speed, width: int) -> float:
+def gemv_rate(speed: Speed, width: int) -> float:
     """Weights per cycle at an input width: the nearest smaller one of the profile, or its first."""
     known = sorted(speed.gemv)
     return speed.gemv[max((k for k in known if k <= width), default=known[0])]

@@ -25,6 +25,11 @@ def check(features: Path, cfg: ModelConfig, board: Board, project: Path) -> Decl
     """The declaration in a folder that ``bitmar-tiny features`` wrote, if this board and model can use it."""
     if not board.platform.takes_backbone:
         raise ConfigError(f"Board {board.name} cannot run a backbone file.", "Leave out --features.")
+    if cfg.vision_channels:
+        raise ConfigError(
+            f"Model {cfg.name} takes pixels (vision_channels), not the vectors of a backbone.",
+            "Leave out --features.",
+        )
     if features.resolve() == (project / FOLDER).resolve():
         raise ConfigError(
             f"{features}: is the project's own copy.", "Give the folder that 'bitmar-tiny features' wrote."

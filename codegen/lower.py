@@ -161,13 +161,14 @@ def check_bounds(model: FrozenModel) -> None:
     """Prove from the shapes that no integer reduction can leave int32 (design section 4, rule 5)."""
     cfg = model.config
     width = max(m.width for m in matrix_table(cfg))
+    picture = cfg.image_tokens * cfg.vision_width if cfg.vision_channels else 0  # one norm for all of it
     worst = {
         "ternary product": 127 * width * 2,  # codes are w + 1 <= 2
         "attention score": 127 * 127 * cfg.head_dim,
         "memory score": 127 * 127 * cfg.d_model,
         "attention-weighted value": nm.PROB_ONE * 127 * max(c.slots for c in cache_table(cfg)),
         "memory read of one block": nm.PROB_ONE * 127 * nm.READ_BLOCK,
-        "sum of squares of a norm": 127 * 127 * width,
+        "sum of squares of a norm": 127 * 127 * max(width, picture),
         "write weights": 255 * cfg.memory_slots,
     }
     for what, bound in worst.items():

@@ -27,7 +27,7 @@ import compilers
 import fresh
 import pytest
 import tiers
-from support import GROUPED, KEYED, ODD, TINY
+from support import GROUPED, KEYED, ODD, SEEING, SEEING_ODD, TINY
 
 from bitmar_tiny.codegen.build import BASE_FLAGS
 from bitmar_tiny.data.tokenizer import GPT2_PACKAGE, Tokenizer
@@ -61,6 +61,16 @@ def grouped():
 @pytest.fixture(scope="session")
 def keyed():
     return random_model(KEYED, seed=4)
+
+
+@pytest.fixture(scope="session")
+def seeing():
+    return random_model(SEEING, seed=4)
+
+
+@pytest.fixture(scope="session")
+def seeing_odd():
+    return random_model(SEEING_ODD, seed=5)
 
 
 @pytest.fixture(scope="session")

@@ -73,6 +73,14 @@ KEYED = ODD.model_copy(
     }
 )
 
+#: Convolutions over 32 x 32 and over 16 x 16 pixels, channels that no tile divides.
+SEEING = TINY.model_copy(update={"name": "seeing", "vision_channels": (5, 70, 33, 37)})
+SEEING_ODD = ODD.model_copy(
+    update={"name": "seeing-odd", "image_tokens": 1, "image_pool": 1, "vision_channels": (1, 3, 7, 65)}
+)
+#: Both: a memory whose keys are what convolutions see.
+SHOWN = KEYED.model_copy(update={"name": "shown", "image_tokens": 4, "vision_channels": (6, 9, 17, 40)})
+
 
 def has_family(family: str) -> bool:
     """Whether this processor can run a kernel family (families of other machines run in an emulator)."""

@@ -4,6 +4,7 @@
 import numpy as np
 import pytest
 
+from bitmar_tiny.data.pixels import pixels_to_patches
 from bitmar_tiny.golden import numerics as nm
 from bitmar_tiny.golden.model import GoldenModel, forget_threshold
 from bitmar_tiny.golden.sampler import Pcg32, Sampler
@@ -103,6 +104,24 @@ def test_writes_are_bounded_and_reading_changes_nothing(tiny):
         golden.end_episode()
         assert np.abs(golden.m_codes * golden.m_scales[:, None]).max() <= limit
     assert not np.array_equal(before, golden.m_codes)
+
+
+def test_ink_is_the_picture_row_by_row_and_white_is_none():
+    rgb = np.random.default_rng(5).integers(0, 256, (48, 48, 3)).astype(np.uint8)
+    ink = nm.ink(nm.pixels(pixels_to_patches(rgb))).reshape(48, 48, 3)
+    assert np.array_equal(ink, 1 - nm.pixels(rgb)) and not nm.ink(nm.pixels(np.full((4, 768), 255))).any()
+
+
+def test_a_convolution_is_what_its_definition_says():
+    rng = np.random.default_rng(6)
+    trits, cells = rng.integers(-1, 2, (5, 3, 3, 7)), rng.integers(-127, 128, (6, 6, 7)).astype(np.int8)
+    around = np.pad(cells.astype(int), ((1, 1), (1, 1), (0, 0)))
+    sums = np.array(
+        [[(trits * around[y : y + 3, x : x + 3]).sum((1, 2, 3)) for x in range(6)] for y in range(6)]
+    )
+    want = sums.reshape(3, 2, 3, 2, 5).max((1, 3)).reshape(9, 5)
+    acc = nm.convolve(trits.reshape(5, -1).astype(np.float32), nm.flat(cells), 6)
+    assert np.array_equal(nm.max_pool(acc), want) and acc.dtype == np.int32
 
 
 def test_pcg32_known_values():

@@ -189,6 +189,38 @@ def row_cases(n: int) -> list[Case]:
     ]
 
 
+# -- pictures ----------------------------------------------------------------------------------
+
+
+def picture_cases() -> list[Case]:
+    rng, cases, largest = np.random.default_rng(6), [], 127 * 4095
+    for cells, channels in ((1, 1), (4, 37), (16, 5), (64, 64)):
+        acc = rng.integers(-largest, largest, (cells, channels)).astype(np.int32)
+        gain = rng.normal(size=channels).astype(F32)
+        for name, a, g in (
+            ("random", acc, gain),
+            ("negative", -np.abs(acc), gain),
+            ("small", acc % 5, gain),
+            ("no gain", acc, gain * F32(2.0**-100)),
+        ):
+            want = nm.quantize(nm.flat(nm.activation(a, "relu") * g))[0]
+            case = Case(
+                f"gain_quantize {cells}x{channels} {name}",
+                "gain_quantize",
+                (a.size, channels),
+                arrays=(a.ravel(), g, garbage(up(a.size), np.int8)),
+                want={2: padded(want)},
+            )
+            cases.append(case)
+    patches = nm.pixels(rng.integers(0, 256, (9, 768)).astype(np.uint8))
+    numbers = np.repeat(np.arange(9, dtype=F32), 768).reshape(9, 768)
+    for j in (0, 4, 8):
+        before = garbage(9 * 768)
+        want = np.where(nm.ink(1 - numbers) == j, nm.ink(patches), before)
+        cases.append(Case(f"ink {j}", "ink", (j, 3), arrays=(patches[j], before), want={1: want}))
+    return cases
+
+
 # -- attention and memory ----------------------------------------------------------------------
 
 
@@ -444,7 +476,7 @@ SELFTEST = Case("selftest", "selftest", result=(0,))
 
 @pytest.fixture(scope="module")
 def cases() -> list[Case]:
-    found = [SELFTEST] + scalar_cases() + attend_cases() + memory_cases() + keyed_cases()
+    found = [SELFTEST] + scalar_cases() + picture_cases() + attend_cases() + memory_cases() + keyed_cases()
     for n in WIDTHS:
         found += quantizer_cases(n) + row_cases(n)
     return found + sampler_cases() + crc_cases()

@@ -70,7 +70,7 @@ class Block(Part):
             yield Tensor(f"{n}.{w}", "ternary", shapes[w], self.part)
 
     def sections(self) -> Iterator[Section]:
-        section = partial(_section, self.name)
+        section = partial(layer_section, self.name)
         if self.conditioned:
             yield section("wm", "ternary", "wm.trits", read="read")
             yield section("wm_scale", "float32", "wm.scale", read="read")
@@ -129,7 +129,7 @@ class FusionLayer(Part):
             yield Tensor(f"{n}.{w}", "ternary", (rows, d), "fusion")
 
     def sections(self) -> Iterator[Section]:
-        section = partial(_section, self.name)
+        section = partial(layer_section, self.name)
         yield section("norm", "float32", "norm")
         yield section("wq", "ternary", "wq.trits")
         yield section("wk", "ternary", "wk.trits", read="image")
@@ -182,5 +182,9 @@ class Fusion(Part):
         yield Tap("fused", "float32", (d,), "step")
 
 
-def _section(layer: str, field: str, form: Form, *arrays: str, read: Read = "token") -> Section:
-    return Section(f"{layer}.{field}", form, tuple(f"{layer}.{a}" for a in arrays), read, layer)
+def layer_section(
+    layer: str, field: str, form: Form, *arrays: str, read: Read = "token", times: int = 1
+) -> Section:
+    """A section of a repeated layer, named within it."""
+    names = tuple(f"{layer}.{a}" for a in arrays)
+    return Section(f"{layer}.{field}", form, names, read, layer, times=times)

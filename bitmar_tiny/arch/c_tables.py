@@ -10,18 +10,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .blocks import Block, FusionLayer
+from .blocks import Block, FusionLayer, Part
 from .config import ModelConfig
 from .records import Section, Tap
-from .tables import blocks, fusion_layers
+from .tables import blocks, convolutions, fusion_layers
 
 #: C name of a layer's cache, by kind of layer.
-CACHE_FIELDS = {Block: "kv", FusionLayer: "image"}
+CACHE_FIELDS: dict[type[Part], str] = {Block: "kv", FusionLayer: "image"}
 
 
 def tap_macro(tap: Tap) -> str:
     """C name of a tap's id; of a repeated layer: relative to the layer's first."""
-    kind = "FUSION_" if tap.layer.startswith("fusion.") else ""
+    kind = {"fusion": "FUSION_", "vision": "CONVOLUTION_"}.get(tap.layer.partition(".")[0], "")
     return f"BM_TAP_{kind}{macro(tap.field)}"
 
 
@@ -30,15 +30,15 @@ def macro(name: str) -> str:
     return name.upper().replace(".", "_")
 
 
-def section_fields(layer: Block | FusionLayer) -> list[str]:
+def section_fields(layer: Part) -> list[str]:
     """Fields of the layer's struct that are places of sections of the blob."""
     return [s.field for s in layer.sections()]
 
 
 def c_header() -> str:
     """bm_arch.h."""
-    cfg = ModelConfig()
-    block, fusion = blocks(cfg)[0], fusion_layers(cfg)[0]
+    cfg = ModelConfig(vision_channels=(1, 1, 1, 1))
+    block, fusion, convolution = blocks(cfg)[0], fusion_layers(cfg)[0], convolutions(cfg)[0]
     return "\n".join(
         [
             "/* SPDX-License-Identifier: MIT-0 */",
@@ -56,6 +56,9 @@ def c_header() -> str:
             "a step, of an image. */",
             *_struct("bm_fusion", fusion, "tap", "image_tap"),
             "",
+            "/* Where those of a convolution lie, its channels, and the id of its first tap. */",
+            *_struct("bm_convolution", convolution, "inputs", "outputs", "tap"),
+            "",
             "/* Taps of one transformer block, in order, relative to the block's first id. */",
             *_enum(list(block.taps())),
             "",
@@ -63,18 +66,21 @@ def c_header() -> str:
             *_enum([t for t in fusion.taps() if t.event == "image"]),
             *_enum([t for t in fusion.taps() if t.event == "step"]),
             "",
+            "/* Taps of one convolution, relative to bm_convolution.tap. */",
+            *_enum(list(convolution.taps())),
+            "",
             "#endif",
             "",
         ]
     )
 
 
-def _struct(name: str, layer: Block | FusionLayer, *more: str) -> list[str]:
-    cache = CACHE_FIELDS[type(layer)]
+def _struct(name: str, layer: Part, *more: str) -> list[str]:
+    cache = CACHE_FIELDS.get(type(layer))
     return [
         "typedef struct {",
         *(f"    uint32_t {s.field}; /* {_contents(s)} */" for s in layer.sections()),
-        f"    uint32_t {cache}; /* a cache: bm_cache_at */",
+        *([f"    uint32_t {cache}; /* a cache: bm_cache_at */"] if cache else []),
         *(f"    uint32_t {field};" for field in more),
         f"}} {name};",
     ]

@@ -21,10 +21,14 @@ from ..files import parse_json
 MAX_REDUCTION = 4096
 #: Largest number of slots one attention may see: ``2**14 * 127 * n`` must stay below 2**31.
 MAX_CONTEXT = 1032
+#: Largest number of codes whose squares an int32 can add up: ``127**2 * n`` must stay below 2**31.
+MAX_SQUARES = 133144
 #: The vision front end of the paper produces vectors of this width (section 3.2).
 VISION_DIM = 768
 #: ``match`` where it is not given.
 MATCH = 0.95
+#: Side of the patch of RGB pixels that is a vector of as many numbers.
+PATCH = 16
 
 
 class StrictModel(BaseModel):
@@ -89,6 +93,11 @@ class ModelConfig(StrictModel):
     window: int = Field(1020, ge=1)
     n_positions: int = Field(256, ge=1, le=1 << 20)
     vision_hidden: int = Field(384, ge=4, le=MAX_REDUCTION)
+    vision_channels: tuple[int, int, int, int] | None = Field(
+        None,
+        description="channels of four ternary convolutions that see the whole picture, pixels as a grid of "
+        "patches; not given: every vector is compressed alone, by vision_hidden",
+    )
     image_tokens: int = Field(16, ge=1, le=MAX_CONTEXT, description="vectors per image after pooling")
     image_pool: Literal[1, 2] = Field(1, description="2 = average 2x2 neighbours of a square grid first")
     memory_slots: int = Field(512, ge=1, le=1 << 20)
@@ -134,7 +143,28 @@ class ModelConfig(StrictModel):
             raise ValueError(
                 f"memory_fixed={self.fixed_slots} leaves none of memory_slots={self.memory_slots} to write"
             )
+        if self.vision_channels:
+            self._check_convolutions(self.vision_channels)
         return self
+
+    def _check_convolutions(self, channels: tuple[int, ...]) -> None:
+        if self.image_pool != 1:
+            raise ValueError("vision_channels takes the pixels themselves; set image_pool=1")
+        if math.isqrt(self.image_tokens) ** 2 != self.image_tokens:
+            raise ValueError(
+                f"vision_channels needs a square grid, and image_tokens={self.image_tokens} is none"
+            )
+        widest = max(9 * max(channels[:-1]), channels[-1])
+        if min(channels) < 1 or widest > MAX_REDUCTION:
+            raise ValueError(
+                f"vision_channels={list(channels)} must be from 1 to {MAX_REDUCTION // 9}, the last to "
+                f"{MAX_REDUCTION}, so that sums of products stay exact"
+            )
+        if self.image_tokens * channels[-1] > MAX_SQUARES:
+            raise ValueError(
+                f"image_tokens={self.image_tokens} times {channels[-1]} channels exceeds {MAX_SQUARES}, past "
+                "which the int32 sum of their squares could overflow; reduce the last of vision_channels"
+            )
 
     # A model's digest covers its settings, so a setting that came later is written only where it is given.
     # No serializer does it: pydantic makes an error of its own out of an interrupt in one.
@@ -153,6 +183,16 @@ class ModelConfig(StrictModel):
     def kv_width(self) -> int:
         """Codes of a key, and of a value."""
         return (self.n_kv_heads or self.n_heads) * self.head_dim
+
+    @property
+    def vision_width(self) -> int:
+        """Codes of an image token before the last projection of the vision front end."""
+        return self.vision_channels[-1] if self.vision_channels else self.vision_hidden
+
+    @property
+    def image_side(self) -> int:
+        """Pixels along a side of the picture that ``vision_channels`` see."""
+        return PATCH * math.isqrt(self.image_tokens)
 
     @property
     def context(self) -> int:

@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from functools import partial
 
 from .blocks import KERNEL, Block, Fusion, Part
-from .config import VISION_DIM, ModelConfig
+from .config import ModelConfig
 from .memories import memory
 from .records import Section, State, Tap, Tensor
+from .vision import vision
 
 
 class Embedding(Part):
@@ -44,34 +45,6 @@ class Embedding(Part):
         )
 
 
-class Vision(Part):
-    """The compressor of image vectors (paper 3.2)."""
-
-    def tensors(self) -> Iterator[Tensor]:
-        cfg = self.cfg
-        yield Tensor("vision.w1", "ternary", (cfg.vision_hidden, VISION_DIM), "vision")
-        yield Tensor("vision.w2", "ternary", (cfg.d_model, cfg.vision_hidden), "vision")
-        yield Tensor("vision.positions", "rows8", (cfg.image_tokens, cfg.d_model), "vision")
-
-    def sections(self) -> Iterator[Section]:
-        section = partial(Section, read="image")
-        yield section("vision_w1", "ternary", ("vision.w1.trits",))
-        yield section("vision_w2", "ternary", ("vision.w2.trits",))
-        yield section("vision_scales", "float32", ("vision.w1.scale", "vision.w2.scale"))
-        yield section("image_position_codes", "rows", ("vision.positions.codes",))
-        yield section("image_position_scales", "float32", ("vision.positions.scales",))
-
-    def taps(self) -> Iterator[Tap]:
-        tap = partial(Tap, event="image", each=True)
-        token = KERNEL + "vision.w2, its scale, or vision.positions"
-        yield tap("image.input", "float32", (VISION_DIM,), suspect="2x2 pooling or the picture itself")
-        yield tap("image.codes", "int8", (VISION_DIM,))
-        yield tap(
-            "image.hidden", "int8", (self.cfg.vision_hidden,), suspect=KERNEL + "vision.w1, or its scale"
-        )
-        yield tap("image.token", "float32", (self.cfg.d_model,), suspect=token)
-
-
 class Head(Part):
     """The ternary vocabulary head."""
 
@@ -99,4 +72,4 @@ def parts(cfg: ModelConfig) -> list[Part]:
     """All parts of a model, in the order of the forward pass."""
     encoder = [Block(cfg, f"enc.{i}", "encoder") for i in range(cfg.n_encoder_layers)]
     decoder = [Block(cfg, f"dec.{i}", "decoder", conditioned=True) for i in range(cfg.n_decoder_layers)]
-    return [Embedding(cfg), Vision(cfg), *encoder, Fusion(cfg), memory(cfg), *decoder, Head(cfg)]
+    return [Embedding(cfg), vision(cfg), *encoder, Fusion(cfg), memory(cfg), *decoder, Head(cfg)]

@@ -14,8 +14,8 @@ Kind = Literal["ternary", "rows8", "gain", "memory"]
 #: planes of the memory.
 Form = Literal["ternary", "float32", "rows", "tokens", "head", "memory"]
 #: When the bytes of a section are read: once a token, one row of them a token, at a read of the memory, once
-#: per image vector, at the end of an episode.
-Read = Literal["token", "row", "read", "image", "episode"]
+#: per image vector, once a picture, at the end of an episode.
+Read = Literal["token", "row", "read", "image", "picture", "episode"]
 #: What a token's time is spent on.
 Activity = Literal["layers", "attention", "memory", "vectors", "head"]
 #: What stands between a tap and the one before it, where {i} is the first differing index; or (rows, text)
@@ -74,7 +74,7 @@ class Tensor:
 @dataclass(frozen=True)
 class Section:
     """Frozen arrays that lie together in the packed blob, in this order. ``layer``: of a repeated layer, or
-    ''.
+    ''. ``times``: vectors that a matrix is multiplied with, each time it is read.
     """
 
     name: str
@@ -83,6 +83,7 @@ class Section:
     read: Read = "token"
     layer: str = ""
     activity: Activity = "layers"
+    times: int = 1
 
     @property
     def field(self) -> str:

@@ -11,6 +11,7 @@ from .config import ModelConfig
 from .memories import memory
 from .parts import parts
 from .records import Cache, Matrix, Piece, Section, Stack, State, Tap, Tensor
+from .vision import Convolution, Convolutions
 
 _EVENTS = ("image", "step", "write")
 
@@ -23,6 +24,12 @@ def tensor_table(cfg: ModelConfig) -> list[Tensor]:
 def section_table(cfg: ModelConfig) -> list[Section]:
     """All sections of the packed blob that hold frozen arrays, in its order."""
     return [s for part in parts(cfg) for s in part.sections()]
+
+
+def cancelled_scales(cfg: ModelConfig) -> list[str]:
+    """Frozen arrays that nothing computes with: scales that the normalisation after them cancels."""
+    packed = {name for s in section_table(cfg) for name in s.arrays}
+    return [name for t in tensor_table(cfg) for name, _, _ in t.arrays() if name not in packed]
 
 
 def matrix_table(cfg: ModelConfig) -> list[Matrix]:
@@ -83,9 +90,14 @@ def fusion_layers(cfg: ModelConfig) -> list[FusionLayer]:
     return [FusionLayer(cfg, i) for i in range(cfg.n_fusion_layers)]
 
 
+def convolutions(cfg: ModelConfig) -> list[Convolution]:
+    """The convolutions over the picture; none where its vectors are compressed one by one."""
+    return [layer for p in parts(cfg) if isinstance(p, Convolutions) for layer in p.layers]
+
+
 def layer_words(cfg: ModelConfig, name: str) -> str:
     """'enc.3' -> 'encoder layer 3'."""
-    return next(p.words for p in (*blocks(cfg), *fusion_layers(cfg)) if p.name == name)
+    return next(p.words for p in (*convolutions(cfg), *blocks(cfg), *fusion_layers(cfg)) if p.name == name)
 
 
 def elements(cfg: ModelConfig) -> int:

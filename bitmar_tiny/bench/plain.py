@@ -65,7 +65,7 @@ class PlainStep:
     """
 
     def __init__(self, g: Writer, frozen: FrozenModel, context: int) -> None:
-        refuse_grouped(frozen.config)
+        check_plain(frozen.config)
         self.g, self.cfg, self.a, self.context = g, frozen.config, frozen.arrays, context
 
     def weights(self, name: str) -> np.ndarray:
@@ -150,15 +150,21 @@ class PlainStep:
         g.output("pick", g.argmax(self.linear(self.norm(x, "head.norm"), "head.w")))
 
 
-def refuse_grouped(cfg: ModelConfig) -> None:
-    """``ConfigError`` for grouped queries and a keyed memory, which the models that ours is compared with do
-    not have.
+def check_plain(cfg: ModelConfig) -> None:
+    """``ConfigError`` for grouped queries, convolutions and a keyed memory, which the models that ours is
+    compared with do not have.
     """
     if cfg.keyed:
         raise ConfigError(
             f"Model {cfg.name} keeps keys apart from values (write_rule='keyed'), the plain model it is "
             "compared with does not.",
             "Compare a model of another write_rule.",
+        )
+    if cfg.vision_channels:
+        raise ConfigError(
+            f"Model {cfg.name} sees by convolutions (vision_channels), the plain model it is compared with "
+            "has none.",
+            "Compare a model without vision_channels.",
         )
     if cfg.kv_width != cfg.d_model:
         raise ConfigError(

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..arch.config import ModelConfig
-from .plain import refuse_grouped
+from .plain import check_plain
 
 
 class EagerStep:
@@ -20,7 +20,7 @@ class EagerStep:
     """
 
     def __init__(self, cfg: ModelConfig, context: int) -> None:
-        refuse_grouped(cfg)
+        check_plain(cfg)
         torch.manual_seed(0)
         d, self.cfg = cfg.d_model, cfg
         layers = cfg.n_encoder_layers + cfg.n_decoder_layers

@@ -76,6 +76,7 @@ def command(
                 "plan": project.plan.as_dict(),
                 "estimates": [e.as_dict() for e in project.estimates],
                 "memory": project.memory.as_dict(),
+                "picture": project.picture.as_dict(),
             }
         )
         return
@@ -83,5 +84,6 @@ def command(
     if project.estimates:
         results.print(estimates_table(project.estimates))
     notes.print(project.memory.sentence, markup=False)
+    notes.print(project.picture.sentence, markup=False)
     notes.print(f"Wrote {project.path} ({project.family} kernels).", markup=False)
     notes.print(f"Next: {profile.platform.next_step(project.path)}", markup=False)

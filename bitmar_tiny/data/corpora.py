@@ -210,6 +210,11 @@ def file_corpus(
             f"{features[0]}: {pictures.n_vectors} vectors per image, the model takes {cfg.image_inputs}.",
             f"Set image_tokens={pictures.n_vectors // cfg.image_pool**2}.",
         )
+    if pictures is not None and cfg.vision_channels and pictures.features.dtype != np.uint8:
+        raise ConfigError(
+            f"{features[0]}: features of a backbone, and vision_channels takes pixels.",
+            "Give uint8 patches or --pictures, or leave out vision_channels.",
+        )
     told = [session for path in sessions for session in read_sessions(path)]
     told, shown = draw_pictures(told, folder / "session_pictures", cfg.image_inputs, progress)
     if isinstance(tokenizer, str):

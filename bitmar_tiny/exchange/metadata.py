@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 
-from ..arch.tables import blocks
+from ..arch.tables import cancelled_scales
 from ..frozen import FrozenModel
 from .arrays import stored_bits
 from .seal import BLANK
@@ -17,7 +17,7 @@ CONFIG, MODEL_SHA256, WEIGHTS_SHA256 = (
     "bitmar_tiny.weights_sha256",
 )
 PROVENANCE, TOKENIZER_SHA256 = "bitmar_tiny.provenance", "bitmar_tiny.tokenizer_sha256"
-#: Scales that no graph needs, because the normalisation after them cancels every scale.
+#: Scales that no graph needs.
 CANCELLED = "bitmar_tiny.cancelled_scales"
 
 
@@ -48,12 +48,7 @@ def metadata(frozen: FrozenModel, graph: str, bits: int) -> dict[str, str]:
         CONFIG: frozen.config.model_dump_json(),
         TOKENIZER_SHA256: hashlib.sha256(frozen.tokenizer).hexdigest() if frozen.tokenizer else "",
         PROVENANCE: json.dumps(frozen.provenance),
-        CANCELLED: json.dumps(
-            {
-                name: float(frozen.arrays[name])
-                for name in (f"{b.name}.w1.scale" for b in blocks(frozen.config))
-            }
-        ),
+        CANCELLED: json.dumps({name: float(frozen.arrays[name]) for name in cancelled_scales(frozen.config)}),
         "bitmar_tiny.weights": weights_in_words(frozen, bits),
         "bitmar_tiny.seal": BLANK,
     }

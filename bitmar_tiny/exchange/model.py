@@ -191,8 +191,9 @@ class GraphModel(GoldenModel):
         """All vectors of the image side by side."""
         x, n = self.v["features"], self.cfg.image_tokens
         x = nm.pool_2x2(x) if self.cfg.image_pool == 2 else x
+        codes, scale = self.convolve(x) if self.cfg.vision_channels else self.compress(x)
         position = nm.rows(self.a["vision.positions.codes"], self.a["vision.positions.scales"])
-        for i, (k, k_scale, v, v_scale) in enumerate(self.image_vector(x, position)):
+        for i, (k, k_scale, v, v_scale) in enumerate(self.image_token(codes, scale, position)):
             name = f"fusion.{i}.image."
             self.named |= {name + "k": k, name + "k_scale": k_scale.reshape(n)}
             self.named |= {name + "v": v, name + "v_scale": v_scale.reshape(n)}

@@ -9,6 +9,7 @@ float32 below 2**24, holds every part exactly.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -349,3 +350,28 @@ def pool_2x2(x: Value) -> Value:
 
     a = {(r, c): x.row(b.constant(at(r, c))) for r in (0, 1) for c in (0, 1)}
     return ((a[0, 0] + a[0, 1]) + (a[1, 0] + a[1, 1])) * 0.25
+
+
+def ink(patches: Value) -> Value:
+    """[1, n]"""
+    n, width = patches.shape
+    g, row = math.isqrt(n), width // nm.PATCH
+    order = np.arange(n * nm.PATCH, dtype=np.int32).reshape(g, g, nm.PATCH).swapaxes(1, 2).ravel()
+    rows = patches.reshape(n * nm.PATCH, row).row(patches.builder.constant(order))
+    return flat(rows * F32(-1) + F32(1))
+
+
+def convolve(name: str, codes: Value, side: int) -> Value:
+    cells, b = codes.reshape(side * side, codes.shape[-1] // side**2), codes.builder
+    outside = b.constant(np.zeros((1, cells.shape[1]), np.int8))
+    seen = concat([cells, outside], 0).row(b.constant(nm.windows(side).ravel()))
+    return gemv(name, seen.reshape(side * side, 9 * cells.shape[1]))
+
+
+def max_pool(acc: Value) -> Value:
+    n, channels = acc.shape
+    return acc.reshape(n // 4, 4, channels).max(1).reshape(n // 4, channels)
+
+
+def flat(v: Value) -> Value:
+    return v.reshape(1, v.shape[0] * v.shape[1])

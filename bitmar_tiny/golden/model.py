@@ -12,7 +12,7 @@ The primitives come from ``ops``, so that the exporters run this very text on va
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -138,9 +138,12 @@ class GoldenModel:
 
         features: float32 [cfg.image_inputs, 768].
         """
-        x = numerics.pool_2x2(features) if self.cfg.image_pool == 2 else features
         self.seen = np.zeros(self.cfg.d_model, np.int32)
-        vectors = [self.image_vector(x[j], self.row("vision.positions", j)) for j in range(len(x))]
+        positions = (self.row("vision.positions", j) for j in range(self.cfg.image_tokens))
+        vectors = [
+            self.image_token(codes, scale, position)
+            for (codes, scale), position in zip(self.image_vectors(features), positions, strict=True)
+        ]
         layers = zip(*vectors, strict=True)
         self.image = [tuple(np.array(part) for part in zip(*layer, strict=True)) for layer in layers]
         for i, image in enumerate(self.image):
@@ -149,15 +152,45 @@ class GoldenModel:
         if self.cfg.keyed:
             self.tap("image.sum", self.seen)
 
-    def image_vector(self, x: np.ndarray, position: np.ndarray) -> list[tuple[Any, ...]]:
-        """One vector [768] of the picture: its key, scale, value and scale for every fusion layer."""
+    def image_vectors(self, features: np.ndarray) -> Iterator[tuple[np.ndarray, np.float32]]:
+        """What the front end makes of every image token: int8 [cfg.vision_width], scale."""
+        if self.cfg.vision_channels:
+            codes, scale = self.convolve(features)
+            return ((row, scale) for row in codes)
+        x = numerics.pool_2x2(features) if self.cfg.image_pool == 2 else features
+        return (self.compress(vector) for vector in x)
+
+    def compress(self, x: np.ndarray) -> tuple[np.ndarray, np.float32]:
+        """One vector [768] of the picture, alone: the hidden layer of the paper's compressor."""
         nm, tap = self.ops, self.tap
         tap("image.input", x)
         c, s = nm.quantize(x)
         tap("image.codes", c)
         hidden, hs = nm.quantize(nm.maximum(self.linear("vision.w1", c, s), F32(0)))
         tap("image.hidden", hidden)
-        token = self.linear("vision.w2", hidden, hs) + position
+        return hidden, hs
+
+    def convolve(self, features: np.ndarray) -> tuple[np.ndarray, np.float32]:
+        """The whole picture, as a grid of patches: a vector for each [image_tokens, channels], one scale."""
+        nm, tap, side = self.ops, self.tap, self.cfg.image_side
+        codes, _ = nm.quantize(nm.ink(features))
+        tap("image.codes", codes)
+        for i in range(len(self.cfg.vision_channels or ())):
+            acc = nm.convolve(self.a[f"vision.{i}.w.trits"], codes, side)
+            gained = nm.activation(nm.max_pool(acc), "relu") * self.a[f"vision.{i}.gain"]
+            codes, _ = nm.quantize(nm.flat(gained))
+            tap(f"vision.{i}.codes", codes)
+            side //= 2
+        scale = nm.rms_scale(codes)
+        tap("image.scale", nm.stack((scale,)))
+        return codes.reshape(self.cfg.image_tokens, self.cfg.vision_width), scale
+
+    def image_token(
+        self, codes: np.ndarray, scale: np.float32, position: np.ndarray
+    ) -> list[tuple[Any, ...]]:
+        """One vector of the front end: its key, scale, value and scale for every fusion layer."""
+        nm, tap = self.ops, self.tap
+        token = self.linear("vision.w2", codes, scale) + position
         tap("image.token", token)
         h, s = nm.norm_quantize(token, self.a["fusion.image_norm"])
         tap("image.norm.codes", h)

@@ -16,9 +16,13 @@ float32 is NumPy's ``np.float32`` throughout; "codes" are int8 in [-127, 127].
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
+
+from ..arch.config import PATCH
 
 F32 = np.float32
 maximum, minimum, where = np.maximum, np.minimum, np.where
@@ -366,6 +370,45 @@ def pool_2x2(x: np.ndarray) -> np.ndarray:
     return (((x[:, 0, :, 0] + x[:, 0, :, 1]) + (x[:, 1, :, 0] + x[:, 1, :, 1])) * F32(0.25)).reshape(
         -1, x.shape[-1]
     )
+
+
+def ink(patches: np.ndarray) -> np.ndarray:
+    """A square picture as patches of 16 x 16 pixels, float32 [g*g, 768] with 1 for white -> how far every
+    number is from white, row by row of the picture: float32 [16g * 16g * 3].
+    """
+    g = math.isqrt(len(patches))
+    return (F32(1) - patches).reshape(g, g, PATCH, -1).swapaxes(1, 2).reshape(-1)
+
+
+@lru_cache
+def windows(side: int) -> np.ndarray:
+    """The cells that a 3x3 convolution sees around every cell of a map: int32 [side*side, 9], row by row;
+    side*side stands for those outside. The cells around the four of a 2x2 square come one after the other.
+    """
+    at = np.full((side + 2, side + 2), side * side, np.int32)
+    at[1:-1, 1:-1] = np.arange(side * side).reshape(side, side)
+    around = np.lib.stride_tricks.sliding_window_view(at, (3, 3))
+    return around.reshape(side // 2, 2, side // 2, 2, 9).swapaxes(1, 2).reshape(-1, 9)
+
+
+def convolve(trits: np.ndarray, codes: np.ndarray, side: int) -> np.ndarray:
+    """3x3 ternary convolution of a square map, zero outside. trits float32 [N, 9C] (row, column, channel),
+    codes int8 [side*side*C] -> int32 [side*side, N], in the order of :func:`windows`. Exact like ``gemv``.
+    """
+    cells = codes.reshape(side * side, -1)
+    seen = np.concatenate([cells, np.zeros_like(cells[:1])])[windows(side)].reshape(side * side, -1)
+    assert seen.shape[1] * 127 < 1 << 24
+    return (seen.astype(np.float32) @ trits.T).astype(np.int32)
+
+
+def max_pool(acc: np.ndarray) -> np.ndarray:
+    """The largest of every 2x2 square of a map in the order of :func:`windows`: int32 [n, N] -> [n/4, N]."""
+    return acc.reshape(len(acc) // 4, 4, -1).max(1)
+
+
+def flat(v: np.ndarray) -> np.ndarray:
+    """A map as one vector."""
+    return v.reshape(-1)
 
 
 def pixels(p: np.ndarray) -> np.ndarray:

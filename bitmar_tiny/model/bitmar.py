@@ -18,7 +18,7 @@ from torch.utils.checkpoint import checkpoint
 
 from ..arch.config import ModelConfig
 from ..arch.tables import tensor_table
-from . import memory
+from . import memory, vision
 from .arithmetic import FloatTwin, Quantised
 from .attention import attend, visible
 from .rows import Rows
@@ -214,13 +214,6 @@ class BitMar(nn.Module):
     def drop(self, x: Tensor) -> Tensor:
         return F.dropout(x, self.dropout, self.training) if self.dropout else x
 
-    def compress(self, features: Tensor) -> Tensor:
-        """Vision compressor: [B, image_inputs, 768] -> image tokens [B, n, d] (paper 3.2)."""
-        x = pool_2x2(features) if self.cfg.image_pool == 2 else features
-        hidden = torch.relu(self.linear("vision.w1", *self.math.quantize(x)))
-        positions = self.rows_of("vision.positions", torch.arange(self.cfg.image_tokens, device=x.device))
-        return self.linear("vision.w2", *self.math.quantize(hidden)) + positions
-
     def fuse(self, z: Tensor, rows: Rows, keys: tuple[Tensor, Tensor], has_image: Tensor | None) -> Tensor:
         """Cross-modal fusion: text queries [n, d], the image's normalised codes and scales (paper 3.3)."""
         math = self.math
@@ -288,7 +281,7 @@ class BitMar(nn.Module):
         x = e + self.rows_of("position_table", rows.time.clamp_max(cfg.n_positions - 1))
         for i in range(cfg.n_encoder_layers):
             x = self.save_memory(self.block, f"enc.{i}", x, rows, mask)
-        image = None if images is None else self.compress(images)
+        image = None if images is None else vision.image_tokens(self, images)
         if image is None:
             return Encoded(rows, e, x, x, None, self.pool(x, rows))
         keys = self.math.norm(image, self.weight("fusion.image_norm"))
@@ -426,12 +419,3 @@ class BitMar(nn.Module):
 def heads_of(codes: Tensor, scale: Tensor) -> list[tuple[Tensor, Tensor]]:
     """Codes [B, T, m, d] and scales [B, T, m, 1] of m projections -> each one's."""
     return list(zip(codes.unbind(2), scale.unbind(2), strict=True))
-
-
-def pool_2x2(x: Tensor) -> Tensor:
-    """2x2 average pooling of a square grid of vectors: [B, g*g, D] -> [B, g*g/4, D]."""
-    b, n, width = x.shape
-    g = round(n**0.5)
-    y = x.view(b, g // 2, 2, g // 2, 2, width)
-    pooled = ((y[:, :, 0, :, 0] + y[:, :, 0, :, 1]) + (y[:, :, 1, :, 0] + y[:, :, 1, :, 1])) * 0.25
-    return pooled.reshape(b, n // 4, width)

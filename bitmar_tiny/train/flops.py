@@ -19,7 +19,11 @@ def forward_macs(cfg: ModelConfig, lengths: np.ndarray, pictures: bool) -> float
 
     def products(read: str, fusion: bool = False) -> int:
         found = [m for m in matrix_table(cfg) if m.section.read == read]
-        return sum(m.rows * m.width for m in found if m.section.layer.startswith("fusion.") == fusion)
+        return sum(
+            m.rows * m.width * m.section.times
+            for m in found
+            if m.section.layer.startswith("fusion.") == fusion
+        )
 
     total = n.sum() * products("token")
     total += (n * (n + 1) / 2).sum() * len(blocks(cfg)) * 2 * d  # attention: scores, values
@@ -27,6 +31,7 @@ def forward_macs(cfg: ModelConfig, lengths: np.ndarray, pictures: bool) -> float
     if pictures:
         total += n.sum() * (products("token", fusion=True) + cfg.n_fusion_layers * 2 * d * cfg.image_tokens)
         total += len(n) * cfg.image_tokens * (products("image") + products("image", fusion=True))
+        total += len(n) * products("picture")
     return float(total)
 
 

@@ -243,10 +243,11 @@ POINTED = {
     "bm_serve_memory": TIER,
     "bm_store": {"card_read", "card_sync", "card_prefetch"},
     "bm_store_episode": {"card_write", "card_sync"},
-    "bm_model": {"next_vector"},
+    "bm_image": {"next_vector"},
+    "bm_convolve": {"split"},
     "bm_block": {"split"},
     "bm_head": {"split", "feed", "keep_classes"},
-    "espidf_split": {"product_part", "pick_part"},
+    "espidf_split": {"product_part", "pick_part", "convolve_part"},
     "bm_link": {"line_read", "line_write", "line_millis", "line_idle"},
     "bm_serve": {"line_millis", "line_stack_peak", "line_reset", "set_baud"},
     "bm_serve_steps": {"line_cycles"},
@@ -257,7 +258,7 @@ POINTED = {
 
 
 #: A command of the text mode, which is called while a message is awaited.
-IN_TEXT = POINTED | {"bm_model": {"patch"}}
+IN_TEXT = POINTED | {"bm_image": {"patch"}}
 
 
 def deepest_call(objects: Path, pointed: dict[str, set[str]], *names: str) -> dict[str, int]:

@@ -13,6 +13,7 @@ from bitmar_tiny.codegen.buffers import arena_buffers
 from bitmar_tiny.codegen.estimate import Estimate, Part, estimates
 from bitmar_tiny.codegen.lower import lower
 from bitmar_tiny.codegen.memory_cost import memory_cost
+from bitmar_tiny.codegen.picture_cost import picture_cost
 from bitmar_tiny.codegen.plan import make_plan
 from bitmar_tiny.errors import ConfigError, FitError
 from bitmar_tiny.frozen import random_model
@@ -272,3 +273,30 @@ def test_room_for_what_must_stay_is_not_given_to_copies(tiny):
     ]
     plan = make_plan(tiny.config, blob, Board.parse(values, "test"))
     assert {p.region for p in plan.of_kind("arena")} == {"sram"} and plan.bytes_in("sram") <= need
+
+
+def test_a_picture_costs_what_its_products_and_maps_do(seeing):
+    """Convolutions: each matrix once, for every cell of its map; compressed vectors: each for every one."""
+    board, cfg = load_board("esp32-s3-n16r8"), seeing.config
+    blob = lower(seeing, "pie")
+    plan = make_plan(cfg, blob, board)
+    cost = picture_cost(cfg, blob, board, plan)
+    sides, maps = (32, 16, 8, 4), (3, *cfg.vision_channels)
+    convolved = sum(s * s * 9 * a * b for s, a, b in zip(sides, maps, maps[1:], strict=False))
+    tokens = cfg.image_tokens * (cfg.d_model * cfg.vision_width + 2 * cfg.d_model**2)
+    assert cost.products == convolved + tokens and 0 < cost.ms < 50 and "million products" in cost.sentence
+    sizes = {p.name: p.size for p in plan.of_kind("arena")}
+    assert sizes["picture"] == 4 * 8 * 8 * 70 and sizes["map"] == 70 * 64
+    vectors = random_model(cfg.model_copy(update={"vision_channels": None, "image_tokens": 4}))
+    blob = lower(vectors, "portable")
+    cost = picture_cost(vectors.config, blob, board, make_plan(vectors.config, blob, board))
+    assert cost.products == 4 * (96 * 768 + 64 * 96 + 2 * 64 * 64) and cost.ms is None
+    assert not {"picture", "map"} & {b.name for b in arena_buffers(vectors.config, board)}
+
+
+def test_a_picture_too_large_for_the_board_is_refused(tiny):
+    """The map of a picture has to lie in one piece."""
+    large = tiny.config.model_copy(update={"image_tokens": 1024, "vision_channels": (64, 8, 8, 8)})
+    model = random_model(large)
+    with pytest.raises(FitError, match="does not fit esp32-s3-n16r8"):
+        make_plan(large, lower(model, "pie"), load_board("esp32-s3-n16r8"))

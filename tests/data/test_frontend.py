@@ -239,7 +239,7 @@ def test_an_onnx_file_in_pieces_becomes_one(tmp_path, picture):
         file_backbone(tmp_path / "pieces.onnx")
 
 
-def test_refusals_of_codegen(tmp_path, picture, tiny):
+def test_refusals_of_codegen(tmp_path, picture, tiny, seeing):
     done = CliRunner().invoke(
         command,
         [str(picture), "--backbone", str(onnx_file(tmp_path / "a.onnx")), "-o", str(tmp_path / "f")],
@@ -248,6 +248,8 @@ def test_refusals_of_codegen(tmp_path, picture, tiny):
     assert done.exception is None, done.exception
     with pytest.raises(DataError, match="gives 16 vectors a picture, the model takes 4"):
         emit(tiny, load_board("host"), tmp_path / "p", features=tmp_path / "f")
+    with pytest.raises(ConfigError, match="takes pixels"):
+        emit(seeing, load_board("host"), tmp_path / "p", features=tmp_path / "f")
     with pytest.raises(ConfigError, match="cannot run a backbone file"):
         emit(tiny, load_board("xtensa-sim"), tmp_path / "p", features=tmp_path / "f")
     with pytest.raises(DataError, match="backbone.json: cannot be read"):

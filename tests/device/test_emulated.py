@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 from support import board_families, need
 
@@ -20,7 +21,7 @@ from bitmar_tiny.errors import ConfigError, ToolError
 from bitmar_tiny.frozen import random_model
 from bitmar_tiny.run.session import SessionOptions, open_session
 from bitmar_tiny.verify.compare import verify
-from bitmar_tiny.verify.script import standard
+from bitmar_tiny.verify.script import Event, random_image, standard
 from bitmar_tiny.verify.trace import possible
 
 FAMILIES = board_families("bare")
@@ -42,6 +43,20 @@ def test_bit_exact_over_the_serial_port(tiny, name, family):
         assert board.sink(pattern(1 << 16)) == 0
         counters = board.counters()
         assert counters["lost"] == 0 and 500 < counters["stack_peak"] < load_board(name).stack_bytes
+    finally:
+        board.close()
+
+
+@pytest.mark.parametrize("name, family", [("mps2-an500", "portable"), ("mps3-an547", "helium")])
+def test_convolutions_over_the_serial_port(seeing, name, family):
+    """A picture comes vector by vector and is looked at when all of it is there."""
+    need(name)
+    board = open_session(f"qemu:{name}/{family}", seeing, SessionOptions(flags=("-DBM_TAPS",)))
+    try:
+        picture = random_image(seeing.config, np.random.default_rng(6))
+        script = [Event("begin"), Event("image", image=picture), *(Event("token", t) for t in range(4))]
+        script += [Event("begin"), Event("image", image=np.ones_like(picture)), Event("token", 4)]  # white
+        assert verify(seeing, board, script).exact
     finally:
         board.close()
 

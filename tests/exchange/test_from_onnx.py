@@ -22,7 +22,7 @@ from bitmar_tiny.frozen import FrozenModel
 
 
 @pytest.mark.parametrize("bits", [2, 8])
-@pytest.mark.parametrize("name", ["tiny", "odd", "grouped"])
+@pytest.mark.parametrize("name", ["tiny", "odd", "grouped", "seeing"])
 def test_what_was_exported_comes_back(request, tmp_path, name, bits):
     model = request.getfixturevalue(name)
     model = FrozenModel(model.config, model.arrays, b"a tokenizer", {"steps": 7})

@@ -30,21 +30,21 @@ from bitmar_tiny.verify.script import standard
 
 
 @pytest.fixture(scope="module")
-def folders(tiny, odd, grouped, keyed, tmp_path_factory):
+def folders(tiny, odd, grouped, keyed, seeing, tmp_path_factory):
     return {
         m.config.name: (m, exported(m, tmp_path_factory.mktemp("onnx"), "onnx"))
-        for m in (tiny, odd, grouped, keyed)
+        for m in (tiny, odd, grouped, keyed, seeing)
     }
 
 
 @pytest.mark.parametrize("optimise", [True, False])
-@pytest.mark.parametrize("name", ["tiny", "odd", "grouped", "keyed"])
+@pytest.mark.parametrize("name", ["tiny", "odd", "grouped", "keyed", "seeing"])
 def test_every_tensor_is_golden_s(folders, name, optimise):
     model, path = folders[name]
     check_taps(model, path, "onnx", standard(model.config, 60), optimise=optimise)
 
 
-@pytest.mark.parametrize("name", ["tiny", "odd", "grouped", "keyed"])
+@pytest.mark.parametrize("name", ["tiny", "odd", "grouped", "keyed", "seeing"])
 def test_as_shipped_and_prefilled(folders, name):
     model, path = folders[name]
     assert check_shipped(model, path, "onnx", standard(model.config, 60)).prefilled > 20

@@ -34,21 +34,21 @@ from bitmar_tiny.verify.script import standard
 
 
 @pytest.fixture(scope="module")
-def files(tiny, odd, grouped, keyed, tmp_path_factory):
+def files(tiny, odd, grouped, keyed, seeing, tmp_path_factory):
     return {
         m.config.name: (m, exported(m, tmp_path_factory.mktemp("tflite"), "tflite"))
-        for m in (tiny, odd, grouped, keyed)
+        for m in (tiny, odd, grouped, keyed, seeing)
     }
 
 
 @pytest.mark.parametrize("xnnpack", [True, False])
-@pytest.mark.parametrize("name", ["tiny", "odd", "grouped", "keyed"])
+@pytest.mark.parametrize("name", ["tiny", "odd", "grouped", "keyed", "seeing"])
 def test_every_tensor_is_golden_s(files, name, xnnpack):
     model, path = files[name]
     check_taps(model, path, "tflite", standard(model.config, 60), xnnpack=xnnpack)
 
 
-@pytest.mark.parametrize("name", ["tiny", "odd", "grouped", "keyed"])
+@pytest.mark.parametrize("name", ["tiny", "odd", "grouped", "keyed", "seeing"])
 def test_as_shipped(files, name):
     model, path = files[name]
     check_shipped(model, path, "tflite", standard(model.config, 60))

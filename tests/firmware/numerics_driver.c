@@ -51,6 +51,11 @@ static void norm_quantize(call *c) { answer_q8(c, bm_norm_quantize(c->a[0], c->a
 
 static void act_quantize(call *c) { answer_q8(c, bm_act_quantize(c->a[0], (int)c->u[1], c->u[0], c->a[1])); }
 
+static void gain_quantize(call *c) { bm_gain_quantize(c->a[0], c->a[1], c->u[1], c->u[0], c->a[2]); }
+
+/* u: patch, patches along a side. */
+static void ink(call *c) { bm_ink(c->a[0], c->u[0], c->u[1], c->a[1]); }
+
 static void rms_scale(call *c) { c->result[0] = float_bits(bm_rms_scale(c->a[0], c->u[0])); }
 
 static void scale_acc(call *c) { bm_scale_acc(c->a[0], c->f[0], c->u[0], c->a[1]); }
@@ -169,6 +174,8 @@ static const entry table[] = {
     {"quantize", quantize},
     {"norm_quantize", norm_quantize},
     {"act_quantize", act_quantize},
+    {"gain_quantize", gain_quantize},
+    {"ink", ink},
     {"rms_scale", rms_scale},
     {"scale_acc", scale_acc},
     {"add_scaled", add_scaled},

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from support import GROUPED, KEYED, ODD, TINY
+from support import GROUPED, KEYED, ODD, SEEING, SEEING_ODD, SHOWN, TINY
 
 from bitmar_tiny.arch.config import ModelConfig
 from bitmar_tiny.arch.tables import tensor_table
@@ -46,7 +46,7 @@ def golden_logits(frozen, tokens, image=None, memory_on=True):
     return np.array([golden.logits(golden.step(int(t))) for t in tokens])
 
 
-@pytest.mark.parametrize("cfg", [TINY, ODD, GROUPED, KEYED], ids=lambda c: c.name)
+@pytest.mark.parametrize("cfg", [TINY, ODD, GROUPED, KEYED, SEEING, SEEING_ODD, SHOWN], ids=lambda c: c.name)
 @pytest.mark.parametrize("with_image", [True, False])
 @pytest.mark.parametrize("memory_on", [True, False])
 def test_equals_golden_bit_for_bit(cfg, with_image, memory_on):
@@ -65,6 +65,13 @@ def test_equals_golden_bit_for_bit(cfg, with_image, memory_on):
                 torch.from_numpy(tokens)[None], None if image is None else torch.from_numpy(image)[None]
             ).logits
         assert np.array_equal(got[0].numpy().view(np.uint32), want.view(np.uint32))
+
+
+def test_white_paper_says_nothing_and_is_no_fault(seeing):
+    image = np.ones((SEEING.image_inputs, 768), np.float32)
+    with torch.no_grad():
+        got = load_frozen(seeing)(torch.arange(6)[None], torch.from_numpy(image)[None]).logits[0].numpy()
+    assert np.array_equal(got, golden_logits(seeing, range(6), image)) and np.isfinite(got).all()
 
 
 def test_agreement_report(tiny):
@@ -140,15 +147,16 @@ def test_no_label_leaks():
     assert min(losses) > math.log(32) - 0.05 and np.mean(losses[-50:]) < math.log(32) + 0.15
 
 
-def test_every_parameter_gets_a_gradient():
+@pytest.mark.parametrize("cfg", [TINY, SEEING], ids=lambda c: c.name)
+def test_every_parameter_gets_a_gradient(cfg):
     torch.manual_seed(0)
-    model = BitMar(TINY).train()
+    model = BitMar(cfg).train()
     seen = set()
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3)
     for step in range(50):
         tokens = torch.randint(0, 257, (8, 12))
         images = torch.from_numpy(
-            np.stack([random_image(TINY, np.random.default_rng(step * 8 + i)) for i in range(8)])
+            np.stack([random_image(cfg, np.random.default_rng(step * 8 + i)) for i in range(8)])
         )
         out = model(tokens, images)
         torch.nn.functional.cross_entropy(

@@ -171,9 +171,23 @@ def test_the_second_signal_is_obeyed_at_once(tmp_path):
     assert checkpoint.load(tmp_path) is None
 
 
-def test_a_frozen_model_can_be_trained_on(tiny, odd, grouped):
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_convolutions_learn_from_pixels_and_refuse_features(tmp_path, optimizer):
+    cfg = CFG.model_copy(update={"vision_channels": (4, 6, 5, 7)})
+    settings = SHORT.model_copy(update={"optimizer": optimizer})
+    train_run(cfg, settings, corpus(tmp_path / "data"), tmp_path / "run", progress=False)
+    frozen = freeze_run(tmp_path / "run")
+    assert frozen.config.vision_channels == (4, 6, 5, 7)
+    assert np.unique(frozen.arrays["vision.1.gain"]).size > 1
+    path = tmp_path / "data" / "f.npy"
+    np.save(path, np.zeros((40, 4, 768), np.float32))
+    with pytest.raises(ConfigError, match="features of a backbone, and vision_channels takes pixels"):
+        file_corpus(cfg, [tmp_path / "data" / "c.json"], [path], [], tmp_path / "other", tokenizer=BYTES)
+
+
+def test_a_frozen_model_can_be_trained_on(tiny, odd, grouped, seeing):
     """Its trits and codes are where they were; scales but for the last digit."""
-    for frozen in (tiny, odd, grouped):
+    for frozen in (tiny, odd, grouped, seeing):
         first = freeze(latents(frozen))  # random codes need not reach 127, those of training do
         again = freeze(latents(first))
         for name, there in first.arrays.items():

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
-from support import ODD, each_family_once, need, need_family
+from support import ODD, SEEING, SHOWN, each_family_once, need, need_family
 
 from bitmar_tiny.arch.config import preset
 from bitmar_tiny.codegen.boards import Board, load_board
@@ -128,6 +128,29 @@ def test_grouped_queries(grouped, tmp_path, board, family):
 @pytest.mark.parametrize("board, family", TARGETS)
 def test_keys_apart_from_values(keyed, tmp_path, board, family):
     check(keyed, tmp_path / "p", 60, board, family)
+
+
+@pytest.mark.parametrize(
+    "board, family",
+    [("host", "portable"), ("host", "avx512vnni"), ("rpi-zero2", "neon"), ("xtensa-sim", "portable")],
+)
+def test_convolutions(seeing, tmp_path, board, family):
+    check(seeing, tmp_path / "p", 24, board, family)
+
+
+@pytest.mark.parametrize(
+    "board, family",
+    [("host", "portable"), ("host", "avx2"), ("rpi-zero2", "neon"), ("xtensa-sim", "portable")],
+)
+def test_a_memory_that_sees(tmp_path, board, family):
+    """Keys of what convolutions see: the questions have pictures."""
+    check(random_model(SHOWN, seed=6), tmp_path / "p", 40, board, family)
+
+
+def test_convolutions_by_threads_under_sanitizers(tmp_path):
+    """More threads than the last maps have cells, and more rows than are multiplied at a time."""
+    wide = SEEING.model_copy(update={"image_tokens": 1, "vision_channels": (70, 7, 145, 145)})
+    check(random_model(wide), tmp_path / "p", 16, family="avx2", opt="-O1", threads=3, extra=SANITIZE)
 
 
 @pytest.mark.parametrize("board, family", [("host", "portable"), ("host", "avx2"), ("rpi-zero2", "neon")])

@@ -108,6 +108,15 @@ def test_broken_cache_slot(tiny, project):
     assert found.what.startswith("token")
 
 
+def test_broken_convolution(seeing, tmp_path):
+    need("host", "gcc")
+    project = emit(seeing, load_board("host"), tmp_path / "p", "portable")
+    patch_source(project, "bm_convolve.c", "row < side && column < side", "row < side && column < side - 1u")
+    found = difference(seeing, project)
+    assert found.tap == "vision.0.codes" and "vision.0.w" in found.suspect
+    assert found.layer == "convolution 0" and found.line.startswith("bm_convolve.c:")
+
+
 def test_damaged_blob_is_refused(tiny, project):
     from bitmar_tiny.errors import ToolError
 

@@ -39,6 +39,9 @@ extern "C" {
 
 extern const bm_layer bm_layers[BM_ENC_LAYERS + BM_DEC_LAYERS];
 extern const bm_fusion bm_fusion_layers[BM_FUSION_LAYERS];
+#if BM_CONVOLUTIONS
+extern const bm_convolution bm_convolutions[BM_CONVOLUTIONS];
+#endif
 
 /* Weights that are read so often that bm_init copies them to faster memory. */
 typedef struct {
@@ -77,12 +80,12 @@ typedef struct {
     float logit_scale; /* float logit = acc * logit_scale */
     float *x; /* [D] residual stream */
     float *fused; /* [D] */
-    float *vec; /* [max(D, VISION_HIDDEN, C)] scratch */
+    float *vec; /* [max(D, VISION_WIDTH, C)] scratch */
     float *out; /* [max(D, 768)] attention output; pooled image vectors */
     float *scores; /* [threads][SCORES] */
-    int8_t *codes; /* [PAD(max(D, 768, VISION_HIDDEN))] input of the next BitLinear */
+    int8_t *codes; /* [PAD(max(D, 768, VISION_WIDTH))] input of the next BitLinear */
     int8_t *q; /* [PAD(D)] */
-    int8_t *hidden; /* [PAD(max(FFN, VISION_HIDDEN))] */
+    int8_t *hidden; /* [PAD(max(FFN, VISION_WIDTH))] */
     int32_t *acc; /* [rows of the tallest matrix but the head] */
     int32_t *weights; /* [threads][SCORES] */
     int32_t *pooled; /* [D] sum of the codes of the fused states */
@@ -92,6 +95,13 @@ typedef struct {
     int32_t head_sum; /* of its codes */
     int32_t *logits; /* [BM_HEAD_ROWS] integer logits, a piece at a time */
     bm_candidates *candidates; /* [BM_THREADS] what each thread found */
+#if BM_CONVOLUTIONS
+    float *picture; /* [side * side * 3] 1 - pixel, at the same place as sums */
+    int32_t *sums; /* [cells of the largest map * channels] of a convolution, pooled */
+    int8_t *map; /* [PAD(cells * channels)] codes of the picture, then of each convolution */
+    int8_t *window; /* [threads][PAD(9 * channels)] codes under a convolution */
+    int32_t *cell; /* [threads][PAD_ROWS(channels)] accumulators of one cell */
+#endif
     bm_memory memory;
     bm_memory_rows rows; /* of a memory in an arena or in the blob */
     bm_q8 write_query; /* scale and sum of the codes in q, while an episode is written */

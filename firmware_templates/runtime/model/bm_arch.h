@@ -30,6 +30,15 @@ typedef struct {
     uint32_t image_tap;
 } bm_fusion;
 
+/* Where those of a convolution lie, its channels, and the id of its first tap. */
+typedef struct {
+    uint32_t w; /* packed w */
+    uint32_t gain; /* float: gain */
+    uint32_t inputs;
+    uint32_t outputs;
+    uint32_t tap;
+} bm_convolution;
+
 /* Taps of one transformer block, in order, relative to the block's first id. */
 enum {
     BM_TAP_ATTN_CODES,
@@ -62,6 +71,11 @@ enum {
     BM_TAP_FUSION_Q_CODES,
     BM_TAP_FUSION_OUT,
     BM_TAP_FUSION_X,
+};
+
+/* Taps of one convolution, relative to bm_convolution.tap. */
+enum {
+    BM_TAP_CONVOLUTION_CODES,
 };
 
 #endif

@@ -68,6 +68,9 @@ void bm_linear(bm_state *s, uint32_t w, uint32_t rows, uint32_t width, const int
 /* s->x = E[token]; with a table of 4 bits s->codes is overwritten. */
 void bm_embed(bm_state *s, uint32_t token);
 
+/* The picture in s->picture -> codes of the last convolution in s->map, a vector for each image token. Returns their scale. */
+float bm_convolve(bm_state *s);
+
 /* One pre-norm block on s->x with the KV cache of this layer. `tap` is the id of its first tap. */
 void bm_block(bm_state *s, const bm_layer *layer, uint32_t tap);
 

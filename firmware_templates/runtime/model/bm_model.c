@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT-0 */
-/* Init, image, episode: everything of the model but the step and the head. */
+/* Init and episode: everything of the model but the image, the step and the head. */
 #include "bm_internal.h"
 
 #include <string.h>
@@ -74,6 +74,13 @@ static void lay_out(bm_state *s)
     s->head = ARENA(s, int8_t, BM_AT_HEAD);
     s->logits = ARENA(s, int32_t, BM_AT_LOGITS);
     s->candidates = ARENA(s, bm_candidates, BM_AT_CANDIDATES);
+#if BM_CONVOLUTIONS
+    s->picture = ARENA(s, float, BM_AT_PICTURE);
+    s->sums = ARENA(s, int32_t, BM_AT_PICTURE);
+    s->map = ARENA(s, int8_t, BM_AT_MAP);
+    s->window = ARENA(s, int8_t, BM_AT_WINDOW);
+    s->cell = ARENA(s, int32_t, BM_AT_CELL);
+#endif
 }
 
 #if BM_MEMORY_IN_STORE
@@ -189,118 +196,6 @@ void bm_begin_episode(bm_state *s)
     for (uint32_t i = 0; i < BM_ENC_LAYERS + BM_DEC_LAYERS; i++)
         memset(bm_arena_at(s, bm_layers[i].kv), 0,
             BM_KV_BYTES);  /* stale slots are never read; zero keeps dumps comparable */
-}
-
-/* Slot j of one fusion layer's image cache, from the normalised image token in s->codes. */
-static void image_slot(bm_state *s, const bm_fusion *layer, uint32_t j, bm_q8 h)
-{
-    const float *scale = BM_F32(s, layer->scales);
-    const bm_cache image = bm_cache_at(s, layer->image, BM_IMAGE_TOKENS);
-    bm_linear(s, layer->wk, image.width, BM_D, s->codes, h.sum);
-    image.k_scale[j] = bm_cache_row(s, s->acc, h.scale * scale[1], image.k + j * BM_CACHE_ROW(image.width));
-    bm_linear(s, layer->wv, image.width, BM_D, s->codes, h.sum);
-    image.v_scale[j] = bm_cache_row(s, s->acc, h.scale * scale[2], image.v + j * BM_CACHE_ROW(image.width));
-}
-
-/* One pooled image vector -> cached keys and values. */
-static void image_token(bm_state *s, uint32_t j, const float *input)
-{
-    const float *scale = BM_F32(s, BM_OFF_VISION_SCALES);
-    BM_TAP(s, BM_TAP_IMAGE_INPUT, input, BM_VISION);
-    bm_q8 h = bm_quantize(input, BM_VISION, s->codes);
-    BM_TAP(s, BM_TAP_IMAGE_CODES, s->codes, BM_VISION);
-    bm_linear(s, BM_OFF_VISION_W1, BM_VISION_HIDDEN, BM_VISION, s->codes, h.sum);
-    bm_scale_acc(s->acc, h.scale * scale[0], BM_VISION_HIDDEN, s->vec);
-    bm_relu(BM_VISION_HIDDEN, s->vec);
-    h = bm_quantize(s->vec, BM_VISION_HIDDEN, s->hidden);
-    BM_TAP(s, BM_TAP_IMAGE_HIDDEN, s->hidden, BM_VISION_HIDDEN);
-    bm_linear(s, BM_OFF_VISION_W2, BM_D, BM_VISION_HIDDEN, s->hidden, h.sum);
-    bm_scale_acc(s->acc, h.scale * scale[1], BM_D, s->vec);
-    bm_add_row(BM_I8(s, BM_OFF_IMAGE_POSITION_CODES) + j * BM_D, BM_F32(s, BM_OFF_IMAGE_POSITION_SCALES)[j],
-        BM_D, s->vec);
-    BM_TAP(s, BM_TAP_IMAGE_TOKEN, s->vec, BM_D);
-    h = bm_norm_quantize(s->vec, BM_F32(s, BM_OFF_IMAGE_NORM), BM_D, s->codes);
-    BM_TAP(s, BM_TAP_IMAGE_NORM_CODES, s->codes, BM_D);
-#if BM_KEYED
-    for (uint32_t i = 0; i < BM_D; i++) s->seen[i] += s->codes[i];
-#endif
-    for (uint32_t i = 0; i < BM_FUSION_LAYERS; i++) image_slot(s, &bm_fusion_layers[i], j, h);
-}
-
-/* Vector j of the pooled grid (paper 3.2), or of the input itself; NULL if the source has no more. */
-static const float *image_vector(bm_state *s, bm_vector_fn source, void *context, uint32_t j)
-{
-#if BM_IMAGE_POOL == 2
-    const uint32_t g = 2u * BM_IMAGE_GRID, first = (j / BM_IMAGE_GRID * g + j % BM_IMAGE_GRID) * 2u;
-    for (uint32_t row = 0; row < 2u; row++) {
-        const float *a = source(context, first + row * g, 0), *b = source(context, first + row * g + 1u, 1u);
-        if (!a || !b) return NULL;
-        for (uint32_t i = 0; i < BM_VISION; i++)
-            s->out[i] = row ? (s->out[i] + (a[i] + b[i])) * 0.25f : a[i] + b[i];
-    }
-    return s->out;
-#else
-    (void)s;
-    return source(context, j, 0);
-#endif
-}
-
-static void tap_image(bm_state *s, const bm_fusion *layer)
-{
-    const bm_cache image = bm_cache_at(s, layer->image, BM_IMAGE_TOKENS);
-    BM_TAP_ROWS(s, layer->image_tap + BM_TAP_FUSION_IMAGE_K, image.k, BM_IMAGE_TOKENS, image.width,
-        BM_CACHE_ROW(image.width));
-    BM_TAP(s, layer->image_tap + BM_TAP_FUSION_IMAGE_K_SCALE, image.k_scale, BM_IMAGE_TOKENS);
-    BM_TAP_ROWS(s, layer->image_tap + BM_TAP_FUSION_IMAGE_V, image.v, BM_IMAGE_TOKENS, image.width,
-        BM_CACHE_ROW(image.width));
-    BM_TAP(s, layer->image_tap + BM_TAP_FUSION_IMAGE_V_SCALE, image.v_scale, BM_IMAGE_TOKENS);
-    (void)image;
-}
-
-static int is_usable(const float *v)
-{
-    for (uint32_t i = 0; i < BM_VISION; i++)
-        if (!(v[i] >= -1e18f && v[i] <= 1e18f)) return 0;
-    return 1;
-}
-
-bm_status bm_set_image_from(bm_state *s, bm_vector_fn source, void *context)
-{
-    s->has_image = 0;                            /* until all of it is there */
-#if BM_KEYED
-    memset(s->seen, 0, BM_D * sizeof *s->seen);
-#endif
-    for (uint32_t j = 0; j < BM_IMAGE_TOKENS; j++) {
-        const float *vector = image_vector(s, source, context, j);
-        if (!vector || !is_usable(vector)) return BM_ERR_IMAGE;
-        image_token(s, j, vector);
-    }
-    for (uint32_t i = 0; i < BM_FUSION_LAYERS; i++) tap_image(s, &bm_fusion_layers[i]);
-#if BM_KEYED
-    BM_TAP(s, BM_TAP_IMAGE_SUM, s->seen, BM_D);
-#endif
-    s->has_image = 1;
-    return BM_OK;
-}
-
-static const float *from_features(void *context, uint32_t index, uint32_t side)
-{
-    (void)side;
-    return (const float *)context + index * BM_VISION;
-}
-
-bm_status bm_set_image(bm_state *s, const float *features)
-{
-    for (uint32_t i = 0; i < BM_IMAGE_INPUTS; i++)
-        if (!is_usable(features + i * BM_VISION))
-            return BM_ERR_IMAGE;   /* before the image of now is given up */
-    return bm_set_image_from(s, from_features, (void *)(uintptr_t)features);
-}
-
-bm_status bm_set_image_pixels(bm_state *s, const uint8_t *patches, float *features)
-{
-    bm_pixels(patches, BM_IMAGE_INPUTS * BM_VISION, features);
-    return bm_set_image(s, features);
 }
 
 #ifdef BM_TAPS

@@ -215,6 +215,23 @@ bm_q8 bm_act_quantize(const int32_t *restrict acc, int relu2, uint32_t n, int8_t
     return q;
 }
 
+void bm_gain_quantize(const int32_t *restrict acc, const float *restrict gain, uint32_t channels, uint32_t n,
+    int8_t *restrict codes)
+{
+    bits top = {0.0f};
+    for (uint32_t i = 0; i < n; i += channels)
+        for (uint32_t k = 0; k < channels; k++) {
+            const int32_t m = magnitude_bits(activate(acc[i + k], 0) * gain[k]);
+            top.i = m > top.i ? m : top.i;
+        }
+    memset(codes, 0, BM_PAD(n));
+    if (top.f < BM_TINY) return;
+    const float inv = 127.0f / top.f;
+    for (uint32_t i = 0; i < n; i += channels)
+        for (uint32_t k = 0; k < channels; k++)
+            codes[i + k] = (int8_t)rne(activate(acc[i + k], 0) * gain[k] * inv);
+}
+
 void bm_scale_acc(const int32_t *restrict acc, float s, uint32_t n, float *restrict y)
 {
     for (uint32_t i = 0; i < n; i++) y[i] = (float)acc[i] * s;
@@ -254,4 +271,11 @@ void bm_relu(uint32_t n, float *x)
 void bm_pixels(const uint8_t *p, uint32_t n, float *y)
 {
     for (uint32_t i = 0; i < n; i++) y[i] = (2.0f * (float)p[i] - 255.0f) / 255.0f;
+}
+
+void bm_ink(const float *restrict patch, uint32_t j, uint32_t g, float *restrict picture)
+{
+    float *to = picture + ((size_t)(j / g) * 16u * g + j % g) * 48u;
+    for (uint32_t y = 0; y < 16u; y++, patch += 48u, to += g * 48u)
+        for (uint32_t i = 0; i < 48u; i++) to[i] = 1.0f - patch[i];
 }

@@ -36,6 +36,8 @@ bm_q8 bm_quantize(const float *v, uint32_t n, int8_t *codes);
 bm_q8 bm_norm_quantize(const float *v, const float *gain, uint32_t n, int8_t *codes);
 /* ReLU (relu2 = 0) or ReLU squared of accumulators, then as bm_norm_quantize without gain. */
 bm_q8 bm_act_quantize(const int32_t *acc, int relu2, uint32_t n, int8_t *codes);
+/* ReLU of accumulators [n / channels][channels] times a gain [channels], as int8; their scale is left out. */
+void bm_gain_quantize(const int32_t *acc, const float *gain, uint32_t channels, uint32_t n, int8_t *codes);
 /* 1 / rms of n codes; 0 for a zero vector. */
 float bm_rms_scale(const int8_t *codes, uint32_t n);
 float bm_inv_sqrt(uint32_t n);             /* 1 / sqrt(n) */
@@ -55,6 +57,8 @@ void bm_add_row(const int8_t *codes, float scale, uint32_t n, float *x);   /* x 
 void bm_add(const float *a, uint32_t n, float *x);                         /* x += a */
 void bm_relu(uint32_t n, float *x);                                        /* x = max(x, 0) */
 void bm_pixels(const uint8_t *p, uint32_t n, float *y);                    /* (2 p - 255) / 255 */
+/* Patch j of a picture of g x g patches, [16][16][3] -> 1 - patch, at its place in the picture [16 g][16 g][3]. */
+void bm_ink(const float *patch, uint32_t j, uint32_t g, float *picture);
 
 /* Keys and values of n slots: codes [n][BM_CACHE_ROW(width)], one scale per slot. Rows are read a head at a time, by loads
  * of 16 bytes that want them aligned, so a narrow one takes little room. */
