@@ -11,6 +11,7 @@ import torch
 from support import KEYED, ODD, TINY
 
 from bitmar_tiny.data.mixture import Batch
+from bitmar_tiny.data.sessions import NONE_OF_THEM, UNKNOWN
 from bitmar_tiny.errors import ConfigError
 from bitmar_tiny.frozen import random_model
 from bitmar_tiny.golden.model import GoldenModel
@@ -18,7 +19,7 @@ from bitmar_tiny.model.bitmar import BitMar
 from bitmar_tiny.model.export import freeze, load_frozen
 from bitmar_tiny.model.memory import Slots, kept
 from bitmar_tiny.train.config import TrainConfig
-from bitmar_tiny.train.feed import NONE_OF_THEM, UNKNOWN, prepare
+from bitmar_tiny.train.feed import prepare
 from bitmar_tiny.train.losses import Objective, key_loss
 from bitmar_tiny.train.start import latents
 from bitmar_tiny.verify.script import random_image
