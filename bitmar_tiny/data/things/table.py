@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import DataError
+from ...files import parse_json
 from ..files import read_json, read_npy, write_json, write_npy
 
 TABLE, RECORD, FORMAT = "pictures.npy", "things.json", 1
@@ -179,7 +180,7 @@ def same_things(folder: Path, made_with: dict[str, Any]) -> bool:
     try:
         record = read_json(folder / RECORD)
         whole = (folder / TABLE).is_file() and record["format"] == FORMAT
-        return whole and record["made_with"] == json.loads(json.dumps(made_with))
+        return whole and record["made_with"] == parse_json(json.dumps(made_with))
     except (DataError, KeyError, TypeError):
         return False
 
