@@ -35,7 +35,7 @@ def command(out: Path, steps: int | None, as_json: bool) -> None:
     """The whole way once: train on real pictures, freeze, generate C, prove it bit-exact, caption unseen
     pictures.
 
-    Interrupted, it continues where it was. Needs about eleven minutes on two idle cores.
+    Interrupted, it continues where it was. Needs about five minutes on two idle cores.
 
     \b
     Example: bitmar-tiny demo -o demo
