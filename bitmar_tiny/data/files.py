@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
 import zipfile
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +53,24 @@ def check_text(text: str, where: str) -> str:
             "Write the text again from its source.",
         ) from None
     return text
+
+
+def check_texts(fields: dict[str, Any], where: str, hint: str, empty: Sequence[str] = ()) -> None:
+    """``DataError`` for the first value that is no text, holds half a character, or says nothing; those of
+    ``empty`` may.
+    """
+    for name, value in fields.items():
+        if not isinstance(value, str) or name not in empty and not value.strip():
+            raise DataError(f"{where}: '{name}' is not a text.", hint)
+        check_text(value, f"{where}: '{name}'")
+
+
+def picture_beside(file: Path, name: str, what: str, where: str) -> Path:
+    """The picture ``name`` from the folder of ``file``, a ``what``. ``DataError`` if there is none."""
+    picture = file.parent / name
+    if not os.path.isfile(picture):
+        raise DataError(f"{where}: there is no picture {picture}.", f"Name it from the folder of the {what}.")
+    return picture
 
 
 def read_npy(path: Path | str, mapped: bool = False) -> np.ndarray:

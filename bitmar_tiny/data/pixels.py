@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..arch.config import PATCH
 from ..errors import DataError
 from ..extras import need
 from .files import read_npy
@@ -21,7 +22,6 @@ from .frontend.kinds import HEAD, kind_of
 from .frontend.picture import decode
 from .frontend.vectors import FrontEndError
 
-PATCH = 16
 #: Most bytes of a picture file.
 MOST_BYTES = 1 << 28
 
@@ -74,9 +74,9 @@ def picture_vectors(rgb: np.ndarray, n: int) -> np.ndarray:
 
 
 def patches_to_pixels(patches: np.ndarray, size: int) -> np.ndarray:
-    """Inverse of :func:`pixels_to_patches` for a square picture: uint8 [n, 768] -> uint8 [size, size, 3]."""
-    side = size // PATCH
-    return patches.reshape(side, side, PATCH, PATCH, 3).swapaxes(1, 2).reshape(size, size, 3)
+    """Inverse of :func:`pixels_to_patches` for square pictures: [..., n, 768] -> [..., size, size, 3]."""
+    side, lead = size // PATCH, patches.shape[:-2]
+    return patches.reshape(*lead, side, side, PATCH, PATCH, 3).swapaxes(-4, -3).reshape(*lead, size, size, 3)
 
 
 def load_pixels(path: Path | str, size: int) -> np.ndarray:

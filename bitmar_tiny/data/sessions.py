@@ -17,7 +17,6 @@ teaches what to put there and where.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -29,7 +28,7 @@ import numpy as np
 from ..errors import ConfigError, DataError
 from ..files import parse_json
 from .drawn import draw_patches
-from .files import check_text
+from .files import check_texts, picture_beside
 from .lines import open_text
 from .pixels import load_image
 from .rows import TABLE, make_rows
@@ -54,7 +53,7 @@ class Session:
 
     pictures: that of each episode, the question's last, None where it has none; () where no episode has one.
     A picture is a file, or the row of a table of pictures. target: which told episode holds the answer, or
-    what ``train.feed`` calls unknown or none of them; things: what each told episode is about, any number
+    ``UNKNOWN`` or ``NONE_OF_THEM``; things: what each told episode is about, any number
     that stands for it, -1 where nobody knows, () where that is so of all. where: file and line, for who
     reports a fault.
     """
@@ -101,13 +100,13 @@ def _session(line: str, path: Path, number: int) -> Session:
     if not isinstance(episodes, list) or not 2 <= len(episodes) <= LONGEST + 1:
         raise DataError(f"{where}: not a session.", HINT)
     told = [
-        _fields({"text": e} if isinstance(e, str) else e, ("text",), f"{where}: episode {i}", path.parent)
+        _fields({"text": e} if isinstance(e, str) else e, ("text",), f"{where}: episode {i}", path)
         for i, e in enumerate(episodes[:-1], 1)
     ]
     asked = episodes[-1]
     if isinstance(asked, list) and len(asked) == 2:
         asked = dict(zip(("prompt", "answer"), asked, strict=True))
-    *_, prompt, answer = last = _fields(asked, ("prompt", "answer"), f"{where}: the question", path.parent)
+    *_, prompt, answer = last = _fields(asked, ("prompt", "answer"), f"{where}: the question", path)
     pictures = tuple(e[0] for e in (*told, last))
     return Session(
         tuple(text for _, text in told),
@@ -118,21 +117,14 @@ def _session(line: str, path: Path, number: int) -> Session:
     )
 
 
-def _fields(episode: Any, names: Sequence[str], where: str, folder: Path) -> tuple[Any, ...]:
+def _fields(episode: Any, names: Sequence[str], where: str, file: Path) -> tuple[Any, ...]:
     """(picture or None, the text of each name). Only a prompt may be empty."""
     if not isinstance(episode, dict) or set(episode) - {"image"} != set(names):
         raise DataError(f"{where} is no {' with an '.join(names)}.", HINT)
-    for name, value in episode.items():
-        if not isinstance(value, str) or name != "prompt" and not value.strip():
-            raise DataError(f"{where}: '{name}' is not a text.", HINT)
-        check_text(value, f"{where}: '{name}'")
+    check_texts(episode, where, HINT, empty=("prompt",))
     picture = None
     if "image" in episode:
-        picture = folder / episode["image"]
-        if not os.path.isfile(picture):
-            raise DataError(
-                f"{where}: there is no picture {picture}.", "Name it from the folder of the sessions' file."
-            )
+        picture = picture_beside(file, episode["image"], "sessions' file", where)
     return picture, *(episode[name] for name in names)
 
 

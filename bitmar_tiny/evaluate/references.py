@@ -29,7 +29,7 @@ def small(things: Things, rows: np.ndarray, side: int) -> np.ndarray:
     """
     size = picture_side(things.pictures.shape[1])[0]
     grid = (size // PATCH) ** 2
-    pixels = np.stack([patches_to_pixels(p[:grid], size) for p in things.pictures[rows]])
+    pixels = patches_to_pixels(things.pictures[rows][:, :grid], size)
     step = max(1, size // side)
     pixels = pixels.reshape(len(rows), size // step, step, size // step, step, 3).mean((2, 4))
     return (1 - pixels / 255).astype(np.float32)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ..data.pixels import PATCH, picture_side
+from ..data.pixels import PATCH, patches_to_pixels, picture_side
 
 Rows = slice | np.ndarray
 
@@ -61,15 +61,8 @@ def distort(pixels: torch.Tensor, draws: torch.Tensor, white: float) -> torch.Te
 
 def _pixels(images: np.ndarray) -> np.ndarray:
     """float32 [B, size, size, 3] of the finest level."""
-    b, n, _ = images.shape
-    size = picture_side(n)[0]
-    g = size // PATCH
-    return (
-        images[:, : g * g]
-        .reshape(b, g, g, PATCH, PATCH, 3)
-        .transpose(0, 1, 3, 2, 4, 5)
-        .reshape(b, size, size, 3)
-    )
+    size = picture_side(images.shape[1])[0]
+    return patches_to_pixels(images[:, : (size // PATCH) ** 2], size)
 
 
 def _pyramid(pixels: np.ndarray, like: np.ndarray) -> np.ndarray:

@@ -45,7 +45,7 @@ class Feed:
     NumPy sees them; total: labels of the whole batch; episodes: what is written to the memory before this
     feed reads it, the last streams of the optimiser step before, the same in every process; None where its
     queries are kept instead; before: E earlier episodes of each stream [B*E], which its own memory holds, or
-    None; target: int64 [B], which of them holds the answer, or ``UNKNOWN``, or ``NONE_OF_THEM``, or None;
+    None; target: int64 [B], which of them holds the answer, as in ``data.sessions.Session``, or None;
     asked: int64 [B], last token before the answer, None: the last token; things: int64 [B], of earlier
     episodes, what each is about, -1 where nobody knows, or None.
     """

@@ -13,8 +13,8 @@ from command_line import run as run_cli
 from eval_support import byte_tokenizer
 from rich.console import Console
 from things_support import save_shapes, shapes
+from train.toy import MICRO
 
-from bitmar_tiny.arch.config import ModelConfig
 from bitmar_tiny.data.corpora import file_corpus
 from bitmar_tiny.data.show_once import PROMPT, UNKNOWN, Recipe
 from bitmar_tiny.data.things.table import TEST, TRAIN
@@ -29,22 +29,16 @@ from bitmar_tiny.run.golden import GoldenSession
 from bitmar_tiny.train.config import TrainConfig
 from bitmar_tiny.train.run import train_run
 
-CFG = ModelConfig(
-    name="small",
-    vocab_size=257,
-    d_model=16,
-    n_heads=2,
-    n_encoder_layers=1,
-    n_decoder_layers=1,
-    d_ffn=16,
-    n_sinks=2,
-    window=46,
-    n_positions=48,
-    vision_hidden=8,
-    image_tokens=1,
-    memory_slots=4,
-    read_every=1,
-    write_rate=1.0,
+CFG = MICRO.model_copy(
+    update={
+        "name": "small",
+        "window": 46,
+        "n_positions": 48,
+        "image_tokens": 1,
+        "memory_slots": 4,
+        "read_every": 1,
+        "write_rate": 1.0,
+    }
 )
 SETTINGS = TrainConfig(
     steps=4,

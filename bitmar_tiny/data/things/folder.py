@@ -8,7 +8,6 @@ A list is a file of JSON lines; a picture is named from the list's folder, the v
 
 from __future__ import annotations
 
-import os
 from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ import numpy as np
 from ...errors import DataError
 from ...files import parse_json
 from ..drawn import draw_patches
-from ..files import check_text
+from ..files import check_texts, picture_beside
 from ..lines import decoded, open_text
 from ..packages import sha256_file
 from ..pictures import find_pictures, name_of
@@ -119,11 +118,6 @@ def _entry(text: str, path: Path, where: str) -> tuple[Path, str, str, str]:
         entry = None
     if not isinstance(entry, dict) or not {"image", "thing"} <= set(entry) <= {"image", "thing", "view"}:
         raise DataError(f"{where}: not a picture of a thing.", _HINT)
-    for key, value in entry.items():
-        if not isinstance(value, str) or not value.strip():
-            raise DataError(f"{where}: '{key}' is not a text.", _HINT)
-        check_text(value, f"{where}: '{key}'")
-    file = path.parent / entry["image"]
-    if not os.path.isfile(file):
-        raise DataError(f"{where}: there is no picture {file}.", "Name it from the folder of the list.")
+    check_texts(entry, where, _HINT)
+    file = picture_beside(path, entry["image"], "list", where)
     return file, entry["thing"], entry.get("view", ""), where
