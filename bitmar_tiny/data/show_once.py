@@ -27,13 +27,25 @@ SECOND = (
     "zo zu ban ben bin bon hab hib hof hum jan jen jun kef nex rax rez rix rob vik wik zan zen zon"
 ).split()
 PROMPT, UNKNOWN = "This is", " I don't know."
+#: Words before which no article is put.
+DETERMINERS = ("a", "an", "the", "my", "your", "his", "her", "our", "their")
+VOWELS = tuple("aeiou")
 #: Most names that change in a session: each is an episode more, for the whole batch.
 MOST_RENAMED = 3
 
 
 def answer_of(name: str) -> str:
-    """What is said behind ``PROMPT``."""
-    return f" a {name}."
+    """What is said behind ``PROMPT``: " a dax.", " an apple.", and " my cup." where the name says whose."""
+    if name.partition(" ")[0].lower() in DETERMINERS:
+        return f" {name}."
+    return f" {'an' if name[:1].lower() in VOWELS else 'a'} {name}."
+
+
+def name_of(answer: str) -> str:
+    """The name in an answer: of " a dax." it is "dax"."""
+    name = answer.strip().removesuffix(".")
+    article, _, rest = name.partition(" ")
+    return rest if article in ("a", "an") and rest else name
 
 
 def sentence_of(name: str) -> str:
