@@ -111,11 +111,11 @@ def test_intervals_and_the_area_under_the_curve():
 def test_the_nearest_picture_and_the_network_see_the_shapes():
     things = shapes(views=3)
     trials = things.trials(TEST, "another view", 3, 100, 0)
-    grey, colour = (nearest(things, trials, by_pixels(things, c)).mean() for c in (False, True))
+    grey, colour = (nearest(trials, by_pixels(things, c)).mean() for c in (False, True))
     assert colour > 1 / 3 and grey > 1 / 3
     embed = train_twin(things, 0.02)
     assert embed(np.arange(3)).shape[0] == 3
-    assert nearest(things, trials, embed).mean() > 1 / 3
+    assert nearest(trials, embed).mean() > 1 / 3
 
 
 def test_pytorch_and_golden_are_asked_in_the_same_way():
@@ -230,8 +230,10 @@ def test_tables_fit_80_columns():
     part = share([True, False] * 50)
     row = {"things": "furniture", "question": "turned by 180 degrees", "shown": 100, "sessions": 1000}
     row |= {"chance": 0.01, "pixels": {"grey": part, "colour": part}, "twin": part, "auc": 0.9}
+    row["backbone"] = part
     keys = ("generated", "choice", "off", "another", "shuffled", "renamed", "unknown", "doubted")
     report = {"rows": [row | dict.fromkeys(keys, part)], "side": "test", "on": "golden"}
+    report |= {"after": 100, "restart": True, "backbone": "DINOv2-S"}
     console = Console(width=200, file=io.StringIO())
     for table in show_once_tables(report):
         console.print(table)
