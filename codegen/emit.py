@@ -30,6 +30,7 @@ from .pack import HEAD_BITS
 from .picture_cost import PictureCost, picture_cost
 from .plan import Plan, make_plan
 from .resources import resource_dir
+from .thing_cost import ThingCost, thing_cost
 
 MANIFEST, SCHEMA = "manifest.json", "bitmar-tiny/project"
 #: The memory that a model starts with, as a store, in a project whose memory is in one.
@@ -66,6 +67,7 @@ class Project:
     estimates: list[Estimate]
     memory: MemoryCost
     picture: PictureCost
+    thing: ThingCost | None
 
     @property
     def memory_store(self) -> Path | None:
@@ -102,16 +104,11 @@ def emit(
     board.platform.check_blob(board, blob)
     pinned = memory if memory in arenas else None
     plan = make_plan(model.config, blob, board, pinned)
-    project = Project(
-        out,
-        board,
-        family,
-        plan,
-        blob,
-        estimates(model.config, blob, board, plan, pinned),
-        memory_cost(model.config, blob, board, plan),
-        picture_cost(model.config, blob, board, plan),
-    )
+    tokens = estimates(model.config, blob, board, plan, pinned)
+    kept = memory_cost(model.config, blob, board, plan)
+    seen = picture_cost(model.config, blob, board, plan)
+    thing = thing_cost(model.config, board, tokens[0] if tokens else None, seen, kept)
+    project = Project(out, board, family, plan, blob, tokens, kept, seen, thing)
     values = context(model, board, family, blob, plan) | {"version": __version__, "backbone": declared}
     begin_folder(out, MANIFEST, SCHEMA)
     sources = _copy_sources(project)
@@ -127,7 +124,8 @@ def emit(
         json.dumps(
             plan.as_dict()
             | {"estimates": [e.as_dict() for e in project.estimates], "memory": project.memory.as_dict()}
-            | {"picture": project.picture.as_dict()},
+            | {"picture": project.picture.as_dict()}
+            | ({"thing": project.thing.as_dict()} if project.thing else {}),
             indent=2,
         )
         + "\n"
