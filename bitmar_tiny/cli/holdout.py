@@ -67,6 +67,12 @@ SHOW_ONCE = "show-once"
     type=click.Path(path_type=Path),
     help="Also compare pictures by the vectors of this .onnx or .tflite backbone, as a reference.",
 )
+@click.option(
+    "--figure",
+    type=click.Path(path_type=Path),
+    metavar="FILE.svg",
+    help="Also draw one session of a keyed memory: what was shown, which slots were written, what was read.",
+)
 @on_option("Who answers (default: PyTorch for a run, golden for a frozen model)")
 @json_option
 def command(
@@ -81,6 +87,7 @@ def command(
     dev: bool,
     twin: float | None,
     backbone: Path | None,
+    figure: Path | None,
     on: str | None,
     as_json: bool,
 ) -> None:
@@ -94,6 +101,7 @@ def command(
     Examples: bitmar-tiny holdout run
               bitmar-tiny holdout run --task show-once --shown 20 --limit 200 --dev
               bitmar-tiny holdout run --task show-once --on golden --restart --limit 50 --json
+              bitmar-tiny holdout run --task show-once --shown 5 --limit 100 --figure session.svg
               bitmar-tiny holdout --task show-once --things node_modules/@iconify-json --twin 11
     """
     if task == SHOW_ONCE:
@@ -113,6 +121,8 @@ def command(
                 backbone=backbone,
                 bar=bar,
             )
+        if figure:
+            _draw(run, things, figure, min(shown or SHOWN), dev)
         if as_json:
             print_json(report)
             return
@@ -121,9 +131,9 @@ def command(
         return
     if run is None:
         raise ConfigError("Which run?", "Name its folder: bitmar-tiny holdout RUN.")
-    if things or shown or on or twin or backbone or restart:
+    if things or shown or on or twin or backbone or restart or figure:
         raise ConfigError(
-            "--things, --shown, --on, --twin, --backbone and --restart belong to a task.",
+            "--things, --shown, --on, --twin, --backbone, --restart and --figure belong to a task.",
             "Add --task show-once.",
         )
     from ..evaluate.activations import measure_holdout
@@ -138,6 +148,15 @@ def command(
             f"Names of {names['pictures']:,} held-out pictures: {names['exact']:.1%} exact, "
             f"{names['iou']:.3f} word overlap (measured)."
         )
+
+
+def _draw(run: Path | None, things: tuple[Path, ...], figure: Path, shown: int, dev: bool) -> None:
+    from ..evaluate.one_session import tell_session
+    from ..report.session import write_session
+
+    if run is None:
+        raise ConfigError("--figure draws a session of a model.", "Name its run or its file.")
+    write_session(tell_session(find_model(run), things, shown=shown, dev=dev), figure)
 
 
 def holdout_table(report: dict[str, Any]) -> Table:

@@ -129,6 +129,8 @@ def test_the_command_restarts_and_says_who_answered(tmp_path):
     for more, on in ((("--restart",), "golden"), (("--on", "torch"), "torch")):
         report = json.loads(run_cli("holdout", *task, "--limit", "2", "--json", *more).stdout)
         assert report["on"] == on and report["exact"] and report["rows"][0]["generated"]["of"] == 2
+    assert run_cli("holdout", *task, "--limit", "1", "--figure", tmp_path / "s.svg").returncode == 0
+    assert "<image" in (tmp_path / "s.svg").read_text()
     refused = run_cli("holdout", *task, "--restart", "--on", "torch")
     assert refused.returncode == 2 and "in no store" in refused.stderr
     bounded = MICRO.model_copy(update={"image_tokens": 1})

@@ -31,6 +31,20 @@ SIDES = ("train", "dev", "test")
 TRAIN, DEV, TEST = range(3)
 #: Parts of the things that are kept for choosing settings and for the test.
 KEPT = (0.1, 0.2)
+#: Authors and licences of sets of pictures (DATA_LICENSES.md), by the name of the view, or of the source.
+CREDITS = {
+    "noto": "Noto Emoji, Google, Apache-2.0",
+    "noto-v1": "Noto Emoji (first version), Google, Apache-2.0",
+    "twemoji": "Twemoji, Twitter and contributors, CC BY 4.0",
+    "openmoji": "OpenMoji, the open-source emoji and icon project, CC BY-SA 4.0",
+    "fluent-emoji-flat": "Fluent Emoji, Microsoft Corporation, MIT",
+    "emojione": "Emoji One, CC BY 4.0",
+    "emojione-v1": "Emoji One (first version), CC BY-SA 4.0",
+    "fxemoji": "FxEmojis, Mozilla, Apache-2.0",
+    "furniture": "Sweet Home 3D furniture: Scopia, Kator Legaz, Reallusion, contributors of Blend Swap, "
+    "CC BY 3.0 and CC0",
+    "omniglot": "Omniglot, Lake, Salakhutdinov and Tenenbaum, MIT",
+}
 Progress = Callable[[int, int], None]
 
 
@@ -74,6 +88,10 @@ class Things:
         found = np.full((len(self.names), len(self.views)), -1, np.int64)
         found[self.thing[::-1], self.view[::-1]] = np.arange(len(self.thing))[::-1]
         return found
+
+    def credit(self, row: int) -> str:
+        """Whose picture it is, where the set is known."""
+        return CREDITS.get(self.views[self.view[row]]) or CREDITS.get(self.source, self.source)
 
     def trial(
         self, rng: np.random.Generator, side: int, question: str, n: int, k: int = 1, most: bool = False
