@@ -24,6 +24,11 @@ Episode = tuple[int | None, str]
 LONGEST_ANSWER = 12
 
 
+def picture_of(vectors: np.ndarray) -> np.ndarray:
+    """A picture of a table as a session takes it: uint8 patches, or float32 features."""
+    return np.asarray(vectors) if vectors.dtype == np.uint8 else to_float(vectors)
+
+
 class Asker(Protocol):
     """at_once: how many sessions are asked together; exact: whether every bit is golden's. ``rows``: the
     picture of each session's question.
@@ -92,7 +97,7 @@ class RunningAsker:
     def _begin(self, row: int | None) -> None:
         self.running.begin()
         if row is not None:
-            self.running.image(np.asarray(self.pictures[row]))
+            self.running.image(picture_of(self.pictures[row]))
 
     def answers(self, taught: Any, rows: Sequence[int], memory: bool = True) -> list[str]:
         found = []

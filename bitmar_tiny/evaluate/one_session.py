@@ -75,6 +75,10 @@ def told_session(model: FrozenModel, things: Things, trial: Trial, seed: int) ->
             f"{model.config.name}: an episode of this model is written to many slots.",
             "A session is drawn of a model whose write_rule is 'keyed'.",
         )
+    if not things.pixels:
+        raise ConfigError(
+            "Features of a backbone are no pictures that could be drawn.", "Leave out --figure."
+        )
     rng, golden = np.random.default_rng(seed), GoldenSession(model)
     names, tokenizer, fixed, shown = (
         draw_names(rng, len(trial.shown)),

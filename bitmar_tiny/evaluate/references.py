@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ..data.backbones import Backbone
+from ..data.corpus import to_float
 from ..data.features import extract
 from ..data.pixels import PATCH, patches_to_pixels, picture_side
 from ..data.things.table import TRAIN, Things, Trial
@@ -80,6 +81,11 @@ def by_backbone(
         return _directions(np.stack([seen[row] for row in rows.tolist()]))
 
     return embed
+
+
+def by_features(things: Things) -> Embed:
+    """Directions of the features that the table holds, the mean over a picture."""
+    return lambda rows: _directions(to_float(things.pictures[rows]).mean(1))
 
 
 def whole(things: Things, row: int) -> np.ndarray:

@@ -19,7 +19,7 @@ from ..data.things.find import open_all
 from ..data.things.table import DEV, TEST, Things, Trial
 from ..errors import ConfigError, DataError
 from .askers import Asker, Episode
-from .references import Embed, by_backbone, by_pixels, nearest, train_twin
+from .references import Embed, by_backbone, by_features, by_pixels, nearest, train_twin
 from .subject import Subject
 
 #: How many things are shown, sessions of each, and the seed that draws them.
@@ -179,13 +179,19 @@ def measure_show_once(
         "side": "dev" if dev else "test",
         "after": after,
         "restart": restart,
-        "backbone": eyes.name if eyes else "",
+        "backbone": eyes.name if eyes else "backbone",
         "rows": rows,
     }
 
 
 def references(table: Things, twin: float, eyes: Backbone | None, bar: Bar) -> dict[str, Embed]:
-    """What pictures are compared by, beside the model."""
+    """What pictures are compared by, beside the model. Features are compared as they are."""
+    if not table.pixels:
+        if twin or eyes:
+            raise ConfigError(
+                f"{table.source}: features, and --twin and --backbone look at pixels.", "Leave them out."
+            )
+        return {"backbone": by_features(table)}
     found: dict[str, Embed] = {"grey": by_pixels(table, False), "colour": by_pixels(table, True)}
     if twin:
         label = bar(f"training the reference on {table.source}")
@@ -221,7 +227,7 @@ def _rows(
                 "chance": 1 / len(trials[0].shown),
             }
             found = {name: share(nearest(trials, embed)) for name, embed in by.items()}
-            row["pixels"] = {kind: found[kind] for kind in ("grey", "colour")}
+            row["pixels"] = {kind: found.get(kind) for kind in ("grey", "colour")}
             row |= {name: found.get(name) for name in ("twin", "backbone")}
             if asker:
                 progress = bar(f"{table.source}, {question}, {n} things")

@@ -14,7 +14,7 @@ from ..data.pictures import LIST, read_album
 from ..data.show_once import Recipe
 from ..data.things.find import open_all
 from ..data.tokenizer import Tokenizer
-from ..errors import DataError
+from ..errors import ConfigError, DataError
 from .config import TrainConfig
 
 #: Kinds of data that a run names by paths; ``run_corpus`` says what each is.
@@ -62,6 +62,12 @@ def run_corpus(
         tcfg.session_renamed,
         tcfg.session_texts,
     )
+    shown = open_all(things, folder, cfg.image_inputs, progress)
+    if (tcfg.augment_shift or tcfg.augment_affine) and not all(table.pixels for table in shown):
+        raise ConfigError(
+            "--things names features of a backbone, which cannot be shifted or turned like pixels.",
+            "Set augment_shift=0 and augment_affine=0 in the training settings.",
+        )
     return file_corpus(
         cfg,
         captions,
@@ -69,7 +75,7 @@ def run_corpus(
         texts,
         folder,
         sessions=sessions,
-        things=open_all(things, folder, cfg.image_inputs, progress),
+        things=shown,
         recipe=recipe,
         tokenizer=tokenizer or data.get("tokenizer", "gpt2"),
         caption_budget=tcfg.caption_tokens,

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A table of pictures of things, prepared once in a folder:
 
-    pictures.npy    uint8 [M, n, 768]: patches of each picture (see ``data.pixels``)
+    pictures.npy    uint8 [M, n, 768]: patches of each picture (see ``data.pixels``), or float16: features
+                    of a backbone
     things.json     what each picture shows and in which view, which things are trained on, which views may be
                     asked where another was shown; written last, so it marks completeness
 
@@ -62,11 +63,11 @@ class Trial:
 
 @dataclass(frozen=True)
 class Things:
-    """source: what set it is; pictures: uint8 [M, n, 768]; thing, view: int64 [M], what each shows; names,
-    views: of things and views; side: int64 [T], of ``SIDES``; group: int64 [T], things of one session are of
-    one group; pairs: question -> int64 [P, 2], the views (shown, asked) that it is made of; training: the
-    question that is trained on; asked: those that are scored; fixed: trials that take the place of drawn ones
-    in the test.
+    """source: what set it is; pictures: [M, n, 768], uint8 patches or float16 features; thing, view: int64
+    [M], what each shows; names, views: of things and views; side: int64 [T], of ``SIDES``; group: int64 [T],
+    things of one session are of one group; pairs: question -> int64 [P, 2], the views (shown, asked) that it
+    is made of; training: the question that is trained on; asked: those that are scored; fixed: trials that
+    take the place of drawn ones in the test.
     """
 
     source: str
@@ -81,6 +82,11 @@ class Things:
     training: str
     asked: list[str]
     fixed: list[Trial] = field(default_factory=list)
+
+    @property
+    def pixels(self) -> bool:
+        """Whether the pictures are patches of pixels, not features."""
+        return self.pictures.dtype == np.uint8
 
     @cached_property
     def row(self) -> np.ndarray:
@@ -219,7 +225,7 @@ def load_things(folder: Path) -> Things:
             asked=record["asked"],
             fixed=[Trial(np.array(shown, np.int64), *rest) for shown, *rest in record["fixed"]],
         )
-        fits = record["format"] == FORMAT and pictures.dtype == np.uint8 and _fits(things)
+        fits = record["format"] == FORMAT and pictures.dtype in (np.uint8, np.float16) and _fits(things)
     except (KeyError, TypeError, ValueError, OverflowError):
         fits = False
     if not fits:
