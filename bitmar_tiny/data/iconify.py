@@ -53,6 +53,7 @@ def read_style(folder: Path | str, names: Mapping[str, str]) -> Style:
         or not isinstance(table.get("icons"), dict)
     ):
         raise DataError(f"{folder}: not the folder of an Iconify set.", _HINT)
+    check_text(table["prefix"], f"{folder / 'icons.json'}: the prefix")
     chars = read_json(folder / "chars.json") if (folder / "chars.json").is_file() else {}
     keys = _by_code(chars, names, folder) if chars else _by_key(table, names)
     drawings = {name: _svg(table, key, folder) for name, key in sorted(keys.items()) if _parent(table, key)}

@@ -226,7 +226,7 @@ def load_things(folder: Path) -> Things:
             fixed=[Trial(np.array(shown, np.int64), *rest) for shown, *rest in record["fixed"]],
         )
         fits = record["format"] == FORMAT and pictures.dtype in (np.uint8, np.float16) and _fits(things)
-    except (KeyError, TypeError, ValueError, OverflowError):
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
         fits = False
     if not fits:
         raise DataError(
