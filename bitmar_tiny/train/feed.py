@@ -44,8 +44,8 @@ class Feed:
     have one; share: what a mean over these labels weighs in the mean over all processes; size: lengths as
     NumPy sees them; total: labels of the whole batch; episodes: what is written to the memory before this
     feed reads it, the last streams of the optimiser step before, the same in every process; None where its
-    queries are kept instead; before: E earlier episodes of each stream [B*E], which its own memory holds, or
-    None; target: int64 [B], which of them holds the answer, as in ``data.sessions.Session``, or None;
+    queries are kept instead; before: G blocks of E earlier episodes [G*E], each of which one memory holds, or
+    None; blocks: G; memory: int64 [B], which memory each stream reads; target: int64 [B], which of them holds the answer, as in ``data.sessions.Session``, or None;
     asked: int64 [B], last token before the answer, None: the last token; things: int64 [B], of earlier
     episodes, what each is about, -1 where nobody knows, or None.
     """
@@ -61,6 +61,8 @@ class Feed:
     total: int
     episodes: Feed | None = None
     before: Feed | None = None
+    blocks: int = 0
+    memory: Tensor | None = None
     target: Tensor | None = None
     asked: Tensor | None = None
     things: Tensor | None = None
@@ -99,6 +101,8 @@ def prepare(batch: Batch, world_size: int = 1) -> Feed:
         batch.lengths,
         batch.total or len(at),
         before=None if batch.before is None else prepare(batch.before),
+        blocks=len(batch.tokens) if batch.block is None else len(batch.block),
+        memory=torch.arange(len(batch.tokens)) if batch.memory is None else torch.from_numpy(batch.memory),
         target=None if batch.target is None else torch.from_numpy(batch.target),
         asked=None if batch.asked is None else torch.from_numpy(batch.asked),
         things=None if batch.things is None else torch.from_numpy(batch.things),
@@ -164,9 +168,9 @@ class Feeder:
         """One batch, or some rows of it, with all its pictures changed a little."""
         batch, before = self.data.batch(number, *some), None
         rows, total = np.arange(self.cfg.batch_size)[some[0] if some else slice(None)], self.cfg.batch_size
-        if batch.before is not None:  # episode by episode of each stream, however many there are here
-            episodes = len(batch.before.tokens) // len(rows)
-            each = (rows[:, None] * LONGEST + np.arange(episodes)).ravel()
+        if batch.before is not None:  # episode by episode of each block, however many there are here
+            episodes = len(batch.before.tokens) // len(batch.block)
+            each = (batch.block[:, None] * LONGEST + np.arange(episodes)).ravel()
             before = self._changed(batch.before, (self.cfg.seed, number, 1), each, total * LONGEST)
         return replace(self._changed(batch, (self.cfg.seed, number), rows, total), before=before)
 
