@@ -29,14 +29,14 @@ SECOND = (
 #: Names as people give them: perhaps a colour or a size, and a thing. GPT-2's tokenizer has a token for each.
 KINDS = "big small old new red blue green yellow black white".split()
 WORDS = (
-    "cup mug pen key box bag hat coat shoe ring watch clock phone lamp chair table desk bed door window book "
-    "card coin ball toy doll bear dog cat fish bird horse cow pig duck mouse tree leaf flower rose plant apple "
-    "lemon orange bread cake egg cheese soup rice salt sugar milk tea coffee water bottle glass plate bowl "
-    "knife pan pot oven soap towel brush mirror car bus truck train bike boat ship plane wheel road bridge "
-    "house tower shop school church farm garden stone rock sand hill river lake sea cloud star moon sun fire "
-    "candle drum guitar piano horn bell camera radio screen keyboard cable battery tool hammer saw nail rope "
-    "tape paper pencil paint picture map flag letter basket tent blanket shirt dress jacket belt boot hand "
-    "foot face robot dragon ghost crown mask puzzle"
+    "cup mug pen key box bag hat coat shoe ring watch clock phone lamp chair table desk bed door window "
+    "book card coin ball toy doll bear dog cat fish bird horse cow pig duck mouse tree leaf flower rose "
+    "plant apple lemon orange bread cake egg cheese soup rice salt sugar milk tea coffee water bottle "
+    "glass plate bowl knife pan pot oven soap towel brush mirror car bus truck train bike boat ship plane "
+    "wheel road bridge house tower shop school church farm garden stone rock sand hill river lake sea "
+    "cloud star moon sun fire candle drum guitar piano horn bell camera radio screen keyboard cable "
+    "battery tool hammer saw nail rope tape paper pencil paint picture map flag letter basket tent "
+    "blanket shirt dress jacket belt boot hand foot face robot dragon ghost crown mask puzzle"
 ).split()
 PROMPT, UNKNOWN = "This is", " I don't know."
 #: Words before which no article is put.

@@ -84,6 +84,11 @@ class TrainConfig(StrictModel):
     augment_affine: float = Field(
         0, ge=0, lt=0.5, description="turn (radians), resize and shift raw pictures by about this part"
     )
+    augment_symmetry: Literal[1, 2, 8] = Field(
+        1,
+        description="2: half of the memories see all their raw pictures mirrored; 8: turned by quarters, "
+        "too; 1: none",
+    )
     float_twin: bool = False
 
     caption_tokens: int = Field(
@@ -200,6 +205,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "session_recited": 0.1,
         "session_words": 0.3,
         "augment_affine": 0.08,
+        "augment_symmetry": 2,
         "max_len": 24,
         "threads": 1,
         "checkpoint_every": 200,

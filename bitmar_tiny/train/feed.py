@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ..data.batch import Batch
 from ..data.sessions import LONGEST
-from .augment import distort_patches, shift_patches
+from .augment import distort_patches, mirror_patches, shift_patches
 from .config import TrainConfig
 from .distributed import World
 
@@ -45,7 +45,8 @@ class Feed:
     NumPy sees them; total: labels of the whole batch; episodes: what is written to the memory before this
     feed reads it, the last streams of the optimiser step before, the same in every process; None where its
     queries are kept instead; before: G blocks of E earlier episodes [G*E], each of which one memory holds, or
-    None; blocks: G; memory: int64 [B], which memory each stream reads; target: int64 [B], which of them holds the answer, as in ``data.sessions.Session``, or None;
+    None; blocks: G; memory: int64 [B], which memory each stream reads, given where before is; target: int64
+    [B], which of its episodes holds the answer, as in ``data.sessions.Session``, or None;
     asked: int64 [B], last token before the answer, None: the last token; things: int64 [B], of earlier
     episodes, what each is about, -1 where nobody knows, or None.
     """
@@ -171,8 +172,18 @@ class Feeder:
         if batch.before is not None:  # episode by episode of each block, however many there are here
             episodes = len(batch.before.tokens) // len(batch.block)
             each = (batch.block[:, None] * LONGEST + np.arange(episodes)).ravel()
-            before = self._changed(batch.before, (self.cfg.seed, number, 1), each, total * LONGEST)
+            told = self._mirrored(batch.before, number, batch.block.repeat(episodes))
+            batch = self._mirrored(batch, number, batch.block[batch.memory])
+            before = self._changed(told, (self.cfg.seed, number, 1), each, total * LONGEST)
         return replace(self._changed(batch, (self.cfg.seed, number), rows, total), before=before)
+
+    def _mirrored(self, batch: Batch, number: int, block: np.ndarray) -> Batch:
+        """All pictures of one memory and its questions alike. block: int64 [B], which memory."""
+        if batch.images is None or self.cfg.augment_symmetry == 1:
+            return batch
+        rng = np.random.default_rng((self.cfg.seed, number, 3))
+        kinds = rng.integers(0, self.cfg.augment_symmetry, self.cfg.batch_size)
+        return replace(batch, images=mirror_patches(batch.images, kinds[block]))
 
     def _changed(self, batch: Batch, seed: tuple[int, ...], rows: np.ndarray, total: int) -> Batch:
         """``rows``: which pictures of ``total`` the batch has."""
