@@ -186,8 +186,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "log_every": 100,
     },
     "things": {
-        "steps": 5000,
-        "restart_steps": 5000,
+        "steps": 4500,
+        "restart_steps": 4500,
         "optimizer": "muon",
         "accumulation": 1,
         "batch_size": 96,
