@@ -265,6 +265,7 @@ PRESETS: dict[str, ModelConfig] = {
         image_tokens=4,
         vision_channels=(64, 64, 128, 128),
         memory_slots=256,
+        memory_fixed=16,
         read_every=1,
         write_rule="keyed",
     ),

@@ -202,6 +202,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "session_things": [4, 24],
         "session_questions": 24,
         "session_texts": 2,
+        "session_unknown": 0.2,
         "session_recited": 0.1,
         "session_words": 0.3,
         "augment_affine": 0.08,
