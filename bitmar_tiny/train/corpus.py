@@ -61,6 +61,10 @@ def run_corpus(
         tcfg.session_unknown,
         tcfg.session_renamed,
         tcfg.session_texts,
+        tcfg.session_questions,
+        tcfg.session_recited,
+        tcfg.session_words,
+        tcfg.session_spelled,
     )
     shown = open_all(things, folder, cfg.image_inputs, progress)
     if (tcfg.augment_shift or tcfg.augment_affine) and not all(table.pixels for table in shown):
