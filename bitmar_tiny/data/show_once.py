@@ -27,6 +27,8 @@ SECOND = (
     "zo zu ban ben bin bon hab hib hof hum jan jen jun kef nex rax rez rix rob vik wik zan zen zon"
 ).split()
 PROMPT, UNKNOWN = "This is", " I don't know."
+#: Tokens that an answer has at most.
+LONGEST_ANSWER = 12
 #: Words before which no article is put.
 DETERMINERS = ("a", "an", "the", "my", "your", "his", "her", "our", "their")
 VOWELS = tuple("aeiou")
