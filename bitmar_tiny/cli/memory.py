@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 from rich.table import Table
+from rich.text import Text
 
 from ..api.memory import (
     SALVAGE,
@@ -27,7 +28,7 @@ from ..api.model import FrozenModel, load
 from ..api.things import taught_things
 from ..errors import ConfigError, StoreError
 from .app import Group, notes, print_json, results
-from .common import json_option, leave_out_port_options, model_path, open_target, port_options
+from .common import json_option, leave_out_port_options, model_path, open_target, port_options, progress_bars
 from .things import Place, place_options
 
 path = click.Path(path_type=Path)
@@ -52,15 +53,16 @@ def list_(place: Place, as_json: bool) -> None:
     \b
     Example: bitmar-tiny memory list --store things.store
     """
-    known = taught_things(place.model, **place.where)
+    with progress_bars() as bar:
+        known = taught_things(place.model, progress=bar("Reciting"), **place.where)
     if as_json:
         print_json(place.as_dict() | {"things": [asdict(thing) for thing in known]})
         return
     table = Table("slot", "thing", "taught, episodes ago")
     for thing in known:
-        table.add_row(str(thing.slot), thing.name, str(thing.episodes_ago))
+        table.add_row(str(thing.slot), Text(thing.name), str(thing.episodes_ago))
     if known:
-        results.print(table, markup=False)
+        results.print(table)
     else:
         notes.print("Nothing was taught yet.")
 
