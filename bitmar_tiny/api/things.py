@@ -77,8 +77,8 @@ def teach_thing(
     if isinstance(on, Session):
         return show(on, model, name, picture)
     need_kept(on, memory)
-    if memory is not None and not isinstance(memory, MemoryStore) and not Path(memory).exists():
-        rehearse(model, name, picture)
+    rehearse(model, name, picture)  # before a store is made, or firmware built
+    if isinstance(memory, (str, Path)):
         memory = memory_store(memory, model)
     with session(model, on, memory=memory, **options) as opened:
         return show(opened, model, name, picture)
@@ -158,7 +158,7 @@ def _opened(
     if isinstance(on, Session):
         yield on
         return
-    if memory is not None and not isinstance(memory, MemoryStore) and not Path(memory).exists():
+    if isinstance(memory, (str, Path)) and not Path(memory).exists():
         raise StoreError(
             f"{memory}: there is no such memory store, so nothing was taught.",
             "Teach a thing, which makes it, or name another store.",
