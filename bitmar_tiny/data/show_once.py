@@ -40,6 +40,8 @@ WORDS = (
     "blanket shirt dress jacket belt boot hand foot face robot dragon ghost crown mask puzzle"
 ).split()
 PROMPT, UNKNOWN = "This is", " I don't know."
+#: Tokens that an answer has at most.
+LONGEST_ANSWER = 12
 #: Words before which no article is put.
 DETERMINERS = ("a", "an", "the", "my", "your", "his", "her", "our", "their")
 VOWELS = tuple("aeiou")
