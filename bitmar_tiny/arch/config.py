@@ -253,6 +253,21 @@ PRESETS: dict[str, ModelConfig] = {
         read_every=1,
         write_rate=1.0,
     ),
+    "things": ModelConfig(
+        name="things",
+        vocab_size=800,
+        n_encoder_layers=1,
+        n_decoder_layers=2,
+        d_ffn=256,
+        n_sinks=2,
+        window=30,
+        n_positions=32,
+        image_tokens=4,
+        vision_channels=(64, 64, 128, 128),
+        memory_slots=256,
+        read_every=1,
+        write_rule="keyed",
+    ),
 }
 
 

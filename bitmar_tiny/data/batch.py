@@ -25,7 +25,9 @@ class Batch:
     count in the whole batch, where these are some rows of it; before: earlier episodes of the streams of a
     session [B*E, T'], those that are not there of length 0 and without an image, or None; target, asked:
     int64 [B], of a session's streams, things: int64 [B*E], of earlier episodes, or None: see
-    :class:`~.sessions.Sessions`.
+    :class:`~.sessions.Sessions`. Where streams share their earlier episodes, ``before`` has them once, [G*E]:
+    memory: int64 [B], which of the G blocks each stream reads; block: int64 [G], the first stream of the
+    whole batch that reads it.
     """
 
     tokens: np.ndarray
@@ -39,6 +41,8 @@ class Batch:
     target: np.ndarray | None = None
     asked: np.ndarray | None = None
     things: np.ndarray | None = None
+    memory: np.ndarray | None = None
+    block: np.ndarray | None = None
 
     @property
     def n_tokens(self) -> int:
@@ -87,14 +91,23 @@ def session_batch(sessions: Sessions, chosen: np.ndarray, rows: slice, eos: int)
     """The batch of the sessions ``chosen`` (int [B]), or some rows of it."""
     texts = sessions.texts
     streams = Streams(texts.flat, texts.starts, texts.sizes, eos)
-    total, chosen = int(streams.counts[sessions.last(chosen)].sum()), chosen[rows]
-    earlier, there = (part.ravel() for part in sessions.before(chosen))
+    last, first = sessions.last[chosen], sessions.first[chosen]
+    begins = np.append(True, (first[1:] != first[:-1]) | (last[1:] == last[:-1]))
+    reads = np.maximum.accumulate(np.where(begins, np.arange(len(chosen)), 0))[rows]
+    total, (block, memory) = int(streams.counts[last].sum()), np.unique(reads, return_inverse=True)
+    earlier, there = (part.ravel() for part in sessions.before(chosen[block]))
     before = _of_texts(sessions, streams, earlier, there, earlier)
     before = replace(before, things=np.where(there, sessions.things[earlier], -1))
-    last = sessions.last(chosen)
+    chosen, last = chosen[rows], last[rows]
     asked = _of_texts(sessions, streams, last, np.ones(len(last), bool), chosen)
     return replace(
-        asked, total=total, before=before, target=sessions.target[chosen], asked=sessions.asked[chosen]
+        asked,
+        total=total,
+        before=before,
+        target=sessions.target[chosen],
+        asked=sessions.asked[chosen],
+        memory=memory,
+        block=block,
     )
 
 

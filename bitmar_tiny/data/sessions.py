@@ -55,7 +55,7 @@ class Session:
     A picture is a file, or the row of a table of pictures. target: which told episode holds the answer, or
     ``UNKNOWN`` or ``NONE_OF_THEM``; things: what each told episode is about, any number
     that stands for it, -1 where nobody knows, () where that is so of all. where: file and line, for who
-    reports a fault.
+    reports a fault. Sessions that share one tuple ``told`` share what they are told.
     """
 
     told: tuple[str, ...]
@@ -176,8 +176,9 @@ def load_vectors(path: Path, vectors: int, where: str) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Sessions:
-    """Tokenised sessions. texts: all of them, one behind the other; first, count: int64 [n], where each
-    session's texts are in them; rows: int64, the picture of each text, -1: none; target: int64 [n] and
+    """Tokenised sessions. texts: all of them, one behind the other; first, count, last: int64 [n], which of
+    them each session is told, and which it asks: sessions that follow each other may be told the same ones;
+    rows: int64, the picture of each text, -1: none; target: int64 [n] and
     things: int64, of each text, as in a :class:`Session`; asked: int64 [n], the last token before the answer,
     of the stream that begins with EOS; pictures: uint8 [M, vectors, 768], or None where there is none.
     """
@@ -185,6 +186,7 @@ class Sessions:
     texts: Tokens
     first: np.ndarray
     count: np.ndarray
+    last: np.ndarray
     rows: np.ndarray
     target: np.ndarray
     things: np.ndarray
@@ -198,18 +200,29 @@ class Sessions:
         """Tokenise in memory, prompt and answer apart: on a board, too, the answer begins behind the prompt's
         last token. pictures: the table that the sessions' rows count in.
         """
-        count = np.array([len(s.told) + 1 for s in sessions], np.int64)
-        parts = Tokens.encode(tokenizer, [part for s in sessions for part in (*s.told, s.prompt, s.answer)])
-        prompt = np.cumsum(count + 1) - 2
+        same = [i > 0 and s.told is sessions[i - 1].told for i, s in enumerate(sessions)]
+        new = [() if as_before else s.told for s, as_before in zip(sessions, same, strict=True)]
+        texts = np.cumsum([len(told) + 1 for told in new])
+        parts = Tokens.encode(
+            tokenizer,
+            [part for told, s in zip(new, sessions, strict=True) for part in (*told, s.prompt, s.answer)],
+        )
+        prompt = texts + np.arange(len(sessions)) - 1
         sizes = parts.sizes.copy()
         sizes[prompt + 1] += sizes[prompt] - 1
         flat = np.delete(parts.flat, parts.starts[prompt] + parts.sizes[prompt] - 1)  # no EOS between the two
-        rows = [-1 if p is None else p for s in sessions for p in s.pictures or (None,) * (len(s.told) + 1)]
-        things = [thing for s in sessions for thing in (*(s.things or (-1,) * len(s.told)), -1)]
+        rows, things, first = [], [], []
+        for end, told, s in zip(texts.tolist(), new, sessions, strict=True):
+            rows += [
+                -1 if p is None else p for p in (s.pictures or (None,) * (len(s.told) + 1))[-len(told) - 1 :]
+            ]
+            things += [*(s.things or (-1,) * len(told))[: len(told)], -1]
+            first.append(end - 1 - len(told) if told else first[-1])
         return cls(
             Tokens.of(flat, np.delete(sizes, prompt)),
-            np.cumsum(count) - count,
-            count,
+            np.array(first, np.int64),
+            np.array([len(s.told) for s in sessions], np.int64),
+            texts - 1,
             np.array(rows, np.int64),
             np.array([s.target for s in sessions], np.int64),
             np.array(things, np.int64),
@@ -237,21 +250,16 @@ class Sessions:
             )
         longest = self.texts.sizes.max(initial=0)
         if longest > max_len:
-            number = np.searchsorted(self.first, self.texts.sizes.argmax(), "right")
+            number = 1 + np.searchsorted(self.last, self.texts.sizes.argmax())
             raise ConfigError(
                 f"A text of session {number} has {longest} tokens, its end included, max_len is {max_len}.",
                 f"Set max_len={longest} in the training settings, or shorten it.",
             )
 
-    def last(self, chosen: np.ndarray | slice = slice(None)) -> np.ndarray:
-        """Indices into ``texts`` of the text that some sessions end with."""
-        return self.first[chosen] + self.count[chosen] - 1
-
     def before(self, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Indices into ``texts`` of the earlier texts of some sessions, int64 [B, E] with E the most of them,
         and which are there, bool [B, E].
         """
-        earlier = self.count[chosen] - 1
-        column = np.arange(earlier.max())
-        there = column < earlier[:, None]
+        column = np.arange(self.count[chosen].max())
+        there = column < self.count[chosen][:, None]
         return np.where(there, self.first[chosen][:, None] + column, 0), there

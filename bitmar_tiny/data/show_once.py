@@ -26,7 +26,21 @@ SECOND = (
     "ba be bi bo bu ha he hi ho ja jo ju ke ma me mi mo mu ra re ri ro ru va vi vo vu wa we wi wo wu ze zi "
     "zo zu ban ben bin bon hab hib hof hum jan jen jun kef nex rax rez rix rob vik wik zan zen zon"
 ).split()
+#: Names as people give them: perhaps a colour or a size, and a thing. GPT-2's tokenizer has a token for each.
+KINDS = "big small old new red blue green yellow black white".split()
+WORDS = (
+    "cup mug pen key box bag hat coat shoe ring watch clock phone lamp chair table desk bed door window "
+    "book card coin ball toy doll bear dog cat fish bird horse cow pig duck mouse tree leaf flower rose "
+    "plant apple lemon orange bread cake egg cheese soup rice salt sugar milk tea coffee water bottle "
+    "glass plate bowl knife pan pot oven soap towel brush mirror car bus truck train bike boat ship plane "
+    "wheel road bridge house tower shop school church farm garden stone rock sand hill river lake sea "
+    "cloud star moon sun fire candle drum guitar piano horn bell camera radio screen keyboard cable "
+    "battery tool hammer saw nail rope tape paper pencil paint picture map flag letter basket tent "
+    "blanket shirt dress jacket belt boot hand foot face robot dragon ghost crown mask puzzle"
+).split()
 PROMPT, UNKNOWN = "This is", " I don't know."
+#: Tokens that an answer has at most.
+LONGEST_ANSWER = 12
 #: Words before which no article is put.
 DETERMINERS = ("a", "an", "the", "my", "your", "his", "her", "our", "their")
 VOWELS = tuple("aeiou")
@@ -62,6 +76,15 @@ def draw_names(rng: np.random.Generator, count: int) -> list[str]:
     return [FIRST[i // len(SECOND)] + SECOND[i % len(SECOND)] for i in drawn]
 
 
+def draw_words(rng: np.random.Generator, count: int) -> list[str]:
+    """Names as people give them, no two alike: "cup", "my cup", "the big cup"."""
+    found: dict[str, None] = {}
+    while len(found) < count:
+        parts = (rng.choice(("", "", "my", "the", "your")), rng.choice(("", "", *KINDS)), rng.choice(WORDS))
+        found[" ".join(filter(None, parts))] = None
+    return list(found)
+
+
 def draw_texts(rng: np.random.Generator, count: int) -> list[str]:
     """Texts that have nothing to do with pictures."""
     return [
@@ -76,7 +99,9 @@ class Recipe:
 
     things: fewest and most that are shown; views: pictures of each; unknown: part of the sessions that ask
     for a thing that was not shown; renamed: part of those in which some of the things get another name later,
-    among them the one that is asked; texts: most episodes without a picture among the others.
+    among them the one that is asked; texts: most episodes without a picture among the others; questions: most
+    that are asked of one memory, each of another thing; recited: part of them that are asked without a
+    picture, of a memory that holds nothing else; words: part of the sessions whose names are words.
     """
 
     things: tuple[int, int] = (2, 20)
@@ -84,6 +109,9 @@ class Recipe:
     unknown: float = 0.1
     renamed: float = 0.1
     texts: int = 0
+    questions: int = 1
+    recited: float = 0.0
+    words: float = 0.0
 
 
 def told(rng: np.random.Generator, trial: Trial, names: Sequence[str]) -> list[tuple[int, int, str]]:
@@ -94,10 +122,10 @@ def told(rng: np.random.Generator, trial: Trial, names: Sequence[str]) -> list[t
     ]
 
 
-def make_session(rng: np.random.Generator, trial: Trial, recipe: Recipe) -> Session:
-    """A session out of a trial."""
+def make_sessions(rng: np.random.Generator, trial: Trial, recipe: Recipe) -> list[Session]:
+    """What a trial shows, told once, and a session for each question about it."""
     n = len(trial.shown)
-    names = draw_names(rng, 2 * n)
+    names = (draw_words if rng.random() < recipe.words else draw_names)(rng, 2 * n)
     now, later = names[:n], names[n:]
     episodes: list[tuple[int, int | None, str]] = [*told(rng, trial, now)]
     if rng.random() < recipe.renamed:
@@ -106,16 +134,24 @@ def make_session(rng: np.random.Generator, trial: Trial, recipe: Recipe) -> Sess
         now = [later[i] if i in chosen else name for i, name in enumerate(now)]
     for text in draw_texts(rng, int(rng.integers(0, recipe.texts + 1))):
         episodes.insert(int(rng.integers(0, len(episodes) + 1)), (-1, None, text))
-    strange = rng.random() < recipe.unknown and trial.stranger >= 0
     things, pictures, texts = zip(*episodes, strict=True)
-    return Session(
-        texts,
-        PROMPT,
-        UNKNOWN if strange else answer_of(now[trial.target]),
-        (*pictures, trial.stranger if strange else trial.asked),
-        NONE_OF_THEM if strange else len(things) - 1 - things[::-1].index(trial.target),
-        things,
-    )
+
+    def question(target: int, picture: int | None) -> Session:
+        last = NONE_OF_THEM if target < 0 else len(things) - 1 - things[::-1].index(target)
+        answer = UNKNOWN if target < 0 else answer_of(now[target])
+        return Session(texts, PROMPT, answer, (*pictures, picture), last, things)
+
+    asked = [(trial.target, trial.asked)]
+    if recipe.questions > 1:
+        others = rng.permutation([i for i in range(n) if i != trial.target])[: recipe.questions - 1]
+        asked += [(i, int(trial.others[i])) for i in others.tolist()]
+    strange = rng.random(len(asked)) < recipe.unknown
+    return [
+        question(-1, trial.stranger)
+        if unknown and trial.stranger >= 0
+        else question(i, None if rng.random() < recipe.recited else row)
+        for (i, row), unknown in zip(asked, strange, strict=True)
+    ]
 
 
 class MadeSessions:
@@ -145,13 +181,11 @@ class MadeSessions:
         rng = np.random.default_rng([seed, number])
         table = self.tables[rng.choice(len(self.tables), p=self.sizes / self.sizes.sum())]
         n = int(rng.integers(self.recipe.things[0], self.recipe.things[1] + 1))
-        sessions = [
-            make_session(
-                rng, table.trial(rng, TRAIN, table.training, n, self.recipe.views, most=True), self.recipe
-            )
-            for _ in range(count)
-        ]
-        return Sessions.encode(self.tokenizer, sessions, table.pictures)
+        sessions: list[Session] = []
+        while len(sessions) < count:
+            trial = table.trial(rng, TRAIN, table.training, n, self.recipe.views, most=True)
+            sessions += make_sessions(rng, trial, self.recipe)
+        return Sessions.encode(self.tokenizer, sessions[:count], table.pictures)
 
     def arrays(self) -> Iterator[np.ndarray]:
         """All that tells these sessions from others, for who seals it."""
@@ -181,4 +215,5 @@ def every_text() -> list[str]:
     names = [a + SECOND[i % len(SECOND)] for i, a in enumerate(FIRST)]
     names += [FIRST[i % len(FIRST)] + b for i, b in enumerate(SECOND)]
     places = [place_of(t, p) for t in range(len(THINGS)) for p in range(len(PLACES))]
-    return [*map(sentence_of, names), PROMPT + UNKNOWN, *places]
+    names += [f"{whose} {kind} {word}" for whose in ("my", "the", "your") for kind in KINDS for word in WORDS]
+    return [*map(sentence_of, (*names, *WORDS)), PROMPT + UNKNOWN, *places]

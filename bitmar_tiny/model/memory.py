@@ -67,6 +67,10 @@ class Slots:
     values: Tensor
     there: Tensor
 
+    def of(self, which: Tensor) -> Slots:
+        """The memories ``which`` (int64 [B]) of several."""
+        return Slots(*(x[which] for x in (self.keys, self.scales, self.values, self.there)))
+
 
 def key_scores(query: tuple[Tensor, Tensor], m: Slots, sharpness: Tensor) -> Tensor:
     """Scores [B, n, K] of queries (codes [B, n, C], scale [B, n, 1]), ``NEVER`` for an empty slot."""

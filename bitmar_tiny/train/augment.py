@@ -45,6 +45,17 @@ def distort_patches(
     return _pyramid(turned.numpy().transpose(0, 2, 3, 1), images)
 
 
+def mirror_patches(images: np.ndarray, kinds: np.ndarray) -> np.ndarray:
+    """Each picture as one of the 8 symmetries of the square shows it. kinds: int64 [B], the sum of 1: left
+    and right change places, 2: above and below, 4: rows and columns.
+    """
+    pixels = _pixels(images)
+    for bit in range(3):
+        changed = (pixels[:, :, ::-1], pixels[:, ::-1], pixels.transpose(0, 2, 1, 3))[bit]
+        pixels = np.where((kinds >> bit & 1)[:, None, None, None] == 1, changed, pixels)
+    return _pyramid(pixels, images)
+
+
 def distort(pixels: torch.Tensor, draws: torch.Tensor, white: float) -> torch.Tensor:
     """Affine maps of pictures [B, C, H, W]: draws [B, 4] are angle (radians), growth, and shift across and
     down (in half sides).

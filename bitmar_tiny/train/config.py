@@ -66,10 +66,28 @@ class TrainConfig(StrictModel):
         0.1, ge=0, le=1, description="part of them in which names change before one is asked"
     )
     session_texts: int = Field(0, ge=0, description="most episodes without a picture among theirs")
+    session_questions: int = Field(
+        1, ge=1, description="most questions about one memory, each of another thing"
+    )
+    session_recited: float = Field(
+        0,
+        ge=0,
+        le=1,
+        description="part of the questions that are asked without a picture, of a memory that holds the "
+        "answer alone: so that a slot can be read out",
+    )
+    session_words: float = Field(
+        0, ge=0, le=1, description="part of such sessions whose names are words as people use them"
+    )
     max_len: int = Field(256, ge=2, description="most tokens per training stream")
     augment_shift: int = Field(0, ge=0, le=15, description="shift raw pictures by up to so many pixels")
     augment_affine: float = Field(
         0, ge=0, lt=0.5, description="turn (radians), resize and shift raw pictures by about this part"
+    )
+    augment_symmetry: Literal[1, 2, 8] = Field(
+        1,
+        description="2: half of the memories see all their raw pictures mirrored; 8: turned by quarters, "
+        "too; 1: none",
     )
     float_twin: bool = False
 
@@ -166,6 +184,32 @@ PRESETS: dict[str, dict[str, Any]] = {
         "threads": 1,
         "checkpoint_every": 200,
         "log_every": 100,
+    },
+    "things": {
+        "steps": 5000,
+        "restart_steps": 5000,
+        "optimizer": "muon",
+        "accumulation": 1,
+        "batch_size": 96,
+        "lr": 3e-3,
+        "min_lr": 0.02,
+        "warmup": 50,
+        "weight_decay": 0.0,
+        "contrastive_weight": 0.0,
+        "key_weight": 1.0,
+        "writes_per_batch": 0,
+        "session_every": 1,
+        "session_things": [4, 24],
+        "session_questions": 24,
+        "session_texts": 2,
+        "session_recited": 0.1,
+        "session_words": 0.3,
+        "augment_affine": 0.08,
+        "augment_symmetry": 2,
+        "max_len": 24,
+        "threads": 1,
+        "checkpoint_every": 200,
+        "log_every": 50,
     },
     "pocket": {"lr": 1e-3, "log_every": 50},
 }

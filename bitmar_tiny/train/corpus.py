@@ -61,6 +61,9 @@ def run_corpus(
         tcfg.session_unknown,
         tcfg.session_renamed,
         tcfg.session_texts,
+        tcfg.session_questions,
+        tcfg.session_recited,
+        tcfg.session_words,
     )
     return file_corpus(
         cfg,

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ..data.batch import Batch
 from ..data.sessions import LONGEST
-from .augment import distort_patches, shift_patches
+from .augment import distort_patches, mirror_patches, shift_patches
 from .config import TrainConfig
 from .distributed import World
 
@@ -44,8 +44,9 @@ class Feed:
     have one; share: what a mean over these labels weighs in the mean over all processes; size: lengths as
     NumPy sees them; total: labels of the whole batch; episodes: what is written to the memory before this
     feed reads it, the last streams of the optimiser step before, the same in every process; None where its
-    queries are kept instead; before: E earlier episodes of each stream [B*E], which its own memory holds, or
-    None; target: int64 [B], which of them holds the answer, as in ``data.sessions.Session``, or None;
+    queries are kept instead; before: G blocks of E earlier episodes [G*E], each of which one memory holds, or
+    None; blocks: G; memory: int64 [B], which memory each stream reads, given where before is; target: int64
+    [B], which of its episodes holds the answer, as in ``data.sessions.Session``, or None;
     asked: int64 [B], last token before the answer, None: the last token; things: int64 [B], of earlier
     episodes, what each is about, -1 where nobody knows, or None.
     """
@@ -61,6 +62,8 @@ class Feed:
     total: int
     episodes: Feed | None = None
     before: Feed | None = None
+    blocks: int = 0
+    memory: Tensor | None = None
     target: Tensor | None = None
     asked: Tensor | None = None
     things: Tensor | None = None
@@ -99,6 +102,8 @@ def prepare(batch: Batch, world_size: int = 1) -> Feed:
         batch.lengths,
         batch.total or len(at),
         before=None if batch.before is None else prepare(batch.before),
+        blocks=len(batch.tokens) if batch.block is None else len(batch.block),
+        memory=torch.arange(len(batch.tokens)) if batch.memory is None else torch.from_numpy(batch.memory),
         target=None if batch.target is None else torch.from_numpy(batch.target),
         asked=None if batch.asked is None else torch.from_numpy(batch.asked),
         things=None if batch.things is None else torch.from_numpy(batch.things),
@@ -164,11 +169,21 @@ class Feeder:
         """One batch, or some rows of it, with all its pictures changed a little."""
         batch, before = self.data.batch(number, *some), None
         rows, total = np.arange(self.cfg.batch_size)[some[0] if some else slice(None)], self.cfg.batch_size
-        if batch.before is not None:  # episode by episode of each stream, however many there are here
-            episodes = len(batch.before.tokens) // len(rows)
-            each = (rows[:, None] * LONGEST + np.arange(episodes)).ravel()
-            before = self._changed(batch.before, (self.cfg.seed, number, 1), each, total * LONGEST)
+        if batch.before is not None:  # episode by episode of each block, however many there are here
+            episodes = len(batch.before.tokens) // len(batch.block)
+            each = (batch.block[:, None] * LONGEST + np.arange(episodes)).ravel()
+            told = self._mirrored(batch.before, number, batch.block.repeat(episodes))
+            batch = self._mirrored(batch, number, batch.block[batch.memory])
+            before = self._changed(told, (self.cfg.seed, number, 1), each, total * LONGEST)
         return replace(self._changed(batch, (self.cfg.seed, number), rows, total), before=before)
+
+    def _mirrored(self, batch: Batch, number: int, block: np.ndarray) -> Batch:
+        """All pictures of one memory and its questions alike. block: int64 [B], which memory."""
+        if batch.images is None or self.cfg.augment_symmetry == 1:
+            return batch
+        rng = np.random.default_rng((self.cfg.seed, number, 3))
+        kinds = rng.integers(0, self.cfg.augment_symmetry, self.cfg.batch_size)
+        return replace(batch, images=mirror_patches(batch.images, kinds[block]))
 
     def _changed(self, batch: Batch, seed: tuple[int, ...], rows: np.ndarray, total: int) -> Batch:
         """``rows``: which pictures of ``total`` the batch has."""

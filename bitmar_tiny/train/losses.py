@@ -87,23 +87,48 @@ def contrastive_loss(text: Tensor, image: Tensor, temperature: float) -> Tensor:
     return (F.cross_entropy(similarity, target) + F.cross_entropy(similarity.T, target)) / 2
 
 
-def key_loss(model: BitMar, encoded: Encoded, own: Slots, feed: Feed) -> Tensor:
+def key_loss(model: BitMar, encoded: Encoded, memories: Slots, feed: Feed) -> Tensor:
     """InfoNCE of each question and the keys of its session, at the read's own sharpness: how likely the
-    memory is to answer out of the right slot. Mean over the streams whose slot ``feed.target`` knows and
-    their memory still holds; 0 where there is none.
+    memory is to answer out of the right slot. Of a question whose thing is known the keys of other things in
+    the other memories of the batch are compared, too. Mean over the streams with a picture whose slot
+    ``feed.target`` knows and their memory still holds; 0 where there is none.
     """
     asked = feed.lengths - 1 if feed.asked is None else feed.asked
     asked = asked - asked % model.cfg.read_every
     query = model.key(last_queries(encoded.source, asked + 1)[:, None])
+    own, target = memories.of(feed.memory), feed.target[:, None]
     scores = key_scores(query, own, model.weight("memory.sharpness"))[:, 0]
     fixed, slot = model.cfg.fixed_slots, torch.arange(scores.shape[1], device=scores.device)
-    target = feed.target[:, None]
     right = torch.where(target == NONE_OF_THEM, slot < fixed, slot == fixed + target)
-    right = right & own.there & (target != UNKNOWN)
+    right = right & own.there & (target != UNKNOWN) & ~recited(feed)[:, None]
+    if feed.before.things is not None:
+        scores = torch.cat([scores, _of_others(model, query, memories, feed)], 1)
     counts = right.any(1)
-    of_right = torch.logsumexp(scores.masked_fill(~right, float("-inf"))[counts], -1)
+    of_right = torch.logsumexp(scores[:, : len(slot)].masked_fill(~right, float("-inf"))[counts], -1)
     of_all = torch.logsumexp(scores[counts], -1)
     return (of_all - of_right).sum() / counts.sum().clamp_min(1)
+
+
+def _of_others(model: BitMar, query: tuple[Tensor, Tensor], memories: Slots, feed: Feed) -> Tensor:
+    """Scores [B, G*E] of the questions and the written keys of all memories, minus infinity for those that
+    the question is not compared with.
+    """
+    fixed, things = model.cfg.fixed_slots, feed.before.things.unflatten(0, (feed.blocks, -1))
+    flat = Slots(*(x[:, fixed:].flatten(0, 1) for x in vars(memories).values()))
+    asked = things[feed.memory].gather(1, feed.target.clamp_min(0)[:, None])
+    block = torch.arange(feed.blocks, device=asked.device).repeat_interleave(things.shape[1])
+    other = (block != feed.memory[:, None]) & (things.flatten() != asked) & (things.flatten() >= 0)
+    other = other & flat.there & (feed.target >= 0)[:, None]
+    scores = key_scores(query, flat, model.weight("memory.sharpness"))[:, 0]
+    return scores.masked_fill(~other, float("-inf"))
+
+
+def recited(feed: Feed) -> Tensor:
+    """Which streams ask without a picture for what one episode told: bool [B]. They read that episode
+    alone.
+    """
+    without = feed.target >= 0
+    return without & False if feed.has_image is None else without & ~feed.has_image
 
 
 def last_queries(pooled: Tensor, lengths: Tensor) -> Tensor:
@@ -133,7 +158,8 @@ class Objective(nn.Module):
     def forward(self, feed: Feed, boost: float = 1.0) -> tuple[Tensor, Tensor, Tensor]:
         cfg, model = self.cfg, self.model
         encoded = self.encoded(feed)
-        own = None if feed.before is None else self.memories(feed.before, len(feed.tokens))
+        memories = None if feed.before is None else self.memories(feed.before, feed.blocks)
+        own = None if memories is None else self.own(memories, feed)
         out = model.decode(encoded, logits=not model.recompute, own=own)
         lm = language_loss(model, out, feed.labels)
         cm, cosine, pairs = lm.new_zeros(()), lm.new_zeros(()), 0
@@ -148,8 +174,8 @@ class Objective(nn.Module):
             if pairs:
                 cosine = (text * image).sum(-1).mean()
         loss = lm * feed.share + (cfg.contrastive_weight * boost) * cm + cfg.memory_weight * out.memory_change
-        if cfg.key_weight and feed.target is not None and own is not None:
-            loss = loss + cfg.key_weight * key_loss(model, encoded, own, feed)
+        if cfg.key_weight and feed.target is not None and memories is not None:
+            loss = loss + cfg.key_weight * key_loss(model, encoded, memories, feed)
         parts = torch.stack(
             [lm * feed.share, out.memory_change, cm, cosine, cosine.new_tensor(float(pairs > 0))]
         ).detach()
@@ -169,15 +195,24 @@ class Objective(nn.Module):
             encoded.image = None
         return encoded
 
-    def memories(self, before: Feed, streams: int) -> Tensor | Slots:
-        """The memory [streams, K, d] that each stream's own earlier episodes leave it, gradient included."""
+    def own(self, memories: Tensor | Slots, feed: Feed) -> Tensor | Slots:
+        """The memory that each stream reads."""
+        if isinstance(memories, Tensor):
+            return memories[feed.memory]
+        own, fixed = memories.of(feed.memory), self.model.cfg.fixed_slots
+        slot = torch.arange(own.there.shape[1], device=own.there.device)
+        own.there = own.there & (~recited(feed)[:, None] | (slot == fixed + feed.target[:, None]))
+        return own
+
+    def memories(self, before: Feed, blocks: int) -> Tensor | Slots:
+        """The memories [blocks, K, d] that blocks of earlier episodes leave, gradient included."""
         told = self.model.encode(before.tokens, before.images, before.has_image, before.at)
         queries, sources = (
-            last_queries(x, before.lengths).unflatten(0, (streams, -1)) for x in (told.pooled, told.source)
+            last_queries(x, before.lengths).unflatten(0, (blocks, -1)) for x in (told.pooled, told.source)
         )
-        there = (before.lengths > 0).unflatten(0, (streams, -1))
+        there = (before.lengths > 0).unflatten(0, (blocks, -1))
         if self.model.cfg.keyed:
-            things = None if before.things is None else before.things.unflatten(0, (streams, -1))
+            things = None if before.things is None else before.things.unflatten(0, (blocks, -1))
             return self.model.keep(sources, queries, there, things)
         return self.model.remember(queries, there)
 

@@ -73,7 +73,8 @@ def test_an_answer_begins_behind_the_tokens_of_its_prompt():
     ]
     end = merging.eos
     assert texts == [[256, 99, end], [97, end], [97, 98, end], [98, end], [256, 99, end]]
-    assert encoded.first.tolist() == [0, 3] and encoded.count.tolist() == [3, 2]
+    assert encoded.first.tolist() == [0, 3] and encoded.count.tolist() == [2, 1]
+    assert encoded.last.tolist() == [2, 4]
 
 
 def test_sessions_that_would_be_cut_or_not_be_seen_are_refused():

@@ -19,9 +19,12 @@ from bitmar_tiny.data.show_once import (
     UNKNOWN,
     MadeSessions,
     Recipe,
+    answer_of,
     draw_names,
+    draw_words,
     every_text,
-    make_session,
+    make_sessions,
+    name_of,
 )
 from bitmar_tiny.data.things.table import TRAIN
 from bitmar_tiny.data.tokenizer import Tokenizer
@@ -35,7 +38,8 @@ def sessions(recipe: Recipe, count: int = 200, seed: int = 0):
     things, rng = shapes(), np.random.default_rng(seed)
     for _ in range(count):
         trial = things.trial(rng, TRAIN, things.training, 3, recipe.views)
-        yield things, trial, make_session(rng, trial, recipe)
+        (session,) = make_sessions(rng, trial, recipe)
+        yield things, trial, session
 
 
 def test_the_answer_is_the_last_name_that_was_said_beside_the_thing():
@@ -78,6 +82,51 @@ def test_a_batch_says_where_the_answers_are_and_what_each_episode_is_about():
         assert things == [*s.things, *[-1] * (episodes - len(s.things))]
         begins = batch.asked[i]
         assert BYTES.decode(batch.labels[i, begins : batch.lengths[i] - 1].tolist()) == s.answer
+
+
+def test_questions_about_one_memory_are_told_it_once():
+    """Each asks another thing, in a view in which it was not shown; recited ones have no picture."""
+    things, rng = shapes(), np.random.default_rng(1)
+    recipe = Recipe((3, 3), 1, 0.2, 0.2, 1, questions=3, recited=0.4)
+    kinds = {"recited": 0, "unknown": 0}
+    for _ in range(40):
+        trial = things.trial(rng, TRAIN, things.training, 3)
+        asked = make_sessions(rng, trial, recipe)
+        assert len(asked) == 3 and all(s.told is asked[0].told for s in asked)
+        known = [s for s in asked if s.answer != UNKNOWN]
+        assert len({s.answer for s in known}) == len(known)
+        for s in known:
+            assert PROMPT + s.answer == s.told[s.target]
+            if (row := s.picture(-1)) is None:
+                kinds["recited"] += 1
+            else:
+                assert things.thing[row] == things.thing[s.pictures[s.target]] and row not in s.pictures[:-1]
+        kinds["unknown"] += len(asked) - len(known)
+    assert all(10 < n < 80 for n in kinds.values()), kinds
+
+
+def test_a_batch_holds_what_streams_share_once_and_says_who_reads_it():
+    made = MadeSessions([shapes()], BYTES, Recipe((3, 3), 1, 0, 0, 0, questions=2))
+    encoded = made.draw(0, 0, 5)
+    whole = session_batch(encoded, np.arange(5), slice(None), BYTES.eos)
+    assert whole.memory.tolist() == [0, 0, 1, 1, 2] and whole.block.tolist() == [0, 2, 4]
+    assert len(whole.before.tokens) == 3 * 3
+    part = session_batch(encoded, np.arange(5), slice(1, 3), BYTES.eos)
+    assert part.memory.tolist() == [0, 1] and part.block.tolist() == [0, 2]
+    assert np.array_equal(part.before.tokens, whole.before.tokens[:6])
+    for i in range(5):
+        at = whole.memory[i] * 3 + whole.target[i]
+        told = BYTES.decode(whole.before.labels[at, : whole.before.lengths[at] - 1].tolist())
+        assert told == BYTES.decode(whole.labels[i, : whole.lengths[i] - 1].tolist())
+    twice = session_batch(encoded, np.array([2, 2]), slice(None), BYTES.eos)
+    assert twice.block.tolist() == [0, 1], "drawn twice, it is two memories"
+
+
+def test_names_and_what_is_said():
+    for name, said in (("dax", " a dax."), ("apple", " an apple."), ("my cup", " my cup."), ("a b", " a b.")):
+        assert answer_of(name) == said and answer_of(name_of(said)) == said
+    found = draw_words(np.random.default_rng(0), 300)
+    assert len(set(found)) == 300 and any(" " in f for f in found) and any(" " not in f for f in found)
 
 
 def test_every_thing_is_shown_in_every_view_it_is_to_be_shown_in():

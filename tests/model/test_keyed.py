@@ -173,6 +173,35 @@ def test_the_loss_of_the_keys():
         Objective(BitMar(TINY), TrainConfig(key_weight=0.5))
 
 
+def test_the_keys_of_other_memories_are_compared_too_but_never_those_of_the_same_thing():
+    torch.manual_seed(1)
+    model = BitMar(SMALL).train()
+    tokens, pictures = session(2, None, 7)
+    told = fed(np.concatenate([tokens] * 2), np.concatenate([pictures] * 2))
+    objective = Objective(model, TrainConfig(writes_per_batch=0, key_weight=1.0))
+
+    def loss(things: list[int]) -> torch.Tensor:
+        batch = fed(tokens, pictures, before=replace(told, things=np.array(things)), target=np.array([0, 1]))
+        feed = prepare(batch)
+        return key_loss(model, objective.encoded(feed), objective.memories(feed.before, 2), feed)
+
+    with torch.no_grad():
+        alone, same, other = loss([-1] * 4), loss([5, 6, 5, 6]), loss([5, 6, 7, 8])
+    assert alone < same < other, "a key more to be told from at a time"
+
+
+def test_what_is_asked_without_a_picture_reads_its_own_episode_alone():
+    torch.manual_seed(1)
+    model = BitMar(SMALL).train()
+    tokens, pictures = session(3, None, 7)
+    told = fed(np.concatenate([tokens] * 2), np.concatenate([pictures] * 2))
+    batch = fed(tokens[:2], pictures[:2], before=told, target=np.array([2, 1]))
+    feed = prepare(replace(batch, has_image=np.array([False, True])))
+    objective = Objective(model, TrainConfig(writes_per_batch=0, key_weight=1.0))
+    own = objective.own(objective.memories(feed.before, 2), feed)
+    assert own.there.tolist() == [[False, False, False, True], [True] * 4]
+
+
 def test_a_run_goes_on_from_a_frozen_model():
     torch.manual_seed(2)
     model = BitMar(SMALL).eval()

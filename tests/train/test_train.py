@@ -16,7 +16,7 @@ from bitmar_tiny.data.sessions import Session, Sessions
 from bitmar_tiny.errors import ConfigError, DataError
 from bitmar_tiny.model.bitmar import BitMar
 from bitmar_tiny.train import checkpoint
-from bitmar_tiny.train.augment import distort_patches, shift_patches
+from bitmar_tiny.train.augment import distort_patches, mirror_patches, shift_patches
 from bitmar_tiny.train.config import TrainConfig
 from bitmar_tiny.train.distributed import World
 from bitmar_tiny.train.feed import Feeder, prepare
@@ -136,6 +136,16 @@ def test_turning_is_pure_keeps_white_and_does_not_ask_which_rows():
     part = distort_patches(images[2:4], 0.1, (1, 7), np.array([2, 3]), 6)
     assert np.allclose(part, a[2:4], atol=1e-6)
     assert np.array_equal(distort_patches(images, 0, (1,)), images)
+
+
+def test_pictures_are_mirrored_and_turned_in_all_eight_ways():
+    pixels = np.arange(32 * 32 * 3, dtype=np.float32).reshape(1, 32, 32, 3)
+    patches = pixels.reshape(1, 2, 16, 2, 16, 3).transpose(0, 1, 3, 2, 4, 5).reshape(1, 4, 768)
+    found = mirror_patches(np.repeat(patches, 8, 0), np.arange(8))
+    assert len({f.tobytes() for f in found}) == 8 and np.array_equal(found[0], patches[0])
+    assert all(np.array_equal(np.sort(f, None), np.sort(patches[0], None)) for f in found)
+    for kind in (1, 2, 4):
+        assert np.array_equal(mirror_patches(found[kind][None], np.array([kind]))[0], patches[0])
 
 
 def test_a_session_s_pictures_are_changed_each_by_itself_whatever_rows_are_asked_for():

@@ -37,13 +37,15 @@ Progress = Callable[[int, int], None]
 @dataclass(frozen=True)
 class Trial:
     """Rows of a table: shown: int64 [N, k], N things, each in k views; asked: thing ``target`` in a view in
-    which it was not shown; stranger: a thing that was not shown, as it would be asked, or -1.
+    which it was not shown; stranger: a thing that was not shown, as it would be asked, or -1; others: int64
+    [N], all the things as they would be asked, or () where that is not known.
     """
 
     shown: np.ndarray
     asked: int
     target: int
     stranger: int = -1
+    others: Sequence[int] | np.ndarray = ()
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,8 @@ class Things:
         rows = np.array([self._some(rng, t, shown, k) for t in drawn[:n]])
         target = int(rng.integers(n))
         stranger = int(self.row[drawn[n], asked]) if len(drawn) > n else -1
-        return Trial(rows, int(self.row[drawn[target], asked]), target, stranger)
+        others = self.row[drawn[:n], asked]
+        return Trial(rows, int(others[target]), target, stranger, others)
 
     def _some(self, rng: np.random.Generator, thing: int, views: np.ndarray, k: int) -> np.ndarray:
         rows = self.row[thing, views]
