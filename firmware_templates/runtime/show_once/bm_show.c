@@ -37,6 +37,13 @@ bm_status bm_show_episode(bm_state *s, const char *name, bm_shown *shown)
 bm_status bm_show_slot(bm_state *s, const bm_shown *shown, uint32_t *slot)
 { return bm_memory_slot(&s->memory, &bm_keep, shown->key, shown->scale, slot); }
 
+int bm_show_alike(const bm_shown *a, const bm_shown *b)
+{
+    int32_t dot = 0;
+    for (uint32_t i = 0; i < BM_D; i++) dot += a->key[i] * b->key[i];
+    return (float)dot * (a->scale * (b->scale * (1.0f / (float)BM_D))) >= bm_keep.match;
+}
+
 /* A memory that failed is left alone from now on. */
 static bm_status kept(bm_state *s, bm_status status)
 {
@@ -45,10 +52,7 @@ static bm_status kept(bm_state *s, bm_status status)
 }
 
 bm_status bm_show_keep(bm_state *s, const bm_shown *shown)
-{
-    return kept(s,
-        bm_memory_keep(&s->memory, &bm_keep, shown->key, shown->scale, shown->value, NULL, NULL));
-}
+{ return kept(s, bm_memory_keep(&s->memory, &bm_keep, shown->key, shown->scale, shown->value, NULL, NULL)); }
 
 bm_status bm_show_get(bm_state *s, uint32_t slot, bm_shown *shown)
 {
@@ -64,23 +68,29 @@ bm_status bm_show_get(bm_state *s, uint32_t slot, bm_shown *shown)
     return BM_OK;
 }
 
-/* Write the likeliest tokens until EOS, as text. */
+/* Write the likeliest tokens until EOS, or the end of a sentence, as text. */
 static bm_status answer(bm_state *s, char text[BM_SHOW_TEXT])
 {
     bm_sampler greedy;
     size_t n = 0, length = 0;
     bm_status status = say(s, BM_WORDS_PROMPT);
     bm_sampler_init(&greedy, 0.0f, 1, 0);
+    text[0] = '\0';
     for (uint32_t i = 0; i < BM_SHOW_TOKENS && status == BM_OK; i++) {
         const uint32_t token = bm_pick(s, &greedy);
         if (token == BM_EOS) break;
         const uint8_t *bytes = bm_tokenizer_decode(&s->tokenizer, token, &length);
         if (length > BM_SHOW_TEXT - 1u - n) break;
         if (bytes) memcpy(text + n, bytes, length);
+        text[n + length] = '\0';
+        char *stop = memchr(text + n, '.', length);
+        if (stop) {
+            stop[1] = '\0';
+            return BM_OK;
+        }
         n += length;
         if (i + 1u < BM_SHOW_TOKENS) status = bm_step(s, token);
     }
-    text[n] = '\0';
     return status;
 }
 
@@ -99,6 +109,21 @@ bm_status bm_show_recite(bm_state *s, const bm_shown *shown, char text[BM_SHOW_T
 
 bm_status bm_show_ask(bm_state *s, char text[BM_SHOW_TEXT]) { return answer(s, text); }
 
+/* Of one block; whether there was any. */
+static int wipe(const bm_block_rows *rows, uint32_t first, const uint8_t *chosen)
+{
+    int any = 0;
+    for (uint32_t i = 0; i < rows->n; i++) {
+        if (!(chosen[(first + i) / 8u] >> (first + i) % 8u & 1u)) continue;
+        memset(rows->high + i * BM_PAD(BM_D), 0, BM_D);
+        memset(rows->low + i * BM_PAD(BM_D), 0, BM_D);
+        rows->scales[i] = 0.0f;
+        rows->usage[i] = 0;
+        any = 1;
+    }
+    return any;
+}
+
 bm_status bm_show_forget(bm_state *s, const uint8_t chosen[BM_SHOW_CHOSEN])
 {
     const bm_tier *tier = &s->memory.rows;
@@ -107,9 +132,8 @@ bm_status bm_show_forget(bm_state *s, const uint8_t chosen[BM_SHOW_CHOSEN])
     for (uint32_t first = 0; first < BM_SLOTS && status == BM_OK; first += BM_READ_BLOCK) {
         status = tier->get(tier->context, first / BM_READ_BLOCK, BM_TIER_CHANGE, &rows);
         if (status != BM_OK) break;
-        for (uint32_t i = 0; i < rows.n; i++)
-            if (chosen[(first + i) / 8u] >> (first + i) % 8u & 1u) rows.usage[i] = 0;
-        status = tier->put(tier->context, first / BM_READ_BLOCK, 0);
+        const int changed = wipe(&rows, first, chosen);
+        status = tier->put(tier->context, first / BM_READ_BLOCK, changed);
     }
     return kept(s, status == BM_OK ? tier->commit(tier->context) : status);
 }

@@ -4,8 +4,7 @@
 #include <string.h>
 
 /* Words before which no article is put. */
-static const char *const determiners[] = {
-    "a", "an", "the", "my", "your", "his", "her", "our", "their"};
+static const char *const determiners[] = {"a", "an", "the", "my", "your", "his", "her", "our", "their"};
 
 static char lower(char c) { return (char)(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c); }
 
@@ -15,15 +14,29 @@ static int begins_with_word(const char *name, const char *word)
     return !*word && (*name == ' ' || *name == '\0');
 }
 
-const char *bm_words_check(const char *name)
+static int is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+
+/* Where a text begins behind its spaces; n: its length without those behind it. */
+static size_t strip(const char *text, size_t *n)
 {
-    const size_t n = strlen(name);
-    if (n == 0) return "a name has one letter at least";
-    if (n > BM_WORDS_NAME) return "the name is longer than 64 bytes";
-    if (name[0] == ' ' || name[n - 1u] == ' ' || name[n - 1u] == '.')
-        return "a name begins and ends with a letter, not with a space or a full stop";
+    size_t from = 0, end = strlen(text);
+    while (end && is_space(text[end - 1u])) end--;
+    while (from < end && is_space(text[from])) from++;
+    *n = end - from;
+    return from;
+}
+
+const char *bm_words_check(const char *text, char name[BM_WORDS_NAME + 1u])
+{
+    size_t n;
+    const size_t from = strip(text, &n);
+    if (n == 0) return "the name is empty";
+    if (n > BM_WORDS_NAME) return "the name is longer than 128 bytes";
+    memcpy(name, text + from, n);
+    name[n] = '\0';
     for (size_t i = 0; i < n; i++)
-        if ((unsigned char)name[i] < ' ' || name[i] == 0x7F) return "the name holds a control character";
+        if ((unsigned char)name[i] < ' ' || name[i] == 0x7F || name[i] == '.')
+            return "the name holds a line break, another control character or a full stop";
     return NULL;
 }
 
@@ -40,12 +53,11 @@ void bm_words_answer(const char *name, char answer[BM_WORDS_ANSWER])
 
 void bm_words_name(char *answer)
 {
-    size_t n = strlen(answer), from = 0;
-    while (n && strchr(" \t\n\v\f\r", answer[n - 1u])) n--;
-    while (from < n && strchr(" \t\n\v\f\r", answer[from])) from++;
-    if (n > from && answer[n - 1u] == '.') n--;
-    if (n - from > 2u && memcmp(answer + from, "a ", 2) == 0) from += 2u;
-    else if (n - from > 3u && memcmp(answer + from, "an ", 3) == 0) from += 3u;
-    memmove(answer, answer + from, n - from);
-    answer[n - from] = '\0';
+    size_t n, from = strip(answer, &n);
+    if (n && answer[from + n - 1u] == '.') n--;
+    const size_t article = n > 2u && memcmp(answer + from, "a ", 2) == 0    ? 2u
+                           : n > 3u && memcmp(answer + from, "an ", 3) == 0 ? 3u
+                                                                            : 0u;
+    memmove(answer, answer + from + article, n - article);
+    answer[n - article] = '\0';
 }

@@ -11,13 +11,14 @@ extern "C" {
 
 #define BM_WORDS_PROMPT "This is"
 #define BM_WORDS_UNKNOWN " I don't know."
-#define BM_WORDS_NAME 64u                     /* bytes of a name at most */
-#define BM_WORDS_ANSWER (BM_WORDS_NAME + 8u) /* of an answer: its name, a space, an article, a full stop, the end */
+#define BM_WORDS_NAME 128u                    /* bytes of a name at most */
+#define BM_WORDS_ANSWER \
+    (BM_WORDS_NAME + 8u) /* of an answer: its name, a space, an article, a full stop, the end */
 
-/* NULL, or why nothing can be called so. */
-const char *bm_words_check(const char *name);
+/* `name` without the spaces around it. NULL, or why nothing can be called so. */
+const char *bm_words_check(const char *text, char name[BM_WORDS_NAME + 1u]);
 
-/* What is said behind the prompt: " a dax.", " an apple.", and " my cup." where the name says whose. For a name that was checked. */
+/* What is said behind the prompt: " a dax.", " an apple.", and " my cup." where the name says whose. name: as it was checked. */
 void bm_words_answer(const char *name, char answer[BM_WORDS_ANSWER]);
 
 /* The name in an answer, in its place: of " a dax." it is "dax". */

@@ -2,13 +2,14 @@
 #include "linux_show.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "bm_show.h"
 #include "linux_output.h"
 #include "linux_picture.h"
 
-static bm_shown shown;
+static bm_shown shown; /* what a slot holds that is looked at */
 static char text[BM_SHOW_TEXT];
 
 static int failed(bm_status status)
@@ -17,54 +18,97 @@ static int failed(bm_status status)
     return linux_fail("step", bm_status_text(status));
 }
 
-/* What a slot was taught, into `text`, and what it holds, into `shown`. */
+static int writable(const bm_state *s) { return s->memory.rows.begin != NULL; }
+
+/* What a slot holds, into `shown`, and the name that it was taught, into `text`. */
 static bm_status recite(bm_state *s, uint32_t slot)
 {
-    const bm_status status = bm_show_get(s, slot, &shown);
-    return status == BM_OK && shown.usage ? bm_show_recite(s, &shown, text) : status;
+    bm_status status = bm_show_get(s, slot, &shown);
+    if (status == BM_OK && shown.usage) status = bm_show_recite(s, &shown, text);
+    bm_words_name(text);
+    return status;
 }
 
-static int is_stream(const char *path) { return strcmp(path, "-") == 0; }
+static unsigned ago(const bm_shown *of) { return (unsigned)(BM_USAGE_ONE - of->usage); }
 
-/* The picture of a new episode. */
+/* -- teach ------------------------------------------------------------------------------------------------------------ */
+
+/* The picture of a new episode, the first one of standard input for "-". */
 static int see(bm_state *s, const char *path)
 {
     int none;
     bm_begin_episode(s);
-    const char *wrong = is_stream(path) ? linux_read_stream(stdin, s, &none) : linux_read_image(path, s);
+    const char *wrong = strcmp(path, "-") == 0 ? linux_read_stream(stdin, s, &none)
+                                               : linux_read_image(path, s);
     return wrong ? linux_fail(path, wrong) : 0;
 }
 
 /* Whether this would be recited as `name`; else say what would be. */
 static int rehearse(bm_state *s, const char *name, const bm_shown *taught)
 {
-    char answer[BM_WORDS_ANSWER], why[BM_WORDS_NAME + 128u];
+    char answer[BM_WORDS_ANSWER], why[256];
     bm_words_answer(name, answer);
     const bm_status status = bm_show_recite(s, taught, text);
     if (status != BM_OK) return failed(status);
     if (strcmp(text, answer) == 0) return 0;
-    bm_words_name(text);
-    snprintf(why, sizeof why, "this model would say '%.64s' instead; choose another name", text);
+    snprintf(why, sizeof why,
+        "the model cannot keep this name: it would say '%.100s' in its place; choose another",
+        text + (text[0] == ' '));
     return linux_fail(name, why);
 }
 
-/* Say what was taught where, and what that slot held before: `text`, if `replaced`. */
-static int told(const char *name, uint32_t slot, int replaced)
+/* How many things are known. */
+static bm_status count(bm_state *s, unsigned *known)
 {
-    bm_words_name(text);
-    printf("%s: slot %u", name, (unsigned)slot);
-    if (replaced) printf(", in the place of %s", text);
+    bm_shown one;
+    bm_status status = BM_OK;
+    *known = 0;
+    for (uint32_t slot = BM_FIXED_SLOTS; slot < BM_SLOTS && status == BM_OK; slot++) {
+        status = bm_show_get(s, slot, &one);
+        *known += status == BM_OK && one.usage;
+    }
+    return status;
+}
+
+/* What `shown` was taught, and when, now that an episode more was written. */
+static void before(void)
+{
+    const unsigned episodes = ago(&shown) + 1u;
+    printf("%s, taught %u episode%s ago", text, episodes, episodes == 1u ? "" : "s");
+}
+
+/* Say what was taught; `shown` and `text` are of what the slot held before. */
+static int told(bm_state *s, char *name, uint32_t slot, const bm_shown *taught)
+{
+    unsigned known;
+    const bm_status status = count(s, &known);
+    if (status != BM_OK) return failed(status);
+    bm_words_name(name);
+    printf("Taught: %s (slot %u, %u thing%s known now).", name, (unsigned)slot, known,
+        known == 1u ? " is" : "s are");
+    if (shown.usage && !bm_show_alike(&shown, taught)) {
+        printf(" The memory was full: it forgot ");
+        before();
+        putchar('.');
+    } else if (shown.usage && strcmp(text, name) == 0) {
+        printf(" It was known by this name.");
+    } else if (shown.usage) {
+        printf(" It takes the place of ");
+        before();
+        printf(": the pictures are alike.");
+    }
     putchar('\n');
     return linux_sent();
 }
 
-static int teach(bm_state *s, const char *name, const char *path)
+static int teach(bm_state *s, const char *word, const char *path)
 {
+    char name[BM_WORDS_NAME + 1u];
     bm_shown taught;
     uint32_t slot = 0;
-    const char *wrong = bm_words_check(name);
-    if (wrong) return linux_fail(name, wrong);
-    if (!s->memory.rows.begin) return linux_fail("teach", "this memory is read-only");
+    const char *wrong = bm_words_check(word, name);
+    if (wrong) return linux_fail("teach", wrong);
+    if (!writable(s)) return linux_fail("teach", "this memory is read-only");
     const int unseen = see(s, path);
     if (unseen) return unseen;
     bm_status status = bm_show_episode(s, name, &taught);
@@ -74,20 +118,22 @@ static int teach(bm_state *s, const char *name, const char *path)
     status = bm_show_slot(s, &taught, &slot);
     if (status == BM_OK) status = recite(s, slot);
     if (status == BM_OK) status = bm_show_keep(s, &taught);
-    return status == BM_OK ? told(name, slot, shown.usage != 0) : failed(status);
+    return status == BM_OK ? told(s, name, slot, &taught) : failed(status);
 }
+
+/* -- ask -------------------------------------------------------------------------------------------------------------- */
 
 static int answer(bm_state *s)
 {
     const bm_status status = bm_show_ask(s, text);
     if (status != BM_OK) return failed(status);
-    bm_words_name(text);
-    puts(text);
+    if (strcmp(text, BM_WORDS_UNKNOWN) == 0) puts(text + 1);
+    else printf("%s%s\n", BM_WORDS_PROMPT, text);
     return linux_sent();
 }
 
-/* Each picture of a stream, such as a camera's, in turn. */
-static int answer_stream(bm_state *s)
+/* Each picture of standard input in turn, as a camera sends them. */
+static int answer_all(bm_state *s)
 {
     for (unsigned pictures = 0;; pictures++) {
         int none = 0;
@@ -102,47 +148,84 @@ static int answer_stream(bm_state *s)
 
 static int ask(bm_state *s, const char *path)
 {
-    if (is_stream(path)) return answer_stream(s);
+    if (strcmp(path, "-") == 0) return answer_all(s);
     const int unseen = see(s, path);
     return unseen ? unseen : answer(s);
 }
 
+/* -- list, forget ----------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    uint32_t slot, usage;
+} thing;
+
+/* The latest first. */
+static int later(const void *a, const void *b)
+{
+    const thing *p = a, *q = b;
+    if (p->usage != q->usage) return p->usage < q->usage ? 1 : -1;
+    return p->slot < q->slot ? -1 : 1;
+}
+
 static int list(bm_state *s)
 {
-    unsigned known = 0;
-    for (uint32_t slot = BM_FIXED_SLOTS; slot < BM_SLOTS; slot++) {
-        const bm_status status = recite(s, slot);
-        if (status != BM_OK) return failed(status);
-        if (!shown.usage) continue;
-        if (!known++) printf("slot  episodes ago  name\n");
-        bm_words_name(text);
-        printf("%4u  %12u  %s\n", (unsigned)slot, (unsigned)(BM_USAGE_ONE - shown.usage), text);
+    static thing known[BM_SLOTS];
+    size_t n = 0;
+    bm_status status = BM_OK;
+    for (uint32_t slot = BM_FIXED_SLOTS; slot < BM_SLOTS && status == BM_OK; slot++) {
+        const thing found = {slot, (status = bm_show_get(s, slot, &shown)) == BM_OK ? shown.usage : 0u};
+        if (found.usage) known[n++] = found;
     }
-    if (!known) printf("nothing was shown yet\n");
+    qsort(known, n, sizeof *known, later);
+    puts(n ? "slot  episodes ago  thing" : "Nothing was taught yet.");
+    for (size_t i = 0; i < n && status == BM_OK; i++) {
+        status = recite(s, known[i].slot);
+        if (status == BM_OK) printf("%4u  %12u  %s\n", (unsigned)known[i].slot, ago(&shown), text);
+    }
+    return status == BM_OK ? linux_sent() : failed(status);
+}
+
+static unsigned is_chosen(const uint8_t *chosen, uint32_t slot)
+{ return chosen[slot / 8u] >> slot % 8u & 1u; }
+
+/* The slots that recite `name`. */
+static bm_status find(bm_state *s, const char *name, uint8_t *chosen)
+{
+    bm_status status = BM_OK;
+    for (uint32_t slot = BM_FIXED_SLOTS; slot < BM_SLOTS && status == BM_OK; slot++) {
+        status = recite(s, slot);
+        if (status != BM_OK || !shown.usage || strcmp(text, name) != 0) continue;
+        chosen[slot / 8u] = (uint8_t)(chosen[slot / 8u] | 1u << slot % 8u);
+    }
+    return status;
+}
+
+/* Say what was forgotten, and which slots held it. */
+static int gone(const char *name, const uint8_t *chosen, unsigned found)
+{
+    printf("Forgot: %s (slot%s", name, found > 1u ? "s" : "");
+    for (uint32_t slot = 0, many = 0; slot < BM_SLOTS; slot++)
+        if (is_chosen(chosen, slot)) printf("%s %u", many++ ? "," : "", (unsigned)slot);
+    puts(").");
     return linux_sent();
 }
 
-static int forget(bm_state *s, const char *name)
+static int forget(bm_state *s, const char *word)
 {
     static uint8_t chosen[BM_SHOW_CHOSEN];
-    char answer[BM_WORDS_ANSWER];
+    char name[BM_WORDS_NAME + 1u], answer_of[BM_WORDS_ANSWER];
     unsigned found = 0;
-    const char *wrong = bm_words_check(name);
-    if (wrong) return linux_fail(name, wrong);
-    if (!s->memory.rows.begin) return linux_fail("forget", "this memory is read-only");
-    bm_words_answer(name, answer);
-    for (uint32_t slot = BM_FIXED_SLOTS; slot < BM_SLOTS; slot++) {
-        const bm_status status = recite(s, slot);
-        if (status != BM_OK) return failed(status);
-        if (!shown.usage || strcmp(text, answer) != 0) continue;
-        chosen[slot / 8u] = (uint8_t)(chosen[slot / 8u] | 1u << slot % 8u);
-        found++;
-    }
-    if (!found) return linux_fail(name, "nothing is called so; 'bitmar list' says what is known");
-    const bm_status status = bm_show_forget(s, chosen);
-    if (status != BM_OK) return failed(status);
-    printf("%s: forgotten, %u slot%s\n", name, found, found == 1u ? "" : "s");
-    return linux_sent();
+    const char *wrong = bm_words_check(word, name);
+    if (wrong) return linux_fail("forget", wrong);
+    if (!writable(s)) return linux_fail("forget", "this memory is read-only");
+    bm_words_answer(name, answer_of);
+    bm_words_name(answer_of);
+    bm_status status = find(s, answer_of, chosen);
+    for (uint32_t slot = 0; slot < BM_SLOTS; slot++) found += is_chosen(chosen, slot);
+    if (status == BM_OK && !found)
+        return linux_fail(name, "nothing is known by this name; 'bitmar list' shows what is");
+    if (status == BM_OK) status = bm_show_forget(s, chosen);
+    return status == BM_OK ? gone(answer_of, chosen, found) : failed(status);
 }
 
 int linux_show(bm_state *s, const linux_options *o)

@@ -6,7 +6,8 @@
 #include "bitmar.h"
 #include "linux_options.h"
 
-#define LINUX_MEMORY_FAILED (-1) /* the memory's store could not be read or written: who opened it knows why */
+#define LINUX_MEMORY_FAILED \
+    (-1) /* the memory's store could not be read or written: who opened it knows why */
 
 /* Do what the command line says. Returns the exit status, after it has said what is wrong; or LINUX_MEMORY_FAILED. */
 int linux_show(bm_state *s, const linux_options *o);

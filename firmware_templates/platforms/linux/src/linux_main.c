@@ -77,8 +77,9 @@ static int store_failed(const char *path, bm_store_status status)
 static int start_store(bm_state *s, const linux_options *o)
 {
     static const uint8_t digest[32] = BM_MODEL_DIGEST;
+    const int reads = o->command == LINUX_ASK || o->command == LINUX_LIST; /* beside others */
     bm_store_device device;
-    bm_store_status status = linux_store_open(&device, o->store, 1);
+    bm_store_status status = linux_store_open(&device, o->store, !reads);
     if (status == BM_STORE_READ_ONLY || status == BM_STORE_PERMISSION)
         status = linux_store_open(&device, o->store, 0);
     if (status == BM_STORE_OK)

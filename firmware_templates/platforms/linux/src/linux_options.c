@@ -107,9 +107,8 @@ void linux_usage(void)
     print_options(FREE);
     printf("\nOptions of all but info:\n");
     print_options(ALL);
-    printf("\nExample: bitmar %s\n",
-        BM_SHOW_ONCE ? "teach \"my cup\" cup.ppm && bitmar ask again.ppm"
-                     : "generate --image picture.ppm --tokens 20");
+    printf("\nExample: bitmar %s\n", BM_SHOW_ONCE ? "teach \"my cup\" cup.ppm && bitmar ask again.ppm"
+                                                  : "generate --image picture.ppm --tokens 20");
 }
 
 static int read_number(size_t i, const char *text, double *out)

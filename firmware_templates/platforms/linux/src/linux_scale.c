@@ -24,9 +24,9 @@ typedef struct {
 } direction;
 
 static direction across, down;
-static unsigned square, rows;                      /* side of the square; rows that came */
+static unsigned square, rows; /* side of the square; rows that came */
 static int32_t sums[BM_IMAGE_INPUTS * BM_VISION]; /* [down.to][across.to][3] */
-static uint8_t narrow[SIDE * 3u];                 /* a row, resampled across */
+static uint8_t narrow[SIDE * 3u]; /* a row, resampled across */
 
 /* sin(pi x) for |x| < 4: of the distance to the nearest integer, by its series. */
 static double sin_pi(double x)

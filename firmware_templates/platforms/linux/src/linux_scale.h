@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 
-#define LINUX_MOST_SIDE 16384u      /* pixels along a side */
+#define LINUX_MOST_SIDE 16384u /* pixels along a side */
 #define LINUX_MOST_PIXELS 50000000u /* as bitmar-tiny reads */
 
 /* Begin a picture of width x height pixels, 1 to LINUX_MOST_SIDE each, for a square of side x side. */
