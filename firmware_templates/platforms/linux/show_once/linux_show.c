@@ -2,7 +2,6 @@
 #include "linux_show.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "bm_show.h"
@@ -159,12 +158,11 @@ typedef struct {
     uint32_t slot, usage;
 } thing;
 
-/* The latest first. */
-static int later(const void *a, const void *b)
+/* Into the first n, the latest first; of equals the lower slot, which comes earlier. */
+static void insert(thing *known, size_t n, thing found)
 {
-    const thing *p = a, *q = b;
-    if (p->usage != q->usage) return p->usage < q->usage ? 1 : -1;
-    return p->slot < q->slot ? -1 : 1;
+    for (; n && known[n - 1u].usage < found.usage; n--) known[n] = known[n - 1u];
+    known[n] = found;
 }
 
 static int list(bm_state *s)
@@ -174,9 +172,8 @@ static int list(bm_state *s)
     bm_status status = BM_OK;
     for (uint32_t slot = BM_FIXED_SLOTS; slot < BM_SLOTS && status == BM_OK; slot++) {
         const thing found = {slot, (status = bm_show_get(s, slot, &shown)) == BM_OK ? shown.usage : 0u};
-        if (found.usage) known[n++] = found;
+        if (found.usage) insert(known, n++, found);
     }
-    qsort(known, n, sizeof *known, later);
     puts(n ? "slot  episodes ago  thing" : "Nothing was taught yet.");
     for (size_t i = 0; i < n && status == BM_OK; i++) {
         status = recite(s, known[i].slot);
