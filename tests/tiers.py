@@ -76,6 +76,7 @@ FILES = {
 }
 #: Single tests of another tier than their file's.
 TESTS = {
+    "run/test_teach.py::test_c_and_golden_are_taught_the_same": "toolchain",
     "store/test_large.py::test_sixty_five_thousand_slots": "soak",
     "store/test_memory_command.py::test_memory_of_a_board_goes_both_ways": "toolchain",
     "store/test_keyed_store.py::test_a_board_says_what_its_rows_are_and_writes_one_block": "toolchain",

@@ -6,16 +6,29 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
-from ..data.pixels import picture_array, read_picture
+from ..data.pixels import MOST_BYTES, picture_array, read_picture
 from ..errors import ConfigError, StoreError
 from ..frozen import FrozenModel
 from ..memory.store import MemoryStore
 from ..run.session import Session, is_built, is_local, takes_store
-from ..run.teach import Answering, Seen, Taught, Thing, ask, checked_name, forget, need_things, rehearse, taught
+from ..run.teach import (
+    Answering,
+    Progress,
+    Seen,
+    Taught,
+    Thing,
+    ask,
+    checked_name,
+    forget,
+    need_things,
+    rehearse,
+    silent,
+    taught,
+)
 from ..run.teach import teach as show
 from .memory import memory_store
 from .run import session
@@ -33,6 +46,11 @@ __all__ = [
 
 Picture = str | Path | bytes | np.ndarray
 Kept = MemoryStore | str | Path | None
+
+
+def read_input(stream: BinaryIO) -> bytes:
+    """A picture from a stream, up to the size at which it is refused."""
+    return stream.read(MOST_BYTES + 1)
 
 
 def teach_thing(
@@ -59,8 +77,8 @@ def teach_thing(
     if isinstance(on, Session):
         return show(on, model, name, picture)
     need_kept(on, memory)
-    if memory is not None and not isinstance(memory, MemoryStore) and not Path(memory).exists():
-        rehearse(model, name, picture)
+    rehearse(model, name, picture)  # before a store is made, or firmware built
+    if isinstance(memory, (str, Path)):
         memory = memory_store(memory, model)
     with session(model, on, memory=memory, **options) as opened:
         return show(opened, model, name, picture)
@@ -79,10 +97,16 @@ def ask_thing(
 
 
 def forget_thing(
-    model: FrozenModel, name: str, *, on: str | Session = "golden", memory: Kept = None, **options: Any
+    model: FrozenModel,
+    name: str,
+    *,
+    on: str | Session = "golden",
+    memory: Kept = None,
+    progress: Progress = silent,
+    **options: Any,
 ) -> list[Thing]:
     """Empty the slots that hold a thing of this name, in one commit; returns what they held. Options as those
-    of :func:`teach_thing`.
+    of :func:`teach_thing`; progress is told how many slots were recited, and of how many.
 
     ``StoreError`` if nothing is known by the name. What the model learned in training stays.
     """
@@ -91,16 +115,21 @@ def forget_thing(
     if isinstance(on, str):
         need_kept(on, memory)
     with _opened(model, on, memory, options) as opened:
-        return forget(opened, model, name)
+        return forget(opened, model, name, progress)
 
 
 def taught_things(
-    model: FrozenModel, *, on: str | Session = "golden", memory: Kept = None, **options: Any
+    model: FrozenModel,
+    *,
+    on: str | Session = "golden",
+    memory: Kept = None,
+    progress: Progress = silent,
+    **options: Any,
 ) -> list[Thing]:
-    """All that the model was taught, the latest first. Options as those of :func:`teach_thing`."""
+    """All that the model was taught, the latest first. Options as those of :func:`forget_thing`."""
     need_things(model)
     with _opened(model, on, memory, options) as opened:
-        return taught(opened, model)
+        return taught(opened, model, progress)
 
 
 def need_kept(target: str, memory: Kept) -> None:
@@ -129,7 +158,7 @@ def _opened(
     if isinstance(on, Session):
         yield on
         return
-    if memory is not None and not isinstance(memory, MemoryStore) and not Path(memory).exists():
+    if isinstance(memory, (str, Path)) and not Path(memory).exists():
         raise StoreError(
             f"{memory}: there is no such memory store, so nothing was taught.",
             "Teach a thing, which makes it, or name another store.",

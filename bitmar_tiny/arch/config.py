@@ -255,7 +255,7 @@ PRESETS: dict[str, ModelConfig] = {
     ),
     "things": ModelConfig(
         name="things",
-        vocab_size=800,
+        vocab_size=1536,
         n_encoder_layers=1,
         n_decoder_layers=2,
         d_ffn=256,
@@ -265,6 +265,7 @@ PRESETS: dict[str, ModelConfig] = {
         image_tokens=4,
         vision_channels=(64, 64, 128, 128),
         memory_slots=256,
+        memory_fixed=16,
         read_every=1,
         write_rule="keyed",
     ),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 from rich.table import Table
+from rich.text import Text
 
 from ..api.things import ask_thing
 from .app import print_json, results
@@ -32,5 +33,6 @@ def command(image: Path | bytes, place: Place, as_json: bool) -> None:
     click.echo(seen.text)
     table = Table("slot", "share of the read", "what it recites")
     for slot in seen.slots:
-        table.add_row(str(slot.slot), f"{slot.share:.1%}", slot.name + " (learned)" * slot.learned)
-    results.print(table, markup=False)
+        recited = slot.name + " (learned)" * slot.learned
+        table.add_row(str(slot.slot), f"{slot.share:.1%}", Text(recited))
+    results.print(table)

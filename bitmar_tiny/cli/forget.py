@@ -9,6 +9,7 @@ import click
 
 from ..api.things import forget_thing
 from .app import print_json
+from .common import progress_bars
 from .things import Place, place_options
 
 
@@ -21,7 +22,8 @@ def command(name: str, place: Place, as_json: bool) -> None:
     \b
     Example: bitmar-tiny forget "my cup"
     """
-    found = forget_thing(place.model, name, **place.where)
+    with progress_bars() as bar:
+        found = forget_thing(place.model, name, progress=bar("Reciting"), **place.where)
     if as_json:
         print_json(place.as_dict() | {"forgot": [asdict(thing) for thing in found]})
         return

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +23,10 @@ from ..api.memory import (
     open_store,
 )
 from ..api.model import FrozenModel, load
-from ..api.things import taught_things
 from ..errors import ConfigError, StoreError
+from . import memory_list
 from .app import Group, notes, print_json, results
 from .common import json_option, leave_out_port_options, model_path, open_target, port_options
-from .things import Place, place_options
 
 path = click.Path(path_type=Path)
 model_option = click.option("--model", type=model_path, help="The frozen model that the memory belongs to.")
@@ -44,25 +42,7 @@ def command() -> None:
     """
 
 
-@command.command(name="list")
-@place_options
-def list_(place: Place, as_json: bool) -> None:
-    """List what a model was taught, the latest first: which slot holds it, and how many episodes ago it was.
-
-    \b
-    Example: bitmar-tiny memory list --store things.store
-    """
-    known = taught_things(place.model, **place.where)
-    if as_json:
-        print_json(place.as_dict() | {"things": [asdict(thing) for thing in known]})
-        return
-    table = Table("slot", "thing", "taught, episodes ago")
-    for thing in known:
-        table.add_row(str(thing.slot), thing.name, str(thing.episodes_ago))
-    if known:
-        results.print(table, markup=False)
-    else:
-        notes.print("Nothing was taught yet.")
+command.add_command(memory_list.command, "list")
 
 
 @command.command()

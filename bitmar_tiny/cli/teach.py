@@ -15,7 +15,9 @@ from .things import Place, image_option, place_options
 
 @click.command()
 @click.argument("name")
-@image_option("The thing: a picture (PNG, JPEG, PPM, SVG), .npy features, or - for a picture on standard input.")
+@image_option(
+    "The thing: a picture (PNG, JPEG, PPM, SVG), .npy features, or - for a picture on standard input."
+)
 @place_options
 def command(name: str, image: Path | bytes, place: Place, as_json: bool) -> None:
     """Show a thing once, by its NAME. From then on 'bitmar-tiny ask' knows it.

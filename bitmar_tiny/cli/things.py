@@ -12,7 +12,7 @@ import click
 
 from ..api.model import FrozenModel, load, things_model
 from ..api.run import is_local, takes_store
-from ..api.things import need_kept
+from ..api.things import need_kept, read_input
 from ..errors import ConfigError
 from .common import json_option, leave_out_port_options, line_options, model_path, on_option, show_log
 
@@ -62,8 +62,8 @@ def place_options(command):
         click.option(
             "--model",
             type=model_path,
-            help="A model that was trained on things (default: model.bitmar of this folder, else the one that "
-            "comes with bitmar-tiny).",
+            help="A model that was trained on things (default: model.bitmar of this folder, else the one "
+            "that comes with bitmar-tiny).",
         ),
     ):
         placed = option(placed)
@@ -74,7 +74,7 @@ def image_option(help_text: str):
     """--image PICTURE, a file or - for standard input: its path or its bytes."""
 
     def read(context: click.Context, parameter: click.Parameter, value: str) -> Path | bytes:
-        return click.get_binary_stream("stdin").read() if value == "-" else Path(value)
+        return read_input(click.get_binary_stream("stdin")) if value == "-" else Path(value)
 
     return click.option("--image", required=True, metavar="PICTURE", callback=read, help=help_text)
 

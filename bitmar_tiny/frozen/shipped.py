@@ -28,7 +28,7 @@ def default_model() -> Path:
 
 
 def things_model() -> Path | None:
-    """``model.bitmar`` of this folder, else the shipped model that things can be shown to, if there is one."""
+    """``model.bitmar`` of this folder, else the shipped model that things can be shown to, if any."""
     return next((path for path in (HERE, THINGS) if path.is_file()), None)
 
 

@@ -8,6 +8,7 @@ one reading of the memory; so a board's is answered for as a store's.
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,6 +17,7 @@ from ..data.show_once import LONGEST_ANSWER, PROMPT, UNKNOWN, answer_of, name_of
 from ..data.tokenizer import Tokenizer
 from ..errors import ConfigError, DataError, StoreError
 from ..frozen import FrozenModel
+from ..golden import numerics as nm
 from ..memory.inspect import Source, layout_of, memory_of, nearest, rest
 from ..memory.recital import Rehearsal, first_sentence
 from ..memory.store import Memory
@@ -24,6 +26,12 @@ from .session import Session
 
 #: Slots that are named as those that answered.
 TOP = 3
+#: Is told how many slots were recited, and of how many.
+Progress = Callable[[int, int], None]
+
+
+def silent(done: int, total: int) -> None:
+    """Nobody waits."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +108,7 @@ def checked_name(model: FrozenModel, name: str) -> str:
         raise ConfigError("The name is empty.", "Give the thing one, such as 'my cup'.")
     if not name.isprintable() or "." in name:
         raise ConfigError(
-            f"{ascii(name)[:60]}: not a name: it holds a line break, another control character or a full stop.",
+            f"{ascii(name)[:60]}: not a name: it holds a line break, a control character or a full stop.",
             "Write it on one line, without a full stop.",
         )
     tokens = len(Tokenizer.from_bytes(model.tokenizer).encode(answer_of(name)))
@@ -168,15 +176,17 @@ def ask(session: Session, model: FrozenModel, picture: np.ndarray) -> Seen:
     written = [token for token, _ in session.generate(tokenizer.encode(PROMPT), LONGEST_ANSWER)]
     said = first_sentence(tokenizer.decode(written))
     tried, learned = Rehearsal(model), model.config.fixed_slots
+    near = nearest(Source(session.name, memory, model.digest), model, (), picture, TOP)
     answering = [
         Answering(n.slot, n.share, name_of(tried.recite(memory, n.slot)), n.slot < learned)
-        for n in nearest(Source(session.name, memory, model.digest), model, (), picture, TOP)
+        for n in near
+        if 2 * nm.PROB_ONE * n.share >= near[0].share  # golden rounds the weights of others to 0
     ]
     known = said != UNKNOWN
     return Seen(PROMPT + said if known else said.strip(), name_of(said) if known else None, answering)
 
 
-def forget(session: Session, model: FrozenModel, name: str) -> list[Thing]:
+def forget(session: Session, model: FrozenModel, name: str, progress: Progress = silent) -> list[Thing]:
     """Empty the slots that recite ``name``; returns what they held. Learned slots are never touched.
 
     ``StoreError`` if none does.
@@ -184,7 +194,7 @@ def forget(session: Session, model: FrozenModel, name: str) -> list[Thing]:
     _need_writable(session)
     name = name_of(answer_of(checked_name(model, name)))
     memory = read_memory(session, model)
-    known = _things(memory, model)
+    known = _things(memory, model, progress)
     found = [thing for thing in known if thing.name == name]
     if not found:
         near = difflib.get_close_matches(name, [thing.name for thing in known], n=1)
@@ -205,9 +215,9 @@ def forget(session: Session, model: FrozenModel, name: str) -> list[Thing]:
     return found
 
 
-def taught(session: Session, model: FrozenModel) -> list[Thing]:
+def taught(session: Session, model: FrozenModel, progress: Progress = silent) -> list[Thing]:
     """All that ``session`` was taught, the latest first."""
-    return _things(read_memory(session, model), model)
+    return _things(read_memory(session, model), model, progress)
 
 
 def read_memory(session: Session, model: FrozenModel) -> Memory:
@@ -234,9 +244,11 @@ def _used(memory: Memory, model: FrozenModel) -> list[int]:
     return [slot for slot in np.flatnonzero(~memory.empty).tolist() if slot >= model.config.fixed_slots]
 
 
-def _things(memory: Memory, model: FrozenModel) -> list[Thing]:
-    tried = Rehearsal(model)
-    found = [_thing(tried, memory, slot) for slot in _used(memory, model)]
+def _things(memory: Memory, model: FrozenModel, progress: Progress) -> list[Thing]:
+    tried, used, found = Rehearsal(model), _used(memory, model), []
+    for slot in used:
+        found.append(_thing(tried, memory, slot))
+        progress(len(found), len(used))
     return sorted(found, key=lambda thing: thing.episodes_ago)
 
 

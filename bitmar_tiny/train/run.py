@@ -56,7 +56,8 @@ def fitted(cfg: ModelConfig, tcfg: TrainConfig, corpus: Corpus) -> tuple[ModelCo
         raise ConfigError(
             f"The model {cfg.name} learns from sessions (session_every={tcfg.session_every}), "
             "and the data hold none.",
-            "Give sessions with --sessions FILE, or train another model: --init demo.",
+            "Give sessions with --sessions FILE or pictures of things with --things PATH, or train another "
+            "model: --init demo.",
         )
     if corpus.tokenizer.vocab_size < cfg.vocab_size:
         cfg = cfg.model_copy(update={"vocab_size": corpus.tokenizer.vocab_size})

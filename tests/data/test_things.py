@@ -301,6 +301,11 @@ def test_a_box_is_red_from_the_front_and_blue_from_behind():
     assert (front[0, 0] == 255).all() and (left != 255).any(-1).sum() < (front != 255).any(-1).sum()
 
 
+def test_lines_and_textures_at_no_place_do_not_spoil_a_model():
+    mesh = read_obj(BOX + b"vt nan 0.5\nf 1 2\nf 1/-1 2/-1 3/-1\n")
+    assert len(mesh.corners) == 7 and np.isfinite(mesh.spots).all()
+
+
 @pytest.mark.parametrize(
     "data", [b"", b"v 1 2 3\n", b"v 1 2 3\nf 1 2 9\n", b"v a b c\nf 1 1 1\n", b"f 1 2 3\n"]
 )

@@ -83,19 +83,22 @@ def read_obj(data: bytes) -> Mesh:
             spots.append(line[3:])
         elif head == b"f ":
             words = line.split()
-            if len(words) < 4:
-                raise ValueError("a surface of less than three points")
+            if len(words) < 4:  # a line or a point has no surface; published models hold some
+                continue
             faces[len(words) - 1, words[1].count(b"/") + 1].append((now, b" ".join(words[1:])))
         elif head == b"us" and line.startswith(b"usemtl"):
             name = line[6:].strip().decode("latin-1")
             materials += [name] * (name not in materials)
             now = materials.index(name)
     at, texture = _numbers(points, 3), _numbers(spots, 2) if spots else np.zeros((1, 2))
+    if not _sound(at).all():
+        raise ValueError("a point that is none, or far too far away")
+    texture = np.where(_sound(texture), texture, 0.0)  # published models hold some that are no numbers
     corner_parts, spot_parts, material_parts = [], [], []
     for (corners, width), lines in faces.items():
         text = b" ".join(words for _, words in lines).replace(b"//", b"/0/").replace(b"/", b" ")
         numbers = np.array(text.split(), np.float64)
-        if not (np.abs(numbers) < MOST).all():
+        if not _sound(numbers).all():
             raise ValueError("a surface names a point that is not there")
         index = numbers.astype(np.int64).reshape(len(lines), corners, width)
         where, which = index[..., 0], index[..., 1] if width > 1 else np.zeros_like(index[..., 0])
@@ -121,12 +124,13 @@ def _numbers(lines: list[bytes], width: int) -> np.ndarray:
     per = len(lines[0].split())
     flat = np.array(b" ".join(lines).split(), np.float64)
     if per < width or len(flat) != per * len(lines):
-        found = np.array([line.split()[:width] for line in lines], np.float64)
-    else:
-        found = flat.reshape(-1, per)[:, :width]
-    if not (np.abs(found) < MOST).all():  # not for NaN either
-        raise ValueError("a number that is none, or far too large")
-    return found
+        return np.array([line.split()[:width] for line in lines], np.float64)
+    return flat.reshape(-1, per)[:, :width]
+
+
+def _sound(numbers: np.ndarray) -> np.ndarray:
+    """Which can be reckoned with: not NaN, and not far too large."""
+    return np.abs(numbers) < MOST
 
 
 @dataclass
