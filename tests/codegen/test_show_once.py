@@ -13,7 +13,7 @@ import subprocess
 
 import numpy as np
 import pytest
-from firmware.build import HERE, SANITIZE, compile
+from firmware.build import HERE, ROOT, SANITIZE, compile
 from PIL import Image
 from support import need
 from taught_support import COLOURS, knowing, picture
@@ -201,6 +201,31 @@ def test_it_looks_at_each_picture_of_a_stream(shown):
     assert cut.returncode == 2 and cut.stdout.decode() == said.rsplit("This", 1)[0]
     assert cut.stderr == b"bitmar: -: the picture is cut short\n"
     assert "an empty file" in shown.refuses("ask", "-")
+
+
+def test_the_example_for_a_pi_with_another_camera(program, tmp_path):
+    """It takes pictures, of which the third does not come."""
+    shown = Shown(*program, tmp_path)
+    for number, colour in enumerate(("red", "red", "blue")):
+        pixels = np.asarray(Image.open(io.BytesIO(picture(colour, 480))).convert("RGB"))
+        (tmp_path / f"{number}.rgb").write_bytes(pixels.tobytes())
+    camera = tmp_path / "camera"
+    camera.write_text("#!/bin/sh\nset -e\nn=$(cat count)\necho $((n + 1)) > count\ncat $n.rgb\n")
+    camera.chmod(0o755)
+    (tmp_path / "count").write_text("0")
+
+    def script(*words):
+        environment = os.environ | {"BITMAR": shown.command[-1], "CAMERA": "./camera"}
+        command = ["sh", ROOT / "examples" / "pi-show-once.sh", *words]
+        return subprocess.run(
+            command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=60
+        )
+
+    taught = script("teach", "my cup")
+    assert taught.returncode == 0 and "Taught: my cup (slot 1" in taught.stdout, taught
+    asked = script("ask")
+    assert asked.stdout == "This is my cup.\nI don't know.\n" and "cut short" in asked.stderr
+    assert script().returncode == script("teach").returncode == 2 and "usage" in script("list").stderr
 
 
 @pytest.mark.parametrize(
