@@ -5,8 +5,10 @@ one, to the byte, whatever moment it is killed in.
 
 from __future__ import annotations
 
+import ctypes
 import io
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -21,13 +23,24 @@ from taught_support import COLOURS, knowing, picture
 from bitmar_tiny.codegen.boards import load_board
 from bitmar_tiny.codegen.build import build
 from bitmar_tiny.codegen.emit import emit
+from bitmar_tiny.codegen.resources import resource_dir
 from bitmar_tiny.data.frontend.picture import decode
 from bitmar_tiny.data.pixels import read_picture
+from bitmar_tiny.data.show_once import (
+    DETERMINERS,
+    LONGEST_ANSWER,
+    PROMPT,
+    UNKNOWN,
+    VOWELS,
+    answer_of,
+    name_of,
+)
 from bitmar_tiny.errors import BitmarError
 from bitmar_tiny.memory.store import MemoryStore
 from bitmar_tiny.run import teach as things
 from bitmar_tiny.run.golden import GoldenSession
 
+COMPONENT = resource_dir("firmware_templates") / "runtime" / "show_once"
 WRAPPED = "-Wl,--wrap=pwrite,--wrap=fdatasync"
 
 
@@ -300,6 +313,58 @@ def test_killed_at_any_moment_it_holds_what_it_held_or_what_it_should(shown, mod
             assert holds() == after
     assert len(held) >= 8 and held[0] == before != after and held[-1] == after
     assert all(now in (before, after) for now in held)
+
+
+# -- words -----------------------------------------------------------------------------------------
+
+
+def test_its_words_are_those_of_python(tmp_path):
+    """Prompt, "I don't know", how long an answer may be, articles and names."""
+    header = (COMPONENT / "bm_words.h").read_text()
+    assert dict(re.findall(r'#define BM_WORDS_(PROMPT|UNKNOWN) "(.*)"', header)) == {
+        "PROMPT": PROMPT,
+        "UNKNOWN": UNKNOWN,
+    }
+    assert f"#define BM_SHOW_TOKENS {LONGEST_ANSWER}u " in (COMPONENT / "bm_show.h").read_text()
+    need("host", "gcc")
+    command = ["gcc", "-shared", "-fPIC", "-O1", "-o", tmp_path / "words.so", COMPONENT / "bm_words.c"]
+    subprocess.run(command, check=True)
+    words, out = ctypes.CDLL(str(tmp_path / "words.so")), ctypes.create_string_buffer(256)
+    names = [
+        *DETERMINERS,
+        *(f"{d.title()} cup" for d in DETERMINERS),
+        *VOWELS,
+        "Apple",
+        "cup",
+        "Öl",
+        "a",
+        "an",
+    ]
+    names += ["and", "mystery", "My", "a cup", "an an egg", "th e", "the", "x" * 128, "a\u00a0b", "a  b"]
+    for name in names:
+        assert words.bm_words_check(f" {name}\t".encode(), out) == 0 and out.value.decode() == name
+        words.bm_words_answer(name.encode(), out)
+        assert out.value.decode() == answer_of(name)
+        words.bm_words_name(out)
+        assert out.value.decode() == name_of(answer_of(name))
+    for text in (
+        "",
+        " ",
+        ".",
+        " a.",
+        " a .",
+        " an ",
+        " a  .",
+        "a dax",
+        "an",
+        "a",
+        "a an",
+        "..",
+        " I don't know.",
+    ):
+        out.value = text.encode()
+        words.bm_words_name(out)
+        assert out.value.decode() == name_of(text), text
 
 
 # -- pictures --------------------------------------------------------------------------------------
