@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: MIT-0 */
-/* Linked with -Wl,--wrap=pwrite,--wrap=fdatasync, a program is killed (SIGKILL) at the write or sync number KILL_AT, counted from 0,
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Linked with -Wl,--wrap=pwrite64,--wrap=fdatasync, a program is killed (SIGKILL) at the write or sync number KILL_AT, counted from 0,
  * of which half a write reaches the file.
  */
 #define _GNU_SOURCE
@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-ssize_t __real_pwrite(int file, const void *from, size_t n, off_t offset);
+ssize_t __real_pwrite64(int file, const void *from, size_t n, off_t offset);
 int __real_fdatasync(int file);
-ssize_t __wrap_pwrite(int file, const void *from, size_t n, off_t offset);
+ssize_t __wrap_pwrite64(int file, const void *from, size_t n, off_t offset);
 int __wrap_fdatasync(int file);
 
 static int is_time(void)
@@ -19,10 +19,10 @@ static int is_time(void)
     return at && calls++ == atoi(at);
 }
 
-ssize_t __wrap_pwrite(int file, const void *from, size_t n, off_t offset)
+ssize_t __wrap_pwrite64(int file, const void *from, size_t n, off_t offset)
 {
-    if (!is_time()) return __real_pwrite(file, from, n, offset);
-    const ssize_t half = __real_pwrite(file, from, n / 2u, offset);
+    if (!is_time()) return __real_pwrite64(file, from, n, offset);
+    const ssize_t half = __real_pwrite64(file, from, n / 2u, offset);
     kill(getpid(), SIGKILL);
     return half;
 }

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT-0 */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The PPM pictures of standard input, each as the square of argv[1] pixels that a model sees, raw; or why not. */
 #include <stdlib.h>
 
