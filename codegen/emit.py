@@ -22,6 +22,7 @@ from bitmar_tiny.memory.store import MemoryStore
 from . import frontend
 from . import lower as lowering
 from .boards import Board
+from .components import Component, useful
 from .context import context
 from .estimate import Estimate, estimates
 from .kernels import families
@@ -111,8 +112,10 @@ def emit(
     project = Project(out, board, family, plan, blob, tokens, kept, seen, thing)
     values = context(model, board, family, blob, plan) | {"version": __version__, "backbone": declared}
     begin_folder(out, MANIFEST, SCHEMA)
-    sources = _copy_sources(project)
+    components = board.platform.runtime(useful(model.config, blob))
+    sources = _copy_sources(project, components)
     frontend.copy(features, declared, out)
+    values["show_once"] = any(c.name == "show_once" for c in components)
     values["build_id"] = _build_id(project, sources)
     values |= board.platform.context(board, sources)
     _render(project, values)
@@ -169,10 +172,9 @@ def _check(board: Board, family: str, head_bits: str, memory: str, arenas: list[
     check_folder(out, MANIFEST, SCHEMA, "a project of bitmar-tiny")
 
 
-def _copy_sources(project: Project) -> dict[str, list[str]]:
+def _copy_sources(project: Project, runtime: list[Component]) -> dict[str, list[str]]:
     """Copy what compiles as it stands; folder -> names of its sources."""
     platform = project.board.platform
-    runtime = platform.runtime(project.blob.memory == "sd")
     sources = {platform.model_folder: [], platform.own_folder: []}
     sources[platform.model_folder] += [f for c in runtime for f in c.files] + families()[
         project.family

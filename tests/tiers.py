@@ -24,6 +24,7 @@ FILES = {
         "codegen/test_espidf.py",
         "codegen/test_make.py",
         "codegen/test_program.py",
+        "codegen/test_show_once.py",
         "codegen/test_32_bits.py",
         "codegen/test_espidf_store.py",
         "data/test_c_tokenizer.py",
