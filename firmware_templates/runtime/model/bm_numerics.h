@@ -11,6 +11,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Arduino takes no compiler flags from a library. */
+#ifdef ARDUINO
+#ifdef __clang__
+#pragma STDC FP_CONTRACT OFF
+#else
+#pragma GCC optimize("O2", "fp-contract=off")
+#endif
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
