@@ -21,6 +21,7 @@ TIERS = {
 FILES = {
     "toolchain": (
         "bench/test_bench.py",
+        "codegen/test_ecosystems.py",
         "codegen/test_espidf.py",
         "codegen/test_make.py",
         "codegen/test_program.py",
@@ -76,6 +77,7 @@ FILES = {
 #: Single tests of another tier than their file's.
 TESTS = {
     "store/test_large.py::test_sixty_five_thousand_slots": "soak",
+    "codegen/test_ecosystem_files.py::test_platformio_packs_the_library": "toolchain",
     "store/test_memory_command.py::test_memory_of_a_board_goes_both_ways": "toolchain",
     "store/test_keyed_store.py::test_a_board_says_what_its_rows_are_and_writes_one_block": "toolchain",
     "device/test_eembc.py::test_200_000_lines_of_garbage_under_sanitizers": "soak",

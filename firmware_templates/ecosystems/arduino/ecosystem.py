@@ -17,7 +17,7 @@ PUBLIC = ("bitmar.h", "bm_status.h", "bm_sampler.h", "bm_tokenizer.h", "bm_selft
 
 
 class Arduino(Ecosystem):
-    """No library of Arduino's can ask for compiler flags: bm_numerics.h keeps the contract itself there."""
+    """No library of Arduino's can ask for compiler flags: bm_compiler.h keeps the contract there."""
 
     title = "Arduino"
     own_folder = "examples/Caption"

@@ -11,14 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Arduino takes no compiler flags from a library. */
-#ifdef ARDUINO
-#ifdef __clang__
-#pragma STDC FP_CONTRACT OFF
-#else
-#pragma GCC optimize("O2", "fp-contract=off")
-#endif
-#endif
+#include "bm_compiler.h"
 
 #ifdef __cplusplus
 extern "C" {
