@@ -76,6 +76,7 @@ FILES = {
 }
 #: Single tests of another tier than their file's.
 TESTS = {
+    "run/test_teach.py::test_c_and_golden_are_taught_the_same": "toolchain",
     "store/test_large.py::test_sixty_five_thousand_slots": "soak",
     "codegen/test_ecosystem_files.py::test_platformio_packs_the_library": "toolchain",
     "store/test_memory_command.py::test_memory_of_a_board_goes_both_ways": "toolchain",

@@ -14,14 +14,12 @@ import numpy as np
 
 from ..data.corpus import to_float
 from ..data.sessions import Session, Sessions
-from ..data.show_once import PROMPT
+from ..data.show_once import LONGEST_ANSWER, PROMPT
 from ..data.tokenizer import Tokenizer
 from ..errors import ConfigError
 from ..run.session import Session as Running
 
 Episode = tuple[int | None, str]
-#: Tokens that an answer may have beyond those of a name.
-LONGEST_ANSWER = 12
 
 
 class Asker(Protocol):

@@ -18,11 +18,18 @@ SHIPPED = MODELS / "demo.bitmar"
 SHIPPED_RECORD = SHIPPED.with_suffix(".json")
 #: What commands read where no MODEL is named, if it is there.
 HERE = Path("model.bitmar")
+#: The shipped model that things can be shown to.
+THINGS = MODELS / "things.bitmar"
 
 
 def default_model() -> Path:
     """``model.bitmar`` of this folder, else the shipped one."""
     return HERE if HERE.is_file() else SHIPPED
+
+
+def things_model() -> Path | None:
+    """``model.bitmar`` of this folder, else the shipped model that things can be shown to, if any."""
+    return next((path for path in (HERE, THINGS) if path.is_file()), None)
 
 
 def find_model(name: str | Path | None = None) -> Path:

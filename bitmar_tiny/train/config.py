@@ -79,6 +79,9 @@ class TrainConfig(StrictModel):
     session_words: float = Field(
         0, ge=0, le=1, description="part of such sessions whose names are words as people use them"
     )
+    session_spelled: float = Field(
+        0, ge=0, le=1, description="part of them whose names are spelled of any tokens"
+    )
     max_len: int = Field(256, ge=2, description="most tokens per training stream")
     augment_shift: int = Field(0, ge=0, le=15, description="shift raw pictures by up to so many pixels")
     augment_affine: float = Field(
@@ -186,8 +189,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "log_every": 100,
     },
     "things": {
-        "steps": 4500,
-        "restart_steps": 4500,
+        "steps": 4200,
+        "restart_steps": 4200,
         "optimizer": "muon",
         "accumulation": 1,
         "batch_size": 96,
@@ -204,7 +207,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "session_texts": 2,
         "session_unknown": 0.2,
         "session_recited": 0.1,
-        "session_words": 0.3,
+        "session_words": 0.2,
+        "session_spelled": 0.4,
         "augment_affine": 0.08,
         "augment_symmetry": 2,
         "max_len": 24,

@@ -64,6 +64,7 @@ def run_corpus(
         tcfg.session_questions,
         tcfg.session_recited,
         tcfg.session_words,
+        tcfg.session_spelled,
     )
     return file_corpus(
         cfg,
