@@ -22,7 +22,8 @@ HEADERS = {
 
 def c() -> str:
     text = "# C\n\n" + NOTE.format(source="the headers")
-    text += "A generated project holds those of these headers that it needs. None includes a header of an operating system.\n\n"
+    text += "A generated project holds those of these headers that it needs. "
+    text += "None includes a header of an operating system.\n\n"
     for heading, place in HEADERS.items():
         text += f"## {heading}: `{Path(place).name}`\n\n"
         text += _header((RUNTIME / place).read_text())

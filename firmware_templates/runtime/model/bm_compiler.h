@@ -4,6 +4,12 @@
 #ifndef BM_COMPILER_H
 #define BM_COMPILER_H
 
+#include <stdint.h>
+
+#if UINTPTR_MAX < 0xFFFFFFFFu
+#error "the model needs a processor with addresses of 32 bits"
+#endif
+
 #if defined(ARDUINO) && !defined(__cplusplus)
 #ifdef __clang__
 #pragma STDC FP_CONTRACT OFF
