@@ -7,6 +7,9 @@ models/demo.json      its training record: data, settings, curve, scores, SHA-25
 models/recall.bitmar  the ``recall`` preset: a small model that remembers what it was told; ours, no foreign
                       data in it
 models/recall.json    its training record
+models/things.bitmar  the ``things`` preset: it says the name of what it was shown once; CC BY-SA 4.0, see
+                      DATA_LICENSES.md
+models/things.json    its training record
 """
 
 from __future__ import annotations
@@ -44,7 +47,7 @@ def is_run(path: Path) -> bool:
 
 def by_name(path: Path) -> Path:
     """A path as it is, or, where neither a file nor a training run is there, the shipped model of that name
-    ("demo", "recall").
+    ("demo", "recall", "things").
     """
     named = MODELS / f"{path}.bitmar"
     here = path.is_file() or is_run(path)

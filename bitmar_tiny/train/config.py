@@ -142,7 +142,8 @@ class TrainConfig(StrictModel):
 
 
 #: ``paper``: sections 3.4.2 and 4.1 to 4.3. ``demo`` learns in minutes on two cores: one cosine cycle at a
-#: higher rate, captions mostly. ``recall`` learns to remember, from sessions alone.
+#: higher rate, captions mostly. ``recall`` learns to remember, from sessions alone; ``things``
+#: learns to say the name of what it was shown once.
 PRESETS: dict[str, dict[str, Any]] = {
     "paper": {
         "epochs": 10,
