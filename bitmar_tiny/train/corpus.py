@@ -67,11 +67,12 @@ def run_corpus(
         tcfg.session_spelled,
     )
     shown = open_all(things, folder, cfg.image_inputs, progress)
-    changed = tcfg.augment_shift or tcfg.augment_affine or tcfg.augment_symmetry > 1
+    changed = tcfg.augment_shift or tcfg.augment_affine or tcfg.augment_colour or tcfg.augment_symmetry > 1
     if changed and not all(table.pixels for table in shown):
         raise ConfigError(
             "--things names features of a backbone, which cannot be shifted or turned like pixels.",
-            "Set augment_shift=0, augment_affine=0 and augment_symmetry=1 in the training settings.",
+            "Set augment_shift=0, augment_affine=0, augment_colour=0 and augment_symmetry=1 in the training "
+            "settings.",
         )
     return file_corpus(
         cfg,
