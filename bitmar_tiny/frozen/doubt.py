@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How readily a model says that it doesn't know. The learned slots of a keyed memory win where no other key
-is like the question's. Training sets their keys by things that it sees often, so a model is set anew by things
-that it has not seen.
+is like the question's. Training sets their keys by things that it sees often, so a model is set anew by
+things that it has not seen.
 """
 
 from __future__ import annotations
