@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..api.things import ask_thing
-from .app import print_json, results
+from .app import notes, print_json
 from .things import Place, image_option, place_options
 
 
@@ -35,4 +35,4 @@ def command(image: Path | bytes, place: Place, as_json: bool) -> None:
     for slot in seen.slots:
         recited = slot.name + " (learned)" * slot.learned
         table.add_row(str(slot.slot), f"{slot.share:.1%}", Text(recited))
-    results.print(table)
+    notes.print(table)
