@@ -20,7 +20,7 @@ from .things import Place, image_option, place_options
 @place_options
 def command(image: Path | bytes, place: Place, as_json: bool) -> None:
     """Say what is on a picture, of all that 'bitmar-tiny teach' showed, and which slots of the memory
-    answered. Of a thing that was never shown it is "I don't know.". Nothing is written.
+    answered. Of a thing that was never shown it should be "I don't know.". Nothing is written.
 
     \b
     Examples: bitmar-tiny ask --image cup2.png
