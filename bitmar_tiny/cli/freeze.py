@@ -12,7 +12,7 @@ from ..api.model import ModelConfig, import_model, preset, shrink_model, with_do
 from ..api.training import freeze_run
 from ..errors import ConfigError
 from .app import notes, print_json, results
-from .common import json_option, preset_option
+from .common import Real, json_option, preset_option
 
 
 @click.command()
@@ -53,7 +53,7 @@ from .common import json_option, preset_option
 )
 @click.option(
     "--doubt",
-    type=click.FloatRange(min=0, max=4),
+    type=Real(0, 4),
     metavar="FACTOR",
     help="How readily a model that is shown things says that it doesn't know: 1 as trained, less below. "
     "Choose it with `bitmar-tiny holdout --task show-once --dev`.",
