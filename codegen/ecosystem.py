@@ -38,14 +38,16 @@ class Ecosystem(Platform):
     """The base of every ecosystem: the runtime and the model in ``src``, an example beside it.
 
     ``title``: what people call it; ``own_folder``: of the example's C; ``builds``: what compiles it, with the
-    command that does; ``passes_flags``: a library of it may ask for compiler flags of single sources, so that
-    it may hold kernels that need some; ``entry``: the function that the example begins with; empty where its
-    own templates have one.
+    command that does; ``files``: templates of the ecosystem's folder -> files of the package;
+    ``passes_flags``: a library of it may ask for compiler flags of single sources, so that it may hold
+    kernels that need some; ``entry``: the function that the example begins with; empty where its own
+    templates have one.
     """
 
     components = ("model", "blob_array")
     title: ClassVar[str]
     builds: ClassVar[str]
+    files: ClassVar[dict[str, str]]
     passes_flags: ClassVar[bool] = False
     entry: ClassVar[str] = "int main(void)\n{\n    return run();\n}"
 
@@ -75,7 +77,8 @@ class Ecosystem(Platform):
 
     def templates(self, board: Board) -> dict[str, str]:
         main = {"ecosystems/example/main.c.j2": f"{self.own_folder}/main.c"} if self.entry else {}
-        return main | {"LICENSE": "LICENSE", "ecosystems/README.md.j2": "README.md"}
+        own = {self.own(f"templates/{name}"): file for name, file in self.files.items()}
+        return main | {"LICENSE": "LICENSE", "ecosystems/README.md.j2": "README.md"} | own
 
     def own(self, template: str) -> str:
         return f"ecosystems/{self.name}/{template}"

@@ -23,12 +23,11 @@ class Arduino(Ecosystem):
     own_folder = "examples/Caption"
     builds = "Copy the folder into the libraries of your sketchbook; then File, Examples, Caption."
     entry = ""
+    files = {"library.properties.j2": "library.properties", "keywords.txt.j2": "keywords.txt"}
 
     def templates(self, board: Board) -> dict[str, str]:
         return super().templates(board) | {
-            self.own("templates/library.properties.j2"): "library.properties",
-            self.own("templates/keywords.txt.j2"): "keywords.txt",
-            "ecosystems/example/arduino.cpp.j2": f"{self.own_folder}/Caption.ino",
+            "ecosystems/example/arduino.cpp.j2": f"{self.own_folder}/Caption.ino"
         }
 
     def context(self, board: Board, copied: dict[str, list[str]]) -> dict[str, Any]:

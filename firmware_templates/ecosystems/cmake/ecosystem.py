@@ -3,12 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from bitmar_tiny.codegen.ecosystem import Ecosystem
-
-if TYPE_CHECKING:
-    from bitmar_tiny.codegen.boards import Board
 
 
 class CMake(Ecosystem):
@@ -18,13 +13,11 @@ class CMake(Ecosystem):
     own_folder = "examples/caption"
     builds = "Run 'cmake -B build && cmake --build build && cmake --install build --prefix FOLDER' there."
     passes_flags = True
-
-    def templates(self, board: Board) -> dict[str, str]:
-        return super().templates(board) | {
-            self.own("templates/CMakeLists.txt.j2"): "CMakeLists.txt",
-            self.own("templates/config.cmake.in.j2"): "config.cmake.in",
-            self.own("templates/example_CMakeLists.txt.j2"): f"{self.own_folder}/CMakeLists.txt",
-        }
+    files = {
+        "CMakeLists.txt.j2": "CMakeLists.txt",
+        "config.cmake.in.j2": "config.cmake.in",
+        "example_CMakeLists.txt.j2": f"{own_folder}/CMakeLists.txt",
+    }
 
 
 ecosystem = CMake()

@@ -14,14 +14,6 @@ if TYPE_CHECKING:
 
 #: Templates of the platform -> file of the component.
 OF_PLATFORM = {"component_CMakeLists.txt.j2": "CMakeLists.txt", "idf_component.yml.j2": "idf_component.yml"}
-#: Templates of this folder -> file of the component.
-TEMPLATES = {
-    "Kconfig.j2": "Kconfig",
-    "example_CMakeLists.txt.j2": "examples/caption/CMakeLists.txt",
-    "sdkconfig.defaults.j2": "examples/caption/sdkconfig.defaults",
-    "main_CMakeLists.txt.j2": "examples/caption/main/CMakeLists.txt",
-    "main_idf_component.yml.j2": "examples/caption/main/idf_component.yml",
-}
 
 
 class EspComponent(Ecosystem):
@@ -31,11 +23,17 @@ class EspComponent(Ecosystem):
     own_folder = "examples/caption/main"
     builds = "Run 'idf.py set-target CHIP build' in examples/caption there."
     entry = "void app_main(void)\n{\n    (void)run();\n}"
+    files = {
+        "Kconfig.j2": "Kconfig",
+        "example_CMakeLists.txt.j2": "examples/caption/CMakeLists.txt",
+        "sdkconfig.defaults.j2": "examples/caption/sdkconfig.defaults",
+        "main_CMakeLists.txt.j2": "examples/caption/main/CMakeLists.txt",
+        "main_idf_component.yml.j2": "examples/caption/main/idf_component.yml",
+    }
 
     def templates(self, board: Board) -> dict[str, str]:
         shared = {_platform().own(f"templates/{name}"): target for name, target in OF_PLATFORM.items()}
-        own = {self.own(f"templates/{name}"): target for name, target in TEMPLATES.items()}
-        return super().templates(board) | shared | own
+        return super().templates(board) | shared
 
     def context(self, board: Board, copied: dict[str, list[str]]) -> dict[str, Any]:
         values = super().context(board, copied)

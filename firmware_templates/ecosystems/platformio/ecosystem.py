@@ -19,12 +19,11 @@ class PlatformIo(Ecosystem):
     builds = (
         "Run 'pio run -e native -t exec' in examples/caption, or name the folder in lib_deps of your own."
     )
+    files = {"library.json.j2": "library.json", "platformio.ini.j2": "examples/caption/platformio.ini"}
 
     def templates(self, board: Board) -> dict[str, str]:
         return super().templates(board) | {
-            self.own("templates/library.json.j2"): "library.json",
-            self.own("templates/platformio.ini.j2"): "examples/caption/platformio.ini",
-            "ecosystems/example/arduino.cpp.j2": f"{self.own_folder}/arduino.cpp",
+            "ecosystems/example/arduino.cpp.j2": f"{self.own_folder}/arduino.cpp"
         }
 
     def context(self, board: Board, copied: dict[str, list[str]]) -> dict[str, Any]:

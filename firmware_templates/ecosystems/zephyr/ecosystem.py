@@ -3,22 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from bitmar_tiny.codegen.ecosystem import Ecosystem
-
-if TYPE_CHECKING:
-    from bitmar_tiny.codegen.boards import Board
-
-#: Template -> file of the module.
-TEMPLATES = {
-    "module.yml.j2": "zephyr/module.yml",
-    "CMakeLists.txt.j2": "CMakeLists.txt",
-    "Kconfig.j2": "Kconfig",
-    "sample_CMakeLists.txt.j2": "samples/caption/CMakeLists.txt",
-    "prj.conf.j2": "samples/caption/prj.conf",
-    "sample.yaml.j2": "samples/caption/sample.yaml",
-}
 
 
 class Zephyr(Ecosystem):
@@ -28,11 +13,14 @@ class Zephyr(Ecosystem):
     own_folder = "samples/caption/src"
     builds = "Run 'west build -b BOARD samples/caption' there, in a workspace of Zephyr."
     passes_flags = True
-
-    def templates(self, board: Board) -> dict[str, str]:
-        return super().templates(board) | {
-            self.own(f"templates/{name}"): target for name, target in TEMPLATES.items()
-        }
+    files = {
+        "module.yml.j2": "zephyr/module.yml",
+        "CMakeLists.txt.j2": "CMakeLists.txt",
+        "Kconfig.j2": "Kconfig",
+        "sample_CMakeLists.txt.j2": "samples/caption/CMakeLists.txt",
+        "prj.conf.j2": "samples/caption/prj.conf",
+        "sample.yaml.j2": "samples/caption/sample.yaml",
+    }
 
 
 ecosystem = Zephyr()
