@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .api.model import *
     from .api.profile import *
     from .api.run import *
+    from .api.things import *
     from .api.training import *
     from .errors import *
 
@@ -30,6 +31,7 @@ __version__ = "0.2.0"
 __all__ = [
     "__version__",
     "Agreement",
+    "Answering",
     "BitmarError",
     "BoardProfile",
     "Comparison",
@@ -47,12 +49,16 @@ __all__ = [
     "Program",
     "Project",
     "Recording",
+    "Seen",
     "SerialPort",
     "Session",
     "StoreError",
+    "Taught",
+    "Thing",
     "ToolError",
     "Verdict",
     "VerifyError",
+    "ask_thing",
     "board_names",
     "build_project",
     "caption",
@@ -61,6 +67,7 @@ __all__ = [
     "export_memory",
     "export_model",
     "flash_project",
+    "forget_thing",
     "freeze_run",
     "generate",
     "import_memory",
@@ -79,6 +86,8 @@ __all__ = [
     "serial_ports",
     "session",
     "shrink_model",
+    "taught_things",
+    "teach_thing",
     "text_stream",
     "train_model",
     "training_figures",

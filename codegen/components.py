@@ -14,9 +14,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from bitmar_tiny.arch.config import StrictModel
+from bitmar_tiny.arch.config import ModelConfig, StrictModel
 from bitmar_tiny.errors import ConfigError
 
+from .lower import Blob
 from .resources import resource_dir
 
 DESCRIPTION = "component.toml"
@@ -41,6 +42,17 @@ class Component(StrictModel):
 def c_files(folder: Path) -> list[Path]:
     """The C and assembly of a folder, by name; none of a folder that does not exist."""
     return sorted(f for f in folder.glob("*") if f.suffix in SUFFIXES)
+
+
+def useful(cfg: ModelConfig, blob: Blob) -> frozenset[str]:
+    """Optional components that a model has a use for: the store of its memory, and what shows it a thing
+    once, which needs that store, a keyed memory, convolutions and a tokenizer.
+    """
+    if blob.memory != "sd":
+        return frozenset()
+    writes_text = any(s.name == "tokenizer" and s.data for s in blob.sections)
+    shown = cfg.keyed and cfg.vision_channels is not None and writes_text
+    return frozenset(["memory_store", *(["show_once"] if shown else [])])
 
 
 @cache

@@ -22,6 +22,7 @@ from bitmar_tiny.memory.store import MemoryStore
 from . import frontend
 from . import lower as lowering
 from .boards import Board
+from .components import Component, useful
 from .context import context
 from .estimate import Estimate, estimates
 from .kernels import families
@@ -30,6 +31,7 @@ from .pack import HEAD_BITS
 from .picture_cost import PictureCost, picture_cost
 from .plan import Plan, make_plan
 from .resources import resource_dir
+from .thing_cost import ThingCost, thing_cost
 
 MANIFEST, SCHEMA = "manifest.json", "bitmar-tiny/project"
 #: The memory that a model starts with, as a store, in a project whose memory is in one.
@@ -66,6 +68,7 @@ class Project:
     estimates: list[Estimate]
     memory: MemoryCost
     picture: PictureCost
+    thing: ThingCost | None
 
     @property
     def memory_store(self) -> Path | None:
@@ -102,20 +105,17 @@ def emit(
     board.platform.check_blob(board, blob)
     pinned = memory if memory in arenas else None
     plan = make_plan(model.config, blob, board, pinned)
-    project = Project(
-        out,
-        board,
-        family,
-        plan,
-        blob,
-        estimates(model.config, blob, board, plan, pinned),
-        memory_cost(model.config, blob, board, plan),
-        picture_cost(model.config, blob, board, plan),
-    )
+    tokens = estimates(model.config, blob, board, plan, pinned)
+    kept = memory_cost(model.config, blob, board, plan)
+    seen = picture_cost(model.config, blob, board, plan)
+    thing = thing_cost(model.config, board, tokens[0] if tokens else None, seen, kept)
+    project = Project(out, board, family, plan, blob, tokens, kept, seen, thing)
     values = context(model, board, family, blob, plan) | {"version": __version__, "backbone": declared}
     begin_folder(out, MANIFEST, SCHEMA)
-    sources = _copy_sources(project)
+    components = board.platform.runtime(useful(model.config, blob))
+    sources = _copy_sources(project, components)
     frontend.copy(features, declared, out)
+    values["show_once"] = any(c.name == "show_once" for c in components)
     values["build_id"] = _build_id(project, sources)
     values |= board.platform.context(board, sources)
     _render(project, values)
@@ -127,7 +127,8 @@ def emit(
         json.dumps(
             plan.as_dict()
             | {"estimates": [e.as_dict() for e in project.estimates], "memory": project.memory.as_dict()}
-            | {"picture": project.picture.as_dict()},
+            | {"picture": project.picture.as_dict()}
+            | ({"thing": project.thing.as_dict()} if project.thing else {}),
             indent=2,
         )
         + "\n"
@@ -171,10 +172,9 @@ def _check(board: Board, family: str, head_bits: str, memory: str, arenas: list[
     check_folder(out, MANIFEST, SCHEMA, "a project of bitmar-tiny")
 
 
-def _copy_sources(project: Project) -> dict[str, list[str]]:
+def _copy_sources(project: Project, runtime: list[Component]) -> dict[str, list[str]]:
     """Copy what compiles as it stands; folder -> names of its sources."""
     platform = project.board.platform
-    runtime = platform.runtime(project.blob.memory == "sd")
     sources = {platform.model_folder: [], platform.own_folder: []}
     sources[platform.model_folder] += [f for c in runtime for f in c.files] + families()[
         project.family

@@ -17,6 +17,7 @@ import importlib
 import inspect
 import shlex
 import tomllib
+from collections.abc import Collection
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -37,7 +38,8 @@ CHIP_FACTS = "chip.toml"
 class Platform:
     """The base of every platform, with the defaults of a program that one compiler call a source makes.
 
-    ``components``: of the runtime, without the memory's store, which a project gets with --memory sd.
+    ``components``: of the runtime, which every project gets; ``optional``: what a project gets whose model
+    and memory have a use for it (``components.useful``).
     ``model_folder``, ``own_folder``: of a project, for the runtime and for the platform's own files.
     ``hot``: own sources, without suffix, that run once per token. ``compile_flags``: of every call of the
     compiler. ``runs_here``: its programs run on a computer of the same kind as any other program.
@@ -48,6 +50,7 @@ class Platform:
     """
 
     components: ClassVar[tuple[str, ...]] = ("model",)
+    optional: ClassVar[tuple[str, ...]] = ("memory_store",)
     model_folder: ClassVar[str] = "src"
     own_folder: ClassVar[str] = "src"
     hot: ClassVar[tuple[str, ...]] = ()
@@ -87,9 +90,10 @@ class Platform:
     def check_build(self, board: Board) -> None:
         """``ToolError`` if projects are not compiled by ``bitmar-tiny build``, with what does it."""
 
-    def runtime(self, in_store: bool) -> list[Component]:
-        """Components of a project whose memory is in a store, or is not."""
-        return with_needs((*self.components, *(["memory_store"] * in_store)))
+    def runtime(self, useful: Collection[str] | None = None) -> list[Component]:
+        """Components of a project, of the optional ones those that are ``useful`` (default: all)."""
+        some = [name for name in self.optional if useful is None or name in useful]
+        return with_needs((*self.components, *some))
 
     def sources(self, board: Board, runtime: list[Component]) -> list[Path]:
         """The platform's own C for a board, with what goes with these components."""
@@ -161,7 +165,7 @@ class Linked(Platform):
 
 def hot_sources(platform: Platform) -> list[str]:
     """Sources, without suffix, that run once per token: compiled with the family's flags."""
-    return ["bm_kernels", *(name for c in platform.runtime(in_store=True) for name in c.hot), *platform.hot]
+    return ["bm_kernels", *(name for c in platform.runtime() for name in c.hot), *platform.hot]
 
 
 def platform_names() -> list[str]:

@@ -36,6 +36,7 @@ sys.path[:0] = [str(HERE.parent), str(HERE)]
 
 import numpy as np
 from fuzz_mutations import mutate
+from fuzz_things import kinds_of_things
 
 from bitmar_tiny.errors import BitmarError
 from bitmar_tiny.extras import installed
@@ -81,6 +82,7 @@ def all_kinds(folder: Path) -> dict[str, Kind]:
         "projects": _projects(folder),
         "power logs": _power_logs(),
     }
+    kinds |= {name: Kind(*seeds) for name, seeds in kinds_of_things(folder).items()}
     return kinds | (_exchange(folder) if all(map(installed, NEEDED)) else {})
 
 

@@ -16,8 +16,8 @@ import bitmar_tiny as bt
 from bitmar_tiny import api
 
 ROOT = Path(__file__).resolve().parents[1]
-#: Modules of names whose examples take minutes, or that are no functions.
-NO_EXAMPLE = ("errors", "profile", "training")
+#: Modules of names whose examples take minutes, or need a model that does not ship, or that are no functions.
+NO_EXAMPLE = ("errors", "profile", "things", "training")
 
 
 @pytest.mark.parametrize("name", sorted(set(bt.__all__) - {"__version__"}))

@@ -14,6 +14,8 @@ README = ROOT / "README.md"
 TUTORIALS = ROOT / "docs" / "tutorials"
 INSTALLED = NotRun("the environment is made before")
 ON_A_BOARD = NotRun("it needs a board")
+ON_CAMERA = NotRun("it needs a board and a camera; codegen/test_show_once.py runs the script with another")
+TRAINED = NotRun("it needs a model that was trained for hours")
 ON_THE_PI = "qemu-aarch64 firmware-pi/build/gcc-O2/bitmar"
 #: Page -> line -> what runs in its place.
 INSTEAD: dict[str, dict[str, str | NotRun]] = {
@@ -28,6 +30,17 @@ INSTEAD: dict[str, dict[str, str | NotRun]] = {
             f'{ON_THE_PI} generate --prompt "Preheat the oven to" --tokens 12'
         ),
         "ssh pi@raspberrypi ./bitmar generate --image house.ppm": f"{ON_THE_PI} generate --image house.ppm",
+        "bitmar-tiny codegen run --board rpi-zero2 --memory sd -o firmware-things": TRAINED,
+        "bitmar-tiny build firmware-things": TRAINED,
+        "scp firmware-things/build/gcc-O2/bitmar firmware-things/memory.store examples/pi-show-once.sh "
+        "pi@raspberrypi:": ON_A_BOARD,
+        'sh pi-show-once.sh teach "my cup"': ON_CAMERA,
+        "sh pi-show-once.sh ask": ON_CAMERA,
+        "./bitmar list": ON_CAMERA,
+        './bitmar forget "my cup"': ON_CAMERA,
+        "ffmpeg -loglevel error -f v4l2 -i /dev/video0 -vf fps=1 -f image2pipe -c:v ppm - | ./bitmar ask -": (
+            ON_CAMERA
+        ),
     },
     "your-own-pictures": {
         "pip install '.[train]'": INSTALLED,

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,18 @@ def shapes(views: int = 3, colours: int = 6) -> Things:
         "another view",
         ["another view"],
     )
+
+
+def save_features(folder: Path, things: int = 20, views: int = 3, vectors: int = 1) -> Path:
+    """What ``bitmar-tiny features`` writes of a folder of things: each with a direction of its own."""
+    rng = np.random.default_rng(0)
+    folder.mkdir(parents=True)
+    of = np.repeat(rng.normal(size=(things, vectors, 768)), views, 0)
+    features = of + 0.3 * rng.normal(size=of.shape)
+    np.save(folder / "features.npy", features.astype(np.float16))
+    names = [f"thing {i}" for i in range(things) for _ in range(views)]
+    (folder / "captions.json").write_text(json.dumps(names))
+    return folder
 
 
 def save_shapes(folder: Path, things: int = 8, views: int = 2) -> Path:

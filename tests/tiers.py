@@ -25,6 +25,7 @@ FILES = {
         "codegen/test_make.py",
         "codegen/test_program.py",
         "codegen/test_rp2.py",
+        "codegen/test_show_once.py",
         "codegen/test_32_bits.py",
         "codegen/test_espidf_store.py",
         "data/test_c_tokenizer.py",
@@ -64,6 +65,7 @@ FILES = {
     "train": (
         "bench/test_baseline.py",
         "bench/test_peers.py",
+        "evaluate/test_batched.py",
         "evaluate/test_memory.py",
         "evaluate/test_paper.py",
         "evaluate/test_sessions.py",
@@ -76,7 +78,9 @@ FILES = {
 }
 #: Single tests of another tier than their file's.
 TESTS = {
+    "run/test_teach.py::test_c_and_golden_are_taught_the_same": "toolchain",
     "store/test_large.py::test_sixty_five_thousand_slots": "soak",
+    "evaluate/test_batched.py::test_a_program_answers_what_its_store_kept": "toolchain",
     "store/test_memory_command.py::test_memory_of_a_board_goes_both_ways": "toolchain",
     "store/test_keyed_store.py::test_a_board_says_what_its_rows_are_and_writes_one_block": "toolchain",
     "device/test_eembc.py::test_200_000_lines_of_garbage_under_sanitizers": "soak",

@@ -12,7 +12,7 @@ from ..exchange.files import FORMATS
 from ..exchange.files import export as export_model
 from ..extras import need
 from ..frozen import FrozenModel, random_model
-from ..frozen.shipped import SHIPPED, find_model, is_run
+from ..frozen.shipped import SHIPPED, find_model, is_run, things_model
 from ..frozen.shrink import with_small_token_table, with_vocabulary, with_window
 
 __all__ = [
@@ -29,8 +29,9 @@ __all__ = [
 
 
 def load(model: str | Path | None = None) -> FrozenModel:
-    """A frozen model: a file, the name of one that ships (``demo``, ``recall``), or the folder of a training
-    run, for the model of its last checkpoint (needs ``bitmar-tiny[train]``). None: as the commands choose.
+    """A frozen model: a file, the name of one that ships (``demo``, ``recall``, ``things``), or the folder of
+    a training run, for the model of its last checkpoint (needs ``bitmar-tiny[train]``). None: as the commands
+    choose.
 
     ``FrozenError`` for a file that is none.
 

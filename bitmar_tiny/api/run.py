@@ -17,7 +17,7 @@ from ..memory.store import MemoryStore
 from ..run.generate import Request
 from ..run.generate import generate as write
 from ..run.prompts import read_prompt
-from ..run.session import BAUD, Session, SessionOptions, is_built, is_local, open_session
+from ..run.session import BAUD, Session, SessionOptions, is_built, is_local, open_session, takes_store
 
 __all__ = ["Session", "caption", "connect", "generate", "session", "text_stream"]
 

@@ -255,7 +255,7 @@ PRESETS: dict[str, ModelConfig] = {
     ),
     "things": ModelConfig(
         name="things",
-        vocab_size=800,
+        vocab_size=1536,
         n_encoder_layers=1,
         n_decoder_layers=2,
         d_ffn=256,

@@ -53,7 +53,12 @@ GROUPS = {
         "link": "Test the connection to a board.",
         "doctor": "Show what this machine has, what is missing and how to get it.",
     },
-    "MEMORY": {"memory": "Look at, copy, check and renew the memory of a model."},
+    "MEMORY": {
+        "teach": "Show a model a thing once, by its name.",
+        "ask": "Say what is on a picture, of all that was taught.",
+        "forget": "Forget a thing that was taught.",
+        "memory": "List, look at, copy, check and renew what a model remembers.",
+    },
     "REPRODUCE": {
         "demo": "Train, freeze, generate C, prove it and caption unseen pictures.",
         "paper": "Print the paper's tables and figures from our own results.",

@@ -78,6 +78,7 @@ def command(
                 "memory": project.memory.as_dict(),
                 "picture": project.picture.as_dict(),
             }
+            | ({"thing": project.thing.as_dict()} if project.thing else {})
         )
         return
     results.print(plan_table(project.plan))
@@ -85,5 +86,7 @@ def command(
         results.print(estimates_table(project.estimates))
     notes.print(project.memory.sentence, markup=False)
     notes.print(project.picture.sentence, markup=False)
+    if project.thing:
+        notes.print(project.thing.sentence, markup=False)
     notes.print(f"Wrote {project.path} ({project.family} kernels).", markup=False)
     notes.print(f"Next: {profile.platform.next_step(project.path)}", markup=False)

@@ -227,7 +227,8 @@ def progress_bars() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
     from .app import notes
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=notes, transient=True) as bars:
+    hidden = not notes.is_terminal  # of a pipe bars would leave an empty line
+    with Progress(*columns, console=notes, transient=True, disable=hidden) as bars:
 
         def bar(label: str) -> Callable[[int, int], None]:
             task = bars.add_task(label, total=None)

@@ -48,6 +48,12 @@ SHOW_ONCE = "show-once"
 )
 @click.option("--after", type=click.IntRange(0), default=0, help="Other episodes between showing and asking.")
 @click.option(
+    "--restart",
+    is_flag=True,
+    help="Turn the target off and on between showing and asking: what is asked is what its store kept. "
+    "Needs golden (the default here), host or a board with a store.",
+)
+@click.option(
     "--dev", is_flag=True, help="Show the things that are kept for choosing settings, not the test's."
 )
 @click.option(
@@ -55,6 +61,17 @@ SHOW_ONCE = "show-once"
     type=Real(0.01),
     metavar="MINUTES",
     help="Also train a convolutional prototypical network for so long on the same things, as a reference.",
+)
+@click.option(
+    "--backbone",
+    type=click.Path(path_type=Path),
+    help="Also compare pictures by the vectors of this .onnx or .tflite backbone, as a reference.",
+)
+@click.option(
+    "--figure",
+    type=click.Path(path_type=Path),
+    metavar="FILE.svg",
+    help="Also draw one session of a keyed memory: what was shown, which slots were written, what was read.",
 )
 @on_option("Who answers (default: PyTorch for a run, golden for a frozen model)")
 @json_option
@@ -66,8 +83,11 @@ def command(
     shown: tuple[int, ...],
     limit: int,
     after: int,
+    restart: bool,
     dev: bool,
     twin: float | None,
+    backbone: Path | None,
+    figure: Path | None,
     on: str | None,
     as_json: bool,
 ) -> None:
@@ -80,7 +100,8 @@ def command(
     \b
     Examples: bitmar-tiny holdout run
               bitmar-tiny holdout run --task show-once --shown 20 --limit 200 --dev
-              bitmar-tiny holdout run --task show-once --on golden --json
+              bitmar-tiny holdout run --task show-once --on golden --restart --limit 50 --json
+              bitmar-tiny holdout run --task show-once --shown 5 --limit 100 --figure session.svg
               bitmar-tiny holdout --task show-once --things node_modules/@iconify-json --twin 11
     """
     if task == SHOW_ONCE:
@@ -94,10 +115,14 @@ def command(
                 sessions=limit,
                 on=on or "",
                 after=after,
+                restart=restart,
                 dev=dev,
                 twin=twin or 0,
+                backbone=backbone,
                 bar=bar,
             )
+        if figure:
+            _draw(run, things, figure, min(shown or SHOWN), dev)
         if as_json:
             print_json(report)
             return
@@ -106,8 +131,11 @@ def command(
         return
     if run is None:
         raise ConfigError("Which run?", "Name its folder: bitmar-tiny holdout RUN.")
-    if things or shown or on or twin:
-        raise ConfigError("--things, --shown, --on and --twin belong to a task.", "Add --task show-once.")
+    if things or shown or on or twin or backbone or restart or figure:
+        raise ConfigError(
+            "--things, --shown, --on, --twin, --backbone, --restart and --figure belong to a task.",
+            "Add --task show-once.",
+        )
     from ..evaluate.activations import measure_holdout
 
     report = measure_holdout(run, data)
@@ -120,6 +148,15 @@ def command(
             f"Names of {names['pictures']:,} held-out pictures: {names['exact']:.1%} exact, "
             f"{names['iou']:.3f} word overlap (measured)."
         )
+
+
+def _draw(run: Path | None, things: tuple[Path, ...], figure: Path, shown: int, dev: bool) -> None:
+    from ..evaluate.one_session import tell_session
+    from ..report.session import write_session
+
+    if run is None:
+        raise ConfigError("--figure draws a session of a model.", "Name its run or its file.")
+    write_session(tell_session(find_model(run), things, shown=shown, dev=dev), figure)
 
 
 def holdout_table(report: dict[str, Any]) -> Table:

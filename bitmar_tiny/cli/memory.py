@@ -24,6 +24,7 @@ from ..api.memory import (
 )
 from ..api.model import FrozenModel, load
 from ..errors import ConfigError, StoreError
+from . import memory_list
 from .app import Group, notes, print_json, results
 from .common import json_option, leave_out_port_options, model_path, open_target, port_options
 
@@ -39,6 +40,9 @@ def command() -> None:
     \b
     Example: bitmar-tiny memory reset recall -o memory.store
     """
+
+
+command.add_command(memory_list.command, "list")
 
 
 @command.command()

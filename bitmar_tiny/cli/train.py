@@ -19,7 +19,9 @@ from .common import json_option, model_path, say_next
 
 
 @click.command()
-@click.option("--preset", "preset_name", help="Model preset: demo (the default), recall, pocket or paper.")
+@click.option(
+    "--preset", "preset_name", help="Model preset: demo (the default), recall, things, pocket or paper."
+)
 @click.option(
     "--config", type=click.Path(path_type=Path), help="Model configuration as JSON, instead of a preset."
 )
@@ -159,6 +161,7 @@ def command(
               torchrun --nproc-per-node 4 --no-python bitmar-tiny train --preset paper ... -o run
               bitmar-tiny train --preset paper --measure 3
               bitmar-tiny train --preset recall -o recall
+              bitmar-tiny train --preset things --things node_modules/@iconify-json -o things
     """
     need("torch", "tensorboard", "matplotlib")
     if config and preset_name:

@@ -215,6 +215,11 @@ def file_corpus(
             f"{features[0]}: features of a backbone, and vision_channels takes pixels.",
             "Give uint8 patches or --pictures, or leave out vision_channels.",
         )
+    if cfg.vision_channels and not all(table.pixels for table in things):
+        raise ConfigError(
+            "--things names features of a backbone, and vision_channels takes pixels.",
+            "Name the pictures themselves, or leave out vision_channels.",
+        )
     told = [session for path in sessions for session in read_sessions(path)]
     told, shown = draw_pictures(told, folder / "session_pictures", cfg.image_inputs, progress)
     if isinstance(tokenizer, str):

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataError
-from .files import read_json
+from .files import check_text, read_json
 from .packages import sha256_file
 
 _LARGEST = 4096
@@ -53,6 +53,7 @@ def read_style(folder: Path | str, names: Mapping[str, str]) -> Style:
         or not isinstance(table.get("icons"), dict)
     ):
         raise DataError(f"{folder}: not the folder of an Iconify set.", _HINT)
+    check_text(table["prefix"], f"{folder / 'icons.json'}: the prefix")
     chars = read_json(folder / "chars.json") if (folder / "chars.json").is_file() else {}
     keys = _by_code(chars, names, folder) if chars else _by_key(table, names)
     drawings = {name: _svg(table, key, folder) for name, key in sorted(keys.items()) if _parent(table, key)}
@@ -114,6 +115,7 @@ def _svg(table: dict[str, Any], key: str, folder: Path) -> str:
     body = icon.get("body") if isinstance(icon, dict) else None
     if not isinstance(body, str):
         raise DataError(f"{folder / 'icons.json'}: the icon '{key}' has no body.", _HINT)
+    check_text(body, f"{folder / 'icons.json'}: the icon '{key}'")
     box = [
         icon.get(k, table.get(k, default))
         for k, default in (("left", 0), ("top", 0), ("width", 16), ("height", 16))

@@ -85,24 +85,29 @@ def load_pixels(path: Path | str, size: int) -> np.ndarray:
     Transparency is laid on white; a picture that is not square is fitted whole and the rest is
     white. ``DataError`` when the file is missing, too large, or cannot be decoded.
     """
-    path = Path(path)
     try:
         with open(path, "rb") as stream:
             raw = stream.read(MOST_BYTES + 1)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}).") from None
+    return pixels_of(raw, size, str(path))
+
+
+def pixels_of(raw: bytes, size: int, where: str) -> np.ndarray:
+    """An encoded picture, of at most ``MOST_BYTES``, as :func:`load_pixels` reads it. ``DataError`` names
+    ``where``.
+    """
     if len(raw) > MOST_BYTES:
-        raise DataError(f"{path}: larger than {MOST_BYTES >> 20} MiB, which no picture has to be.")
-    if raw and (
-        path.suffix.lower() == ".svg" and not kind_of(raw[:HEAD]) or kind_of(raw[:HEAD]) == "an SVG drawing"
-    ):
+        raise DataError(f"{where}: larger than {MOST_BYTES >> 20} MiB, which no picture has to be.")
+    kind = kind_of(raw[:HEAD])
+    if raw and (where.lower().endswith(".svg") and not kind or kind == "an SVG drawing"):
         try:
             raw = render_svg(raw.decode("utf-8"), size)
         except ValueError as error:
             raise DataError(
-                f"{path}: not an SVG picture that can be drawn ({str(error).split(chr(10))[0]})."
+                f"{where}: not an SVG picture that can be drawn ({str(error).split(chr(10))[0]})."
             ) from None
-    return decode_pixels(raw, size, str(path))
+    return decode_pixels(raw, size, where)
 
 
 def load_image(path: Path | str, n: int) -> np.ndarray:
@@ -110,19 +115,28 @@ def load_image(path: Path | str, n: int) -> np.ndarray:
     return picture_vectors(load_pixels(path, picture_side(n)[0]), n)
 
 
-def read_picture(path: Path | str, n: int) -> np.ndarray:
-    """A picture file as :func:`load_image` reads it, or the features of one image from a .npy file.
+def read_picture(path: Path | str | bytes, n: int) -> np.ndarray:
+    """A picture file as :func:`load_image` reads it, the bytes of one from standard input, or the features of
+    one image from a .npy file.
 
-    uint8 patches or float32 features [n, 768]. ``DataError`` in one sentence for a file that is neither.
+    uint8 patches or float32 features [n, 768]. ``DataError`` in one sentence for what is none of them.
     """
+    if isinstance(path, bytes):
+        return picture_vectors(pixels_of(path, picture_side(n)[0], "Standard input"), n)
     path = Path(path)
     if path.suffix != ".npy":
         return load_image(path, n)
-    a = read_npy(path, mapped=True)
+    return picture_array(read_npy(path, mapped=True), n, str(path))
+
+
+def picture_array(a: np.ndarray, n: int, where: str) -> np.ndarray:
+    """An array as the picture that a model takes: uint8 patches or float32 features [n, 768]. ``DataError``
+    names ``where``.
+    """
     if a.shape != (n, 768) or a.dtype.kind not in "fu":
-        raise DataError(f"{path}: holds {a.dtype.name}{list(a.shape)}, the model needs [{n}, 768].")
+        raise DataError(f"{where}: holds {a.dtype.name}{list(a.shape)}, the model needs [{n}, 768].")
     if a.dtype.kind == "f" and not np.isfinite(a).all():
-        raise DataError(f"{path}: holds NaN or infinity.")
+        raise DataError(f"{where}: holds NaN or infinity.")
     return np.array(a, np.uint8 if a.dtype == np.uint8 else np.float32)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -39,6 +40,8 @@ WORDS = (
     "blanket shirt dress jacket belt boot hand foot face robot dragon ghost crown mask puzzle"
 ).split()
 PROMPT, UNKNOWN = "This is", " I don't know."
+#: Tokens that an answer has at most.
+LONGEST_ANSWER = 12
 #: Words before which no article is put.
 DETERMINERS = ("a", "an", "the", "my", "your", "his", "her", "our", "their")
 VOWELS = tuple("aeiou")
@@ -83,6 +86,27 @@ def draw_words(rng: np.random.Generator, count: int) -> list[str]:
     return list(found)
 
 
+@lru_cache(maxsize=1)
+def spelling(tokenizer: Tokenizer) -> tuple[list[str], list[str]]:
+    """What names can be spelled of: tokens of letters that begin a word, and those that go on with one."""
+    texts = [tokenizer.decode([i]) for i in range(tokenizer.vocab_size) if i != tokenizer.eos]
+    first = [t[1:] for t in texts if t[:1] == " " and t[1:].isascii() and t[1:].isalpha()]
+    return first, [t for t in texts if t.isascii() and t.isalpha()]
+
+
+def draw_spelled(rng: np.random.Generator, count: int, parts: tuple[list[str], list[str]]) -> list[str]:
+    """Names spelled of any tokens (:func:`spelling`), no two alike: one word or two, perhaps with whose it
+    is; so that what a user calls a thing can be kept, too.
+    """
+    found: dict[str, None] = {}
+    while len(found) < count:
+        words = [rng.choice(("", "", "my", "the", "your"))]
+        for most in (5, 3)[: rng.integers(1, 3)]:
+            words.append(rng.choice(parts[0]) + "".join(rng.choice(parts[1], rng.integers(0, most))))
+        found[" ".join(filter(None, words))] = None
+    return list(found)
+
+
 def draw_texts(rng: np.random.Generator, count: int) -> list[str]:
     """Texts that have nothing to do with pictures."""
     return [
@@ -99,7 +123,8 @@ class Recipe:
     for a thing that was not shown; renamed: part of those in which some of the things get another name later,
     among them the one that is asked; texts: most episodes without a picture among the others; questions: most
     that are asked of one memory, each of another thing; recited: part of them that are asked without a
-    picture, of a memory that holds nothing else; words: part of the sessions whose names are words.
+    picture, of a memory that holds nothing else; words, spelled: parts of the sessions whose names are
+    words, or are spelled of any tokens.
     """
 
     things: tuple[int, int] = (2, 20)
@@ -110,6 +135,7 @@ class Recipe:
     questions: int = 1
     recited: float = 0.0
     words: float = 0.0
+    spelled: float = 0.0
 
 
 def told(rng: np.random.Generator, trial: Trial, names: Sequence[str]) -> list[tuple[int, int, str]]:
@@ -120,10 +146,22 @@ def told(rng: np.random.Generator, trial: Trial, names: Sequence[str]) -> list[t
     ]
 
 
-def make_sessions(rng: np.random.Generator, trial: Trial, recipe: Recipe) -> list[Session]:
+def _some_names(rng: np.random.Generator, count: int, recipe: Recipe, tokenizer: Tokenizer) -> list[str]:
+    """Names of one kind."""
+    kind = rng.random()
+    if kind < recipe.words:
+        return draw_words(rng, count)
+    if kind < recipe.words + recipe.spelled:
+        return draw_spelled(rng, count, spelling(tokenizer))
+    return draw_names(rng, count)
+
+
+def make_sessions(
+    rng: np.random.Generator, trial: Trial, recipe: Recipe, tokenizer: Tokenizer
+) -> list[Session]:
     """What a trial shows, told once, and a session for each question about it."""
     n = len(trial.shown)
-    names = (draw_words if rng.random() < recipe.words else draw_names)(rng, 2 * n)
+    names = _some_names(rng, 2 * n, recipe, tokenizer)
     now, later = names[:n], names[n:]
     episodes: list[tuple[int, int | None, str]] = [*told(rng, trial, now)]
     if rng.random() < recipe.renamed:
@@ -182,7 +220,7 @@ class MadeSessions:
         sessions: list[Session] = []
         while len(sessions) < count:
             trial = table.trial(rng, TRAIN, table.training, n, self.recipe.views, most=True)
-            sessions += make_sessions(rng, trial, self.recipe)
+            sessions += make_sessions(rng, trial, self.recipe, self.tokenizer)
         return Sessions.encode(self.tokenizer, sessions[:count], table.pictures)
 
     def arrays(self) -> Iterator[np.ndarray]:

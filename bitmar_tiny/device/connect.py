@@ -153,12 +153,12 @@ def open_line(
 ) -> Line:
     """The line that ``port`` names; nobody has spoken on it yet."""
     kind, colon, _ = port.partition(":")
-    if not colon or "/" in kind:
-        return SerialLine(port, baud)
     if store and kind != "host":
         raise ConfigError(
             f"{port}: the memory of a board lies where its firmware has it.", "Leave out --store."
         )
+    if not colon or "/" in kind:
+        return SerialLine(port, baud)
     if kind == "pty":
         line = PtyLine()
         log(f"Waiting for a board at {line.other}.")

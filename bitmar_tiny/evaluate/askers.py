@@ -14,21 +14,26 @@ import numpy as np
 
 from ..data.corpus import to_float
 from ..data.sessions import Session, Sessions
-from ..data.show_once import PROMPT
+from ..data.show_once import LONGEST_ANSWER, PROMPT
 from ..data.tokenizer import Tokenizer
 from ..errors import ConfigError
 from ..run.session import Session as Running
 
 Episode = tuple[int | None, str]
-#: Tokens that an answer may have beyond those of a name.
-LONGEST_ANSWER = 12
+
+
+def picture_of(vectors: np.ndarray) -> np.ndarray:
+    """A picture of a table as a session takes it: uint8 patches, or float32 features."""
+    return np.asarray(vectors) if vectors.dtype == np.uint8 else to_float(vectors)
 
 
 class Asker(Protocol):
-    """at_once: how many sessions are asked together. ``rows``: the picture of each session's question."""
+    """at_once: how many sessions are asked together; exact: whether every bit is golden's. ``rows``: the
+    picture of each session's question.
+    """
 
-    name: str
     at_once: int
+    exact: bool
 
     def teach(self, told: Sequence[Sequence[Episode]], before: Any = None) -> Any:
         """What sessions leave in the memory that the model was trained to, or on top of ``before``."""
@@ -41,18 +46,27 @@ class Asker(Protocol):
 
 
 class RunningAsker:
-    """A model that runs somewhere: every session begins with its own memory."""
+    """A model that runs somewhere: every session begins with its own memory. restart: the target is off and
+    on between showing and asking, so that what is asked is what its store kept.
+    """
 
-    at_once = 8
+    at_once, exact = 8, True
 
-    def __init__(self, running: Running, tokenizer: Tokenizer, pictures: np.ndarray) -> None:
+    def __init__(
+        self, running: Running, tokenizer: Tokenizer, pictures: np.ndarray, restart: bool = False
+    ) -> None:
         if running.memory_tier == "flash":
             raise ConfigError(
                 f"{running.name}: the memory of the firmware is read-only.",
                 "Choose golden, host or another board.",
             )
-        self.running, self.tokenizer, self.pictures = running, tokenizer, pictures
-        self.name, self.trained = running.name, running.read_memory()
+        if restart and running.memory_tier != "sd":
+            raise ConfigError(
+                f"{running.name}: keeps its memory in no store, so a restart leaves nothing of it.",
+                "Choose golden, host or a board with a store.",
+            )
+        self.running, self.tokenizer, self.pictures, self.restart = running, tokenizer, pictures, restart
+        self.trained = self.inside = running.read_memory()
         self.prompt = tokenizer.encode(PROMPT)
 
     def teach(self, told: Sequence[Sequence[Episode]], before: Any = None) -> Any:
@@ -62,22 +76,31 @@ class RunningAsker:
         ]
 
     def _taught(self, episodes: Sequence[Episode], start: Any) -> Any:
-        self.running.write_memory(start)
+        self._enter(start)
         for row, text in episodes:
             self._begin(row)
             self.running.tokens((self.tokenizer.eos, *self.tokenizer.encode(text)))
             self.running.end()
-        return self.running.read_memory()
+        if self.restart:
+            self.running.restart()
+        self.inside = self.running.read_memory()
+        return self.inside
+
+    def _enter(self, state: Any) -> None:
+        """The memory as it was then, unless it still is."""
+        if self.inside is not state:
+            self.running.write_memory(state)
+            self.inside = state
 
     def _begin(self, row: int | None) -> None:
         self.running.begin()
         if row is not None:
-            self.running.image(np.asarray(self.pictures[row]))
+            self.running.image(picture_of(self.pictures[row]))
 
     def answers(self, taught: Any, rows: Sequence[int], memory: bool = True) -> list[str]:
         found = []
         for state, row in zip(taught, rows, strict=True):
-            self.running.write_memory(state)
+            self._enter(state)
             self.running.memory_on(memory)
             self._begin(row)
             tokens = [token for token, _ in self.running.generate(self.prompt, LONGEST_ANSWER)]
@@ -88,7 +111,7 @@ class RunningAsker:
     def scores(self, taught: Any, rows: Sequence[int], answers: Sequence[Sequence[str]]) -> np.ndarray:
         found = []
         for state, row, texts in zip(taught, rows, answers, strict=True):
-            self.running.write_memory(state)
+            self._enter(state)
             ids = [self.tokenizer.encode(text) for text in texts]
             context = (self.tokenizer.eos, *self.prompt)
             found.append([])
@@ -104,13 +127,13 @@ class TorchAsker:
     training (``train.losses.Objective.memories``).
     """
 
-    at_once = 25
+    at_once, exact = 25, False
 
     def __init__(self, model: Any, tokenizer: Tokenizer, pictures: np.ndarray) -> None:
         from ..train.config import TrainConfig
         from ..train.losses import Objective
 
-        self.model, self.tokenizer, self.pictures, self.name = model.eval(), tokenizer, pictures, "torch"
+        self.model, self.tokenizer, self.pictures = model.eval(), tokenizer, pictures
         self.objective = Objective(model, TrainConfig())
         self.prompt = tokenizer.encode(PROMPT)
 

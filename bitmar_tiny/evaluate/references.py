@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What "show once" is measured against: the nearest picture by pixels, and a small convolutional prototypical
-network that is trained on the same things. Both only pick one of the pictures that were shown; they write no
-name.
+"""What "show once" is measured against: the nearest picture by pixels or by a backbone's vectors, and a small
+convolutional prototypical network that is trained on the same things. All only pick one of the pictures that
+were shown; they write no name.
 """
 
 from __future__ import annotations
@@ -11,6 +11,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from ..data.backbones import Backbone
+from ..data.corpus import to_float
+from ..data.features import extract
 from ..data.pixels import PATCH, patches_to_pixels, picture_side
 from ..data.things.table import TRAIN, Things, Trial
 
@@ -21,6 +24,8 @@ LAYERS, CHANNELS, EPISODE, AMOUNT, RATE = 4, 64, 40, 0.08, 1e-3
 #: Squared distances are divided by this before they are compared.
 TEMPERATURE = 10.0
 _AT_ONCE = 256
+#: Rows of the table -> float [n, d], compared by their distance.
+Embed = Callable[[np.ndarray], np.ndarray]
 
 
 def small(things: Things, rows: np.ndarray, side: int) -> np.ndarray:
@@ -35,10 +40,8 @@ def small(things: Things, rows: np.ndarray, side: int) -> np.ndarray:
     return (1 - pixels / 255).astype(np.float32)
 
 
-def nearest(things: Things, trials: Sequence[Trial], embed: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """bool [n]: whether the shown picture that is nearest to the asked one shows it. embed: rows of the table
-    -> float [n, d], compared by their distance.
-    """
+def nearest(trials: Sequence[Trial], embed: Embed) -> np.ndarray:
+    """bool [n]: whether the shown picture that is nearest to the asked one shows it."""
     used = np.unique(np.concatenate([np.append(t.shown, t.asked) for t in trials]))
     parts = [embed(used[i : i + _AT_ONCE]) for i in range(0, len(used), _AT_ONCE)]
     table = dict(zip(used.tolist(), np.concatenate(parts), strict=True))
@@ -50,20 +53,54 @@ def nearest(things: Things, trials: Sequence[Trial], embed: Callable[[np.ndarray
     return np.array(right)
 
 
-def by_pixels(things: Things, colour: bool) -> Callable[[np.ndarray], np.ndarray]:
+def by_pixels(things: Things, colour: bool) -> Embed:
     """Directions of the pixels of small pictures, so that the nearest has the largest cosine."""
 
     def embed(rows: np.ndarray) -> np.ndarray:
         pixels = small(things, rows, PIXELS)
         flat = (pixels if colour else pixels.mean(-1)).reshape(len(rows), -1)
-        return flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-9)
+        return _directions(flat)
 
     return embed
 
 
+def by_backbone(
+    things: Things, backbone: Backbone, progress: Callable[[int, int], None] = lambda done, total: None
+) -> Embed:
+    """Directions of a backbone's vectors, the mean over a picture, prepared as ``bitmar-tiny features`` does;
+    what the backbone sees is the picture of the table, enlarged. Each picture is looked at once.
+    """
+    seen: dict[int, np.ndarray] = {}
+
+    def embed(rows: np.ndarray) -> np.ndarray:
+        new = [row for row in rows.tolist() if row not in seen]
+        for i, row in enumerate(new, 1):
+            (vectors, _), *_ = extract(backbone, [whole(things, row)])
+            seen[row] = vectors.astype(np.float32).mean(0)
+            progress(i, len(new))
+        return _directions(np.stack([seen[row] for row in rows.tolist()]))
+
+    return embed
+
+
+def by_features(things: Things) -> Embed:
+    """Directions of the features that the table holds, the mean over a picture."""
+    return lambda rows: _directions(to_float(things.pictures[rows]).mean(1))
+
+
+def whole(things: Things, row: int) -> np.ndarray:
+    """A picture of the table as it is: uint8 [side, side, 3]."""
+    size = picture_side(things.pictures.shape[1])[0]
+    return patches_to_pixels(things.pictures[row, : (size // PATCH) ** 2], size)
+
+
+def _directions(flat: np.ndarray) -> np.ndarray:
+    return flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-9)
+
+
 def train_twin(
     things: Things, minutes: float, seed: int = 0, progress: Callable[[float], None] = lambda part: None
-) -> Callable[[np.ndarray], np.ndarray]:
+) -> Embed:
     """Train the network for so long on the things that are for training, asked as ``things.training`` says;
     returns its embedding.
     """

@@ -13,16 +13,14 @@ from typing import Any
 
 import numpy as np
 
+from ..data.backbones import Backbone, file_backbone
 from ..data.show_once import UNKNOWN, answer_of, draw_names, draw_texts, sentence_of, told
 from ..data.things.find import open_all
 from ..data.things.table import DEV, TEST, Things, Trial
-from ..data.tokenizer import Tokenizer
 from ..errors import ConfigError, DataError
-from ..frozen import FrozenModel
-from ..frozen.shipped import is_run
-from ..run.session import open_session
-from .askers import Asker, Episode, RunningAsker, TorchAsker
-from .references import by_pixels, nearest, train_twin
+from .askers import Asker, Episode
+from .references import Embed, by_backbone, by_features, by_pixels, nearest, train_twin
+from .subject import Subject
 
 #: How many things are shown, sessions of each, and the seed that draws them.
 SHOWN, SESSIONS, SEED = (5, 20, 100), 1000, 1
@@ -93,7 +91,7 @@ def _ask_batch(
         order = [np.random.default_rng([seed, first + i, salt]) for i in range(len(trials))]
         return asker.teach(
             [
-                [*(episode for _, *episode in told(r, t, n)), *o]
+                [*((row, text) for _, row, text in told(r, t, n)), *o]
                 for r, t, n, o in zip(order, trials, of, others, strict=True)
             ]
         )
@@ -145,31 +143,62 @@ def measure_show_once(
     sessions: int = SESSIONS,
     on: str = "",
     after: int = 0,
+    restart: bool = False,
     dev: bool = False,
     twin: float = 0,
+    backbone: Path | None = None,
     bar: Bar = lambda label: lambda done, total: None,
 ) -> dict[str, Any]:
     """The benchmark for a training run, a frozen model, or the references alone.
 
-    things: where they are (default: what the run was trained on); on: torch (a run alone; its default) or a
-    target that takes a frozen model (default: golden); dev: the things that are kept for choosing settings;
-    twin: minutes to train the convolutional network for. Returns {"on", "side", "rows": [{"things",
-    "question", "shown", "chance", "pixels", "twin", and what ``ask_trials`` says}]}. ``ConfigError`` where
-    nothing says which things.
+    things: where they are (default: what the run was trained on); on: torch (a run, its default, or a keyed
+    memory) or a target that takes a frozen model (default: golden); after: other episodes between showing and
+    asking; restart: the target is off and on in between; dev: the things that are kept for choosing settings;
+    twin: minutes to train the convolutional network for; backbone: file of one whose vectors are compared.
+    Returns {"on", "exact", whether every bit is golden's, None where nobody is asked, "side", "after",
+    "restart", "backbone", "rows": [{"things", "question", "shown", "chance", "pixels", "twin", "backbone",
+    and what ``ask_trials`` says}]}. ``ConfigError`` where nothing says which things.
     """
     with contextlib.ExitStack() as stack:
-        subject = _Subject(run, on)
+        subject = Subject(run, on, restart)
         paths = list(things) or [Path(p) for p in subject.things]
         if not paths:
             raise ConfigError("Nothing says which things are to be shown.", "Name them: --things FOLDER.")
         tables = open_all(paths, subject.folder, subject.vectors, bar("preparing pictures"))
-        asker = stack.enter_context(subject.opened()) if run else None
-        rows = [
-            row
-            for table in tables
-            for row in _rows(table, DEV if dev else TEST, shown, sessions, asker, after, twin, bar)
-        ]
-    return {"on": subject.on, "side": "dev" if dev else "test", "after": after, "rows": rows}
+        askers = stack.enter_context(subject.opened()) if run else None
+        eyes = file_backbone(backbone) if backbone else None
+        rows, exact = [], None
+        for table in tables:
+            asker = askers(table.pictures) if askers else None
+            exact = asker.exact if asker else None
+            by = references(table, twin, eyes, bar)
+            rows += _rows(table, DEV if dev else TEST, shown, sessions, asker, after, by, bar)
+    return {
+        "on": subject.on,
+        "exact": exact,
+        "side": "dev" if dev else "test",
+        "after": after,
+        "restart": restart,
+        "backbone": eyes.name if eyes else "backbone",
+        "rows": rows,
+    }
+
+
+def references(table: Things, twin: float, eyes: Backbone | None, bar: Bar) -> dict[str, Embed]:
+    """What pictures are compared by, beside the model. Features are compared as they are."""
+    if not table.pixels:
+        if twin or eyes:
+            raise ConfigError(
+                f"{table.source}: features, and --twin and --backbone look at pixels.", "Leave them out."
+            )
+        return {"backbone": by_features(table)}
+    found: dict[str, Embed] = {"grey": by_pixels(table, False), "colour": by_pixels(table, True)}
+    if twin:
+        label = bar(f"training the reference on {table.source}")
+        found["twin"] = train_twin(table, twin, progress=lambda part: label(int(100 * part), 100))
+    if eyes:
+        found["backbone"] = by_backbone(table, eyes, bar(f"{eyes.name} looks at {table.source}"))
+    return found
 
 
 def _rows(
@@ -177,14 +206,12 @@ def _rows(
     side: int,
     shown: Sequence[int],
     sessions: int,
-    asker: Callable[[np.ndarray], Asker] | None,
+    asker: Asker | None,
     after: int,
-    twin: float,
+    by: dict[str, Embed],
     bar: Bar,
 ) -> Iterator[dict[str, Any]]:
     """A row for each question and number of things; numbers for which there are too few are left out."""
-    label = bar(f"training the reference on {table.source}")
-    embed = train_twin(table, twin, progress=lambda part: label(int(100 * part), 100)) if twin else None
     for question in table.asked:
         for n in [20] if table.fixed and side == TEST else shown:
             try:
@@ -199,53 +226,10 @@ def _rows(
                 "sessions": len(trials),
                 "chance": 1 / len(trials[0].shown),
             }
-            row["pixels"] = {
-                "grey": share(nearest(table, trials, by_pixels(table, False))),
-                "colour": share(nearest(table, trials, by_pixels(table, True))),
-            }
-            row["twin"] = share(nearest(table, trials, embed)) if embed else None
+            found = {name: share(nearest(trials, embed)) for name, embed in by.items()}
+            row["pixels"] = {kind: found.get(kind) for kind in ("grey", "colour")}
+            row |= {name: found.get(name) for name in ("twin", "backbone")}
             if asker:
                 progress = bar(f"{table.source}, {question}, {n} things")
-                row |= ask_trials(asker(table.pictures), trials, after, progress=progress)
+                row |= ask_trials(asker, trials, after, progress=progress)
             yield row
-
-
-class _Subject:
-    """What is asked: a run, a frozen model, or nobody."""
-
-    def __init__(self, run: Path | None, on: str) -> None:
-        self.things: list[str] = []
-        self.vectors: int | None = None
-        self.folder, self.model, self.frozen = Path("things"), None, None
-        self.on = on or "golden"
-        if run is None:
-            self.on = ""
-        elif is_run(run):
-            from ..train.run import freeze_run, load_run
-
-            self.model, self.tokenizer, record = load_run(run)
-            self.things = record.get("data", {}).get("things", [])
-            self.folder, self.vectors = run / "data", self.model.cfg.image_inputs
-            self.on = on or "torch"
-            self.frozen = freeze_run(run) if self.on != "torch" else None
-        else:
-            self.frozen = FrozenModel.load(run)
-            if not self.frozen.tokenizer:
-                raise ConfigError(
-                    f"{run}: this model was frozen without a tokenizer.", "Freeze it with one to ask it."
-                )
-            self.tokenizer = Tokenizer.from_bytes(self.frozen.tokenizer)
-            self.vectors = self.frozen.config.image_inputs
-            if self.on == "torch":
-                raise ConfigError(f"{run}: PyTorch asks a training run.", "Leave out --on, or name the run.")
-
-    @contextlib.contextmanager
-    def opened(self) -> Iterator[Callable[[np.ndarray], Asker]]:
-        """A function from a table of pictures to who asks about them."""
-        if self.on == "torch":
-            yield lambda pictures: TorchAsker(self.model, self.tokenizer, pictures)
-            return
-        with open_session(self.on, self.frozen) as running:
-            trained = running.read_memory()
-            yield lambda pictures: RunningAsker(running, self.tokenizer, pictures)
-            running.write_memory(trained)

@@ -7,6 +7,9 @@ models/demo.json      its training record: data, settings, curve, scores, SHA-25
 models/recall.bitmar  the ``recall`` preset: a small model that remembers what it was told; ours, no foreign
                       data in it
 models/recall.json    its training record
+models/things.bitmar  the ``things`` preset: it says the name of what it was shown once; CC BY-SA 4.0, see
+                      DATA_LICENSES.md
+models/things.json    its training record
 """
 
 from __future__ import annotations
@@ -18,11 +21,18 @@ SHIPPED = MODELS / "demo.bitmar"
 SHIPPED_RECORD = SHIPPED.with_suffix(".json")
 #: What commands read where no MODEL is named, if it is there.
 HERE = Path("model.bitmar")
+#: The shipped model that things can be shown to.
+THINGS = MODELS / "things.bitmar"
 
 
 def default_model() -> Path:
     """``model.bitmar`` of this folder, else the shipped one."""
     return HERE if HERE.is_file() else SHIPPED
+
+
+def things_model() -> Path | None:
+    """``model.bitmar`` of this folder, else the shipped model that things can be shown to, if any."""
+    return next((path for path in (HERE, THINGS) if path.is_file()), None)
 
 
 def find_model(name: str | Path | None = None) -> Path:
@@ -37,7 +47,7 @@ def is_run(path: Path) -> bool:
 
 def by_name(path: Path) -> Path:
     """A path as it is, or, where neither a file nor a training run is there, the shipped model of that name
-    ("demo", "recall").
+    ("demo", "recall", "things").
     """
     named = MODELS / f"{path}.bitmar"
     here = path.is_file() or is_run(path)

@@ -200,6 +200,10 @@ class MemoryStore:
                 f"{memory.width}], {memory.layout.rule}."
             )
         with _opened(self.path, "r+b", fcntl.LOCK_EX) as f:
+            if read_records(f, self.path, at)[0] != self.sequence:
+                raise StoreError(
+                    f"{self.path}: another program has written into it meanwhile.", "Run the command again."
+                )
             self._settle(f)
             homes = self._homes(f)
             changed = [

@@ -269,8 +269,10 @@ class BitMar(nn.Module):
         images: Tensor | None = None,
         has_image: Tensor | None = None,
         at: Tensor | None = None,
+        image: Tensor | None = None,
     ) -> Encoded:
-        """tokens int64 [B, T]; images float32 [B, image_inputs, 768]; has_image bool [B] (None: all).
+        """tokens int64 [B, T]; images float32 [B, image_inputs, 768], or image [B, n, d], the image tokens
+        that ``vision.image_tokens`` made of them before; has_image bool [B] (None: all).
 
         at bool [B, T], or int64 [n] into the flattened [B*T]: compute these positions alone, a prefix of each
         stream: short captions do not pay for the longest one of their batch.
@@ -281,7 +283,8 @@ class BitMar(nn.Module):
         x = e + self.rows_of("position_table", rows.time.clamp_max(cfg.n_positions - 1))
         for i in range(cfg.n_encoder_layers):
             x = self.save_memory(self.block, f"enc.{i}", x, rows, mask)
-        image = None if images is None else vision.image_tokens(self, images)
+        if images is not None:
+            image = vision.image_tokens(self, images)
         if image is None:
             return Encoded(rows, e, x, x, None, self.pool(x, rows))
         keys = self.math.norm(image, self.weight("fusion.image_norm"))

@@ -21,16 +21,19 @@ def with_interval(share: dict[str, Any] | None) -> str:
 def show_once_tables(report: dict[str, Any]) -> Iterator[Table]:
     """What was answered, and what it is measured against; the controls; things that were never shown."""
     rows, by = report["rows"], report["on"]
+    asked = f", {report['after']} other episodes later" if report["after"] else ""
+    asked += ", after a restart" if report["restart"] else ""
     answered = [r for r in rows if "generated" in r]
     yield _table(
         rows,
-        f"Show once, things of the {report['side']}, % of sessions \\[measured]",
+        f"Show once, things of the {report['side']}{asked}, % of sessions \\[measured]",
         {
             "sessions": lambda r: f"{r['sessions']:,}",
             "name\nwritten": lambda r: with_interval(r.get("generated")),
             "name\nchosen": lambda r: with_interval(r.get("choice")),
             "chance": lambda r: f"{100 * r['chance']:.1f}",
             "pixels,\nnearest": lambda r: with_interval(r["pixels"]["colour"]),
+            f"{report['backbone']},\nnearest": lambda r: with_interval(r["backbone"]),
             "network": lambda r: with_interval(r["twin"]),
         },
     )

@@ -96,5 +96,5 @@ class GoldenSession(LocalSession):
         self.modes = {}
         self._start()
         self.modes = modes
-        if self.memory_tier == "sd":
+        if self.memory_tier == "sd" and not self.store:
             self._set(memory)

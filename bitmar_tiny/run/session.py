@@ -198,6 +198,13 @@ def is_built(target: str) -> bool:
     return not is_local(target) and port_of(target).startswith(("host:", "qemu:"))
 
 
+def takes_store(target: str) -> bool:
+    """Whether a session on a target keeps its memory in a store of this computer."""
+    from .firmware import port_of
+
+    return target == "golden" or not is_local(target) and port_of(target).startswith("host:")
+
+
 def open_session(
     target: str, model: FrozenModel | None = None, options: SessionOptions | None = None
 ) -> Session:

@@ -79,6 +79,9 @@ class TrainConfig(StrictModel):
     session_words: float = Field(
         0, ge=0, le=1, description="part of such sessions whose names are words as people use them"
     )
+    session_spelled: float = Field(
+        0, ge=0, le=1, description="part of them whose names are spelled of any tokens"
+    )
     max_len: int = Field(256, ge=2, description="most tokens per training stream")
     augment_shift: int = Field(0, ge=0, le=15, description="shift raw pictures by up to so many pixels")
     augment_affine: float = Field(
@@ -139,7 +142,8 @@ class TrainConfig(StrictModel):
 
 
 #: ``paper``: sections 3.4.2 and 4.1 to 4.3. ``demo`` learns in minutes on two cores: one cosine cycle at a
-#: higher rate, captions mostly. ``recall`` learns to remember, from sessions alone.
+#: higher rate, captions mostly. ``recall`` learns to remember, from sessions alone; ``things``
+#: learns to say the name of what it was shown once.
 PRESETS: dict[str, dict[str, Any]] = {
     "paper": {
         "epochs": 10,
@@ -186,8 +190,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "log_every": 100,
     },
     "things": {
-        "steps": 4500,
-        "restart_steps": 4500,
+        "steps": 4200,
+        "restart_steps": 4200,
         "optimizer": "muon",
         "accumulation": 1,
         "batch_size": 96,
@@ -204,7 +208,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "session_texts": 2,
         "session_unknown": 0.2,
         "session_recited": 0.1,
-        "session_words": 0.3,
+        "session_words": 0.2,
+        "session_spelled": 0.4,
         "augment_affine": 0.08,
         "augment_symmetry": 2,
         "max_len": 24,

@@ -14,7 +14,7 @@ from ..data.pictures import LIST, read_album
 from ..data.show_once import Recipe
 from ..data.things.find import open_all
 from ..data.tokenizer import Tokenizer
-from ..errors import DataError
+from ..errors import ConfigError, DataError
 from .config import TrainConfig
 
 #: Kinds of data that a run names by paths; ``run_corpus`` says what each is.
@@ -64,7 +64,15 @@ def run_corpus(
         tcfg.session_questions,
         tcfg.session_recited,
         tcfg.session_words,
+        tcfg.session_spelled,
     )
+    shown = open_all(things, folder, cfg.image_inputs, progress)
+    changed = tcfg.augment_shift or tcfg.augment_affine or tcfg.augment_symmetry > 1
+    if changed and not all(table.pixels for table in shown):
+        raise ConfigError(
+            "--things names features of a backbone, which cannot be shifted or turned like pixels.",
+            "Set augment_shift=0, augment_affine=0 and augment_symmetry=1 in the training settings.",
+        )
     return file_corpus(
         cfg,
         captions,
@@ -72,7 +80,7 @@ def run_corpus(
         texts,
         folder,
         sessions=sessions,
-        things=open_all(things, folder, cfg.image_inputs, progress),
+        things=shown,
         recipe=recipe,
         tokenizer=tokenizer or data.get("tokenizer", "gpt2"),
         caption_budget=tcfg.caption_tokens,

@@ -15,6 +15,8 @@ HEADERS = {
     "What a board gives the link": "link/bm_port.h",
     "Where the memory lies": "model/bm_tier.h",
     "The memory's store": "memory_store/bm_store.h",
+    "Things that are shown once": "show_once/bm_show.h",
+    "What is said of them": "show_once/bm_words.h",
     "The kernels": "model/bm_kernels.h",
 }
 

@@ -15,6 +15,7 @@ from bitmar_tiny.codegen.lower import lower
 from bitmar_tiny.codegen.memory_cost import memory_cost
 from bitmar_tiny.codegen.picture_cost import picture_cost
 from bitmar_tiny.codegen.plan import make_plan
+from bitmar_tiny.codegen.thing_cost import ASKED, TOLD, thing_cost
 from bitmar_tiny.errors import ConfigError, FitError
 from bitmar_tiny.frozen import random_model
 from bitmar_tiny.frozen.shrink import with_small_token_table, with_vocabulary, with_window
@@ -238,6 +239,34 @@ def test_an_episode_of_a_keyed_memory_changes_one_slot():
     assert store.read_ms > found["bounded", "sd"].read_ms
 
 
+def test_what_a_thing_costs_to_teach_and_to_ask():
+    """A picture, the tokens said beside it and one slot: on a board the store's own bytes, and under half a
+    second.
+    """
+    shape = {"vocab_size": 512, "n_encoder_layers": 1, "n_decoder_layers": 2, "window": 60, "read_every": 1}
+    shape |= {"write_rule": "keyed", "image_tokens": 4, "vision_channels": (64, 64, 64, 64)}
+    model = random_model(preset("pocket").model_copy(update=shape))
+    for name in ("esp32-s3-n16r8", "esp32-s3-n16r2", "rpi-zero2"):
+        board = load_board(name)
+        for tier in ("ram", "sd"):
+            blob = lower(model, board.kernels[0], memory=tier)
+            plan = make_plan(model.config, blob, board)
+            (token, *_), kept = (
+                estimates(model.config, blob, board, plan),
+                memory_cost(model.config, blob, board, plan),
+            )
+            seen = picture_cost(model.config, blob, board, plan)
+            cost = thing_cost(model.config, board, token, seen, kept)
+            assert cost.ask_ms == pytest.approx(seen.ms + ASKED * token.ms) and cost.ask_ms < 500
+            assert cost.written == kept.write_most and cost.ask_mj == cost.ask_ms * board.power.active_w
+            assert cost.ask_ms + (TOLD - ASKED) * token.ms <= cost.teach_ms < 500
+            assert ("to the card" if tier == "sd" else "into ram") in cost.sentence
+            unknown = thing_cost(model.config, board, None, seen, kept)
+            assert unknown.ask_ms is unknown.ask_mj is None and "nobody knows" in unknown.sentence
+    bounded = model.config.model_copy(update={"write_rule": "bounded"})
+    assert thing_cost(bounded, board, token, seen, kept) is None
+
+
 def test_the_bottleneck_is_the_larger_of_the_two_times():
     def name(**times):
         return Estimate(
@@ -250,6 +279,8 @@ def test_the_bottleneck_is_the_larger_of_the_two_times():
 
 
 def test_figures_of_the_profile_are_the_simulators():
+    """Of the Pi: 70 cycles for 256 weights (docs/results.md), rounded down."""
+    assert load_board("rpi-zero2").speed.gemv == {128: 3.6} and 3.6 < 256 / 70
     found = {c.family: c.weights / c.cycles for c in estimate_pie()}
     for name in ("esp32-s3-n16r8", "esp32-s3-n16r2"):
         gemv = load_board(name).speed.gemv

@@ -8,6 +8,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from taught_support import knowing
 
 from bitmar_tiny.codegen.boards import Board, board_files, load_board
 from bitmar_tiny.codegen.components import c_files, component, with_needs
@@ -106,6 +107,19 @@ def test_a_project_has_the_components_it_needs_and_no_others(tiny, tmp_path, boa
         assert own and (own <= files if name in wanted else not own & files), name
     stores = {f.name for f in c_files(profile.platform.folder / "memory_store")}
     assert stores <= files if memory == "sd" else not stores & files
+
+
+@pytest.mark.parametrize(
+    "board, memory, has",
+    [("rpi-zero2", "sd", True), ("rpi-zero2", "auto", False), ("esp32-s3-n16r8", "sd", False)],
+)
+def test_a_model_that_is_shown_things_gets_what_shows_them(tmp_path, board, memory, has):
+    """Where a program can be told to, and what it is taught is kept."""
+    project = emit(knowing(), load_board(board), tmp_path / "p", "portable", memory=memory)
+    files = {p.name for p in project.path.rglob("*") if p.is_file()}
+    own = {f.name for f in component("show_once").files} | {"linux_show.c", "linux_show.h"}
+    assert own <= files if has else not own & files
+    assert f"#define BM_SHOW_ONCE {int(has)} " in (project.sources / "bm_config.h").read_text()
 
 
 def test_hot_sources_are_the_models_and_the_platforms():

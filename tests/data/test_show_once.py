@@ -21,10 +21,12 @@ from bitmar_tiny.data.show_once import (
     Recipe,
     answer_of,
     draw_names,
+    draw_spelled,
     draw_words,
     every_text,
     make_sessions,
     name_of,
+    spelling,
 )
 from bitmar_tiny.data.things.table import TRAIN
 from bitmar_tiny.data.tokenizer import Tokenizer
@@ -38,7 +40,7 @@ def sessions(recipe: Recipe, count: int = 200, seed: int = 0):
     things, rng = shapes(), np.random.default_rng(seed)
     for _ in range(count):
         trial = things.trial(rng, TRAIN, things.training, 3, recipe.views)
-        (session,) = make_sessions(rng, trial, recipe)
+        (session,) = make_sessions(rng, trial, recipe, BYTES)
         yield things, trial, session
 
 
@@ -91,7 +93,7 @@ def test_questions_about_one_memory_are_told_it_once():
     kinds = {"recited": 0, "unknown": 0}
     for _ in range(40):
         trial = things.trial(rng, TRAIN, things.training, 3)
-        asked = make_sessions(rng, trial, recipe)
+        asked = make_sessions(rng, trial, recipe, BYTES)
         assert len(asked) == 3 and all(s.told is asked[0].told for s in asked)
         known = [s for s in asked if s.answer != UNKNOWN]
         assert len({s.answer for s in known}) == len(known)
@@ -125,6 +127,9 @@ def test_a_batch_holds_what_streams_share_once_and_says_who_reads_it():
 def test_names_and_what_is_said():
     for name, said in (("dax", " a dax."), ("apple", " an apple."), ("my cup", " my cup."), ("a b", " a b.")):
         assert answer_of(name) == said and answer_of(name_of(said)) == said
+    spelled = draw_spelled(np.random.default_rng(0), 300, (["b", "sh"], ["a", "x"]))
+    assert len(set(spelled)) == 300 and all(set(s) <= set("bshax myteour") for s in spelled)
+    assert spelling(BYTES)[1] == [chr(c) for c in range(256) if chr(c).isascii() and chr(c).isalpha()]
     found = draw_words(np.random.default_rng(0), 300)
     assert len(set(found)) == 300 and any(" " in f for f in found) and any(" " not in f for f in found)
 

@@ -10,7 +10,9 @@ import time
 
 import numpy as np
 import pytest
+from shown_script import episode
 from support import board_families, need
+from taught_support import knowing
 
 from bitmar_tiny.arch.config import preset
 from bitmar_tiny.codegen.boards import load_board
@@ -58,6 +60,20 @@ def test_convolutions_over_the_serial_port(seeing, name, family):
         script = [Event("begin"), Event("image", image=picture), *(Event("token", t) for t in range(4))]
         script += [Event("begin"), Event("image", image=np.ones_like(picture)), Event("token", 4)]  # white
         assert verify(seeing, board, script).exact
+    finally:
+        board.close()
+
+
+def test_what_was_shown_once_is_known_over_the_serial_port():
+    """Every tensor of it; and a board whose memory is in RAM forgets it when it is off."""
+    need("mps2-an500")
+    model = knowing()
+    shown, asked = episode(model, "red", "This is a dax."), episode(model, "red", "This is")
+    script = [*shown, Event("write"), *asked, Event("power"), *asked]
+    board = open_session("qemu:mps2-an500", model, SessionOptions(flags=("-DBM_TAPS",)))
+    try:
+        assert board.can_restart and board.memory_tier == "ram"
+        assert verify(model, board, script).exact
     finally:
         board.close()
 

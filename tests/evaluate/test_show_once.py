@@ -12,7 +12,7 @@ import torch
 from command_line import run as run_cli
 from eval_support import byte_tokenizer
 from rich.console import Console
-from things_support import save_shapes, shapes
+from things_support import save_features, save_shapes, shapes
 from train.toy import MICRO
 
 from bitmar_tiny.data.corpora import file_corpus
@@ -20,6 +20,7 @@ from bitmar_tiny.data.show_once import PROMPT, UNKNOWN, Recipe
 from bitmar_tiny.data.things.table import TEST, TRAIN
 from bitmar_tiny.errors import ConfigError, DataError
 from bitmar_tiny.evaluate.askers import RunningAsker, TorchAsker
+from bitmar_tiny.evaluate.one_session import tell_session
 from bitmar_tiny.evaluate.references import by_pixels, nearest, train_twin
 from bitmar_tiny.evaluate.show_once import area_under_curve, ask_trials, measure_show_once, share
 from bitmar_tiny.model.bitmar import BitMar
@@ -111,11 +112,11 @@ def test_intervals_and_the_area_under_the_curve():
 def test_the_nearest_picture_and_the_network_see_the_shapes():
     things = shapes(views=3)
     trials = things.trials(TEST, "another view", 3, 100, 0)
-    grey, colour = (nearest(things, trials, by_pixels(things, c)).mean() for c in (False, True))
+    grey, colour = (nearest(trials, by_pixels(things, c)).mean() for c in (False, True))
     assert colour > 1 / 3 and grey > 1 / 3
     embed = train_twin(things, 0.02)
     assert embed(np.arange(3)).shape[0] == 3
-    assert nearest(things, trials, embed).mean() > 1 / 3
+    assert nearest(trials, embed).mean() > 1 / 3
 
 
 def test_pytorch_and_golden_are_asked_in_the_same_way():
@@ -218,6 +219,36 @@ def test_the_references_alone_need_no_run(trained, tmp_path, monkeypatch):
         measure_show_once(None)
 
 
+def test_a_memory_learns_things_as_a_backbone_sees_them(tmp_path, monkeypatch):
+    """Features in the place of pixels, from training to golden; what looks at pixels refuses them."""
+    from bitmar_tiny.train.corpus import run_corpus
+
+    monkeypatch.chdir(tmp_path)
+    cfg = CFG.model_copy(update={"write_rule": "keyed", "write_rate": 0.2})
+    data = {"folder": str(tmp_path / "run/data"), "things": [str(save_features(tmp_path / "features"))]}
+    settings = SETTINGS.model_copy(update={"augment_affine": 0.0})
+    corpus = run_corpus(cfg, settings, data, tokenizer=byte_tokenizer())
+    train_run(cfg, settings, corpus, tmp_path / "run", progress=False, data=data)
+    found = {
+        on: measure_show_once(tmp_path / "run", shown=(2,), sessions=3, on=on) for on in ("torch", "golden")
+    }
+    assert found["torch"]["exact"] and found["torch"]["rows"] == found["golden"]["rows"]
+    row = measure_show_once(None, [tmp_path / "features"], shown=(3,), sessions=50)["rows"][0]
+    assert row["backbone"]["share"] > 0.9 and row["pixels"]["colour"] is None
+    seeing = cfg.model_copy(update={"vision_channels": (4, 4, 4, 4)})
+    for config, changed, words in (
+        (cfg, SETTINGS, "cannot be shifted or turned"),
+        (seeing, settings, "vision_channels takes pixels"),
+        (cfg.model_copy(update={"image_tokens": 4}), settings, "1 vectors a picture, the model takes 4"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            run_corpus(config, changed, data | {"folder": str(tmp_path / "other")})
+    with pytest.raises(ConfigError, match="look at pixels"):
+        measure_show_once(None, [tmp_path / "features"], shown=(2,), sessions=1, twin=1)
+    with pytest.raises(ConfigError, match="no pictures that could be drawn"):
+        tell_session(tmp_path / "run", shown=2)
+
+
 def test_no_thing_of_the_test_is_in_a_training_batch(trained):
     things = _things(trained[0])
     rng = np.random.default_rng(0)
@@ -230,8 +261,10 @@ def test_tables_fit_80_columns():
     part = share([True, False] * 50)
     row = {"things": "furniture", "question": "turned by 180 degrees", "shown": 100, "sessions": 1000}
     row |= {"chance": 0.01, "pixels": {"grey": part, "colour": part}, "twin": part, "auc": 0.9}
+    row["backbone"] = part
     keys = ("generated", "choice", "off", "another", "shuffled", "renamed", "unknown", "doubted")
     report = {"rows": [row | dict.fromkeys(keys, part)], "side": "test", "on": "golden"}
+    report |= {"after": 100, "restart": True, "backbone": "DINOv2-S"}
     console = Console(width=200, file=io.StringIO())
     for table in show_once_tables(report):
         console.print(table)

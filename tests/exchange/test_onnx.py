@@ -13,6 +13,8 @@ pytest.importorskip("onnx.inliner")
 pytest.importorskip("onnxruntime", reason="pip install onnx onnxruntime")
 
 from exchange.exchange_support import check_shipped, check_taps, exported, short_script
+from shown_script import show_twice
+from taught_support import knowing
 
 from bitmar_tiny.arch.config import preset
 from bitmar_tiny.arch.tables import size_table
@@ -42,6 +44,14 @@ def folders(tiny, odd, grouped, keyed, seeing, tmp_path_factory):
 def test_every_tensor_is_golden_s(folders, name, optimise):
     model, path = folders[name]
     check_taps(model, path, "onnx", standard(model.config, 60), optimise=optimise)
+
+
+def test_what_was_shown_once_is_known(tmp_path):
+    """Every tensor of showing and asking; the caller keeps the memory, or loses it."""
+    model = knowing()
+    path, script = exported(model, tmp_path, "onnx"), show_twice(model)
+    check_taps(model, path, "onnx", script)
+    check_shipped(model, path, "onnx", script)
 
 
 @pytest.mark.parametrize("name", ["tiny", "odd", "grouped", "keyed", "seeing"])

@@ -15,6 +15,8 @@ pytest.importorskip("ai_edge_litert", reason="pip install ai-edge-litert")
 
 from ai_edge_litert.interpreter import Interpreter
 from exchange.exchange_support import check_shipped, check_taps, exported, short_script
+from shown_script import show_twice
+from taught_support import knowing
 
 from bitmar_tiny.arch.config import preset
 from bitmar_tiny.arch.tables import size_table
@@ -46,6 +48,14 @@ def files(tiny, odd, grouped, keyed, seeing, tmp_path_factory):
 def test_every_tensor_is_golden_s(files, name, xnnpack):
     model, path = files[name]
     check_taps(model, path, "tflite", standard(model.config, 60), xnnpack=xnnpack)
+
+
+def test_what_was_shown_once_is_known(tmp_path):
+    """Every tensor of showing and asking; the caller keeps the memory, or loses it."""
+    model = knowing()
+    path, script = exported(model, tmp_path, "tflite"), show_twice(model)
+    check_taps(model, path, "tflite", script)
+    check_shipped(model, path, "tflite", script)
 
 
 @pytest.mark.parametrize("name", ["tiny", "odd", "grouped", "keyed", "seeing"])

@@ -12,13 +12,16 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+from shown_script import answers, show_once
 from support import ODD, SEEING, SHOWN, each_family_once, need, need_family
+from taught_support import knowing
 
 from bitmar_tiny.arch.config import preset
 from bitmar_tiny.codegen.boards import Board, load_board
 from bitmar_tiny.codegen.build import build
 from bitmar_tiny.codegen.emit import emit
 from bitmar_tiny.codegen.lower import lower
+from bitmar_tiny.data.show_once import UNKNOWN
 from bitmar_tiny.frozen import random_model
 from bitmar_tiny.frozen.shrink import with_small_token_table, with_vocabulary, with_window
 from bitmar_tiny.run.firmware import ProgramSession
@@ -145,6 +148,22 @@ def test_convolutions(seeing, tmp_path, board, family):
 def test_a_memory_that_sees(tmp_path, board, family):
     """Keys of what convolutions see: the questions have pictures."""
     check(random_model(SHOWN, seed=6), tmp_path / "p", 40, board, family)
+
+
+@pytest.mark.parametrize("board", ["host", "rpi-zero2"])
+def test_what_was_shown_once_outlives_a_power_cut(tmp_path, board):
+    """Every tensor of showing, and of asking after the power was off; and it answers what it was told."""
+    need(board)
+    model, profile = knowing(), load_board(board)
+    script = show_once(model)
+    assert answers(model, script, keeps=True) == [" an apple.", " a dax.", UNKNOWN]
+    assert all(said.startswith(" I") for said in answers(model, script, keeps=False))
+    project = emit(model, profile, tmp_path / "p", memory="sd")
+    program = build(project.path, profile, project.family, taps=True)
+    with ProgramSession(program, profile, board, project.memory_store) as session:
+        verdict = verify(model, session, script)
+        assert session.memory_tier == "sd" and verdict.exact, verdict.difference
+        assert not verify(model, session, script, golden=GoldenSession(model, "ram")).exact
 
 
 def test_convolutions_by_threads_under_sanitizers(tmp_path):

@@ -43,8 +43,7 @@ def decode(raw: bytes, size: int, where: str) -> np.ndarray:
             with Image.open(io.BytesIO(raw), formats=[f for f in FORMATS if f in Image.OPEN]) as opened:
                 _check_size(opened.size, where)
                 flat = _rgb(ImageOps.exif_transpose(opened), where)
-            if flat.size != (size, size):
-                flat = ImageOps.pad(flat, (size, size), Image.Resampling.LANCZOS, color="white")
+            flat = flat if flat.size == (size, size) else _fit(flat, size)
     except FrontEndError:
         raise
     except UnidentifiedImageError:
@@ -57,6 +56,22 @@ def decode(raw: bytes, size: int, where: str) -> np.ndarray:
         why = (str(error).strip().splitlines() or [type(error).__name__])[0][:100]
         raise FrontEndError(f"{where}: not a picture that can be decoded ({why}).", OTHER_FORMAT) from None
     return np.asarray(flat, np.uint8).copy()
+
+
+def _fit(picture: Any, size: int) -> Any:
+    """Whole in a square on white. Rows are resampled first, then columns: which of them Pillow would take
+    first depends on its version, and the program for a board does it so, too (linux_scale.c).
+    """
+    from PIL import Image
+
+    height = picture.height
+    wide, high = (round(side / max(picture.size) * size) for side in picture.size)
+    square = Image.new("RGB", (size, size), "white")
+    if wide and high:
+        for shape in ((wide, height), (wide, high)):
+            picture = picture.resize(shape, Image.Resampling.LANCZOS)
+        square.paste(picture, (round((size - wide) * 0.5), round((size - high) * 0.5)))
+    return square
 
 
 def _check_size(size: tuple[int, int], where: str) -> None:

@@ -9,13 +9,13 @@ from typing import Any, Protocol
 
 from ...errors import ConfigError, DataError
 from ..pixels import picture_side
-from . import emoji, furniture, omniglot
+from . import emoji, features, furniture, omniglot
 from .folder import LISTS, Pictures
 from .table import RECORD, Progress, Things, load_things, same_things, save_things
 
 KINDS = (
     "Give a folder of Iconify emoji sets (node_modules/@iconify-json), of furniture (.sh3f), of Omniglot's "
-    "archives, a folder with a folder of pictures for each thing, or a list of pictures (.jsonl)."
+    "archives, of features, a folder with a folder of pictures for each thing, or a list (.jsonl)."
 )
 
 
@@ -38,6 +38,8 @@ def find_source(path: Path) -> Source:
     if not path.is_dir():
         what = "not a list of pictures" if path.exists() else "does not exist"
         raise DataError(f"{path}: {what}.", KINDS)
+    if features.find(path):
+        return features.Features(path)
     if sets := emoji.find(path):
         return emoji.Emoji(sets)
     if catalogues := furniture.find(path):
@@ -56,9 +58,12 @@ def open_things(path: Path, folder: Path, vectors: int | None, progress: Progres
     """
     if (path / RECORD).is_file():
         return _of_size(load_things(path), vectors, path)
-    vectors = vectors or VECTORS
-    picture_side(vectors)
     source = find_source(path)
+    if isinstance(source, features.Features):
+        vectors = vectors or source.vectors
+    else:
+        vectors = vectors or VECTORS
+        picture_side(vectors)
     made_with = source.made_with | {"vectors": vectors}
     if not same_things(folder, made_with):
         save_things(folder, source.draw(vectors, progress), made_with)

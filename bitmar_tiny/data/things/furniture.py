@@ -75,6 +75,8 @@ class Furniture:
             rows += [picture_vectors(s, vectors) for s in sides]
             if progress:
                 progress(i + 1, len(self.models))
+        if not rows:
+            raise DataError("The catalogues of furniture hold no model that can be drawn.", _HINT)
         turned = {f"turned by {a} degrees": a * SIDES // 360 for a in (45, 90, 180)}
         pairs = {
             name: pairs_of(SIDES, lambda a, c, by=by: (c - a) % SIDES in (by, SIDES - by))

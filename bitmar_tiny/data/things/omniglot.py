@@ -95,7 +95,7 @@ class Omniglot:
         for name, raw in self._pictures(ARCHIVES[2], ".txt"):
             run = name.split("/")[-2]
             shown = sorted(key for key in rows if key[:2] == (run, "training"))
-            for line in raw.decode("ascii", "replace").split("\n"):
+            for line in raw.decode("utf-8-sig", "replace").split("\n"):
                 if line.strip():
                     try:
                         item, answer = (Path(part).stem for part in line.split())

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A table of pictures of things, prepared once in a folder:
 
-    pictures.npy    uint8 [M, n, 768]: patches of each picture (see ``data.pixels``)
+    pictures.npy    uint8 [M, n, 768]: patches of each picture (see ``data.pixels``), or float16: features
+                    of a backbone
     things.json     what each picture shows and in which view, which things are trained on, which views may be
                     asked where another was shown; written last, so it marks completeness
 
@@ -31,6 +32,20 @@ SIDES = ("train", "dev", "test")
 TRAIN, DEV, TEST = range(3)
 #: Parts of the things that are kept for choosing settings and for the test.
 KEPT = (0.1, 0.2)
+#: Authors and licences of sets of pictures (DATA_LICENSES.md), by the name of the view, or of the source.
+CREDITS = {
+    "noto": "Noto Emoji, Google, Apache-2.0",
+    "noto-v1": "Noto Emoji (first version), Google, Apache-2.0",
+    "twemoji": "Twemoji, Twitter and contributors, CC BY 4.0",
+    "openmoji": "OpenMoji, the open-source emoji and icon project, CC BY-SA 4.0",
+    "fluent-emoji-flat": "Fluent Emoji, Microsoft Corporation, MIT",
+    "emojione": "Emoji One, CC BY 4.0",
+    "emojione-v1": "Emoji One (first version), CC BY-SA 4.0",
+    "fxemoji": "FxEmojis, Mozilla, Apache-2.0",
+    "furniture": "Sweet Home 3D furniture: Scopia, Kator Legaz, Reallusion, contributors of Blend Swap, "
+    "CC BY 3.0 and CC0",
+    "omniglot": "Omniglot, Lake, Salakhutdinov and Tenenbaum, MIT",
+}
 Progress = Callable[[int, int], None]
 
 
@@ -50,11 +65,11 @@ class Trial:
 
 @dataclass(frozen=True)
 class Things:
-    """source: what set it is; pictures: uint8 [M, n, 768]; thing, view: int64 [M], what each shows; names,
-    views: of things and views; side: int64 [T], of ``SIDES``; group: int64 [T], things of one session are of
-    one group; pairs: question -> int64 [P, 2], the views (shown, asked) that it is made of; training: the
-    question that is trained on; asked: those that are scored; fixed: trials that take the place of drawn ones
-    in the test.
+    """source: what set it is; pictures: [M, n, 768], uint8 patches or float16 features; thing, view: int64
+    [M], what each shows; names, views: of things and views; side: int64 [T], of ``SIDES``; group: int64 [T],
+    things of one session are of one group; pairs: question -> int64 [P, 2], the views (shown, asked) that it
+    is made of; training: the question that is trained on; asked: those that are scored; fixed: trials that
+    take the place of drawn ones in the test.
     """
 
     source: str
@@ -70,12 +85,21 @@ class Things:
     asked: list[str]
     fixed: list[Trial] = field(default_factory=list)
 
+    @property
+    def pixels(self) -> bool:
+        """Whether the pictures are patches of pixels, not features."""
+        return self.pictures.dtype == np.uint8
+
     @cached_property
     def row(self) -> np.ndarray:
         """int64 [T, V]: the picture of a thing in a view, -1 where there is none."""
         found = np.full((len(self.names), len(self.views)), -1, np.int64)
         found[self.thing[::-1], self.view[::-1]] = np.arange(len(self.thing))[::-1]
         return found
+
+    def credit(self, row: int) -> str:
+        """Whose picture it is, where the set is known."""
+        return CREDITS.get(self.views[self.view[row]]) or CREDITS.get(self.source, self.source)
 
     def trial(
         self, rng: np.random.Generator, side: int, question: str, n: int, k: int = 1, most: bool = False
@@ -204,8 +228,8 @@ def load_things(folder: Path) -> Things:
             asked=record["asked"],
             fixed=[Trial(np.array(shown, np.int64), *rest) for shown, *rest in record["fixed"]],
         )
-        fits = record["format"] == FORMAT and pictures.dtype == np.uint8 and _fits(things)
-    except (KeyError, TypeError, ValueError, OverflowError):
+        fits = record["format"] == FORMAT and pictures.dtype in (np.uint8, np.float16) and _fits(things)
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
         fits = False
     if not fits:
         raise DataError(

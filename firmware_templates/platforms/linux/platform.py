@@ -15,6 +15,7 @@ class Linux(Platform):
     """A program with commands."""
 
     components = ("model", "blob", "serve")
+    optional = ("memory_store", "show_once")
     hot = ("linux_peak",)
     compile_flags = ("-pthread",)
     runs_here = takes_backbone = True
@@ -24,7 +25,7 @@ class Linux(Platform):
         return super().templates(board) | {self.own("templates/CMakeLists.txt.j2"): "CMakeLists.txt"}
 
     def context(self, board: Board, copied: dict[str, list[str]]) -> dict[str, Any]:
-        own = {f.name for f in self.sources(board, self.runtime(in_store=True))}
+        own = {f.name for f in self.sources(board, self.runtime())}
         c = [name for name in copied[self.model_folder] if name.endswith(".c")]
         return super().context(board, copied) | {
             "library_sources": [*(name for name in c if name not in own), "bm_step.c"],

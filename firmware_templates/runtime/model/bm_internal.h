@@ -89,6 +89,12 @@ const int32_t *bm_source(const bm_state *s);
 
 /* norm(W norm(sums [D])) as codes, for the ternary matrix at place w; `tap` is the id of the first of three taps. */
 bm_q8 bm_project(bm_state *s, const int32_t *sums, uint32_t w, uint32_t scale, uint32_t tap, int8_t *codes);
+
+/* What the episode leaves in the memory: its key in s->q (returned: its scale and sum), its value in s->codes. */
+bm_q8 bm_episode_slot(bm_state *s);
+
+/* Which slot that is written into. */
+extern const bm_keep_rule bm_keep;
 #endif
 
 /* Read the memory; leaves M_r as codes in s->codes for the layers' projections. */

@@ -60,6 +60,12 @@ typedef struct {
     float match; /* cosine from which two keys stand for one thing */
 } bm_keep_rule;
 
+#define BM_USAGE_ONE (1u << 24) /* usage of the slot that was written last */
+
+/* The slot that an episode with this key would be written into. key: codes [BM_PAD(width)]. */
+bm_status bm_memory_slot(
+    const bm_memory *m, const bm_keep_rule *rule, const int8_t *key, float key_scale, uint32_t *slot);
+
 /* Write an episode whole into one slot: that whose key matches, else the least used. key, value: codes [BM_PAD(width)].
  * kept, unless NULL: is told the slot before anything is changed. */
 bm_status bm_memory_keep(const bm_memory *m, const bm_keep_rule *rule, const int8_t *key, float key_scale,

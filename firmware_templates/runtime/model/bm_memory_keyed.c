@@ -6,7 +6,6 @@
 #include "bm_memory_internal.h"
 
 #define NEVER (-1e30f) /* the score of an empty slot: its exponential rounds to weight 0 */
-#define USAGE_ONE (1u << 24)
 
 /* Scores of a block in place of its dots, NEVER where a slot is empty; whether any is in use. top: the largest. */
 static int score_slots(
@@ -78,8 +77,7 @@ static void search_block(search *f, const bm_keep_rule *rule, const bm_block_row
     }
 }
 
-/* The slot for an episode with this key. */
-static bm_status find_slot(
+bm_status bm_memory_slot(
     const bm_memory *m, const bm_keep_rule *rule, const int8_t *key, float key_scale, uint32_t *slot)
 {
     search f = {0.0f, 0, 0, 0xFFFFFFFFu, 0};
@@ -100,7 +98,7 @@ static bm_status find_slot(
 static void age(const bm_keep_rule *rule, const bm_block_rows *rows, uint32_t first, uint32_t slot)
 {
     for (uint32_t i = 0; i < rows->n; i++) {
-        if (first + i == slot) rows->usage[i] = USAGE_ONE;
+        if (first + i == slot) rows->usage[i] = BM_USAGE_ONE;
         else if (first + i >= rule->fixed && rows->usage[i] > 1u) rows->usage[i]--;
     }
 }
@@ -110,7 +108,7 @@ bm_status bm_memory_keep(const bm_memory *m, const bm_keep_rule *rule, const int
 {
     uint32_t slot;
     bm_block_rows rows;
-    bm_status status = find_slot(m, rule, key, key_scale, &slot);
+    bm_status status = bm_memory_slot(m, rule, key, key_scale, &slot);
     if (status != BM_OK) return status;
     if (kept) kept(context, slot);
     status = m->rows.begin(m->rows.context);

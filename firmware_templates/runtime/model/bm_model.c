@@ -229,15 +229,21 @@ static void tap_slot(void *context, uint32_t slot)
     (void)context, (void)chosen;
 }
 
-/* The key in s->q, the value in s->codes. */
-static bm_status write_episode(bm_state *s)
+const bm_keep_rule bm_keep = {BM_FIXED_SLOTS, BM_MATCH};
+
+bm_q8 bm_episode_slot(bm_state *s)
 {
-    static const bm_keep_rule rule = {BM_FIXED_SLOTS, BM_MATCH};
     const bm_q8 key = bm_project(
         s, bm_source(s), BM_OFF_MEMORY_WK, BM_OFF_MEMORY_WK_SCALE, BM_TAP_WRITE_KEY_SOURCE, s->q);
     (void)bm_project(
         s, s->pooled, BM_OFF_MEMORY_WV, BM_OFF_MEMORY_WV_SCALE, BM_TAP_WRITE_VALUE_SOURCE, s->codes);
-    return bm_memory_keep(&s->memory, &rule, s->q, key.scale, s->codes, tap_slot, s);
+    return key;
+}
+
+static bm_status write_episode(bm_state *s)
+{
+    const bm_q8 key = bm_episode_slot(s);
+    return bm_memory_keep(&s->memory, &bm_keep, s->q, key.scale, s->codes, tap_slot, s);
 }
 #else
 /* Learned write scores of one block of slots: W_w q. */

@@ -21,6 +21,9 @@
 #include "linux_store.h"
 #endif
 #include "linux_threads.h"
+#if BM_SHOW_ONCE
+#include "linux_show.h"
+#endif
 
 #define MAX_PROMPT 4096
 
@@ -74,8 +77,9 @@ static int store_failed(const char *path, bm_store_status status)
 static int start_store(bm_state *s, const linux_options *o)
 {
     static const uint8_t digest[32] = BM_MODEL_DIGEST;
+    const int reads = o->command == LINUX_ASK || o->command == LINUX_LIST; /* beside others */
     bm_store_device device;
-    bm_store_status status = linux_store_open(&device, o->store, 1);
+    bm_store_status status = linux_store_open(&device, o->store, !reads);
     if (status == BM_STORE_READ_ONLY || status == BM_STORE_PERMISSION)
         status = linux_store_open(&device, o->store, 0);
     if (status == BM_STORE_OK)
@@ -151,6 +155,14 @@ static int generate(bm_state *s, const linux_options *o)
     return o->remember ? remember(s, o) : 0;
 }
 
+#if BM_SHOW_ONCE
+static int show(bm_state *s, const linux_options *o)
+{
+    const int status = linux_show(s, o);
+    return status == LINUX_MEMORY_FAILED ? store_failed(o->store, store.status) : status;
+}
+#endif
+
 static int info(void)
 {
     printf("model %s for %s, kernels %s\nSHA-256 ", BM_MODEL_NAME, BM_BOARD, BM_KERNELS_NAME);
@@ -209,6 +221,9 @@ int main(int argc, char **argv)
     const int bad = start(&s, &o);
     if (o.command == LINUX_LINK) return serve(&s, &o, bad);
     if (bad) return bad;
+#if BM_SHOW_ONCE
+    if (o.command >= LINUX_TEACH) return show(&s, &o);
+#endif
     if (o.command == LINUX_GENERATE) {
         const char *why = o.image ? linux_read_image(o.image, &s) : NULL;
         return why ? linux_fail(o.image, why) : generate(&s, &o);

@@ -9,18 +9,27 @@
 #include "linux_output.h"
 #include "linux_threads.h"
 
-#define ALL (LINUX_GENERATE | LINUX_BENCH | LINUX_PROFILE | LINUX_LINK)
+#define SHOWN (LINUX_TEACH | LINUX_ASK | LINUX_FORGET | LINUX_LIST) /* what BM_SHOW_ONCE has */
+#define FREE (LINUX_GENERATE | LINUX_BENCH | LINUX_PROFILE | LINUX_LINK) /* what goes without the memory */
+#define ALL (FREE | SHOWN)
 
+/* operands: what stands behind the name, in the order of linux_options.operands. */
 static const struct {
     const char *name;
     linux_command command;
     const char *about;
+    unsigned operands;
+    const char *usage;
 } commands[] = {
-    {"generate", LINUX_GENERATE, "write text for a picture, a prompt, or both"},
-    {"info", LINUX_INFO, "say which model this is, and what it takes"},
-    {"bench", LINUX_BENCH, "time kernels and steps; one JSON document"},
-    {"profile", LINUX_PROFILE, "the same without the kernels"},
-    {"link", LINUX_LINK, "answer a host over a serial port or standard input"},
+    {"generate", LINUX_GENERATE, "write text for a picture, a prompt, or both", 0, ""},
+    {"info", LINUX_INFO, "say which model this is, and what it takes", 0, ""},
+    {"teach", LINUX_TEACH, "show a picture (.ppm) once, and say its name", 2, "NAME PICTURE"},
+    {"ask", LINUX_ASK, "say what a picture shows; -: each of standard input", 1, "PICTURE"},
+    {"forget", LINUX_FORGET, "forget all that is called so", 1, "NAME"},
+    {"list", LINUX_LIST, "say what was taught, and how long ago", 0, ""},
+    {"bench", LINUX_BENCH, "time kernels and steps; one JSON document", 0, ""},
+    {"profile", LINUX_PROFILE, "the same without the kernels", 0, ""},
+    {"link", LINUX_LINK, "answer a host over a serial port or standard input", 0, ""},
 };
 
 enum {
@@ -57,9 +66,9 @@ static const struct {
     [IDS] = {"--ids", NULL, LINUX_GENERATE, 0, 0, 0, "print token ids, not text"},
     [REMEMBER] = {"--remember", NULL, LINUX_GENERATE, 0, 0, 0,
         "write the episode into the memory at its end"},
-    [NO_MEMORY] = {"--no-memory", NULL, ALL, 0, 0, 0, "leave the memory unread"},
+    [NO_MEMORY] = {"--no-memory", NULL, FREE, 0, 0, 0, "leave the memory unread"},
     [STORE] = {"--store", "FILE", ALL, 0, 0, 0, "the memory (memory.store)"},
-    [OPTIONAL_MEMORY] = {"--optional-memory", NULL, ALL, 0, 0, 0,
+    [OPTIONAL_MEMORY] = {"--optional-memory", NULL, FREE, 0, 0, 0,
         "go on without a memory that cannot be used"},
     [THREADS] = {"--threads", "N", ALL, 1, LINUX_MAX_THREADS, 1, "that compute (1)"},
     [PORT] = {"--port", "TTY", LINUX_LINK, 0, 0, 0, "a serial port"},
@@ -72,6 +81,8 @@ static const struct {
 /* Whether this build has no use for an option. */
 static int idle(size_t i) { return !BM_MEMORY_IN_STORE && (i == STORE || i == OPTIONAL_MEMORY); }
 
+static int lacks(linux_command command) { return !BM_SHOW_ONCE && (command & SHOWN); }
+
 static void print_options(unsigned of)
 {
     for (size_t i = 0; i < KNOWN; i++)
@@ -83,14 +94,21 @@ void linux_usage(void)
 {
     printf("The model %s for %s as a program.\n\nUsage: bitmar COMMAND [OPTION]...\n\n", BM_MODEL_NAME,
         BM_BOARD);
-    for (size_t i = 0; i < COMMANDS; i++) printf("  %-17s %s\n", commands[i].name, commands[i].about);
+    for (size_t i = 0; i < COMMANDS; i++) {
+        const int room = 22 - (int)strlen(commands[i].name);
+        if (!lacks(commands[i].command))
+            printf("  %s %-*s %s\n", commands[i].name, room, commands[i].usage, commands[i].about);
+    }
     printf("\nOptions of generate:\n");
     print_options(LINUX_GENERATE);
     printf("\nOptions of link:\n");
     print_options(LINUX_LINK);
+    printf("\nOptions of generate, bench, profile and link:\n");
+    print_options(FREE);
     printf("\nOptions of all but info:\n");
     print_options(ALL);
-    printf("\nExample: bitmar generate --image picture.ppm --tokens 20\n");
+    printf("\nExample: bitmar %s\n", BM_SHOW_ONCE ? "teach \"my cup\" cup.ppm && bitmar ask again.ppm"
+                                                  : "generate --image picture.ppm --tokens 20");
 }
 
 static int read_number(size_t i, const char *text, double *out)
@@ -152,6 +170,33 @@ static int parse_option(char **argv, int *at, linux_options *o)
     return 0;
 }
 
+/* Why this build has no such command. */
+static int refuse(const char *name)
+{
+    return linux_fail(name, BM_KEYED && BM_CONVOLUTIONS && BM_TOKENIZER_BYTES
+                                ? "this build has no store; generate the project with --memory sd"
+                                : "this model cannot be shown a thing once: it needs a keyed memory, "
+                                  "convolutions and a tokenizer");
+}
+
+/* What stands behind a command: options and operands. */
+static int parse_rest(size_t c, int argc, char **argv, linux_options *o)
+{
+    unsigned operands = 0;
+    for (int i = 2; i < argc; i++) {
+        if (operands < commands[c].operands && (argv[i][0] != '-' || argv[i][1] == '\0')) {
+            o->operands[operands++] = argv[i];
+            continue;
+        }
+        const int bad = parse_option(argv, &i, o);
+        if (bad) return bad;
+    }
+    if (operands == commands[c].operands) return 0;
+    char why[64];
+    snprintf(why, sizeof why, "needs %s; see 'bitmar --help'", commands[c].usage);
+    return linux_fail(commands[c].name, why);
+}
+
 static int is_help(const char *word) { return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0; }
 
 int linux_parse(int argc, char **argv, linux_options *o)
@@ -165,13 +210,10 @@ int linux_parse(int argc, char **argv, linux_options *o)
     while (c < COMMANDS && strcmp(argv[1], commands[c].name) != 0) c++;
     if (c == COMMANDS) return linux_fail(argv[1], "unknown command; see 'bitmar --help'");
     o->command = commands[c].command;
-    for (int i = 2; i < argc; i++) {
+    for (int i = 2; i < argc; i++)
         if (is_help(argv[i])) {
             o->command = LINUX_HELP;
             return 0;
         }
-        const int bad = parse_option(argv, &i, o);
-        if (bad) return bad;
-    }
-    return 0;
+    return lacks(o->command) ? refuse(argv[1]) : parse_rest(c, argc, argv, o);
 }

@@ -11,12 +11,17 @@ typedef enum {
     LINUX_INFO = 2,
     LINUX_BENCH = 4,
     LINUX_PROFILE = 8,
-    LINUX_LINK = 16
+    LINUX_LINK = 16,
+    LINUX_TEACH = 32,
+    LINUX_ASK = 64,
+    LINUX_FORGET = 128,
+    LINUX_LIST = 256
 } linux_command;
 
 typedef struct {
     linux_command command;
     const char *image, *prompt, *store, *port;
+    const char *operands[2]; /* of teach: name, picture; of ask: picture; of forget: name */
     uint32_t tokens, top_k, threads, baud;
     uint64_t seed;
     float temperature;

@@ -3,19 +3,18 @@
 #include "linux_picture.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
-#define PATCH 16u
-#define PATCH_BYTES (PATCH * PATCH * 3u)
-/* Fits a picture into a square of WIDTHxHEIGHT on white, as bitmar-tiny does. */
-#define CONVERT \
-    "'convert FILE -background white -flatten -resize %ux%u -gravity center -extent %ux%u -depth 8 picture.ppm' " \
-    "of ImageMagick"
+#include "linux_ppm.h"
 
-static float features[BM_IMAGE_INPUTS * BM_VISION]; /* also the bytes of the file as they are */
-static uint8_t patches[BM_IMAGE_INPUTS * BM_VISION];
+#define PATCH 16u
+#define HEAD 16u /* bytes that say what a file is */
+/* Transparency is laid on white, as bitmar-tiny does. */
+#define CONVERT "'convert FILE -background white -flatten -depth 8 picture.ppm' of ImageMagick"
+
+static float features[BM_IMAGE_INPUTS * BM_VISION];
+static uint8_t patches[BM_IMAGE_INPUTS * BM_VISION], square[BM_IMAGE_INPUTS * BM_VISION];
 static char why[320];
 
 static const struct {
@@ -78,61 +77,27 @@ static void halve(uint8_t *rgb, unsigned side)
             }
 }
 
-static int is_space(uint8_t c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
-
-/* The next number of a header, behind spaces and comments (# to the end of the line), UINT_MAX if it is larger; NULL if there is
- * none. */
-static const uint8_t *next_number(const uint8_t *p, const uint8_t *end, unsigned *out)
-{
-    while (p < end && (is_space(*p) || *p == '#'))
-        if (*p++ == '#')
-            while (p < end && *p != '\n' && *p != '\r') p++;
-    const uint8_t *first = p;
-    for (*out = 0; p < end && *p >= '0' && *p <= '9'; p++)
-        *out = *out > (UINT_MAX - 9u) / 10u ? UINT_MAX : *out * 10u + (unsigned)(*p - '0');
-    return p > first ? p : NULL;
-}
-
 /* `what` is wrong; and what the program reads. */
 static const char *take(const char *what)
 {
-    const unsigned side = linux_picture_side();
-    if (side)
-        snprintf(why, sizeof why, "%s; this program reads a PPM of %u x %u pixels: " CONVERT " makes one",
-            what, side, side, side, side, side, side);
-    else snprintf(why, sizeof why, "%s; it reads features (.f32), which 'bitmar-tiny features' makes", what);
+    snprintf(why, sizeof why, "%s; %s", what,
+        linux_picture_side() ? "this program reads a PPM: " CONVERT " makes one"
+                             : "it reads features (.f32), which 'bitmar-tiny features' makes");
     return why;
 }
 
-/* A P6 picture -> patches, the finest grid first. */
-static const char *read_ppm(uint8_t *data, size_t bytes)
+/* A P6 picture, behind these two letters -> patches, the finest grid first. */
+static const char *read_picture(FILE *f)
 {
-    const uint8_t *end = data + bytes, *p = data + 2;
-    unsigned width = 0, height = 0, depth = 0;
-    int pyramid = 0;
+    int pyramid = 0, other = 0;
     unsigned side = find_side(&pyramid);
-    char what[80];
     if (!side) return take("a PPM picture");
-    if (!(p = next_number(p, end, &width)) || !(p = next_number(p, end, &height)) ||
-        !(p = next_number(p, end, &depth)))
-        return "its header is no PPM header";
-    if (width == UINT_MAX || height == UINT_MAX || depth == UINT_MAX)
-        return take("a number in its header is too large");
-    if (depth != 255u) {
-        snprintf(what, sizeof what, "its colours reach to %u, not 255", depth);
-        return take(what);
-    }
-    if (width != side || height != side) {
-        snprintf(what, sizeof what, "the picture has the wrong size, %u x %u", width, height);
-        return take(what);
-    }
-    if (p < end && *p == '#') /* a comment in the place of the one space before the pixels */
-        while (p < end && *p != '\n') p++;
-    if ((size_t)(end - p) < (size_t)1 + (size_t)side * side * 3u) return "the picture is cut short";
-    uint8_t *rgb = data + (p + 1 - data), *next = cut(rgb, side, patches);
+    const char *wrong = linux_read_ppm(f, side, square, &other);
+    if (wrong) return other ? take(wrong) : wrong;
+    uint8_t *next = cut(square, side, patches);
     for (; pyramid && side > PATCH; side /= 2u) {
-        halve(rgb, side);
-        next = cut(rgb, side / 2u, next);
+        halve(square, side);
+        next = cut(square, side / 2u, next);
     }
     return NULL;
 }
@@ -154,36 +119,53 @@ static const char *name_format(const uint8_t *data, size_t bytes)
     return take(bytes ? "neither .ppm, .u8 nor .f32" : "an empty file");
 }
 
-static const char *read_data(FILE *f, const char *suffix, int *is_features)
+/* A file of raw patches or features, which has just so many bytes. */
+static const char *read_raw(FILE *f, int is_features)
 {
-    uint8_t *data = (uint8_t *)features;
-    const size_t bytes = fread(data, 1, sizeof features, f);
-    const int more = bytes == sizeof features && fgetc(f) != EOF;
+    const size_t room = is_features ? sizeof features : sizeof patches,
+                 bytes = fread(is_features ? (void *)features : (void *)patches, 1, room, f);
+    const int more = bytes == room && fgetc(f) != EOF;
     if (ferror(f)) return strerror(errno);
-    *is_features = strcmp(suffix, ".f32") == 0;
-    if (*is_features && bytes != sizeof features) return "the features are cut short";
-    if (*is_features) return more ? "too many features for this model" : NULL;
-    if (strcmp(suffix, ".u8") == 0) {
-        if (bytes < sizeof patches) return "the patches are cut short";
-        if (bytes > sizeof patches) return "too many patches for this model";
-        memcpy(patches, data, sizeof patches);
-        return NULL;
+    if (bytes < room) return is_features ? "the features are cut short" : "the patches are cut short";
+    if (!more) return NULL;
+    return is_features ? "too many features for this model" : "too many patches for this model";
+}
+
+/* The picture that the next bytes are; none: there are no more bytes. */
+static const char *read_next(FILE *f, int *none)
+{
+    uint8_t head[HEAD];
+    size_t bytes = fread(head, 1, 3, f);
+    *none = bytes == 0 && !ferror(f);
+    if (bytes == 3u && memcmp(head, "P6", 2) == 0 && head[2] && strchr(" \t\n\v\f\r#", head[2])) {
+        ungetc(head[2], f);
+        return read_picture(f);
     }
-    if (bytes >= 3u && memcmp(data, "P6", 2) == 0 && (is_space(data[2]) || data[2] == '#'))
-        return read_ppm(data, bytes);
-    return name_format(data, bytes);
+    bytes += fread(head + bytes, 1, sizeof head - bytes, f);
+    return ferror(f) ? strerror(errno) : name_format(head, bytes);
+}
+
+static const char *show(bm_state *s, int is_features)
+{
+    const bm_status status = is_features ? bm_set_image(s, features)
+                                         : bm_set_image_pixels(s, patches, features);
+    return status == BM_OK ? NULL : bm_status_text(status);
 }
 
 const char *linux_read_image(const char *path, bm_state *s)
 {
     const char *dot = strrchr(path, '.');
-    int is_features = 0;
+    const int is_features = dot && strcmp(dot, ".f32") == 0, is_raw = dot && strcmp(dot, ".u8") == 0;
+    int none;
     FILE *f = fopen(path, "rb");
     if (!f) return strerror(errno);
-    const char *wrong = read_data(f, dot ? dot : "", &is_features);
+    const char *wrong = is_features || is_raw ? read_raw(f, is_features) : read_next(f, &none);
     fclose(f);
-    if (wrong) return wrong;
-    const bm_status status = is_features ? bm_set_image(s, features)
-                                         : bm_set_image_pixels(s, patches, features);
-    return status == BM_OK ? NULL : bm_status_text(status);
+    return wrong ? wrong : show(s, is_features);
+}
+
+const char *linux_read_stream(FILE *f, bm_state *s, int *none)
+{
+    const char *wrong = read_next(f, none);
+    return wrong ? wrong : show(s, 0);
 }

@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A thing shown once by its name, recognised, forgotten and listed, wherever the model and its memory are.
+
+There is no record beside the memory. What a slot holds is recited out of it by golden, on this computer, from
+one reading of the memory; so a board's is answered for as a store's.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..data.show_once import LONGEST_ANSWER, PROMPT, UNKNOWN, answer_of, name_of, sentence_of
+from ..data.tokenizer import Tokenizer
+from ..errors import ConfigError, DataError, StoreError
+from ..frozen import FrozenModel
+from ..golden import numerics as nm
+from ..memory.inspect import Source, layout_of, memory_of, nearest, rest
+from ..memory.recital import Rehearsal, first_sentence
+from ..memory.store import Memory
+from .device import DeviceSession
+from .session import Session
+
+#: Slots that are named as those that answered.
+TOP = 3
+#: Is told how many slots were recited, and of how many.
+Progress = Callable[[int, int], None]
+
+
+def silent(done: int, total: int) -> None:
+    """Nobody waits."""
+
+
+@dataclass(frozen=True)
+class Thing:
+    """What a slot was taught. name: what it recites, without its article; episodes_ago: how many episodes the
+    memory was given since.
+    """
+
+    slot: int
+    name: str
+    episodes_ago: int
+
+
+@dataclass(frozen=True)
+class Taught:
+    """What was taught. replaced: what the slot held before, if anything; alike: that was replaced because its
+    picture is like this one, else because the memory is full; known: things that are known now.
+    """
+
+    thing: Thing
+    replaced: Thing | None
+    alike: bool
+    known: int
+
+
+@dataclass(frozen=True)
+class Answering:
+    """A slot that answered. share: of what was read, 0 to 1; name: what it recites; learned: it was trained,
+    not taught.
+    """
+
+    slot: int
+    share: float
+    name: str
+    learned: bool
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the model says of a picture. text: the sentence; name: of the thing, None for one that it doesn't
+    know; slots: those that answered most, the first the most.
+    """
+
+    text: str
+    name: str | None
+    slots: list[Answering]
+
+
+def need_things(model: FrozenModel) -> None:
+    """``ConfigError`` for a model that nothing can be shown to."""
+    cfg = model.config
+    lacking = (
+        "its memory keeps no keys apart from values (write_rule is not keyed)"
+        if not cfg.keyed
+        else "it has no convolutions to see with (vision_channels)"
+        if not cfg.vision_channels
+        else "it was frozen without a tokenizer"
+        if not model.tokenizer
+        else ""
+    )
+    if lacking:
+        raise ConfigError(
+            f"{cfg.name}: nothing can be shown to this model: {lacking}.",
+            "Choose one that was trained on things; docs/how-to/show-once.md says how.",
+        )
+
+
+def checked_name(model: FrozenModel, name: str) -> str:
+    """A name as it is taught. ``ConfigError`` for one that nothing can have."""
+    name = name.strip()
+    if any("\ud800" <= c <= "\udfff" for c in name):
+        raise DataError("The name holds bytes that are no Unicode text.", "Write it in UTF-8.")
+    if not name:
+        raise ConfigError("The name is empty.", "Give the thing one, such as 'my cup'.")
+    if not name.isprintable() or "." in name:
+        raise ConfigError(
+            f"{ascii(name)[:60]}: not a name: it holds a line break, a control character or a full stop.",
+            "Write it on one line, without a full stop.",
+        )
+    tokens = len(Tokenizer.from_bytes(model.tokenizer).encode(answer_of(name)))
+    if tokens > LONGEST_ANSWER:
+        raise ConfigError(
+            f"'{name[:60]}': too long a name: saying it takes {tokens} tokens, and an answer has "
+            f"{LONGEST_ANSWER} at most.",
+            "Choose a shorter one.",
+        )
+    return name
+
+
+def rehearse(
+    model: FrozenModel, name: str, picture: np.ndarray, memory: Memory | None = None
+) -> tuple[Memory, int]:
+    """The memory after a thing was shown, and the slot that keeps it, as golden has it; nothing is written.
+
+    memory: that is shown to, by default the one that the model was trained to. ``ConfigError`` for a name
+    that the model would not say again out of that slot.
+    """
+    tried = Rehearsal(model)
+    after, slot = tried.episode(memory or memory_of(model), picture, sentence_of(name))
+    said = tried.recite(after, slot)
+    if said != answer_of(name):
+        raise ConfigError(
+            f"The model cannot keep the name '{name}': it would say '{said.strip()}' in its place.",
+            "Choose another name. Nothing was written.",
+        )
+    return after, slot
+
+
+def teach(session: Session, model: FrozenModel, name: str, picture: np.ndarray) -> Taught:
+    """Show a thing to ``session``: a picture [image_inputs, 768] and its name, as one episode.
+
+    ``ConfigError`` before anything is written, for a name that cannot be kept and for a memory that cannot be
+    written.
+    """
+    _need_writable(session)
+    name = checked_name(model, name)
+    before = read_memory(session, model)
+    after, slot = rehearse(model, name, picture, before)
+    tokenizer = Tokenizer.from_bytes(model.tokenizer)
+    replaced = None if before.empty[slot] else _thing(Rehearsal(model), before, slot)
+    session.begin()
+    session.memory_on(True)
+    session.image(picture)
+    session.tokens((tokenizer.eos, *tokenizer.encode(sentence_of(name))))
+    session.end()
+    cosine = float(before.rows()[slot] @ after.rows()[slot]) / before.width  # their length is sqrt(width)
+    return Taught(
+        Thing(slot, name_of(answer_of(name)), 0),
+        replaced,
+        cosine > model.config.match_from - 1e-5,
+        len(_used(after, model)),
+    )
+
+
+def ask(session: Session, model: FrozenModel, picture: np.ndarray) -> Seen:
+    """What ``session`` says of a picture [image_inputs, 768], and which slots answered it."""
+    memory = read_memory(session, model)
+    tokenizer = Tokenizer.from_bytes(model.tokenizer)
+    session.begin()
+    session.memory_on(True)
+    session.image(picture)
+    written = [token for token, _ in session.generate(tokenizer.encode(PROMPT), LONGEST_ANSWER)]
+    said = first_sentence(tokenizer.decode(written))
+    tried, learned = Rehearsal(model), model.config.fixed_slots
+    near = nearest(Source(session.name, memory, model.digest), model, (), picture, TOP)
+    answering = [
+        Answering(n.slot, n.share, name_of(tried.recite(memory, n.slot)), n.slot < learned)
+        for n in near
+        if 2 * nm.PROB_ONE * n.share >= near[0].share  # golden rounds the weights of others to 0
+    ]
+    known = said != UNKNOWN
+    return Seen(PROMPT + said if known else said.strip(), name_of(said) if known else None, answering)
+
+
+def forget(session: Session, model: FrozenModel, name: str, progress: Progress = silent) -> list[Thing]:
+    """Empty the slots that recite ``name``; returns what they held. Learned slots are never touched.
+
+    ``StoreError`` if none does.
+    """
+    _need_writable(session)
+    name = name_of(answer_of(checked_name(model, name)))
+    memory = read_memory(session, model)
+    known = _things(memory, model, progress)
+    found = [thing for thing in known if thing.name == name]
+    if not found:
+        near = difflib.get_close_matches(name, [thing.name for thing in known], n=1)
+        raise StoreError(
+            f"{session.name}: nothing is known by the name '{name}'.",
+            f"Did you mean '{near[0]}'?" if near else "'bitmar-tiny memory list' shows what is known.",
+        )
+    stays = np.ones(memory.slots, bool)
+    stays[[thing.slot for thing in found]] = False
+    session.write_memory(
+        replace(
+            memory,
+            codes=memory.codes * stays[:, None],
+            scales=memory.scales * stays,
+            usage=memory.usage * stays,
+        )
+    )
+    return found
+
+
+def taught(session: Session, model: FrozenModel, progress: Progress = silent) -> list[Thing]:
+    """All that ``session`` was taught, the latest first."""
+    return _things(read_memory(session, model), model, progress)
+
+
+def read_memory(session: Session, model: FrozenModel) -> Memory:
+    """The memory of ``session``, which has to run ``model``. ``ConfigError`` or ``DeviceError`` otherwise."""
+    need_things(model)
+    if isinstance(session, DeviceSession):
+        session.need(model)
+    memory = session.read_memory()
+    if memory.layout != layout_of(model):
+        raise ConfigError(f"{session.name} runs another model than {model.config.name}.", "Name its own.")
+    return memory
+
+
+def _need_writable(session: Session) -> None:
+    if session.memory_tier == "flash":
+        raise ConfigError(
+            f"{session.name}: the memory of the firmware is read-only.",
+            "Generate it with --memory sd, or a region that can be written.",
+        )
+
+
+def _used(memory: Memory, model: FrozenModel) -> list[int]:
+    """Slots that something was taught."""
+    return [slot for slot in np.flatnonzero(~memory.empty).tolist() if slot >= model.config.fixed_slots]
+
+
+def _things(memory: Memory, model: FrozenModel, progress: Progress) -> list[Thing]:
+    tried, used, found = Rehearsal(model), _used(memory, model), []
+    for slot in used:
+        found.append(_thing(tried, memory, slot))
+        progress(len(found), len(used))
+    return sorted(found, key=lambda thing: thing.episodes_ago)
+
+
+def _thing(tried: Rehearsal, memory: Memory, slot: int) -> Thing:
+    return Thing(slot, name_of(tried.recite(memory, slot)), int(rest(memory.usage, keyed=True)[slot]))
