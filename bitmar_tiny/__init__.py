@@ -94,6 +94,7 @@ __all__ = [
     "verify_export",
     "verify_model",
     "write_features",
+    "write_package",
     "write_project",
 ]
 

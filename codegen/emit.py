@@ -121,6 +121,8 @@ def emit(
     _render(project, values)
     with atomic_file(out / "model.blob") as f:
         f.write(blob.to_bytes())
+    for name, text in board.platform.extra_files(blob).items():
+        (out / name).write_text(text)
     if blob.memory == "sd":
         MemoryStore.create(out / MEMORY_STORE, memory_of(model), model.digest)
     (out / "plan.json").write_text(
@@ -145,6 +147,7 @@ def emit(
         "model_sha256": model.digest,
         "tap_count": values["tap_count"],
         "build": values["build_id"],
+        **board.platform.manifest,
     } | ({"backbone_sha256": declared.sha256} if declared else {})
     with atomic_file(out / MANIFEST) as f:
         f.write((json.dumps(manifest, indent=2) + "\n").encode())

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
 import shlex
 import tomllib
 from collections.abc import Collection
@@ -22,6 +23,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from bitmar_tiny import __version__
 from bitmar_tiny.errors import ConfigError
 
 from .components import Component, c_files, with_needs
@@ -60,6 +62,11 @@ class Platform:
     takes_backbone: ClassVar[bool] = False
     port_kind: ClassVar[str] = ""
     elsewhere: ClassVar[str] = "Copy the project to the board and build it there with make."
+
+    @property
+    def manifest(self) -> dict[str, str]:
+        """What manifest.json says beside what it says of every project."""
+        return {}
 
     @property
     def folder(self) -> Path:
@@ -127,6 +134,10 @@ class Platform:
         """Write what the board is handed beside its program, and say where; None if that is the program."""
         return None
 
+    def extra_files(self, blob: Blob) -> dict[str, str]:
+        """Files of the project that are made of the packed model: name -> text."""
+        return {}
+
     def link_flags(self, board: Board) -> list[str]:
         """For the linker, before those of the board's compiler; {src} is the folder of the sources."""
         return []
@@ -161,6 +172,11 @@ class Linked(Platform):
 
     def link_flags(self, board: Board) -> list[str]:
         return ["-nostartfiles", f"-T{{src}}/{self.name}.ld"]
+
+
+def three_numbers() -> str:
+    """The version of bitmar-tiny as package managers want one: 1.2.3."""
+    return ".".join((re.findall(r"\d+", __version__) + ["0", "0", "0"])[:3])
 
 
 def hot_sources(platform: Platform) -> list[str]:

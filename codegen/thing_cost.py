@@ -45,16 +45,14 @@ class ThingCost:
     def sentence(self) -> str:
         """For people."""
         where = "to the card" if self.tier == "sd" else f"into {self.tier}"
-        return (
-            f"A thing to remember: teaching takes {_amounts(self.teach_ms, self.teach_mj)} and writes "
-            f"{self.written / 1000:,.1f} kB {where}, asking takes {_amounts(self.ask_ms, self.ask_mj)} "
-            "(estimated)."
-        )
-
-
-def _amounts(ms: float | None, mj: float | None) -> str:
-    time = "a time that nobody knows" if ms is None else f"{ms:,.0f} ms"
-    return time if mj is None else f"{time} and {mj:,.0f} mJ"
+        parts = [f"teaching writes {self.written / 1000:,.1f} kB {where}"]
+        for what, ms, mj in (
+            ("teaching", self.teach_ms, self.teach_mj),
+            ("asking", self.ask_ms, self.ask_mj),
+        ):
+            if ms is not None:
+                parts.append(f"{what} takes {ms:,.0f} ms" + (f" and {mj:,.0f} mJ" if mj is not None else ""))
+        return f"A thing to remember: {', '.join(parts)} (estimated)."
 
 
 def thing_cost(

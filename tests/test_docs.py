@@ -11,7 +11,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import command_line
 import pytest
+
+from bitmar_tiny.cli.app import app
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -23,6 +26,13 @@ LINK = re.compile(r"\]\(([^)\s:#]*)#([^)\s]+)\)")
 def test_generated_pages_are_what_the_code_says():
     for page, text in runpy.run_path(str(DOCS / "generate"))["pages"]().items():
         assert page.read_text() == text, f"{page.name} is not today's: run python docs/generate"
+
+
+def test_generating_the_pages_leaves_the_help_as_it_is(monkeypatch):
+    """click keeps the help option that the first context makes."""
+    monkeypatch.setattr(app, "_help_option", None)
+    runpy.run_path(str(DOCS / "generate"))["pages"]()
+    assert "-h, --help" in command_line.run("--help").stdout
 
 
 def test_every_page_is_in_the_site():

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from bitmar_tiny.codegen.boards import board_files, load_board
+from bitmar_tiny.codegen.ecosystem import ecosystem_names, load_ecosystem
 from bitmar_tiny.codegen.emit import emit
 
 ROOT = Path(__file__).resolve().parents[1]
-SOURCES = {".py", ".sh", ".c", ".h", ".S", ".ld", ".cmake"}
+SOURCES = {".py", ".sh", ".c", ".h", ".S", ".ld", ".cmake", ".cpp", ".ino"}
 PLACES = ("bitmar_tiny", "codegen", "firmware_templates", "board_profiles", "tests", "docs", "examples")
 
 
@@ -40,8 +41,9 @@ def test_every_source_says_its_licence(place):
     assert not wrong
 
 
-@pytest.mark.parametrize("board", sorted(board_files()))
-def test_a_generated_project_is_its_users_own(tiny, tmp_path, board):
-    emit(tiny, load_board(board), tmp_path / "p")
+@pytest.mark.parametrize("name", [*sorted(board_files()), *ecosystem_names()])
+def test_a_generated_project_is_its_users_own(tiny, tmp_path, name):
+    board = load_ecosystem(name).board() if name in ecosystem_names() else load_board(name)
+    emit(tiny, board, tmp_path / "p")
     wrong = {f.name: licence(f) for f in sources(tmp_path / "p") if licence(f) != "MIT-0"}
     assert not wrong

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from support import TINY, need
 
+from bitmar_tiny.api.things import ask_thing, taught_things, teach_thing
 from bitmar_tiny.arch.config import ModelConfig, preset
 from bitmar_tiny.codegen.boards import load_board
 from bitmar_tiny.codegen.build import build
@@ -29,6 +30,7 @@ from bitmar_tiny.frozen import FrozenModel, random_model
 from bitmar_tiny.frozen.shipped import MODELS, SHIPPED, SHIPPED_RECORD
 from bitmar_tiny.model.export import load_frozen
 from bitmar_tiny.run.firmware import ProgramSession
+from bitmar_tiny.run.session import open_session
 from bitmar_tiny.train.config import TrainConfig
 from bitmar_tiny.verify.compare import verify
 from bitmar_tiny.verify.script import standard
@@ -79,6 +81,40 @@ def test_the_model_that_remembers_does():
     assert found["on"] > 0.95 and found["off"] < 0.4 and found["shuffled"] < 0.4
     right, asked = zip(*record["scores"]["sessions"]["by_age"].values(), strict=False)
     assert sum(right) == 200 * record["scores"]["sessions"]["on"] and sum(asked) == 200
+
+
+def test_the_model_that_is_shown_things_once_knows_them():
+    """The record is of this model; what it was shown, drawn by another hand, it calls by its name, and
+    before it could not.
+    """
+    path = MODELS / "things.bitmar"
+    model, record = FrozenModel.load(path), json.loads(path.with_suffix(".json").read_text())
+    assert (
+        record["sha256"] == model.digest
+        and record["file_sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    )
+    assert model.config == preset("things") and record["doubt"] == model.provenance["doubt"]
+    assert TrainConfig.parse(record["settings"], "record") == TrainConfig.for_preset("things")
+    assert record["bytes"] == path.stat().st_size < 1_500_000
+    names = {"mushroom": "my mushroom", "house": "grandma", "umbrella": "your umbrella"}
+    pictures = ROOT / "examples" / "pictures"
+    with open_session("golden", model) as session:
+        assert ask_thing(model, pictures / "house.png", on=session).name is None
+        for picture, name in names.items():
+            teach_thing(model, name, pictures / f"{picture}.png", on=session)
+        assert [t.name for t in taught_things(model, on=session)] == list(names.values())[::-1]
+        for picture, name in names.items():
+            for seen in (pictures, pictures / "another"):
+                assert ask_thing(model, seen / f"{picture}.png", on=session).name == name
+
+
+def test_what_is_said_of_the_model_that_is_shown_things_agrees():
+    rows = json.loads((MODELS / "things.json").read_text())["scores"]["show_once"]
+    for row in rows:
+        right = {k: row[k]["share"] for k in ("generated", "choice", "off", "another", "shuffled")}
+        assert right["generated"] <= right["choice"] + 0.02 and right["generated"] > 8 * row["chance"] ** 1.5
+        assert max(right["off"], right["another"]) < 0.02 and right["shuffled"] < row["chance"] + 0.03
+    assert {r["sessions"] for r in rows if r["on"] == "torch"} == {1000}
 
 
 def test_its_scores_agree_with_each_other(record):

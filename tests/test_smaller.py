@@ -8,6 +8,7 @@ from bitmar_tiny.arch.config import ModelConfig
 from bitmar_tiny.data.tokenizer import MIN_VOCAB, Tokenizer
 from bitmar_tiny.errors import ConfigError
 from bitmar_tiny.frozen import FrozenModel, random_model
+from bitmar_tiny.frozen.doubt import with_doubt
 from bitmar_tiny.frozen.shrink import with_vocabulary, with_window
 from bitmar_tiny.golden.model import GoldenModel
 
@@ -87,3 +88,21 @@ def test_a_shorter_window_is_the_same_until_it_evicts(odd):
 def test_windows_that_cannot_be(odd, window):
     with pytest.raises(ConfigError, match="cannot be cut from one of 13"):
         with_window(odd, window)
+
+
+def test_doubt_is_in_the_keys_of_the_learned_slots_alone(odd):
+    config = ModelConfig.parse(odd.config.model_dump() | {"write_rule": "keyed", "memory_fixed": 3}, "keyed")
+    model = random_model(config, 0)
+    less = with_doubt(model, 0.5)
+    less.validate()
+    assert less.digest != model.digest and with_doubt(less, 2).provenance["doubt"] == 1
+    for name, array in model.arrays.items():
+        if name == "memory.m.scales":
+            assert np.array_equal(less.arrays[name][:3], array[:3] * np.float32(0.5))
+            assert np.array_equal(less.arrays[name][3:], array[3:])
+        else:
+            assert np.array_equal(less.arrays[name], array)
+    with pytest.raises(ConfigError, match="no learned slots"):
+        with_doubt(odd, 0.5)
+    with pytest.raises(ConfigError, match="not possible"):
+        with_doubt(model, -1)

@@ -21,6 +21,7 @@ TIERS = {
 FILES = {
     "toolchain": (
         "bench/test_bench.py",
+        "codegen/test_ecosystems.py",
         "codegen/test_espidf.py",
         "codegen/test_make.py",
         "codegen/test_program.py",
@@ -80,6 +81,7 @@ FILES = {
 TESTS = {
     "run/test_teach.py::test_c_and_golden_are_taught_the_same": "toolchain",
     "store/test_large.py::test_sixty_five_thousand_slots": "soak",
+    "codegen/test_ecosystem_files.py::test_platformio_packs_the_library": "toolchain",
     "evaluate/test_batched.py::test_a_program_answers_what_its_store_kept": "toolchain",
     "store/test_memory_command.py::test_memory_of_a_board_goes_both_ways": "toolchain",
     "store/test_keyed_store.py::test_a_board_says_what_its_rows_are_and_writes_one_block": "toolchain",

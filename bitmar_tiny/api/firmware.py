@@ -9,6 +9,7 @@ from pathlib import Path
 from ..codegen.boards import Board as BoardProfile
 from ..codegen.boards import load_board
 from ..codegen.build import Program, build, check_tools
+from ..codegen.ecosystem import ecosystem_names, load_ecosystem
 from ..codegen.emit import Project, emit, read_manifest
 from ..device.drive import board_image, copy_project
 from ..device.flash import flash_project
@@ -35,6 +36,7 @@ __all__ = [
     "flash_project",
     "verify_export",
     "verify_model",
+    "write_package",
     "write_project",
 ]
 
@@ -64,6 +66,29 @@ def write_project(
     return emit(model, profile, Path(out), kernels, head_bits, memory, Path(features) if features else None)
 
 
+def write_package(
+    model: FrozenModel,
+    ecosystem: str,
+    out: str | Path,
+    *,
+    kernels: str | None = None,
+    head_bits: str = "2",
+    memory: str = "auto",
+) -> Project:
+    """Generate a library for any board of an ecosystem, as ``bitmar-tiny codegen --as`` does.
+
+    ecosystem: ``arduino``, ``cmake``, ``esp-component``, ``platformio`` or ``zephyr``; kernels: default
+    ``portable``; memory: ``auto`` (RAM) or ``flash`` (read-only). ``ConfigError`` for an unknown ecosystem,
+    or kernels that it cannot compile.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     sorted(p.name for p in write_package(load("recall"), "arduino", folder).path.glob("*.properties"))
+    ['library.properties']
+    """
+    return emit(model, load_ecosystem(ecosystem).board(), Path(out), kernels, head_bits, memory)
+
+
 def build_project(project: Project | str | Path, *, compiler: str | None = None, opt: str = "-O2") -> Program:
     """Compile what :func:`write_project` wrote, or a folder with it. ``ConfigError`` for a folder without a
     project, ``ToolError`` with the fix if a compiler is missing or complains.
@@ -71,7 +96,8 @@ def build_project(project: Project | str | Path, *, compiler: str | None = None,
     if isinstance(project, Project):
         return build(project.path, project.board, project.family, compiler=compiler, opt=opt)
     manifest = read_manifest(Path(project))
-    board = load_board(manifest["board"])
+    package = manifest.get("as")
+    board = load_ecosystem(package).board() if package else load_board(manifest["board"])
     return build(Path(project), board, manifest["kernels"], compiler=compiler, opt=opt)
 
 

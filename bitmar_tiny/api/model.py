@@ -12,6 +12,7 @@ from ..exchange.files import FORMATS
 from ..exchange.files import export as export_model
 from ..extras import need
 from ..frozen import FrozenModel, random_model
+from ..frozen.doubt import with_doubt
 from ..frozen.shipped import SHIPPED, find_model, is_run, things_model
 from ..frozen.shrink import with_small_token_table, with_vocabulary, with_window
 

@@ -14,7 +14,7 @@ from ..errors import ConfigError
 from ..frozen import FrozenModel
 from ..golden.sampler import MAX_TOP_K
 from ..memory.store import MemoryStore
-from ..run.generate import Request
+from ..run.generate import TO_WRITE, Request
 from ..run.generate import generate as write
 from ..run.prompts import read_prompt
 from ..run.session import BAUD, Session, SessionOptions, is_built, is_local, open_session, takes_store
@@ -98,11 +98,8 @@ def text_stream(
             f"{name or opened.name}: this model was frozen without a tokenizer.",
             "Freeze it with one to generate text.",
         )
-    if remember and opened.memory_tier == "flash":
-        raise ConfigError(
-            f"{opened.name}: the memory of the firmware is read-only.",
-            "Generate it with --memory sd, or a region that can be written.",
-        )
+    if remember:
+        opened.need_writable(TO_WRITE)
     picture = (
         image if image is None or isinstance(image, np.ndarray) else read_picture(image, opened.image_inputs)
     )

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..api.things import ask_thing
-from .app import print_json, results
+from .app import notes, print_json
 from .things import Place, image_option, place_options
 
 
@@ -20,7 +20,7 @@ from .things import Place, image_option, place_options
 @place_options
 def command(image: Path | bytes, place: Place, as_json: bool) -> None:
     """Say what is on a picture, of all that 'bitmar-tiny teach' showed, and which slots of the memory
-    answered. Of a thing that was never shown it is "I don't know.". Nothing is written.
+    answered. Of a thing that was never shown it should be "I don't know.". Nothing is written.
 
     \b
     Examples: bitmar-tiny ask --image cup2.png
@@ -35,4 +35,4 @@ def command(image: Path | bytes, place: Place, as_json: bool) -> None:
     for slot in seen.slots:
         recited = slot.name + " (learned)" * slot.learned
         table.add_row(str(slot.slot), f"{slot.share:.1%}", Text(recited))
-    results.print(table)
+    notes.print(table)

@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from ..api.board import load_board
-from ..api.firmware import write_project
+from ..api.firmware import ecosystem_names, write_package, write_project
+from ..errors import ConfigError
 from ..report.plan import estimates_table, plan_table
 from .app import notes, print_json, results
 from .common import (
@@ -24,11 +25,20 @@ from .common import (
 
 @click.command()
 @model_argument
-@board_option(required=True)
+@board_option()
 @click.option(
-    "-o", "--out", type=click.Path(path_type=Path), help="Folder of the project (default: firmware-BOARD)."
+    "--as",
+    "ecosystem",
+    type=click.Choice(ecosystem_names()),
+    help="Instead of --board: a library for any board, as an ecosystem expects to be handed one.",
 )
-@click.option("--kernels", help="Kernel family (default: the board's first).")
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder of the project (default: firmware-BOARD, firmware-ECOSYSTEM).",
+)
+@click.option("--kernels", help="Kernel family (default: the board's first; with --as: portable).")
 @head_bits_option
 @memory_option
 @click.option(
@@ -40,7 +50,8 @@ from .common import (
 @json_option
 def command(
     model: Path,
-    board: str,
+    board: str | None,
+    ecosystem: str | None,
     out: Path | None,
     kernels: str | None,
     head_bits: str,
@@ -49,28 +60,34 @@ def command(
     preset_name: str | None,
     as_json: bool,
 ) -> None:
-    """Write a standalone C project for a frozen MODEL and a board.
+    """Write a standalone C project for a frozen MODEL and a board, or a library for an ecosystem.
 
     The memory plan comes first: a model that does not fit is refused before anything is written.
 
     \b
     Example: bitmar-tiny codegen --board rpi-zero2 model.bitmar -o firmware
              bitmar-tiny codegen --board rpi-zero2 model.bitmar --features features -o firmware
+             bitmar-tiny codegen --as arduino model.bitmar -o BitMar
     """
-    profile = load_board(board)
-    project = write_project(
-        load_model(model, preset_name),
-        profile,
-        out or Path(f"firmware-{profile.name}"),
-        kernels=kernels,
-        head_bits=head_bits,
-        memory=memory,
-        features=features,
-    )
+    if bool(board) == bool(ecosystem):
+        raise ConfigError(
+            "Both --board and --as say what the C is for." if board else "Nothing says what the C is for.",
+            "Name a board with --board, or an ecosystem with --as.",
+        )
+    if ecosystem and features:
+        raise ConfigError("A library of --as cannot run a backbone file.", "Leave out --features.")
+    options = {"kernels": kernels, "head_bits": head_bits, "memory": memory}
+    out = out or Path(f"firmware-{board or ecosystem}")
+    if ecosystem:
+        project = write_package(load_model(model, preset_name), ecosystem, out, **options)
+    else:
+        profile = load_board(board)
+        project = write_project(load_model(model, preset_name), profile, out, **options, features=features)
     if as_json:
         print_json(
             {
                 "project": str(project.path),
+                **project.board.platform.manifest,
                 "kernels": project.family,
                 "head_bits": head_bits,
                 "plan": project.plan.as_dict(),
@@ -89,4 +106,4 @@ def command(
     if project.thing:
         notes.print(project.thing.sentence, markup=False)
     notes.print(f"Wrote {project.path} ({project.family} kernels).", markup=False)
-    notes.print(f"Next: {profile.platform.next_step(project.path)}", markup=False)
+    notes.print(f"Next: {project.board.platform.next_step(project.path)}", markup=False)

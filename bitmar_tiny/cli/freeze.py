@@ -8,11 +8,11 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from ..api.model import ModelConfig, import_model, preset, shrink_model
+from ..api.model import ModelConfig, import_model, preset, shrink_model, with_doubt
 from ..api.training import freeze_run
 from ..errors import ConfigError
 from .app import notes, print_json, results
-from .common import json_option, preset_option
+from .common import Real, json_option, preset_option
 
 
 @click.command()
@@ -51,6 +51,13 @@ from .common import json_option, preset_option
     metavar="TOKENS",
     help="Prune the vocabulary to so many tokens: another model, which spells rarer words in more tokens.",
 )
+@click.option(
+    "--doubt",
+    type=Real(0, 4),
+    metavar="FACTOR",
+    help="How readily a model that is shown things says that it doesn't know: 1 as trained, less below. "
+    "Choose it with `bitmar-tiny holdout --task show-once --dev`.",
+)
 @json_option
 def command(
     run: Path | None,
@@ -61,6 +68,7 @@ def command(
     token_bits: str,
     window: int | None,
     vocab: int | None,
+    doubt: float | None,
     as_json: bool,
 ) -> None:
     """Freeze the last checkpoint of a training RUN, or ternary weights that were trained elsewhere, into one
@@ -89,6 +97,7 @@ def command(
     else:
         frozen = freeze_run(run)
     frozen = shrink_model(frozen, window=window, vocabulary=vocab, token_bits=int(token_bits))
+    frozen = frozen if doubt is None else with_doubt(frozen, doubt)
     digest = frozen.save(out)
     if as_json:
         print_json(

@@ -17,6 +17,7 @@ from ..data.sessions import Session, Sessions
 from ..data.show_once import LONGEST_ANSWER, PROMPT
 from ..data.tokenizer import Tokenizer
 from ..errors import ConfigError
+from ..run.generate import Request, generate, tell
 from ..run.session import Session as Running
 
 Episode = tuple[int | None, str]
@@ -55,11 +56,7 @@ class RunningAsker:
     def __init__(
         self, running: Running, tokenizer: Tokenizer, pictures: np.ndarray, restart: bool = False
     ) -> None:
-        if running.memory_tier == "flash":
-            raise ConfigError(
-                f"{running.name}: the memory of the firmware is read-only.",
-                "Choose golden, host or another board.",
-            )
+        running.need_writable()
         if restart and running.memory_tier != "sd":
             raise ConfigError(
                 f"{running.name}: keeps its memory in no store, so a restart leaves nothing of it.",
@@ -78,9 +75,7 @@ class RunningAsker:
     def _taught(self, episodes: Sequence[Episode], start: Any) -> Any:
         self._enter(start)
         for row, text in episodes:
-            self._begin(row)
-            self.running.tokens((self.tokenizer.eos, *self.tokenizer.encode(text)))
-            self.running.end()
+            tell(self.running, (self.tokenizer.eos, *self.tokenizer.encode(text)), self._picture(row))
         if self.restart:
             self.running.restart()
         self.inside = self.running.read_memory()
@@ -92,18 +87,15 @@ class RunningAsker:
             self.running.write_memory(state)
             self.inside = state
 
-    def _begin(self, row: int | None) -> None:
-        self.running.begin()
-        if row is not None:
-            self.running.image(picture_of(self.pictures[row]))
+    def _picture(self, row: int | None) -> np.ndarray | None:
+        return None if row is None else picture_of(self.pictures[row])
 
     def answers(self, taught: Any, rows: Sequence[int], memory: bool = True) -> list[str]:
         found = []
         for state, row in zip(taught, rows, strict=True):
             self._enter(state)
-            self.running.memory_on(memory)
-            self._begin(row)
-            tokens = [token for token, _ in self.running.generate(self.prompt, LONGEST_ANSWER)]
+            request = Request(tuple(self.prompt), self._picture(row), LONGEST_ANSWER, memory_on=memory)
+            tokens = [token for token, _ in generate(self.running, request)]
             found.append(self.tokenizer.decode(tokens))
             self.running.memory_on(True)
         return found
@@ -116,7 +108,8 @@ class RunningAsker:
             context = (self.tokenizer.eos, *self.prompt)
             found.append([])
             for group in [ids] if self.running.can_keep else [[i] for i in ids]:
-                self._begin(row)
+                self.running.begin()
+                self.running.image(picture_of(self.pictures[row]))
                 scored = self.running.score(context, group)
                 found[-1] += [sum(at.log_prob() for at in one) for one in scored]
         return np.array(found)

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from ..data.corpus import to_float
-from ..data.show_once import PROMPT
+from ..data.show_once import LONGEST_ANSWER, PROMPT
 from ..data.tokenizer import Tokenizer
 from ..errors import ConfigError
 from ..frozen import FrozenModel
 from ..golden import numerics as nm
-from .askers import LONGEST_ANSWER, Episode
+from .askers import Episode
 
 #: Pictures that are looked at, and episodes that are read, at once: what they need lies in a cache.
 _LOOK, _READ = 16, 128

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import numpy as np
 
-from ..data.show_once import PROMPT, answer_of, draw_names, told
+from ..data.show_once import LONGEST_ANSWER, PROMPT, answer_of, draw_names, told
 from ..data.things.find import open_all
 from ..data.things.table import DEV, TEST, Things, Trial
 from ..errors import ConfigError
 from ..frozen import FrozenModel
 from ..golden import numerics as nm
 from ..memory.inspect import Source, nearest
+from ..run.generate import Request, generate, tell
 from ..run.golden import GoldenSession
-from .askers import LONGEST_ANSWER
 from .references import whole
 from .subject import Subject
 
@@ -59,10 +59,7 @@ def tell_session(
     for a model whose memory is not keyed.
     """
     subject = Subject(run, "golden")
-    paths = list(things) or [Path(p) for p in subject.things]
-    if not paths:
-        raise ConfigError("Nothing says which things are to be shown.", "Name them: --things FOLDER.")
-    table = open_all(paths[:1], subject.folder, subject.vectors)[0]
+    table = open_all(subject.paths(things)[:1], subject.folder, subject.vectors)[0]
     trial = table.trials(DEV if dev else TEST, table.asked[0], min(shown, MOST), 1, seed)[0]
     assert subject.frozen is not None
     return told_session(subject.frozen, table, trial, seed)
@@ -87,16 +84,12 @@ def told_session(model: FrozenModel, things: Things, trial: Trial, seed: int) ->
         [],
     )
     for _, row, text in told(rng, trial, names):
-        golden.begin()
-        golden.image(np.asarray(things.pictures[row]))
-        golden.tokens((tokenizer.eos, *tokenizer.encode(text)))
-        golden.end()
+        tell(golden, (tokenizer.eos, *tokenizer.encode(text)), np.asarray(things.pictures[row]))
         slot = fixed + int(np.argmax(golden.read_memory().usage[fixed:] == nm.USAGE_ONE))
         shown.append(Shown(whole(things, row), text, slot))
     picture, prompt = np.asarray(things.pictures[trial.asked]), tokenizer.encode(PROMPT)
-    golden.begin()
-    golden.image(picture)
-    said = tokenizer.decode([token for token, _ in golden.generate(prompt, LONGEST_ANSWER)])
+    request = Request(tuple(prompt), picture, LONGEST_ANSWER)
+    said = tokenizer.decode([token for token, _ in generate(golden, request)])
     memory = golden.read_memory()
     near = nearest(Source("golden", memory, model.digest), model, prompt, picture, memory.slots)
     rows = [*trial.shown.ravel().tolist(), trial.asked]

@@ -14,7 +14,6 @@ import numpy as np
 from ..data.places import write_places
 from ..data.sessions import Session, load_vectors, read_sessions
 from ..data.tokenizer import Tokenizer
-from ..errors import ConfigError
 from ..files import TemporaryFolder
 from ..frozen import FrozenModel
 from ..run.golden import GoldenSession
@@ -50,10 +49,7 @@ def evaluate_sessions(
     file and the line of a picture that cannot be read.
     """
     tokenizer, model = Tokenizer.from_bytes(frozen.tokenizer), on or GoldenSession(frozen)
-    if model.memory_tier == "flash":
-        raise ConfigError(
-            f"{model.name}: the memory of the firmware is read-only.", "Choose golden, host or another board."
-        )
+    model.need_writable()
     trained = before = model.read_memory()
     pictures = Pictures(model.image_inputs)
     right, by_age = dict.fromkeys(CONDITIONS, 0), {}

@@ -161,10 +161,7 @@ def measure_show_once(
     """
     with contextlib.ExitStack() as stack:
         subject = Subject(run, on, restart)
-        paths = list(things) or [Path(p) for p in subject.things]
-        if not paths:
-            raise ConfigError("Nothing says which things are to be shown.", "Name them: --things FOLDER.")
-        tables = open_all(paths, subject.folder, subject.vectors, bar("preparing pictures"))
+        tables = open_all(subject.paths(things), subject.folder, subject.vectors, bar("preparing pictures"))
         askers = stack.enter_context(subject.opened()) if run else None
         eyes = file_backbone(backbone) if backbone else None
         rows, exact = [], None

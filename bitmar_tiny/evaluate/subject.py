@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +55,13 @@ class Subject:
             self.vectors = self.frozen.config.image_inputs
         if restart and self.on == TORCH:
             raise ConfigError("PyTorch keeps its memory in no store.", "Add --on golden or --on host.")
+
+    def paths(self, things: Sequence[Path]) -> list[Path]:
+        """Where the things are: as named, else what the run was trained on. ``ConfigError`` for nothing."""
+        paths = list(things) or [Path(p) for p in self.things]
+        if not paths:
+            raise ConfigError("Nothing says which things are to be shown.", "Name them: --things FOLDER.")
+        return paths
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[Callable[[np.ndarray], Asker]]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -67,9 +68,13 @@ class Slots:
     values: Tensor
     there: Tensor
 
+    def each(self, change: Callable[[Tensor], Tensor]) -> Slots:
+        """Every tensor changed."""
+        return Slots(*map(change, (self.keys, self.scales, self.values, self.there)))
+
     def of(self, which: Tensor) -> Slots:
         """The memories ``which`` (int64 [B]) of several."""
-        return Slots(*(x[which] for x in (self.keys, self.scales, self.values, self.there)))
+        return self.each(lambda x: x[which])
 
 
 def key_scores(query: tuple[Tensor, Tensor], m: Slots, sharpness: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,8 @@ from ..errors import ConfigError, DataError
 from ..golden.sampler import MAX_TOP_K
 from .session import Session
 
+#: What makes a memory that can be written of one that is read-only.
+TO_WRITE = "Generate it with --memory sd, or a region that can be written."
 MAX_TEMPERATURE = 100.0  # firmware takes no higher one
 
 
@@ -44,6 +46,15 @@ class Request:
             raise ConfigError(f"There is no top-k of {self.top_k}.", f"Choose one from 1 to {MAX_TOP_K}.")
         if isinstance(self.prompt, str) and any("\ud800" <= c <= "\udfff" for c in self.prompt):
             raise DataError("The prompt holds bytes that are no Unicode text.", "Write it in UTF-8.")
+
+
+def tell(session: Session, tokens: Iterable[int], picture: np.ndarray | None = None) -> None:
+    """One episode, read and written into the memory: a picture as a request has it, and tokens."""
+    session.begin()
+    if picture is not None:
+        session.image(picture)
+    session.tokens(tokens)
+    session.end()
 
 
 def generate(session: Session, request: Request) -> Iterator[tuple[int, bytes]]:

@@ -155,6 +155,11 @@ class Session(ABC):
         if not self.can_tap:
             raise ConfigError(f"{self.name} shows no tensors.", "Choose host, a board, onnx or tflite.")
 
+    def need_writable(self, fix: str = "Choose golden, host or another board.") -> None:
+        """``ConfigError`` for a memory that nothing can be written to."""
+        if self.memory_tier == "flash":
+            raise ConfigError(f"{self.name}: the memory of the firmware is read-only.", fix)
+
     def close(self) -> None:  # noqa: B027 (most sessions hold nothing that must be closed)
         """Nothing more is asked."""
 

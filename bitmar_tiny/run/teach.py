@@ -22,6 +22,7 @@ from ..memory.inspect import Source, layout_of, memory_of, nearest, rest
 from ..memory.recital import Rehearsal, first_sentence
 from ..memory.store import Memory
 from .device import DeviceSession
+from .generate import TO_WRITE, Request, generate, tell
 from .session import Session
 
 #: Slots that are named as those that answered.
@@ -146,17 +147,14 @@ def teach(session: Session, model: FrozenModel, name: str, picture: np.ndarray) 
     ``ConfigError`` before anything is written, for a name that cannot be kept and for a memory that cannot be
     written.
     """
-    _need_writable(session)
+    session.need_writable(TO_WRITE)
     name = checked_name(model, name)
     before = read_memory(session, model)
     after, slot = rehearse(model, name, picture, before)
     tokenizer = Tokenizer.from_bytes(model.tokenizer)
     replaced = None if before.empty[slot] else _thing(Rehearsal(model), before, slot)
-    session.begin()
     session.memory_on(True)
-    session.image(picture)
-    session.tokens((tokenizer.eos, *tokenizer.encode(sentence_of(name))))
-    session.end()
+    tell(session, (tokenizer.eos, *tokenizer.encode(sentence_of(name))), picture)
     cosine = float(before.rows()[slot] @ after.rows()[slot]) / before.width  # their length is sqrt(width)
     return Taught(
         Thing(slot, name_of(answer_of(name)), 0),
@@ -170,11 +168,8 @@ def ask(session: Session, model: FrozenModel, picture: np.ndarray) -> Seen:
     """What ``session`` says of a picture [image_inputs, 768], and which slots answered it."""
     memory = read_memory(session, model)
     tokenizer = Tokenizer.from_bytes(model.tokenizer)
-    session.begin()
-    session.memory_on(True)
-    session.image(picture)
-    written = [token for token, _ in session.generate(tokenizer.encode(PROMPT), LONGEST_ANSWER)]
-    said = first_sentence(tokenizer.decode(written))
+    request = Request(tuple(tokenizer.encode(PROMPT)), picture, LONGEST_ANSWER)
+    said = first_sentence(tokenizer.decode([token for token, _ in generate(session, request)]))
     tried, learned = Rehearsal(model), model.config.fixed_slots
     near = nearest(Source(session.name, memory, model.digest), model, (), picture, TOP)
     answering = [
@@ -191,7 +186,7 @@ def forget(session: Session, model: FrozenModel, name: str, progress: Progress =
 
     ``StoreError`` if none does.
     """
-    _need_writable(session)
+    session.need_writable(TO_WRITE)
     name = name_of(answer_of(checked_name(model, name)))
     memory = read_memory(session, model)
     known = _things(memory, model, progress)
@@ -229,14 +224,6 @@ def read_memory(session: Session, model: FrozenModel) -> Memory:
     if memory.layout != layout_of(model):
         raise ConfigError(f"{session.name} runs another model than {model.config.name}.", "Name its own.")
     return memory
-
-
-def _need_writable(session: Session) -> None:
-    if session.memory_tier == "flash":
-        raise ConfigError(
-            f"{session.name}: the memory of the firmware is read-only.",
-            "Generate it with --memory sd, or a region that can be written.",
-        )
 
 
 def _used(memory: Memory, model: FrozenModel) -> list[int]:

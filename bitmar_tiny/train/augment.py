@@ -45,6 +45,20 @@ def distort_patches(
     return _pyramid(turned.numpy().transpose(0, 2, 3, 1), images)
 
 
+def tint_patches(
+    images: np.ndarray, amount: float, seed: tuple[int, ...], rows: Rows = slice(None), total: int = 0
+) -> np.ndarray:
+    """Change the colours of each picture: what each channel has less than white is multiplied by about one
+    (``amount`` is the standard deviation), and so is all of it. White stays white.
+    """
+    if not amount:
+        return images
+    draws = np.random.default_rng(seed).normal(size=(total or len(images), 4))[rows] * amount
+    factors = np.maximum((1 + draws[:, :3]) * (1 + draws[:, 3:]), 0).astype(np.float32)
+    tinted = 1 - (1 - images.reshape(*images.shape[:2], -1, 3)) * factors[:, None, None]
+    return np.clip(tinted, 0, 1).reshape(images.shape)
+
+
 def mirror_patches(images: np.ndarray, kinds: np.ndarray) -> np.ndarray:
     """Each picture as one of the 8 symmetries of the square shows it. kinds: int64 [B], the sum of 1: left
     and right change places, 2: above and below, 4: rows and columns.

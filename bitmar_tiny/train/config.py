@@ -87,6 +87,9 @@ class TrainConfig(StrictModel):
     augment_affine: float = Field(
         0, ge=0, lt=0.5, description="turn (radians), resize and shift raw pictures by about this part"
     )
+    augment_colour: float = Field(
+        0, ge=0, lt=0.5, description="change the colours of raw pictures by about this part"
+    )
     augment_symmetry: Literal[1, 2, 8] = Field(
         1,
         description="2: half of the memories see all their raw pictures mirrored; 8: turned by quarters, "

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -55,23 +56,14 @@ def run_corpus(
             read_album(pictures, captions), folder / "pictures", cfg.image_inputs, progress, say
         )
         captions, features = [made[0]], [made[1]]
-    recipe = Recipe(
-        tcfg.session_things,
-        tcfg.session_views,
-        tcfg.session_unknown,
-        tcfg.session_renamed,
-        tcfg.session_texts,
-        tcfg.session_questions,
-        tcfg.session_recited,
-        tcfg.session_words,
-        tcfg.session_spelled,
-    )
+    recipe = Recipe(**{f.name: getattr(tcfg, f"session_{f.name}") for f in fields(Recipe)})
     shown = open_all(things, folder, cfg.image_inputs, progress)
-    changed = tcfg.augment_shift or tcfg.augment_affine or tcfg.augment_symmetry > 1
+    changed = tcfg.augment_shift or tcfg.augment_affine or tcfg.augment_colour or tcfg.augment_symmetry > 1
     if changed and not all(table.pixels for table in shown):
         raise ConfigError(
             "--things names features of a backbone, which cannot be shifted or turned like pixels.",
-            "Set augment_shift=0, augment_affine=0 and augment_symmetry=1 in the training settings.",
+            "Set augment_shift=0, augment_affine=0, augment_colour=0 and augment_symmetry=1 in the training "
+            "settings.",
         )
     return file_corpus(
         cfg,

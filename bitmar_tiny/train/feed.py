@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ..data.batch import Batch
 from ..data.sessions import LONGEST
-from .augment import distort_patches, mirror_patches, shift_patches
+from .augment import distort_patches, mirror_patches, shift_patches, tint_patches
 from .config import TrainConfig
 from .distributed import World
 
@@ -187,12 +187,12 @@ class Feeder:
 
     def _changed(self, batch: Batch, seed: tuple[int, ...], rows: np.ndarray, total: int) -> Batch:
         """``rows``: which pictures of ``total`` the batch has."""
-        if batch.images is None or not (self.cfg.augment_shift or self.cfg.augment_affine):
+        if batch.images is None:
             return batch
         images = shift_patches(batch.images, self.cfg.augment_shift, seed, rows, total)
-        return replace(
-            batch, images=distort_patches(images, self.cfg.augment_affine, (*seed, 2), rows, total)
-        )
+        images = distort_patches(images, self.cfg.augment_affine, (*seed, 2), rows, total)
+        images = tint_patches(images, self.cfg.augment_colour, (*seed, 4), rows, total)
+        return replace(batch, images=images)
 
     def next(self) -> Feed:
         """The next feed, on the device."""

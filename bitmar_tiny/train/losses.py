@@ -114,7 +114,7 @@ def _of_others(model: BitMar, query: tuple[Tensor, Tensor], memories: Slots, fee
     the question is not compared with.
     """
     fixed, things = model.cfg.fixed_slots, feed.before.things.unflatten(0, (feed.blocks, -1))
-    flat = Slots(*(x[:, fixed:].flatten(0, 1) for x in vars(memories).values()))
+    flat = memories.each(lambda x: x[:, fixed:].flatten(0, 1))
     asked = things[feed.memory].gather(1, feed.target.clamp_min(0)[:, None])
     block = torch.arange(feed.blocks, device=asked.device).repeat_interleave(things.shape[1])
     other = (block != feed.memory[:, None]) & (things.flatten() != asked) & (things.flatten() >= 0)

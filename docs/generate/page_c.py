@@ -12,6 +12,7 @@ from blocks import NOTE, code
 RUNTIME = Path(__file__).resolve().parents[2] / "firmware_templates" / "runtime"
 HEADERS = {
     "The model": "model/bitmar.h",
+    "The model in the program": "blob_array/bm_blob.h",
     "What a board gives the link": "link/bm_port.h",
     "Where the memory lies": "model/bm_tier.h",
     "The memory's store": "memory_store/bm_store.h",
@@ -23,7 +24,8 @@ HEADERS = {
 
 def c() -> str:
     text = "# C\n\n" + NOTE.format(source="the headers")
-    text += "A generated project holds these headers. None includes a header of an operating system.\n\n"
+    text += "A generated project holds those of these headers that it needs. "
+    text += "None includes a header of an operating system.\n\n"
     for heading, place in HEADERS.items():
         text += f"## {heading}: `{Path(place).name}`\n\n"
         text += _header((RUNTIME / place).read_text())

@@ -29,7 +29,8 @@ def cli() -> str:
         ],
     )
     group = typing.cast(click.Group, app.app)
-    parent = click.Context(group, info_name="bitmar-tiny", obj=app.Given())
+    # with its own settings: click keeps the first help option that it makes, for every later help
+    parent = click.Context(group, info_name="bitmar-tiny", obj=app.Given(), **group.context_settings)
     for heading, names in app.GROUPS.items():
         text += f"## {heading.capitalize()}\n\n"
         for name in names:

@@ -63,7 +63,7 @@ def test_make_builds_what_a_session_misses_as_the_message_says(project):
         built = Program(project.path / program, [], "cc", "")
         with ProgramSession(built, project.board, "make") as session:
             assert flag in session.identity.flags
-        menu = list(project.board.platform.folder.parent.rglob("Kconfig.projbuild.j2"))
+        menu = list(project.board.platform.folder.parent.rglob("Kconfig.component.j2"))
         assert f"config {re.search('BITMAR_[A-Z]+', said)[0]}\n" in menu[0].read_text()
 
 

@@ -16,7 +16,7 @@ from bitmar_tiny.data.sessions import Session, Sessions
 from bitmar_tiny.errors import ConfigError, DataError
 from bitmar_tiny.model.bitmar import BitMar
 from bitmar_tiny.train import checkpoint
-from bitmar_tiny.train.augment import distort_patches, mirror_patches, shift_patches
+from bitmar_tiny.train.augment import distort_patches, mirror_patches, shift_patches, tint_patches
 from bitmar_tiny.train.config import TrainConfig
 from bitmar_tiny.train.distributed import World
 from bitmar_tiny.train.feed import Feeder, prepare
@@ -136,6 +136,16 @@ def test_turning_is_pure_keeps_white_and_does_not_ask_which_rows():
     part = distort_patches(images[2:4], 0.1, (1, 7), np.array([2, 3]), 6)
     assert np.allclose(part, a[2:4], atol=1e-6)
     assert np.array_equal(distort_patches(images, 0, (1,)), images)
+
+
+def test_colours_change_white_stays_and_no_row_asks_for_another():
+    images = np.random.default_rng(0).random((6, 4, 768), np.float32)
+    images[:, 0] = 1
+    a, b = (tint_patches(images, 0.2, (1, 7)) for _ in range(2))
+    assert np.array_equal(a, b) and not np.array_equal(a, images) and a.min() >= 0 and a.max() <= 1
+    assert (a[:, 0] == 1).all() and len({float(x) for x in (1 - a[0, 1]) / (1 - images[0, 1])}) > 1
+    part = tint_patches(images[2:4], 0.2, (1, 7), np.array([2, 3]), 6)
+    assert np.array_equal(part, a[2:4]) and np.array_equal(tint_patches(images, 0, (1,)), images)
 
 
 def test_pictures_are_mirrored_and_turned_in_all_eight_ways():

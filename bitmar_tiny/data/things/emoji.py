@@ -42,6 +42,8 @@ def find(path: Path) -> list[Path]:
 class Emoji:
     """Sets in folders. ``DataError`` as in ``read_style``."""
 
+    vectors = None
+
     def __init__(self, folders: list[Path]) -> None:
         names = emoji_names()
         self.styles: list[Style] = [read_style(folder, names) for folder in folders]

@@ -24,9 +24,12 @@ VECTORS = 21
 
 
 class Source(Protocol):
-    """made_with: all that its table depends on, beside how many vectors a picture has."""
+    """made_with: all that its table depends on, beside how many vectors a picture has; vectors: how many that
+    is, None where as many are drawn as are asked for.
+    """
 
     made_with: dict[str, Any]
+    vectors: int | None
 
     def draw(self, vectors: int, progress: Progress | None) -> Things: ...
 
@@ -59,10 +62,8 @@ def open_things(path: Path, folder: Path, vectors: int | None, progress: Progres
     if (path / RECORD).is_file():
         return _of_size(load_things(path), vectors, path)
     source = find_source(path)
-    if isinstance(source, features.Features):
-        vectors = vectors or source.vectors
-    else:
-        vectors = vectors or VECTORS
+    vectors = vectors or source.vectors or VECTORS
+    if source.vectors is None:
         picture_side(vectors)
     made_with = source.made_with | {"vectors": vectors}
     if not same_things(folder, made_with):

@@ -34,6 +34,8 @@ _HINT = (
 class Pictures:
     """Labelled picture files. entries: (file, thing, view or "", where it is named)."""
 
+    vectors = None
+
     def __init__(self, path: Path) -> None:
         self.path = path
         self.entries = _of_list(path) if path.is_file() else _of_folder(path)

@@ -54,6 +54,8 @@ def find(path: Path) -> list[Path]:
 class Furniture:
     """Catalogues. ``DataError`` for a damaged one."""
 
+    vectors = None
+
     def __init__(self, archives: list[Path]) -> None:
         found: dict[str, Model] = {}
         for archive in archives:

@@ -36,6 +36,8 @@ def find(path: Path) -> bool:
 class Omniglot:
     """The three archives of a folder."""
 
+    vectors = None
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         sums = {name: sha256_file(folder / name) for name in ARCHIVES}

@@ -3,13 +3,11 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bitmar_tiny import __version__
-from bitmar_tiny.codegen.platform import Platform
+from bitmar_tiny.codegen.platform import Platform, three_numbers
 from bitmar_tiny.errors import ConfigError, ToolError
 
 if TYPE_CHECKING:
@@ -85,7 +83,8 @@ class EspIdf(Platform):
             "component_sources": sorted(
                 [*(f for f in copied[self.model_folder] if f.endswith((".c", ".S"))), "bm_step.c"]
             ),
-            "component_version": _version(),
+            "package_version": three_numbers(),
+            "targets": lambda family: [board.chip],
             "main_sources": sorted(
                 [*(f for f in copied[self.own_folder] if f.endswith(".c")), "espidf_arenas.c"]
             ),
@@ -98,11 +97,6 @@ class EspIdf(Platform):
 def _psram(board: Board) -> Region | None:
     """PSRAM: the region that changes and lies behind the cache."""
     return next((r for r in board.regions if r.cache_line is not None and "arena" in r.holds), None)
-
-
-def _version() -> str:
-    """A version that ESP-IDF's component manager accepts: three numbers."""
-    return ".".join((re.findall(r"\d+", __version__) + ["0", "0", "0"])[:3])
 
 
 platform = EspIdf()

@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "bm_compiler.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
