@@ -25,6 +25,7 @@ FILES = {
         "codegen/test_espidf.py",
         "codegen/test_make.py",
         "codegen/test_program.py",
+        "codegen/test_rp2.py",
         "codegen/test_show_once.py",
         "codegen/test_32_bits.py",
         "codegen/test_espidf_store.py",
@@ -61,7 +62,7 @@ FILES = {
         "test_tutorials.py",
         "verify",
     ),
-    "emulator": ("device/test_emulated.py", "simulate/test_portable.py"),
+    "emulator": ("device/test_emulated.py", "device/test_rp2040.py", "simulate/test_portable.py"),
     "train": (
         "bench/test_baseline.py",
         "bench/test_peers.py",
