@@ -36,6 +36,7 @@ FILES = {
         "device/test_eembc.py",
         "device/test_firmware_link.py",
         "device/test_flash.py",
+        "device/test_esp_emu.py",
         "device/test_link.py",
         "device/test_profiling.py",
         "evaluate/test_eval_command.py",
