@@ -2,6 +2,8 @@
 """The WebAssembly module: every tensor, in wasmtime; its line, its blob, its store, and what it exports."""
 
 import re
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -105,6 +107,20 @@ def test_what_was_shown_once_outlives_a_power_cut(tmp_path):
         verdict = verify(model, session, script)
         assert session.memory_tier == "sd" and verdict.exact, verdict.difference
         assert not verify(model, session, script, golden=GoldenSession(model, "ram")).exact
+
+
+def test_node_runs_it_too(tmp_path):
+    """The same bytes, by the JavaScript that a project has: every tensor, and the store after a power cut."""
+    if shutil.which("node") is None:
+        pytest.skip("no node: apt-get install nodejs")
+    model = knowing()
+    project, program = made(model, tmp_path, memory="sd", taps=True)
+    program = replace(program, runner=["node", str(project.path / "node.mjs")])
+    with ProgramSession(program, WEB, "node", project.memory_store) as board:
+        verdict = verify(model, board, show_once(model))
+        assert board.memory_tier == "sd" and verdict.exact, verdict.difference
+        board.begin()
+        assert board.sink(pattern(1 << 17)) == 0 and len(board.source(1 << 17)) == 1 << 17
 
 
 def test_a_module_says_who_it_is_and_that_its_time_is_real(tiny):

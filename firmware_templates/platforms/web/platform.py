@@ -10,6 +10,9 @@ from bitmar_tiny.codegen.platform import Platform
 if TYPE_CHECKING:
     from bitmar_tiny.codegen.boards import Board
 
+#: JavaScript that holds a module: as a line of bytes, and as a program of node.
+HOSTS = ("module.mjs", "node.mjs")
+
 
 class Web(Platform):
     """A module without a system: src/web.h says what it exports. ``link`` is its own, on a line that waits
@@ -20,6 +23,10 @@ class Web(Platform):
     port_kind = "host"
     program = "bitmar.wasm"
     real_time = True
+
+    def templates(self, board: Board) -> dict[str, str]:
+        """``HOSTS`` have nothing to fill in; a project has them at its top."""
+        return super().templates(board) | {self.own(f"templates/{name}"): name for name in HOSTS}
 
     def link_flags(self, board: Board) -> list[str]:
         return ["-nostdlib", "-Wl,--no-entry", "-Wl,--strip-all", f"-Wl,-z,stack-size={board.stack_bytes}"]
