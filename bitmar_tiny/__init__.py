@@ -45,6 +45,7 @@ __all__ = [
     "Memory",
     "MemoryStore",
     "ModelConfig",
+    "PictureEncoder",
     "ProcessorError",
     "Program",
     "Project",
@@ -80,6 +81,7 @@ __all__ = [
     "memory_summary",
     "model_size",
     "nearest_slots",
+    "open_backbone",
     "preset",
     "profile_model",
     "random_model",
@@ -96,6 +98,7 @@ __all__ = [
     "write_features",
     "write_package",
     "write_project",
+    "write_thing_features",
 ]
 
 
