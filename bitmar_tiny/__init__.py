@@ -46,6 +46,7 @@ __all__ = [
     "Memory",
     "MemoryStore",
     "ModelConfig",
+    "PictureEncoder",
     "ProcessorError",
     "Program",
     "Project",
@@ -83,6 +84,7 @@ __all__ = [
     "model_size",
     "nearest_slots",
     "neighbours",
+    "open_backbone",
     "preset",
     "profile_model",
     "random_model",
@@ -99,6 +101,7 @@ __all__ = [
     "write_features",
     "write_package",
     "write_project",
+    "write_thing_features",
 ]
 
 

@@ -18,6 +18,7 @@ from ..frozen import FrozenModel
 from ..frozen.shipped import by_name
 
 if TYPE_CHECKING:
+    from ..data.backbones import Backbone
     from ..data.corpora import Corpus
     from ..train.config import TrainConfig
     from ..train.distributed import World
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from ..train.order import Order
     from ..train.zero_fraction import ZeroFraction
 
-__all__ = ["freeze_run", "train_model", "training_figures", "write_features"]
+__all__ = ["freeze_run", "train_model", "training_figures", "write_features", "write_thing_features"]
 
 Paths = Sequence[str | Path]
 
@@ -184,29 +185,55 @@ def write_features(
     ``architecture``; blocks: outputs to take, names or numbers; size: side of the pictures, where a file
     leaves it open; preparation: see ``data.features.Preparation``. ``ConfigError``, ``DataError``.
     """
-    from ..data import backbones
     from ..data.features import Preparation
     from ..data.features import write_features as write
     from ..data.pictures import read_album
 
-    path = Path(backbone)
-    if path.is_dir() or architecture:
-        if not blocks or not all(b.isdecimal() for b in blocks):
-            raise ConfigError(
-                "Which blocks of the backbone?", "Pass their numbers, for example --blocks 7 --blocks 10."
-            )
-        numbers = [int(b) for b in blocks]
-        loaded = (
-            backbones.timm_backbone(architecture, path, numbers, size=size or 224)
-            if architecture
-            else backbones.transformers_backbone(path, numbers, size=size or 224)
-        )
-    else:
-        loaded = backbones.file_backbone(path, blocks, size=size)
+    loaded = _backbone(Path(backbone), blocks, architecture, size)
     album = read_album(pictures)
     captions = [texts[0] if len(texts) == 1 else texts for texts in album.captions]
     bad = write(Path(out), loaded, album.pictures, captions, Preparation(**preparation), progress)
     return [f"{missing}: no such picture." for missing in album.missing] + [str(fault) for fault in bad]
+
+
+def write_thing_features(
+    things: str | Path,
+    out: str | Path,
+    backbone: str | Path,
+    *,
+    blocks: Sequence[str] = (),
+    architecture: str | None = None,
+    size: int | None = None,
+    drawing: Callable[[int, int], None] = lambda done, total: None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    **preparation: Any,
+) -> None:
+    """A table of things as a backbone sees them, for training and the benchmark "show once": features.npy and
+    things.json.
+
+    things: what ``things`` of :func:`train_model` names; all else as for :func:`write_features`.
+    ``ConfigError``, ``DataError``.
+    """
+    from ..data.features import Preparation
+    from ..data.things.encode import encode_things
+
+    loaded = _backbone(Path(backbone), blocks, architecture, size)
+    encode_things(Path(things), Path(out), loaded, Preparation(**preparation), drawing, progress)
+
+
+def _backbone(path: Path, blocks: Sequence[str], architecture: str | None, size: int | None) -> Backbone:
+    from ..data import backbones
+
+    if not (path.is_dir() or architecture):
+        return backbones.file_backbone(path, blocks, size=size)
+    if not blocks or not all(b.isdecimal() for b in blocks):
+        raise ConfigError(
+            "Which blocks of the backbone?", "Pass their numbers, for example --blocks 7 --blocks 10."
+        )
+    numbers = [int(b) for b in blocks]
+    if architecture:
+        return backbones.timm_backbone(architecture, path, numbers, size=size or 224)
+    return backbones.transformers_backbone(path, numbers, size=size or 224)
 
 
 def training_figures(run: str | Path, out: str | Path | None = None, suffix: str = "svg") -> list[Path]:

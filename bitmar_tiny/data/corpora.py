@@ -16,6 +16,7 @@ import numpy as np
 
 from ..arch.config import ModelConfig
 from ..errors import ConfigError, DataError
+from .backbone_record import BackboneRecord
 from .corpus import CaptionSet
 from .lines import read_lines
 from .mixture import Mixture
@@ -74,6 +75,11 @@ class Corpus:
                 rows = np.arange(start, min(start + _ROWS, len(self.captions.features)))
                 seal.update(self.captions.features[rows].tobytes())
         return seal.hexdigest()
+
+    @property
+    def backbone(self) -> BackboneRecord | None:
+        """What made the vectors of the things that sessions are made of; None of pixels."""
+        return self.sessions.tables[0].backbone if isinstance(self.sessions, MadeSessions) else None
 
     @property
     def _sessions(self) -> tuple[str, str]:

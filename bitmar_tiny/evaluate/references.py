@@ -16,6 +16,7 @@ from ..data.backbones import Backbone
 from ..data.corpus import to_float
 from ..data.features import extract
 from ..data.pixels import PATCH, patches_to_pixels, picture_side
+from ..data.things.encode import whole
 from ..data.things.table import TRAIN, Things, Trial
 
 #: Side of the pictures that are compared pixel by pixel, and of those that the network sees.
@@ -101,12 +102,6 @@ def by_backbone(
 def by_features(things: Things) -> Embed:
     """Directions of the features that the table holds, the mean over a picture."""
     return lambda rows: _directions(to_float(things.pictures[rows]).mean(1))
-
-
-def whole(things: Things, row: int) -> np.ndarray:
-    """A picture of the table as it is: uint8 [side, side, 3]."""
-    size = picture_side(things.pictures.shape[1])[0]
-    return patches_to_pixels(things.pictures[row, : (size // PATCH) ** 2], size)
 
 
 def _directions(flat: np.ndarray) -> np.ndarray:

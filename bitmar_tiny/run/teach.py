@@ -87,8 +87,6 @@ def need_things(model: FrozenModel) -> None:
     lacking = (
         "its memory keeps no keys apart from values (write_rule is not keyed)"
         if not cfg.keyed
-        else "it has no convolutions to see with (vision_channels)"
-        if not cfg.vision_channels
         else "it was frozen without a tokenizer"
         if not model.tokenizer
         else ""

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from ..data.drawn import prepare_pictures
 from ..data.pictures import LIST, read_album
 from ..data.show_once import Recipe
 from ..data.things.find import open_all
+from ..data.things.table import Things
 from ..data.tokenizer import Tokenizer
 from ..errors import ConfigError, DataError
 from .config import TrainConfig
@@ -65,6 +66,7 @@ def run_corpus(
             "Set augment_shift=0, augment_affine=0, augment_colour=0 and augment_symmetry=1 in the training "
             "settings.",
         )
+    _one_kind(shown)
     return file_corpus(
         cfg,
         captions,
@@ -80,3 +82,18 @@ def run_corpus(
         hold_out=tcfg.holdout_tokens,
         progress=progress,
     )
+
+
+def _one_kind(tables: Sequence[Things]) -> None:
+    """``ConfigError`` for pixels beside features, and for features of two backbones."""
+    for table in tables[1:]:
+        a, b = tables[0].backbone, table.backbone
+        if a is not b and (a is None or b is None or not a.same(b)):
+            raise ConfigError(
+                f"--things names pictures that are seen in two ways: {_seen(tables[0])}, and {_seen(table)}.",
+                "Make all features with one backbone, or give all as pictures.",
+            )
+
+
+def _seen(table: Things) -> str:
+    return f"{table.source} through {table.backbone.name}" if table.backbone else f"{table.source} as pixels"

@@ -8,11 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from kills import contents, writes
-from support import SHOWN, need
-from taught_support import COLOURS, knowing, picture
+from support import need
+from taught_support import COLOURS, SOME_BACKBONE, knowing, picture, seen
 
 import bitmar_tiny as bt
-from bitmar_tiny.frozen import FrozenModel, random_model
+from bitmar_tiny.data.backbone_record import UNKNOWN
+from bitmar_tiny.frozen import FrozenModel
 from bitmar_tiny.golden import numerics as nm
 from bitmar_tiny.golden.model import GoldenModel
 from bitmar_tiny.memory.inspect import memory_of
@@ -139,7 +140,6 @@ def test_models_that_nothing_can_be_shown_to(model):
     for other, words in (
         (bt.load("recall"), "no keys"),
         (FrozenModel(model.config, model.arrays), "without a tokenizer"),
-        (random_model(SHOWN.model_copy(update={"vision_channels": None}), 1), "no convolutions"),
     ):
         for call in (bt.teach_thing, bt.forget_thing):
             with pytest.raises(bt.ConfigError, match=words) as refused:
@@ -264,3 +264,52 @@ def test_a_recital_ends_at_a_full_stop_or_after_some_tokens(model):
     assert tried.recite(memory, 0) == " I don't know."
     nothing = replace(memory, usage=memory.usage * 0)
     assert tried.recite(nothing, 0) == tried.recite(memory, 2)  # an empty slot says what no memory says
+
+
+# -- through a backbone ----------------------------------------------------------------------------
+
+
+def test_vectors_are_shown_once_and_known_in_golden_and_c(tmp_path):
+    model = knowing(backbone=SOME_BACKBONE)
+    need("host", "gcc")
+    for on in ("golden", "host"):
+        store = tmp_path / on
+        taught = bt.teach_thing(model, "my cup", seen(model, "red"), memory=store)
+        assert taught.thing == bt.Thing(1, "my cup", 0)
+        np.save(tmp_path / "red.npy", seen(model, "red") * np.float32(1.2))
+        with bt.session(model, on, memory=store) as s:
+            bt.teach_thing(model, "dax", seen(model, "lime"), on=s)
+            assert bt.ask_thing(model, tmp_path / "red.npy", on=s).text == "This is my cup."
+            assert bt.ask_thing(model, seen(model, "blue"), on=s).name is None
+            assert names(bt.taught_things(model, on=s)) == ["dax", "my cup"]
+            assert names(bt.forget_thing(model, "my cup", on=s)) == ["my cup"]
+            assert bt.ask_thing(model, seen(model, "red"), on=s).name is None
+
+
+def test_who_needs_a_backbone_says_which(model, tmp_path):
+    """Whatever is not the one that it was trained with is refused, by both names."""
+    through, store = knowing(backbone=SOME_BACKBONE), tmp_path / "m.store"
+    (tmp_path / "other.onnx").write_bytes(b"another")
+    is_named = r"colours\.onnx \(colours, 1 vector a picture, SHA-256 abababababab\.\.\.\)"
+    for image, backbone, words in (
+        (picture("red"), None, f"knowing: this model sees through a backbone, {is_named}"),
+        (seen(model, "red"), None, f"{is_named}, and these are pixels"),
+        (picture("red"), tmp_path / "other.onnx", f"other.onnx .*not the backbone that .*{is_named}"),
+    ):
+        for ask in (bt.teach_thing, bt.ask_thing):
+            given = ("dax", image) if ask is bt.teach_thing else (image,)
+            with pytest.raises(bt.ConfigError, match=words) as refused:
+                ask(through, *given, memory=store, backbone=backbone)
+            assert refused.value.hint and not store.exists()
+    with pytest.raises(bt.ConfigError, match="trained on pixels, and other.onnx makes vectors"):
+        bt.teach_thing(model, "dax", picture("red"), memory=store, backbone="other.onnx")
+    with pytest.raises(bt.DataError, match="none.onnx: does not exist"):
+        bt.open_backbone(through, "none.onnx")
+    damaged = knowing(backbone=SOME_BACKBONE)
+    damaged.provenance["backbone"] = {"label": 3}
+    with pytest.raises(bt.ConfigError, match="knowing, backbone: "):
+        bt.ask_thing(damaged, picture("red"), memory=store)
+    unknown = knowing(backbone=UNKNOWN)
+    with pytest.raises(bt.ConfigError, match="nobody recorded which") as refused:
+        bt.ask_thing(unknown, picture("red"), memory=store)
+    assert ".npy" in refused.value.hint and "--backbone" not in refused.value.hint
