@@ -60,6 +60,7 @@ __all__ = [
     "VerifyError",
     "ask_thing",
     "board_names",
+    "build_corpus",
     "build_project",
     "caption",
     "compare_profiles",
