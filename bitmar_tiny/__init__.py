@@ -63,6 +63,7 @@ __all__ = [
     "ask_thing",
     "board_names",
     "board_speeds",
+    "build_corpus",
     "build_project",
     "caption",
     "compare_profiles",
