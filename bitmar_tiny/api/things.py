@@ -12,12 +12,12 @@ from ..data.features import PictureEncoder
 from ..data.pixels import MOST_BYTES
 from ..errors import ConfigError, StoreError
 from ..frozen import FrozenModel
+from ..memory.recital import Progress, silent
 from ..memory.store import MemoryStore
 from ..run.look import Picture, look, open_backbone
 from ..run.session import Session, is_built, is_local, takes_store
 from ..run.teach import (
     Answering,
-    Progress,
     Seen,
     Taught,
     Thing,
@@ -26,7 +26,6 @@ from ..run.teach import (
     forget,
     need_things,
     rehearse,
-    silent,
     taught,
 )
 from ..run.teach import teach as show

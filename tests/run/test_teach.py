@@ -8,17 +8,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from kills import contents, writes
-from support import need
+from support import KEYED, need
 from taught_support import COLOURS, SOME_BACKBONE, knowing, picture, seen
 
 import bitmar_tiny as bt
 from bitmar_tiny.data.backbone_record import UNKNOWN
-from bitmar_tiny.frozen import FrozenModel
+from bitmar_tiny.frozen import FrozenModel, random_model
 from bitmar_tiny.golden import numerics as nm
 from bitmar_tiny.golden.model import GoldenModel
+from bitmar_tiny.golden.streams import Streams
 from bitmar_tiny.memory.inspect import memory_of
-from bitmar_tiny.memory.recital import Rehearsal, alone, first_sentence
-from bitmar_tiny.memory.store import MemoryStore
+from bitmar_tiny.memory.recital import Rehearsal, first_sentence
+from bitmar_tiny.memory.store import Memory, MemoryStore
 from bitmar_tiny.run.golden import GoldenSession
 from bitmar_tiny.verify.script import random_image
 
@@ -30,6 +31,31 @@ def model():
 
 def names(things: list[bt.Thing]) -> list[str]:
     return [thing.name for thing in things]
+
+
+def alone(memory: Memory, slot: int) -> Memory:
+    """The memory with one slot in use: the usage of all others, the learned ones included, is 0."""
+    usage = np.zeros_like(memory.usage)
+    usage[slot] = memory.usage[slot]
+    return replace(memory, usage=usage)
+
+
+@pytest.mark.parametrize("kv_heads", [None, 1])
+def test_slots_that_are_recited_at_once_are_so_to_the_bit(kv_heads):
+    """Of every slot the logits of each step that a golden model has that reads it alone, empty ones, too."""
+    keyed = random_model(KEYED.model_copy(update={"n_kv_heads": kv_heads, "memory_slots": 20}), 4)
+    memory, rng = memory_of(keyed), np.random.default_rng(0)
+    slots = rng.permutation(memory.slots)
+    many, one = Streams(keyed.config, keyed.arrays), GoldenModel(keyed.config, keyed.arrays)
+    tokens = rng.integers(0, keyed.config.vocab_size, (keyed.config.context + 4, len(slots)))
+    many.begin(memory.codes[slots], memory.scales[slots], memory.usage[slots])
+    found = [many.step(row) for row in tokens]
+    assert (memory.usage == 0).any()
+    for i, slot in enumerate(slots):
+        one.m_usage = alone(memory, int(slot)).usage
+        one.begin_episode()
+        for row, logits in zip(tokens, found, strict=True):
+            assert np.array_equal(one.step(int(row[i])), logits[i])
 
 
 def test_a_slot_alone_is_read_whatever_is_asked(keyed):
