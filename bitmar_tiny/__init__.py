@@ -34,6 +34,7 @@ __all__ = [
     "Answering",
     "BitmarError",
     "BoardProfile",
+    "BoardSpeed",
     "Comparison",
     "ConfigError",
     "DataError",
@@ -45,6 +46,7 @@ __all__ = [
     "Memory",
     "MemoryStore",
     "ModelConfig",
+    "PictureEncoder",
     "ProcessorError",
     "Program",
     "Project",
@@ -60,6 +62,8 @@ __all__ = [
     "VerifyError",
     "ask_thing",
     "board_names",
+    "board_speeds",
+    "build_corpus",
     "build_project",
     "caption",
     "compare_profiles",
@@ -80,6 +84,8 @@ __all__ = [
     "memory_summary",
     "model_size",
     "nearest_slots",
+    "neighbours",
+    "open_backbone",
     "preset",
     "profile_model",
     "random_model",
@@ -96,6 +102,7 @@ __all__ = [
     "write_features",
     "write_package",
     "write_project",
+    "write_thing_features",
 ]
 
 
