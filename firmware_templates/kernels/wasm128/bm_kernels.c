@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT-0 */
 /* Kernel family `wasm128`: WebAssembly with 128-bit vectors, in browsers since 2021.
  *
- * Layout (codegen/pack.py, "planar4"): groups of 4 rows; per group blocks of 64 k; per block 16 bytes of each row:
+ * Layout (codegen/pack.py, "lanes"): tiles of 16 rows x 4 k = 16 bytes, a tile's k steps one after the other:
  *
- *     byte j of a row's 16, plane p (bits 2p, 2p+1) = code of k = 16 p + j,   code = w + 1 in {0, 1, 2}
+ *     byte r of a tile, plane p (bits 2p, 2p+1) = code of row r, k = p,   code = w + 1 in {0, 1, 2}
  *
- * The only product of integers that is one instruction of every processor is dot_i16x8: 8 products, summed in pairs. So two bytes
- * are one 16-bit lane: j = 2m in its low half, j = 2m + 1 in its high half, which one shift brings down. A plane is masked in
- * place and so stands for 4^p times its code; x was multiplied by 4^(3 - p) before, so that all sums are 64 times theirs.
+ * WebAssembly has no product of bytes that is one instruction of every processor, but a look-up in a table of 16 bytes (swizzle) is
+ * one, or two. So half a byte, the codes of two k, is looked up: the table has w x + w' x' for all their values, in two pieces that
+ * add up in bytes. Each byte lane belongs to one row, so there is no horizontal sum, and xsum is not needed.
  */
 #include "bm_kernels.h"
 
@@ -15,32 +15,86 @@
 
 #include <wasm_simd128.h>
 
-#define BLOCKS 16u /* of 64 k, whose x is prepared at a time */
-#define X16 8u /* vectors of 16-bit x in a block: four planes of even j, four of odd j */
+#define CHUNK 256u /* k whose tables are made at a time */
+#define PAIR 254 /* added to w x + w' x', which is then in 0 .. 508 */
+#define LOW 5 /* bits of it in the first table; the second has the others */
 
 int bm_kernels_supported(void) { return 1; /* an engine without vectors does not load the module */ }
 
-/* x of one block as 16-bit lanes, times 64, 16, 4 and 1: |x| <= 64 * 127 = 8128. */
-static inline void widen(const int8_t *x, v128_t *to)
+/* The two tables of a pair of x: entry c + 4 c' is PAIR + (c - 1) x + (c' - 1) x'. */
+static inline void make_tables(const int8_t *x, v128_t *to)
 {
-    for (uint32_t p = 0; p < 4u; p++) {
-        const v128_t both = wasm_v128_load(x + 16u * p);
-        to[p] = wasm_i16x8_shr(wasm_i16x8_shl(both, 8), 2u + 2u * p);
-        to[4u + p] = wasm_i16x8_shl(wasm_i16x8_shr(both, 8), 6u - 2u * p);
-    }
+    const v128_t first = wasm_i16x8_make(-1, 0, 1, 0, -1, 0, 1, 0),
+                 second = wasm_i16x8_make(-1, -1, -1, -1, 0, 0, 0, 0);
+    const v128_t x0 = wasm_i16x8_mul(first, wasm_i16x8_splat(x[0])), x1 = wasm_i16x8_splat(x[1]);
+    const v128_t base = wasm_i16x8_add(x0, wasm_i16x8_splat(PAIR)), low = wasm_i16x8_splat((1 << LOW) - 1);
+    const v128_t a = wasm_i16x8_add(base, wasm_i16x8_mul(second, x1)), b = wasm_i16x8_add(base, x1);
+    to[0] = wasm_u8x16_narrow_i16x8(wasm_v128_and(a, low), wasm_v128_and(b, low));
+    to[1] = wasm_u8x16_narrow_i16x8(wasm_u16x8_shr(a, LOW), wasm_u16x8_shr(b, LOW));
 }
 
-/* acc + 64 * (codes of a block times x). */
-static inline v128_t add_row(v128_t acc, const uint8_t *w, const v128_t *x)
+/* Bytes that were added up: all of them as 16-bit lanes, and the odd ones alone. */
+typedef struct {
+    v128_t both, odd;
+} sums;
+
+static inline sums flush(sums s, v128_t bytes)
 {
-    const v128_t even = wasm_v128_load(w), odd = wasm_u16x8_shr(even, 8);
-    for (uint32_t p = 0; p < 4u; p++) {
-        const v128_t mask = wasm_i16x8_splat((int16_t)(3 << 2u * p));
-        const v128_t a = wasm_i32x4_dot_i16x8(wasm_v128_and(even, mask), x[p]);
-        const v128_t b = wasm_i32x4_dot_i16x8(wasm_v128_and(odd, mask), x[4u + p]);
-        acc = wasm_i32x4_add(acc, wasm_i32x4_add(a, b));
+    s.both = wasm_i16x8_add(s.both, bytes);
+    s.odd = wasm_i16x8_add(s.odd, wasm_u16x8_shr(bytes, 8));
+    return s;
+}
+
+/* Of the even lanes alone: both is even + 2^8 odd, modulo 2^16. */
+static inline v128_t even(sums s) { return wasm_i16x8_sub(s.both, wasm_i16x8_shl(s.odd, 8)); }
+
+static inline void add_to(int32_t *y, v128_t rows, v128_t base, int more)
+{
+    const v128_t before = more ? wasm_v128_load(y) : wasm_i32x4_splat(0);
+    wasm_v128_store(y, wasm_i32x4_add(wasm_i32x4_add(before, base), rows));
+}
+
+/* 16 rows times 16 k, `steps` of them; t: 16 tables for each step. Bounds of the lanes:
+ *   bytes, per step: 8 pairs * 31 = 248 and 8 * (508 >> 5) = 120 <= 255;
+ *   16 bits, per chunk: 128 pairs * 508 = 65024 < 2^16, and so for both pieces of it;
+ *   32 bits: 127 * K < 2^31. */
+static inline void tile(const uint8_t *w, const v128_t *t, uint32_t steps, int more, int32_t *y)
+{
+    const v128_t zero = wasm_i32x4_splat(0), nibble = wasm_i8x16_splat(15);
+    sums low = {zero, zero}, high = low;
+    for (uint32_t i = 0; i < steps; i++) {
+        v128_t l = zero, h = zero;
+        for (uint32_t j = 0; j < 4u; j++, w += 16, t += 4) {
+            const v128_t codes = wasm_v128_load(w), a = wasm_v128_and(codes, nibble),
+                         b = wasm_u8x16_shr(codes, 4);
+            l = wasm_i8x16_add(wasm_i8x16_add(l, wasm_i8x16_swizzle(t[0], a)), wasm_i8x16_swizzle(t[2], b));
+            h = wasm_i8x16_add(wasm_i8x16_add(h, wasm_i8x16_swizzle(t[1], a)), wasm_i8x16_swizzle(t[3], b));
+        }
+        low = flush(low, l);
+        high = flush(high, h);
     }
-    return acc;
+    const v128_t e = wasm_i16x8_add(even(low), wasm_i16x8_shl(even(high), LOW));
+    const v128_t o = wasm_i16x8_add(low.odd, wasm_i16x8_shl(high.odd, LOW));
+    const v128_t a = wasm_i16x8_shuffle(e, o, 0, 8, 1, 9, 2, 10, 3, 11),
+                 b = wasm_i16x8_shuffle(e, o, 4, 12, 5, 13, 6, 14, 7, 15);
+    const v128_t base = wasm_i32x4_splat(-(int32_t)(8u * PAIR * steps));
+    add_to(y, wasm_u32x4_extend_low_u16x8(a), base, more);
+    add_to(y + 4, wasm_u32x4_extend_high_u16x8(a), base, more);
+    add_to(y + 8, wasm_u32x4_extend_low_u16x8(b), base, more);
+    add_to(y + 12, wasm_u32x4_extend_high_u16x8(b), base, more);
+}
+
+void bm_gemv_t2s8(const uint8_t *w, const int8_t *x, int32_t xsum, uint32_t n, uint32_t k, int32_t *y)
+{
+    const uint32_t padded = (k + 63u) & ~63u;
+    v128_t tables[CHUNK];
+    (void)xsum;
+    for (uint32_t from = 0; from < padded; from += CHUNK) {
+        const uint32_t some = padded - from < CHUNK ? padded - from : CHUNK;
+        for (uint32_t i = 0; i < some; i += 2u) make_tables(x + from + i, tables + i);
+        for (uint32_t i = 0; i < n; i += 16u)
+            tile(w + (size_t)i * (padded / 4u) + 4u * from, tables, some / 16u, from != 0, y + i);
+    }
 }
 
 /* The sums of four vectors, in order. */
@@ -51,35 +105,6 @@ static inline v128_t sum4(v128_t a, v128_t b, v128_t c, v128_t d)
     const v128_t cd = wasm_i32x4_add(
         wasm_i32x4_shuffle(c, d, 0, 4, 1, 5), wasm_i32x4_shuffle(c, d, 2, 6, 3, 7));
     return wasm_i32x4_add(wasm_i32x4_shuffle(ab, cd, 0, 1, 4, 5), wasm_i32x4_shuffle(ab, cd, 2, 3, 6, 7));
-}
-
-/* Four rows times the blocks whose x was prepared. Bound: 64 * 2 * 127 * K < 2^31 for K <= 4096. The sums are multiples of 64, so
- * the shift is exact. */
-static inline v128_t four_rows(const uint8_t *w, const v128_t *x, uint32_t blocks)
-{
-    v128_t a = wasm_i32x4_splat(0), b = a, c = a, d = a;
-    for (uint32_t i = 0; i < blocks; i++, w += 64, x += X16) {
-        a = add_row(a, w, x);
-        b = add_row(b, w + 16, x);
-        c = add_row(c, w + 32, x);
-        d = add_row(d, w + 48, x);
-    }
-    return wasm_i32x4_shr(sum4(a, b, c, d), 6);
-}
-
-void bm_gemv_t2s8(const uint8_t *w, const int8_t *x, int32_t xsum, uint32_t n, uint32_t k, int32_t *y)
-{
-    const uint32_t blocks = (k + 63u) / 64u;
-    v128_t wide[BLOCKS * X16];
-    for (uint32_t from = 0; from < blocks; from += BLOCKS) {
-        const uint32_t some = blocks - from < BLOCKS ? blocks - from : BLOCKS;
-        for (uint32_t b = 0; b < some; b++) widen(x + 64u * (from + b), wide + X16 * b);
-        for (uint32_t i = 0; i < n; i += 4u) {
-            const v128_t sum = four_rows(w + 16u * ((size_t)i * blocks + 4u * from), wide, some);
-            const v128_t before = from ? wasm_v128_load(y + i) : wasm_i32x4_splat(-xsum);
-            wasm_v128_store(y + i, wasm_i32x4_add(before, sum));
-        }
-    }
 }
 
 /* len a multiple of 8: four partial sums of a . b. Bound: 127^2 * 4096 < 2^27. */
