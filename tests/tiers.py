@@ -37,6 +37,7 @@ FILES = {
         "device/test_flash.py",
         "device/test_link.py",
         "device/test_profiling.py",
+        "device/test_web.py",
         "evaluate/test_eval_command.py",
         "evaluate/test_harness.py",
         "evaluate/test_scoring.py",

@@ -22,7 +22,8 @@ static bm_state state;
 static bm_server server;
 static bm_kept kept;
 static uint32_t counts[COUNTS];
-static uint8_t memory[BM_RAM_TOTAL] __attribute__((aligned(64))), blob[BM_BLOB_BYTES] __attribute__((aligned(64)));
+static uint8_t memory[BM_RAM_TOTAL] __attribute__((aligned(64))),
+    blob[BM_BLOB_BYTES] __attribute__((aligned(64)));
 static uint8_t input[INPUT];
 static uint32_t arrived, taken; /* of the input */
 static web_buffer output;
@@ -39,7 +40,8 @@ static size_t line_read(void *user, void *into, size_t room)
 static void line_write(void *user, const void *from, size_t bytes)
 {
     (void)user;
-    (void)web_put(&output, from, (uint32_t)bytes); /* no room: the host sees a gap, and asks for what it misses */
+    if (web_put(&output, from, (uint32_t)bytes) != 0)
+        __builtin_trap(); /* nobody takes what is sent, and the memory is full */
 }
 
 static uint64_t line_cycles(void *user)
@@ -103,6 +105,7 @@ static int has_request(void)
 
 WEB_EXPORT(bm_web_run) int bm_web_run(void)
 {
+    if (server.link.broken) server.next = NULL; /* whoever asked is gone */
     if (!server.next && !has_request()) return 0;
     bm_serve_once(&server);
     bm_link_pump(&server.link);

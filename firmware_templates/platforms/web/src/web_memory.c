@@ -16,7 +16,8 @@ void *web_new(uint32_t bytes)
     const uintptr_t at = next, have = __builtin_wasm_memory_size(0) * PAGE;
     if (bytes > UINT32_MAX - PAGE - at) return NULL;
     const uintptr_t end = at + ((bytes + 63u) & ~63u);
-    if (end > have && __builtin_wasm_memory_grow(0, (end - have + PAGE - 1u) / PAGE) == (size_t)-1) return NULL;
+    if (end > have && __builtin_wasm_memory_grow(0, (end - have + PAGE - 1u) / PAGE) == (size_t)-1)
+        return NULL;
     next = end;
     return (void *)at;
 }
