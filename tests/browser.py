@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A real browser for tests: Debian's Chromium without a window, driven over its DevTools protocol through a pipe."""
+"""A real browser for tests: Debian's Chromium without a window, over its DevTools protocol in a pipe."""
 
 from __future__ import annotations
 

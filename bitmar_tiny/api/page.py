@@ -35,11 +35,11 @@ def make_page(model: FrozenModel) -> bytes:
 
 
 def write_page(model: FrozenModel, out: str | Path) -> Path:
-    """Write a model as a page into the folder ``out``: one HTML file, which is returned. It works from disk and from
-    any static server, and takes nothing from the network.
+    """Write a model as a page into the folder ``out``: one HTML file, which is returned. It works from disk
+    and from any static server, and takes nothing from the network.
 
-    ``ToolError`` with the fix where the compiler is missing, ``ConfigError`` for a model without a tokenizer or where
-    ``out`` is a file.
+    ``ToolError`` with the fix where the compiler is missing, ``ConfigError`` for a model without a tokenizer
+    or where ``out`` is a file.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:

@@ -34,8 +34,8 @@ PORT = 8374
 def command(model: Path, out: Path | None, port: int, as_json: bool) -> None:
     """Open MODEL in a browser: show it things, teach it their names, look inside.
 
-    The default is the shipped model that things can be shown to; 'demo' writes captions. The model runs in the page,
-    as WebAssembly, and the page speaks to a board over USB.
+    The default is the shipped model that things can be shown to; 'demo' writes captions. The model runs in
+    the page, as WebAssembly, and the page speaks to a board over USB.
 
     \b
     Example: bitmar-tiny play

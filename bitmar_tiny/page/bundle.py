@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Plain JavaScript modules joined into one script: each becomes what a function returns, before those that import it."""
+"""Plain JavaScript modules joined into one script: each becomes what a function returns, before those that
+import it.
+"""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
+from ..codegen.resources import resource_dir
 from .tables import modules
 
 APP = Path(__file__).parent / "app"
@@ -18,6 +21,9 @@ _INDENT = re.compile(r"^ +", re.MULTILINE)
 
 def source(name: str) -> str:
     """The text of the module ``name``."""
+    if name == "module":  # that of every project for the web
+        folder = resource_dir("firmware_templates") / "platforms" / "web" / "templates"
+        return (folder / "module.mjs").read_text(encoding="utf-8")
     return modules().get(name) or (APP / f"{name}.js").read_text(encoding="utf-8")
 
 
@@ -39,13 +45,12 @@ def bundle(entry: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """A module whose imports are constants, without what only people read."""
-    text = _IMPORT.sub(r"const {\1} = in_\2;\n", text)
+    """A module without ``export``, whose imports are constants, without what only people read."""
+    text = _EXPORT.sub(r"\1", _IMPORT.sub(r"const {\1} = in_\2;\n", text))
     return _INDENT.sub("", _COMMENT.sub("", text))
 
 
 def _closed(name: str, text: str) -> str:
     """A module as a constant with what it exports."""
     exported = ", ".join(name for _, name in _EXPORT.findall(text))
-    body = _EXPORT.sub(r"\1", _plain(text))
-    return f"const in_{name} = (() => {{\n{body}return {{ {exported} }};\n}})();\n"
+    return f"const in_{name} = (() => {{\n{_plain(text)}return {{ {exported} }};\n}})();\n"

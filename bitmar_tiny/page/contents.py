@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a page holds of its model: the program, the packed blob, the tokenizer, the memory's first store, and a few
-facts that the page needs beside what the program says of itself.
+"""What a page holds of its model: the program, the packed blob, the tokenizer, the memory's first store, and
+a few facts that the page needs beside what the program says of itself.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ def contents(model: FrozenModel, project: Project, program: Path) -> dict[str, A
     """
     if not model.tokenizer:
         raise ConfigError(f"{model.config.name}: frozen without a tokenizer.", "Freeze it with one.")
-    store = project.memory_store
+    assert project.memory_store, "a page keeps the memory in a store"
     return {
         "about": about(model),
         "program": packed(program.read_bytes()),
         "blob": packed((project.path / "model.blob").read_bytes()),
         "tokenizer": packed(model.tokenizer),
-        "store": packed(store.read_bytes()) if store else "",
+        "store": packed(project.memory_store.read_bytes()),
     }
 
 

@@ -13,8 +13,8 @@ from .. import __version__
 from .bundle import APP, bundle
 from .contents import packed
 
-#: Drawings to begin with, in two rows: by one hand, and by another. A model that cannot be taught gets those that
-#: it knows.
+#: Drawings to begin with, in two rows: by one hand, and by another. A model that cannot be taught gets those
+#: that it knows.
 THINGS = ("mushroom", "house", "umbrella", "cup", "fish", "tree")
 KNOWN = ("house", "tree", "umbrella", "cup-2")
 

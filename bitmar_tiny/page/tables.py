@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the page's JavaScript knows of the protocol, of Unicode, of the words of a thing and of a store's format:
-modules that are written from the tables of Python, so that one place says each number.
+"""What the page's JavaScript knows of the protocol, of Unicode, of the words of a thing and of a store's
+format: modules that are written from the tables of Python, so that one place says each number.
 """
 
 from __future__ import annotations

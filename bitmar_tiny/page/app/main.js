@@ -199,9 +199,9 @@ async function teach() {
     if (!picture) throw new Problem("There is no picture yet.", "Choose, draw or take one first.");
     const { value, store } = await engine.call("teach", { name, patches: picture.patches });
     await showMemory(value.thing.slot);
+    await keepStore(store);
     say($("notice"), `Taught: ${value.thing.name}, in slot ${value.thing.slot}.${instead(value)} Now show it another picture of it.`, "good");
     $("name").value = "";
-    await keepStore(store);
   });
 }
 
@@ -215,8 +215,8 @@ async function forget(name) {
   await attempt($("notice"), async () => {
     const { store } = await engine.call("forget", { name });
     await showMemory();
-    say($("notice"), `Forgot: ${name}.`, "good");
     await keepStore(store);
+    say($("notice"), `Forgot: ${name}.`, "good");
   });
 }
 
@@ -237,8 +237,8 @@ async function importStore(file) {
   await attempt($("notice"), async () => {
     const { store } = await engine.call("import", { store: new Uint8Array(await file.arrayBuffer()) });
     await showMemory();
-    say($("notice"), `Loaded ${file.name}: ${memory.things.length} things are known.`, "good");
     await keepStore(store);
+    say($("notice"), `Loaded ${file.name}: ${memory.things.length} things are known.`, "good");
   });
 }
 
@@ -247,8 +247,8 @@ async function renew() {
   await attempt($("notice"), async () => {
     const { store } = await engine.call("renew");
     await showMemory();
-    say($("notice"), "It knows only what it learned in training.", "good");
     await keepStore(store);
+    say($("notice"), "It knows only what it learned in training.", "good");
   });
 }
 

@@ -8,7 +8,6 @@ import { STORE } from "./words.js";
 /** `Problem` for a file that is no store of this model. `like`: a store of it. */
 export function checkStore(store, like, about) {
   const file = "This file";
-  if (!like) throw new Problem("The memory of this page is not kept in a store.");
   const headers = [0, store.length - 3 * STORE.unit].map((at) => store.subarray(Math.max(at, 0), Math.max(at, 0) + STORE.unit));
   const header = headers.find((unit) => unit.length === STORE.unit && viewOf(unit).getUint32(0, true) === STORE.header
     && viewOf(unit).getUint32(STORE.unit - 4, true) === crc32(unit.subarray(0, STORE.unit - 4)));

@@ -5,8 +5,8 @@
 import { fromBase64, inflate } from "./bytes.js";
 import { Device } from "./device.js";
 import { attention, nearest } from "./insight.js";
+import { ModuleLine } from "./line.js";
 import { Problem } from "./link.js";
-import { ModulePort } from "./module.js";
 import { decodePicture, fit, fromRgba, pictureSide, pictureVectors } from "./picture.js";
 import { checkStore } from "./store.js";
 import { Teacher } from "./teach.js";
@@ -17,19 +17,20 @@ const SHOWN = 8; // slots that a caption names
 const PATIENCE_MS = { page: 60000, board: 8000 };
 
 let about, compiled, blob, firstStore, tokenizer, teacher;
-let own, ownPort, board = null, boardPort = null;
+let own, ownLine, board = null, boardPort = null;
 
 /** The twin: the same model once more, whose memory is only tried. It is started when it is first needed. */
 let started = null;
-const twin = () => (started = started || Device.open(new ModulePort(compiled, blob, firstStore), PATIENCE_MS.page));
+const twin = () => (started = started || ModuleLine.start(compiled, blob, firstStore).then((line) => Device.open(line, PATIENCE_MS.page)));
 
 /** The model that is asked: the board's where one is connected. */
 const target = () => board || own;
 
 async function startOwn(store) {
-  if (ownPort) ownPort.close();
-  ownPort = new ModulePort(compiled, blob, store);
-  own = await Device.open(ownPort, PATIENCE_MS.page);
+  const line = await ModuleLine.start(compiled, blob, store);
+  own = await Device.open(line, PATIENCE_MS.page);
+  if (ownLine) ownLine.close();
+  ownLine = line;
 }
 
 const METHODS = {
@@ -39,7 +40,7 @@ const METHODS = {
     about = model.about;
     const program = await unpack(model.program);
     [blob, tokenizer] = [await unpack(model.blob), new Tokenizer(await unpack(model.tokenizer))];
-    firstStore = model.store ? await unpack(model.store) : null;
+    firstStore = await unpack(model.store);
     compiled = await WebAssembly.compile(program);
     let lost = "";
     try {
@@ -105,7 +106,7 @@ const METHODS = {
   },
 
   async export() {
-    return { store: ownPort.store() };
+    return { store: ownLine.store() };
   },
 
   /** Go on with the memory of a file. */
@@ -159,7 +160,7 @@ function usedSlots(memory) {
 /** What a change of the memory gave, and the store that the browser shall keep. */
 async function kept(change) {
   const value = await change;
-  return { value, store: board ? null : ownPort.store() };
+  return { value, store: board ? null : ownLine.store() };
 }
 
 let last = Promise.resolve();
