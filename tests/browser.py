@@ -21,6 +21,8 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 #: Why a test that needs it is skipped.
 MISSING = "Chromium is not installed (apt-get install chromium)"
 GIVE_UP_S = 60.0
+#: What a page of ours says once its model runs.
+READY = "document.documentElement.dataset.ready"
 
 
 class BrowserError(AssertionError):

@@ -13,9 +13,6 @@ import bitmar_tiny as bt
 from bitmar_tiny.api.page import make_page
 from bitmar_tiny.page.server import PageServer
 
-#: What the page says once its model runs.
-READY = "document.documentElement.dataset.ready"
-
 
 @pytest.fixture(scope="session")
 def browser():
