@@ -165,6 +165,13 @@ class Page:
     def open(self, url: str) -> None:
         self.call("Page.navigate", url=url)
 
+    def open_fresh(self, url: str) -> None:
+        """A page of ours that has kept nothing yet, once its model runs."""
+        if url.startswith("http"):
+            self.call("Storage.clearDataForOrigin", origin=url.rstrip("/"), storageTypes="indexeddb")
+        self.open(url)
+        self.wait(READY)
+
     def run(self, script: str) -> Any:
         """The value of a JavaScript expression, awaited. ``BrowserError`` if it throws."""
         done = self.call(

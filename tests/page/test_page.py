@@ -29,14 +29,6 @@ MOST_BYTES = 150_000
 CONTROLS = ("button", "textbox", "slider", "spinbutton", "combobox", "image", "checkbox", "link")
 
 
-def opened(tab, url: str) -> None:
-    """A page that has kept nothing yet."""
-    if url.startswith("http"):
-        tab.call("Storage.clearDataForOrigin", origin=url.rstrip("/"), storageTypes="indexeddb")
-    tab.open(url)
-    tab.wait(READY)
-
-
 def look_at(tab, place: str) -> str:
     """What is said of an example, once all of it is."""
     tab.run("said.replaceChildren(Object.assign(document.createElement('i'), {className: 'quiet'}))")
@@ -77,14 +69,14 @@ def test_a_caption_from_disk_is_that_of_golden(demo, tab, name):
     tab.call(
         "Network.emulateNetworkConditions", offline=True, latency=0, downloadThroughput=0, uploadThroughput=0
     )
-    opened(tab, demo.file.as_uri())
+    tab.open_fresh(demo.file.as_uri())
     path = PICTURES / f"{name}.png"
     assert choose(tab, path) == bt.caption(demo.model, path).strip()
     assert "token" in tab.run("speed.textContent")
 
 
 def test_text_is_written_as_golden_writes_it(demo, tab):
-    opened(tab, demo.server.url)
+    tab.open_fresh(demo.server.url)
     tab.run("writing.open = true; document.querySelector('#prompt').value = 'The cat'")
     tab.run("temperature.value = 1; limit.value = 24; seed.value = 7")
     tab.click("#write-it")
@@ -95,7 +87,7 @@ def test_text_is_written_as_golden_writes_it(demo, tab):
 
 def test_it_shows_where_it_looked_and_what_answered(demo, tab):
     cfg = demo.model.config
-    opened(tab, demo.server.url)
+    tab.open_fresh(demo.server.url)
     tab.run("inside.open = true")
     choose(tab, PICTURES / "umbrella.png")
     tab.wait("tokens.children.length > 1 && answering.querySelectorAll('.bar').length")
@@ -113,7 +105,7 @@ def test_it_shows_where_it_looked_and_what_answered(demo, tab):
 
 
 def test_a_thing_is_taught_kept_asked_exported_and_forgotten(things, tab, tmp_path):
-    opened(tab, things.server.url)
+    tab.open_fresh(things.server.url)
     assert look_at(tab, "A drawing of a mushroom") == "I don't know."
     assert teach(tab, "my mushroom").startswith("Taught: my mushroom, in slot 16.")
     assert look_at(tab, "A drawing of a house") and teach(tab, "house").startswith(
@@ -157,7 +149,7 @@ def exported(tab, folder: Path) -> Path:
 
 def test_the_page_teaches_as_python_does(things, tab, tmp_path):
     """The same picture and name, byte for byte the same store."""
-    opened(tab, things.server.url)
+    tab.open_fresh(things.server.url)
     choose(tab, PICTURES / "umbrella.png")
     teach(tab, "umbrella")
     ours = tmp_path / "ours.store"
@@ -171,7 +163,7 @@ def test_the_page_teaches_as_python_does(things, tab, tmp_path):
 
 
 def test_it_looks_at_what_is_drawn(things, tab):
-    opened(tab, things.server.url)
+    tab.open_fresh(things.server.url)
     tab.click("#draw")
     box = tab.run("(({x, y, width}) => [x, y, width])(pad.getBoundingClientRect())")
     points = [(0.2, 0.2), (0.8, 0.3), (0.5, 0.8)]
@@ -189,7 +181,7 @@ def test_it_looks_at_what_is_drawn(things, tab):
 
 @pytest.mark.parametrize("how", ["dropped", "pasted"])
 def test_a_wrong_file_is_said_in_a_sentence(things, tab, how):
-    opened(tab, things.server.url)
+    tab.open_fresh(things.server.url)
     event = {
         "dropped": "DragEvent('drop', {dataTransfer: given",
         "pasted": "ClipboardEvent('paste', {clipboardData: given",
@@ -202,7 +194,7 @@ def test_a_wrong_file_is_said_in_a_sentence(things, tab, how):
 
 
 def test_a_wrong_memory_is_refused_and_changes_nothing(things, demo, tab, tmp_path):
-    opened(tab, things.server.url)
+    tab.open_fresh(things.server.url)
     foreign = tmp_path / "demo.store"
     bt.memory_store(foreign, demo.model)
     (tmp_path / "letter.txt").write_text("hello")
@@ -213,7 +205,7 @@ def test_a_wrong_memory_is_refused_and_changes_nothing(things, demo, tab, tmp_pa
 
 
 def test_without_room_the_memory_is_not_lost_in_silence(things, tab):
-    opened(tab, things.server.url)
+    tab.open_fresh(things.server.url)
     tab.run(
         "IDBObjectStore.prototype.put = () => { throw new DOMException('full', 'QuotaExceededError'); }; 0"
     )
@@ -223,13 +215,13 @@ def test_without_room_the_memory_is_not_lost_in_silence(things, tab):
 
 
 def test_without_a_camera_it_says_so(things, tab):
-    opened(tab, things.server.url)
+    tab.open_fresh(things.server.url)
     tab.click("#film")
     assert "The camera cannot be used" in tab.wait(NOTICE)
 
 
 def test_a_camera_gives_the_square_in_its_middle(things, tab):
-    opened(tab, things.server.url)
+    tab.open_fresh(things.server.url)
     tab.run(
         "navigator.mediaDevices.getUserMedia = async () => { const c = document.createElement('canvas'); "
         "[c.width, c.height] = [320, 240]; const p = c.getContext('2d'); p.fillStyle = 'red'; "
@@ -242,9 +234,9 @@ def test_a_camera_gives_the_square_in_its_middle(things, tab):
 
 
 def test_a_second_page_does_not_write_over_the_first(things, tab, browser):
-    opened(tab, things.server.url)
+    tab.open_fresh(things.server.url)
     other = browser.page()
-    opened(other, things.server.url)
+    other.open_fresh(things.server.url)
     assert "another page" in other.wait(NOTICE)
     other.close()
 
@@ -252,7 +244,7 @@ def test_a_second_page_does_not_write_over_the_first(things, tab, browser):
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_every_control_has_a_name_and_a_phone_shows_all_of_it(things, tab, dark):
     tab.view(390, 844, dark)
-    opened(tab, things.server.url)
+    tab.open_fresh(things.server.url)
     tab.run("document.querySelectorAll('details').forEach((part) => (part.open = true))")
     tab.click("#draw")
     look_at(tab, "A drawing of a fish")
@@ -265,7 +257,7 @@ def test_every_control_has_a_name_and_a_phone_shows_all_of_it(things, tab, dark)
 
 
 def test_keys_alone_teach_it(things, tab):
-    opened(tab, things.server.url)
+    tab.open_fresh(things.server.url)
     tab.run("document.querySelector('.example').focus()")
     for kind in ("keyDown", "char", "keyUp"):
         tab.call(

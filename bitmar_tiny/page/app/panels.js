@@ -71,7 +71,7 @@ export function drawSight(canvas, { side, rgb }, looked, vectors) {
     image.data[4 * i + 3] = 255;
   }
   canvas.width = canvas.height = side;
-  canvas.getContext("2d").putImageData(image, 0, 0);
+  canvas.getContext("2d", { willReadFrequently: true }).putImageData(image, 0, 0);
 }
 
 /** Attention over the vectors, as light on the pixels that each stands for: a grid, or a pyramid of grids. */
