@@ -45,6 +45,7 @@ FILES = {
         "evaluate/test_harness.py",
         "evaluate/test_scoring.py",
         "exchange",
+        "page",
         "simulate",
         "store/test_remember.py",
         "store/test_store_bench.py",
