@@ -73,6 +73,7 @@ FILES = {
         "evaluate/test_batched.py",
         "evaluate/test_memory.py",
         "evaluate/test_paper.py",
+        "evaluate/test_paper_scores.py",
         "evaluate/test_sessions.py",
         "evaluate/test_show_once.py",
         "evaluate/test_styles.py",
