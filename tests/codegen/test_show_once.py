@@ -270,9 +270,9 @@ def test_it_refuses_names_in_the_words_of_python(shown, model):
             things.checked_name(model, name)
             wanted = "the model cannot keep this name"
         except BitmarError as error:
-            wanted = error.message.rstrip(".")
+            wanted = error.message.rstrip(".").split("': ")[-1][1:]
         said = shown.refuses("teach", os.fsencode(name), "red.ppm")
-        assert wanted[1:].removeprefix(f"{name[:60]}': ") in said, (name, said)
+        assert wanted in said, (name, said)
 
 
 def test_the_example_for_a_pi_with_another_camera(program, tmp_path):
