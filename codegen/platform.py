@@ -128,8 +128,10 @@ class Platform:
         path = self.folder / "chips" / board.chip / CHIP_FACTS
         return tomllib.loads(path.read_text()) if board.chip and path.is_file() else {}
 
-    def extra_files(self, blob: Blob) -> dict[str, str]:
-        """Files of the project that are made of the packed model: name -> text."""
+    def extra_files(self, blob: Blob, project: Path, store: bytes) -> dict[str, str]:
+        """Files of the project that are made of the packed model, and of the store that its memory begins
+        with, b"" where it has none: name -> text.
+        """
         return {}
 
     def link_flags(self, board: Board) -> list[str]:

@@ -338,6 +338,37 @@ def test_without_its_store_there_is_nothing_to_say(shown, tmp_path):
     assert "something else than a memory" in shown.refuses("list", "--store", "broken", code=4)
 
 
+def test_the_first_thing_makes_the_store(shown, program):
+    """The one that the project brings, to the bit, and only for a thing that is taught; nothing else does."""
+    first = shown.store.read_bytes()
+    assert first == program[0].memory_store.read_bytes()
+    shown.says("teach", "dax", "red.ppm")
+    taught = shown.store.read_bytes()
+    shown.store.unlink()
+    for words, code in (
+        (("ask", "red.ppm"), 4),
+        (("list",), 4),
+        (("forget", "dax"), 4),
+        (("teach", "zebra", "red.ppm"), 2),
+        (("teach", "dax", "none.ppm"), 2),
+        (("teach", "dax", "red.ppm", "--store", "none/m.store"), 4),
+    ):
+        assert shown.run(*words).returncode == code
+        assert not list(shown.folder.glob("*.store*"))
+    done = shown.run("teach", "dax", "red.ppm")
+    assert done.stdout == b"Taught: dax (slot 1, 1 thing is known now).\n" and done.returncode == 0
+    assert done.stderr == b"Made memory.store, with the memory that the model was trained to.\n"
+    assert shown.store.read_bytes() == taught and not list(shown.folder.glob("*.new"))
+    for moment in range(50):
+        shown.store.unlink()
+        done = shown.run("teach", "dax", "red.ppm", KILL_AT=str(moment))
+        assert not shown.store.exists() or shown.known() in ([], [(1, 0, "dax")])
+        if done.returncode == 0:
+            break
+        assert shown.run("teach", "dax", "red.ppm").returncode == 0 and shown.known() == [(1, 0, "dax")]
+    assert moment > 8
+
+
 def test_others_may_ask_while_one_asks(shown):
     shown.says("teach", "dax", "red.ppm")
     with subprocess.Popen(
