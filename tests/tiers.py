@@ -93,6 +93,7 @@ TESTS = {
     "store/test_keyed_store.py::test_a_board_says_what_its_rows_are_and_writes_one_block": "toolchain",
     "device/test_eembc.py::test_200_000_lines_of_garbage_under_sanitizers": "soak",
     "device/test_firmware_link.py::*": "soak",
+    "device/test_web.py::test_paper_past_its_window": "soak",
     "evaluate/test_memory.py::test_training_carries_a_fact_to_a_later_episode": "soak",
     "train/test_resume.py::test_killed_at_twenty_random_moments": "soak",
     "test_docs.py::test_the_site_builds_without_a_warning": "toolchain",
