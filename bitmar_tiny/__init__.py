@@ -35,6 +35,7 @@ __all__ = [
     "Answering",
     "BitmarError",
     "BoardProfile",
+    "BoardSpeed",
     "Comparison",
     "ConfigError",
     "DataError",
@@ -46,6 +47,7 @@ __all__ = [
     "Memory",
     "MemoryStore",
     "ModelConfig",
+    "PictureEncoder",
     "ProcessorError",
     "Program",
     "Project",
@@ -61,6 +63,8 @@ __all__ = [
     "VerifyError",
     "ask_thing",
     "board_names",
+    "board_speeds",
+    "build_corpus",
     "build_project",
     "caption",
     "compare_profiles",
@@ -81,6 +85,8 @@ __all__ = [
     "memory_summary",
     "model_size",
     "nearest_slots",
+    "neighbours",
+    "open_backbone",
     "preset",
     "profile_model",
     "random_model",
@@ -98,6 +104,7 @@ __all__ = [
     "write_package",
     "write_page",
     "write_project",
+    "write_thing_features",
 ]
 
 

@@ -26,12 +26,15 @@ COMPILE_TIMEOUT_S = 300
 
 @dataclass(frozen=True)
 class Program:
-    """A built program: its file, the command that runs it here, and how it was built."""
+    """A built program: its file, the command that runs it here, and how it was built. ``image``: what its
+    board is handed, where that is another file.
+    """
 
     path: Path
     runner: list[str]
     compiler: str
     opt: str
+    image: Path | None = None
 
     @property
     def command(self) -> list[str]:
@@ -99,7 +102,7 @@ def runner(board: Board) -> list[str]:
     if not board.emulator:
         raise ToolError(
             f"Programs for {board.name} ({board.machine}) do not run on this {platform.machine()} machine.",
-            "Copy the project to the board and build it there with make.",
+            board.platform.elsewhere,
         )
     if not has_emulator(board):
         raise ToolError(
@@ -163,7 +166,9 @@ def build(
     link = [part.format(src=project / "src") for part in link_flags(board, tool)]
     # zig makes a C library for each optimisation it links with, in a minute: one is enough.
     _run([*command, *tool.flags, *extra, "-O2", *map(str, objects), "-o", str(program), *link], "link")
-    return Program(program, runner(board) if _can_run(board) else [], name, opt)
+    return Program(
+        program, runner(board) if _can_run(board) else [], name, opt, board.platform.image(board, program)
+    )
 
 
 def link_flags(board: Board, compiler: Compiler) -> list[str]:
@@ -186,5 +191,6 @@ def _run(command: list[str], what: str) -> None:
         raise ToolError(f"Compiling {what} took longer than {COMPILE_TIMEOUT_S} s.") from None
     if done.returncode:
         lines = done.stderr.splitlines() or ["no message"]
-        complaint = next((line for line in lines if "error" in line or "undefined" in line), lines[0])
+        words = ("error", "undefined", "overflowed")
+        complaint = next((line for line in lines if any(w in line for w in words)), lines[0])
         raise ToolError(f"Compiling {what} failed: {complaint.strip()}")

@@ -49,7 +49,8 @@ class Platform:
     kind as any other program. ``real_time``: what runs them elsewhere is no emulator, so they are timed.
     ``on_uart``: its firmware speaks over the UART of an emulated machine, not over its standard input and
     output. ``takes_backbone``: a project can hold a picture backbone, which Python runs. ``port_kind``: the
-    kind of port that starts its firmware on this computer; empty if none does.
+    kind of port that starts its firmware on this computer; empty if none does. ``elsewhere``: how a project
+    is run where this computer cannot.
     """
 
     components: ClassVar[tuple[str, ...]] = ("model",)
@@ -64,6 +65,7 @@ class Platform:
     on_uart: ClassVar[bool] = False
     takes_backbone: ClassVar[bool] = False
     port_kind: ClassVar[str] = ""
+    elsewhere: ClassVar[str] = "Copy the project to the board and build it there with make."
 
     @property
     def manifest(self) -> dict[str, str]:
@@ -131,6 +133,10 @@ class Platform:
         """What chip.toml says of the board's chip."""
         path = self.folder / "chips" / board.chip / CHIP_FACTS
         return tomllib.loads(path.read_text()) if board.chip and path.is_file() else {}
+
+    def image(self, board: Board, program: Path) -> Path | None:
+        """Write what the board is handed beside its program, and say where; None if that is the program."""
+        return None
 
     def extra_files(self, blob: Blob) -> dict[str, str]:
         """Files of the project that are made of the packed model: name -> text."""

@@ -25,7 +25,9 @@ FILES = {
         "codegen/test_espidf.py",
         "codegen/test_make.py",
         "codegen/test_program.py",
+        "codegen/test_rp2.py",
         "codegen/test_show_once.py",
+        "codegen/test_show_vectors.py",
         "codegen/test_32_bits.py",
         "codegen/test_espidf_store.py",
         "data/test_c_tokenizer.py",
@@ -35,6 +37,7 @@ FILES = {
         "device/test_eembc.py",
         "device/test_firmware_link.py",
         "device/test_flash.py",
+        "device/test_esp_emu.py",
         "device/test_link.py",
         "device/test_profiling.py",
         "device/test_web.py",
@@ -63,7 +66,7 @@ FILES = {
         "test_tutorials.py",
         "verify",
     ),
-    "emulator": ("device/test_emulated.py", "simulate/test_portable.py"),
+    "emulator": ("device/test_emulated.py", "device/test_rp2040.py", "simulate/test_portable.py"),
     "train": (
         "bench/test_baseline.py",
         "bench/test_peers.py",
@@ -81,6 +84,7 @@ FILES = {
 #: Single tests of another tier than their file's.
 TESTS = {
     "run/test_teach.py::test_c_and_golden_are_taught_the_same": "toolchain",
+    "run/test_teach.py::test_vectors_are_shown_once_and_known_in_golden_and_c": "toolchain",
     "store/test_large.py::test_sixty_five_thousand_slots": "soak",
     "codegen/test_ecosystem_files.py::test_platformio_packs_the_library": "toolchain",
     "evaluate/test_batched.py::test_a_program_answers_what_its_store_kept": "toolchain",

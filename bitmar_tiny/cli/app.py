@@ -26,6 +26,7 @@ from .screen import Screen
 #: characters.
 GROUPS = {
     "MODEL": {
+        "corpus": "Put a training corpus together out of packages.",
         "train": "Train a model, quantisation-aware.",
         "curves": "Draw a training run: losses, alignment, memory, zero fraction.",
         "holdout": "Measure a run on what it held out from training.",

@@ -13,8 +13,9 @@ from support import GROUPED, KEYED, ODD, TINY
 from bitmar_tiny.model.arithmetic import PROB_ONE, Quantised, divide, round_ste
 from bitmar_tiny.model.attention import attend, visible
 from bitmar_tiny.model.bitmar import BitMar
+from bitmar_tiny.train import head_loss
 from bitmar_tiny.train.feed import Feed, joined
-from bitmar_tiny.train.losses import _CrossEntropy, last_queries
+from bitmar_tiny.train.losses import last_queries
 
 
 def both(ours, chain, *inputs):
@@ -109,15 +110,28 @@ def test_attention(window):
     both(ours, chain, q[0], k[0], v[0])
 
 
-def test_cross_entropy_of_integer_logits():
-    acc, labels = (30 * normal(11, 40)).round(), torch.arange(11)
-    scale = 0.05 + 0.01 * normal(11, 1, seed=3).abs()
-    both(
-        lambda a, s: _CrossEntropy.apply(a, s, labels)[None],
-        lambda a, s: F.cross_entropy(a * s, labels)[None],
-        acc,
-        scale,
-    )
+@pytest.mark.parametrize("size", [1.0, 60.0], ids=["as they are", "less the largest"])
+@pytest.mark.parametrize("rows", [4, 11])
+def test_head_and_loss_in_blocks_of_rows(monkeypatch, size, rows):
+    """Small logits, whose exponentials are added up as they are, and logits too large for that."""
+    n, vocabulary, d = 11, 40, 24
+    monkeypatch.setitem(head_loss.BLOCK, "cpu", rows * vocabulary)
+    codes, trits = (30 * normal(n, d)).round(), normal(vocabulary, d, seed=2).sign()
+    scale, labels = size * (0.002 + 0.001 * normal(n, 1, seed=3).abs()), torch.arange(n) % 7
+    found = []
+    for rule in (
+        lambda c, s, t: head_loss.summed_cross_entropy(Quantised(0.5), c, s, t, labels),
+        lambda c, s, t: F.cross_entropy((c @ t.T) * s, labels, reduction="sum"),
+    ):
+        given = [x.clone().requires_grad_() for x in (codes, scale, trits)]
+        (loss := rule(*given)).backward()
+        found.append([loss.detach(), *(x.grad for x in given)])
+    for x, y in zip(*found, strict=True):
+        torch.testing.assert_close(x, y, rtol=1e-4, atol=1e-5 * float(y.abs().max()))
+    with torch.no_grad():
+        assert torch.equal(
+            head_loss.summed_cross_entropy(Quantised(0.5), codes, scale, trits, labels), found[0][0]
+        )
 
 
 def feed(cfg, lengths, seed, pictures):

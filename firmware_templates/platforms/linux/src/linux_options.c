@@ -173,10 +173,10 @@ static int parse_option(char **argv, int *at, linux_options *o)
 /* Why this build has no such command. */
 static int refuse(const char *name)
 {
-    return linux_fail(name, BM_KEYED && BM_CONVOLUTIONS && BM_TOKENIZER_BYTES
-                                ? "this build has no store; generate the project with --memory sd"
-                                : "this model cannot be shown a thing once: it needs a keyed memory, "
-                                  "convolutions and a tokenizer");
+    return linux_fail(
+        name, BM_KEYED && BM_TOKENIZER_BYTES
+                  ? "this build has no store; generate the project with --memory sd"
+                  : "this model cannot be shown a thing once: it needs a keyed memory and a tokenizer");
 }
 
 /* What stands behind a command: options and operands. */
