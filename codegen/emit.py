@@ -193,7 +193,7 @@ def _copy_sources(project: Project, runtime: list[Component]) -> dict[str, list[
         (project.path / folder).mkdir(parents=True)
         for source in files:
             shutil.copyfile(source, project.path / folder / source.name)
-            copied.setdefault(folder, []).append(source.name)
+        copied[folder] = list(dict.fromkeys(source.name for source in files))
     return copied
 
 

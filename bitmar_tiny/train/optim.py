@@ -109,7 +109,7 @@ def make_optimiser(model: BitMar, cfg: TrainConfig) -> tuple[torch.optim.Optimiz
             ):  # absent, or without its compiled part
                 continue
         return torch.optim.AdamW(
-            groups, lr=cfg.lr, betas=BETAS
+            groups, lr=cfg.lr, betas=BETAS, fused=True
         ), "adamw (adamw8bit was asked for: neither bitsandbytes nor torchao works here)"
     return torch.optim.AdamW(groups, lr=cfg.lr, betas=BETAS, fused=True), "adamw"
 
