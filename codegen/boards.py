@@ -79,6 +79,13 @@ class Flash(StrictModel):
         return next((p for p in self.partitions if p.holds == holds), None)
 
 
+class Uf2(StrictModel):
+    """The drive that the boot loader of a board pretends to be, for a file in UF2 format."""
+
+    family: int = Field(ge=0, lt=1 << 32, description="of the chip, as its boot loader knows it")
+    drive: str = Field(description="Board-ID in INFO_UF2.TXT of the drive")
+
+
 class Serial(StrictModel):
     """The console of the board."""
 
@@ -159,7 +166,7 @@ class Board(StrictModel):
     emulator: list[str] = Field(
         [],
         description="command that runs the board's programs elsewhere; {program} is the "
-        "program's path, which otherwise comes last",
+        "program's path, which otherwise comes last, {python} the Python that runs",
     )
     emulator_package: str = ""
     emulated: bool = Field(
@@ -173,6 +180,7 @@ class Board(StrictModel):
     power: Power | None = None
     serial: Serial | None = None
     flash: Flash | None = None
+    uf2: Uf2 | None = None
     notes: str = ""
 
     @model_validator(mode="after")

@@ -7,6 +7,7 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,17 +26,21 @@ COMPILE_TIMEOUT_S = 300
 
 @dataclass(frozen=True)
 class Program:
-    """A built program: its file, the command that runs it here, and how it was built."""
+    """A built program: its file, the command that runs it here, and how it was built. ``image``: what its
+    board is handed, where that is another file.
+    """
 
     path: Path
     runner: list[str]
     compiler: str
     opt: str
+    image: Path | None = None
 
     @property
     def command(self) -> list[str]:
-        command = [part.format(program=self.path) for part in self.runner]
-        return command if command != self.runner else [*self.runner, str(self.path)]
+        named = any("{program}" in part for part in self.runner)
+        command = [part.format(program=self.path, python=sys.executable) for part in self.runner]
+        return command if named else [*command, str(self.path)]
 
 
 def find_compiler(board: Board, wanted: str | None = None) -> tuple[str, Compiler]:
@@ -57,9 +62,24 @@ def find_compiler(board: Board, wanted: str | None = None) -> tuple[str, Compile
 
 def has_compiler(compiler: Compiler) -> bool:
     """Whether this machine can run it (a command on PATH, or an installed Python package)."""
-    if compiler.package.startswith("pip:"):
-        return installed(compiler.package.removeprefix("pip:"))
-    return shutil.which(compiler.command[0]) is not None
+    return _is_here(compiler.command, compiler.package)
+
+
+def has_emulator(board: Board) -> bool:
+    """The same of what runs the board's programs."""
+    return bool(board.emulator) and _is_here(board.emulator, board.emulator_package)
+
+
+def emulator_name(board: Board) -> str:
+    """Of the program or the Python package that runs the board's programs."""
+    package = board.emulator_package
+    return package.removeprefix("pip:") if package.startswith("pip:") else board.emulator[0]
+
+
+def _is_here(command: list[str], package: str) -> bool:
+    if package.startswith("pip:"):
+        return installed(package.removeprefix("pip:"))
+    return shutil.which(command[0]) is not None
 
 
 def install_hint(package: str) -> str:
@@ -82,11 +102,11 @@ def runner(board: Board) -> list[str]:
     if not board.emulator:
         raise ToolError(
             f"Programs for {board.name} ({board.machine}) do not run on this {platform.machine()} machine.",
-            "Copy the project to the board and build it there with make.",
+            board.platform.elsewhere,
         )
-    if shutil.which(board.emulator[0]) is None:
+    if not has_emulator(board):
         raise ToolError(
-            f"The emulator '{board.emulator[0]}' for board {board.name} was not found.",
+            f"The emulator '{emulator_name(board)}' for board {board.name} was not found.",
             f"Install it: {install_hint(board.emulator_package)}.",
         )
     return board.emulator
@@ -142,11 +162,13 @@ def build(
 
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         objects = list(pool.map(one, sources))
-    program = out / "bitmar"
+    program = out / board.platform.program
     link = [part.format(src=project / "src") for part in link_flags(board, tool)]
     # zig makes a C library for each optimisation it links with, in a minute: one is enough.
     _run([*command, *tool.flags, *extra, "-O2", *map(str, objects), "-o", str(program), *link], "link")
-    return Program(program, runner(board) if _can_run(board) else [], name, opt)
+    return Program(
+        program, runner(board) if _can_run(board) else [], name, opt, board.platform.image(board, program)
+    )
 
 
 def link_flags(board: Board, compiler: Compiler) -> list[str]:
@@ -169,5 +191,6 @@ def _run(command: list[str], what: str) -> None:
         raise ToolError(f"Compiling {what} took longer than {COMPILE_TIMEOUT_S} s.") from None
     if done.returncode:
         lines = done.stderr.splitlines() or ["no message"]
-        complaint = next((line for line in lines if "error" in line or "undefined" in line), lines[0])
+        words = ("error", "undefined", "overflowed")
+        complaint = next((line for line in lines if any(w in line for w in words)), lines[0])
         raise ToolError(f"Compiling {what} failed: {complaint.strip()}")

@@ -25,7 +25,9 @@ FILES = {
         "codegen/test_espidf.py",
         "codegen/test_make.py",
         "codegen/test_program.py",
+        "codegen/test_rp2.py",
         "codegen/test_show_once.py",
+        "codegen/test_show_vectors.py",
         "codegen/test_32_bits.py",
         "codegen/test_espidf_store.py",
         "data/test_c_tokenizer.py",
@@ -35,12 +37,15 @@ FILES = {
         "device/test_eembc.py",
         "device/test_firmware_link.py",
         "device/test_flash.py",
+        "device/test_esp_emu.py",
         "device/test_link.py",
         "device/test_profiling.py",
+        "device/test_web.py",
         "evaluate/test_eval_command.py",
         "evaluate/test_harness.py",
         "evaluate/test_scoring.py",
         "exchange",
+        "page",
         "simulate",
         "store/test_remember.py",
         "store/test_store_bench.py",
@@ -61,13 +66,19 @@ FILES = {
         "test_tutorials.py",
         "verify",
     ),
-    "emulator": ("device/test_emulated.py", "simulate/test_portable.py"),
+    "emulator": (
+        "device/test_emulated.py",
+        "device/test_rp2040.py",
+        "simulate/test_portable.py",
+        "test_rvv.py",
+    ),
     "train": (
         "bench/test_baseline.py",
         "bench/test_peers.py",
         "evaluate/test_batched.py",
         "evaluate/test_memory.py",
         "evaluate/test_paper.py",
+        "evaluate/test_paper_scores.py",
         "evaluate/test_sessions.py",
         "evaluate/test_show_once.py",
         "evaluate/test_styles.py",
@@ -79,6 +90,7 @@ FILES = {
 #: Single tests of another tier than their file's.
 TESTS = {
     "run/test_teach.py::test_c_and_golden_are_taught_the_same": "toolchain",
+    "run/test_teach.py::test_vectors_are_shown_once_and_known_in_golden_and_c": "toolchain",
     "store/test_large.py::test_sixty_five_thousand_slots": "soak",
     "codegen/test_ecosystem_files.py::test_platformio_packs_the_library": "toolchain",
     "evaluate/test_batched.py::test_a_program_answers_what_its_store_kept": "toolchain",
@@ -86,6 +98,7 @@ TESTS = {
     "store/test_keyed_store.py::test_a_board_says_what_its_rows_are_and_writes_one_block": "toolchain",
     "device/test_eembc.py::test_200_000_lines_of_garbage_under_sanitizers": "soak",
     "device/test_firmware_link.py::*": "soak",
+    "device/test_web.py::test_paper_past_its_window": "soak",
     "evaluate/test_memory.py::test_training_carries_a_fact_to_a_later_episode": "soak",
     "train/test_resume.py::test_killed_at_twenty_random_moments": "soak",
     "test_docs.py::test_the_site_builds_without_a_warning": "toolchain",
@@ -98,7 +111,7 @@ TESTS = {
     "verify/test_exact.py::test_pocket_preset": "soak",
 }
 #: Parameters that name a machine which needs an emulator here.
-OTHER_MACHINE = re.compile(r"(rpi|raspi|xtensa|aarch64|a76|mps\d).*")
+OTHER_MACHINE = re.compile(r"(rpi|raspi|xtensa|aarch64|a76|mps\d|bpi|visionfive|riscv).*")
 #: Files that cannot be imported without PyTorch, beside those of the tier "train".
 TORCH = ("evaluate/test_scoring.py", "store/test_store_check.py", "test_shipped.py")
 

@@ -11,6 +11,7 @@ from ..codegen.boards import load_board
 from ..codegen.build import Program, build, check_tools
 from ..codegen.ecosystem import ecosystem_names, load_ecosystem
 from ..codegen.emit import Project, emit, read_manifest
+from ..device.drive import board_image, copy_project
 from ..device.flash import flash_project
 from ..device.pieces import APP, MODEL, Piece
 from ..device.pieces import collect as flash_pieces

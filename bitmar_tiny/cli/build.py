@@ -28,6 +28,7 @@ def command(project: Path, compiler: str | None, opt: str, as_json: bool) -> Non
         print_json(
             {
                 "program": str(program.path),
+                **({"image": str(program.image)} if program.image else {}),
                 "compiler": program.compiler,
                 "opt": opt,
                 "bytes": program.path.stat().st_size,
@@ -36,3 +37,5 @@ def command(project: Path, compiler: str | None, opt: str, as_json: bool) -> Non
         return
     size = program.path.stat().st_size
     notes.print(f"Built {program.path} with {program.compiler} {opt}, {size:,} bytes.", markup=False)
+    if program.image:
+        notes.print(f"For the board: {program.image}, {program.image.stat().st_size:,} bytes.", markup=False)

@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
-from ..api.board import load_board
-from ..api.firmware import APP, MODEL, Piece, flash_pieces, flash_project
+from ..api.board import BoardProfile, load_board
+from ..api.firmware import APP, MODEL, Piece, board_image, copy_project, flash_pieces, flash_project
 from ..errors import ConfigError
 from ..report.plan import flash_table
 from .app import notes, print_json, results
@@ -22,6 +22,11 @@ from .common import board_option, json_option
 @click.option(
     "--port",
     help="Serial port: /dev/ttyUSB0, rfc2217://HOST:PORT, or replay:FILE. Not needed with --dry-run.",
+)
+@click.option(
+    "--drive",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder that the boot loader's drive is mounted at (default: it is looked for).",
 )
 @click.option(
     "--record",
@@ -47,6 +52,7 @@ def command(
     project: Path | None,
     board: str,
     port: str | None,
+    drive: Path | None,
     record_file: Path | None,
     parts: str,
     baud: int | None,
@@ -57,14 +63,26 @@ def command(
 ) -> None:
     """Write the model and the program of a PROJECT (default: firmware-BOARD) into a board's flash.
 
-    What the flash holds already is not written again; what is written is read back by hash.
+    ESP32: what the flash holds already is not written again; what is written is read back by hash. Pico: the
+    .uf2 file is copied to the drive that shows up when BOOTSEL is held while the board is plugged in.
 
     \b
     Examples: bitmar-tiny flash --board esp32-s3-n16r8 --dry-run
               bitmar-tiny flash --board esp32-s3-n16r8 --port /dev/ttyUSB0
+              bitmar-tiny flash --board pico2
     """
     profile = load_board(board)
     project = project or Path(f"firmware-{profile.name}")
+    if profile.uf2:
+        if port or record_file or baud or parts != "all" or no_reset or no_verify:
+            raise ConfigError(
+                f"The program for {profile.name} is copied to a drive, all at once.",
+                "Give no other options than --drive, --dry-run and --json.",
+            )
+        _copy(project, profile, drive, dry_run, as_json)
+        return
+    if drive:
+        raise ConfigError(f"Board {profile.name} has no drive.", "Name its --port.")
     chosen = (MODEL, APP) if parts == "all" else (parts,)
     pieces = flash_pieces(project, profile, chosen)
     if not as_json:
@@ -101,3 +119,17 @@ def command(
     for piece in done["pieces"]:
         read_back = ", read back" if piece["state"] == "written" and not no_verify else ""
         notes.print(f"{piece['name']}: {piece['state']}{read_back}.")
+
+
+def _copy(project: Path, board: BoardProfile, drive: Path | None, dry_run: bool, as_json: bool) -> None:
+    """To the drive of a boot loader."""
+    if dry_run:
+        image = board_image(project, board)
+        done = {"board": board.name, "dry_run": True, "file": str(image), "bytes": image.stat().st_size}
+    else:
+        done = copy_project(project, board, drive)
+    if as_json:
+        print_json(done)
+        return
+    where = f"would go to the drive of a {board.uf2.drive}" if dry_run else f"copied to {done['drive']}"
+    notes.print(f"{done['file']}, {done['bytes']:,} bytes: {where}.", markup=False)

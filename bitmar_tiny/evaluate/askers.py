@@ -17,6 +17,8 @@ from ..data.sessions import Session, Sessions
 from ..data.show_once import LONGEST_ANSWER, PROMPT
 from ..data.tokenizer import Tokenizer
 from ..errors import ConfigError
+from ..frozen import FrozenModel
+from ..memory.inspect import doubt
 from ..run.generate import Request, generate, tell
 from ..run.session import Session as Running
 
@@ -45,6 +47,9 @@ class Asker(Protocol):
     def scores(self, taught: Any, rows: Sequence[int], answers: Sequence[Sequence[str]]) -> np.ndarray:
         """float64 [B, n]: log-likelihood of each of the session's ``answers`` (as many for all)."""
 
+    def doubts(self, taught: Any, rows: Sequence[int]) -> np.ndarray | None:
+        """float64 [B]: the share of the learned slots in the read; None for a memory without them."""
+
 
 class RunningAsker:
     """A model that runs somewhere: every session begins with its own memory. restart: the target is off and
@@ -54,7 +59,12 @@ class RunningAsker:
     at_once, exact = 8, True
 
     def __init__(
-        self, running: Running, tokenizer: Tokenizer, pictures: np.ndarray, restart: bool = False
+        self,
+        running: Running,
+        model: FrozenModel,
+        tokenizer: Tokenizer,
+        pictures: np.ndarray,
+        restart: bool = False,
     ) -> None:
         running.need_writable()
         if restart and running.memory_tier != "sd":
@@ -62,7 +72,8 @@ class RunningAsker:
                 f"{running.name}: keeps its memory in no store, so a restart leaves nothing of it.",
                 "Choose golden, host or a board with a store.",
             )
-        self.running, self.tokenizer, self.pictures, self.restart = running, tokenizer, pictures, restart
+        self.running, self.model, self.restart = running, model, restart
+        self.tokenizer, self.pictures = tokenizer, pictures
         self.trained = self.inside = running.read_memory()
         self.prompt = tokenizer.encode(PROMPT)
 
@@ -113,6 +124,12 @@ class RunningAsker:
                 scored = self.running.score(context, group)
                 found[-1] += [sum(at.log_prob() for at in one) for one in scored]
         return np.array(found)
+
+    def doubts(self, taught: Any, rows: Sequence[int]) -> np.ndarray | None:
+        if not self.model.config.fixed_slots:
+            return None
+        pictures = [picture_of(self.pictures[row]) for row in rows]
+        return np.array([doubt(self.model, m, p) for m, p in zip(taught, pictures, strict=True)])
 
 
 class TorchAsker:
@@ -170,6 +187,13 @@ class TorchAsker:
             )
         return np.array(found).T
 
+    def doubts(self, taught: Any, rows: Sequence[int]) -> np.ndarray | None:
+        if not self.model.cfg.fixed_slots:
+            return None
+        from ..model.vision import image_tokens
+
+        return learned_share(self.model, image_tokens(self.model, self._images(rows)), taught[1])
+
     def _images(self, rows: Sequence[int]) -> Any:
         import torch
 
@@ -186,3 +210,18 @@ class TorchAsker:
                 return self.model.decode(encoded, own=taught[1]).logits
         finally:
             self.model.memory_on = True
+
+
+def learned_share(model: Any, image: Any, slots: Any) -> np.ndarray:
+    """float64 [B]: the share of the learned slots when memories ``slots`` are asked with image tokens
+    ``image`` float32 [B, n, d].
+    """
+    import torch
+
+    from ..model.memory import key_scores
+
+    with torch.no_grad():
+        begun = torch.full((len(image), 1), model.cfg.vocab_size - 1)
+        query = model.key(model.encode(begun, image=image).source)
+        scores = key_scores(query, slots, model.weight("memory.sharpness"))[:, 0].double()
+        return scores.softmax(-1)[:, : model.cfg.fixed_slots].sum(-1).numpy()

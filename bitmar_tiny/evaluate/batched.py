@@ -18,7 +18,7 @@ from ..data.tokenizer import Tokenizer
 from ..errors import ConfigError
 from ..frozen import FrozenModel
 from ..golden import numerics as nm
-from .askers import Episode
+from .askers import Episode, learned_share
 
 #: Pictures that are looked at, and episodes that are read, at once: what they need lies in a cache.
 _LOOK, _READ = 16, 128
@@ -176,6 +176,9 @@ class BatchedAsker:
             likely = log.gather(-1, streams[:, -longest:, None])[..., 0].numpy()
             found.append([float(of[: len(i)].sum()) for of, i in zip(likely, ids, strict=True)])
         return np.array(found).T
+
+    def doubts(self, taught: _Taught, rows: Sequence[int]) -> np.ndarray | None:
+        return learned_share(self.model, self._look(rows), taught.slots) if self.cfg.fixed_slots else None
 
     def _ahead(self, taught: _Taught, streams: Any, image: Any, last: int, memory: bool) -> tuple[Any, Any]:
         """Integer logits [B, last, V] at the last positions of every stream, and their scale."""

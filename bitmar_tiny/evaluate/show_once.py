@@ -62,16 +62,20 @@ def ask_trials(
     controls, written, too: off: the memory unread; another: the question of another session; shuffled: names
     told beside the wrong pictures. renamed: of those that were right, the new name was written after the
     thing was shown again with it. Of things that were never shown: unknown: "I don't know." was written; auc:
-    the area under the curve of its likelihood; doubted: it was written of a thing that was shown. after:
-    other episodes between showing and asking.
+    the area under the curve of its likelihood, and auc_read of the learned slots' share in the read, None
+    where there are none; doubted: it was written of a thing that was shown. after: other episodes between
+    showing and asking.
     """
     parts = [
         _ask_batch(asker, trials[i : i + asker.at_once], i, after, seed, progress, len(trials))
         for i in range(0, len(trials), asker.at_once)
     ]
     found = {key: np.concatenate([p[key] for p in parts]) for key in parts[0]}
-    known, strange = found.pop("known_scores"), found.pop("strange_scores")
-    return {key: share(values) for key, values in found.items()} | {"auc": area_under_curve(known, strange)}
+    areas = {
+        "auc" + by: area_under_curve(found.pop("known" + by), found.pop("strange" + by))
+        for by in ("", "_read")
+    }
+    return {key: share(values) for key, values in found.items()} | areas
 
 
 def _ask_batch(
@@ -107,7 +111,8 @@ def _ask_batch(
         "generated": right,
         "choice": scores[:, :-1].argmax(1) == [t.target for t in trials],
         "off": _same(asker.answers(taught, asked, memory=False), wanted),
-        "known_scores": scores[:, -1],
+        "known": scores[:, -1],
+        "known_read": _doubts(asker, taught, asked),
         "doubted": _same(said, [UNKNOWN] * len(trials)),
     }
     turned = [*range(1, len(trials)), 0] if len(trials) > 1 else []
@@ -119,9 +124,10 @@ def _ask_batch(
     strangers = [t.stranger for t in trials]
     if min(strangers) >= 0:
         result["unknown"] = _same(asker.answers(taught, strangers), [UNKNOWN] * len(trials))
-        result["strange_scores"] = asker.scores(taught, strangers, [[UNKNOWN]] * len(trials))[:, 0]
+        result["strange"] = asker.scores(taught, strangers, [[UNKNOWN]] * len(trials))[:, 0]
+        result["strange_read"] = _doubts(asker, taught, strangers)
     else:
-        result |= {"unknown": np.zeros(0, bool), "strange_scores": np.zeros(0)}
+        result |= {"unknown": np.zeros(0, bool), "strange": np.zeros(0), "strange_read": np.zeros(0)}
     again = [[(int(t.shown[t.target, 0]), sentence_of(n[-1]))] for t, n in zip(trials, names, strict=True)]
     renamed = asker.answers(asker.teach(again, taught), asked)
     result["renamed"] = _same(renamed, [answer_of(n[-1]) for n in names])[right]
@@ -129,6 +135,11 @@ def _ask_batch(
     result["shuffled"] = _same(asker.answers(teach(mixed, 1), asked), wanted)
     progress(first + len(trials), total)
     return result
+
+
+def _doubts(asker: Asker, taught: Any, rows: Sequence[int]) -> np.ndarray:
+    found = asker.doubts(taught, rows)
+    return np.zeros(0) if found is None else found
 
 
 def _same(found: Sequence[str], wanted: Sequence[str]) -> np.ndarray:
@@ -157,7 +168,8 @@ def measure_show_once(
     twin: minutes to train the convolutional network for; backbone: file of one whose vectors are compared.
     Returns {"on", "exact", whether every bit is golden's, None where nobody is asked, "side", "after",
     "restart", "backbone", "rows": [{"things", "question", "shown", "chance", "pixels", "twin", "backbone",
-    and what ``ask_trials`` says}]}. ``ConfigError`` where nothing says which things.
+    "areas" under the curve of their distances to things that were never shown, and what ``ask_trials``
+    says}]}. ``ConfigError`` where nothing says which things.
     """
     with contextlib.ExitStack() as stack:
         subject = Subject(run, on, restart)
@@ -223,9 +235,11 @@ def _rows(
                 "sessions": len(trials),
                 "chance": 1 / len(trials[0].shown),
             }
-            found = {name: share(nearest(trials, embed)) for name, embed in by.items()}
+            picked = {name: nearest(trials, embed) for name, embed in by.items()}
+            found = {name: share(p.right) for name, p in picked.items()}
             row["pixels"] = {kind: found.get(kind) for kind in ("grey", "colour")}
             row |= {name: found.get(name) for name in ("twin", "backbone")}
+            row["areas"] = {name: area_under_curve(p.known, p.strange) for name, p in picked.items()}
             if asker:
                 progress = bar(f"{table.source}, {question}, {n} things")
                 row |= ask_trials(asker, trials, after, progress=progress)

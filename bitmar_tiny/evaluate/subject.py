@@ -74,8 +74,8 @@ class Subject:
             yield lambda pictures: TorchAsker(self.model, self.tokenizer, pictures)
             return
         with self._running() as running:
-            trained = running.read_memory()
-            yield lambda pictures: RunningAsker(running, self.tokenizer, pictures, self.restart)
+            trained, model = running.read_memory(), self.frozen
+            yield lambda pictures: RunningAsker(running, model, self.tokenizer, pictures, self.restart)
             running.write_memory(trained)
 
     @contextlib.contextmanager

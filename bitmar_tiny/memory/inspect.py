@@ -134,22 +134,9 @@ def nearest(
     [image_inputs, 768]) and ``tokens``.
     """
     _check_owner(source, model)
-    golden = GoldenModel(model.config, model.arrays, memory_on=False)
-    if picture is not None:
-        golden.set_image(nm.as_features(picture))
-    for token in (model.config.vocab_size - 1, *tokens):
-        golden.step(token)
     m = source.memory
-    q, scale = keyed.key(golden) if m.keyed else golden.query()
-    sharp, unit = (model.arrays["memory.sharpness"], 1) if m.keyed else (1, 256)
-    scores = nm.memory_scores(
-        q, scale * np.float32(sharp), nm.high_bytes(m.codes), m.scales * np.float32(unit)
-    )
-    scores = np.where(m.keyed & m.empty, -np.inf, scores.astype(np.float64))
-    if np.isneginf(scores).all():
-        return []
-    share = np.exp(scores - scores.max())
-    share /= share.sum()
+    q, scale = _query(model, m.keyed, tokens, picture)
+    share = shares(model, m, q, scale)
     rows, query, still = m.rows(), q.astype(np.float32) * scale, rest(m.usage, m.keyed)
     length = np.linalg.norm(rows, axis=1) * np.linalg.norm(query)
     cosine = np.divide(rows @ query, length, out=np.zeros(len(rows), np.float32), where=length > 0)
@@ -164,6 +151,41 @@ def nearest(
         for i in np.argsort(-share, kind="stable")[:count]
         if not (m.keyed and m.empty[i])
     ]
+
+
+def doubt(model: FrozenModel, memory: Memory, picture: np.ndarray) -> float:
+    """The share of the learned slots in a read of a keyed memory, 0 to 1: how little the picture is like all
+    that was taught.
+    """
+    q, scale = _query(model, memory.keyed, (), picture)
+    return float(shares(model, memory, q, scale)[: model.config.fixed_slots].sum())
+
+
+def shares(model: FrozenModel, memory: Memory, query: np.ndarray, scale: np.float32) -> np.ndarray:
+    """Shares of the slots in a read (softmax), for a query of codes int8 [C] and their scale: float64 [K],
+    all 0 where no slot is in use.
+    """
+    sharp, unit = (model.arrays["memory.sharpness"], 1) if memory.keyed else (1, 256)
+    scores = nm.memory_scores(
+        query, scale * np.float32(sharp), nm.high_bytes(memory.codes), memory.scales * np.float32(unit)
+    )
+    scores = np.where(memory.keyed & memory.empty, -np.inf, scores.astype(np.float64))
+    if np.isneginf(scores).all():
+        return np.zeros(len(scores))
+    share = np.exp(scores - scores.max())
+    return share / share.sum()
+
+
+def _query(
+    model: FrozenModel, is_keyed: bool, tokens: Sequence[int], picture: np.ndarray | None
+) -> tuple[np.ndarray, np.float32]:
+    """What the memory is asked with after a picture and ``tokens``: codes int8 [C] and their scale."""
+    golden = GoldenModel(model.config, model.arrays, memory_on=False)
+    if picture is not None:
+        golden.set_image(nm.as_features(picture))
+    for token in (model.config.vocab_size - 1, *tokens):
+        golden.step(token)
+    return keyed.key(golden) if is_keyed else golden.query()
 
 
 def _check_owner(source: Source, model: FrozenModel) -> None:

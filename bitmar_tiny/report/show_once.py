@@ -55,9 +55,15 @@ def show_once_tables(report: dict[str, Any]) -> Iterator[Table]:
         {
             "said so": lambda r: with_interval(r["unknown"]),
             "said of what\nwas shown": lambda r: with_interval(r["doubted"]),
-            "area under\nthe curve": lambda r: "" if r["auc"] is None else f"{r['auc']:.3f}",
+            "area under\nthe curve": lambda r: _area(r["auc"]),
+            "of the\nread": lambda r: _area(r["auc_read"]),
+            "of the\nnetwork": lambda r: _area(r["areas"].get("twin")),
         },
     )
+
+
+def _area(area: float | None) -> str:
+    return "" if area is None else f"{area:.3f}"
 
 
 def _table(rows: list[dict[str, Any]], title: str, columns: dict[str, Callable[[Any], str]]) -> Table:

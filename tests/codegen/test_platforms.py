@@ -66,6 +66,7 @@ def test_a_platform_is_a_folder_with_a_class(name):
         "src",
         "templates",
         "chips",
+        "cores",
     }
     assert c_files(platform.folder / "src")
     boards = [load_board(b) for b in board_files()]
@@ -91,6 +92,7 @@ def test_a_component_includes_only_what_it_needs(name):
         ("host", "auto", {"model", "blob", "link", "serve", "textmode"}),
         ("host", "sd", {"model", "blob", "link", "serve", "textmode", "memory_store"}),
         ("mps2-an500", "auto", {"model", "blob", "link", "serve", "textmode"}),
+        ("pico2", "auto", {"model", "blob", "link", "serve", "textmode"}),
         ("xtensa-sim", "auto", {"model", "blob", "link", "serve", "textmode"}),
         ("esp32-s3-n16r8", "auto", {"model", "link", "serve", "textmode"}),
         ("esp32-s3-n16r8", "sd", {"model", "link", "serve", "textmode", "memory_store"}),
@@ -141,6 +143,7 @@ def test_profiles_that_a_platform_cannot_be_are_refused(tmp_path):
         "one region with an address that holds code",
         regions=regions("mps2-an500", address=None),
     )
+    refused("pico2", "needs .uf2., its boot drive", uf2=None)
     refused("xtensa-sim", "one region with an address that holds code", regions=[])
     old = tmp_path / "old.toml"
     text = board_files()["rpi-5"].read_text()

@@ -17,6 +17,7 @@ from taught_support import knowing
 from bitmar_tiny.arch.config import preset
 from bitmar_tiny.codegen.boards import load_board
 from bitmar_tiny.codegen.emit import emit
+from bitmar_tiny.codegen.platform import CHIP_FACTS
 from bitmar_tiny.device.connect import open_line
 from bitmar_tiny.device.protocol import pattern
 from bitmar_tiny.errors import ConfigError, ToolError
@@ -143,7 +144,18 @@ def test_a_bare_project_has_only_its_own_chips_files(tiny, tmp_path, name):
     board = load_board(name)
     project, platform = emit(tiny, board, tmp_path / "p"), board.platform.folder
     chips = {chip: {p.name for p in (platform / "chips" / chip).iterdir()} for chip in board.platform.chips()}
-    own = {p.name for p in (platform / "src").iterdir()} | {"bare.ld"} | chips[board.chip]
+    core = {
+        f.name
+        for c in (platform / "cores").iterdir()
+        for f in c.iterdir()
+        if c.name in board.platform.chip_facts(board).values()
+    }
+    own = (
+        {p.name for p in (platform / "src").iterdir()}
+        | {"bare.ld"}
+        | (chips[board.chip] - {CHIP_FACTS})
+        | core
+    )
     assert len(chips) > 1 and chips[board.chip]
     assert {p.name for p in project.sources.glob("bare*")} == own
     script = (project.sources / "bare.ld").read_text()

@@ -51,7 +51,7 @@ def test_a_batch_is_golden_bit_for_bit(cfg):
     model, tokenizer, things = model_of(cfg), byte_tokenizer(), shapes()
     pair = [
         BatchedAsker(model, tokenizer, things.pictures),
-        RunningAsker(GoldenSession(model), tokenizer, things.pictures),
+        RunningAsker(GoldenSession(model), model, tokenizer, things.pictures),
     ]
     rng = np.random.default_rng(0)
     told = [
@@ -73,6 +73,8 @@ def test_a_batch_is_golden_bit_for_bit(cfg):
         some = [[" a dax.", " no"], [UNKNOWN, " a wug."]]
         scored = [asker.scores(t, [1, 70], some) for asker, t in zip(pair, (ours, theirs), strict=True)]
         assert np.allclose(*scored, rtol=1e-12)  # of the same logits
+        doubted = [asker.doubts(t, [1, 70]) for asker, t in zip(pair, (ours, theirs), strict=True)]
+        assert np.allclose(*doubted, rtol=1e-9) if cfg.fixed_slots else doubted == [None, None]
 
 
 def test_all_figures_are_those_of_golden():
@@ -82,7 +84,7 @@ def test_all_figures_are_those_of_golden():
         ask_trials(asker, trials, after=2)
         for asker in (
             BatchedAsker(model, tokenizer, things.pictures),
-            RunningAsker(GoldenSession(model), tokenizer, things.pictures),
+            RunningAsker(GoldenSession(model), model, tokenizer, things.pictures),
         )
     ]
     assert found[0] == found[1]
@@ -115,11 +117,11 @@ def test_a_store_keeps_what_was_shown(tmp_path):
         kept = asker.teach(told)
         assert np.array_equal(kept[0].codes, asker.running.store.read().codes)
         restarted = ask_trials(asker, trials)
-    plain = RunningAsker(GoldenSession(model), byte_tokenizer(), things.pictures)
+    plain = RunningAsker(GoldenSession(model), model, byte_tokenizer(), things.pictures)
     assert np.array_equal(kept[0].codes, plain.teach(told)[0].codes)
     assert restarted == ask_trials(plain, trials)
     with pytest.raises(ConfigError, match="in no store"):
-        RunningAsker(GoldenSession(model), byte_tokenizer(), things.pictures, restart=True)
+        RunningAsker(GoldenSession(model), model, byte_tokenizer(), things.pictures, restart=True)
 
 
 def test_the_command_restarts_and_says_who_answered(tmp_path):

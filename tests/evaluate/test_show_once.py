@@ -82,6 +82,9 @@ class Oracle:
         known = [self._known(e, r) or UNKNOWN for e, r in zip(taught, rows, strict=True)]
         return np.array([[-float(a != k) for a in some] for some, k in zip(answers, known, strict=True)])
 
+    def doubts(self, taught, rows):
+        return np.array([float(self._known(e, r) is None) for e, r in zip(taught, rows, strict=True)])
+
 
 def test_a_memory_that_works_is_told_from_its_controls():
     things = shapes()
@@ -89,11 +92,12 @@ def test_a_memory_that_works_is_told_from_its_controls():
     found = ask_trials(Oracle(things), trials, after=3)
     ones = ("generated", "choice", "renamed", "unknown")
     assert all(found[key]["share"] == 1 and found[key]["of"] == 60 for key in ones) and found["auc"] == 1
+    assert found["auc_read"] == 1
     assert found["off"]["share"] == found["another"]["share"] == found["doubted"]["share"] == 0
     assert found["shuffled"]["low"] < 1 / 3 < found["shuffled"]["high"]
     blind = ask_trials(Oracle(things, 0.5), trials)
     assert 0.3 < blind["generated"]["share"] < 0.7 and blind["renamed"]["of"] < 60
-    assert 0.6 < blind["auc"] < 0.9
+    assert 0.6 < blind["auc"] < 0.9 and 0.6 < blind["auc_read"] < 0.9
 
 
 def test_intervals_and_the_area_under_the_curve():
@@ -112,11 +116,12 @@ def test_intervals_and_the_area_under_the_curve():
 def test_the_nearest_picture_and_the_network_see_the_shapes():
     things = shapes(views=3)
     trials = things.trials(TEST, "another view", 3, 100, 0)
-    grey, colour = (nearest(trials, by_pixels(things, c)).mean() for c in (False, True))
+    grey, colour = (nearest(trials, by_pixels(things, c)).right.mean() for c in (False, True))
     assert colour > 1 / 3 and grey > 1 / 3
     embed = train_twin(things, 0.02)
     assert embed(np.arange(3)).shape[0] == 3
-    assert nearest(trials, embed).mean() > 1 / 3
+    found = nearest(trials, embed)
+    assert found.right.mean() > 1 / 3 and found.known.mean() < found.strange.mean()
 
 
 def test_pytorch_and_golden_are_asked_in_the_same_way():
@@ -126,7 +131,10 @@ def test_pytorch_and_golden_are_asked_in_the_same_way():
     with torch.no_grad():  # codes as they are frozen, so that both begin with the same memory
         model.weight("memory.m").mul_(1.0)
     golden = GoldenSession(freeze(model, tokenizer.to_bytes(), {}))
-    ways = [TorchAsker(model, tokenizer, things.pictures), RunningAsker(golden, tokenizer, things.pictures)]
+    ways = [
+        TorchAsker(model, tokenizer, things.pictures),
+        RunningAsker(golden, golden.model, tokenizer, things.pictures),
+    ]
     rows, told = [1, 5], [[(0, "This is a dax.")], [(3, "This is a wug."), (None, "Rain.")]]
     written, scored = [], []
     for way in ways:
@@ -260,7 +268,14 @@ def test_no_thing_of_the_test_is_in_a_training_batch(trained):
 def test_tables_fit_80_columns():
     part = share([True, False] * 50)
     row = {"things": "furniture", "question": "turned by 180 degrees", "shown": 100, "sessions": 1000}
-    row |= {"chance": 0.01, "pixels": {"grey": part, "colour": part}, "twin": part, "auc": 0.9}
+    row |= {
+        "chance": 0.01,
+        "pixels": {"grey": part, "colour": part},
+        "twin": part,
+        "auc": 0.9,
+        "auc_read": 0.9,
+        "areas": {"twin": 0.9},
+    }
     row["backbone"] = part
     keys = ("generated", "choice", "off", "another", "shuffled", "renamed", "unknown", "doubted")
     report = {"rows": [row | dict.fromkeys(keys, part)], "side": "test", "on": "golden"}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT-0 */
+/* RP2350 Datasheet: address map, resets, power-on state machine. */
+#ifndef RP2_CHIP_H
+#define RP2_CHIP_H
+
+#define CLOCKS 0x40010000u
+#define RESETS 0x40020000u
+#define IO 0x40028000u
+#define PADS 0x40038000u
+#define PADS_QSPI 0x40040000u
+#define XOSC 0x40048000u
+#define PLL 0x40050000u
+#define UART0 0x40070000u
+#define WATCHDOG 0x400D8000u
+#define PSM_WDSEL 0x40018008u
+#define PSM_ALL 0x1FFFFF3u /* without both oscillators */
+#define RESET_PLL (1u << 14)
+#define RESET_USED (1u << 6 | 1u << 9 | 1u << 26) /* IO, pads, UART0 */
+
+#endif

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+// Runs a .uf2 file on an emulated Raspberry Pi Pico (npm: rp2040js) and gives its UART0 to one client:
+//
+//     npm install -g rp2040js; export NODE_PATH=$(npm root -g)
+//     node tests/device/rp2040.cjs firmware/build/gcc-O2/bitmar.uf2
+//
+// prints "socket://127.0.0.1:PORT" when the program has started, a port for `bitmar-tiny verify --port`. Before the program it does what the boot ROM does: writes the
+// file to flash, checks the second stage and starts it. Core 0 alone; no flash interface and no flash timing. Ends with its client.
+"use strict";
+
+const fs = require("fs");
+const net = require("net");
+const { RP2040, ConsoleLogger, LogLevel } = require("rp2040js");
+
+const FLASH = 0x10000000, STAGE2 = 0x20041f00, FAMILY = 0xe48bff56;
+const BATCH = 200, BATCHES = 500; // instructions between looks at the serial port; looks between those at the socket
+const NANOS = 8; // of a cycle, until the emulator knows of a PLL
+
+function blocks(file) {
+    const found = [];
+    for (let at = 0; at < file.length; at += 512) {
+        const [first, second, flags, address, size, , , family] = new Uint32Array(file.buffer, file.byteOffset + at, 8);
+        if (first !== 0x0a324655 || second !== 0x9e5d5157 || flags !== 0x2000 || family !== FAMILY)
+            throw new Error(`block ${at / 512} is not for an RP2040`);
+        found.push([address, file.subarray(at + 32, at + 32 + size)]);
+    }
+    return found;
+}
+
+function crc32(bytes) { // as the boot ROM computes it: most significant bit first, no final inversion
+    let crc = 0xffffffff;
+    for (const byte of bytes) {
+        crc ^= byte << 24;
+        for (let i = 0; i < 8; i++) crc = (crc << 1) ^ (crc < 0 ? 0x04c11db7 : 0);
+    }
+    return crc >>> 0;
+}
+
+const chip = new RP2040();
+chip.logger = new ConsoleLogger(LogLevel.Error, false);
+const boot = () => {
+    const stage2 = chip.flash.subarray(0, 256);
+    if (crc32(stage2.subarray(0, 252)) !== chip.flashView.getUint32(252, true)) throw new Error("the second stage's CRC is wrong");
+    chip.sram.set(stage2, STAGE2 & 0xfffff);
+    chip.core.SP = 0x20042000;
+    chip.core.PC = STAGE2;
+};
+chip.loadBootrom(new Uint32Array(4096)); // clears the flash, so first
+for (const [address, data] of blocks(fs.readFileSync(process.argv[2]))) chip.flash.set(data, address - FLASH);
+boot();
+
+let restart = false;
+chip.peripherals[0x40058].onWatchdogTrigger = () => { restart = true; };
+
+function cycles() { // one batch; false if the core waits for an interrupt
+    for (let i = 0; i < BATCH; i++) {
+        if (chip.core.waiting) return false;
+        chip.clock.tick(chip.core.executeInstruction() * NANOS);
+        if (restart) {
+            restart = false;
+            chip.core.PM = true; // until the start switches interrupts on
+            chip.core.currentMode = chip.core.IPSR = chip.core.enabledInterrupts = chip.core.pendingInterrupts = 0;
+            boot();
+        }
+    }
+    return true;
+}
+
+const uart = chip.uart[0];
+let incoming = [], sent = [], client = null;
+uart.onByte = (byte) => sent.push(byte);
+const server = net.createServer((socket) => {
+    client = socket.setNoDelay(true);
+    socket.on("data", (data) => { for (const byte of data) incoming.push(byte); });
+    socket.on("close", () => process.exit(0));
+    socket.on("error", () => process.exit(0));
+});
+const tell = () => console.log(`socket://127.0.0.1:${server.address().port}`);
+
+function run() {
+    let busy = true, at = 0;
+    for (let i = 0; i < BATCHES && busy; i++) {
+        if (uart.enabled) while (at < incoming.length && !uart.rxFIFO.full) uart.feedByte(incoming[at++]);
+        busy = cycles() || at < incoming.length;
+    }
+    incoming = incoming.slice(at);
+    if (sent.length && client) client.write(Buffer.from(sent));
+    sent = [];
+    if (busy) return setImmediate(run);
+    if (!server.listening) server.listen(0, "127.0.0.1", tell); // the program waits for somebody
+    chip.clock.tick(chip.clock.nanosToNextAlarm);
+    setTimeout(run, 1); // about as long as that takes
+}
+run();

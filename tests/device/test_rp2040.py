@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The very .uf2 file of a Pico in an emulator of its chip (npm: rp2040js), at the real addresses, over its
+UART.
+"""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bitmar_tiny.arch.config import preset
+from bitmar_tiny.codegen import uf2
+from bitmar_tiny.codegen.boards import load_board
+from bitmar_tiny.codegen.build import build, find_compiler
+from bitmar_tiny.codegen.emit import emit
+from bitmar_tiny.device.lines import end_with_parent
+from bitmar_tiny.errors import ToolError
+from bitmar_tiny.frozen import random_model
+from bitmar_tiny.run.session import SessionOptions, open_session
+from bitmar_tiny.verify.compare import verify
+from bitmar_tiny.verify.script import Event, random_image
+
+EMULATOR = Path(__file__).parent / "rp2040.cjs"
+TOKENS = 40
+PATIENCE_S = 600.0  # for a step, however busy this machine is
+#: The demo model: some ten minutes.
+SOAK = bool(os.environ.get("BITMAR_SOAK"))
+
+
+@pytest.fixture
+def start():
+    """Start a .uf2 file; yields a function that returns its port."""
+    if shutil.which("node") is None:
+        pytest.skip("node is not installed (apt-get install nodejs)")
+    found = subprocess.run(["node", "-e", "require('rp2040js')"], capture_output=True)
+    if found.returncode:
+        pytest.skip("rp2040js is not installed (npm install -g rp2040js; export NODE_PATH=$(npm root -g))")
+    running = []
+
+    def begin(image: Path) -> str:
+        running.append(
+            subprocess.Popen(
+                ["node", EMULATOR, image], stdout=subprocess.PIPE, text=True, preexec_fn=end_with_parent
+            )
+        )
+        return running[-1].stdout.readline().strip()
+
+    yield begin
+    for process in running:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def test_the_very_file_of_a_pico_is_exact(tiny, tmp_path, start):
+    """From the second stage of the boot on: an image, forty tokens, and a reset by the watchdog."""
+    board = load_board("pico")
+    try:
+        find_compiler(board)
+    except ToolError as error:
+        pytest.skip(str(error))
+    model = random_model(preset("demo")) if SOAK else tiny
+    project = emit(model, board, tmp_path / "p")
+    program = build(project.path, board, project.family, extra=("-DBM_TAPS",))
+    session = open_session(start(program.image), model, SessionOptions(timeout_s=PATIENCE_S))
+    try:
+        assert session.identity.board == "pico" and session.identity.cycles_hz == 125_000_000
+        rng = np.random.default_rng(6)
+        tokens = [Event("token", int(t)) for t in rng.integers(0, model.config.vocab_size, TOKENS)]
+        script = [Event("begin"), Event("image", image=random_image(model.config, rng)), *tokens]
+        verdict = verify(model, session, [*script, Event("power"), Event("begin"), tokens[0]])
+        assert verdict.exact and verdict.steps == TOKENS + 1
+        assert 500 < session.counters()["stack_peak"] < board.stack_bytes
+    finally:
+        session.close()
+
+
+@pytest.mark.parametrize("place, says", [(28, "block 0 is not for an RP2040"), (100, "CRC is wrong")])
+def test_what_the_boot_rom_refuses_does_not_start(tmp_path, place, says, start):
+    """The emulator's script does for the boot ROM what that does: it would notice."""
+    file = bytearray(uf2.encode(0x10000000, bytes(4096), load_board("pico").uf2.family))
+    file[place] ^= 1
+    (tmp_path / "x.uf2").write_bytes(file)
+    done = subprocess.run(["node", EMULATOR, tmp_path / "x.uf2"], capture_output=True, text=True, timeout=60)
+    assert done.returncode and says in done.stderr
