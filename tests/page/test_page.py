@@ -24,6 +24,8 @@ PICTURES = Path(__file__).resolve().parents[2] / "examples" / "pictures"
 #: The answer is there: nothing is written any more, and something was.
 ANSWERED = "!said.classList.contains('writing') && !said.querySelector('.quiet') && said.textContent"
 NOTICE = "notice.textContent"
+#: What is said in the end, not while something is done.
+SAID = "!notice.textContent.endsWith('…') && notice.textContent"
 #: Page and program, without the model: bytes.
 MOST_BYTES = 150_000
 CONTROLS = ("button", "textbox", "slider", "spinbutton", "combobox", "image", "checkbox", "link")
@@ -46,7 +48,7 @@ def choose(tab, path: Path) -> str:
 def teach(tab, name: str) -> str:
     tab.run(f"notice.textContent = ''; document.querySelector('#name').value = {json.dumps(name)}")
     tab.click("#teach-it")
-    return tab.wait(NOTICE)
+    return tab.wait(SAID)
 
 
 def things_known(tab) -> list[str]:
@@ -190,7 +192,7 @@ def test_a_wrong_file_is_said_in_a_sentence(things, tab, how):
         "(() => { const given = new DataTransfer(); given.items.add(new File(['hello'], 'letter.txt')); "
         f"document.dispatchEvent(new {event}, bubbles: true, cancelable: true}})); }})()"
     )
-    assert "not a picture" in tab.wait(NOTICE) and tab.run("notice.classList.contains('bad')")
+    assert "not a picture" in tab.wait(SAID) and tab.run("notice.classList.contains('bad')")
 
 
 def test_a_wrong_memory_is_refused_and_changes_nothing(things, demo, tab, tmp_path):
@@ -201,7 +203,7 @@ def test_a_wrong_memory_is_refused_and_changes_nothing(things, demo, tab, tmp_pa
     for path, words in ((foreign, "another model"), (tmp_path / "letter.txt", "not a memory store")):
         tab.run("notice.textContent = ''")
         tab.choose("#store-file", path)
-        assert words in tab.wait(NOTICE) and things_known(tab) == []
+        assert words in tab.wait(SAID) and things_known(tab) == []
 
 
 def test_without_room_the_memory_is_not_lost_in_silence(things, tab):
@@ -217,7 +219,7 @@ def test_without_room_the_memory_is_not_lost_in_silence(things, tab):
 def test_without_a_camera_it_says_so(things, tab):
     tab.open_fresh(things.server.url)
     tab.click("#film")
-    assert "The camera cannot be used" in tab.wait(NOTICE)
+    assert "The camera cannot be used" in tab.wait(SAID)
 
 
 def test_a_camera_gives_the_square_in_its_middle(things, tab):
@@ -280,7 +282,7 @@ def test_keys_alone_teach_it(things, tab):
             text="\r",
             windowsVirtualKeyCode=13,
         )
-    assert "toadstool" in tab.wait(NOTICE)
+    assert "toadstool" in tab.wait(SAID)
 
 
 def test_every_drawing_is_there():

@@ -64,6 +64,7 @@ export class Device {
   constructor(port, patienceMs) {
     this.link = new Link(port, patienceMs);
     this.onTap = this.onStep = () => {};
+    this.memory = null; // as it is there, once it was read
   }
 
   static async open(port, patienceMs) {
@@ -89,7 +90,6 @@ export class Device {
   }
 
   begin() { return this.request("begin"); }
-  end() { return this.request("end"); }
   memoryOn(on) { return this.request("memory", [on ? 1 : 0]); }
   profile(how) { return this.request("profile", [how]); }
   tokens(ids) { return this.request("tokens", [], words(ids)); }
@@ -128,8 +128,19 @@ export class Device {
       if (name === "token") yield { id: fields.id, text: fields.rest.slice() };
   }
 
-  /** The memory: codes int16 [slots * width], scales float32 [slots], usage uint32 [slots]. */
+  /** End the episode: write it into the memory. */
+  end() {
+    this.memory = null;
+    return this.request("end");
+  }
+
+  /** The memory: codes int16 [slots * width], scales float32 [slots], usage uint32 [slots]. A slow line carries it once: nobody
+   * else writes into it while this session lasts. */
   async readMemory() {
+    return (this.memory = this.memory || (await this.#rows()));
+  }
+
+  async #rows() {
     const { slots, width } = this.who;
     const memory = { slots, width, codes: new Int16Array(slots * width), scales: new Float32Array(slots), usage: new Uint32Array(slots) };
     let at = 0;
@@ -150,6 +161,7 @@ export class Device {
 
   /** Replace the memory; all rows hold after the last. */
   async writeMemory({ slots, width, codes, scales, usage }) {
+    this.memory = null;
     for (let first = 0, block = 0; first < slots; first += this.who.block_rows, block++) {
       const count = Math.min(this.who.block_rows, slots - first), n = count * width;
       const rest = new Uint8Array(2 * n + 8 * count), view = viewOf(rest);

@@ -126,7 +126,7 @@ async function look(seen) {
     });
     if (mark !== round) return;
     said.textContent = (about.canTeach ? result.text : text.trim()) || "(nothing)";
-    $("speed").textContent = `${count} tokens${rate ? `, ${Math.round(rate).toLocaleString("en")} a second (measured)` : ""}`;
+    $("speed").textContent = speed(count, rate);
     if (about.canTeach) lightUp(result.slots);
     await showInside(result, mark);
   } finally {
@@ -135,6 +135,10 @@ async function look(seen) {
       said.removeAttribute("aria-busy");
     }
   }
+}
+
+function speed(count, rate) {
+  return `${count} ${count === 1 ? "token" : "tokens"}${rate ? `, ${Math.round(rate).toLocaleString("en")} a second (measured)` : ""}`;
 }
 
 function lightUp(slots, fresh = -1) {
@@ -197,6 +201,7 @@ async function teach() {
   const name = $("name").value;
   await attempt($("notice"), async () => {
     if (!picture) throw new Problem("There is no picture yet.", "Choose, draw or take one first.");
+    say($("notice"), "Teaching …");
     const { value, store } = await engine.call("teach", { name, patches: picture.patches });
     await showMemory(value.thing.slot);
     await keepStore(store);
@@ -304,7 +309,7 @@ async function write() {
     } finally {
       out.classList.remove("writing");
     }
-    say($("written-speed"), `${count} tokens${rate ? `, ${Math.round(rate).toLocaleString("en")} a second (measured)` : ""}`, "quiet small");
+    say($("written-speed"), speed(count, rate), "quiet small");
   });
 }
 

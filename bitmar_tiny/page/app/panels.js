@@ -66,7 +66,7 @@ export function drawSight(canvas, { side, rgb }, looked, vectors) {
   const image = new ImageData(side, side), light = looked ? spread(looked, side, vectors) : null;
   const most = light ? Math.max(...light) || 1 : 1;
   for (let i = 0; i < side * side; i++) {
-    const k = light ? 0.25 + 0.75 * (light[i] / most) : 1;
+    const k = light ? 0.4 + 0.6 * (light[i] / most) : 1;
     for (let c = 0; c < 3; c++) image.data[4 * i + c] = k * rgb[3 * i + c];
     image.data[4 * i + 3] = 255;
   }

@@ -135,12 +135,13 @@ export class Teacher {
   async forget(device, name) {
     const gone = (await this.taught(device)).filter((thing) => thing.name === name);
     if (!gone.length) throw new Problem(`Nothing is known by the name '${name}'.`);
-    const memory = await device.readMemory();
+    const memory = await device.readMemory(), { width } = memory;
+    const [codes, scales, usage] = [memory.codes.slice(), memory.scales.slice(), memory.usage.slice()];
     for (const { slot } of gone) {
-      memory.usage[slot] = memory.scales[slot] = 0;
-      memory.codes.fill(0, slot * memory.width, (slot + 1) * memory.width);
+      usage[slot] = scales[slot] = 0;
+      codes.fill(0, slot * width, (slot + 1) * width);
     }
-    await device.writeMemory(memory);
+    await device.writeMemory({ ...memory, codes, scales, usage });
     return gone;
   }
 }
