@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT-0 */
-/* Kernel family `wasm128`: WebAssembly with 128-bit vectors, in browsers since 2021.
+/* Kernel family `wasm128`: WebAssembly with 128-bit vectors.
  *
  * Layout (codegen/pack.py, "lanes"): tiles of 16 rows x 4 k = 16 bytes, a tile's k steps one after the other:
  *
