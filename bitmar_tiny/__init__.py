@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .api.firmware import *
     from .api.memory import *
     from .api.model import *
+    from .api.page import *
     from .api.profile import *
     from .api.run import *
     from .api.things import *
@@ -101,6 +102,7 @@ __all__ = [
     "verify_model",
     "write_features",
     "write_package",
+    "write_page",
     "write_project",
     "write_thing_features",
 ]

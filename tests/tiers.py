@@ -45,6 +45,7 @@ FILES = {
         "evaluate/test_harness.py",
         "evaluate/test_scoring.py",
         "exchange",
+        "page",
         "simulate",
         "store/test_remember.py",
         "store/test_store_bench.py",
@@ -65,13 +66,19 @@ FILES = {
         "test_tutorials.py",
         "verify",
     ),
-    "emulator": ("device/test_emulated.py", "device/test_rp2040.py", "simulate/test_portable.py"),
+    "emulator": (
+        "device/test_emulated.py",
+        "device/test_rp2040.py",
+        "simulate/test_portable.py",
+        "test_rvv.py",
+    ),
     "train": (
         "bench/test_baseline.py",
         "bench/test_peers.py",
         "evaluate/test_batched.py",
         "evaluate/test_memory.py",
         "evaluate/test_paper.py",
+        "evaluate/test_paper_scores.py",
         "evaluate/test_sessions.py",
         "evaluate/test_show_once.py",
         "evaluate/test_styles.py",
@@ -104,7 +111,7 @@ TESTS = {
     "verify/test_exact.py::test_pocket_preset": "soak",
 }
 #: Parameters that name a machine which needs an emulator here.
-OTHER_MACHINE = re.compile(r"(rpi|raspi|xtensa|aarch64|a76|mps\d).*")
+OTHER_MACHINE = re.compile(r"(rpi|raspi|xtensa|aarch64|a76|mps\d|bpi|visionfive|riscv).*")
 #: Files that cannot be imported without PyTorch, beside those of the tier "train".
 TORCH = ("evaluate/test_scoring.py", "store/test_store_check.py", "test_shipped.py")
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,8 @@ class Ops:
     """The primitives of ``numerics.py`` that a step without a picture takes, along the last axis."""
 
     minimum, where = np.minimum, np.where
-    planes, scale_acc, activation = map(staticmethod, (nm.planes, nm.scale_acc, nm.activation))
+    planes, scale_acc = staticmethod(nm.planes), staticmethod(nm.scale_acc)
+    activation = staticmethod(nm.activation)
 
     @staticmethod
     def row(codes: np.ndarray, scales: np.ndarray, i: int | np.ndarray) -> np.ndarray:
@@ -115,7 +117,7 @@ class _Ring(Ring):
             one = getattr(self, name)
             setattr(self, name, np.zeros((len(one), streams, *one.shape[1:]), one.dtype))
 
-    def store(self, t: int, k: np.ndarray, k_scale, v: np.ndarray, v_scale) -> int:
+    def store(self, t: int, k: np.ndarray, k_scale: Any, v: np.ndarray, v_scale: Any) -> int:
         return super().store(t, k, k_scale[:, 0], v, v_scale[:, 0])
 
 
@@ -132,5 +134,5 @@ class Streams(GoldenModel):
         """
         self.begin_episode()
         self.m_codes, self.m_scales, self.m_usage = codes, scales, usage
-        rings = [_Ring(self.cfg, c, len(codes)) for c in cache_table(self.cfg) if c.ring]
+        rings: list[Ring] = [_Ring(self.cfg, c, len(codes)) for c in cache_table(self.cfg) if c.ring]
         self.enc, self.dec = rings[: self.cfg.n_encoder_layers], rings[self.cfg.n_encoder_layers :]

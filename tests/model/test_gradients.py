@@ -5,17 +5,20 @@ are encoded together beside the same ones apart.
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from support import GROUPED, KEYED, ODD, TINY
 
+from bitmar_tiny.data.batch import Batch
 from bitmar_tiny.model.arithmetic import PROB_ONE, Quantised, divide, round_ste
 from bitmar_tiny.model.attention import attend, visible
 from bitmar_tiny.model.bitmar import BitMar
+from bitmar_tiny.model.rows import Rows
 from bitmar_tiny.train import head_loss
-from bitmar_tiny.train.feed import Feed, joined
-from bitmar_tiny.train.losses import last_queries
+from bitmar_tiny.train.feed import Feed, joined, prepare
+from bitmar_tiny.train.losses import last_queries, summed_loss
 
 
 def both(ours, chain, *inputs):
@@ -157,3 +160,35 @@ def test_streams_encoded_together_are_those_encoded_apart(cfg, pictures):
             assert torch.equal(part.fused, alone.fused) and torch.equal(part.embedded, alone.embedded)
             ends = last_queries(part.pooled, one.lengths), last_queries(alone.pooled, one.lengths)
             assert torch.equal(*ends)
+
+
+@pytest.mark.parametrize("cfg", [TINY, GROUPED, KEYED], ids=lambda c: c.name)
+def test_streams_in_groups_of_one_length_are_those_of_one_batch(monkeypatch, cfg):
+    """The same integers, and gradients that differ by the order of sums alone; as many groups as streams
+    have lengths, the shortest first.
+    """
+    torch.manual_seed(0)
+    lengths = [9, 2, 5, 5, 1, 9]
+    batch = Batch(
+        np.random.default_rng(1).integers(0, cfg.vocab_size, (6, 9)),
+        np.arange(54).reshape(6, 9) % cfg.vocab_size,
+        np.array(lengths),
+        np.random.default_rng(2).normal(size=(6, cfg.image_inputs, 768)).astype(np.float32),
+        np.ones(6, bool),
+        np.arange(6),
+    )
+    one, model, found = prepare(batch), BitMar(cfg), []
+    assert torch.equal(one.labels, torch.arange(54)[one.at] % cfg.vocab_size)
+    for worth, groups in ((1 << 40, 1), (-1, 6)):
+        monkeypatch.setattr("bitmar_tiny.model.rows.WORTH", worth)
+        assert len(Rows(one.tokens, one.at).groups()) == groups
+        with torch.no_grad():
+            exact = model.eval()(one.tokens, one.images, one.has_image, one.at).acc
+        model.train().zero_grad()
+        out = model(one.tokens, one.images, one.has_image, one.at, logits=False)
+        summed_loss(model, out, one.labels).backward()
+        found.append((exact, {n: p.grad for n, p in model.latent.items() if p.grad is not None}))
+    (a, a_grads), (b, b_grads) = found
+    assert torch.equal(a, b) and a_grads.keys() == b_grads.keys()
+    for name, x in a_grads.items():
+        torch.testing.assert_close(x, b_grads[name], rtol=1e-3, atol=1e-4 * float(x.abs().max()) + 1e-9)
