@@ -124,10 +124,11 @@ def emit(
     _render(project, values)
     with atomic_file(out / "model.blob") as f:
         f.write(blob.to_bytes())
-    for name, text in board.platform.extra_files(blob).items():
-        (out / name).write_text(text)
     if blob.memory == "sd":
         MemoryStore.create(out / MEMORY_STORE, memory_of(model), model.digest)
+    store = (out / MEMORY_STORE).read_bytes() if blob.memory == "sd" else b""
+    for name, text in board.platform.extra_files(blob, out, store).items():
+        (out / name).write_text(text)
     (out / "plan.json").write_text(
         json.dumps(
             plan.as_dict()

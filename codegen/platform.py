@@ -138,8 +138,10 @@ class Platform:
         """Write what the board is handed beside its program, and say where; None if that is the program."""
         return None
 
-    def extra_files(self, blob: Blob) -> dict[str, str]:
-        """Files of the project that are made of the packed model: name -> text."""
+    def extra_files(self, blob: Blob, project: Path, store: bytes) -> dict[str, str]:
+        """Files of the project that are made of the packed model, and of the store that its memory begins
+        with, b"" where it has none: name -> text.
+        """
         return {}
 
     def link_flags(self, board: Board) -> list[str]:

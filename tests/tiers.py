@@ -66,13 +66,19 @@ FILES = {
         "test_tutorials.py",
         "verify",
     ),
-    "emulator": ("device/test_emulated.py", "device/test_rp2040.py", "simulate/test_portable.py"),
+    "emulator": (
+        "device/test_emulated.py",
+        "device/test_rp2040.py",
+        "simulate/test_portable.py",
+        "test_rvv.py",
+    ),
     "train": (
         "bench/test_baseline.py",
         "bench/test_peers.py",
         "evaluate/test_batched.py",
         "evaluate/test_memory.py",
         "evaluate/test_paper.py",
+        "evaluate/test_paper_scores.py",
         "evaluate/test_sessions.py",
         "evaluate/test_show_once.py",
         "evaluate/test_styles.py",
@@ -92,6 +98,7 @@ TESTS = {
     "store/test_keyed_store.py::test_a_board_says_what_its_rows_are_and_writes_one_block": "toolchain",
     "device/test_eembc.py::test_200_000_lines_of_garbage_under_sanitizers": "soak",
     "device/test_firmware_link.py::*": "soak",
+    "device/test_web.py::test_paper_past_its_window": "soak",
     "evaluate/test_memory.py::test_training_carries_a_fact_to_a_later_episode": "soak",
     "train/test_resume.py::test_killed_at_twenty_random_moments": "soak",
     "test_docs.py::test_the_site_builds_without_a_warning": "toolchain",
@@ -104,7 +111,7 @@ TESTS = {
     "verify/test_exact.py::test_pocket_preset": "soak",
 }
 #: Parameters that name a machine which needs an emulator here.
-OTHER_MACHINE = re.compile(r"(rpi|raspi|xtensa|aarch64|a76|mps\d).*")
+OTHER_MACHINE = re.compile(r"(rpi|raspi|xtensa|aarch64|a76|mps\d|bpi|visionfive|riscv).*")
 #: Files that cannot be imported without PyTorch, beside those of the tier "train".
 TORCH = ("evaluate/test_scoring.py", "store/test_store_check.py", "test_shipped.py")
 

@@ -24,8 +24,7 @@ class Ops:
     """The primitives of ``numerics.py`` that a step without a picture takes, along the last axis."""
 
     minimum, where = np.minimum, np.where
-    planes = staticmethod(nm.planes)
-    scale_acc = staticmethod(nm.scale_acc)
+    planes, scale_acc = staticmethod(nm.planes), staticmethod(nm.scale_acc)
     activation = staticmethod(nm.activation)
 
     @staticmethod

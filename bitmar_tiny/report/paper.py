@@ -188,4 +188,29 @@ def table_4(reports: Sequence[dict[str, Any]]) -> tuple[Table, Sequence[str]]:
     return table, DOUBTS_4
 
 
+#: What the paper prints of the tasks of ``bitmar-tiny paper scores``.
+PUBLISHED = {"blimp": "48.7%", "boolq": "42.8%\ntuned 66.5%", "commonsenseqa": "24.6%"}
+
+
+def scores_table(report: dict[str, Any]) -> Table:
+    """Rows of ``evaluate.paper_scores``: the paper's figure, ours, and what needs no training."""
+    words = ("items", "paper", "ours", "chance", "majority", "unigram", "untrained")
+    table = Table("task", *words, title=f"{report['model']} \\[measured]")
+    for row in report["rows"]:
+        share = "error" in row
+
+        def shown(who: str, row: dict[str, Any] = row, share: bool = share) -> str:
+            value = row.get(who)
+            return "" if value is None else percent(value) if share else f"{value:.3f}"
+
+        table.add_row(
+            row["task"],
+            f"{row['items']:,}",
+            PUBLISHED.get(row["task"], ""),
+            f"{shown('ours')} ± {percent(row['error'])}" if share else shown("ours"),
+            *(shown(who) for who in words[3:]),
+        )
+    return table
+
+
 TABLES = {"1": table_1, "2": table_2, "3": table_3, "4": table_4}

@@ -8,6 +8,7 @@ one reading of the memory; so a board's is answered for as a store's.
 from __future__ import annotations
 
 import difflib
+import re
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -26,6 +27,8 @@ from .session import Session
 
 #: Slots that are named as those that answered.
 TOP = 3
+#: What is left out around a name, what none may hold, and its most bytes (bm_words.c has the same).
+SPACES, CONTROL, MOST_BYTES = " \t\n\v\f\r", re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029.]"), 128
 
 
 @dataclass(frozen=True)
@@ -93,16 +96,18 @@ def need_things(model: FrozenModel) -> None:
 
 def checked_name(model: FrozenModel, name: str) -> str:
     """A name as it is taught. ``ConfigError`` for one that nothing can have."""
-    name = name.strip()
     if any("\ud800" <= c <= "\udfff" for c in name):
         raise DataError("The name holds bytes that are no Unicode text.", "Write it in UTF-8.")
+    name = name.strip(SPACES)
     if not name:
         raise ConfigError("The name is empty.", "Give the thing one, such as 'my cup'.")
-    if not name.isprintable() or "." in name:
+    if CONTROL.search(name):
         raise ConfigError(
-            f"{ascii(name)[:60]}: not a name: it holds a line break, a control character or a full stop.",
+            "The name holds a line break, another control character or a full stop.",
             "Write it on one line, without a full stop.",
         )
+    if len(name.encode()) > MOST_BYTES:
+        raise ConfigError(f"The name is longer than {MOST_BYTES} bytes.", "Choose a shorter one.")
     tokens = len(Tokenizer.from_bytes(model.tokenizer).encode(answer_of(name)))
     if tokens > LONGEST_ANSWER:
         raise ConfigError(

@@ -17,7 +17,7 @@ from ..backbones import Backbone
 from ..features import Preparation, write_features
 from ..pixels import PATCH, patches_to_pixels, picture_side
 from .find import open_things
-from .table import RECORD, Things, save_record
+from .table import RECORD, Things, load_things, save_record
 
 #: Where pictures are drawn, in the folder of the features.
 DRAWN = "drawn"
@@ -45,6 +45,6 @@ def encode_things(
     images = [whole(things, row) for row in range(len(things.pictures))]
     names = [things.names[i] for i in things.thing]
     write_features(out, backbone, images, names, how, seeing)
-    made = replace(things, backbone=read_record(out))
-    save_record(out, made, {"source": things.source, "features": str(out.name)})
-    return made
+    made_with = {"source": things.source, "features": out.name}
+    save_record(out, replace(things, backbone=read_record(out)), made_with)
+    return load_things(out)
