@@ -18,7 +18,8 @@ def pack(trits: np.ndarray, family: str) -> bytes:
     layout, (n, k) = _layout(family), trits.shape
     codes = np.ones((_up(n, layout.row_pad), _up(k, K_BLOCK)), np.uint8)
     codes[:n, :k] = trits + 1
-    groups = codes.reshape(-1, layout.rows, codes.shape[1] // layout.k_step, 4, layout.k_step // 4)
+    step = layout.step(codes.shape[1])
+    groups = codes.reshape(-1, layout.rows, codes.shape[1] // step, 4, step // 4)
     planes = groups.transpose(
         (0, 2, 3, 4, 1) if layout.lanes else (0, 2, 3, 1, 4)
     )  # group, step, plane, row, byte
@@ -28,8 +29,9 @@ def pack(trits: np.ndarray, family: str) -> bytes:
 def unpack(data: bytes, n: int, k: int, family: str) -> np.ndarray:
     """Inverse of :func:`pack`: int8 [N, K]."""
     layout, k_pad = _layout(family), _up(k, K_BLOCK)
-    shape = (layout.k_step // 4, layout.rows) if layout.lanes else (layout.rows, layout.k_step // 4)
-    packed = np.frombuffer(data, np.uint8).reshape(-1, k_pad // layout.k_step, 1, *shape)
+    step = layout.step(k_pad)
+    shape = (step // 4, layout.rows) if layout.lanes else (layout.rows, step // 4)
+    packed = np.frombuffer(data, np.uint8).reshape(-1, k_pad // step, 1, *shape)
     if layout.lanes:
         packed = packed.swapaxes(3, 4)
     planes = packed >> np.array([0, 2, 4, 6], np.uint8).reshape(1, 1, 4, 1, 1) & 3
