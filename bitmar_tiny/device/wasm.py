@@ -145,21 +145,33 @@ def blob_of(wasm: Path) -> bytes:
     raise DeviceError(f"{wasm}: there is no {BLOB} beside it or above it.", "Copy it from the project.")
 
 
+def run(wasm: Path, store: Path | None) -> None:
+    """Start the module and serve. ``DeviceError`` where it is none, or fails."""
+    need("wasmtime")
+    import wasmtime
+
+    try:
+        serve(Module(wasm, blob_of(wasm), store.read_bytes() if store else None), store)
+    except (wasmtime.WasmtimeError, wasmtime.Trap) as error:
+        what = (str(error).strip().splitlines() or ["no message"])[-1].strip()
+        raise DeviceError(f"{wasm}: the module failed: {what}.", "Build it again.") from None
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise DeviceError(f"{error.filename or wasm}: cannot be read ({error.strerror}).") from None
+
+
 def main(arguments: list[str]) -> int:
     """0, or 1 with a sentence on standard error."""
-    wasm, command, *options = arguments
     try:
-        if command != "link" or options[:1] not in ([], ["--store"]) or len(options) not in (0, 2):
-            raise DeviceError(f"A module knows no command '{' '.join([command, *options])}'.")
-        need("wasmtime")
-        store = Path(options[1]) if options else None
-        module = Module(Path(wasm), blob_of(Path(wasm)), store.read_bytes() if store else None)
-        serve(module, store)
+        if len(arguments) not in (2, 4) or arguments[1:3] not in (["link"], ["link", "--store"]):
+            raise DeviceError("Usage: python -m bitmar_tiny.device.wasm PROGRAM.wasm link [--store FILE].")
+        run(Path(arguments[0]), Path(arguments[3]) if len(arguments) == 4 else None)
+    except BrokenPipeError:
+        pass
     except BitmarError as error:
         print(error, file=sys.stderr)
         return 1
-    except BrokenPipeError:
-        pass
     return 0
 
 

@@ -18,6 +18,7 @@ from bitmar_tiny.codegen.boards import load_board
 from bitmar_tiny.codegen.build import build
 from bitmar_tiny.codegen.emit import emit
 from bitmar_tiny.data.show_once import UNKNOWN
+from bitmar_tiny.device import wasm
 from bitmar_tiny.device.channel import LinkChannel
 from bitmar_tiny.device.connect import connect
 from bitmar_tiny.device.protocol import BY_NAME, pattern
@@ -88,8 +89,11 @@ class MemoryLine:
         pass
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("name, tokens", [("odd", 60), ("grouped", 40), ("keyed", 40), ("seeing", 12)])
+@pytest.mark.parametrize(
+    "family, name, tokens",
+    [(WEB.kernels[0], *m) for m in (("grouped", 40), ("keyed", 40), ("seeing", 12))]
+    + [(family, "odd", 60) for family in FAMILIES],
+)
 def test_every_tensor(request, tmp_path, family, name, tokens):
     model = request.getfixturevalue(name)
     project, program = made(model, tmp_path, family, taps=True)
@@ -183,9 +187,9 @@ def test_the_module_is_small_and_imports_its_clock_alone(module):
     """And what it exports is what web.h says."""
     import wasmtime
 
-    wasm = wasmtime.Module.from_file(wasmtime.Engine(), str(module[1].path))
-    assert [(i.module, i.name) for i in wasm.imports] == [("bm", "clock")]
-    names = {e.name for e in wasm.exports}
+    program = wasmtime.Module.from_file(wasmtime.Engine(), str(module[1].path))
+    assert [(i.module, i.name) for i in program.imports] == [("bm", "clock")]
+    names = {e.name for e in program.exports}
     assert names == {"memory"} | set(re.findall(r"\b(bm_web_\w+)\(", HEADER_FILE.read_text()))
     assert module[1].path.stat().st_size < PROGRAM_BYTES
 
@@ -210,6 +214,23 @@ def test_a_blob_of_another_build_is_refused(module):
 )
 def test_a_store_that_is_none_is_said(module, change, says):
     assert says in started(module, store=change(module[0].memory_store.read_bytes())).why
+
+
+def test_what_cannot_be_run_is_a_sentence(module, tmp_path, capsys):
+    (tmp_path / "no.wasm").write_bytes(b"no module")
+    (tmp_path / "model.blob").write_bytes(b"")
+    (alone := tmp_path / "a" / "b" / "c" / "d").mkdir(parents=True)
+    shutil.copy(module[1].path, alone / "m.wasm")
+    for arguments, says in (
+        ([], "Usage: "),
+        (["m.wasm", "generate"], "Usage: "),
+        ([str(tmp_path / "no.wasm"), "link"], "the module failed"),
+        ([str(alone / "m.wasm"), "link"], "there is no model.blob beside it"),
+        ([str(module[1].path), "link", "--store", "/no/such"], "/no/such: cannot be read"),
+    ):
+        assert wasm.main(arguments) == 1
+        error = capsys.readouterr().err
+        assert says in error and error.count("\n") == 1
 
 
 def session(board):
