@@ -25,7 +25,8 @@ PAGE = "index.html"
 def make_page(model: FrozenModel) -> bytes:
     """The page of a model as HTML: its C is generated and compiled to WebAssembly for it.
 
-    ``ToolError`` with the fix where the compiler is missing, ``ConfigError`` for a model without a tokenizer.
+    ``ToolError`` with the fix where the compiler is missing, ``ConfigError`` for a model without a tokenizer
+    or with a backbone.
     """
     board = load_board("web")
     with TemporaryFolder() as folder:
@@ -39,7 +40,7 @@ def write_page(model: FrozenModel, out: str | Path) -> Path:
     and from any static server, and takes nothing from the network.
 
     ``ToolError`` with the fix where the compiler is missing, ``ConfigError`` for a model without a tokenizer
-    or where ``out`` is a file.
+    or with a backbone, or where ``out`` is a file.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:

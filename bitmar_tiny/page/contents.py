@@ -15,6 +15,7 @@ from ..codegen.emit import Project
 from ..data.show_once import PROMPT
 from ..errors import ConfigError
 from ..frozen import FrozenModel
+from ..run.look import backbone_of
 from ..run.teach import need_things
 
 
@@ -24,6 +25,11 @@ def contents(model: FrozenModel, project: Project, program: Path) -> dict[str, A
     """
     if not model.tokenizer:
         raise ConfigError(f"{model.config.name}: frozen without a tokenizer.", "Freeze it with one.")
+    if record := backbone_of(model):
+        raise ConfigError(
+            f"{model.config.name}: this model sees through a backbone, {record.name}, which no page holds.",
+            "Choose one that was trained on pixels.",
+        )
     assert project.memory_store, "a page keeps the memory in a store"
     return {
         "about": about(model),

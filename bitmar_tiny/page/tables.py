@@ -12,6 +12,7 @@ from ..data import show_once, unicode_classes
 from ..device import protocol
 from ..golden import numerics as nm
 from ..memory import format as store
+from ..run import teach
 
 
 def modules() -> dict[str, str]:
@@ -66,6 +67,9 @@ def _words() -> str:
         LONGEST_ANSWER=show_once.LONGEST_ANSWER,
         DETERMINERS=show_once.DETERMINERS,
         VOWELS=show_once.VOWELS,
+        NAME_SPACES=teach.SPACES,
+        NAME_CONTROL=teach.CONTROL.pattern,
+        NAME_BYTES=teach.MOST_BYTES,
         USAGE_ONE=nm.USAGE_ONE,
         STORE={"header": store.HEADER, "version": store.VERSION, "unit": store.UNIT, "digest": 48},
     )

@@ -20,6 +20,7 @@ from bitmar_tiny.data.tokenizer import Tokenizer
 from bitmar_tiny.device.frames import Frame
 from bitmar_tiny.device.protocol import BY_NAME
 from bitmar_tiny.page.bundle import bundle
+from bitmar_tiny.run.teach import checked_name
 
 
 def call(tab, module, expression, *values):
@@ -134,3 +135,34 @@ def test_frames_and_messages_are_those_of_the_table(tab):
     values = (32, 40, 0.5, 2**40 + 3, 1)
     packed = call(tab, "device", "Array.from(packMessage('generate', given[0], Uint8Array.of(1, 2)))", values)
     assert bytes(packed) == BY_NAME["generate"].pack(*values, rest=b"\x01\x02")
+
+
+NAMES = [
+    "cup",
+    "  my cup\t",
+    "",
+    " \n",
+    "a.b",
+    "a\nb",
+    "a\u2028b",
+    "a\x85b",
+    "ä" * 65,
+    "x" * 129,
+    "\u00a0cup",
+    "my big old red cup",
+]
+
+
+def test_a_name_is_refused_where_python_refuses_it(tab):
+    model = bt.load("things")
+    script = f"""given[1].map((name) => {{
+        try {{ return new Teacher(null, new Tokenizer({FROM_BASE64}(given[0])), {{}}).checkedName(name); }}
+        catch (problem) {{ return {{ said: problem.message }}; }}
+    }})"""
+    found = call(tab, "worker", script, b64(model.tokenizer), NAMES)
+    for name, ours in zip(NAMES, found, strict=True):
+        try:
+            assert ours == checked_name(model, name), name
+        except bt.ConfigError as refusal:
+            assert "too long a name" in refusal.message or ours == {"said": refusal.message}, name
+            assert "said" in ours

@@ -4,7 +4,7 @@
 
 import { Problem } from "./link.js";
 import { nearest } from "./insight.js";
-import { DETERMINERS, LONGEST_ANSWER, PROMPT, UNKNOWN, USAGE_ONE, VOWELS } from "./words.js";
+import { DETERMINERS, LONGEST_ANSWER, NAME_BYTES, NAME_CONTROL, NAME_SPACES, PROMPT, UNKNOWN, USAGE_ONE, VOWELS } from "./words.js";
 
 const TOP = 3; // slots that are named as those that answered
 
@@ -35,10 +35,12 @@ export class Teacher {
   }
 
   checkedName(name) {
-    name = name.trim();
+    const edge = `[${NAME_SPACES}]+`;
+    name = name.replace(new RegExp(`^${edge}|${edge}$`, "g"), "");
     if (!name) throw new Problem("The name is empty.", "Give the thing one, such as 'my cup'.");
-    if (/[\p{C}\p{Z}]/u.test(name.replaceAll(" ", "")) || name.includes("."))
-      throw new Problem("This is not a name: it holds a line break, a control character or a full stop.", "Write it on one line, without a full stop.");
+    if (new RegExp(NAME_CONTROL).test(name))
+      throw new Problem("The name holds a line break, another control character or a full stop.", "Write it on one line, without a full stop.");
+    if (new TextEncoder().encode(name).length > NAME_BYTES) throw new Problem(`The name is longer than ${NAME_BYTES} bytes.`, "Choose a shorter one.");
     const tokens = this.tokenizer.encode(answerOf(name)).length;
     if (tokens > LONGEST_ANSWER)
       throw new Problem(`This name is too long: saying it takes ${tokens} tokens, and an answer has ${LONGEST_ANSWER} at most.`, "Choose a shorter one.");
