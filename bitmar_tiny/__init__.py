@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .api.firmware import *
     from .api.memory import *
     from .api.model import *
+    from .api.page import *
     from .api.profile import *
     from .api.run import *
     from .api.things import *
@@ -34,6 +35,7 @@ __all__ = [
     "Answering",
     "BitmarError",
     "BoardProfile",
+    "BoardSpeed",
     "Comparison",
     "ConfigError",
     "DataError",
@@ -45,6 +47,7 @@ __all__ = [
     "Memory",
     "MemoryStore",
     "ModelConfig",
+    "PictureEncoder",
     "ProcessorError",
     "Program",
     "Project",
@@ -60,6 +63,8 @@ __all__ = [
     "VerifyError",
     "ask_thing",
     "board_names",
+    "board_speeds",
+    "build_corpus",
     "build_project",
     "caption",
     "compare_profiles",
@@ -80,6 +85,8 @@ __all__ = [
     "memory_summary",
     "model_size",
     "nearest_slots",
+    "neighbours",
+    "open_backbone",
     "preset",
     "profile_model",
     "random_model",
@@ -95,7 +102,9 @@ __all__ = [
     "verify_model",
     "write_features",
     "write_package",
+    "write_page",
     "write_project",
+    "write_thing_features",
 ]
 
 

@@ -22,6 +22,7 @@ EXTRAS = {
     "lm_eval": "eval",
     "esptool": "device",
     "ziglang": "cross",
+    "wasmtime": "web",
 }
 
 

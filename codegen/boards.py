@@ -166,7 +166,7 @@ class Board(StrictModel):
     emulator: list[str] = Field(
         [],
         description="command that runs the board's programs elsewhere; {program} is the "
-        "program's path, which otherwise comes last",
+        "program's path, which otherwise comes last, {python} the Python that runs",
     )
     emulator_package: str = ""
     emulated: bool = Field(

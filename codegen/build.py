@@ -7,6 +7,7 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,8 +38,9 @@ class Program:
 
     @property
     def command(self) -> list[str]:
-        command = [part.format(program=self.path) for part in self.runner]
-        return command if command != self.runner else [*self.runner, str(self.path)]
+        named = any("{program}" in part for part in self.runner)
+        command = [part.format(program=self.path, python=sys.executable) for part in self.runner]
+        return command if named else [*command, str(self.path)]
 
 
 def find_compiler(board: Board, wanted: str | None = None) -> tuple[str, Compiler]:
@@ -60,9 +62,24 @@ def find_compiler(board: Board, wanted: str | None = None) -> tuple[str, Compile
 
 def has_compiler(compiler: Compiler) -> bool:
     """Whether this machine can run it (a command on PATH, or an installed Python package)."""
-    if compiler.package.startswith("pip:"):
-        return installed(compiler.package.removeprefix("pip:"))
-    return shutil.which(compiler.command[0]) is not None
+    return _is_here(compiler.command, compiler.package)
+
+
+def has_emulator(board: Board) -> bool:
+    """The same of what runs the board's programs."""
+    return bool(board.emulator) and _is_here(board.emulator, board.emulator_package)
+
+
+def emulator_name(board: Board) -> str:
+    """Of the program or the Python package that runs the board's programs."""
+    package = board.emulator_package
+    return package.removeprefix("pip:") if package.startswith("pip:") else board.emulator[0]
+
+
+def _is_here(command: list[str], package: str) -> bool:
+    if package.startswith("pip:"):
+        return installed(package.removeprefix("pip:"))
+    return shutil.which(command[0]) is not None
 
 
 def install_hint(package: str) -> str:
@@ -87,9 +104,9 @@ def runner(board: Board) -> list[str]:
             f"Programs for {board.name} ({board.machine}) do not run on this {platform.machine()} machine.",
             board.platform.elsewhere,
         )
-    if shutil.which(board.emulator[0]) is None:
+    if not has_emulator(board):
         raise ToolError(
-            f"The emulator '{board.emulator[0]}' for board {board.name} was not found.",
+            f"The emulator '{emulator_name(board)}' for board {board.name} was not found.",
             f"Install it: {install_hint(board.emulator_package)}.",
         )
     return board.emulator
@@ -145,7 +162,7 @@ def build(
 
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         objects = list(pool.map(one, sources))
-    program = out / "bitmar"
+    program = out / board.platform.program
     link = [part.format(src=project / "src") for part in link_flags(board, tool)]
     # zig makes a C library for each optimisation it links with, in a minute: one is enough.
     _run([*command, *tool.flags, *extra, "-O2", *map(str, objects), "-o", str(program), *link], "link")

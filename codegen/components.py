@@ -46,13 +46,12 @@ def c_files(folder: Path) -> list[Path]:
 
 def useful(cfg: ModelConfig, blob: Blob) -> frozenset[str]:
     """Optional components that a model has a use for: the store of its memory, and what shows it a thing
-    once, which needs that store, a keyed memory, convolutions and a tokenizer.
+    once, which needs that store, a keyed memory and a tokenizer.
     """
     if blob.memory != "sd":
         return frozenset()
     writes_text = any(s.name == "tokenizer" and s.data for s in blob.sections)
-    shown = cfg.keyed and cfg.vision_channels is not None and writes_text
-    return frozenset(["memory_store", *(["show_once"] if shown else [])])
+    return frozenset(["memory_store", *(["show_once"] if cfg.keyed and writes_text else [])])
 
 
 @cache

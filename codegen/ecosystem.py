@@ -93,7 +93,7 @@ class Ecosystem(Platform):
             "package_version": three_numbers(),
         }
 
-    def extra_files(self, blob: Blob) -> dict[str, str]:
+    def extra_files(self, blob: Blob, project: Path, store: bytes) -> dict[str, str]:
         return {f"{self.model_folder}/bm_blob.c": c_array(blob.to_bytes())}
 
     def next_step(self, project: Path) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 import jinja2
 
 from bitmar_tiny import __version__
+from bitmar_tiny.data.backbone_record import record_of
 from bitmar_tiny.errors import ConfigError
 from bitmar_tiny.files import UNFINISHED, atomic_file, begin_folder, check_folder, parse_json
 from bitmar_tiny.frozen import FrozenModel
@@ -100,7 +101,8 @@ def emit(
     family, out = family or board.kernels[0], Path(out)
     arenas = [r.name for r in board.regions if "arena" in r.holds]
     _check(board, family, head_bits, memory, arenas, out)
-    declared = frontend.check(features, model.config, board, out) if features else None
+    seen_by = record_of(model.provenance, model.config.name)
+    declared = frontend.check(features, model.config, seen_by, board, out) if features else None
     blob = lowering.lower(model, family, head_bits, memory if memory in lowering.MEMORY_TIERS[1:] else "ram")
     board.platform.check_blob(board, blob)
     pinned = memory if memory in arenas else None
@@ -111,6 +113,7 @@ def emit(
     thing = thing_cost(model.config, board, tokens[0] if tokens else None, seen, kept)
     project = Project(out, board, family, plan, blob, tokens, kept, seen, thing)
     values = context(model, board, family, blob, plan) | {"version": __version__, "backbone": declared}
+    values["sees_vectors"] = seen_by is not None
     begin_folder(out, MANIFEST, SCHEMA)
     components = board.platform.runtime(useful(model.config, blob))
     sources = _copy_sources(project, components)
@@ -121,10 +124,11 @@ def emit(
     _render(project, values)
     with atomic_file(out / "model.blob") as f:
         f.write(blob.to_bytes())
-    for name, text in board.platform.extra_files(blob).items():
-        (out / name).write_text(text)
     if blob.memory == "sd":
         MemoryStore.create(out / MEMORY_STORE, memory_of(model), model.digest)
+    store = (out / MEMORY_STORE).read_bytes() if blob.memory == "sd" else b""
+    for name, text in board.platform.extra_files(blob, out, store).items():
+        (out / name).write_text(text)
     (out / "plan.json").write_text(
         json.dumps(
             plan.as_dict()
@@ -189,7 +193,7 @@ def _copy_sources(project: Project, runtime: list[Component]) -> dict[str, list[
         (project.path / folder).mkdir(parents=True)
         for source in files:
             shutil.copyfile(source, project.path / folder / source.name)
-            copied.setdefault(folder, []).append(source.name)
+        copied[folder] = list(dict.fromkeys(source.name for source in files))
     return copied
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bitmar_tiny.arch.config import ModelConfig
 from bitmar_tiny.data import frontend
+from bitmar_tiny.data.backbone_record import UNKNOWN, BackboneRecord, read_record
 from bitmar_tiny.data.frontend.declaration import FILE, Declaration
 from bitmar_tiny.data.frontend.vectors import FrontEndError
 from bitmar_tiny.data.packages import sha256_file
@@ -21,8 +22,12 @@ from .boards import Board
 FOLDER = "features"
 
 
-def check(features: Path, cfg: ModelConfig, board: Board, project: Path) -> Declaration:
-    """The declaration in a folder that ``bitmar-tiny features`` wrote, if this board and model can use it."""
+def check(
+    features: Path, cfg: ModelConfig, wanted: BackboneRecord | None, board: Board, project: Path
+) -> Declaration:
+    """The declaration in a folder that ``bitmar-tiny features`` wrote, if this board and model can use it.
+    wanted: what made the vectors that the model was trained on, if its record says so.
+    """
     if not board.platform.takes_backbone:
         raise ConfigError(f"Board {board.name} cannot run a backbone file.", "Leave out --features.")
     if cfg.vision_channels:
@@ -48,6 +53,12 @@ def check(features: Path, cfg: ModelConfig, board: Board, project: Path) -> Decl
     if not file.is_file() or sha256_file(file) != declared.sha256:
         raise DataError(
             f"{file}: missing, or not the file that {FILE} was made for.", "Run 'bitmar-tiny features' again."
+        )
+    found = read_record(features)
+    if wanted and not wanted.same(UNKNOWN) and not wanted.same(found):
+        raise ConfigError(
+            f"{features}: holds {found.name}; model {cfg.name} was trained with {wanted.name}.",
+            "Give the features that it was trained on, or 'bitmar-tiny features' that backbone and --model.",
         )
     return declared
 

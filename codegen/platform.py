@@ -4,7 +4,8 @@ how a project of it is made.
 
     platforms/NAME/platform.py     the class, and ``platform``, the one object of it
                    src/            C that every project gets
-                   COMPONENT/      C that a project with that component of the runtime gets, too
+                   COMPONENT/      C that a project with that component of the runtime gets, too, or in the
+                                   place of the component's file of the same name
                    chips/CHIP/     C and templates of one chip, where the platform has several
                    templates/      what is filled in; usage.md.j2 is the first part of a project's README
 
@@ -44,7 +45,8 @@ class Platform:
     and memory have a use for it (``components.useful``).
     ``model_folder``, ``own_folder``: of a project, for the runtime and for the platform's own files.
     ``hot``: own sources, without suffix, that run once per token. ``compile_flags``: of every call of the
-    compiler. ``runs_here``: its programs run on a computer of the same kind as any other program.
+    compiler. ``program``: name of what is linked. ``runs_here``: its programs run on a computer of the same
+    kind as any other program. ``real_time``: what runs them elsewhere is no emulator, so they are timed.
     ``on_uart``: its firmware speaks over the UART of an emulated machine, not over its standard input and
     output. ``takes_backbone``: a project can hold a picture backbone, which Python runs. ``port_kind``: the
     kind of port that starts its firmware on this computer; empty if none does. ``elsewhere``: how a project
@@ -57,7 +59,9 @@ class Platform:
     own_folder: ClassVar[str] = "src"
     hot: ClassVar[tuple[str, ...]] = ()
     compile_flags: ClassVar[tuple[str, ...]] = ()
+    program: ClassVar[str] = "bitmar"
     runs_here: ClassVar[bool] = False
+    real_time: ClassVar[bool] = False
     on_uart: ClassVar[bool] = False
     takes_backbone: ClassVar[bool] = False
     port_kind: ClassVar[str] = ""
@@ -134,8 +138,10 @@ class Platform:
         """Write what the board is handed beside its program, and say where; None if that is the program."""
         return None
 
-    def extra_files(self, blob: Blob) -> dict[str, str]:
-        """Files of the project that are made of the packed model: name -> text."""
+    def extra_files(self, blob: Blob, project: Path, store: bytes) -> dict[str, str]:
+        """Files of the project that are made of the packed model, and of the store that its memory begins
+        with, b"" where it has none: name -> text.
+        """
         return {}
 
     def link_flags(self, board: Board) -> list[str]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from taught_support import picture
+from taught_support import seen
 
-from bitmar_tiny.data.pixels import read_picture
 from bitmar_tiny.data.show_once import PROMPT, UNKNOWN, answer_of, sentence_of
 from bitmar_tiny.data.tokenizer import Tokenizer
 from bitmar_tiny.frozen import FrozenModel
@@ -23,9 +22,9 @@ KNOWN = {"red": "apple", "blue": "dax", "lime": None}
 def episode(model: FrozenModel, colour: str, text: str) -> list[Event]:
     """A picture and a text."""
     tokenizer = Tokenizer.from_bytes(model.tokenizer)
-    seen = nm.pixels(read_picture(picture(colour), model.config.image_inputs))
+    image = nm.as_features(seen(model, colour))
     ids = [tokenizer.eos, *tokenizer.encode(text)]
-    return [Event("begin"), Event("image", image=seen), *(Event("token", token=i) for i in ids)]
+    return [Event("begin"), Event("image", image=image), *(Event("token", token=i) for i in ids)]
 
 
 def show_once(model: FrozenModel, known: Mapping[str, str | None] = KNOWN) -> list[Event]:

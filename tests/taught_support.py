@@ -9,12 +9,15 @@ called by, and recites them.
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from bitmar_tiny.arch.config import ModelConfig
 from bitmar_tiny.arch.tables import tensor_table
+from bitmar_tiny.data.backbone_record import KEY, BackboneRecord
+from bitmar_tiny.data.pixels import read_picture
 from bitmar_tiny.data.tokenizer import EOS_TEXT, Tokenizer
 from bitmar_tiny.frozen import FrozenModel
 from bitmar_tiny.golden import numerics as nm
@@ -62,8 +65,10 @@ def word_tokenizer() -> Tokenizer:
     return Tokenizer([*tokens, EOS_TEXT], merges)
 
 
-def knowing(slots: int = SLOTS) -> FrozenModel:
-    """The model, with room for ``slots`` - 1 things."""
+def knowing(slots: int = SLOTS, backbone: BackboneRecord | None = None) -> FrozenModel:
+    """The model, with room for ``slots`` - 1 things; or one that sees the same through a backbone, whose
+    vectors hold the colours.
+    """
     tokenizer = word_tokenizer()
     cfg = ModelConfig(
         name="knowing",
@@ -76,15 +81,19 @@ def knowing(slots: int = SLOTS) -> FrozenModel:
         n_sinks=2,
         window=30,
         n_positions=4,
-        vision_channels=(3, 3, 3, 3),
+        vision_channels=None if backbone else (3, 3, 3, 3),
+        vision_hidden=4,
         image_tokens=1,
         memory_slots=slots,
         write_rule="keyed",
         read_every=1,
     )
     a = {name: _blank(name, kind, shape) for spec in tensor_table(cfg) for name, kind, shape in spec.arrays()}
-    for i in range(4):
+    for i in () if backbone else range(4):
         a[f"vision.{i}.w.trits"][range(3), range(12, 15)] = 1  # each colour as it is
+    if backbone:
+        a["vision.w1.trits"][range(3), range(3)] = 1
+        a["vision.w1.scale"] = np.float32(3**0.5).reshape(())
     a["vision.w2.trits"][range(COLOUR, COLOUR + 3), range(3)] = 1
     a["vision.positions.codes"][0, CONSTANT] = 127
     a["vision.positions.scales"][:] = 3**0.5 / 127
@@ -106,7 +115,8 @@ def knowing(slots: int = SLOTS) -> FrozenModel:
     a["dec.0.wm.trits"][range(VALUE, VALUE + 16), range(VALUE, VALUE + 16)] = 1
     a["dec.0.wm.scale"] = np.float32(0.25).reshape(())
     _learn_unknown(a)
-    model = FrozenModel(cfg, a, tokenizer.to_bytes(), {"weights": "thought out"})
+    record = {KEY: backbone.model_dump(mode="json")} if backbone else {}
+    model = FrozenModel(cfg, a, tokenizer.to_bytes(), {"weights": "thought out"} | record)
     model.validate()
     return model
 
@@ -134,3 +144,45 @@ def picture(colour: str, side: int = 16) -> bytes:
     out = io.BytesIO()
     Image.new("RGB", (side, side), colour).save(out, "PNG")
     return out.getvalue()
+
+
+#: A backbone that nobody runs.
+SOME_BACKBONE = BackboneRecord(
+    label="colours",
+    file="colours.onnx",
+    sha256=("ab" * 32,),
+    outputs=("y",),
+    size=16,
+    mean=(0, 0, 0),
+    std=(1, 1, 1),
+    normalise=False,
+    vectors=1,
+    project=False,
+)
+
+
+def seen(model: FrozenModel, colour: str) -> np.ndarray:
+    """A colour as the model takes it: patches, or the vector of a backbone that finds its colours."""
+    if model.config.vision_channels:
+        return read_picture(picture(colour), model.config.image_inputs)
+    vector = np.zeros((1, 768), np.float32)
+    vector[0, :3] = np.asarray(Image.new("RGB", (1, 1), colour))[0, 0] / np.float32(255)
+    return vector
+
+
+def colour_backbone(path: Path, side: int = 16) -> Path:
+    """An .onnx file of such a backbone: the mean of each colour, then zeros."""
+    import onnx
+
+    weights = np.zeros((768, 3, side, side), np.float32)
+    weights[range(3), range(3)] = 1 / side**2
+    h = onnx.helper
+    graph = h.make_graph(
+        [h.make_node("Conv", ["x", "w"], ["y"], strides=[side, side])],
+        "colours",
+        [h.make_tensor_value_info("x", 1, [1, 3, side, side])],
+        [h.make_tensor_value_info("y", 1, None)],
+        [onnx.numpy_helper.from_array(weights, "w")],
+    )
+    onnx.save(h.make_model(graph, opset_imports=[h.make_opsetid("", 15)], ir_version=8), str(path))
+    return path

@@ -162,7 +162,7 @@ def test_every_family_is_exact(tmp_path, family, board, compiler, level):
     check(command, all_cases(family))
 
 
-@pytest.mark.parametrize("board, family", board_families("bare", "xtensa"))
+@pytest.mark.parametrize("board, family", board_families("bare", "xtensa", "web"))
 def test_every_family_is_exact_without_an_operating_system(tmp_path, board, family):
     check_on_board(tmp_path / "p", load_board(board), family, DRIVER, all_cases(family))
 

@@ -10,7 +10,7 @@ from bitmar_tiny.codegen.ecosystem import ecosystem_names, load_ecosystem
 from bitmar_tiny.codegen.emit import emit
 
 ROOT = Path(__file__).resolve().parents[1]
-SOURCES = {".py", ".sh", ".c", ".h", ".S", ".ld", ".cmake", ".cpp", ".ino"}
+SOURCES = {".py", ".sh", ".c", ".h", ".S", ".ld", ".cmake", ".cpp", ".ino", ".js", ".mjs", ".css", ".html"}
 PLACES = ("bitmar_tiny", "codegen", "firmware_templates", "board_profiles", "tests", "docs", "examples")
 
 
@@ -27,7 +27,7 @@ def licence(file: Path) -> str | None:
     for line in file.read_text().splitlines()[:2]:
         _, found, name = line.partition("SPDX-License-Identifier: ")
         if found:
-            return name.removesuffix(" */")
+            return name.removesuffix(" */").removesuffix(" -->")
     return None
 
 

@@ -13,7 +13,9 @@ from bitmar_tiny.codegen.boards import board_files, load_board
 
 
 def main() -> None:
-    compilers = [c for name in board_files() for c in load_board(name).compilers.values()]
+    boards = map(load_board, board_files())
+    hosted = [board for board in boards if "-nostdlib" not in board.platform.link_flags(board)]
+    compilers = [c for board in hosted for c in board.compilers.values()]
     zig = sorted({tuple(c.argv) for c in compilers if "ziglang" in c.command})
     if not util.find_spec("ziglang"):
         return

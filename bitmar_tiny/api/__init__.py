@@ -14,7 +14,10 @@ from types import ModuleType
 from typing import Any
 
 #: Where the public names are: each module's ``__all__``. What else they hold, the commands alone use.
-MODULES = ("..errors", ".model", ".training", ".firmware", ".run", ".profile", ".board", ".memory", ".things")
+MODULES = (
+    *("..errors", ".model", ".training", ".firmware", ".run", ".page", ".profile", ".board", ".memory"),
+    ".things",
+)
 
 
 def modules() -> list[ModuleType]:

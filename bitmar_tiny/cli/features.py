@@ -7,13 +7,12 @@ import math
 from pathlib import Path
 
 import click
-from rich.progress import Progress
 
 from ..api.model import load
-from ..api.training import write_features
+from ..api.training import write_features, write_thing_features
 from ..errors import ConfigError, DataError
 from .app import notes, print_json
-from .common import json_option
+from .common import json_option, progress_bars
 
 
 def channels(context: click.Context, option: click.Parameter, text: str) -> tuple[float, float, float]:
@@ -33,7 +32,12 @@ def channels(context: click.Context, option: click.Parameter, text: str) -> tupl
 
 
 @click.command()
-@click.argument("pictures", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("pictures", nargs=-1, type=click.Path(path_type=Path))
+@click.option(
+    "--things",
+    type=click.Path(path_type=Path),
+    help="In place of PICTURES: things to show, as for `bitmar-tiny train`; the features are things, too.",
+)
 @click.option(
     "--backbone",
     required=True,
@@ -86,6 +90,7 @@ def channels(context: click.Context, option: click.Parameter, text: str) -> tupl
 @json_option
 def command(
     pictures: tuple[Path, ...],
+    things: Path | None,
     backbone: Path,
     blocks: tuple[str, ...],
     architecture: str | None,
@@ -111,34 +116,44 @@ def command(
     \b
     Example: bitmar-tiny features cat.png dog.png --backbone vit_s_focus.onnx -o features
              bitmar-tiny features photos/ more.txt --backbone vit_s_focus.onnx -o features
+             bitmar-tiny features --things node_modules/@iconify-json --backbone vit_s_focus.onnx -o features
              bitmar-tiny features *.jpg --backbone mobilenet.tflite --mean 0.5 --std 0.5 --project -o features
     """
     if model and pool:
         raise ConfigError(
             "Both --model and --pool say how far the grid is averaged.", "Leave out one of them."
         )
-    with Progress(console=notes, transient=True) as bar:
-        task = bar.add_task("extracting")
-        bad = write_features(
-            pictures,
-            out,
-            backbone,
-            blocks=blocks,
-            architecture=architecture,
-            size=size,
-            mean=mean,
-            std=std,
-            normalise=norm,
-            pool=pool,
-            vectors=load(model).config.image_inputs if model else None,
-            project=project,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
+    if bool(pictures) == (things is not None):
+        raise ConfigError(
+            "What is to be turned into features?"
+            if not pictures
+            else "Both PICTURES and --things were given.",
+            "Give pictures, or things with --things.",
         )
-    written = out / "features.npy", out / "captions.json"
+    how = {
+        "blocks": blocks,
+        "architecture": architecture,
+        "size": size,
+        "mean": mean,
+        "std": std,
+        "normalise": norm,
+        "pool": pool,
+        "vectors": load(model).config.image_inputs if model else None,
+        "project": project,
+    }
+    bad: list[str] = []
+    with progress_bars() as bar:
+        if things:
+            label = bar("preparing pictures")
+            write_thing_features(things, out, backbone, drawing=label, progress=bar("extracting"), **how)
+        else:
+            bad = write_features(pictures, out, backbone, progress=bar("extracting"), **how)
+    written = {"features": str(out / "features.npy")}
+    written |= {"things": str(out / "things.json")} if things else {"captions": str(out / "captions.json")}
     if as_json:
-        print_json({"features": str(written[0]), "captions": str(written[1]), "left_out": bad})
+        print_json(written | {"left_out": bad})
     else:
-        notes.print(f"Wrote {written[0]} and {written[1]}.", soft_wrap=True)
+        notes.print(f"Wrote {' and '.join(written.values())}.", soft_wrap=True)
         for words in bad:
             notes.print(words, markup=False, soft_wrap=True)
     if bad:

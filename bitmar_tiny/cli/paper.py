@@ -10,8 +10,10 @@ import click
 from ..api.training import zero_fraction_figure
 from ..errors import ConfigError
 from ..evaluate.report import load_report
+from ..extras import need
+from ..report.words import narrow
 from .app import Group, notes, print_json, results
-from .common import json_option
+from .common import json_option, model_argument, progress_bars
 
 path = click.Path(path_type=Path)
 
@@ -49,6 +51,45 @@ def table(number: str, reports: tuple[Path, ...], as_json: bool) -> None:
     results.print("Why the paper's figures are to be read with care:")
     for doubt in doubts:
         results.print(f"  - {doubt}")
+
+
+@command.command()
+@model_argument
+@click.option(
+    "--corpus",
+    type=path,
+    default=Path("corpus"),
+    show_default=True,
+    metavar="FOLDER",
+    help="What 'bitmar-tiny corpus' put together: held-out text, pictures, word frequencies.",
+)
+@click.option("--blimp", type=path, metavar="PATH", help="BLiMP's folder of .jsonl, or its .zip.")
+@click.option(
+    "--limit", type=click.IntRange(1), metavar="N", help="Only N items of each task, evenly spread."
+)
+@json_option
+def scores(model: Path, corpus: Path, blimp: Path | None, limit: int | None, as_json: bool) -> None:
+    """Every score of MODEL, a frozen model or the folder of a training run, that the paper has, too: BLiMP,
+    BoolQ, PIQA, CommonsenseQA, bits per byte of held-out text, captions of held-out pictures.
+
+    Beside each stand the paper's figure, guessing, the most frequent answer, word frequencies (unigram), and
+    the same network untrained. Two sentences with one score count as half right.
+
+    \b
+    Examples: bitmar-tiny paper scores run --corpus corpus --blimp BLiMP.zip
+              bitmar-tiny paper scores model.bitmar --limit 1000 --json
+    """
+    need("torch")
+    from ..evaluate.paper_scores import score_paper
+    from ..evaluate.suite import open_subject
+    from ..report.paper import scores_table
+
+    with progress_bars() as bar:
+        report = score_paper(open_subject(model), corpus, blimp, limit, bar)
+    if as_json:
+        print_json(report)
+    else:
+        results.print(narrow(scores_table(report)))
 
 
 @command.command()

@@ -10,16 +10,16 @@ import click
 
 from ..api.things import Taught, teach_thing
 from .app import notes, print_json
-from .things import Place, image_option, place_options
+from .things import Place, image_options, place_options
 
 
 @click.command()
 @click.argument("name")
-@image_option(
+@image_options(
     "The thing: a picture (PNG, JPEG, PPM, SVG), .npy features, or - for a picture on standard input."
 )
 @place_options
-def command(name: str, image: Path | bytes, place: Place, as_json: bool) -> None:
+def command(name: str, image: Path | bytes, backbone: Path | None, place: Place, as_json: bool) -> None:
     """Show a thing once, by its NAME. From then on 'bitmar-tiny ask' knows it.
 
     One episode is written into the memory. A name that the model could not say again is refused before.
@@ -28,9 +28,10 @@ def command(name: str, image: Path | bytes, place: Place, as_json: bool) -> None
     Examples: bitmar-tiny teach "my cup" --image cup.png
               bitmar-tiny teach dax --image - --store things.store < dax.ppm
               bitmar-tiny teach "my cup" --image cup.png --on /dev/ttyUSB0
+              bitmar-tiny teach "my cup" --image cup.jpg --model photos.bitmar --backbone vit_s_focus.onnx
     """
     made = place.store is not None and not place.store.exists()
-    done = teach_thing(place.model, name, image, **place.where)
+    done = teach_thing(place.model, name, image, backbone=backbone, **place.where)
     if as_json:
         shown = asdict(done.thing), done.replaced and asdict(done.replaced)
         print_json(

@@ -70,13 +70,27 @@ def place_options(command):
     return placed
 
 
-def image_option(help_text: str):
-    """--image PICTURE, a file or - for standard input: its path or its bytes."""
+def image_options(help_text: str):
+    """--image PICTURE, a file or - for standard input: its path or its bytes; and --backbone."""
 
     def read(context: click.Context, parameter: click.Parameter, value: str) -> Path | bytes:
         return read_input(click.get_binary_stream("stdin")) if value == "-" else Path(value)
 
-    return click.option("--image", required=True, metavar="PICTURE", callback=read, help=help_text)
+    def decorate(command):
+        for option in (
+            click.option(
+                "--backbone",
+                type=click.Path(path_type=Path),
+                metavar="FILE",
+                help="For a model that was trained on a backbone's vectors: that backbone, .onnx or "
+                ".tflite, through which the picture is seen.",
+            ),
+            click.option("--image", required=True, metavar="PICTURE", callback=read, help=help_text),
+        ):
+            command = option(command)
+        return command
+
+    return decorate
 
 
 def _place(model: Path | None, store: Path | None, target: str, line: dict[str, Any]) -> Place:

@@ -72,6 +72,12 @@ from .common import json_option, model_path, say_next
     "pictures for each thing, or a list (docs/how-to/show-once.md); repeatable.",
 )
 @click.option(
+    "--corpus",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Text and pictures that 'bitmar-tiny corpus' put together.",
+)
+@click.option(
     "--style",
     "styles",
     multiple=True,
@@ -132,6 +138,7 @@ def command(
     text: tuple[Path, ...],
     sessions: tuple[Path, ...],
     things: tuple[Path, ...],
+    corpus: Path | None,
     styles: tuple[Path, ...],
     tokenizer: str | None,
     init: Path | None,
@@ -159,6 +166,7 @@ def command(
               bitmar-tiny train --pictures photos --init demo --steps 500 -o tuned
               bitmar-tiny train --preset paper --captions cc.json --features cc.npy --text babylm/ -o run
               torchrun --nproc-per-node 4 --no-python bitmar-tiny train --preset paper ... -o run
+              bitmar-tiny train --preset paper --corpus corpus -o run
               bitmar-tiny train --preset paper --measure 3
               bitmar-tiny train --preset recall -o recall
               bitmar-tiny train --preset things --things node_modules/@iconify-json -o things
@@ -169,6 +177,7 @@ def command(
     changes = {"steps": steps, "seed": seed, "float_twin": float_twin or None}
     own = {"pictures": pictures, "captions": captions, "features": features, "text": text}
     own |= {"sessions": sessions, "things": things, "styles": styles}
+    own["corpus"] = (corpus,) if corpus else ()
     main = is_main_process()
     with ExitStack() as stack:
         with Progress(console=notes, transient=True, disable=not main) as bar:

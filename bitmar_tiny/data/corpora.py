@@ -16,6 +16,9 @@ import numpy as np
 
 from ..arch.config import ModelConfig
 from ..errors import ConfigError, DataError
+from .backbone_record import BackboneRecord
+from .collect.build import HELD_OUT, STYLE_FOLDER, TRAIN, complete
+from .collect.captions import with_sentences
 from .corpus import CaptionSet
 from .lines import read_lines
 from .mixture import Mixture
@@ -74,6 +77,11 @@ class Corpus:
                 rows = np.arange(start, min(start + _ROWS, len(self.captions.features)))
                 seal.update(self.captions.features[rows].tobytes())
         return seal.hexdigest()
+
+    @property
+    def backbone(self) -> BackboneRecord | None:
+        """What made the vectors of the things that sessions are made of; None of pixels."""
+        return self.sessions.tables[0].backbone if isinstance(self.sessions, MadeSessions) else None
 
     @property
     def _sessions(self) -> tuple[str, str]:
@@ -170,6 +178,43 @@ def recall_corpus(folder: Path, cfg: ModelConfig, tokenizer: Tokenizer | None = 
     write_places(folder / "places.jsonl", PLACES_SESSIONS)
     told = (folder / "places.jsonl",)
     return file_corpus(cfg, (), (), (), folder, sessions=told, tokenizer=tokenizer or "gpt2")
+
+
+def built_corpus(
+    built: Path,
+    cfg: ModelConfig,
+    progress: Callable[[int, int], None] | None = None,
+    tokenizer: Tokenizer | None = None,
+) -> Corpus:
+    """What ``bitmar-tiny corpus`` put together in a folder. Pictures are drawn and text is tokenised below it
+    once, for all runs of one size and vocabulary. ``DataError`` where it is not whole.
+
+    tokenizer: another than GPT-2's, whole or pruned to the model's size.
+    """
+    if complete(built) is None:
+        raise DataError(
+            f"{built}: holds no corpus, or one that is not whole.", f"Run: bitmar-tiny corpus -o {built}"
+        )
+    styles = sorted(path for path in (built / STYLE_FOLDER).iterdir() if path.is_dir())
+    drawn = prepare_openmoji(
+        built / f"pictures-{cfg.image_inputs}", cfg.image_inputs, progress=progress, styles=styles
+    )
+    named, splits = load_openmoji(drawn)
+    captions, held_out = with_sentences(named), np.array(splits["holdout"])
+    train = np.flatnonzero(~np.isin(captions.rows, held_out))
+    tokenizer = tokenizer or _tokenizer(
+        False, cfg.vocab_size, read_lines(built / TRAIN), [captions.captions[i] for i in train]
+    )
+    held_out_text = sorted((built / HELD_OUT).glob("*.dev"))
+    return Corpus(
+        tokenizer,
+        captions,
+        Tokens.encode(tokenizer, captions.captions),
+        train.tolist(),
+        held_out.tolist(),
+        build_tokens(tokenizer, [built / TRAIN], built / "tokens", progress=progress),
+        build_tokens(tokenizer, held_out_text, built / "tokens", progress=progress),
+    )
 
 
 def file_corpus(

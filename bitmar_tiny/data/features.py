@@ -8,6 +8,8 @@ Two blocks of a 384-wide model are labelled as that, never as a 768-wide one.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,14 +21,16 @@ from typing import Any
 import numpy as np
 
 from ..arch.config import VISION_DIM
-from ..errors import DataError
+from ..errors import ConfigError, DataError
 from ..files import atomic_file, only_one
-from .backbones import Backbone
+from .backbone_record import FILE as ABOUT
+from .backbone_record import KEY, BackboneRecord, short
+from .backbones import Backbone, file_backbone
 from .files import write_json
 from .frontend.declaration import FILE, Declaration
 from .frontend.vectors import FrontEndError, scaled, to_vectors
 from .packages import sha256_file
-from .pixels import load_pixels
+from .pixels import load_pixels, pixels_of
 from .rows import Picture, make_rows
 
 #: Of pixels in [0, 1], as most backbones want them.
@@ -85,6 +89,32 @@ def _vectors(
     return found.astype(np.float16), [out.shape[-1] for out in outputs]
 
 
+class PictureEncoder:
+    """A backbone file that makes the vectors of a record.
+
+    ``DataError`` for a file that cannot be used, ``ConfigError`` for another backbone than the record's.
+    """
+
+    def __init__(self, record: BackboneRecord, path: Path | str, wanted_by: str) -> None:
+        digest = sha256_file(path) if Path(path).is_file() else ""
+        if digest and digest not in record.sha256:
+            raise ConfigError(
+                f"{path} ({short([digest])}): not the backbone that {wanted_by} was trained with, which is "
+                f"{record.name}.",
+                "Give that one, or the copy of it that 'bitmar-tiny features' wrote.",
+            )
+        self.backbone = file_backbone(path, record.outputs, size=record.size)
+        self.how = Preparation(
+            record.mean, record.std, record.normalise, vectors=record.vectors, project=record.project
+        )
+
+    def encode(self, image: Path | str | bytes) -> np.ndarray:
+        """The vectors of a picture file, or of the bytes of one: float32 [vectors, 768]."""
+        size, where = self.backbone.size, str(image) if isinstance(image, (str, Path)) else "Standard input"
+        pixels = pixels_of(image, size, where) if isinstance(image, bytes) else load_pixels(image, size)
+        return _vectors(self.backbone, pixels, self.how, where)[0].astype(np.float32)
+
+
 def write_features(
     out_dir: Path | str,
     backbone: Backbone,
@@ -94,8 +124,8 @@ def write_features(
     progress: Callable[[int, int], None] | None = None,
 ) -> list[DataError]:
     """Write ``features.npy`` (float16 [N, P, 768], see ``rows.py``), ``captions.json`` and ``features.json``
-    (what they are); for a backbone that a board can run, also that file and its ``backbone.json``, which
-    ``codegen --features`` takes along.
+    (what they are, and the record of what made them); for a backbone that a board can run, also that file and
+    its ``backbone.json``, which ``codegen --features`` takes along.
 
     The array is streamed to disk, so N may be large, and what was computed before is not computed again.
     captions: of each picture, one or several. progress: called with (done, total). Returns what is wrong with
@@ -125,8 +155,9 @@ def _write_features(
     blank = np.zeros((backbone.size, backbone.size, 3), np.uint8)
     widths = [out.shape[-1] for out in backbone.run(scaled(blank, how.mean, how.std))]
     write_json(out_dir / "captions.json", [captions[i] for i in made.kept])
+    copy = _write_backbone(out_dir, backbone, how, made.shape[1]) if backbone.file else None
     write_json(
-        out_dir / "features.json",
+        out_dir / ABOUT,
         {
             "label": label_of(backbone, widths),
             "shape": list(made.shape),
@@ -139,11 +170,29 @@ def _write_features(
             "projected": "fixed random signs" if how.project and sum(widths) != VISION_DIM else "no",
             "dropped": "CLS and register tokens",
             "provenance": backbone.provenance,
+            KEY: record_of(backbone, widths, how, made.shape[1], copy).model_dump(mode="json"),
         },
     )
-    if backbone.file:
-        _write_backbone(out_dir, backbone, how, made.shape[1])
     return made.bad
+
+
+def record_of(
+    backbone: Backbone, widths: Sequence[int], how: Preparation, vectors: int, copy: str | None
+) -> BackboneRecord:
+    """What made the vectors. copy: SHA-256 of the backbone that lies beside them."""
+    kept = backbone.provenance
+    digest = kept.get("sha256", "")
+    if not isinstance(digest, str):  # of the files of a folder
+        digest = hashlib.sha256(json.dumps(digest, sort_keys=True).encode()).hexdigest()
+    return BackboneRecord(
+        label=label_of(backbone, widths),
+        file=kept.get("file") or kept.get("folder") or backbone.name,
+        sha256=tuple(dict.fromkeys(filter(None, (digest, copy)))),
+        outputs=backbone.outputs or backbone.parts,
+        size=backbone.size,
+        vectors=vectors,
+        **{k: getattr(how, k) for k in ("mean", "std", "normalise", "project")},
+    )
 
 
 def _work(
@@ -161,8 +210,8 @@ def _work(
         ]
 
 
-def _write_backbone(out_dir: Path, backbone: Backbone, how: Preparation, vectors: int) -> None:
-    """The backbone itself and its declaration."""
+def _write_backbone(out_dir: Path, backbone: Backbone, how: Preparation, vectors: int) -> str:
+    """The backbone itself and its declaration; its SHA-256."""
     name = f"backbone{backbone.file.suffix.lower()}"
     with open(backbone.file, "rb") as source, atomic_file(out_dir / name) as target:
         shutil.copyfileobj(source, target)
@@ -178,6 +227,7 @@ def _write_backbone(out_dir: Path, backbone: Backbone, how: Preparation, vectors
         how.project,
     )
     write_json(out_dir / FILE, declaration.to_json())
+    return declaration.sha256
 
 
 def _pixels(image: Picture, size: int) -> np.ndarray:

@@ -68,7 +68,7 @@ class Firmware:
             self.folder.cleanup()
             raise
         self.store = project.memory_store
-        self.emulated = board.emulated or bool(self.program.runner)
+        self.emulated = board.emulated or bool(self.program.runner) and not board.platform.real_time
 
     def close(self) -> None:
         self.folder.cleanup()

@@ -20,7 +20,8 @@ from .scoring import Progress, Query, Scorer
 class ChoiceResult:
     """Scores of one task, as fractions. accuracy: by the sum of an option's log-probabilities; accuracy_norm:
     by that sum per byte of the option's text; chance: of guessing; majority: of always giving the most
-    frequent answer; error: standard error of accuracy.
+    frequent answer; error: standard error of accuracy. Where several options have the largest score, an item
+    counts as right in equal parts: ``ties`` items.
 
     For WUG, ``correlation`` is Spearman's rank correlation with what people prefer. picks: the option chosen
     by the sum, per item; gold: the right one.
@@ -34,6 +35,7 @@ class ChoiceResult:
     error: float
     groups: dict[str, float]
     cut: int
+    ties: int = 0
     correlation: float | None = None
     picks: list[int] = field(default_factory=list)
     gold: list[int] = field(default_factory=list)
@@ -107,13 +109,13 @@ def evaluate_choice(
     sizes = [np.array([len(option.strip().encode()) for option in item.options]) for item in items]
     gold = np.array([item.gold for item in items])
     picks = np.array([int(s.argmax()) for s in sums])
-    right = picks == gold
-    right_norm = (
-        np.array([int((s / np.maximum(n, 1)).argmax()) for s, n in zip(sums, sizes, strict=True)]) == gold
+    right = np.array([credit(s, g) for s, g in zip(sums, gold, strict=True)])
+    right_norm = np.array(
+        [credit(s / np.maximum(n, 1), g) for s, n, g in zip(sums, sizes, gold, strict=True)]
     )
-    groups: dict[str, list[bool]] = {}
+    groups: dict[str, list[float]] = {}
     for item, hit in zip(items, right, strict=True):
-        groups.setdefault(item.group, []).append(bool(hit))
+        groups.setdefault(item.group, []).append(float(hit))
     accuracy = float(right.mean())
     return ChoiceResult(
         items=len(items),
@@ -121,15 +123,22 @@ def evaluate_choice(
         accuracy_norm=float(right_norm.mean()),
         chance=float(np.mean([1 / len(item.options) for item in items])),
         majority=max(Counter(gold.tolist()).values()) / len(items),
-        error=float(np.sqrt(accuracy * (1 - accuracy) / len(items))),
+        error=float(right.std() / np.sqrt(len(items))),
         groups={name: float(np.mean(hits)) for name, hits in sorted(groups.items())}
         if len(groups) > 1
         else {},
         cut=cut,
+        ties=int(sum((s == s.max()).sum() > 1 for s in sums)),
         correlation=_correlation(items, sums),
         picks=picks.tolist(),
         gold=gold.tolist(),
     )
+
+
+def credit(scores: np.ndarray, gold: int) -> float:
+    """1 where the right option alone has the largest score, 1/k where k options share it, else 0."""
+    best = scores == scores.max()
+    return float(best[gold]) / int(best.sum())
 
 
 def _correlation(items: Sequence[Item], sums: Sequence[np.ndarray]) -> float | None:

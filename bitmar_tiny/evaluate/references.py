@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from ..data.backbones import Backbone
 from ..data.corpus import to_float
 from ..data.features import extract
 from ..data.pixels import PATCH, patches_to_pixels, picture_side
+from ..data.things.encode import whole
 from ..data.things.table import TRAIN, Things, Trial
 
 #: Side of the pictures that are compared pixel by pixel, and of those that the network sees.
@@ -40,17 +42,31 @@ def small(things: Things, rows: np.ndarray, side: int) -> np.ndarray:
     return (1 - pixels / 255).astype(np.float32)
 
 
-def nearest(trials: Sequence[Trial], embed: Embed) -> np.ndarray:
-    """bool [n]: whether the shown picture that is nearest to the asked one shows it."""
-    used = np.unique(np.concatenate([np.append(t.shown, t.asked) for t in trials]))
+@dataclass(frozen=True)
+class Nearest:
+    """right: bool [n], whether the shown picture that is nearest to the asked one shows it; known, strange:
+    float [n], how far that is, and how far the nearest is to a picture of a thing that was not shown (as many
+    as there are).
+    """
+
+    right: np.ndarray
+    known: np.ndarray
+    strange: np.ndarray
+
+
+def nearest(trials: Sequence[Trial], embed: Embed) -> Nearest:
+    used = np.unique([row for t in trials for row in (*t.shown.ravel(), t.asked, t.stranger) if row >= 0])
     parts = [embed(used[i : i + _AT_ONCE]) for i in range(0, len(used), _AT_ONCE)]
     table = dict(zip(used.tolist(), np.concatenate(parts), strict=True))
-    right = []
+    right, known, strange = [], [], []
     for t in trials:
         shown = np.stack([table[row] for row in t.shown.ravel().tolist()])
         apart = ((shown - table[t.asked]) ** 2).sum(1).reshape(t.shown.shape).min(1)
         right.append(int(apart.argmin()) == t.target)
-    return np.array(right)
+        known.append(apart.min())
+        if t.stranger >= 0:
+            strange.append(((shown - table[t.stranger]) ** 2).sum(1).min())
+    return Nearest(np.array(right), np.array(known), np.array(strange))
 
 
 def by_pixels(things: Things, colour: bool) -> Embed:
@@ -86,12 +102,6 @@ def by_backbone(
 def by_features(things: Things) -> Embed:
     """Directions of the features that the table holds, the mean over a picture."""
     return lambda rows: _directions(to_float(things.pictures[rows]).mean(1))
-
-
-def whole(things: Things, row: int) -> np.ndarray:
-    """A picture of the table as it is: uint8 [side, side, 3]."""
-    size = picture_side(things.pictures.shape[1])[0]
-    return patches_to_pixels(things.pictures[row, : (size // PATCH) ** 2], size)
 
 
 def _directions(flat: np.ndarray) -> np.ndarray:

@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rows of evaluation files: .jsonl, .json (a list), .csv and .parquet, one file or a folder of them."""
+"""Rows of evaluation files: .jsonl, .json (a list), .csv and .parquet, one file or a folder of them; or a
+.zip that holds .jsonl.
+"""
 
 from __future__ import annotations
 
 import csv
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..data.files import check_text, read_json
+from ..data.files import ZIP_FAULTS, check_text, read_json
 from ..errors import DataError
 from ..files import parse_json
 
@@ -24,7 +27,7 @@ def read_rows(path: Path | str, columns: Sequence[str] | None = None) -> Iterato
     """
     path = Path(path)
     if path.is_dir():
-        files = [f for f in sorted(path.rglob("*")) if f.suffix in READERS]
+        files = [f for f in sorted(path.rglob("*")) if f.suffix in READERS and f.suffix != ".zip"]
         if not files:
             raise DataError(
                 f"{path}: holds no {', '.join(READERS)} file.", "Give the file or folder as it was published."
@@ -36,10 +39,8 @@ def read_rows(path: Path | str, columns: Sequence[str] | None = None) -> Iterato
     else:
         files = [path]
     for file in files:
-        for row, place in READERS[file.suffix](file, columns):
-            where = f"{file}, {place}"
-            if not isinstance(row, dict):
-                raise DataError(f"{where}: not an object with named fields.")
+        for found, place in READERS[file.suffix](file, columns):
+            row, where = _object(found, file, place), f"{file}, {place}"
             for value in row.values():
                 if isinstance(value, str):
                     check_text(value, where)
@@ -55,6 +56,24 @@ def _jsonl(path: Path, columns: Sequence[str] | None) -> Iterator[tuple[Any, str
                 raise DataError(
                     f"{path}, line {number}: not JSON ({error}).", "Copy the file again."
                 ) from None
+
+
+def _zip(path: Path, columns: Sequence[str] | None) -> Iterator[tuple[Any, str]]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for name in sorted(archive.namelist()):
+                if name.endswith(".jsonl") and "__MACOSX" not in name:
+                    for number, line in enumerate(archive.read(name).decode().splitlines(), 1):
+                        where = f"{name}, line {number}"
+                        yield {"file": Path(name).stem} | _object(parse_json(line), path, where), where
+    except (*ZIP_FAULTS, ValueError) as error:
+        raise DataError(f"{path}: cannot be read ({error}).", "Copy the file again.") from None
+
+
+def _object(row: Any, path: Path, where: str) -> dict[str, Any]:
+    if not isinstance(row, dict):
+        raise DataError(f"{path}, {where}: not an object with named fields.")
+    return row
 
 
 def _json(path: Path, columns: Sequence[str] | None) -> Iterator[tuple[Any, str]]:
@@ -109,4 +128,5 @@ READERS: dict[str, Callable[[Path, Sequence[str] | None], Iterator[tuple[Any, st
     ".json": _json,
     ".csv": _csv,
     ".parquet": _parquet,
+    ".zip": _zip,
 }

@@ -168,7 +168,8 @@ def measure_show_once(
     twin: minutes to train the convolutional network for; backbone: file of one whose vectors are compared.
     Returns {"on", "exact", whether every bit is golden's, None where nobody is asked, "side", "after",
     "restart", "backbone", "rows": [{"things", "question", "shown", "chance", "pixels", "twin", "backbone",
-    and what ``ask_trials`` says}]}. ``ConfigError`` where nothing says which things.
+    "areas" under the curve of their distances to things that were never shown, and what ``ask_trials``
+    says}]}. ``ConfigError`` where nothing says which things.
     """
     with contextlib.ExitStack() as stack:
         subject = Subject(run, on, restart)
@@ -234,9 +235,11 @@ def _rows(
                 "sessions": len(trials),
                 "chance": 1 / len(trials[0].shown),
             }
-            found = {name: share(nearest(trials, embed)) for name, embed in by.items()}
+            picked = {name: nearest(trials, embed) for name, embed in by.items()}
+            found = {name: share(p.right) for name, p in picked.items()}
             row["pixels"] = {kind: found.get(kind) for kind in ("grey", "colour")}
             row |= {name: found.get(name) for name in ("twin", "backbone")}
+            row["areas"] = {name: area_under_curve(p.known, p.strange) for name, p in picked.items()}
             if asker:
                 progress = bar(f"{table.source}, {question}, {n} things")
                 row |= ask_trials(asker, trials, after, progress=progress)

@@ -7,7 +7,7 @@ then the slot's value, whatever the query is, and what it writes is what it was 
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -16,14 +16,17 @@ from ..data.tokenizer import Tokenizer
 from ..frozen import FrozenModel
 from ..golden import numerics as nm
 from ..golden.model import GoldenModel
+from ..golden.streams import Streams
 from .store import Memory
 
+#: Slots that are recited at once.
+AT_ONCE = 256
+#: Is told how many slots were recited, and of how many.
+Progress = Callable[[int, int], None]
 
-def alone(memory: Memory, slot: int) -> Memory:
-    """The memory with one slot in use: the usage of all others, the learned ones included, is 0."""
-    usage = np.zeros_like(memory.usage)
-    usage[slot] = memory.usage[slot]
-    return replace(memory, usage=usage)
+
+def silent(done: int, total: int) -> None:
+    """Nobody waits."""
 
 
 def first_sentence(text: str) -> str:
@@ -37,6 +40,7 @@ class Rehearsal:
 
     def __init__(self, model: FrozenModel) -> None:
         self.golden = GoldenModel(model.config, model.arrays, self._tap)
+        self.streams = Streams(model.config, model.arrays)
         self.tokenizer = Tokenizer.from_bytes(model.tokenizer)
         self.slot = 0  # that was written last
 
@@ -44,34 +48,47 @@ class Rehearsal:
         if name == "write.slot":
             self.slot = int(array[0])
 
-    def _begin(self, memory: Memory) -> None:
-        g = self.golden
-        g.m_codes, g.m_scales, g.m_usage = memory.codes, memory.scales, memory.usage  # never written into
-        g.begin_episode()
-
     def recite(self, memory: Memory, slot: int) -> str:
         """What the model writes behind ``PROMPT`` out of this slot alone, greedily: of a slot that was taught
         a dax it is " a dax.".
         """
-        self._begin(alone(memory, slot))
-        written: list[int] = []
-        for token in (self.tokenizer.eos, *self.tokenizer.encode(PROMPT)):
-            logits = self.golden.step(token)
-        while (best := int(logits.argmax())) != self.tokenizer.eos:
-            written.append(best)
-            if len(written) == LONGEST_ANSWER or b"." in self.tokenizer.tokens[best]:
-                break
-            logits = self.golden.step(best)
-        return first_sentence(self.tokenizer.decode(written))
+        return self.recite_all(memory, [slot])[0]
+
+    def recite_all(self, memory: Memory, slots: Sequence[int], progress: Progress = silent) -> list[str]:
+        """The same of several slots."""
+        said: list[str] = []
+        for first in range(0, len(slots), AT_ONCE):
+            said += self._recited(memory, np.array(slots[first : first + AT_ONCE], np.int64))
+            progress(len(said), len(slots))
+        return said
+
+    def _recited(self, memory: Memory, slots: np.ndarray) -> Iterator[str]:
+        eos, tokens = self.tokenizer.eos, self.tokenizer.tokens
+        self.streams.begin(memory.codes[slots], memory.scales[slots], memory.usage[slots])
+        for token in (eos, *self.tokenizer.encode(PROMPT)):
+            logits = self.streams.step(np.full(len(slots), token))
+        written: list[list[int]] = [[] for _ in slots]
+        writing = set(range(len(slots)))
+        while writing:
+            best = logits.argmax(1)
+            for i in list(writing):
+                token = int(best[i])
+                written[i] += [token] * (token != eos)
+                if token == eos or len(written[i]) == LONGEST_ANSWER or b"." in tokens[token]:
+                    writing.remove(i)
+            if writing:
+                logits = self.streams.step(best)
+        return (first_sentence(self.tokenizer.decode(ids)) for ids in written)
 
     def episode(self, memory: Memory, picture: np.ndarray, text: str) -> tuple[Memory, int]:
         """What an episode, a picture [image_inputs, 768] and a text, leaves of a memory, and the slot that
         keeps it.
         """
-        self._begin(memory)
-        self.golden.set_image(nm.as_features(picture))
-        for token in (self.tokenizer.eos, *self.tokenizer.encode(text)):
-            self.golden.step(token)
-        self.golden.end_episode()
         g = self.golden
+        g.m_codes, g.m_scales, g.m_usage = memory.codes, memory.scales, memory.usage  # never written into
+        g.begin_episode()
+        g.set_image(nm.as_features(picture))
+        for token in (self.tokenizer.eos, *self.tokenizer.encode(text)):
+            g.step(token)
+        g.end_episode()
         return Memory(g.m_codes, g.m_scales, g.m_usage, memory.keyed), self.slot

@@ -186,24 +186,32 @@ class BitMar(nn.Module):
 
     # -- parts -------------------------------------------------------------------------------
 
-    def block(self, name: str, x: Tensor, rows: Rows, mask: Tensor) -> Tensor:
-        """Pre-norm transformer block on the rows [n, d] of a batch."""
+    def block(self, name: str, x: Tensor, groups: list[tuple[int, Rows]], mask: Tensor) -> Tensor:
+        """Pre-norm transformer block on the rows [n, d] of a batch, whose attention goes group by group."""
         math = self.math
         h = math.norm(x, self.weight(f"{name}.attn_norm"))
-        q, k, v = (
-            projected
+        sizes, parts = [size for size, _ in groups], []
+        projected = [
+            part.split(sizes)
             for same in self.projections
-            for projected in heads_of(
-                *rows.pad(*math.quantize(self.linears([f"{name}.{w}" for w in same], *h)))
-            )
-        )
-        o = rows.take(self.attend(math, q, k, v, self.cfg.n_heads, mask))
+            for part in math.quantize(self.linears([f"{name}.{w}" for w in same], *h))
+        ]
+        for (_, group), *own in zip(groups, *projected, strict=True):
+            pairs = zip(own[::2], own[1::2], strict=True)
+            q, k, v = (x for codes in pairs for x in heads_of(*group.pad(*codes)))
+            seen = mask[: group.shape[1], : group.shape[1]]
+            parts.append(group.take(self.attend(math, q, k, v, self.cfg.n_heads, seen)))
+        o = torch.cat(parts)
         x = x + self.drop(self.linear(f"{name}.wo", *math.norm(o)))
         codes, scale = math.norm(x, self.weight(f"{name}.ffn_norm"))
         trits, gamma = self.matrix(f"{name}.w1")
         a = torch.relu(math.hidden(math.linear(codes, trits), scale * gamma))
         a = a * a if self.cfg.ffn_activation == "relu2" else a
         return x + self.drop(self.linear(f"{name}.w2", *math.norm(a)))
+
+    def groups(self, rows: Rows) -> list[tuple[int, Rows]]:
+        """The groups whose attention is computed apart; all rows are one where its weights are looked at."""
+        return rows.groups() if self.math.maps is None else [(len(rows.time), rows)]
 
     def save_memory(self, part: Callable[..., Tensor], *inputs: Any) -> Tensor:
         """``part(*inputs)``; with ``recompute`` its inner values are computed again on the way back."""
@@ -281,8 +289,9 @@ class BitMar(nn.Module):
         mask = visible(cfg, tokens.shape[1], tokens.device)
         e = self.rows_of("token_table", rows.take(tokens))
         x = e + self.rows_of("position_table", rows.time.clamp_max(cfg.n_positions - 1))
+        groups = self.groups(rows)
         for i in range(cfg.n_encoder_layers):
-            x = self.save_memory(self.block, f"enc.{i}", x, rows, mask)
+            x = self.save_memory(self.block, f"enc.{i}", x, groups, mask)
         if images is not None:
             image = vision.image_tokens(self, images)
         if image is None:
@@ -307,11 +316,12 @@ class BitMar(nn.Module):
         if self.memory_on:
             r, change = self.recall(encoded, own)
             told = self.linears([f"dec.{i}.wm" for i in layers], *r).flatten(0, 1)
+        groups = self.groups(rows)
         reads = rows.stream * -(-length // cfg.read_every) + rows.time // cfg.read_every
         for i in layers:
             if told is not None:
                 x = x + F.embedding(reads, told[:, i])
-            x = self.save_memory(self.block, f"dec.{i}", x, rows, mask)
+            x = self.save_memory(self.block, f"dec.{i}", x, groups, mask)
         head, acc, scale = self.math.norm(x, self.weight("head.norm")), None, None
         if logits:
             acc, scale = self.head(*head)

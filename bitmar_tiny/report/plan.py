@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Boards, a memory plan and its estimate, and what goes into a flash."""
+"""A memory plan and its estimate, and what goes into a flash."""
 
 from __future__ import annotations
 
@@ -7,27 +7,14 @@ from collections.abc import Iterable
 
 from rich.table import Table
 
-from bitmar_tiny.codegen.boards import Board
 from bitmar_tiny.codegen.buffers import pad
 from bitmar_tiny.codegen.estimate import Estimate
 from bitmar_tiny.codegen.plan import Plan, human
 
 from ..device.pieces import Piece
-from .words import narrow, paragraph
+from .words import narrow
 
-__all__ = ["boards_text", "estimates_table", "flash_table", "human", "plan_table"]
-
-
-def boards_text(boards: Iterable[Board]) -> str:
-    """Board profiles, one paragraph each: kernels, memory, compilers."""
-    return "\n".join(_board(b) for b in boards)
-
-
-def _board(b: Board) -> str:
-    memory = ", ".join(f"{r.name} {human(r.size)} ({', '.join(r.holds)})" for r in b.regions)
-    facts = {"kernels": ", ".join(b.kernels), "compilers": ", ".join(b.compilers), "memory": memory}
-    lines = [paragraph(f"{b.name}: {b.title}", hang=4)]
-    return "\n".join(lines + [paragraph(f"{name}: {fact}", 4, 4) for name, fact in facts.items()])
+__all__ = ["estimates_table", "flash_table", "human", "plan_table"]
 
 
 def plan_table(plan: Plan) -> Table:

@@ -57,6 +57,7 @@ def show_once_tables(report: dict[str, Any]) -> Iterator[Table]:
             "said of what\nwas shown": lambda r: with_interval(r["doubted"]),
             "area under\nthe curve": lambda r: _area(r["auc"]),
             "of the\nread": lambda r: _area(r["auc_read"]),
+            "of the\nnetwork": lambda r: _area(r["areas"].get("twin")),
         },
     )
 

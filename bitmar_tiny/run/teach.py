@@ -8,7 +8,7 @@ one reading of the memory; so a board's is answered for as a store's.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+import re
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,7 +19,7 @@ from ..errors import ConfigError, DataError, StoreError
 from ..frozen import FrozenModel
 from ..golden import numerics as nm
 from ..memory.inspect import Source, layout_of, memory_of, nearest, rest
-from ..memory.recital import Rehearsal, first_sentence
+from ..memory.recital import Progress, Rehearsal, first_sentence, silent
 from ..memory.store import Memory
 from .device import DeviceSession
 from .generate import TO_WRITE, Request, generate, tell
@@ -27,12 +27,8 @@ from .session import Session
 
 #: Slots that are named as those that answered.
 TOP = 3
-#: Is told how many slots were recited, and of how many.
-Progress = Callable[[int, int], None]
-
-
-def silent(done: int, total: int) -> None:
-    """Nobody waits."""
+#: What is left out around a name, what none may hold, and its most bytes (bm_words.c has the same).
+SPACES, CONTROL, MOST_BYTES = " \t\n\v\f\r", re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029.]"), 128
 
 
 @dataclass(frozen=True)
@@ -87,8 +83,6 @@ def need_things(model: FrozenModel) -> None:
     lacking = (
         "its memory keeps no keys apart from values (write_rule is not keyed)"
         if not cfg.keyed
-        else "it has no convolutions to see with (vision_channels)"
-        if not cfg.vision_channels
         else "it was frozen without a tokenizer"
         if not model.tokenizer
         else ""
@@ -102,16 +96,18 @@ def need_things(model: FrozenModel) -> None:
 
 def checked_name(model: FrozenModel, name: str) -> str:
     """A name as it is taught. ``ConfigError`` for one that nothing can have."""
-    name = name.strip()
     if any("\ud800" <= c <= "\udfff" for c in name):
         raise DataError("The name holds bytes that are no Unicode text.", "Write it in UTF-8.")
+    name = name.strip(SPACES)
     if not name:
         raise ConfigError("The name is empty.", "Give the thing one, such as 'my cup'.")
-    if not name.isprintable() or "." in name:
+    if CONTROL.search(name):
         raise ConfigError(
-            f"{ascii(name)[:60]}: not a name: it holds a line break, a control character or a full stop.",
+            "The name holds a line break, another control character or a full stop.",
             "Write it on one line, without a full stop.",
         )
+    if len(name.encode()) > MOST_BYTES:
+        raise ConfigError(f"The name is longer than {MOST_BYTES} bytes.", "Choose a shorter one.")
     tokens = len(Tokenizer.from_bytes(model.tokenizer).encode(answer_of(name)))
     if tokens > LONGEST_ANSWER:
         raise ConfigError(
@@ -152,7 +148,7 @@ def teach(session: Session, model: FrozenModel, name: str, picture: np.ndarray) 
     before = read_memory(session, model)
     after, slot = rehearse(model, name, picture, before)
     tokenizer = Tokenizer.from_bytes(model.tokenizer)
-    replaced = None if before.empty[slot] else _thing(Rehearsal(model), before, slot)
+    replaced = None if before.empty[slot] else _thing(before, slot, Rehearsal(model).recite(before, slot))
     session.memory_on(True)
     tell(session, (tokenizer.eos, *tokenizer.encode(sentence_of(name))), picture)
     cosine = float(before.rows()[slot] @ after.rows()[slot]) / before.width  # their length is sqrt(width)
@@ -172,10 +168,11 @@ def ask(session: Session, model: FrozenModel, picture: np.ndarray) -> Seen:
     said = first_sentence(tokenizer.decode([token for token, _ in generate(session, request)]))
     tried, learned = Rehearsal(model), model.config.fixed_slots
     near = nearest(Source(session.name, memory, model.digest), model, (), picture, TOP)
+    near = [n for n in near if 2 * nm.PROB_ONE * n.share >= near[0].share]  # golden rounds others to 0
+    recited = tried.recite_all(memory, [n.slot for n in near])
     answering = [
-        Answering(n.slot, n.share, name_of(tried.recite(memory, n.slot)), n.slot < learned)
-        for n in near
-        if 2 * nm.PROB_ONE * n.share >= near[0].share  # golden rounds the weights of others to 0
+        Answering(n.slot, n.share, name_of(text), n.slot < learned)
+        for n, text in zip(near, recited, strict=True)
     ]
     known = said != UNKNOWN
     return Seen(PROMPT + said if known else said.strip(), name_of(said) if known else None, answering)
@@ -231,13 +228,12 @@ def _used(memory: Memory, model: FrozenModel) -> list[int]:
     return [slot for slot in np.flatnonzero(~memory.empty).tolist() if slot >= model.config.fixed_slots]
 
 
-def _things(memory: Memory, model: FrozenModel, progress: Progress) -> list[Thing]:
-    tried, used, found = Rehearsal(model), _used(memory, model), []
-    for slot in used:
-        found.append(_thing(tried, memory, slot))
-        progress(len(found), len(used))
+def _things(memory: Memory, model: FrozenModel, progress: Progress = silent) -> list[Thing]:
+    used = _used(memory, model)
+    recited = Rehearsal(model).recite_all(memory, used, progress)
+    found = [_thing(memory, slot, text) for slot, text in zip(used, recited, strict=True)]
     return sorted(found, key=lambda thing: thing.episodes_ago)
 
 
-def _thing(tried: Rehearsal, memory: Memory, slot: int) -> Thing:
-    return Thing(slot, name_of(tried.recite(memory, slot)), int(rest(memory.usage, keyed=True)[slot]))
+def _thing(memory: Memory, slot: int, recited: str) -> Thing:
+    return Thing(slot, name_of(recited), int(rest(memory.usage, keyed=True)[slot]))

@@ -39,7 +39,8 @@ class Batches(Protocol):
 class Feed:
     """One process's rows of a batch, ready for the model.
 
-    tokens: int64 [B, T]; at: int64 [n], positions that count, of the flattened [B*T]; labels: int64 [n];
+    tokens: int64 [B, T]; at: int64 [n], positions that count, of the flattened [B*T], the
+    shortest stream's first, so that attention pays for little padding; labels: int64 [n];
     lengths: int64 [B]; images: float32 [B, image_inputs, 768] or None; has_image: bool [B], None where all
     have one; share: what a mean over these labels weighs in the mean over all processes; size: lengths as
     NumPy sees them; total: labels of the whole batch; episodes: what is written to the memory before this
@@ -89,8 +90,9 @@ class Feed:
 
 def prepare(batch: Batch, world_size: int = 1) -> Feed:
     """Arrays of a batch, or of this process's rows of it, as tensors."""
-    inside = np.arange(batch.tokens.shape[1]) < batch.lengths[:, None]
-    at = np.flatnonzero(inside)
+    length = batch.tokens.shape[1]
+    order = np.argsort(batch.lengths, kind="stable")
+    at = (order[:, None] * length + np.arange(length))[np.arange(length) < batch.lengths[order, None]]
     return Feed(
         torch.from_numpy(batch.tokens),
         torch.from_numpy(at),

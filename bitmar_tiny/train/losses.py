@@ -8,7 +8,6 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from ..data.sessions import NONE_OF_THEM, UNKNOWN
 from ..errors import ConfigError
@@ -17,56 +16,19 @@ from ..model.memory import Slots, key_scores
 from .config import TrainConfig
 from .distributed import World
 from .feed import Feed, joined
+from .head_loss import summed_cross_entropy
 
-#: Rows whose logits exist at a time where memory is saved: 2,048 rows of 50,257 are 412 MB.
-ROWS = 2048
 #: What ``Objective`` reports, by position.
 PARTS = ("lm", "memory", "contrastive", "cosine", "pairs")
 
 
-class _CrossEntropy(torch.autograd.Function):
-    """Integer logits [n, V], their scale [n, 1], labels [n] -> mean cross-entropy of ``acc * scale``, in half
-    the passes over the logits that the chain of operations takes.
-    """
-
-    @staticmethod
-    def forward(ctx, acc: Tensor, scale: Tensor, labels: Tensor) -> Tensor:
-        log = torch.log_softmax(acc * scale, -1)
-        ctx.save_for_backward(acc, scale, labels, log)
-        return F.nll_loss(log, labels)
-
-    @staticmethod
-    def backward(ctx, grad: Tensor):
-        acc, scale, labels, log = ctx.saved_tensors
-        of_logits = log.exp()
-        of_logits[torch.arange(len(labels), device=labels.device), labels] -= 1.0
-        of_logits *= grad / len(labels)
-        return of_logits * scale, torch.linalg.vecdot(of_logits, acc)[:, None], None
-
-
-def language_loss(model: BitMar, out: Output, labels: Tensor) -> Tensor:
-    """Mean next-token cross-entropy. labels int64 [n], of the positions at which ``out`` was computed."""
-    if out.acc is not None:
-        return _CrossEntropy.apply(out.acc, out.scale, labels)
-    return summed_loss(model, out, labels) / len(labels)
-
-
 def summed_loss(model: BitMar, out: Output, labels: Tensor) -> Tensor:
-    """Sum of the next-token cross-entropies, with the logits of ``ROWS`` rows at a time, computed again on
-    the way back.
+    """Sum of the next-token cross-entropies. labels int64 [n], of the positions at which ``out`` was
+    computed.
     """
     codes, scale = out.head
     trits, gamma = model.matrix("head.w")
-
-    def part(codes: Tensor, scale: Tensor, labels: Tensor, trits: Tensor) -> Tensor:
-        return F.cross_entropy(model.math.linear(codes, trits) * (scale * gamma), labels, reduction="sum")
-
-    parts = [
-        (codes[i : i + ROWS], scale[i : i + ROWS], labels[i : i + ROWS], trits)
-        for i in range(0, len(labels), ROWS)
-    ]
-    save = torch.is_grad_enabled()
-    return torch.stack([checkpoint(part, *p, use_reentrant=False) if save else part(*p) for p in parts]).sum()
+    return summed_cross_entropy(model.math, codes, scale * gamma, trits, labels)
 
 
 def pair_features(out: Output, feed: Feed) -> tuple[Tensor, Tensor]:
@@ -160,8 +122,8 @@ class Objective(nn.Module):
         encoded = self.encoded(feed)
         memories = None if feed.before is None else self.memories(feed.before, feed.blocks)
         own = None if memories is None else self.own(memories, feed)
-        out = model.decode(encoded, logits=not model.recompute, own=own)
-        lm = language_loss(model, out, feed.labels)
+        out = model.decode(encoded, logits=False, own=own)
+        lm = summed_loss(model, out, feed.labels) / len(feed.labels)
         cm, cosine, pairs = lm.new_zeros(()), lm.new_zeros(()), 0
         if out.image is not None:
             text, image = (self.world.gather(x) for x in pair_features(out, feed))

@@ -124,6 +124,12 @@ def _check(
             "--style adds pictures to the demo data, which data of your own takes the place of.",
             "Leave out one of them.",
         )
+    if own.get("corpus") and (tokenizer == "own" or any(p for k, p in own.items() if k != "corpus")):
+        raise ConfigError(
+            "--corpus brings its text and pictures, for GPT-2's vocabulary.", "Leave out the other data."
+        )
+    if len(own.get("corpus", ())) > 1:
+        raise ConfigError("--corpus was given twice.", "Leave out one of them.")
     if own.get("sessions") and own.get("things"):
         raise ConfigError("--sessions and --things both give sessions.", "Leave out one of them.")
     if tokenizer == "own" and not (captions or pictures or any(others)):

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ..arch.config import ModelConfig
+from ..data.backbone_record import KEY
 from ..data.corpora import Corpus
 from ..data.tokenizer import Tokenizer
 from ..errors import ConfigError
@@ -118,7 +119,7 @@ def _train_run(
         "sessions": len(corpus.sessions or ()),
         "corpus": corpus.identity,
         "data": data or {},
-    }
+    } | ({KEY: corpus.backbone.model_dump(mode="json")} if corpus.backbone else {})
     there = begun(out) if resume else {}
     if there:
         same_run(there, record, out)
@@ -186,6 +187,5 @@ def load_run(out: Path) -> tuple[BitMar, Tokenizer, dict[str, Any]]:
 def freeze_run(out: Path) -> FrozenModel:
     """Freeze the last checkpoint of a run. ``ConfigError`` for a float twin."""
     model, tokenizer, record = load_run(out)
-    return freeze(
-        model, tokenizer.to_bytes(), {k: record[k] for k in ("steps", "training", "pictures", "text_samples")}
-    )
+    kept = ("steps", "training", "pictures", "text_samples", KEY)
+    return freeze(model, tokenizer.to_bytes(), {k: record[k] for k in kept if k in record})

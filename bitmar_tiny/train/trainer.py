@@ -28,6 +28,7 @@ from .feed import Feed
 from .losses import PARTS, Objective
 from .optim import make_optimiser
 from .schedule import learning_rate
+from .threads import keep_freed_memory
 
 LOW = {"float32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -38,6 +39,7 @@ class Trainer:
     """
 
     def __init__(self, cfg: ModelConfig, tcfg: TrainConfig, world: World = World()) -> None:
+        keep_freed_memory()
         torch.manual_seed(tcfg.seed)  # the same weights in every process
         self.cfg, self.world, self.step, self.tokens = tcfg, world, 0, 0
         self.model = (

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bitmar_tiny.codegen.boards import Board
-from bitmar_tiny.codegen.build import build, find_compiler, runner
+from bitmar_tiny.codegen.build import build, emulator_name, find_compiler, runner
 from bitmar_tiny.codegen.emit import Project, emit
 from bitmar_tiny.codegen.resources import resource_dir
 
@@ -62,7 +62,7 @@ def verify_board(
     ``FitError``, ``ToolError``; ``ProcessorError`` where this processor cannot run it.
     """
     name, emulator = find_compiler(board, compiler)[0], runner(board)
-    label = f"{board.name}/{family}/{name} {opt}" + (f" under {emulator[0]}" if emulator else "")
+    label = f"{board.name}/{family}/{name} {opt}" + (f" under {emulator_name(board)}" if emulator else "")
     label += f", {head_bits}-bit head" if head_bits != "2" else ""
     label += f", memory in {memory}" if memory != "auto" else ""
     progress(f"build  {label}", 0, len(script))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import io
+import json
 import os
 import re
 import shutil
@@ -83,7 +84,7 @@ class Shown:
 
     def run(self, *words, stdin=b"", **environment):
         return subprocess.run(
-            [*self.command, *map(str, words)],
+            [*self.command, *(w if isinstance(w, bytes) else str(w) for w in words)],
             input=stdin,
             capture_output=True,
             cwd=self.folder,
@@ -189,6 +190,7 @@ def test_what_is_said_and_kept_is_what_python_says_and_keeps(program, model, tmp
             assert shown.says(command, *files).startswith(f"{begin}: {one.name} (slot {one.slot}")
         mine, theirs = (MemoryStore.open(path, model.digest) for path in (shown.store, store))
         assert same(mine.read(), theirs.read()) and mine.sequence == theirs.sequence
+        assert shown.store.read_bytes() == open(store, "rb").read()  # what is left of before, too
         assert not mine.damaged and shown.known() == reference("list")
     assert refused == 2
 
@@ -216,6 +218,61 @@ def test_it_looks_at_each_picture_of_a_stream(shown):
     assert cut.returncode == 2 and cut.stdout.decode() == said.rsplit("This", 1)[0]
     assert cut.stderr == b"bitmar: -: the picture is cut short\n"
     assert "an empty file" in shown.refuses("ask", "-")
+
+
+def test_it_says_which_slots_answered_as_python_does(shown, model):
+    """For people and for programs; of a picture that two slots answer, and of one that none knows."""
+    for name, colour in (("my cup", "red"), ("dax", "yellow"), ("wug", "blue")):
+        shown.says("teach", name, f"{colour}.ppm")
+    store = MemoryStore.open(shown.store, model.digest)
+    with GoldenSession(model, store=shown.store) as session:
+        for colour in COLOURS:
+            wanted = things.ask(session, model, read_picture(picture(colour), model.config.image_inputs))
+            found = json.loads(shown.says("ask", f"{colour}.ppm", "--json"))
+            assert (found["text"], found["name"]) == (wanted.text, wanted.name)
+            assert [(s["slot"], s["name"], s["learned"]) for s in found["slots"]] == [
+                (s.slot, s.name, s.learned) for s in wanted.slots
+            ]
+            shares = [s.share for s in wanted.slots]
+            assert [s["share"] for s in found["slots"]] == pytest.approx(shares, abs=1e-4)
+            first = wanted.slots[0]
+            lines = shown.says("ask", f"{colour}.ppm", "--slots").splitlines()
+            assert lines[0] == wanted.text and len(lines) == 1 + len(shares)
+            assert lines[1].startswith(f"slot {first.slot}, ") and first.name in lines[1]
+            assert lines[1].endswith("(learned)") == first.learned
+    stream = shown.says("ask", "-", "--json", stdin=ppm("red") + ppm("lime")).splitlines()
+    assert [json.loads(line)["name"] for line in stream] == ["my cup", None]
+    assert store.sequence == MemoryStore.open(shown.store, model.digest).sequence
+
+
+#: Names that nothing can have, and some that just can.
+NAMES = (
+    "",
+    " \t",
+    "a.b",
+    "a\nb",
+    "a\x1b",
+    "a\x85b",
+    "a\u2028b",
+    "x" * 129,
+    "é" * 65,
+    "\udc80",
+    "\udcc3(",
+    "é",
+    "a\u00a0b",
+)
+
+
+def test_it_refuses_names_in_the_words_of_python(shown, model):
+    """Whatever bytes they are; Python says the fix apart."""
+    for name in (*NAMES, "cup " * 20, "cup " * 12):
+        try:
+            things.checked_name(model, name)
+            wanted = "the model cannot keep this name"
+        except BitmarError as error:
+            wanted = error.message.rstrip(".").split("': ")[-1][1:]
+        said = shown.refuses("teach", os.fsencode(name), "red.ppm")
+        assert wanted in said, (name, said)
 
 
 def test_the_example_for_a_pi_with_another_camera(program, tmp_path):
@@ -254,6 +311,13 @@ def test_the_example_for_a_pi_with_another_camera(program, tmp_path):
         (("teach", "a.b", "red.ppm"), "a full stop"),
         (("teach", "a\nb", "red.ppm"), "a line break"),
         (("teach", "x" * 129, "red.ppm"), "longer than 128 bytes"),
+        (
+            ("teach", "cup " * 20, "red.ppm"),
+            "too long a name: saying it takes 22 tokens, and an answer has 12",
+        ),
+        (("forget", "cup " * 20), "too long a name: saying it takes 22 tokens, and an answer has 12"),
+        (("ask", "red.ppm", "--top-k", "2"), "--top-k: not an option of this command"),
+        (("teach", "dax", "red.ppm", "--slots"), "--slots: not an option of this command"),
         (("teach", "dax", "none.ppm"), "none.ppm: No such file"),
         (("teach", "zebra", "red.ppm"), "zebra: the model cannot keep this name: it would say"),
         (("ask",), "ask: needs PICTURE"),
@@ -272,6 +336,37 @@ def test_without_its_store_there_is_nothing_to_say(shown, tmp_path):
     assert "no such file" in shown.refuses("ask", "red.ppm", "--store", "none", code=4)
     (tmp_path / "broken").write_bytes(b"what is this?" * 9999)
     assert "something else than a memory" in shown.refuses("list", "--store", "broken", code=4)
+
+
+def test_the_first_thing_makes_the_store(shown, program):
+    """The one that the project brings, to the bit, and only for a thing that is taught; nothing else does."""
+    first = shown.store.read_bytes()
+    assert first == program[0].memory_store.read_bytes()
+    shown.says("teach", "dax", "red.ppm")
+    taught = shown.store.read_bytes()
+    shown.store.unlink()
+    for words, code in (
+        (("ask", "red.ppm"), 4),
+        (("list",), 4),
+        (("forget", "dax"), 4),
+        (("teach", "zebra", "red.ppm"), 2),
+        (("teach", "dax", "none.ppm"), 2),
+        (("teach", "dax", "red.ppm", "--store", "none/m.store"), 4),
+    ):
+        assert shown.run(*words).returncode == code
+        assert not list(shown.folder.glob("*.store*"))
+    done = shown.run("teach", "dax", "red.ppm")
+    assert done.stdout == b"Taught: dax (slot 1, 1 thing is known now).\n" and done.returncode == 0
+    assert done.stderr == b"Made memory.store, with the memory that the model was trained to.\n"
+    assert shown.store.read_bytes() == taught and not list(shown.folder.glob("*.new"))
+    for moment in range(50):
+        shown.store.unlink()
+        done = shown.run("teach", "dax", "red.ppm", KILL_AT=str(moment))
+        assert not shown.store.exists() or shown.known() in ([], [(1, 0, "dax")])
+        if done.returncode == 0:
+            break
+        assert shown.run("teach", "dax", "red.ppm").returncode == 0 and shown.known() == [(1, 0, "dax")]
+    assert moment > 8
 
 
 def test_others_may_ask_while_one_asks(shown):

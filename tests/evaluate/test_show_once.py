@@ -116,11 +116,12 @@ def test_intervals_and_the_area_under_the_curve():
 def test_the_nearest_picture_and_the_network_see_the_shapes():
     things = shapes(views=3)
     trials = things.trials(TEST, "another view", 3, 100, 0)
-    grey, colour = (nearest(trials, by_pixels(things, c)).mean() for c in (False, True))
+    grey, colour = (nearest(trials, by_pixels(things, c)).right.mean() for c in (False, True))
     assert colour > 1 / 3 and grey > 1 / 3
     embed = train_twin(things, 0.02)
     assert embed(np.arange(3)).shape[0] == 3
-    assert nearest(trials, embed).mean() > 1 / 3
+    found = nearest(trials, embed)
+    assert found.right.mean() > 1 / 3 and found.known.mean() < found.strange.mean()
 
 
 def test_pytorch_and_golden_are_asked_in_the_same_way():
@@ -273,6 +274,7 @@ def test_tables_fit_80_columns():
         "twin": part,
         "auc": 0.9,
         "auc_read": 0.9,
+        "areas": {"twin": 0.9},
     }
     row["backbone"] = part
     keys = ("generated", "choice", "off", "another", "shuffled", "renamed", "unknown", "doubted")

@@ -91,15 +91,36 @@ def check_on_board(folder: Path, board: Board, family: str, driver: Path, cases:
     shutil.copyfile(driver, project.sources / driver.name)
     extra = ("-DDRIVER_BOARD", f"-I{HERE}", "-Wl,--wrap=main")
     program = build(folder, board, family, extra=extra)
+    if board.platform.name == "web":
+        compare(_results(_in_module(program.path, b"".join(c.to_bytes() for c in cases)), b""), cases)
+        return
     if board.platform.name == "bare":
         command = [*board.emulator, *EMULATOR_OPTIONS, "-kernel", str(program.path)]
     else:
         command = [*program.command, "calls"]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=RUN_TIMEOUT_S)
-    _, begin, rest = done.stdout.partition(BEGIN)
+    compare(_results(done.stdout, done.stderr), cases)
+
+
+def _results(said: bytes, errors: bytes) -> bytes:
+    _, begin, rest = said.partition(BEGIN)
     results, end, why = rest.rpartition(END)
-    assert begin and end and why == b"done", (done.stdout[-300:], done.stderr[-300:])
-    compare(results, cases)
+    assert begin and end and why == b"done", (said[-300:], errors[-300:])
+    return results
+
+
+def _in_module(path: Path, calls: bytes) -> bytes:
+    """What the driver writes in a module of WebAssembly."""
+    import wasmtime
+
+    engine = wasmtime.Engine()
+    store, linker = wasmtime.Store(engine), wasmtime.Linker(engine)
+    linker.define_func("bm", "clock", wasmtime.FuncType([], [wasmtime.ValType.f64()]), lambda: 0.0)
+    module = linker.instantiate(store, wasmtime.Module.from_file(engine, str(path))).exports(store)
+    module["memory"].write(store, calls, module["driver_calls"](store, len(calls)))
+    assert module["driver_main"](store) == 0
+    at = module["driver_output"](store)
+    return bytes(module["memory"].read(store, at, at + module["driver_bytes"](store)))
 
 
 def _run(command: list[str]) -> None:

@@ -5,16 +5,20 @@ are encoded together beside the same ones apart.
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from support import GROUPED, KEYED, ODD, TINY
 
+from bitmar_tiny.data.batch import Batch
 from bitmar_tiny.model.arithmetic import PROB_ONE, Quantised, divide, round_ste
 from bitmar_tiny.model.attention import attend, visible
 from bitmar_tiny.model.bitmar import BitMar
-from bitmar_tiny.train.feed import Feed, joined
-from bitmar_tiny.train.losses import _CrossEntropy, last_queries
+from bitmar_tiny.model.rows import Rows
+from bitmar_tiny.train import head_loss
+from bitmar_tiny.train.feed import Feed, joined, prepare
+from bitmar_tiny.train.losses import last_queries, summed_loss
 
 
 def both(ours, chain, *inputs):
@@ -109,15 +113,28 @@ def test_attention(window):
     both(ours, chain, q[0], k[0], v[0])
 
 
-def test_cross_entropy_of_integer_logits():
-    acc, labels = (30 * normal(11, 40)).round(), torch.arange(11)
-    scale = 0.05 + 0.01 * normal(11, 1, seed=3).abs()
-    both(
-        lambda a, s: _CrossEntropy.apply(a, s, labels)[None],
-        lambda a, s: F.cross_entropy(a * s, labels)[None],
-        acc,
-        scale,
-    )
+@pytest.mark.parametrize("size", [1.0, 60.0], ids=["as they are", "less the largest"])
+@pytest.mark.parametrize("rows", [4, 11])
+def test_head_and_loss_in_blocks_of_rows(monkeypatch, size, rows):
+    """Small logits, whose exponentials are added up as they are, and logits too large for that."""
+    n, vocabulary, d = 11, 40, 24
+    monkeypatch.setitem(head_loss.BLOCK, "cpu", rows * vocabulary)
+    codes, trits = (30 * normal(n, d)).round(), normal(vocabulary, d, seed=2).sign()
+    scale, labels = size * (0.002 + 0.001 * normal(n, 1, seed=3).abs()), torch.arange(n) % 7
+    found = []
+    for rule in (
+        lambda c, s, t: head_loss.summed_cross_entropy(Quantised(0.5), c, s, t, labels),
+        lambda c, s, t: F.cross_entropy((c @ t.T) * s, labels, reduction="sum"),
+    ):
+        given = [x.clone().requires_grad_() for x in (codes, scale, trits)]
+        (loss := rule(*given)).backward()
+        found.append([loss.detach(), *(x.grad for x in given)])
+    for x, y in zip(*found, strict=True):
+        torch.testing.assert_close(x, y, rtol=1e-4, atol=1e-5 * float(y.abs().max()))
+    with torch.no_grad():
+        assert torch.equal(
+            head_loss.summed_cross_entropy(Quantised(0.5), codes, scale, trits, labels), found[0][0]
+        )
 
 
 def feed(cfg, lengths, seed, pictures):
@@ -143,3 +160,35 @@ def test_streams_encoded_together_are_those_encoded_apart(cfg, pictures):
             assert torch.equal(part.fused, alone.fused) and torch.equal(part.embedded, alone.embedded)
             ends = last_queries(part.pooled, one.lengths), last_queries(alone.pooled, one.lengths)
             assert torch.equal(*ends)
+
+
+@pytest.mark.parametrize("cfg", [TINY, GROUPED, KEYED], ids=lambda c: c.name)
+def test_streams_in_groups_of_one_length_are_those_of_one_batch(monkeypatch, cfg):
+    """The same integers, and gradients that differ by the order of sums alone; as many groups as streams
+    have lengths, the shortest first.
+    """
+    torch.manual_seed(0)
+    lengths = [9, 2, 5, 5, 1, 9]
+    batch = Batch(
+        np.random.default_rng(1).integers(0, cfg.vocab_size, (6, 9)),
+        np.arange(54).reshape(6, 9) % cfg.vocab_size,
+        np.array(lengths),
+        np.random.default_rng(2).normal(size=(6, cfg.image_inputs, 768)).astype(np.float32),
+        np.ones(6, bool),
+        np.arange(6),
+    )
+    one, model, found = prepare(batch), BitMar(cfg), []
+    assert torch.equal(one.labels, torch.arange(54)[one.at] % cfg.vocab_size)
+    for worth, groups in ((1 << 40, 1), (-1, 6)):
+        monkeypatch.setattr("bitmar_tiny.model.rows.WORTH", worth)
+        assert len(Rows(one.tokens, one.at).groups()) == groups
+        with torch.no_grad():
+            exact = model.eval()(one.tokens, one.images, one.has_image, one.at).acc
+        model.train().zero_grad()
+        out = model(one.tokens, one.images, one.has_image, one.at, logits=False)
+        summed_loss(model, out, one.labels).backward()
+        found.append((exact, {n: p.grad for n, p in model.latent.items() if p.grad is not None}))
+    (a, a_grads), (b, b_grads) = found
+    assert torch.equal(a, b) and a_grads.keys() == b_grads.keys()
+    for name, x in a_grads.items():
+        torch.testing.assert_close(x, b_grads[name], rtol=1e-3, atol=1e-4 * float(x.abs().max()) + 1e-9)

@@ -8,16 +8,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from kills import contents, writes
-from support import SHOWN, need
-from taught_support import COLOURS, knowing, picture
+from support import KEYED, need
+from taught_support import COLOURS, SOME_BACKBONE, knowing, picture, seen
 
 import bitmar_tiny as bt
+from bitmar_tiny.data.backbone_record import UNKNOWN
 from bitmar_tiny.frozen import FrozenModel, random_model
 from bitmar_tiny.golden import numerics as nm
 from bitmar_tiny.golden.model import GoldenModel
+from bitmar_tiny.golden.streams import Streams
 from bitmar_tiny.memory.inspect import memory_of
-from bitmar_tiny.memory.recital import Rehearsal, alone, first_sentence
-from bitmar_tiny.memory.store import MemoryStore
+from bitmar_tiny.memory.recital import Rehearsal, first_sentence
+from bitmar_tiny.memory.store import Memory, MemoryStore
 from bitmar_tiny.run.golden import GoldenSession
 from bitmar_tiny.verify.script import random_image
 
@@ -29,6 +31,31 @@ def model():
 
 def names(things: list[bt.Thing]) -> list[str]:
     return [thing.name for thing in things]
+
+
+def alone(memory: Memory, slot: int) -> Memory:
+    """The memory with one slot in use: the usage of all others, the learned ones included, is 0."""
+    usage = np.zeros_like(memory.usage)
+    usage[slot] = memory.usage[slot]
+    return replace(memory, usage=usage)
+
+
+@pytest.mark.parametrize("kv_heads", [None, 1])
+def test_slots_that_are_recited_at_once_are_so_to_the_bit(kv_heads):
+    """Of every slot the logits of each step that a golden model has that reads it alone, empty ones, too."""
+    keyed = random_model(KEYED.model_copy(update={"n_kv_heads": kv_heads, "memory_slots": 20}), 4)
+    memory, rng = memory_of(keyed), np.random.default_rng(0)
+    slots = rng.permutation(memory.slots)
+    many, one = Streams(keyed.config, keyed.arrays), GoldenModel(keyed.config, keyed.arrays)
+    tokens = rng.integers(0, keyed.config.vocab_size, (keyed.config.context + 4, len(slots)))
+    many.begin(memory.codes[slots], memory.scales[slots], memory.usage[slots])
+    found = [many.step(row) for row in tokens]
+    assert (memory.usage == 0).any()
+    for i, slot in enumerate(slots):
+        one.m_usage = alone(memory, int(slot)).usage
+        one.begin_episode()
+        for row, logits in zip(tokens, found, strict=True):
+            assert np.array_equal(one.step(int(row[i])), logits[i])
 
 
 def test_a_slot_alone_is_read_whatever_is_asked(keyed):
@@ -139,7 +166,6 @@ def test_models_that_nothing_can_be_shown_to(model):
     for other, words in (
         (bt.load("recall"), "no keys"),
         (FrozenModel(model.config, model.arrays), "without a tokenizer"),
-        (random_model(SHOWN.model_copy(update={"vision_channels": None}), 1), "no convolutions"),
     ):
         for call in (bt.teach_thing, bt.forget_thing):
             with pytest.raises(bt.ConfigError, match=words) as refused:
@@ -264,3 +290,52 @@ def test_a_recital_ends_at_a_full_stop_or_after_some_tokens(model):
     assert tried.recite(memory, 0) == " I don't know."
     nothing = replace(memory, usage=memory.usage * 0)
     assert tried.recite(nothing, 0) == tried.recite(memory, 2)  # an empty slot says what no memory says
+
+
+# -- through a backbone ----------------------------------------------------------------------------
+
+
+def test_vectors_are_shown_once_and_known_in_golden_and_c(tmp_path):
+    model = knowing(backbone=SOME_BACKBONE)
+    need("host", "gcc")
+    for on in ("golden", "host"):
+        store = tmp_path / on
+        taught = bt.teach_thing(model, "my cup", seen(model, "red"), memory=store)
+        assert taught.thing == bt.Thing(1, "my cup", 0)
+        np.save(tmp_path / "red.npy", seen(model, "red") * np.float32(1.2))
+        with bt.session(model, on, memory=store) as s:
+            bt.teach_thing(model, "dax", seen(model, "lime"), on=s)
+            assert bt.ask_thing(model, tmp_path / "red.npy", on=s).text == "This is my cup."
+            assert bt.ask_thing(model, seen(model, "blue"), on=s).name is None
+            assert names(bt.taught_things(model, on=s)) == ["dax", "my cup"]
+            assert names(bt.forget_thing(model, "my cup", on=s)) == ["my cup"]
+            assert bt.ask_thing(model, seen(model, "red"), on=s).name is None
+
+
+def test_who_needs_a_backbone_says_which(model, tmp_path):
+    """Whatever is not the one that it was trained with is refused, by both names."""
+    through, store = knowing(backbone=SOME_BACKBONE), tmp_path / "m.store"
+    (tmp_path / "other.onnx").write_bytes(b"another")
+    is_named = r"colours\.onnx \(colours, 1 vector a picture, SHA-256 abababababab\.\.\.\)"
+    for image, backbone, words in (
+        (picture("red"), None, f"knowing: this model sees through a backbone, {is_named}"),
+        (seen(model, "red"), None, f"{is_named}, and these are pixels"),
+        (picture("red"), tmp_path / "other.onnx", f"other.onnx .*not the backbone that .*{is_named}"),
+    ):
+        for ask in (bt.teach_thing, bt.ask_thing):
+            given = ("dax", image) if ask is bt.teach_thing else (image,)
+            with pytest.raises(bt.ConfigError, match=words) as refused:
+                ask(through, *given, memory=store, backbone=backbone)
+            assert refused.value.hint and not store.exists()
+    with pytest.raises(bt.ConfigError, match="trained on pixels, and other.onnx makes vectors"):
+        bt.teach_thing(model, "dax", picture("red"), memory=store, backbone="other.onnx")
+    with pytest.raises(bt.DataError, match="none.onnx: does not exist"):
+        bt.open_backbone(through, "none.onnx")
+    damaged = knowing(backbone=SOME_BACKBONE)
+    damaged.provenance["backbone"] = {"label": 3}
+    with pytest.raises(bt.ConfigError, match="knowing, backbone: "):
+        bt.ask_thing(damaged, picture("red"), memory=store)
+    unknown = knowing(backbone=UNKNOWN)
+    with pytest.raises(bt.ConfigError, match="nobody recorded which") as refused:
+        bt.ask_thing(unknown, picture("red"), memory=store)
+    assert ".npy" in refused.value.hint and "--backbone" not in refused.value.hint

@@ -9,6 +9,7 @@ from support import TINY
 from train.toy import SETTINGS, Toy
 
 from bitmar_tiny.train.feed import prepare
+from bitmar_tiny.train.head_loss import BLOCK
 from bitmar_tiny.train.optim import make_optimiser
 from bitmar_tiny.train.trainer import Trainer
 
@@ -28,7 +29,7 @@ def plain():
 
 def test_gradient_checkpointing_changes_nothing_but_sums_in_pieces(plain, monkeypatch):
     """Blocks computed again give the same bits; the head in pieces adds the loss in another order."""
-    monkeypatch.setattr("bitmar_tiny.train.losses.ROWS", 7)
+    monkeypatch.setitem(BLOCK, "cpu", 7 * TINY.vocab_size)
     parts, grads = gradients(recompute=True)
     assert parts["lm"] == pytest.approx(plain[0]["lm"], rel=1e-5)
     for name, grad in grads.items():

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import ConfigError, DataError
+from ..backbone_record import KEY, read_record
 from ..corpus import CaptionSet
 from ..packages import sha256_file
 from .table import Progress, Things, pairs_of, split_things
@@ -32,7 +33,9 @@ class Features:
         self.whole = CaptionSet.load(*(folder / name for name in FILES))
         self.vectors = self.whole.n_vectors
         sums = {name: sha256_file(folder / name) for name in FILES}
+        self.backbone = read_record(folder)
         self.made_with: dict[str, Any] = {"source": "features", "sha256": sums}
+        self.made_with[KEY] = self.backbone.model_dump(mode="json")
 
     def draw(self, vectors: int, progress: Progress | None) -> Things:
         """Things that have two pictures at least, float16 as they are. ``DataError`` for too few things,
@@ -70,4 +73,5 @@ class Features:
             {"another view": pairs_of(views, lambda a, c: a != c)},
             "another view",
             ["another view"],
+            backbone=self.backbone,
         )

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A table of pictures of things, prepared once in a folder:
 
-    pictures.npy    uint8 [M, n, 768]: patches of each picture (see ``data.pixels``), or float16: features
-                    of a backbone
+    pictures.npy    uint8 [M, n, 768]: patches of each picture (see ``data.pixels``); or in its place
+    features.npy    float16 [M, n, 768]: what a backbone makes of each
     things.json     what each picture shows and in which view, which things are trained on, which views may be
                     asked where another was shown; written last, so it marks completeness
 
@@ -22,11 +22,14 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import DataError
+from ...errors import ConfigError, DataError
 from ...files import parse_json
+from ..backbone_record import KEY, UNKNOWN, BackboneRecord, record_of
 from ..files import read_json, read_npy, write_json, write_npy
 
 TABLE, RECORD, FORMAT = "pictures.npy", "things.json", 1
+#: The vectors of a table that ``bitmar-tiny features`` made of another.
+VECTORS = "features.npy"
 #: What a thing is for: training, choosing settings, or the test.
 SIDES = ("train", "dev", "test")
 TRAIN, DEV, TEST = range(3)
@@ -69,7 +72,7 @@ class Things:
     [M], what each shows; names, views: of things and views; side: int64 [T], of ``SIDES``; group: int64 [T],
     things of one session are of one group; pairs: question -> int64 [P, 2], the views (shown, asked) that it
     is made of; training: the question that is trained on; asked: those that are scored; fixed: trials that
-    take the place of drawn ones in the test.
+    take the place of drawn ones in the test; backbone: what made the features.
     """
 
     source: str
@@ -84,6 +87,7 @@ class Things:
     training: str
     asked: list[str]
     fixed: list[Trial] = field(default_factory=list)
+    backbone: BackboneRecord | None = None
 
     @property
     def pixels(self) -> bool:
@@ -192,12 +196,19 @@ def save_things(folder: Path, things: Things, made_with: dict[str, Any]) -> None
     """Write the two files of a table. made_with: all that it depends on."""
     (folder / RECORD).unlink(missing_ok=True)
     write_npy(folder / TABLE, things.pictures)
+    save_record(folder, things, made_with)
+
+
+def save_record(folder: Path, things: Things, made_with: dict[str, Any]) -> None:
+    """Write what completes a table whose pictures are there."""
     record = {"format": FORMAT, "made_with": made_with} | {
         k: v.tolist() if isinstance(v, np.ndarray) else v
         for k, v in vars(things).items()
-        if k in Things.__dataclass_fields__ and k not in ("pictures", "pairs", "fixed")
+        if k in Things.__dataclass_fields__ and k not in ("pictures", "pairs", "fixed", "backbone")
     }
     record["pairs"] = {k: v.tolist() for k, v in things.pairs.items()}
+    if things.backbone:
+        record[KEY] = things.backbone.model_dump(mode="json")
     record["fixed"] = [[t.shown.tolist(), t.asked, t.target, t.stranger] for t in things.fixed]
     write_json(folder / RECORD, record)
 
@@ -214,8 +225,12 @@ def same_things(folder: Path, made_with: dict[str, Any]) -> bool:
 
 def load_things(folder: Path) -> Things:
     """Open a table, memory-mapped. ``DataError`` for anything else."""
-    record, pictures = read_json(folder / RECORD), read_npy(folder / TABLE, mapped=True)
+    record = read_json(folder / RECORD)
+    pictures = read_npy(folder / (TABLE if (folder / TABLE).is_file() else VECTORS), mapped=True)
     try:
+        backbone = record_of(record, str(folder / RECORD))
+        if pictures.dtype == np.float16:
+            backbone = backbone or UNKNOWN
         arrays = {k: np.array(record[k], np.int64) for k in ("thing", "view", "side", "group")}
         things = Things(
             record["source"],
@@ -227,9 +242,11 @@ def load_things(folder: Path) -> Things:
             training=record["training"],
             asked=record["asked"],
             fixed=[Trial(np.array(shown, np.int64), *rest) for shown, *rest in record["fixed"]],
+            backbone=backbone,
         )
-        fits = record["format"] == FORMAT and pictures.dtype in (np.uint8, np.float16) and _fits(things)
-    except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
+        fits = record["format"] == FORMAT and pictures.dtype == (np.float16 if backbone else np.uint8)
+        fits = fits and _fits(things)
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError, ConfigError):
         fits = False
     if not fits:
         raise DataError(

@@ -4,10 +4,8 @@
 
 #include <string.h>
 
-#include "bm_bytes.h"
-#include "bm_crc32.h"
+#include "bm_frames.h"
 
-#define HEADER 9u
 #define WAIT_MS 50u              /* for an acknowledgement, and four round trips; doubles up to: */
 #define WAIT_MOST_MS 400u
 #define HASTE_MS 4u /* at least, between two repetitions because of a gap, and two answers to garbage */
@@ -25,64 +23,20 @@ void bm_link_init(bm_link *l, const struct bm_port *port)
     l->port = port;
 }
 
-/* COBS (Cheshire and Baker 1999) of bytes that come in pieces; l->frame gets no zero byte between its first and its last. */
-typedef struct {
-    uint8_t *to;
-    size_t code, end; /* where the length of the current run goes, and the next byte */
-    uint32_t crc; /* of what came so far */
-} encoder;
-
-static void encode(encoder *e, const uint8_t *from, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (from[i]) e->to[e->end++] = from[i];
-        if (from[i] == 0 || e->end - e->code == 255u) {
-            e->to[e->code] = (uint8_t)(e->end - e->code);
-            e->code = e->end++;
-        }
-    }
-    e->crc = bm_crc32(e->crc, from, n);
-}
-
-/* In place; returns the length, or 0 if it is no COBS. */
-static size_t decode(uint8_t *p, size_t n)
-{
-    size_t out = 0;
-    for (size_t i = 0; i < n;) {
-        const size_t code = p[i];
-        if (code == 0 || i + code > n) return 0;
-        for (size_t k = 1; k < code; k++) p[out++] = p[i + k];
-        i += code;
-        if (code < 255u && i < n) p[out++] = 0;
-    }
-    return out;
-}
-
 /* Send a frame with `length` bytes of our stream from `offset` on, or with `payload`. */
 static void send_frame(
     bm_link *l, uint8_t kind, uint16_t session, uint16_t offset, const uint8_t *payload, uint16_t length)
 {
-    uint8_t header[HEADER] = {kind}, crc[4];
-    encoder e = {l->frame, 1, 2, 0};
-    bm_put_u16(header + 1, session);
-    bm_put_u16(header + 3, offset);
-    bm_put_u16(header + 5, l->in_taken);
-    bm_put_u16(header + 7, length);
-    l->frame[0] = 0;
-    encode(&e, header, sizeof header);
+    bm_encoder e = bm_frame_begin(l->frame, kind, session, offset, l->in_taken, length);
     if (payload) {
-        encode(&e, payload, length);
+        bm_frame_add(&e, payload, length);
     } else {
         const uint16_t first = offset & MASK, whole = (uint16_t)(BM_LINK_RING - first),
                        n = length < whole ? length : whole;
-        encode(&e, l->out + first, n);
-        encode(&e, l->out, (size_t)(length - n));
+        bm_frame_add(&e, l->out + first, n);
+        bm_frame_add(&e, l->out, (size_t)(length - n));
     }
-    bm_put_u32(crc, e.crc);
-    encode(&e, crc, sizeof crc);
-    l->frame[e.code] = (uint8_t)(e.end - e.code);
-    l->frame[e.end] = 0;
-    l->port->write(l->port->user, l->frame, e.end + 1u);
+    l->port->write(l->port->user, l->frame, bm_frame_end(&e));
     if (kind == BM_FRAME_DATA || kind == BM_FRAME_AGAIN) l->acknowledged = l->in_taken;
     if (kind == l->owes) l->owes = 0;
 }
@@ -180,18 +134,16 @@ static void take_data(bm_link *l, uint16_t offset, const uint8_t *payload, uint1
 /* A whole frame, decoded. Returns 0 if it is none. */
 static int take_frame(bm_link *l, const uint8_t *p, size_t n)
 {
-    if (n < BM_LINK_OVERHEAD || bm_get_u16(p + 7) != n - BM_LINK_OVERHEAD) return 0;
+    if (!bm_frame_whole(p, n)) return 0;
     const uint16_t length = (uint16_t)bm_get_u16(p + 7), session = (uint16_t)bm_get_u16(p + 1);
-    const uint32_t crc = bm_get_u32(p + HEADER + length);
-    if (bm_crc32(0, p, HEADER + length) != crc) return 0;
     l->frames++;
     if (p[0] == BM_FRAME_OPEN) {
-        take_open(l, session, p + HEADER, length);
+        take_open(l, session, p + BM_FRAME_HEADER, length);
     } else if ((p[0] == BM_FRAME_DATA || p[0] == BM_FRAME_AGAIN) && (!l->open || session != l->session)) {
         send_frame(l, BM_FRAME_CLOSED, session, 0, p, 0);
     } else if (p[0] == BM_FRAME_DATA || p[0] == BM_FRAME_AGAIN) {
         take_acknowledgement(l, (uint16_t)bm_get_u16(p + 5), length);
-        take_data(l, (uint16_t)bm_get_u16(p + 3), p + HEADER, length);
+        take_data(l, (uint16_t)bm_get_u16(p + 3), p + BM_FRAME_HEADER, length);
         if (p[0] == BM_FRAME_AGAIN) take_again(l);
     } else if (p[0] == BM_FRAME_CLOSED && l->open && session == l->session) {
         l->open = 0;
@@ -228,7 +180,7 @@ static void take_byte(bm_link *l, uint8_t c)
         l->n += l->n <= sizeof l->raw;
         return;
     }
-    const size_t n = l->n <= BM_LINK_ENCODED ? decode(l->raw, l->n) : 0;
+    const size_t n = l->n <= BM_LINK_ENCODED ? bm_frame_decode(l->raw, l->n) : 0;
     if (l->n && !take_frame(l, l->raw, n)) {
         l->damaged++;
         owe(l, BM_FRAME_AGAIN);

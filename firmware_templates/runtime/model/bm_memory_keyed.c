@@ -103,6 +103,17 @@ static void age(const bm_keep_rule *rule, const bm_block_rows *rows, uint32_t fi
     }
 }
 
+/* Put a key and a value into row i; whether they are others than there were. */
+static int put_codes(
+    const bm_block_rows *rows, uint32_t i, uint32_t width, const int8_t *key, const int8_t *value)
+{
+    int8_t *high = rows->high + i * BM_PAD(width), *low = rows->low + i * BM_PAD(width);
+    if (memcmp(high, key, width) == 0 && memcmp(low, value, width) == 0) return 0;
+    memcpy(high, key, width);
+    memcpy(low, value, width);
+    return 1;
+}
+
 bm_status bm_memory_keep(const bm_memory *m, const bm_keep_rule *rule, const int8_t *key, float key_scale,
     const int8_t *value, void (*kept)(void *context, uint32_t slot), void *context)
 {
@@ -115,15 +126,14 @@ bm_status bm_memory_keep(const bm_memory *m, const bm_keep_rule *rule, const int
     for (uint32_t block = 0; block < bm_memory_blocks(m) && status == BM_OK; block++) {
         status = m->rows.get(m->rows.context, block, BM_TIER_CHANGE, &rows);
         if (status != BM_OK) return status;
-        const int here = slot / BM_READ_BLOCK == block;
-        if (here) {
-            const uint32_t i = slot % BM_READ_BLOCK;
-            memcpy(rows.high + i * BM_PAD(m->width), key, m->width);
-            memcpy(rows.low + i * BM_PAD(m->width), value, m->width);
+        const uint32_t i = slot % BM_READ_BLOCK;
+        int changed = 0;
+        if (slot / BM_READ_BLOCK == block) {
+            changed = put_codes(&rows, i, m->width, key, value);
             rows.scales[i] = key_scale;
         }
         age(rule, &rows, block * BM_READ_BLOCK, slot);
-        status = m->rows.put(m->rows.context, block, here);
+        status = m->rows.put(m->rows.context, block, changed);
     }
     return status == BM_OK ? m->rows.commit(m->rows.context) : status;
 }

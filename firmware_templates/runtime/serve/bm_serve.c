@@ -246,13 +246,19 @@ void bm_serve_room(bm_server *v, uint32_t *counts, uint32_t bins, bm_kept *kept,
 void bm_serve_once(bm_server *v)
 {
     uint8_t head[5], rest[32];
+    if (v->link.broken) v->next = NULL; /* whoever asked is gone */
     v->link.broken = 0;
-    if (bm_link_read(&v->link, head, sizeof head) != 0) return;
-    v->left = bm_get_u32(head + 1);
-    if (!serve_board(v, head[0])) {
-        if (v->s) serve_model(v, head[0]);
-        else bm_serve_result(v, BM_RESULT_ASLEEP, 0);
+    if (v->next) {
+        v->next(v);
+    } else {
+        if (bm_link_read(&v->link, head, sizeof head) != 0) return;
+        v->left = bm_get_u32(head + 1);
+        if (!serve_board(v, head[0])) {
+            if (v->s) serve_model(v, head[0]);
+            else bm_serve_result(v, BM_RESULT_ASLEEP, 0);
+        }
     }
+    if (v->next) return;
     while (v->left && bm_serve_take(v, rest, v->left < sizeof rest ? v->left : (uint32_t)sizeof rest) == 0)
         continue;
     bm_link_pump(&v->link);

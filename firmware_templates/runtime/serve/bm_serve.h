@@ -22,7 +22,7 @@ typedef struct {
     uint8_t arena[BM_RAM_TOTAL];
 } bm_kept;
 
-typedef struct {
+typedef struct bm_server {
     bm_state *s;                 /* NULL while the model did not start */
     const struct bm_port *port;
     const char *why;             /* why it did not */
@@ -31,6 +31,12 @@ typedef struct {
     bm_sampler sampler;
     uint32_t left;               /* bytes of the message that nobody read yet */
     uint32_t next_block;         /* of the memory, that memory_write awaits */
+    void (*next)(struct bm_server
+            *server); /* of a request that takes many tokens: the next one. NULL: it is answered */
+    struct {
+        uint32_t i, count, limit, made,
+            token; /* prompt so far and in all; to write, and written so far; last one */
+    } stream;
     int profiling;
     /* Room for what not every board can afford (bm_serve_room). */
     uint32_t *counts, bins;      /* of logits: how many have each value */
@@ -55,7 +61,7 @@ void bm_serve_init(
  * each other. kept: for several continuations of one context, with the BM_RAM_TOTAL bytes that the model works in; or NULL. */
 void bm_serve_room(bm_server *server, uint32_t *counts, uint32_t bins, bm_kept *kept, uint8_t *arena);
 
-/* Answer one request. Waits for it; returns after it, or when the session ended. */
+/* Answer one request, or take one token of it (`next`). Waits for it; returns after it, or when the session ended. */
 void bm_serve_once(bm_server *server);
 
 #ifdef __cplusplus

@@ -144,21 +144,35 @@ static bm_status step(bm_server *v, uint32_t token, uint32_t *next)
     return status;
 }
 
-void bm_serve_tokens(bm_server *v)
+/* The request is answered. */
+static void finish(bm_server *v, bm_status status, uint32_t value)
+{
+    v->next = NULL;
+    bm_serve_result(v, status, value);
+}
+
+static void take_token(bm_server *v)
 {
     uint8_t id[4];
-    uint32_t done = 0;
-    bm_status status = BM_OK;
+    if (v->left == 0) {
+        finish(v, BM_OK, v->stream.made);
+        return;
+    }
+    if (bm_serve_take(v, id, sizeof id) != 0) return;
+    bm_link_pump(&v->link); /* acknowledges before the work begins */
+    const bm_status status = step(v, bm_get_u32(id), NULL);
+    v->stream.made += status == BM_OK;
+    if (status != BM_OK) finish(v, status, v->stream.made);
+}
+
+void bm_serve_tokens(bm_server *v)
+{
     if (v->left % 4u) {
         bm_serve_result(v, BM_RESULT_MALFORMED, 0);
         return;
     }
-    for (; v->left && status == BM_OK; done += status == BM_OK) {
-        if (bm_serve_take(v, id, sizeof id) != 0) return;
-        bm_link_pump(&v->link); /* acknowledges before the work begins */
-        status = step(v, bm_get_u32(id), NULL);
-    }
-    bm_serve_result(v, status, done);
+    v->stream.made = 0;
+    v->next = take_token;
 }
 
 static void send_token(bm_server *v, uint32_t token)
@@ -172,21 +186,23 @@ static void send_token(bm_server *v, uint32_t token)
     if (n) bm_link_write(&v->link, text, n);
 }
 
+static uint32_t prompt[BM_SERVE_PROMPT];
+
 /* The prompt as ids; returns how many, or -1. */
-static int32_t take_prompt(bm_server *v, int as_ids, uint32_t *ids)
+static int32_t take_prompt(bm_server *v, int as_ids)
 {
     static uint8_t text[BM_SERVE_PROMPT * 4u];
     const uint32_t n = v->left;
     if (n > (as_ids ? sizeof text : BM_SERVE_PROMPT) || (as_ids && n % 4u) || bm_serve_take(v, text, n) != 0)
         return -1;
     if (as_ids) {
-        for (uint32_t i = 0; i < n / 4u; i++) ids[i] = bm_get_u32(text + 4u * i);
+        for (uint32_t i = 0; i < n / 4u; i++) prompt[i] = bm_get_u32(text + 4u * i);
         return (int32_t)(n / 4u);
     }
 #if BM_TOKENIZER_BYTES
     static bm_tokenizer_cell cells[BM_SERVE_PROMPT];
     size_t count = 0;
-    if (n && bm_tokenizer_encode(&v->s->tokenizer, text, n, cells, BM_SERVE_PROMPT, ids, BM_SERVE_PROMPT,
+    if (n && bm_tokenizer_encode(&v->s->tokenizer, text, n, cells, BM_SERVE_PROMPT, prompt, BM_SERVE_PROMPT,
                  &count) != BM_TOKENIZER_OK)
         return -1;
     return (int32_t)count;
@@ -195,18 +211,38 @@ static int32_t take_prompt(bm_server *v, int as_ids, uint32_t *ids)
 #endif
 }
 
+/* The next token of the prompt, or of what is written. */
+static void write_token(bm_server *v)
+{
+    const int prefill = v->stream.i < v->stream.count;
+    if (v->stream.made == v->stream.limit) {
+        finish(v, BM_OK, v->stream.made);
+        return;
+    }
+    bm_link_pump(&v->link);
+    const bm_status status = step(v, v->stream.token, prefill ? NULL : &v->stream.token);
+    if (status != BM_OK || (!prefill && v->stream.token == BM_EOS)) {
+        finish(v, status, v->stream.made);
+    } else if (prefill) {
+        v->stream.token = prompt[v->stream.i];
+    } else {
+        send_token(v, v->stream.token);
+        v->stream.made++;
+    }
+    v->stream.i++;
+}
+
 void bm_serve_generate(bm_server *v)
 {
-    static uint32_t prompt[BM_SERVE_PROMPT];
     uint8_t f[BM_BYTES_GENERATE];
     float temperature = 0.0f;
     if (bm_serve_take(v, f, sizeof f) != 0) {
         bm_serve_result(v, BM_RESULT_MALFORMED, 0);
         return;
     }
-    const uint32_t bits = bm_get_u32(f + 8), limit = bm_get_u32(f);
+    const uint32_t bits = bm_get_u32(f + 8);
     memcpy(&temperature, &bits, sizeof temperature);
-    const int32_t count = take_prompt(v, f[GENERATE_IDS], prompt);
+    const int32_t count = take_prompt(v, f[GENERATE_IDS]);
     const uint32_t first = f[GENERATE_IDS] == ON; /* the first token of the prompt in the place of EOS */
     if (count < (int32_t)first || !(temperature >= 0.0f && temperature <= 100.0f)) {
         bm_serve_result(v, BM_RESULT_MALFORMED, 0);
@@ -214,21 +250,10 @@ void bm_serve_generate(bm_server *v)
     }
     bm_sampler_init(
         &v->sampler, temperature, bm_get_u32(f + 4), bm_get_u32(f + 12) | (uint64_t)bm_get_u32(f + 16) << 32);
-    uint32_t token = first ? prompt[0] : BM_EOS, made = 0;
-    bm_status status = BM_OK;
-    for (uint32_t i = first; made < limit && !v->link.broken; i++) {
-        const int prefill = i < (uint32_t)count;
-        bm_link_pump(&v->link);
-        status = step(v, token, prefill ? NULL : &token);
-        if (status != BM_OK) break;
-        if (prefill) {
-            token = prompt[i];
-        } else if (token == BM_EOS) {
-            break;
-        } else {
-            send_token(v, token);
-            made++;
-        }
-    }
-    bm_serve_result(v, status, made);
+    v->stream.i = first;
+    v->stream.count = (uint32_t)count;
+    v->stream.limit = bm_get_u32(f);
+    v->stream.made = 0;
+    v->stream.token = first ? prompt[0] : BM_EOS;
+    v->next = write_token;
 }

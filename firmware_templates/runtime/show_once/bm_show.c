@@ -21,6 +21,18 @@ static bm_status say(bm_state *s, const char *text)
     return status;
 }
 
+bm_status bm_show_length(bm_state *s, const char *name, size_t *tokens)
+{
+    bm_tokenizer_cell cells[SENTENCE];
+    uint32_t ids[SENTENCE];
+    char text[BM_WORDS_ANSWER];
+    bm_words_answer(name, text);
+    return bm_tokenizer_encode(&s->tokenizer, (const uint8_t *)text, strlen(text), cells, SENTENCE, ids,
+               SENTENCE, tokens) == BM_TOKENIZER_OK
+               ? BM_OK
+               : BM_ERR_TOKENIZER;
+}
+
 bm_status bm_show_episode(bm_state *s, const char *name, bm_shown *shown)
 {
     char sentence[SENTENCE] = BM_WORDS_PROMPT;
@@ -108,6 +120,58 @@ bm_status bm_show_recite(bm_state *s, const bm_shown *shown, char text[BM_SHOW_T
 }
 
 bm_status bm_show_ask(bm_state *s, char text[BM_SHOW_TEXT]) { return answer(s, text); }
+
+/* Put a slot and its score among those that have the largest, the earlier before the later of equals. */
+static void rank(bm_answering top[BM_SHOW_TOP], uint32_t *n, uint32_t slot, float score)
+{
+    uint32_t i = *n < BM_SHOW_TOP ? (*n)++ : BM_SHOW_TOP;
+    for (; i && top[i - 1u].share < score; i--)
+        if (i < BM_SHOW_TOP) top[i] = top[i - 1u];
+    if (i < BM_SHOW_TOP) {
+        const bm_answering one = {slot, score};
+        top[i] = one;
+    }
+}
+
+/* Two passes over the memory: the largest scores; then, where `top` is filled, the sum of all exponentials. */
+static bm_status score_all(bm_state *s, float scaled, bm_answering *top, uint32_t *n, float *sum)
+{
+    const bm_tier *tier = &s->memory.rows;
+    int32_t dots[BM_READ_BLOCK];
+    float scores[BM_READ_BLOCK];
+    bm_block_rows rows;
+    for (uint32_t first = 0; first < BM_SLOTS; first += BM_READ_BLOCK) {
+        const bm_status status = tier->get(tier->context, first / BM_READ_BLOCK, BM_TIER_READ, &rows);
+        if (status != BM_OK) return status;
+        bm_dots_s8(rows.high, BM_PAD(BM_D), s->q, rows.n, BM_D, dots);
+        bm_scores(dots, rows.scales, scaled, rows.n, scores);
+        for (uint32_t i = 0; i < rows.n; i++) {
+            if (!rows.usage[i]) continue;
+            if (sum) *sum += bm_exp_neg(scores[i] - top[0].share);
+            else rank(top, n, first + i, scores[i]);
+        }
+    }
+    return BM_OK;
+}
+
+bm_status bm_show_answering(bm_state *s, bm_answering top[BM_SHOW_TOP], uint32_t *n)
+{
+    const float sharp = bm_episode_slot(s).scale * BM_F32(s, BM_OFF_MEMORY_SHARPNESS)[0],
+                scaled = sharp * bm_inv_sqrt(BM_D);
+    float sum = 0.0f;
+    *n = 0;
+    bm_status status = score_all(s, scaled, top, n, NULL);
+    if (status == BM_OK && *n) status = score_all(s, scaled, top, n, &sum);
+    const float best = *n ? top[0].share : 0.0f;
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < *n; i++) {
+        const float weight = bm_exp_neg(top[i].share - best);
+        top[i].share = weight / sum;
+        kept += 2.0f * (float)BM_PROB_ONE * top[i].share >= top[0].share;
+    }
+    *n = kept;
+    return status;
+}
 
 /* Of one block; whether there was any. */
 static int wipe(const bm_block_rows *rows, uint32_t first, const uint8_t *chosen)

@@ -24,6 +24,7 @@ extern "C" {
 
 #define BM_SHOW_TOKENS 12u /* of an answer at most */
 #define BM_SHOW_TEXT 1024u /* bytes of an answer, with its end; what is beyond is left out */
+#define BM_SHOW_TOP 3u     /* slots that are named as those that answered */
 #define BM_SHOW_CHOSEN ((BM_SLOTS + 7u) / 8u)
 
 /* What a slot of the memory holds. */
@@ -33,6 +34,9 @@ typedef struct {
     float scale; /* of the key */
     uint32_t usage; /* 0: the slot is empty */
 } bm_shown;
+
+/* Tokens of the answer that says `name`, which may be no more than BM_SHOW_TOKENS. */
+bm_status bm_show_length(bm_state *s, const char *name, size_t *tokens);
 
 /* The picture of this episode is called `name`: what its end would write. */
 bm_status bm_show_episode(bm_state *s, const char *name, bm_shown *shown);
@@ -52,6 +56,15 @@ bm_status bm_show_recite(bm_state *s, const bm_shown *shown, char text[BM_SHOW_T
 
 /* What the memory answers to the picture of this episode (" a dax."); BM_WORDS_UNKNOWN of a thing that it does not know. */
 bm_status bm_show_ask(bm_state *s, char text[BM_SHOW_TEXT]);
+
+/* A slot that answers, and its share of what is read. */
+typedef struct {
+    uint32_t slot;
+    float share;
+} bm_answering;
+
+/* The slots that answer the picture of this episode, the first the most: n of them, whose weights do not round to 0. */
+bm_status bm_show_answering(bm_state *s, bm_answering top[BM_SHOW_TOP], uint32_t *n);
 
 /* Wipe the slots whose bit is set in `chosen`. As bm_show_keep. */
 bm_status bm_show_forget(bm_state *s, const uint8_t chosen[BM_SHOW_CHOSEN]);

@@ -26,17 +26,44 @@ static size_t strip(const char *text, size_t *n)
     return from;
 }
 
+size_t bm_words_utf8(const char *text)
+{
+    const unsigned char *s = (const unsigned char *)text;
+    const size_t n = s[0] < 0x80u                    ? 1u
+                     : s[0] >= 0xC2u && s[0] < 0xE0u ? 2u
+                     : s[0] >= 0xE0u && s[0] < 0xF0u ? 3u
+                     : s[0] >= 0xF0u && s[0] < 0xF5u ? 4u
+                                                     : 0u;
+    if (n == 0 || s[0] == 0) return 0;
+    for (size_t i = 1; i < n; i++)
+        if ((s[i] & 0xC0u) != 0x80u) return 0;
+    if (n == 3u && ((s[0] == 0xE0u && s[1] < 0xA0u) || (s[0] == 0xEDu && s[1] > 0x9Fu))) return 0;
+    if (n == 4u && ((s[0] == 0xF0u && s[1] < 0x90u) || (s[0] == 0xF4u && s[1] > 0x8Fu))) return 0;
+    return n;
+}
+
+/* Of ASCII and of Latin-1, and the two that separate lines. */
+static int is_control(const char *c)
+{
+    const unsigned char *s = (const unsigned char *)c;
+    return s[0] < ' ' || s[0] == 0x7Fu || (s[0] == 0xC2u && s[1] < 0xA0u) ||
+           (s[0] == 0xE2u && s[1] == 0x80u && (s[2] == 0xA8u || s[2] == 0xA9u));
+}
+
 const char *bm_words_check(const char *text, char name[BM_WORDS_NAME + 1u])
 {
-    size_t n;
+    size_t n, step;
     const size_t from = strip(text, &n);
+    for (const char *c = text; *c; c += step)
+        if ((step = bm_words_utf8(c)) == 0)
+            return "the name holds bytes that are no Unicode text; write it in UTF-8";
     if (n == 0) return "the name is empty";
-    if (n > BM_WORDS_NAME) return "the name is longer than 128 bytes";
+    for (size_t i = from; i < from + n; i += bm_words_utf8(text + i))
+        if (text[i] == '.' || is_control(text + i))
+            return "the name holds a line break, another control character or a full stop";
+    if (n > BM_WORDS_NAME) return "the name is longer than 128 bytes; choose a shorter one";
     memcpy(name, text + from, n);
     name[n] = '\0';
-    for (size_t i = 0; i < n; i++)
-        if ((unsigned char)name[i] < ' ' || name[i] == 0x7F || name[i] == '.')
-            return "the name holds a line break, another control character or a full stop";
     return NULL;
 }
 

@@ -15,6 +15,9 @@ extern "C" {
 #define BM_WORDS_ANSWER \
     (BM_WORDS_NAME + 8u) /* of an answer: its name, a space, an article, a full stop, the end */
 
+/* Bytes of the character that a text begins with; 0: it is not UTF-8, or the text ends. */
+size_t bm_words_utf8(const char *text);
+
 /* `name` without the spaces around it. NULL, or why nothing can be called so. */
 const char *bm_words_check(const char *text, char name[BM_WORDS_NAME + 1u]);
 

@@ -15,7 +15,7 @@
 
 static int disk = -1;
 
-static bm_store_status reason(int error)
+bm_store_status linux_store_reason(int error)
 {
     switch (error) {
     case ENOENT:
@@ -43,7 +43,7 @@ static bm_store_status device_read(void *context, uint64_t offset, void *to, uin
     for (uint32_t done = 0; done < n;) {
         const ssize_t got = pread(disk, (char *)to + done, n - done, (off_t)(offset + done));
         if (got == 0) return BM_STORE_SHORT;
-        if (got < 0 && errno != EINTR) return reason(errno);
+        if (got < 0 && errno != EINTR) return linux_store_reason(errno);
         if (got > 0) done += (uint32_t)got;
     }
     return BM_STORE_OK;
@@ -54,7 +54,7 @@ static bm_store_status device_write(void *context, uint64_t offset, const void *
     (void)context;
     for (uint32_t done = 0; done < n;) {
         const ssize_t put = pwrite(disk, (const char *)from + done, n - done, (off_t)(offset + done));
-        if (put < 0 && errno != EINTR) return reason(errno);
+        if (put < 0 && errno != EINTR) return linux_store_reason(errno);
         if (put > 0) done += (uint32_t)put;
     }
     return BM_STORE_OK;
@@ -63,22 +63,22 @@ static bm_store_status device_write(void *context, uint64_t offset, const void *
 static bm_store_status device_sync(void *context)
 {
     (void)context;
-    return fdatasync(disk) == 0 ? BM_STORE_OK : reason(errno);
+    return fdatasync(disk) == 0 ? BM_STORE_OK : linux_store_reason(errno);
 }
 
 /* A regular file or a block device that is ours alone if we write; space for every byte, so that no episode finds the disk full. */
 static bm_store_status check_file(int writable, uint64_t *size)
 {
     struct stat what;
-    if (fstat(disk, &what) != 0) return reason(errno);
+    if (fstat(disk, &what) != 0) return linux_store_reason(errno);
     if (!S_ISREG(what.st_mode) && !S_ISBLK(what.st_mode)) return BM_STORE_FOREIGN;
-    if (flock(disk, (writable ? LOCK_EX : LOCK_SH) | LOCK_NB) != 0) return reason(errno);
+    if (flock(disk, (writable ? LOCK_EX : LOCK_SH) | LOCK_NB) != 0) return linux_store_reason(errno);
     const off_t end = lseek(disk, 0, SEEK_END);
-    if (end < 0) return reason(errno);
+    if (end < 0) return linux_store_reason(errno);
     *size = (uint64_t)end;
     if (writable && S_ISREG(what.st_mode) && end > 0) {
         const int error = posix_fallocate(disk, 0, end);
-        if (error != 0 && error != EOPNOTSUPP && error != EINVAL) return reason(error);
+        if (error != 0 && error != EOPNOTSUPP && error != EINVAL) return linux_store_reason(error);
     }
     return BM_STORE_OK;
 }
@@ -89,7 +89,7 @@ bm_store_status linux_store_open(bm_store_device *device, const char *path, int 
     *device = opened;
     disk = open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC |
                           O_NONBLOCK); /* not waiting for the other end of a pipe */
-    if (disk < 0) return reason(errno);
+    if (disk < 0) return linux_store_reason(errno);
     const bm_store_status status = check_file(writable, &device->size);
     if (status != BM_STORE_OK) {
         linux_store_close();

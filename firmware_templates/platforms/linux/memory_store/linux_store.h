@@ -10,4 +10,7 @@ bm_store_status linux_store_open(bm_store_device *device, const char *path, int 
 
 void linux_store_close(void);
 
+/* What an error of the system (errno) is for a store. */
+bm_store_status linux_store_reason(int error);
+
 #endif

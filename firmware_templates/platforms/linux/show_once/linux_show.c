@@ -100,13 +100,29 @@ static int told(bm_state *s, char *name, uint32_t slot, const bm_shown *taught)
     return linux_sent();
 }
 
+/* A name as it is taught; 0, or the exit status after it was said why nothing can have it. */
+static int check_name(bm_state *s, const char *command, const char *word, char name[BM_WORDS_NAME + 1u])
+{
+    size_t tokens = 0;
+    char why[160];
+    const char *wrong = bm_words_check(word, name);
+    if (wrong) return linux_fail(command, wrong);
+    const bm_status status = bm_show_length(s, name, &tokens);
+    if (status != BM_OK) return failed(status);
+    if (tokens <= BM_SHOW_TOKENS) return 0;
+    snprintf(why, sizeof why,
+        "too long a name: saying it takes %u tokens, and an answer has %u at most; choose a shorter one",
+        (unsigned)tokens, BM_SHOW_TOKENS);
+    return linux_fail(name, why);
+}
+
 static int teach(bm_state *s, const char *word, const char *path)
 {
     char name[BM_WORDS_NAME + 1u];
     bm_shown taught;
     uint32_t slot = 0;
-    const char *wrong = bm_words_check(word, name);
-    if (wrong) return linux_fail("teach", wrong);
+    const int unnamed = check_name(s, "teach", word, name);
+    if (unnamed) return unnamed;
     if (!writable(s)) return linux_fail("teach", "this memory is read-only");
     const int unseen = see(s, path);
     if (unseen) return unseen;
@@ -122,17 +138,72 @@ static int teach(bm_state *s, const char *word, const char *path)
 
 /* -- ask -------------------------------------------------------------------------------------------------------------- */
 
-static int answer(bm_state *s)
+/* Characters of a JSON string. Bytes that are not UTF-8 become U+FFFD. */
+static void print_escaped(const char *c)
 {
-    const bm_status status = bm_show_ask(s, text);
+    for (size_t n; *c; c += n ? n : 1u) {
+        n = bm_words_utf8(c);
+        if (n == 1u && (*c == '"' || *c == '\\')) printf("\\%c", *c);
+        else if (n == 1u && (unsigned char)*c < ' ') printf("\\u%04x", (unsigned)*c);
+        else if (n) fwrite(c, 1, n, stdout);
+        else fputs("\\ufffd", stdout);
+    }
+}
+
+/* Two texts, one behind the other, as a JSON string. */
+static void quote(const char *first, const char *second)
+{
+    putchar('"');
+    print_escaped(first);
+    print_escaped(second);
+    putchar('"');
+}
+
+/* The slots that answered, and what each recites. */
+static bm_status print_slots(bm_state *s, int json)
+{
+    bm_answering top[BM_SHOW_TOP];
+    uint32_t n = 0;
+    bm_status status = bm_show_answering(s, top, &n);
+    for (uint32_t i = 0; i < n && status == BM_OK; i++) {
+        const unsigned slot = (unsigned)top[i].slot;
+        const char *learned = top[i].slot < BM_FIXED_SLOTS ? " (learned)" : "";
+        status = recite(s, top[i].slot);
+        if (!json) {
+            printf("slot %u, %.1f%% of the read: %s%s\n", slot, 100.0 * (double)top[i].share, text, learned);
+            continue;
+        }
+        printf("%s{\"slot\": %u, \"share\": %.6f, \"name\": ", i ? ", " : "", slot, (double)top[i].share);
+        quote("", text);
+        printf(", \"learned\": %s}", *learned ? "true" : "false");
+    }
+    return status;
+}
+
+static int answer(bm_state *s, const linux_options *o)
+{
+    bm_status status = bm_show_ask(s, text);
     if (status != BM_OK) return failed(status);
-    if (strcmp(text, BM_WORDS_UNKNOWN) == 0) puts(text + 1);
-    else printf("%s%s\n", BM_WORDS_PROMPT, text);
-    return linux_sent();
+    const int known = strcmp(text, BM_WORDS_UNKNOWN) != 0;
+    const char *prompt = known ? BM_WORDS_PROMPT : "", *said = known ? text : text + 1;
+    if (!o->json) {
+        printf("%s%s\n", prompt, said);
+    } else {
+        printf("{\"text\": ");
+        quote(prompt, said);
+        bm_words_name(text);
+        printf(", \"name\": ");
+        if (known) quote("", text);
+        else printf("null");
+        printf(", \"slots\": [");
+    }
+    if (o->json || o->slots) status = print_slots(s, o->json);
+    if (o->json) puts("]}");
+    return status == BM_OK ? linux_sent() : failed(status);
 }
 
 /* Each picture of standard input in turn, as a camera sends them. */
-static int answer_all(bm_state *s)
+static int answer_all(bm_state *s, const linux_options *o)
 {
     for (unsigned pictures = 0;; pictures++) {
         int none = 0;
@@ -140,16 +211,17 @@ static int answer_all(bm_state *s)
         const char *wrong = linux_read_stream(stdin, s, &none);
         if (none && pictures) return 0;
         if (wrong) return linux_fail("-", wrong);
-        const int lost = answer(s);
+        const int lost = answer(s, o);
         if (lost) return lost;
     }
 }
 
-static int ask(bm_state *s, const char *path)
+static int ask(bm_state *s, const linux_options *o)
 {
-    if (strcmp(path, "-") == 0) return answer_all(s);
+    const char *path = o->operands[0];
+    if (strcmp(path, "-") == 0) return answer_all(s, o);
     const int unseen = see(s, path);
-    return unseen ? unseen : answer(s);
+    return unseen ? unseen : answer(s, o);
 }
 
 /* -- list, forget ----------------------------------------------------------------------------------------------------- */
@@ -212,8 +284,8 @@ static int forget(bm_state *s, const char *word)
     static uint8_t chosen[BM_SHOW_CHOSEN];
     char name[BM_WORDS_NAME + 1u], answer_of[BM_WORDS_ANSWER];
     unsigned found = 0;
-    const char *wrong = bm_words_check(word, name);
-    if (wrong) return linux_fail("forget", wrong);
+    const int unnamed = check_name(s, "forget", word, name);
+    if (unnamed) return unnamed;
     if (!writable(s)) return linux_fail("forget", "this memory is read-only");
     bm_words_answer(name, answer_of);
     bm_words_name(answer_of);
@@ -229,7 +301,7 @@ int linux_show(bm_state *s, const linux_options *o)
 {
     switch (o->command) {
     case LINUX_TEACH: return teach(s, o->operands[0], o->operands[1]);
-    case LINUX_ASK: return ask(s, o->operands[0]);
+    case LINUX_ASK: return ask(s, o);
     case LINUX_FORGET: return forget(s, o->operands[0]);
     default: return list(s);
     }

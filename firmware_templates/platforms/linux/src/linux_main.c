@@ -22,6 +22,9 @@
 #endif
 #include "linux_threads.h"
 #if BM_SHOW_ONCE
+#include <unistd.h>
+
+#include "linux_first.h"
 #include "linux_show.h"
 #endif
 
@@ -73,13 +76,31 @@ static int store_failed(const char *path, bm_store_status status)
     return 4; /* so that a caller can tell it from other failures */
 }
 
+#if BM_SHOW_ONCE
+static int made; /* the store, by this command */
+#endif
+
+/* Open the store, which the first thing that is taught makes. */
+static bm_store_status open_store(bm_store_device *device, const linux_options *o)
+{
+    const int reads = o->command == LINUX_ASK || o->command == LINUX_LIST; /* beside others */
+    bm_store_status status = linux_store_open(device, o->store, !reads);
+#if BM_SHOW_ONCE
+    if (status == BM_STORE_MISSING && o->command == LINUX_TEACH) {
+        status = linux_first_make(o->store);
+        made = status == BM_STORE_OK;
+        if (made) status = linux_store_open(device, o->store, 1);
+    }
+#endif
+    return status;
+}
+
 /* Open the store and make it the memory; 0, or the exit status. */
 static int start_store(bm_state *s, const linux_options *o)
 {
     static const uint8_t digest[32] = BM_MODEL_DIGEST;
-    const int reads = o->command == LINUX_ASK || o->command == LINUX_LIST; /* beside others */
     bm_store_device device;
-    bm_store_status status = linux_store_open(&device, o->store, !reads);
+    bm_store_status status = open_store(&device, o);
     if (status == BM_STORE_READ_ONLY || status == BM_STORE_PERMISSION)
         status = linux_store_open(&device, o->store, 0);
     if (status == BM_STORE_OK)
@@ -159,6 +180,8 @@ static int generate(bm_state *s, const linux_options *o)
 static int show(bm_state *s, const linux_options *o)
 {
     const int status = linux_show(s, o);
+    if (made && status) unlink(o->store); /* nothing was taught */
+    else if (made) fprintf(stderr, "Made %s, with the memory that the model was trained to.\n", o->store);
     return status == LINUX_MEMORY_FAILED ? store_failed(o->store, store.status) : status;
 }
 #endif

@@ -46,7 +46,9 @@ enum {
     OPTIONAL_MEMORY,
     THREADS,
     PORT,
-    BAUD
+    BAUD,
+    SLOTS,
+    JSON
 };
 
 /* value: what stands behind the name, NULL where nothing does. A number lies in [low, high]; high 0: it is a text. */
@@ -72,6 +74,8 @@ static const struct {
         "go on without a memory that cannot be used"},
     [THREADS] = {"--threads", "N", ALL, 1, LINUX_MAX_THREADS, 1, "that compute (1)"},
     [PORT] = {"--port", "TTY", LINUX_LINK, 0, 0, 0, "a serial port"},
+    [SLOTS] = {"--slots", NULL, LINUX_ASK, 0, 0, 0, "say which slots answered, and what each recites"},
+    [JSON] = {"--json", NULL, LINUX_ASK, 0, 0, 0, "print one JSON document a picture, with the slots"},
     [BAUD] = {"--baud", "N", LINUX_LINK, 9600, 3e6, 1, "its speed (115200)"},
 };
 
@@ -103,6 +107,10 @@ void linux_usage(void)
     print_options(LINUX_GENERATE);
     printf("\nOptions of link:\n");
     print_options(LINUX_LINK);
+    if (BM_SHOW_ONCE) {
+        printf("\nOptions of ask:\n");
+        print_options(LINUX_ASK);
+    }
     printf("\nOptions of generate, bench, profile and link:\n");
     print_options(FREE);
     printf("\nOptions of all but info:\n");
@@ -143,6 +151,8 @@ static void set(linux_options *o, size_t i, const char *text, double number)
     case THREADS: o->threads = (uint32_t)number; break;
     case PORT: o->port = text; break;
     case BAUD: o->baud = (uint32_t)number; break;
+    case SLOTS: o->slots = 1; break;
+    case JSON: o->json = 1; break;
     }
 }
 
@@ -173,10 +183,10 @@ static int parse_option(char **argv, int *at, linux_options *o)
 /* Why this build has no such command. */
 static int refuse(const char *name)
 {
-    return linux_fail(name, BM_KEYED && BM_CONVOLUTIONS && BM_TOKENIZER_BYTES
-                                ? "this build has no store; generate the project with --memory sd"
-                                : "this model cannot be shown a thing once: it needs a keyed memory, "
-                                  "convolutions and a tokenizer");
+    return linux_fail(
+        name, BM_KEYED && BM_TOKENIZER_BYTES
+                  ? "this build has no store; generate the project with --memory sd"
+                  : "this model cannot be shown a thing once: it needs a keyed memory and a tokenizer");
 }
 
 /* What stands behind a command: options and operands. */

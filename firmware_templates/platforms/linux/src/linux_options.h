@@ -25,7 +25,7 @@ typedef struct {
     uint32_t tokens, top_k, threads, baud;
     uint64_t seed;
     float temperature;
-    int ids, remember, no_memory, optional_memory;
+    int ids, remember, no_memory, optional_memory, slots, json;
 } linux_options;
 
 /* Read the command line. Returns 0, or the exit status after it has said what is wrong. */

@@ -38,7 +38,9 @@ static unsigned find_side(int *pyramid)
 {
     const unsigned inputs = BM_IMAGE_INPUTS;
     unsigned sum = 1, grid = 1;
-    for (*pyramid = 0; grid * grid <= inputs; grid++)
+    *pyramid = 0;
+    if (BM_SEES_VECTORS) return 0;
+    for (; grid * grid <= inputs; grid++)
         if (grid * grid == inputs) return PATCH * grid;
     for (*pyramid = 1, grid = 1; sum < inputs;) {
         grid *= 2u;
@@ -81,8 +83,9 @@ static void halve(uint8_t *rgb, unsigned side)
 static const char *take(const char *what)
 {
     snprintf(why, sizeof why, "%s; %s", what,
-        linux_picture_side() ? "this program reads a PPM: " CONVERT " makes one"
-                             : "it reads features (.f32), which 'bitmar-tiny features' makes");
+        BM_SEES_VECTORS ? "this model sees through a backbone: 'python3 -m features FILE -o -' makes vectors"
+        : linux_picture_side() ? "this program reads a PPM: " CONVERT " makes one"
+                               : "it reads features (.f32), which 'bitmar-tiny features' makes");
     return why;
 }
 
@@ -102,8 +105,8 @@ static const char *read_picture(FILE *f)
     return NULL;
 }
 
-/* What a file is that this program does not read. */
-static const char *name_format(const uint8_t *data, size_t bytes)
+/* That this is a picture of a kind that the program does not read; NULL if none begins so. */
+static const char *name_picture(const uint8_t *data, size_t bytes)
 {
     char what[48];
     for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
@@ -112,11 +115,20 @@ static const char *name_format(const uint8_t *data, size_t bytes)
             snprintf(what, sizeof what, "a file of kind %s", formats[i].name);
             return take(what);
         }
+    return NULL;
+}
+
+/* What a file is that this program does not read. */
+static const char *name_format(const uint8_t *data, size_t bytes)
+{
+    char what[48];
+    const char *picture = name_picture(data, bytes);
+    if (picture) return picture;
     if (bytes >= 2u && data[0] == 'P' && data[1] >= '1' && data[1] <= '7') {
         snprintf(what, sizeof what, "a picture of kind P%c, not P6", data[1]);
         return take(what);
     }
-    return take(bytes ? "neither .ppm, .u8 nor .f32" : "an empty file");
+    return take(bytes ? BM_SEES_VECTORS ? "no .f32 file" : "neither .ppm, .u8 nor .f32" : "an empty file");
 }
 
 /* A file of raw patches or features, which has just so many bytes. */
@@ -155,7 +167,8 @@ static const char *show(bm_state *s, int is_features)
 const char *linux_read_image(const char *path, bm_state *s)
 {
     const char *dot = strrchr(path, '.');
-    const int is_features = dot && strcmp(dot, ".f32") == 0, is_raw = dot && strcmp(dot, ".u8") == 0;
+    const int is_features = dot && strcmp(dot, ".f32") == 0,
+              is_raw = !BM_SEES_VECTORS && dot && strcmp(dot, ".u8") == 0;
     int none;
     FILE *f = fopen(path, "rb");
     if (!f) return strerror(errno);
@@ -164,8 +177,23 @@ const char *linux_read_image(const char *path, bm_state *s)
     return wrong ? wrong : show(s, is_features);
 }
 
+/* The vectors that the next bytes are. Those of a backbone hold float16 values, so their first byte is 0, and of no picture. */
+static const char *read_vectors(FILE *f, int *none)
+{
+    uint8_t *data = (uint8_t *)features;
+    const size_t room = sizeof features, bytes = fread(data, 1, room, f);
+    *none = bytes == 0 && !ferror(f);
+    if (ferror(f)) return strerror(errno);
+    if (bytes >= 4u && data[0] != 0) {
+        if (memcmp(data, "P6", 2) == 0 && strchr(" \t\n\v\f\r#", data[2])) return take("a PPM picture");
+        const char *picture = name_picture(data, bytes < HEAD ? bytes : HEAD);
+        if (picture) return picture;
+    }
+    return bytes == room ? NULL : take(bytes ? "the features are cut short" : "no features");
+}
+
 const char *linux_read_stream(FILE *f, bm_state *s, int *none)
 {
-    const char *wrong = read_next(f, none);
-    return wrong ? wrong : show(s, 0);
+    const char *wrong = BM_SEES_VECTORS ? read_vectors(f, none) : read_next(f, none);
+    return wrong ? wrong : show(s, BM_SEES_VECTORS);
 }
