@@ -67,7 +67,8 @@ test-tools:
 		qemu-system-xtensa=qemu-system-misc cmake=cmake make=make \
 		arm-none-eabi-gcc=gcc-arm-none-eabi /usr/lib/arm-none-eabi/newlib=libnewlib-arm-none-eabi qemu-system-arm=qemu-system-arm node=nodejs \
 		riscv64-linux-gnu-gcc=gcc-riscv64-linux-gnu /usr/riscv64-linux-gnu/include/stdio.h=libc6-dev-riscv64-cross qemu-riscv64=qemu-user \
-		chromium=chromium)
+		riscv64-unknown-elf-gcc=gcc-riscv64-unknown-elf /usr/lib/picolibc/riscv64-unknown-elf=picolibc-riscv64-unknown-elf \
+		qemu-system-riscv32=qemu-system-misc chromium=chromium)
 
 clean:
 	rm -rf $(VENV) demo build *.egg-info

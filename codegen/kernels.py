@@ -38,7 +38,7 @@ class KernelLayout(StrictModel):
     """
 
     rows: int = Field(ge=1, le=TALLEST)
-    k_step: int = Field(ge=0, le=K_BLOCK, multiple_of=4)
+    k_step: int = Field(ge=0, le=K_BLOCK, multiple_of=4, description="0: the whole padded row")
     lanes: bool = False
     row_pad: int = Field(
         ge=1,
