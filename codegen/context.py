@@ -28,6 +28,7 @@ from . import lower as lowering
 from .boards import Board
 from .buffers import CANDIDATES, cache_bytes, head_rows, memory_bytes, rings, scores
 from .build import link_flags
+from .kernels import families
 from .plan import Plan
 from .platform import hot_sources
 
@@ -40,7 +41,7 @@ def context(model: FrozenModel, board: Board, family: str, blob: lowering.Blob, 
         "digest": model.digest,
         "family": family,
         "plan": plan,
-        **_shapes(model, board),
+        **_shapes(model, board, families()[family].layout.group),
         **_blob(model, blob, plan),
         **_places(model, blob, plan),
         **_taps(model),
@@ -48,7 +49,7 @@ def context(model: FrozenModel, board: Board, family: str, blob: lowering.Blob, 
     }
 
 
-def _shapes(model: FrozenModel, board: Board) -> dict[str, Any]:
+def _shapes(model: FrozenModel, board: Board, group: int) -> dict[str, Any]:
     cfg, ring = model.config, rings(model.config)[0]
     return {
         "digest_bytes": bytes.fromhex(model.digest),
@@ -58,6 +59,7 @@ def _shapes(model: FrozenModel, board: Board) -> dict[str, Any]:
         "eos": cfg.vocab_size - 1,
         "token_bits": lowering.token_bits(model),
         "head_rows": head_rows(cfg, board),
+        "row_group": group,
         "candidates_bytes": CANDIDATES,
         "scores": scores(cfg),
         "kv_width": ring.width,
