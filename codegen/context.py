@@ -162,20 +162,32 @@ def _layers(cfg: ModelConfig, plan: Plan, ids: dict[str, int], part: str) -> Ite
 def _tools(board: Board, family: str) -> dict[str, Any]:
     return {
         "hot_sources": hot_sources(board.platform),
-        "family_flags": " ".join(board.family_flags(family, next(iter(board.compilers)))),
+        "family_flags": " ".join(_make_flags(board, family)),
         "make_arguments": _make_arguments(board),
         "make_link": _make_link(board),
         "usage_template": board.platform.own("templates/usage.md.j2"),
     }
 
 
+def _make_compiler(board: Board) -> str | None:
+    """Name of the board's first compiler that is a plain command."""
+    return next((name for name, c in board.compilers.items() if not c.package.startswith("pip:")), None)
+
+
+def _make_flags(board: Board, family: str) -> list[str]:
+    """What `make` gives that compiler for the family; without one, what the family says to any."""
+    name = _make_compiler(board)
+    return board.family_flags(family, name) if name else families()[family].flags
+
+
 def _make_arguments(board: Board) -> str:
-    """How `make` is told to use the board's first compiler that is a plain command."""
-    for compiler in board.compilers.values():
-        if not compiler.package.startswith("pip:"):
-            flags = f' EXTRA="{" ".join(compiler.flags)}"' if compiler.flags else ""
-            return f"CC={compiler.command[0]}{flags}"
-    return "CC=..."
+    """How `make` is told to use that compiler."""
+    name = _make_compiler(board)
+    if name is None:
+        return "CC=..."
+    compiler = board.compilers[name]
+    flags = f' EXTRA="{" ".join(compiler.flags)}"' if compiler.flags else ""
+    return f"CC={compiler.command[0]}{flags}"
 
 
 def _make_link(board: Board) -> str:

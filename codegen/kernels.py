@@ -36,10 +36,12 @@ class KernelLayout(StrictModel):
     row holds, in bits 2p and 2p+1, the code of k = p k_step/4 + j. A row's bytes lie together, or (``lanes``)
     byte j of all rows does. Or (``plane_rows``) the codes of a byte are those of four rows, rows/4 apart, and
     byte j of the k_step bytes of a row is k = j. Each family's C file draws its own.
+
+    ``k_step`` 0: one step is the whole padded row, as vectors of any length want it.
     """
 
     rows: int = Field(ge=1, le=LARGEST_GROUP)
-    k_step: int = Field(ge=4, le=K_BLOCK, multiple_of=4)
+    k_step: int = Field(ge=0, le=K_BLOCK, multiple_of=4)
     lanes: bool = False
     plane_rows: bool = False
     row_pad: int = Field(
@@ -50,7 +52,7 @@ class KernelLayout(StrictModel):
 
     @model_validator(mode="after")
     def _divides(self) -> KernelLayout:
-        if self.row_pad % self.rows or LARGEST_GROUP % self.row_pad or K_BLOCK % self.k_step:
+        if self.row_pad % self.rows or LARGEST_GROUP % self.row_pad or self.k_step and K_BLOCK % self.k_step:
             raise ValueError(f"rows must divide row_pad, row_pad {LARGEST_GROUP}, and k_step {K_BLOCK}")
         if self.plane_rows and (self.lanes or self.rows % 4):
             raise ValueError("with plane_rows, rows are a multiple of 4, and lanes is not set")
@@ -60,6 +62,10 @@ class KernelLayout(StrictModel):
     def group(self) -> int:
         """Rows at whose multiples a packed matrix may be cut."""
         return max(TALLEST, self.row_pad)
+
+    def step(self, k_pad: int) -> int:
+        """k of one step of a row of ``k_pad``."""
+        return self.k_step or k_pad
 
 
 class StaticReport(StrictModel):
@@ -130,7 +136,7 @@ def load_family(path: Path) -> KernelFamily:
 def documented(text: str) -> str:
     """``text`` of docs/explanation/kernels.md with the table of families as it is today."""
     rows = [
-        f"| `{f.name}` | {f.title} | {f.layout.rows} x {f.layout.k_step} | {f.multiply} |"
+        f"| `{f.name}` | {f.title} | {f.layout.rows} x {f.layout.k_step or 'all'} | {f.multiply} |"
         for f in families().values()
     ]
     table = ["| family | for | rows x k in one tile | multiply |", "|---|---|---|---|", *rows]

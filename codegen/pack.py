@@ -18,12 +18,13 @@ def pack(trits: np.ndarray, family: str) -> bytes:
     layout, (n, k) = _layout(family), trits.shape
     codes = np.ones((_up(n, layout.row_pad), _up(k, K_BLOCK)), np.uint8)
     codes[:n, :k] = trits + 1
-    steps = codes.shape[1] // layout.k_step
+    step = layout.step(codes.shape[1])
+    steps = codes.shape[1] // step
     if layout.plane_rows:
-        groups = codes.reshape(-1, 4, layout.rows // 4, steps, layout.k_step)
+        groups = codes.reshape(-1, 4, layout.rows // 4, steps, step)
         order = (0, 3, 1, 2, 4)
     else:
-        groups = codes.reshape(-1, layout.rows, steps, 4, layout.k_step // 4)
+        groups = codes.reshape(-1, layout.rows, steps, 4, step // 4)
         order = (0, 2, 3, 4, 1) if layout.lanes else (0, 2, 3, 1, 4)
     planes = groups.transpose(order)  # group, step, plane, row, byte
     return (planes[:, :, 0] | planes[:, :, 1] << 2 | planes[:, :, 2] << 4 | planes[:, :, 3] << 6).tobytes()
@@ -32,10 +33,11 @@ def pack(trits: np.ndarray, family: str) -> bytes:
 def unpack(data: bytes, n: int, k: int, family: str) -> np.ndarray:
     """Inverse of :func:`pack`: int8 [N, K]."""
     layout, k_pad = _layout(family), _up(k, K_BLOCK)
-    shape = (layout.k_step // 4, layout.rows) if layout.lanes else (layout.rows, layout.k_step // 4)
+    step = layout.step(k_pad)
+    shape = (step // 4, layout.rows) if layout.lanes else (layout.rows, step // 4)
     if layout.plane_rows:
-        shape = (layout.rows // 4, layout.k_step)
-    packed = np.frombuffer(data, np.uint8).reshape(-1, k_pad // layout.k_step, 1, *shape)
+        shape = (layout.rows // 4, step)
+    packed = np.frombuffer(data, np.uint8).reshape(-1, k_pad // step, 1, *shape)
     if layout.lanes:
         packed = packed.swapaxes(3, 4)
     planes = packed >> np.array([0, 2, 4, 6], np.uint8).reshape(1, 1, 4, 1, 1) & 3

@@ -39,6 +39,7 @@ DEBIAN = {
     "gcc",
     "gcc-aarch64-linux-gnu",
     "gcc-arm-none-eabi",
+    "gcc-riscv64-linux-gnu",
     "gcc-xtensa-lx106",
     "libnewlib-arm-none-eabi",
     "llvm",

@@ -32,8 +32,7 @@ INSTEAD: dict[str, dict[str, str | NotRun]] = {
         "ssh pi@raspberrypi ./bitmar generate --image house.ppm": f"{ON_THE_PI} generate --image house.ppm",
         "bitmar-tiny codegen run --board rpi-zero2 --memory sd -o firmware-things": TRAINED,
         "bitmar-tiny build firmware-things": TRAINED,
-        "scp firmware-things/build/gcc-O2/bitmar firmware-things/memory.store examples/pi-show-once.sh "
-        "pi@raspberrypi:": ON_A_BOARD,
+        "scp firmware-things/build/gcc-O2/bitmar examples/pi-show-once.sh pi@raspberrypi:": ON_A_BOARD,
         'sh pi-show-once.sh teach "my cup"': ON_CAMERA,
         "sh pi-show-once.sh ask": ON_CAMERA,
         "./bitmar list": ON_CAMERA,

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
+from bitmar_tiny.data.backbone_record import FILE, KEY, BackboneRecord
 from bitmar_tiny.data.pixels import picture_vectors
 from bitmar_tiny.data.things.table import Things, pairs_of, split_things
 
@@ -56,8 +57,12 @@ def shapes(views: int = 3, colours: int = 6) -> Things:
     )
 
 
-def save_features(folder: Path, things: int = 20, views: int = 3, vectors: int = 1) -> Path:
-    """What ``bitmar-tiny features`` writes of a folder of things: each with a direction of its own."""
+def save_features(
+    folder: Path, things: int = 20, views: int = 3, vectors: int = 1, backbone: BackboneRecord | None = None
+) -> Path:
+    """What ``bitmar-tiny features`` writes of a folder of things: each with a direction of its own. Without a
+    backbone nothing says what made them.
+    """
     rng = np.random.default_rng(0)
     folder.mkdir(parents=True)
     of = np.repeat(rng.normal(size=(things, vectors, 768)), views, 0)
@@ -65,6 +70,8 @@ def save_features(folder: Path, things: int = 20, views: int = 3, vectors: int =
     np.save(folder / "features.npy", features.astype(np.float16))
     names = [f"thing {i}" for i in range(things) for _ in range(views)]
     (folder / "captions.json").write_text(json.dumps(names))
+    if backbone:
+        (folder / FILE).write_text(json.dumps({KEY: backbone.model_dump(mode="json")}))
     return folder
 
 

@@ -66,11 +66,17 @@ FILES = {
         "test_tutorials.py",
         "verify",
     ),
-    "emulator": ("device/test_emulated.py", "device/test_rp2040.py", "simulate/test_portable.py"),
+    "emulator": (
+        "device/test_emulated.py",
+        "device/test_rp2040.py",
+        "simulate/test_portable.py",
+        "test_rvv.py",
+    ),
     "train": (
         "bench/test_baseline.py",
         "bench/test_peers.py",
         "evaluate/test_batched.py",
+        "evaluate/test_finetune.py",
         "evaluate/test_memory.py",
         "evaluate/test_paper.py",
         "evaluate/test_paper_scores.py",
@@ -106,7 +112,7 @@ TESTS = {
     "verify/test_exact.py::test_pocket_preset": "soak",
 }
 #: Parameters that name a machine which needs an emulator here.
-OTHER_MACHINE = re.compile(r"(rpi|raspi|xtensa|aarch64|a76|mps\d).*")
+OTHER_MACHINE = re.compile(r"(rpi|raspi|xtensa|aarch64|a76|mps\d|bpi|visionfive|riscv).*")
 #: Files that cannot be imported without PyTorch, beside those of the tier "train".
 TORCH = ("evaluate/test_scoring.py", "store/test_store_check.py", "test_shipped.py")
 

@@ -33,7 +33,8 @@ class _Ternary(torch.autograd.Function):
         gamma = torch.stack([one.mean() for one in size]).clamp_min_(1e-6)
         ctx.save_for_backward(gamma)
         ctx.mark_non_differentiable(gamma)
-        return torch.sign(w).mul_(size > (threshold * gamma)[:, None, None]), gamma
+        above = size.sub_((threshold * gamma)[:, None, None]).sign_().clamp_min_(0.0)
+        return above.copysign_(w), gamma
 
     @staticmethod
     def backward(ctx, grad: Tensor, _: Tensor):

@@ -40,12 +40,13 @@ def attend(math: Quantised, q: Codes, k: Codes, v: Codes, n_heads: int, mask: Te
 
 def _exponentials(math: Quantised, q: Tensor, k: Tensor, per_unit: Tensor, mask: Tensor | None) -> Tensor:
     """exp of the scores less each query's largest [B, h, T, N], 0 where it does not see."""
-    scores = math.matmul(q, k.transpose(-1, -2)) * per_unit[:, None]
+    scores = math.matmul(q, k.transpose(-1, -2)).mul_(per_unit[:, None])
     if mask is not None:
-        scores = scores.masked_fill(~mask, float("-inf"))
-    e = math.exp(scores - scores.detach().amax(-1, keepdim=True))
-    if mask is not None:
-        e = e * mask  # exp clamps at -80: hidden slots weigh nothing, not 1e-35
+        scores = scores.masked_fill_(~mask, float("-inf"))
+    scores = scores.sub_(scores.detach().amax(-1, keepdim=True))
+    e = math.exp(scores) if math.exact else scores.exp_()
+    if math.exact and mask is not None:
+        e = e * mask  # exp clamps there: hidden slots weigh nothing, not 1e-35
     if math.maps is not None:
         math.maps.append(e / e.sum(-1, keepdim=True))
     return e

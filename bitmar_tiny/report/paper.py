@@ -58,7 +58,7 @@ DOUBTS_2 = (
     "Winoground and EWoK choose between two, and stand at half of chance: whatever was counted, it was not "
     "that.",
     "The text gives -0.36 and -0.16 for Wug adjectives and past tense where the table has -0.16 and -0.22.",
-    "The upper seven are fine-tuned classifiers, which this program does not train.",
+    "The upper seven are fine-tuned classifiers; of these this program trains BoolQ alone (eval --finetune).",
 )
 #: Table 3: memory on, memory off. The throughput without memory is unreadable in our copy: it is taken from
 #: the latency.

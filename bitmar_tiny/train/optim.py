@@ -65,16 +65,16 @@ class Muon(torch.optim.AdamW):
             if p.grad is not None:
                 shapes[p.shape].append((p, p.grad))
         for shape, matrices in shapes.items():
-            ahead = []
-            for p, grad in matrices:
+            for p, _ in matrices:
                 if p not in self.state:  # AdamW reads "step" of every state
                     self.state[p] = {"step": torch.zeros(()), "momentum": torch.zeros_like(p)}
-                momentum = self.state[p]["momentum"]
-                momentum.lerp_(grad, 1 - self.MOMENTUM)
-                ahead.append(grad.lerp(momentum, self.MOMENTUM))
+            weights, grads = ([pair[i] for pair in matrices] for i in (0, 1))
+            momenta = [self.state[p]["momentum"] for p in weights]
+            torch._foreach_lerp_(momenta, grads, 1 - self.MOMENTUM)
+            ahead = torch.stack(torch._foreach_lerp(grads, momenta, self.MOMENTUM))
             rate = group["lr"] * self.RMS * max(shape) ** 0.5
-            for (p, _), direction in zip(matrices, orthogonal(torch.stack(ahead)), strict=True):
-                p.mul_(1 - group["lr"] * group["weight_decay"]).sub_(direction, alpha=rate)
+            torch._foreach_mul_(weights, 1 - group["lr"] * group["weight_decay"])
+            torch._foreach_sub_(weights, list(orthogonal(ahead).unbind()), alpha=rate)
 
 
 def orthogonal(g: Tensor) -> Tensor:
@@ -86,7 +86,8 @@ def orthogonal(g: Tensor) -> Tensor:
     x = x.mT if tall else x
     for _ in range(4):
         square = x @ x.mT
-        x = 3.4445 * x + (2.0315 * square @ square - 4.7750 * square) @ x
+        square = torch.baddbmm(square, square, square, beta=-4.7750, alpha=2.0315)
+        x = torch.baddbmm(x, square, x, beta=3.4445)
     return x.mT if tall else x
 
 

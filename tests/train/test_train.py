@@ -3,6 +3,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -15,7 +20,7 @@ from bitmar_tiny.data.mixture import Mixture
 from bitmar_tiny.data.sessions import Session, Sessions
 from bitmar_tiny.errors import ConfigError, DataError
 from bitmar_tiny.model.bitmar import BitMar
-from bitmar_tiny.train import checkpoint
+from bitmar_tiny.train import SPINS, checkpoint
 from bitmar_tiny.train.augment import distort_patches, mirror_patches, shift_patches, tint_patches
 from bitmar_tiny.train.config import TrainConfig
 from bitmar_tiny.train.distributed import World
@@ -23,6 +28,7 @@ from bitmar_tiny.train.feed import Feeder, prepare
 from bitmar_tiny.train.loop import train
 from bitmar_tiny.train.probe import Codes
 from bitmar_tiny.train.schedule import learning_rate
+from bitmar_tiny.train.threads import keep_freed_memory
 from bitmar_tiny.train.trainer import Trainer
 from bitmar_tiny.verify.script import random_image
 
@@ -180,6 +186,30 @@ def test_a_session_s_pictures_are_changed_each_by_itself_whatever_rows_are_asked
     episodes = len(part.before.tokens) // 2
     mine = whole.before.images.reshape(4, -1, 4, 768)[1:3, :episodes]
     assert np.allclose(part.before.images.reshape(mine.shape), mine, atol=1e-6)
+
+
+@pytest.mark.parametrize("asked", [{}, {"GOMP_SPINCOUNT": "7"}, {"OMP_WAIT_POLICY": "ACTIVE"}])
+def test_threads_of_a_training_sleep_soon_unless_asked_otherwise(asked):
+    """OpenMP reads the environment when PyTorch loads it; the command comes to training first."""
+    program = (
+        "import os, sys, bitmar_tiny.api.training, bitmar_tiny.train;"
+        "print('torch' in sys.modules, os.environ.get('GOMP_SPINCOUNT'))"
+    )
+    kept = {k: v for k, v in os.environ.items() if k not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=kept | asked, capture_output=True, text=True, check=True
+    )
+    expected = asked.get("GOMP_SPINCOUNT", None if "OMP_WAIT_POLICY" in asked else SPINS)
+    assert done.stdout.split() == ["False", str(expected)]
+
+
+def test_freed_memory_is_kept_where_the_c_library_can_be_told_and_nothing_fails_elsewhere(monkeypatch):
+    told = []
+    monkeypatch.setattr("ctypes.CDLL", lambda _: SimpleNamespace(mallopt=lambda *what: told.append(what)))
+    keep_freed_memory()
+    assert told == [(-1, -1), (-3, 1 << 30)]
+    monkeypatch.setattr("ctypes.CDLL", lambda _: SimpleNamespace())
+    keep_freed_memory()
 
 
 def test_unknown_settings_are_named():

@@ -81,7 +81,7 @@ def check(
     tokens,
     board="host",
     family="portable",
-    compiler="gcc",
+    compiler=None,
     opt="-O2",
     extra=(),
     head_bits="2",
@@ -95,7 +95,7 @@ def check(
     shell = ["sh", "-c", f'exec "$0" "$@" --threads {threads}'] if threads > 1 else []
     program = replace(program, runner=[*shell, *program.runner])
     script = standard(model.config, tokens)
-    with ProgramSession(program, profile, f"{board}/{family}/{compiler}{opt}") as session:
+    with ProgramSession(program, profile, f"{board}/{family}/{program.compiler}{opt}") as session:
         golden = Golden(model, session.memory_tier, script)
         verdict = verify(model, session, script, project.sources, golden=golden)
     if verdict.exact:
@@ -324,6 +324,7 @@ def test_sanitizers_find_nothing(odd, tmp_path):
         ("host", "avx2", 2000),
         ("host", "portable", 700),
         ("rpi-zero2", "neon", 700),
+        ("bpi-f3", "rvv", 200),
         ("xtensa-sim", "portable", 200),
     ],
 )
