@@ -173,7 +173,7 @@ class Board(StrictModel):
         False, description="the board exists in its emulator only, so nothing is said about time"
     )
     regions: list[Region]
-    head_rows: int = Field(4096, ge=32, multiple_of=32, description="logits computed at a time")
+    head_rows: int = Field(4096, ge=64, multiple_of=64, description="logits computed at a time")
     threads: int = Field(4, ge=1, le=16, description="threads that share the head and attention, at most")
     stack_bytes: int = Field(16384, gt=0, description="reserved for the deepest call, all threads together")
     speed: Speed | None = None

@@ -41,7 +41,7 @@ def context(model: FrozenModel, board: Board, family: str, blob: lowering.Blob, 
         "digest": model.digest,
         "family": family,
         "plan": plan,
-        **_shapes(model, board),
+        **_shapes(model, board, families()[family].layout.group),
         **_blob(model, blob, plan),
         **_places(model, blob, plan),
         **_taps(model),
@@ -49,7 +49,7 @@ def context(model: FrozenModel, board: Board, family: str, blob: lowering.Blob, 
     }
 
 
-def _shapes(model: FrozenModel, board: Board) -> dict[str, Any]:
+def _shapes(model: FrozenModel, board: Board, group: int) -> dict[str, Any]:
     cfg, ring = model.config, rings(model.config)[0]
     return {
         "digest_bytes": bytes.fromhex(model.digest),
@@ -59,6 +59,7 @@ def _shapes(model: FrozenModel, board: Board) -> dict[str, Any]:
         "eos": cfg.vocab_size - 1,
         "token_bits": lowering.token_bits(model),
         "head_rows": head_rows(cfg, board),
+        "row_group": group,
         "candidates_bytes": CANDIDATES,
         "scores": scores(cfg),
         "kv_width": ring.width,

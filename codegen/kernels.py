@@ -24,6 +24,8 @@ DESCRIPTION, SOURCE = "family.toml", "bm_kernels.c"
 K_BLOCK = 64
 #: Outputs of a product are padded to this many (BM_PAD_ROWS in bm_kernels.h).
 TALLEST = 32
+#: Rows are packed in groups of at most this many.
+LARGEST_GROUP = 64
 BEGIN, END = "<!-- families: begin -->", "<!-- families: end -->"
 
 
@@ -32,25 +34,34 @@ class KernelLayout(StrictModel):
 
     Groups of ``rows`` rows, each cut into steps of ``k_step`` k. A step is rows x k_step/4 bytes: byte j of a
     row holds, in bits 2p and 2p+1, the code of k = p k_step/4 + j. A row's bytes lie together, or (``lanes``)
-    byte j of all rows does. Each family's C file draws its own.
+    byte j of all rows does. Or (``plane_rows``) the codes of a byte are those of four rows, rows/4 apart, and
+    byte j of the k_step bytes of a row is k = j. Each family's C file draws its own.
 
     ``k_step`` 0: one step is the whole padded row, as vectors of any length want it.
     """
 
-    rows: int = Field(ge=1, le=TALLEST)
+    rows: int = Field(ge=1, le=LARGEST_GROUP)
     k_step: int = Field(ge=0, le=K_BLOCK, multiple_of=4, description="0: the whole padded row")
     lanes: bool = False
+    plane_rows: bool = False
     row_pad: int = Field(
         ge=1,
-        le=TALLEST,
+        le=LARGEST_GROUP,
         description="rows are padded to this many, so that a kernel may finish its tallest pass",
     )
 
     @model_validator(mode="after")
     def _divides(self) -> KernelLayout:
-        if self.row_pad % self.rows or TALLEST % self.row_pad or self.k_step and K_BLOCK % self.k_step:
-            raise ValueError(f"rows must divide row_pad, row_pad {TALLEST}, and k_step {K_BLOCK}")
+        if self.row_pad % self.rows or LARGEST_GROUP % self.row_pad or self.k_step and K_BLOCK % self.k_step:
+            raise ValueError(f"rows must divide row_pad, row_pad {LARGEST_GROUP}, and k_step {K_BLOCK}")
+        if self.plane_rows and (self.lanes or self.rows % 4):
+            raise ValueError("with plane_rows, rows are a multiple of 4, and lanes is not set")
         return self
+
+    @property
+    def group(self) -> int:
+        """Rows at whose multiples a packed matrix may be cut."""
+        return max(TALLEST, self.row_pad)
 
     def step(self, k_pad: int) -> int:
         """k of one step of a row of ``k_pad``."""

@@ -19,10 +19,14 @@ def pack(trits: np.ndarray, family: str) -> bytes:
     codes = np.ones((_up(n, layout.row_pad), _up(k, K_BLOCK)), np.uint8)
     codes[:n, :k] = trits + 1
     step = layout.step(codes.shape[1])
-    groups = codes.reshape(-1, layout.rows, codes.shape[1] // step, 4, step // 4)
-    planes = groups.transpose(
-        (0, 2, 3, 4, 1) if layout.lanes else (0, 2, 3, 1, 4)
-    )  # group, step, plane, row, byte
+    steps = codes.shape[1] // step
+    if layout.plane_rows:
+        groups = codes.reshape(-1, 4, layout.rows // 4, steps, step)
+        order = (0, 3, 1, 2, 4)
+    else:
+        groups = codes.reshape(-1, layout.rows, steps, 4, step // 4)
+        order = (0, 2, 3, 4, 1) if layout.lanes else (0, 2, 3, 1, 4)
+    planes = groups.transpose(order)  # group, step, plane, row, byte
     return (planes[:, :, 0] | planes[:, :, 1] << 2 | planes[:, :, 2] << 4 | planes[:, :, 3] << 6).tobytes()
 
 
@@ -31,11 +35,14 @@ def unpack(data: bytes, n: int, k: int, family: str) -> np.ndarray:
     layout, k_pad = _layout(family), _up(k, K_BLOCK)
     step = layout.step(k_pad)
     shape = (step // 4, layout.rows) if layout.lanes else (layout.rows, step // 4)
+    if layout.plane_rows:
+        shape = (layout.rows // 4, step)
     packed = np.frombuffer(data, np.uint8).reshape(-1, k_pad // step, 1, *shape)
     if layout.lanes:
         packed = packed.swapaxes(3, 4)
     planes = packed >> np.array([0, 2, 4, 6], np.uint8).reshape(1, 1, 4, 1, 1) & 3
-    return planes.transpose(0, 3, 1, 2, 4).reshape(-1, k_pad)[:n, :k].astype(np.int8) - 1
+    order = (0, 2, 3, 1, 4) if layout.plane_rows else (0, 3, 1, 2, 4)
+    return planes.transpose(order).reshape(-1, k_pad)[:n, :k].astype(np.int8) - 1
 
 
 def packed_size(n: int, k: int, family: str) -> int:

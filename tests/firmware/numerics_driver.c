@@ -70,11 +70,13 @@ static void add(call *c) { bm_add(c->a[0], c->u[0], c->a[1]); }
 
 static void relu(call *c) { bm_relu(c->u[0], c->a[0]); }
 
-/* u: slots, heads, head width, heads of keys and values; f: scale of q; a: k, v, their scales, q, two scratch arrays, out. */
+/* u: slots, heads, head width, heads of keys and values, heads that the scratch has room for and how far they are apart;
+ * f: scale of q; a: k, v, their scales, q, two scratch arrays, out. */
 static void attend(call *c)
 {
     const bm_cache kv = {c->a[0], c->a[1], c->a[2], c->a[3], c->u[3] * c->u[2]};
-    bm_attend(&kv, c->u[0], c->a[4], c->f[0], c->u[1], c->u[2], 0, c->u[1], c->a[5], c->a[6], c->a[7]);
+    const bm_scratch scratch = {c->a[5], c->a[6], c->u[4], c->u[5]};
+    bm_attend(&kv, c->u[0], c->a[4], c->f[0], c->u[1], c->u[2], 0, c->u[1], &scratch, c->a[7]);
 }
 
 /* u: slots, width; a: high, low, scales, usage, q. */

@@ -74,55 +74,16 @@ void bm_gemv_t2s8(const uint8_t *w, const int8_t *x, int32_t xsum, uint32_t n, u
     }
 }
 
-/* |a| * (b with a's sign): pairs reach 2 * 127^2 = 32258 <= 32767, since no code is -128. */
-static __m256i dot32(__m256i a, __m256i b)
-{
-    const __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(a), _mm256_sign_epi8(b, a));
-    return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
-}
+int32_t bm_dot_s8(const int8_t *a, const int8_t *b, uint32_t len) { return bm_dot(a, b, len); }
 
-int32_t bm_dot_s8(const int8_t *a, const int8_t *b, uint32_t len)
-{
-    __m256i acc = _mm256_setzero_si256();
-    uint32_t k = 0;
-    for (; k + 32u <= len; k += 32u) acc = _mm256_add_epi32(acc, dot32(bm_load(a + k), bm_load(b + k)));
-    int32_t sum = bm_sum8(acc);
-    for (; k < len; k++) sum += a[k] * b[k];
-    return sum;
-}
-
-/* Two rows: lanes of the first in the even pairs, of the second in the odd ones, as hadd leaves them. */
-static __m256i two_rows(const int8_t *a, size_t stride, const int8_t *q, uint32_t len)
-{
-    __m256i first = _mm256_setzero_si256(), second = first;
-    for (uint32_t k = 0; k < len; k += 32u) {
-        first = _mm256_add_epi32(first, dot32(bm_load(q + k), bm_load(a + k)));
-        second = _mm256_add_epi32(second, dot32(bm_load(q + k), bm_load(a + stride + k)));
-    }
-    return _mm256_hadd_epi32(first, second);
-}
-
-/* Four rows share one tree of horizontal sums; widths other than 16 and multiples of 32 go row by row. */
 void bm_dots_s8(const int8_t *a, uint32_t stride, const int8_t *q, uint32_t n, uint32_t len, int32_t *y)
-{
-    const size_t two = 2u * (size_t)stride;
-    uint32_t i = len == 16u ? bm_dots16(a, stride, q, n, y) : 0;
-    a += (size_t)i * stride;
-    for (; len % 32u == 0 && i + 4u <= n; i += 4u, a += 2u * two) {
-        const __m256i rows = _mm256_hadd_epi32(
-            two_rows(a, stride, q, len), two_rows(a + two, stride, q, len));
-        const __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(rows), _mm256_extracti128_si256(rows, 1));
-        _mm_storeu_si128((__m128i *)(void *)(y + i), sum);
-    }
-    for (; i < n; i++, a += stride) y[i] = bm_dot_s8(a, q, len);
-}
+{ bm_dots(a, stride, q, n, len, y); }
 
 void bm_wsum_s8(const int32_t *w, const int8_t *v, uint32_t stride, uint32_t n, uint32_t len, int32_t *y)
-{
-    uint32_t k = 0;
-    for (; k + 32u <= len; k += 32u) bm_wsum32(w, v + k, stride, n, y + k);
-    bm_wsum_rest(w, v, stride, n, k, len, y);
-}
+{ bm_wsum(w, v, stride, n, len, y); }
+
+#define BM_VECTOR 32
+#include "bm_x86_exp.h"
 
 #else
 #error "avx2 kernels: compile for x86-64 with -mavx2, or generate the project with --kernels portable"

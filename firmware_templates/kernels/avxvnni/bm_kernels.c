@@ -13,11 +13,11 @@
 #if defined(__AVXVNNI__) || (defined(__AVX512VNNI__) && defined(__AVX512VL__))
 
 #if defined(__AVXVNNI__)
-#define BM_DPBUSD _mm256_dpbusd_avx_epi32
-#define BM_MADD16 _mm256_dpwssd_avx_epi32
+#define BM_DPBUSD_256 "%{vex%} vpdpbusd %2, %1, %0"
+#define BM_REGISTER "x"
 #else
-#define BM_DPBUSD _mm256_dpbusd_epi32
-#define BM_MADD16 _mm256_dpwssd_epi32
+#define BM_DPBUSD_256 "vpdpbusd %2, %1, %0"
+#define BM_REGISTER "v"
 #endif
 #include "bm_x86.h"
 
@@ -40,10 +40,10 @@ typedef struct {
 static inline sums add_tile(sums t, const uint8_t *w, __m256i x0, __m256i x1, __m256i x2, __m256i x3)
 {
     const __m256i codes = bm_load(w);
-    t.p0 = BM_DPBUSD(t.p0, _mm256_and_si256(codes, _mm256_set1_epi8(0x03)), x0);
-    t.p1 = BM_DPBUSD(t.p1, _mm256_and_si256(codes, _mm256_set1_epi8(0x0C)), x1);
-    t.p2 = BM_DPBUSD(t.p2, _mm256_and_si256(codes, _mm256_set1_epi8(0x30)), x2);
-    t.p3 = BM_DPBUSD(t.p3, _mm256_and_si256(codes, _mm256_set1_epi8((char)0xC0)), x3);
+    t.p0 = bm_dpbusd(t.p0, _mm256_and_si256(codes, _mm256_set1_epi8(0x03)), x0);
+    t.p1 = bm_dpbusd(t.p1, _mm256_and_si256(codes, _mm256_set1_epi8(0x0C)), x1);
+    t.p2 = bm_dpbusd(t.p2, _mm256_and_si256(codes, _mm256_set1_epi8(0x30)), x2);
+    t.p3 = bm_dpbusd(t.p3, _mm256_and_si256(codes, _mm256_set1_epi8((char)0xC0)), x3);
     return t;
 }
 
@@ -80,11 +80,10 @@ void bm_dots_s8(const int8_t *a, uint32_t stride, const int8_t *q, uint32_t n, u
 { bm_dots(a, stride, q, n, len, y); }
 
 void bm_wsum_s8(const int32_t *w, const int8_t *v, uint32_t stride, uint32_t n, uint32_t len, int32_t *y)
-{
-    uint32_t k = 0;
-    for (; k + 32u <= len; k += 32u) bm_wsum32(w, v + k, stride, n, y + k);
-    bm_wsum_rest(w, v, stride, n, k, len, y);
-}
+{ bm_wsum(w, v, stride, n, len, y); }
+
+#define BM_VECTOR 32
+#include "bm_x86_exp.h"
 
 #else
 #error "avxvnni kernels: compile for x86-64 with -mavxvnni, or generate the project with --kernels portable"

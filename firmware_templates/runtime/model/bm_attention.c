@@ -22,30 +22,57 @@ static int32_t soft_weights(
     return bm_soft_weights(scores, top, kv->v_scale, fold, n, w);
 }
 
-/* Weighted values of one head, in pieces that keep the stack small. */
-static void weighted_values(
-    const int32_t *w, const int8_t *v, uint32_t stride, uint32_t n, uint32_t len, float scale, float *out)
+BM_WEAK void bm_dots_heads(const int8_t *a, uint32_t stride, const int8_t *q, uint32_t n, uint32_t len,
+    uint32_t heads, int32_t *y, uint32_t apart)
 {
-    int32_t acc[64];
-    for (uint32_t k = 0; k < len; k += 64u) {
-        const uint32_t piece = len - k < 64u ? len - k : 64u;
-        bm_wsum_s8(w, v + k, stride, n, piece, acc);
-        bm_scale_acc(acc, scale, piece, out + k);
+    for (; heads; heads--, a += len, q += len, y += apart) bm_dots_s8(a, stride, q, n, len, y);
+}
+
+BM_WEAK void bm_wsum_heads(const int32_t *w, uint32_t apart, const int8_t *v, uint32_t stride, uint32_t n,
+    uint32_t len, uint32_t heads, int32_t *y)
+{
+    for (; heads; heads--, w += apart, v += len, y += len) bm_wsum_s8(w, v, stride, n, len, y);
+}
+
+#define COLUMNS 128u /* of weighted values at a time: they keep the stack small */
+#define TOGETHER 8u  /* heads at most */
+
+/* Weighted values of `heads` heads, or of one that is wider than COLUMNS, in pieces. */
+static void weighted_values(const bm_scratch *scratch, const int8_t *v, uint32_t stride, uint32_t n,
+    uint32_t len, uint32_t heads, const float *scale, float *out)
+{
+    BM_ALIGNED int32_t acc[COLUMNS];
+    for (uint32_t k = 0; k < len; k += COLUMNS) {
+        const uint32_t piece = len - k < COLUMNS ? len - k : COLUMNS;
+        bm_wsum_heads(scratch->weights, scratch->apart, v + k, stride, n, piece, heads, acc);
+        for (uint32_t h = 0; h < heads; h++)
+            bm_scale_acc(acc + h * piece, scale[h], piece, out + h * len + k);
     }
 }
 
+/* Heads that fit: side by side in the cache, so not where some share their keys and values. */
+static uint32_t together(const bm_scratch *scratch, uint32_t group, uint32_t head_dim, uint32_t heads)
+{
+    uint32_t most = COLUMNS / head_dim < TOGETHER ? COLUMNS / head_dim : TOGETHER;
+    most = most < scratch->heads ? most : scratch->heads;
+    most = most < heads ? most : heads;
+    return group == 1u && most ? most : 1u;
+}
+
 void bm_attend(const bm_cache *kv, uint32_t n, const int8_t *q, float q_scale, uint32_t n_heads,
-    uint32_t head_dim, uint32_t first_head, uint32_t end_head, float *scratch_e, int32_t *scratch_w,
-    float *out)
+    uint32_t head_dim, uint32_t first_head, uint32_t end_head, const bm_scratch *scratch, float *out)
 {
     const uint32_t stride = BM_CACHE_ROW(kv->width), group = n_heads * head_dim / kv->width;
     const float scaled = q_scale * bm_inv_sqrt(head_dim);
-    float top;
+    float top, scale[TOGETHER];
     const float fold = value_weight(kv->v_scale, n, &top);
-    for (uint32_t h = first_head; h < end_head; h++) {
+    for (uint32_t h = first_head, heads; h < end_head; h += heads) {
         const uint32_t at = h * head_dim, shared = h / group * head_dim;
-        bm_dots_s8(kv->k + shared, stride, q + at, n, head_dim, scratch_w);
-        const int32_t denominator = soft_weights(kv, n, scaled, fold, scratch_e, scratch_w);
-        weighted_values(scratch_w, kv->v + shared, stride, n, head_dim, top / (float)denominator, out + at);
+        heads = together(scratch, group, head_dim, end_head - h);
+        bm_dots_heads(kv->k + shared, stride, q + at, n, head_dim, heads, scratch->weights, scratch->apart);
+        for (uint32_t i = 0; i < heads; i++)
+            scale[i] = top / (float)soft_weights(
+                                 kv, n, scaled, fold, scratch->scores, scratch->weights + i * scratch->apart);
+        weighted_values(scratch, kv->v + shared, stride, n, head_dim, heads, scale, out + at);
     }
 }

@@ -16,8 +16,9 @@ typedef struct {
 
 bm_rows bm_part_rows(uint32_t rows, uint32_t part, uint32_t parts)
 {
-    const uint32_t groups = (rows + 31u) / 32u, last = groups * (part + 1u) / parts * 32u;
-    const bm_rows r = {groups * part / parts * 32u, last < rows ? last : rows};
+    const uint32_t groups = BM_PACKED_ROWS(rows) / BM_ROW_GROUP;
+    const uint32_t last = groups * (part + 1u) / parts * BM_ROW_GROUP;
+    const bm_rows r = {groups * part / parts * BM_ROW_GROUP, last < rows ? last : rows};
     return r;
 }
 
@@ -120,9 +121,10 @@ static void attend_part(void *job, uint32_t part, uint32_t parts)
     const attention *a = job;
     const uint32_t most = BM_THREADS < BM_HEADS ? BM_THREADS : BM_HEADS, shares = parts < most ? parts : most;
     if (part >= shares) return;
+    const bm_scratch scratch = {a->s->scores + part * BM_SCORES,
+        a->s->weights + most / shares * part * BM_SCORES, most / shares, BM_SCORES};
     bm_attend(a->kv, a->n, a->s->q, a->q_scale, BM_HEADS, BM_HEAD_DIM, BM_HEADS * part / shares,
-        BM_HEADS * (part + 1u) / shares, a->s->scores + part * BM_SCORES, a->s->weights + part * BM_SCORES,
-        a->s->out);
+        BM_HEADS * (part + 1u) / shares, &scratch, a->s->out);
 }
 
 /* s->out = attention of the query in s->q over n slots, by all threads there are if it is worth it. */

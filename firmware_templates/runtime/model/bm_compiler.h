@@ -6,6 +6,8 @@
 
 #include <stdint.h>
 
+#define BM_WEAK __attribute__((weak)) /* a kernel family may have its own */
+
 #if UINTPTR_MAX < 0xFFFFFFFFu
 #error "the model needs a processor with addresses of 32 bits"
 #endif

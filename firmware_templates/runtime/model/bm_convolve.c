@@ -54,7 +54,8 @@ static void convolve_part(void *job, uint32_t part, uint32_t parts)
     const convolution *c = job;
     const uint32_t cells = c->side / 2u * (c->side / 2u), outputs = c->layer->outputs;
     const uint32_t shares = parts < BM_THREADS ? parts : BM_THREADS;
-    const uint32_t fit = TILE_BYTES / BM_ROW_BYTES(9u * c->layer->inputs) / 32u, tile = fit ? 32u * fit : 32u;
+    const uint32_t fit = TILE_BYTES / BM_ROW_BYTES(9u * c->layer->inputs) / BM_ROW_GROUP,
+                   tile = BM_ROW_GROUP * (fit ? fit : 1u);
     if (part >= shares) return;
     for (uint32_t first = 0; first < outputs; first += tile)
         for (uint32_t cell = cells * part / shares; cell < cells * (part + 1u) / shares; cell++)

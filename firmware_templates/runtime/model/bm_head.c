@@ -24,7 +24,7 @@ static void head_piece(bm_state *s, uint32_t first, uint32_t n, int32_t *acc)
 }
 #endif
 
-/* BM_HEAD_ROWS is a multiple of 32, so a piece starts at a whole group of rows of any packing. */
+/* BM_HEAD_ROWS is a multiple of BM_ROW_GROUP, so a piece starts at a whole group of rows of the packing. */
 void bm_logits(bm_state *s, bm_logits_fn visit, void *context)
 {
     BM_MARK(s, BM_PART_OTHER);
@@ -41,8 +41,9 @@ void bm_logits(bm_state *s, bm_logits_fn visit, void *context)
 static void feed(void *context, uint32_t first, const int32_t *acc, uint32_t n)
 { bm_candidates_feed(context, first, acc, n); }
 
-#define PIECE (BM_HEAD_ROWS / BM_THREADS / 32u * 32u) /* of the logits' buffer for each thread */
-#if BM_THREADS > 1 && BM_HEAD_ROWS / BM_THREADS >= 32
+#define PIECE \
+    (BM_HEAD_ROWS / BM_THREADS / BM_ROW_GROUP * BM_ROW_GROUP) /* of the logits' buffer for each thread */
+#if BM_THREADS > 1 && BM_HEAD_ROWS / BM_THREADS >= BM_ROW_GROUP
 /* Every thread computes its own range of the vocabulary and keeps its best: they meet once per token. */
 static void pick_part(void *job, uint32_t part, uint32_t parts)
 {

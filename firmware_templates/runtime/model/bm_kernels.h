@@ -27,6 +27,14 @@ void bm_dots_s8(const int8_t *a, uint32_t stride, const int8_t *q, uint32_t n, u
 /* y[k] = sum_i w[i] * v[i * stride + k], 0 <= w <= 2^14. Exact for n <= 1032. */
 void bm_wsum_s8(const int32_t *w, const int8_t *v, uint32_t stride, uint32_t n, uint32_t len, int32_t *y);
 
+/* The same for heads that lie side by side, each len wide: dots y[h * apart + i] of a[i * stride + h * len + k] and
+ * q[h * len + k], sums y[h * len + k] with the weights w[h * apart + i]. A family that has none of its own gets those of
+ * bm_attention.c, a head at a time. */
+void bm_dots_heads(const int8_t *a, uint32_t stride, const int8_t *q, uint32_t n, uint32_t len,
+    uint32_t heads, int32_t *y, uint32_t apart);
+void bm_wsum_heads(const int32_t *w, uint32_t apart, const int8_t *v, uint32_t stride, uint32_t n,
+    uint32_t len, uint32_t heads, int32_t *y);
+
 /* sum_k a[k] * b[k]. */
 int32_t bm_dot_s8(const int8_t *a, const int8_t *b, uint32_t len);
 

@@ -101,8 +101,8 @@ float bm_scores(
 }
 
 /* Bound: 2^14 n < 2^31 for n < 2^17. */
-int32_t bm_soft_weights(const float *restrict scores, float top, const float *restrict scale, float fold,
-    uint32_t n, int32_t *restrict w)
+BM_WEAK int32_t bm_soft_weights(const float *restrict scores, float top, const float *restrict scale,
+    float fold, uint32_t n, int32_t *restrict w)
 {
     int32_t total = 0;
     for (uint32_t i = 0; i < n; i++) {

@@ -71,13 +71,20 @@ typedef struct {
     uint32_t width;
 } bm_cache;
 
+/* Room for the scores of a head [apart] and the weights of `heads` heads [heads][apart], apart >= n. */
+typedef struct {
+    float *scores;
+    int32_t *weights;
+    uint32_t heads, apart;
+} bm_scratch;
+
 /* Softmax attention of one token over the first n slots; physical order does not matter. Heads first_head .. end_head - 1
- * of n_heads: they do not depend on each other.
- * q codes [d], d = n_heads * head_dim; scratch: float [n] and int32 [n]; out [d].
+ * of n_heads: they do not depend on each other, and as many as the scratch has room for are computed together, so that a
+ * long cache is read once, in order.
+ * q codes [d], d = n_heads * head_dim; out [d].
  * Bound: |sum w v| <= 2^14 * 127 * n < 2^31 for n <= 1032. */
 void bm_attend(const bm_cache *kv, uint32_t n, const int8_t *q, float q_scale, uint32_t n_heads,
-    uint32_t head_dim, uint32_t first_head, uint32_t end_head, float *scratch_e, int32_t *scratch_w,
-    float *out);
+    uint32_t head_dim, uint32_t first_head, uint32_t end_head, const bm_scratch *scratch, float *out);
 
 #ifdef __cplusplus
 }

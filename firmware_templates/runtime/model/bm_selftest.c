@@ -132,19 +132,19 @@ static int dots_differ(void)
 }
 
 /* Ternary matrices whose bytes are all equal are the same in every layout: 0xAA is all +1, 0x00 all -1, 0x55 all 0.
- * Rows of 320: beyond the 256 k after which avx2 flushes its 16-bit lanes. */
+ * As many rows as the largest group of a packing; rows of 192: beyond the 128 k after which avx2 flushes its 16-bit lanes. */
 static int products_differ(void)
 {
-    static BM_ALIGNED uint8_t packed[32u * 320u / 4u];
-    static BM_ALIGNED int8_t x[320];
+    static BM_ALIGNED uint8_t packed[64u * 192u / 4u];
+    static BM_ALIGNED int8_t x[192];
     static int32_t y[BM_PAD_ROWS(32u)];
     static const uint8_t bytes[3] = {0x00, 0x55, 0xAA};
     for (int sign = -1; sign <= 1; sign += 2) {
-        const int32_t sum = sign * 127 * 320;
+        const int32_t sum = sign * 127 * 192;
         memset(x, sign * 127, sizeof x);
         for (int w = -1; w <= 1; w++) {
             memset(packed, bytes[w + 1], sizeof packed);
-            bm_gemv_t2s8(packed, x, sum, 32u, 320u, y);
+            bm_gemv_t2s8(packed, x, sum, 32u, 192u, y);
             for (int i = 0; i < 32; i++)
                 if (y[i] != w * sum) return 1;
         }

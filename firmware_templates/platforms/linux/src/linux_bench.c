@@ -65,7 +65,7 @@ static void run_gemv(void *context, uint32_t round)
 
 static void print_gemv(gemv g, uint8_t *pool, const char *comma)
 {
-    g.bytes = (size_t)BM_PAD_ROWS(g.n) * ((g.k + 63u) / 64u * 16u);
+    g.bytes = (size_t)BM_PACKED_ROWS(g.n) * ((g.k + 63u) / 64u * 16u);
     g.w = pool;
     g.copies = 1;
     const timing warm = measure(run_gemv, &g, SAMPLES);
@@ -217,7 +217,8 @@ static int print_gemvs(void)
 {
     static const uint32_t shape[][2] = {{128, 128}, {512, 128}, {128, 512}, {BM_VOCAB, BM_D}};
     const size_t shapes = sizeof shape / sizeof *shape;
-    const size_t head = (size_t)BM_PAD_ROWS(BM_VOCAB) * BM_ROW_BYTES(BM_D), size = head > POOL ? head : POOL;
+    const size_t head = (size_t)BM_PACKED_ROWS(BM_VOCAB) * BM_ROW_BYTES(BM_D),
+                 size = head > POOL ? head : POOL;
     uint8_t *memory = malloc(size + 64u);
     int8_t *x = calloc(1, 4096);
     int32_t *y = malloc(BM_PAD_ROWS(BM_VOCAB > 512u ? BM_VOCAB : 512u) * sizeof *y);
