@@ -60,12 +60,14 @@ tools:
 	$(call ensure,cc=gcc /usr/include/stdio.h=libc6-dev aarch64-linux-gnu-gcc=gcc-aarch64-linux-gnu \
 		/usr/aarch64-linux-gnu/include/stdio.h=libc6-dev-arm64-cross qemu-aarch64=qemu-user)
 
-# The simulated Xtensa board, the emulated Arm and RISC-V boards, node for WebAssembly, and CMake to configure projects for ESP-IDF.
+# The simulated Xtensa board, the emulated Arm and RISC-V boards, node for WebAssembly, CMake to configure projects for ESP-IDF, and
+# the browser in which the page is tested (Chromium: 81 MB to fetch, 0.3 GB on the disk, and what it needs).
 test-tools:
 	$(call ensure,xtensa-lx106-elf-gcc=gcc-xtensa-lx106 /usr/lib/xtensa-lx106-elf/picolibc.specs=picolibc-xtensa-lx106-elf \
 		qemu-system-xtensa=qemu-system-misc cmake=cmake make=make \
 		arm-none-eabi-gcc=gcc-arm-none-eabi /usr/lib/arm-none-eabi/newlib=libnewlib-arm-none-eabi qemu-system-arm=qemu-system-arm node=nodejs \
-		riscv64-linux-gnu-gcc=gcc-riscv64-linux-gnu /usr/riscv64-linux-gnu/include/stdio.h=libc6-dev-riscv64-cross qemu-riscv64=qemu-user)
+		riscv64-linux-gnu-gcc=gcc-riscv64-linux-gnu /usr/riscv64-linux-gnu/include/stdio.h=libc6-dev-riscv64-cross qemu-riscv64=qemu-user \
+		chromium=chromium)
 
 clean:
 	rm -rf $(VENV) demo build *.egg-info

@@ -76,6 +76,7 @@ FILES = {
         "bench/test_baseline.py",
         "bench/test_peers.py",
         "evaluate/test_batched.py",
+        "evaluate/test_finetune.py",
         "evaluate/test_memory.py",
         "evaluate/test_paper.py",
         "evaluate/test_paper_scores.py",

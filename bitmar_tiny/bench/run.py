@@ -15,6 +15,7 @@ from ..errors import ConfigError, DataError, ToolError
 from ..extras import install, installed
 from ..files import TemporaryFolder
 from ..frozen import FrozenModel
+from .modules import measure_modules, modules_here
 from .ours import Run, families_here, measure_ours
 
 #: Told of everything that is measured, or of why it is not.
@@ -23,7 +24,7 @@ Say = Callable[[str, str], None]
 
 def check(families: tuple[str, ...], cpu: int, out: Path | None) -> None:
     """Complain about a family, a processor or a folder that cannot be before the long work."""
-    known = [family for _, family in families_here()]
+    known = [family for _, family in (*families_here(), *modules_here())]
     for family in families:
         if family not in known:
             raise ConfigError(
@@ -81,10 +82,13 @@ def measure(
                 )
             else:
                 add_ours(report, run.label, run.result)
+        for row in measure_modules(frozen, Path(folder), cpu, tuple(families)):
+            report["steps"].append(row)
+            say(row["label"], "measured")
         if baseline and any(run.result for run in runs):
             add_models(report, frozen, runs, Path(folder), cpu, say)
     report["shapes"] = list(dict.fromkeys(s for row in report["kernels"] for s in row["gemv"]))
-    if not report["shapes"]:
+    if not report["steps"]:
         raise ToolError(
             "No kernel family was measured.",
             "See 'bitmar-tiny boards' for the families and 'bitmar-tiny doctor'.",

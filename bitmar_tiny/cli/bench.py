@@ -56,7 +56,8 @@ def command(
     """Time the kernels by shape and the whole step, side by side with what one would use instead, in one run.
 
     One thread of this machine, pinned; medians of many samples. Without MODEL the preset `paper` is measured.
-    It has no --on: nothing else runs on a board, and 'bitmar-tiny profile --on BOARD' measures that.
+    It has no --on: nothing else runs on a board, and 'bitmar-tiny profile --on BOARD' measures that. The
+    step in WebAssembly is among ours where wasmtime is installed.
 
     \b
     Example: bitmar-tiny bench -o results
@@ -89,14 +90,19 @@ def command(
     if out:
         with atomic_file(out / "bench.json") as f:
             f.write((json.dumps(report, indent=1) + "\n").encode())
-        reporting.plot(report, out / "bench.png")
-        notes.print(f"Wrote {out / 'bench.json'} and {out / 'bench.png'}.", markup=False)
+        written = [out / "bench.json"]
+        if report["shapes"]:  # of a module in WebAssembly only steps are measured
+            reporting.plot(report, out / "bench.png")
+            written.append(out / "bench.png")
+        notes.print(f"Wrote {' and '.join(map(str, written))}.", markup=False)
     if as_json:
         print_json(report)
         return
-    results.print(reporting.kernel_table(report))
+    if report["shapes"]:
+        results.print(reporting.kernel_table(report))
     results.print(reporting.step_table(report))
-    results.print(reporting.part_table(report))
+    if report["shapes"]:
+        results.print(reporting.part_table(report))
     if report["models"]:
         results.print(reporting.model_table(report))
     if static_cycles:

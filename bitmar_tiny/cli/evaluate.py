@@ -85,6 +85,19 @@ RETRIEVED = 100
     metavar="MINUTES",
     help="Also train the plain float captioner for so long, on the same pictures.",
 )
+@click.option(
+    "--finetune",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="With boolq alone: train MODEL on its training questions first, in FOLDER; goes on where it was.",
+)
+@click.option(
+    "--steps",
+    type=click.IntRange(1),
+    default=2000,
+    show_default=True,
+    help="Training steps of --finetune, of 16 questions each.",
+)
 @line_options
 @hidden("--via", type=click.Choice(["torch", "golden", "c"]), multiple=True)
 @hidden("--board")
@@ -101,6 +114,8 @@ def command(
     data: Path,
     styles: tuple[Path, ...],
     baseline: float | None,
+    finetune: Path | None,
+    steps: int,
     line: dict[str, Any],
     via: tuple[str, ...],
     board: str | None,
@@ -130,6 +145,7 @@ def command(
               bitmar-tiny eval model.bitmar hellaswag=hellaswag_val.jsonl perplexity=demo/data/wiki.dev
               bitmar-tiny eval model.bitmar boolq commonsenseqa --ablate memory
               bitmar-tiny eval recall sessions
+              bitmar-tiny eval run boolq --finetune run-boolq
     """
     from ..evaluate import report as parts
     from ..evaluate.suite import is_task, open_subject, text_task
@@ -156,6 +172,8 @@ def command(
         return open_target(target, frozen, line | own)
 
     subject = open_subject(model)
+    if finetune and (tasks != ("boolq",) or set(on) != {"torch"} or ablate):
+        raise ConfigError("--finetune trains and scores boolq, with PyTorch.", "Leave out what is more.")
     if ablate and subject.frozen is None:
         raise ConfigError(
             f"{model}: a training run cannot be ablated.",
@@ -166,6 +184,12 @@ def command(
         raise ConfigError(
             f"The task {max(names, key=names.count)} was named twice.", "Run it once more for other files."
         )
+    if finetune:
+        from ..evaluate.finetune import finetune as train
+        from ..evaluate.labelled import boolq_training_items
+
+        with progress_bars() as bar:
+            subject = train(subject, boolq_training_items(), finetune, steps, bar("fine-tuning"))
     wanted = tasks or ((CAPTIONS,) if not ablate else ())
     text = [
         text_task(spec, subject, limit, context, features)
@@ -179,6 +203,7 @@ def command(
         "on": list(on),
         "model_sha256": subject.frozen.digest if subject.frozen else None,
         "limit": limit,
+        "finetuned": {"folder": str(finetune), "steps": steps} if finetune else None,
     }
     with progress_bars() as bar:
         if ablate:

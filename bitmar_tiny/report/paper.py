@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from rich.table import Table
+from rich.table import Column, Table
 
 from ..evaluate.formats import FORMATS
 from .evaluation import figure_of, percent
@@ -58,7 +58,7 @@ DOUBTS_2 = (
     "Winoground and EWoK choose between two, and stand at half of chance: whatever was counted, it was not "
     "that.",
     "The text gives -0.36 and -0.16 for Wug adjectives and past tense where the table has -0.16 and -0.22.",
-    "The upper seven are fine-tuned classifiers, which this program does not train.",
+    "The upper seven are fine-tuned classifiers; of these this program trains BoolQ alone (eval --finetune).",
 )
 #: Table 3: memory on, memory off. The throughput without memory is unreadable in our copy: it is taken from
 #: the latency.
@@ -195,7 +195,7 @@ PUBLISHED = {"blimp": "48.7%", "boolq": "42.8%\ntuned 66.5%", "commonsenseqa": "
 def scores_table(report: dict[str, Any]) -> Table:
     """Rows of ``evaluate.paper_scores``: the paper's figure, ours, and what needs no training."""
     words = ("items", "paper", "ours", "chance", "majority", "unigram", "untrained")
-    table = Table("task", *words, title=f"{report['model']} \\[measured]")
+    table = Table(Column("task", no_wrap=True), *words, title=f"{report['model']} \\[measured]", padding=0)
     for row in report["rows"]:
         share = "error" in row
 
@@ -207,7 +207,7 @@ def scores_table(report: dict[str, Any]) -> Table:
             row["task"],
             f"{row['items']:,}",
             PUBLISHED.get(row["task"], ""),
-            f"{shown('ours')} ± {percent(row['error'])}" if share else shown("ours"),
+            f"{shown('ours')}\n±{percent(row['error'])}" if share else shown("ours"),
             *(shown(who) for who in words[3:]),
         )
     return table

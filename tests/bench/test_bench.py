@@ -82,6 +82,17 @@ def test_bench_reports_every_shape_and_step(tiny, tmp_path):
     assert {s["context"] for s in report["steps"]} == {min(16, tiny.config.context), tiny.config.context}
 
 
+def test_bench_times_the_step_in_webassembly(tiny, tmp_path):
+    need("web")
+    tiny.save(tmp_path / "tiny.bitmar")
+    arguments = [str(tmp_path / "tiny.bitmar"), "--family", "wasm128", "--no-peers", "--json"]
+    result = CliRunner().invoke(command, [*arguments, "-o", str(tmp_path)], standalone_mode=False)
+    assert result.exception is None, result.exception
+    report = json.loads((tmp_path / "bench.json").read_text())
+    assert [(s["label"], s["context"]) for s in report["steps"]] == [("wasm128 (web)", tiny.config.context)]
+    assert all(0 < s["prefill_us"] and 0 < s["us"] < 1e6 for s in report["steps"])
+
+
 @pytest.mark.parametrize(
     "arguments, words",
     [

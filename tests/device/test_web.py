@@ -175,6 +175,7 @@ def test_a_module_says_who_it_is_and_that_its_time_is_real(tiny):
         assert session.sink(pattern(1 << 17)) == 0
         assert len(session.source(1 << 17)) == 1 << 17
         counters = session.counters()
+        assert 500 < counters["stack_peak"] < WEB.stack_bytes
         assert counters["damaged"] == counters["resent"] == counters["lost"] == 0
 
 

@@ -96,9 +96,8 @@ def test_a_board_is_proven_profiled_taught_and_unplugged(things, tab, board):
     bridge.until("said.textContent === \"I don't know.\" && !said.classList.contains('writing')")
     tab.run("document.querySelector('#name').value = 'tree'")
     tab.click("#teach-it")
-    assert bridge.until("!notice.textContent.endsWith('…') && notice.textContent").startswith(
-        "Taught: tree, in slot 16."
-    )
+    taught = bridge.until("!notice.textContent.endsWith('…') && notice.textContent")
+    assert taught.startswith("Taught: tree, in slot 16.")
     tab.run("unplug()")
     assert "unplugged" in bridge.until(f"{BOARD_NOTICE}.includes('unplugged') && {BOARD_NOTICE}")
     assert tab.wait("things.children.length === 0")  # the page's own memory was not taught

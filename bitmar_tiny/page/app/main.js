@@ -8,6 +8,7 @@ import { alone, keep, readKept } from "./keep.js";
 import { Problem } from "./link.js";
 import { bars, drawSight, showSlots, showThings, tokenButtons } from "./panels.js";
 import { SerialLine } from "./serial.js";
+import { UNKNOWN } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
 const model = JSON.parse($("model").textContent), { about } = model;
@@ -111,7 +112,7 @@ async function takeCanvas(canvas) {
 async function look(seen) {
   picture = seen;
   const mark = ++round, said = $("said"), utf8 = decoder();
-  let text = about.prompt;
+  let text = "";
   said.classList.add("writing");
   said.setAttribute("aria-busy", "true");
   const options = { limit: 32, topK: 1 };
@@ -120,9 +121,10 @@ async function look(seen) {
   try {
     const result = await engine.call(method, { patches: seen.patches, prompt: "", options }, (token) => {
       text += utf8.decode(token.text, { stream: true });
+      const shown = about.canTeach && !UNKNOWN.startsWith(text) ? about.prompt + text : text.trim();
       rate = token.perSecond || rate;
       count++;
-      if (mark === round) said.textContent = text;
+      if (mark === round) said.textContent = shown;
     });
     if (mark !== round) return;
     said.textContent = (about.canTeach ? result.text : text.trim()) || "(nothing)";
@@ -439,8 +441,10 @@ if (!navigator.serial) {
 }
 
 await attempt($("notice"), async () => {
-  mine = await alone(about.digest);
-  const kept = await readKept(about.digest), begun = await engine.call("start", { model, kept });
+  const unpacked = engine.call("unpack", { model }), [first, kept] = await Promise.all([alone(about.digest), readKept(about.digest)]);
+  mine = first;
+  await unpacked;
+  const begun = await engine.call("start", { kept });
   own = begun.who;
   side = begun.side;
   await showMemory();

@@ -2,7 +2,7 @@
 // Pictures as the vectors that a model takes, byte for byte as bitmar_tiny/data/pixels.py makes them.
 
 import { Problem } from "./link.js";
-import { decodePng, isPng } from "./png.js";
+import { decodePng, isPng, needSize } from "./png.js";
 
 const PATCH = 16, VECTOR = PATCH * PATCH * 3;
 const REACH = 3; // of Lanczos' filter, in pixels of the smaller picture
@@ -27,6 +27,7 @@ export async function decodePicture(bytes) {
   } catch {
     throw new Problem("This file is not a picture that the browser can read.", "Choose a PNG or JPEG picture.");
   }
+  needSize(bitmap.width, bitmap.height);
   const { width, height } = bitmap, canvas = new OffscreenCanvas(width, height), pen = canvas.getContext("2d");
   pen.fillStyle = "white";
   pen.fillRect(0, 0, width, height);

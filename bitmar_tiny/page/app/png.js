@@ -11,6 +11,12 @@ const DEPTHS = { 0: [1, 2, 4, 8, 16], 2: [8, 16], 3: [1, 2, 4, 8], 4: [8, 16], 6
 const PASSES = [[0, 0, 8, 8], [4, 0, 8, 8], [0, 4, 4, 8], [2, 0, 4, 4], [0, 2, 2, 4], [1, 0, 2, 2], [0, 1, 1, 2]]; // x, y, dx, dy
 const MOST_PIXELS = 50000000;
 
+/** `Problem` for a picture that is too large. */
+export function needSize(width, height) {
+  if (width * height > MOST_PIXELS)
+    throw new Problem(`This picture has ${width.toLocaleString("en")} x ${height.toLocaleString("en")} pixels, which is too large.`, "Make it smaller, or cut out what it shows.");
+}
+
 export function isPng(bytes) {
   return bytes.length > 8 && hexHead(bytes) === "89504e470d0a1a0a";
 }
@@ -59,8 +65,7 @@ function readHead(view) {
   const [width, height] = [view.getUint32(0), view.getUint32(4)];
   const [depth, kind, , , interlaced] = [8, 9, 10, 11, 12].map((i) => view.getUint8(i));
   if (!width || !height || !(DEPTHS[kind] || []).includes(depth) || interlaced > 1) throw new Problem("This PNG is damaged: its header makes no sense.");
-  if (width * height > MOST_PIXELS)
-    throw new Problem(`This picture has ${width.toLocaleString("en")} x ${height.toLocaleString("en")} pixels, which is too large.`, "Make it smaller, or cut out what it shows.");
+  needSize(width, height);
   return { width, height, depth, kind, interlaced };
 }
 

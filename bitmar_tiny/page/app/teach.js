@@ -87,8 +87,13 @@ export class Teacher {
     return [...memory.usage.keys()].filter((k) => k >= this.about.fixedSlots && memory.usage[k]);
   }
 
+  #needWritable(device) {
+    if (device.who.can.read_only) throw new Problem("The memory of this board is read-only.", "Generate its firmware with --memory sd.");
+  }
+
   /** Show a thing to `device`. `Problem` before anything is written, for a name that cannot be kept. */
   async teach(device, name, patches) {
+    this.#needWritable(device);
     name = this.checkedName(name);
     const before = await device.readMemory(), twin = await this.twin();
     await twin.writeMemory(before);
@@ -133,6 +138,7 @@ export class Teacher {
 
   /** Empty the slots that recite `name`; returns what they held. */
   async forget(device, name) {
+    this.#needWritable(device);
     const gone = (await this.taught(device)).filter((thing) => thing.name === name);
     if (!gone.length) throw new Problem(`Nothing is known by the name '${name}'.`);
     const memory = await device.readMemory(), { width } = memory;

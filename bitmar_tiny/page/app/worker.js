@@ -34,14 +34,18 @@ async function startOwn(store) {
 }
 
 const METHODS = {
-  /** Start the model, with the memory's store that the browser kept, if any. */
-  async start({ model, kept }) {
-    const unpack = async (text) => inflate(fromBase64(text));
+  /** Unpack the model, while the page looks what the browser kept. */
+  async unpack({ model }) {
     about = model.about;
-    const program = await unpack(model.program);
-    [blob, tokenizer] = [await unpack(model.blob), new Tokenizer(await unpack(model.tokenizer))];
-    firstStore = await unpack(model.store);
+    const parts = ["program", "blob", "tokenizer", "store"].map((part) => inflate(fromBase64(model[part])));
+    const [program, weights, words, store] = await Promise.all(parts);
+    [blob, firstStore, tokenizer] = [weights, store, new Tokenizer(words)];
     compiled = await WebAssembly.compile(program);
+    teacher = new Teacher(twin, tokenizer, about);
+  },
+
+  /** Start the model, with the memory's store that the browser kept, if any. */
+  async start({ kept }) {
     let lost = "";
     try {
       if (kept) checkStore(kept, firstStore, about);
@@ -50,7 +54,6 @@ const METHODS = {
       lost = problem.message;
       await startOwn(firstStore);
     }
-    teacher = new Teacher(twin, tokenizer, about);
     return { who: own.who, lost, side: pictureSide(about.vectors).side };
   },
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT-0 */
-/* Kernel family `wasm128`: WebAssembly with 128-bit vectors, in browsers since 2021.
+/* Kernel family `wasm128`: WebAssembly with 128-bit vectors.
  *
  * Layout (codegen/pack.py, "lanes"): tiles of 16 rows x 4 k = 16 bytes, a tile's k steps one after the other:
  *
@@ -66,7 +66,7 @@ static inline void tile(const uint8_t *w, const v128_t *t, uint32_t steps, int m
         v128_t l = zero, h = zero;
         for (uint32_t j = 0; j < 4u; j++, w += 16, t += 4) {
             const v128_t codes = wasm_v128_load(w), a = wasm_v128_and(codes, nibble),
-                         b = wasm_u8x16_shr(codes, 4);
+                         b = wasm_v128_and(wasm_u16x8_shr(codes, 4), nibble);
             l = wasm_i8x16_add(wasm_i8x16_add(l, wasm_i8x16_swizzle(t[0], a)), wasm_i8x16_swizzle(t[2], b));
             h = wasm_i8x16_add(wasm_i8x16_add(h, wasm_i8x16_swizzle(t[1], a)), wasm_i8x16_swizzle(t[3], b));
         }

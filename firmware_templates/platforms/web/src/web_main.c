@@ -15,6 +15,8 @@
 #define COUNTS \
     32768u /* values of logits: all that an int8 x ternary product of up to 129 terms has, most of any */
 #define HEAD 5u /* bytes of a message before its fields */
+#define PAINT 0xA5u
+#define SPARED 512u /* bytes of the stack that are not painted: the caller's */
 
 __attribute__((import_module("bm"), import_name("clock"))) double web_clock(void);
 
@@ -50,6 +52,23 @@ static uint64_t line_cycles(void *user)
     return (uint64_t)web_clock();
 }
 
+extern uint8_t __stack_low, __stack_high; /* of the linker */
+
+/* Colour the stack below here; what is no longer coloured later was used. */
+static __attribute__((noinline)) void paint(void)
+{
+    const uint8_t *top = (const uint8_t *)__builtin_frame_address(0) - SPARED;
+    for (volatile uint8_t *p = &__stack_low; p < top; p++) *p = PAINT;
+}
+
+static size_t line_stack_peak(void *user)
+{
+    const volatile uint8_t *p = &__stack_low;
+    (void)user;
+    while (p < &__stack_high && *p == PAINT) p++;
+    return (size_t)(&__stack_high - p);
+}
+
 static uint32_t line_millis(void *user) { return (uint32_t)(line_cycles(user) / 1000000u); }
 
 static const char *start(void)
@@ -74,8 +93,9 @@ WEB_EXPORT(bm_web_blob_bytes) uint32_t bm_web_blob_bytes(void) { return sizeof b
 
 WEB_EXPORT(bm_web_start) int bm_web_start(void)
 {
-    static const struct bm_port port = {
-        NULL, line_read, line_write, line_cycles, line_millis, NULL, 1000000000u, NULL, NULL, NULL, NULL};
+    static const struct bm_port port = {NULL, line_read, line_write, line_cycles, line_millis, NULL,
+        1000000000u, line_stack_peak, NULL, NULL, NULL};
+    paint();
     const char *why = start();
     bm_serve_init(&server, why ? NULL : &state, why, &port, NULL);
     bm_serve_room(&server, counts, COUNTS, &kept, memory);
