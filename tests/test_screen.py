@@ -9,6 +9,7 @@ import os
 import pty
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -54,7 +55,7 @@ def bare(monkeypatch):
     monkeypatch.setattr(doctor, "has_compiler", lambda compiler: False)
     monkeypatch.setattr(doctor, "installed", lambda module: False)
     monkeypatch.setattr(doctor, "mca_tool", lambda: None)
-    monkeypatch.setattr(doctor.shutil, "which", lambda name: None)
+    monkeypatch.setattr(shutil, "which", lambda name: None)
 
 
 # -- width -----------------------------------------------------------------------------------------
@@ -112,7 +113,7 @@ def test_what_works_is_what_is_there(monkeypatch):
         doctor, "has_compiler", lambda compiler: compiler.command[0] == "aarch64-linux-gnu-gcc"
     )
     monkeypatch.setattr(doctor, "installed", lambda module: module in ("torch", "tensorboard", "matplotlib"))
-    monkeypatch.setattr(doctor.shutil, "which", lambda name: "x" if name == "qemu-aarch64" else None)
+    monkeypatch.setattr(shutil, "which", lambda name: "x" if name == "qemu-aarch64" else None)
     monkeypatch.setattr(doctor, "names", lambda: [])
     monkeypatch.setattr(doctor, "runs_natively", lambda board: False)
     assert doctor.abilities() == [
