@@ -6,7 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-class HardwareSerial {
+class HardwareSerial
+{
   public:
     void begin(unsigned long baud);
     size_t write(const uint8_t *bytes, size_t n);
