@@ -20,6 +20,7 @@ from bitmar_tiny.errors import FitError
 from bitmar_tiny.frozen import FrozenModel
 from bitmar_tiny.golden import numerics as nm
 
+from .kernels import families
 from .pack import pack, pack4, pack5
 
 VERSION = 3
@@ -75,10 +76,11 @@ class Blob:
 
     @property
     def layout(self) -> str:
-        """Names the order of the weights, which no size or digest tells: kernel family, bits of the head, and
-        an s where the memory is in a store and not here.
+        """Names the order of the weights, which no size or digest tells: kernel family, a p where the planes
+        of a byte are rows, bits of the head, and an s where the memory is in a store and not here.
         """
-        return f"{self.family}/{self.head_bits}{'s' * (self.memory == 'sd')}"
+        planes = "p" * families()[self.family].layout.plane_rows
+        return f"{self.family}{planes}/{self.head_bits}{'s' * (self.memory == 'sd')}"
 
 
 def seal(body: bytearray, digest: str, layout: str) -> bytes:

@@ -82,6 +82,14 @@ SEEING_ODD = ODD.model_copy(
 SHOWN = KEYED.model_copy(update={"name": "shown", "image_tokens": 4, "vision_channels": (6, 9, 17, 40)})
 
 
+def traps(compiler: str, optimisation: str) -> tuple[str, ...]:
+    """Flags by which a build without optimisation ends at undefined behaviour; gcc has them in a build of its
+    own.
+    """
+    zig = compiler.endswith("zig") and optimisation == "-O0"
+    return ("-fsanitize=undefined", "-fsanitize-trap=undefined") if zig else ()
+
+
 def has_family(family: str) -> bool:
     """Whether this processor can run a kernel family (families of other machines run in an emulator)."""
     return families()[family].machine != platform.machine() or can_run(family)

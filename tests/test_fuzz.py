@@ -99,7 +99,15 @@ def test_every_json_reader_refuses_what_is_nested_too_deep(kinds, work, name):
 OWN_JSON = {
     *("files.py", "data/rows.py", "data/tokenizer.py", "data/tokenizer_train.py", "data/worker.py"),
     *("data/frontend/declaration.py", "profile/recording.py", "device/connect.py", "evaluate/token_cost.py"),
-    *("bench/baseline.py", "bench/exact_run.py", "bench/ours.py", "bench/plain_run.py", "bench/store.py"),
+    *(
+        "bench/baseline.py",
+        "bench/exact_run.py",
+        "bench/training.py",
+        "bench/ours.py",
+        "bench/plain_run.py",
+        "bench/store.py",
+    ),
+    *("bench/training_worker.py", "data/collect/readers.py"),
 }
 
 

@@ -128,15 +128,15 @@ class Reporter:
         """The first streams of the first batch, on the device."""
         f, n = self.probe, PROBED
         wide = f.tokens.shape[1]
-        few = int((f.at < n * wide).sum())
+        few = f.at < n * wide
         return Feed(
             f.tokens[:n],
-            f.at[:few],
-            f.labels[:few],
+            f.at[few],
+            f.labels[few],
             f.lengths[:n],
             None if f.images is None else f.images[:n],
             None if f.has_image is None else f.has_image[:n],
             1.0,
             f.size[:n],
-            few,
+            int(few.sum()),
         ).to(self.trainer.world.device)

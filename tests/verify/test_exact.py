@@ -13,7 +13,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 from shown_script import answers, show_once
-from support import ODD, SEEING, SHOWN, each_family_once, need, need_family
+from support import ODD, SEEING, SHOWN, each_family_once, need, need_family, traps
 from taught_support import knowing
 
 from bitmar_tiny.arch.config import preset
@@ -115,7 +115,7 @@ VECTORS = [(board, family) for board, family in TARGETS if family != "portable"]
     "board, family, compiler", [(b, f, c) for b, f in TARGETS for c in load_board(b).compilers]
 )
 def test_every_target(tiny, tmp_path, board, family, compiler, opt):
-    check(tiny, tmp_path / "p", 60, board, family, compiler, opt)
+    check(tiny, tmp_path / "p", 60, board, family, compiler, opt, traps(compiler, opt))
 
 
 @pytest.mark.parametrize("board, family", TARGETS)

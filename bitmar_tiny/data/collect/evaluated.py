@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-import json
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from ...errors import DataError
+from ...files import parse_json
 from ..lines import read_lines
 from .archives import reading
 from .overlap import Evaluated
@@ -72,7 +72,7 @@ def _rows(text: str, where: str) -> Iterator[str]:
     for number, line in enumerate(text.splitlines(), 1):
         if line.strip():
             try:
-                yield from _texts(json.loads(line))
+                yield from _texts(parse_json(line))
             except ValueError as error:
                 raise DataError(f"{where}, line {number}: not JSON ({error}).") from None
 
