@@ -258,30 +258,26 @@ def test_every_control_has_a_name_and_a_phone_shows_all_of_it(things, tab, dark)
     assert tab.run("document.documentElement.lang") == "en" and tab.run("document.title")
 
 
+def press_enter(tab):
+    for kind in ("keyDown", "char", "keyUp"):
+        tab.call(
+            "Input.dispatchKeyEvent",
+            type=kind,
+            key="Enter",
+            code="Enter",
+            text="\r",
+            windowsVirtualKeyCode=13,
+        )
+
+
 def test_keys_alone_teach_it(things, tab):
     tab.open_fresh(things.server.url)
     tab.run("document.querySelector('.example').focus()")
-    for kind in ("keyDown", "char", "keyUp"):
-        tab.call(
-            "Input.dispatchKeyEvent",
-            type=kind,
-            key="Enter",
-            code="Enter",
-            text="\r",
-            windowsVirtualKeyCode=13,
-        )
+    press_enter(tab)
     assert tab.wait(ANSWERED)
     tab.run("document.querySelector('#name').focus()")
     tab.call("Input.insertText", text="toadstool")
-    for kind in ("keyDown", "char", "keyUp"):
-        tab.call(
-            "Input.dispatchKeyEvent",
-            type=kind,
-            key="Enter",
-            code="Enter",
-            text="\r",
-            windowsVirtualKeyCode=13,
-        )
+    press_enter(tab)
     assert "toadstool" in tab.wait(SAID)
 
 
