@@ -96,17 +96,25 @@ class Estimate:
         }
 
 
+def plan_estimates(cfg: ModelConfig, blob: Blob, board: Board, plan: Plan) -> list[Estimate]:
+    """The plan at a short window, and at a full one where that is longer. [] without figures."""
+    if board.speed is None or board.speed.family != blob.family:
+        return []
+    found = [estimate(cfg, blob, board, plan, "this plan", SHORT_CONTEXT)]
+    if cfg.context > SHORT_CONTEXT:
+        found.append(estimate(cfg, blob, board, plan, "this plan, full window", cfg.context))
+    return found
+
+
 def estimates(
     cfg: ModelConfig, blob: Blob, board: Board, plan: Plan, memory_region: str | None = None
 ) -> list[Estimate]:
     """The plan at a short and at a full window, then what the other head (if it fits) and prefetching would
     give. [] without figures. ``memory_region``: as the plan was made with.
     """
-    if board.speed is None or board.speed.family != blob.family:
+    found = plan_estimates(cfg, blob, board, plan)
+    if not found:
         return []
-    found = [estimate(cfg, blob, board, plan, "this plan", SHORT_CONTEXT)]
-    if cfg.context > SHORT_CONTEXT:
-        found.append(estimate(cfg, blob, board, plan, "this plan, full window", cfg.context))
     other = None if blob.head_bits == "1.6" else _smaller_head(cfg, blob, board, memory_region)
     if other:
         found.append(estimate(cfg, other[0], board, other[1], "with --head-bits 1.6", SHORT_CONTEXT))

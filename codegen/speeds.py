@@ -13,7 +13,7 @@ from bitmar_tiny.frozen import FrozenModel
 
 from . import lower as lowering
 from .boards import Board
-from .estimate import Estimate, estimates
+from .estimate import Estimate, plan_estimates
 from .plan import make_plan
 
 
@@ -67,5 +67,5 @@ def board_speed(model: FrozenModel, board: Board) -> BoardSpeed:
         plan = make_plan(model.config, blob, board)
     except (FitError, ConfigError) as error:
         return BoardSpeed(board, family, str(error), None, None)
-    own = [e for e in estimates(model.config, blob, board, plan) if e.what.startswith("this plan")]
-    return BoardSpeed(board, family, "", *(own + [None, None])[:2])
+    short, full, *_ = [*plan_estimates(model.config, blob, board, plan), None, None]
+    return BoardSpeed(board, family, "", short, full)
