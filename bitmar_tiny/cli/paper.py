@@ -67,8 +67,16 @@ def table(number: str, reports: tuple[Path, ...], as_json: bool) -> None:
 @click.option(
     "--limit", type=click.IntRange(1), metavar="N", help="Only N items of each task, evenly spread."
 )
+@click.option(
+    "--ablate",
+    type=click.Choice(["memory"]),
+    help="Also BLiMP, bits per byte and captions with the memory off and shuffled, with the intervals of the "
+    "differences.",
+)
 @json_option
-def scores(model: Path, corpus: Path, blimp: Path | None, limit: int | None, as_json: bool) -> None:
+def scores(
+    model: Path, corpus: Path, blimp: Path | None, limit: int | None, ablate: str | None, as_json: bool
+) -> None:
     """Every score of MODEL, a frozen model or the folder of a training run, that the paper has, too: BLiMP,
     BoolQ, PIQA, CommonsenseQA, bits per byte of held-out text, captions of held-out pictures.
 
@@ -78,18 +86,23 @@ def scores(model: Path, corpus: Path, blimp: Path | None, limit: int | None, as_
     \b
     Examples: bitmar-tiny paper scores run --corpus corpus --blimp BLiMP.zip
               bitmar-tiny paper scores model.bitmar --limit 1000 --json
+              bitmar-tiny paper scores run --blimp BLiMP.zip --ablate memory
     """
     need("torch")
     from ..evaluate.paper_scores import score_paper
-    from ..evaluate.suite import open_subject
+    from ..evaluate.suite import frozen_subject, open_subject
+    from ..report.evaluation import ablation_table
     from ..report.paper import scores_table
 
+    subject = frozen_subject(model) if ablate else open_subject(model)
     with progress_bars() as bar:
-        report = score_paper(open_subject(model), corpus, blimp, limit, bar)
+        report = score_paper(subject, corpus, blimp, limit, bar, bool(ablate))
     if as_json:
         print_json(report)
-    else:
-        results.print(narrow(scores_table(report)))
+        return
+    results.print(narrow(scores_table(report)))
+    if ablate:
+        results.print(narrow(ablation_table(report["ablation"]["tasks"], "The memory \\[measured]")))
 
 
 @command.command()

@@ -79,6 +79,16 @@ def open_subject(path: Path) -> Subject:
     return Subject(str(path), frozen, None, Tokenizer.from_bytes(frozen.tokenizer))
 
 
+def frozen_subject(path: Path) -> Subject:
+    """As ``open_subject``; a training run is frozen, in memory alone."""
+    if not path.is_dir():
+        return open_subject(path)
+    from ..train.run import freeze_run
+
+    frozen = freeze_run(path)
+    return Subject(str(path), frozen, None, Tokenizer.from_bytes(frozen.tokenizer))
+
+
 def shuffle_memory(frozen: FrozenModel, seed: int = 0) -> FrozenModel:
     """The model with the codes of its memory in random order over slots and columns: the same values, no
     content.

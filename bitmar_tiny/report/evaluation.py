@@ -10,6 +10,9 @@ from rich.table import Column, Table
 
 from .words import narrow
 
+#: What stands below a table of differences.
+INTERVALS = "Intervals: 95%, paired bootstrap over the items."
+
 
 def percent(value: float | None) -> str:
     return "" if value is None else f"{value:.1%}"
@@ -76,44 +79,41 @@ def retrieval_table(r: dict[str, Any]) -> Table:
 
 
 def figure_of(r: dict[str, Any]) -> float:
-    """The one figure of a task that conditions are compared by: correlation, perplexity or accuracy."""
-    if "perplexity" in r:
-        return r["perplexity"]
+    """The one figure of a task that conditions are compared by: correlation, bits per byte or accuracy."""
+    if "bits_per_byte" in r:
+        return r["bits_per_byte"]
     return r["accuracy"] if r.get("correlation") is None else r["correlation"]
 
 
-def paired_error(a: dict[str, Any], b: dict[str, Any]) -> float:
-    """Standard error of the difference of two accuracies on the same items."""
-    change = [(p == g) - (q == g) for p, q, g in zip(a["picks"], b["picks"], a["gold"], strict=True)]
-    mean = sum(change) / len(change)
-    return (sum((c - mean) ** 2 for c in change) / len(change) ** 2) ** 0.5
+def difference_words(by: dict[str, Any], other: str) -> str:
+    """What the memory adds against ``other``, with its interval of 95% if there is one: percentage points of
+    accuracies.
+    """
+    share = "accuracy" in by["on"] and by["on"].get("correlation") is None
+    times, form = (100, "+.1f") if share else (1, "+.3f")
+    found = by["difference"][other] or {"value": figure_of(by["on"]) - figure_of(by[other])}
+    words = format(times * found["value"], form) + " pp" * share
+    if "low" in found:
+        words += f"\n{format(times * found['low'], form)} to {format(times * found['high'], form)}"
+    return words
 
 
 def ablation_table(tasks: dict[str, dict[str, Any]], title: str) -> Table:
-    """One row a task: the figure with the memory on, off and shuffled, and the differences; percentage points
-    for accuracies.
+    """One row a task: the figure with the memory on, off and shuffled, and the differences with intervals;
+    percentage points for accuracies.
     """
     words = ("items", "on", "off", "shuffled", "on - off", "on - shuffled", "chance")
-    table = Table(Column("task", no_wrap=True), *words, title=title, padding=0)
+    table = Table(Column("task", no_wrap=True), *words, title=title, padding=0, caption=INTERVALS)
     for name, by in tasks.items():
-        on, off, shuffled = (figure_of(by[c]) for c in ("on", "off", "shuffled"))
-        if "accuracy" in by["on"] and by["on"].get("correlation") is None:
-            errors = [100 * paired_error(by["on"], by[c]) for c in ("off", "shuffled")]
-            cells = [
-                percent(on),
-                percent(off),
-                percent(shuffled),
-                *(
-                    f"{100 * (on - x):+.1f} ± {e:.1f} pp"
-                    for x, e in zip((off, shuffled), errors, strict=True)
-                ),
-                percent(by["on"]["chance"]),
-            ]
-        else:
-            cells = (
-                [f"{x:.4g}" for x in (on, off, shuffled)] + [f"{on - x:+.3g}" for x in (off, shuffled)] + [""]
-            )
-        table.add_row(name, f"{by['on'].get('items', by['on'].get('streams')):,}", *cells)
+        share = "accuracy" in by["on"] and by["on"].get("correlation") is None
+        found = [figure_of(by[c]) for c in ("on", "off", "shuffled")]
+        table.add_row(
+            "bits/byte" if "bits_per_byte" in by["on"] else name,
+            f"{by['on'].get('items', by['on'].get('streams')):,}",
+            *(percent(x) if share else f"{x:.4g}" for x in found),
+            *(difference_words(by, other) for other in ("off", "shuffled")),
+            percent(by["on"]["chance"]) if share else "",
+        )
     return table
 
 

@@ -142,6 +142,7 @@ def test_tables_fit_80_columns_in_a_pipe_and_lose_no_word():
     names = ("commonsenseqa", "entity-tracking")
     report = {"model": "long/" * 9 + "model.bitmar", "on": ["golden"], "tasks": dict.fromkeys(names, score)}
     by = dict.fromkeys(("on", "off", "shuffled"), score)
+    by["difference"] = dict.fromkeys(("off", "shuffled"), {"value": -0.123, "low": -0.234, "high": -0.0123})
     spent = {"window": 32, "tokens_per_second": 12345.6, "ms_per_token": 0.0812, "anonymous_kib": 123456}
     cost = {"label": "measured", "on": spent, "off": spent, "board": "host", "kernels": "avx512vnni"}
     report["ablation"] = {
