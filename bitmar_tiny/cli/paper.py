@@ -13,7 +13,7 @@ from ..evaluate.report import load_report
 from ..extras import need
 from ..report.words import narrow
 from .app import Group, notes, print_json, results
-from .common import json_option, model_argument, progress_bars
+from .common import json_option, keep_option, keeping, model_argument, progress_bars
 
 path = click.Path(path_type=Path)
 
@@ -73,9 +73,16 @@ def table(number: str, reports: tuple[Path, ...], as_json: bool) -> None:
     help="Also BLiMP, bits per byte and captions with the memory off and shuffled, with the intervals of the "
     "differences.",
 )
+@keep_option
 @json_option
 def scores(
-    model: Path, corpus: Path, blimp: Path | None, limit: int | None, ablate: str | None, as_json: bool
+    model: Path,
+    corpus: Path,
+    blimp: Path | None,
+    limit: int | None,
+    ablate: str | None,
+    keep: Path | None,
+    as_json: bool,
 ) -> None:
     """Every score of MODEL, a frozen model or the folder of a training run, that the paper has, too: BLiMP,
     BoolQ, PIQA, CommonsenseQA, bits per byte of held-out text, captions of held-out pictures.
@@ -86,7 +93,7 @@ def scores(
     \b
     Examples: bitmar-tiny paper scores run --corpus corpus --blimp BLiMP.zip
               bitmar-tiny paper scores model.bitmar --limit 1000 --json
-              bitmar-tiny paper scores run --blimp BLiMP.zip --ablate memory
+              bitmar-tiny paper scores run --blimp BLiMP.zip --ablate memory --keep scores
     """
     need("torch")
     from ..evaluate.paper_scores import score_paper
@@ -95,8 +102,8 @@ def scores(
     from ..report.paper import scores_table
 
     subject = frozen_subject(model) if ablate else open_subject(model)
-    with progress_bars() as bar:
-        report = score_paper(subject, corpus, blimp, limit, bar, bool(ablate))
+    with keeping(keep), progress_bars() as bar:
+        report = score_paper(subject, corpus, blimp, limit, bar, bool(ablate), keep)
     if as_json:
         print_json(report)
         return

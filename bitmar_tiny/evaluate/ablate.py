@@ -30,17 +30,19 @@ def ablate_tasks(
     progress: Callable[[str], Progress | None],
     opened: Open = open_session,
     known: dict[str, dict[str, Any]] | None = None,
+    keep: Path | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Every task with the memory in every condition: {task: {"on": figures, "off": ..., "shuffled": ...,
     "difference": {"off": on minus off as ``paired`` has it, "shuffled": ...}}}.
 
-    ``progress``: gives the callback for a label; ``known``: figures of tasks with the memory on.
+    ``progress``: gives the callback for a label; ``known``: figures of tasks with the memory on; ``keep``: as
+    ``open_scorer`` has it.
     """
     found: dict[str, dict[str, Any]] = {
         task.name: {"on": known[task.name]} if known else {} for task in tasks
     }
     for condition in MEMORY[1:] if known else MEMORY:
-        with open_scorer(subject, on, condition, opened) as scorer:
+        with open_scorer(subject, on, condition, opened, keep) as scorer:
             for task in tasks:
                 found[task.name][condition] = task.run(scorer, progress(f"{task.name}, memory {condition}"))
     for by in found.values():

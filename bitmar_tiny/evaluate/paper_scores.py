@@ -35,14 +35,21 @@ Bar = Callable[[str], Progress]
 
 
 def score_paper(
-    subject: Subject, corpus: Path, blimp: Path | None, limit: int | None, bar: Bar, ablate: bool = False
+    subject: Subject,
+    corpus: Path,
+    blimp: Path | None,
+    limit: int | None,
+    bar: Bar,
+    ablate: bool = False,
+    keep: Path | None = None,
 ) -> dict[str, Any]:
     """One row a task: what the model reaches, and ``chance``, ``majority``, ``unigram`` (frequencies in the
     training text), ``untrained`` (the same shapes with random weights).
 
     corpus: a folder that ``bitmar-tiny corpus`` wrote; blimp: BLiMP's folder or archive; limit: so many items
     of each task; ablate: the tasks of ``ABLATED`` also with the memory off and shuffled (a frozen model),
-    under ``ablation``. ``DataError`` where the corpus is not whole.
+    under ``ablation``; keep: a folder in which scores are kept, and looked up. ``DataError`` where the corpus
+    is not whole.
     """
     if complete(corpus) is None:
         raise DataError(
@@ -54,7 +61,8 @@ def score_paper(
     tasks += [_captions(subject, pictures)] if pictures.is_dir() else []
     texts = build_tokens(subject.tokenizer, [corpus / TRAIN], corpus / "tokens")
     unigram = UnigramScorer(texts, subject.tokenizer.vocab_size)
-    with open_scorer(subject) as ours, open_scorer(untrained(subject)) as none:
+    random = untrained(subject)
+    with open_scorer(subject, keep=keep) as ours, open_scorer(random, keep=keep) as none:
         found = {
             task.name: {
                 who: task.run(scorer, bar(f"{task.name}, {who}"))
@@ -74,7 +82,7 @@ def score_paper(
     if ablate:
         known = {name: by["ours"] for name, by in found.items()}
         some = [task for task in tasks if task.name in ABLATED]
-        by_task = ablate_tasks(subject, some, "torch", bar, known=known)
+        by_task = ablate_tasks(subject, some, "torch", bar, known=known, keep=keep)
         report["ablation"] = {
             "tasks": {name: {c: _short(r) for c, r in by.items()} for name, by in by_task.items()}
         }

@@ -10,6 +10,8 @@ from rich.table import Column, Table
 
 from .words import narrow
 
+#: Most items that a sentence names.
+NAMED = 20
 #: What stands below a table of differences.
 INTERVALS = "Intervals: 95%, paired bootstrap over the items."
 
@@ -96,6 +98,17 @@ def difference_words(by: dict[str, Any], other: str) -> str:
     if "low" in found:
         words += f"\n{format(times * found['low'], form)} to {format(times * found['high'], form)}"
     return words
+
+
+def picks_sentence(who: str, first: str, items: int, places: list[int]) -> str:
+    """For how many items another target picks what the first one does, and which are the others."""
+    if not places:
+        return f"{who} picks the same option as {first} for all {items:,} items \\[measured]"
+    named = ", ".join(map(str, places[:NAMED])) + ", ..." * (len(places) > NAMED)
+    return (
+        f"{who} picks another option than {first} for {len(places):,} of {items:,} items, counted from 0: "
+        f"{named} \\[measured]"
+    )
 
 
 def ablation_table(tasks: dict[str, dict[str, Any]], title: str) -> Table:
@@ -256,12 +269,9 @@ def _parts(report: dict[str, Any]) -> Iterator[Table | str]:
             yield wug_sentence(name, r)
         elif r["kind"] == "perplexity":
             yield perplexity_sentence(r)
-    for name, others in report.get("agreement_of_picks", {}).items():
-        for way, share in others.items():
-            yield (
-                f"{name}: {way} picks the same option as {report['on'][0]} for {share:.2%} of the items "
-                "\\[measured]"
-            )
+    for name, others in report.get("different_picks", {}).items():
+        for way, places in others.items():
+            yield picks_sentence(f"{name}: {way}", report["on"][0], tasks[name]["items"], places)
     if "ablation" in report:
         if report["ablation"]["tasks"]:
             yield ablation_table(report["ablation"]["tasks"], f"The memory of {report['model']} \\[measured]")
