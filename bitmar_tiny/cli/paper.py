@@ -113,6 +113,37 @@ def scores(
 
 
 @command.command()
+@click.argument("run", type=path)
+@click.option(
+    "--scores",
+    "reports",
+    type=path,
+    multiple=True,
+    metavar="FILE",
+    help="What 'paper scores --json' or 'eval --json' printed of this model; repeatable.",
+)
+@click.option("-o", "--out", type=path, required=True, metavar="FOLDER", help="Where both files go.")
+@json_option
+def ship(run: Path, reports: tuple[Path, ...], out: Path, as_json: bool) -> None:
+    """Freeze the training run RUN into FOLDER as PRESET.bitmar, and write its record beside it, PRESET.json:
+    settings, data with licences and SHA-256, curve, scores. From bitmar_tiny/frozen/models of a checkout the
+    model has a name: 'bitmar-tiny generate PRESET'.
+
+    \b
+    Example: bitmar-tiny paper scores run --blimp BLiMP.zip --ablate memory --json > scores.json
+             bitmar-tiny paper ship run --scores scores.json -o bitmar_tiny/frozen/models
+    """
+    need("torch")
+    from ..evaluate.model_record import ship as write
+
+    file, record = write(run, reports, out)
+    if as_json:
+        print_json(record)
+        return
+    notes.print(f"Wrote {file}, {record['bytes']:,} bytes, and {file.stem}.json.", markup=False)
+
+
+@command.command()
 @click.argument("number", type=click.Choice(["2", "3"]))
 @click.argument("sources", type=path, nargs=-1, required=True)
 @click.option("-o", "--out", type=path, required=True, help="PNG or SVG to write.")

@@ -19,6 +19,7 @@ from ..errors import DataError
 from .ablate import ablate_tasks
 from .choice import credit
 from .formats import evenly
+from .model_record import short
 from .retrieval import likelihood_matrix
 from .scoring import Progress, Scorer
 from .suite import PERPLEXITY, Subject, TextTask, open_scorer, text_task
@@ -83,9 +84,7 @@ def score_paper(
         known = {name: by["ours"] for name, by in found.items()}
         some = [task for task in tasks if task.name in ABLATED]
         by_task = ablate_tasks(subject, some, "torch", bar, known=known, keep=keep)
-        report["ablation"] = {
-            "tasks": {name: {c: _short(r) for c, r in by.items()} for name, by in by_task.items()}
-        }
+        report["ablation"] = {"tasks": short(by_task)}
     return report
 
 
@@ -115,11 +114,6 @@ def _row(task: TextTask, found: dict[str, dict[str, Any]]) -> dict[str, Any]:
         "majority": first["majority"] if told else None,
         "groups": first.get("groups", {}),
     } | {who: r["accuracy"] for who, r in found.items()}
-
-
-def _short(r: dict[str, Any]) -> dict[str, Any]:
-    """A result without what it has of every item."""
-    return {key: value for key, value in r.items() if not isinstance(value, list)}
 
 
 def _captions(subject: Subject, pictures: Path) -> TextTask:
