@@ -18,6 +18,8 @@ from ..train.record import RUN_FILE, read_record
 
 #: Most lines of the curve.
 LINES = 40
+#: The strictest of what a corpus of ``bitmar-tiny corpus`` is made of.
+LICENCE = "CC BY-SA 4.0, with the credits of DATA_LICENSES.md"
 #: Keys of a report that have a value of every item.
 PER_ITEM = ("picks", "gold", "credits", "sample_bits", "sample_bytes", "predictions")
 
@@ -65,6 +67,7 @@ def model_record(run: Path, file: Path, reports: Mapping[str, dict[str, Any]]) -
         "bytes": len(raw),
         "file_sha256": hashlib.sha256(raw).hexdigest(),
         "sha256": model.digest,
+        "licence": LICENCE,
         "settings": record["training"],
         "config": record["model"],
         "tokenizer": record["tokenizer"],
