@@ -123,6 +123,26 @@ def test_what_was_interrupted_goes_on_and_items_with_another_pick_are_named(fold
     )
 
 
+def test_golden_torch_and_c_pick_the_same_of_tens_of_items(folder):
+    """With the model that comes along, whose vocabulary is of words."""
+    need("host", "gcc")
+    animals = ("cat", "dog", "bird", "fish", "horse", "cow", "bear", "fox", "owl", "pig", "duck", "wolf")
+    pairs = [
+        {"sentence_good": f"The {a} {good}.", "sentence_bad": f"The {a} {bad}.", "UID": "verb"}
+        for a in animals
+        for good, bad in (("sits on the table", "sit on the table"), ("has two ears", "have two ears"))
+    ]
+    write_jsonl(folder / "blimp.jsonl", *pairs)
+    asked = ({"question": f"is a {a} blue", "passage": f"The {a} is red.", "answer": False} for a in animals)
+    write_jsonl(folder / "boolq.jsonl", *asked)
+    targets = ("--on", "golden", "--on", "torch", "--on", "host")
+    done = cli("eval", "demo", "blimp=blimp.jsonl", "boolq=boolq.jsonl", *targets, "--json", cwd=folder)
+    report = json.loads(done.stdout)
+    assert [report["tasks"][t]["items"] for t in ("blimp", "boolq")] == [24, 12]
+    assert [sorted(o.values()) for o in report["different_picks"].values()] == [[[], []]] * 2
+    assert len(set(report["tasks"]["blimp"]["picks"])) == 2  # it does not always take the first
+
+
 def test_figures(folder):
     cli("paper", "figure", "2", "m.bitmar", "mute.bitmar", "-o", "slots.svg", cwd=folder)
     assert (folder / "slots.svg").read_bytes()[:5] == b"<?xml"
