@@ -13,6 +13,7 @@ items, to the bit as a board computes them.
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import sys
 import time
@@ -61,8 +62,9 @@ def measured(order: dict[str, Any], settings: dict[str, Any]) -> tuple[dict[str,
             with training(**order, **tried) as run:
                 return tried, run.measure(MEASURED)
         except torch.cuda.OutOfMemoryError:
-            torch.cuda.empty_cache()
             say(f"There is no room for batches of {size}.")
+        gc.collect()  # now that nothing of the attempt is referred to any more
+        torch.cuda.empty_cache()
     raise ConfigError("The card has no room for the smallest batch.", f"Change BATCHES in {__file__}.")
 
 

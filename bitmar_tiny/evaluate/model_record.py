@@ -76,7 +76,8 @@ def model_record(run: Path, file: Path, reports: Mapping[str, dict[str, Any]]) -
         "tokens": steps[-1]["tokens"] if steps else None,
         "epochs": steps[-1]["epoch"] if steps else None,
         "data": _data(record),
-        "scores": {"label": "measured"} | {name: short(r) for name, r in reports.items()},
+        "scores": {"label": "measured"}
+        | {name: short(r) | {"model": file.name} for name, r in reports.items()},
         "curve": [_point(r) for r in steps[:: -(-len(steps) // LINES) or 1]],
         "held_out_curve": [r for r in log if r["kind"] == "holdout"][-LINES:],
     }

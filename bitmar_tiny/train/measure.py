@@ -110,20 +110,20 @@ def _kernels(trainer: Trainer, feeds: list[Feed], world: World) -> float:
         trainer.advance(feeds)
         if cuda:
             torch.cuda.synchronize()
-    spans = sorted(
-        (e.time_range.start, e.time_range.end)
-        for e in seen.events()
-        if (
-            e.device_type == DeviceType.CUDA and not e.is_user_annotation
-            if cuda
-            else e.name.startswith("aten::")
-        )
-    )
+    spans = sorted((e.time_range.start, e.time_range.end) for e in seen.events() if _computes(e, cuda))
     busy = end = 0.0
     for first, last in spans:  # microseconds; operators hold others
         busy += max(0.0, last - max(first, end))
         end = max(end, last)
     return busy * 1e-6
+
+
+def _computes(event: Any, cuda: bool) -> bool:
+    """Whether an event of the profiler is a kernel, or on a CPU an operator."""
+    if not cuda:
+        return event.name.startswith("aten::")
+    noted = getattr(event, "is_user_annotation", False)  # older PyTorch does not say
+    return event.device_type == DeviceType.CUDA and not noted
 
 
 def _median(values: list[float]) -> float:
