@@ -119,7 +119,7 @@ def inner_loop(listing: str, function: str, multiply: str) -> list[str]:
     at = {line[:-1]: i for i, line in enumerate(lines) if re.match(r"^[.\w]+:$", line)}
     best: list[str] = []
     for i, line in enumerate(lines):
-        target = re.match(r"^(?:b\.?\w+|cbnz|cbz)\s+(?:\w+,\s*)?([.\w]+)$", line)
+        target = re.match(r"^(?:b\.?\w+|cbnz|cbz)\s+(?:\w+,\s*)*([.\w]+)$", line)
         if target and at.get(target[1], i) < i:
             loop = [
                 x
