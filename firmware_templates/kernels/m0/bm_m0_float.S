@@ -5,7 +5,7 @@
  * A mantissa in work has its leading bit at 30, so the seven below the result's last one are there to round by; what is lost
  * further down leaves a one in the lowest.
  */
-#if defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M'
+#if defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M' && __ARM_ARCH == 6 /* elsewhere the library has them in one piece */
     .syntax unified
     .thumb
     .section .text.bm_hot, "ax"

@@ -2,7 +2,7 @@
 /* What bm_m0_float.S leaves: floats, as their bits, that are zero, denormal, infinite or no number, and products that become so. */
 #include <stdint.h>
 
-#if defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M'
+#if defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M' && __ARM_ARCH == 6
 
 #define HOT __attribute__((section(".text.bm_hot"))) /* as bm_m0_gemv.S: zeros are not that seldom */
 #define SIGN 0x80000000u
@@ -73,5 +73,5 @@ HOT uint32_t bm_m0_mul_seldom(uint32_t a, uint32_t b)
 }
 
 #else
-typedef int bm_m0_seldom_is_for_cortex_m;
+typedef int bm_m0_seldom_is_for_armv6_m;
 #endif
