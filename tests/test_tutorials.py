@@ -35,6 +35,7 @@ INSTEAD: dict[str, dict[str, str | NotRun]] = {
         "scp firmware-things/build/gcc-O2/bitmar examples/pi-show-once.sh pi@raspberrypi:": ON_A_BOARD,
         'sh pi-show-once.sh teach "my cup"': ON_CAMERA,
         "sh pi-show-once.sh ask": ON_CAMERA,
+        "sh pi-show-once.sh button": ON_CAMERA,
         "./bitmar list": ON_CAMERA,
         './bitmar forget "my cup"': ON_CAMERA,
         "ffmpeg -loglevel error -f v4l2 -i /dev/video0 -vf fps=1 -f image2pipe -c:v ppm - | ./bitmar ask -": (

@@ -11,7 +11,7 @@ from ..codegen.emit import emit
 from ..errors import ConfigError
 from ..files import TemporaryFolder, atomic_file
 from ..frozen import FrozenModel
-from ..page.contents import contents
+from ..page.contents import contents, need_page
 from ..page.render import render
 from ..page.server import PageServer
 
@@ -28,6 +28,7 @@ def make_page(model: FrozenModel) -> bytes:
     ``ToolError`` with the fix where the compiler is missing, ``ConfigError`` for a model without a tokenizer
     or with a backbone.
     """
+    need_page(model)
     board = load_board("web")
     with TemporaryFolder() as folder:
         project = emit(model, board, Path(folder) / "project", memory="sd")

@@ -19,10 +19,8 @@ from ..run.look import backbone_of
 from ..run.teach import need_things
 
 
-def contents(model: FrozenModel, project: Project, program: Path) -> dict[str, Any]:
-    """JSON values; files are deflated and in base64. ``project`` is of the platform ``web``, ``program`` its
-    module.
-    """
+def need_page(model: FrozenModel) -> None:
+    """``ConfigError`` for a model that no page can hold: without a tokenizer, or with a backbone."""
     if not model.tokenizer:
         raise ConfigError(f"{model.config.name}: frozen without a tokenizer.", "Freeze it with one.")
     if record := backbone_of(model):
@@ -30,6 +28,12 @@ def contents(model: FrozenModel, project: Project, program: Path) -> dict[str, A
             f"{model.config.name}: this model sees through a backbone, {record.name}, which no page holds.",
             "Choose one that was trained on pixels.",
         )
+
+
+def contents(model: FrozenModel, project: Project, program: Path) -> dict[str, Any]:
+    """JSON values; files are deflated and in base64. ``project`` is of the platform ``web``, ``program`` its
+    module.
+    """
     assert project.memory_store, "a page keeps the memory in a store"
     return {
         "about": about(model),

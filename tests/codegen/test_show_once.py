@@ -275,29 +275,45 @@ def test_it_refuses_names_in_the_words_of_python(shown, model):
         assert wanted in said, (name, said)
 
 
-def test_the_example_for_a_pi_with_another_camera(program, tmp_path):
-    """It takes pictures, of which the third does not come."""
+@pytest.fixture
+def on_a_pi(program, tmp_path):
+    """Runs the example's script, with a camera that takes pictures of these colours, and then none."""
     shown = Shown(*program, tmp_path)
-    for number, colour in enumerate(("red", "red", "blue")):
-        pixels = np.asarray(Image.open(io.BytesIO(picture(colour, 480))).convert("RGB"))
-        (tmp_path / f"{number}.rgb").write_bytes(pixels.tobytes())
     camera = tmp_path / "camera"
     camera.write_text("#!/bin/sh\nset -e\nn=$(cat count)\necho $((n + 1)) > count\ncat $n.rgb\n")
     camera.chmod(0o755)
     (tmp_path / "count").write_text("0")
 
-    def script(*words):
-        environment = os.environ | {"BITMAR": shown.command[-1], "CAMERA": "./camera"}
+    def run(colours, *words, **environment):
+        for number, colour in enumerate(colours):
+            pixels = np.asarray(Image.open(io.BytesIO(picture(colour, 480))).convert("RGB"))
+            (tmp_path / f"{number}.rgb").write_bytes(pixels.tobytes())
+        environment |= {"BITMAR": shown.command[-1], "CAMERA": "./camera"}
         command = ["sh", ROOT / "examples" / "pi-show-once.sh", *words]
         return subprocess.run(
-            command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=60
+            command, capture_output=True, text=True, cwd=tmp_path, env=os.environ | environment, timeout=60
         )
 
-    taught = script("teach", "my cup")
+    return run
+
+
+def test_the_example_for_a_pi_with_another_camera(on_a_pi):
+    colours = ("red", "red", "blue")
+    taught = on_a_pi(colours, "teach", "my cup")
     assert taught.returncode == 0 and "Taught: my cup (slot 1" in taught.stdout, taught
-    asked = script("ask")
+    asked = on_a_pi(colours, "ask")
     assert asked.stdout == "This is my cup.\nI don't know.\n" and "cut short" in asked.stderr
-    assert script().returncode == script("teach").returncode == 2 and "usage" in script("list").stderr
+    assert on_a_pi((), "teach").returncode == 2 and "usage" in on_a_pi((), "list").stderr
+
+
+def test_a_button_asks_and_teaches(on_a_pi, tmp_path):
+    """Pressed, held for a second and more, pressed; it comes up once without having been down."""
+    edges = ("2_3.5", "1_4.000000001", "2_4.25", "1_9.9", "0_10.900000000", "1_11.05", "2_12.049")
+    (tmp_path / "button").write_text("\n".join(edges) + "\n")
+    (tmp_path / "console").write_text("my cup\n")
+    done = on_a_pi(("red", "red", "red"), "button", BUTTON="cat button", CONSOLE="console")
+    assert done.stdout.startswith("I don't know.\nIts name: Taught: my cup (slot 1"), done
+    assert done.stdout.endswith("\nThis is my cup.\n") and not done.stderr, done
 
 
 @pytest.mark.parametrize(

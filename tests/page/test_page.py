@@ -195,6 +195,14 @@ def test_a_wrong_file_is_said_in_a_sentence(things, tab, how):
     assert "not a picture" in tab.wait(SAID) and tab.run("notice.classList.contains('bad')")
 
 
+def test_a_file_that_is_gone_is_said_in_a_sentence(things, tab, tmp_path):
+    tab.open_fresh(things.file.as_uri())
+    for chooser in ("#file", "#store-file"):
+        tab.run("notice.textContent = ''")
+        tab.choose(chooser, tmp_path / "gone.png")
+        assert tab.wait(SAID) == "gone.png cannot be read. Choose it again."
+
+
 def test_a_wrong_memory_is_refused_and_changes_nothing(things, demo, tab, tmp_path):
     tab.open_fresh(things.server.url)
     foreign = tmp_path / "demo.store"

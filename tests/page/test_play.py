@@ -12,7 +12,9 @@ import webbrowser
 import command_line
 import pytest
 from support import need
+from taught_support import SOME_BACKBONE, knowing
 
+from bitmar_tiny.api import page
 from bitmar_tiny.codegen import build
 from bitmar_tiny.page.server import PageServer
 
@@ -34,6 +36,14 @@ def test_a_missing_compiler_names_its_extra(monkeypatch, tmp_path):
     monkeypatch.setattr(build, "installed", lambda module: False)
     words = said("recall", "--out", tmp_path / "site")
     assert "No compiler for board web" in words and "pip install 'bitmar-tiny[cross]'" in words
+    assert not (tmp_path / "site").exists()
+
+
+def test_a_model_with_a_backbone_is_refused_before_anything_is_built(monkeypatch, tmp_path):
+    monkeypatch.setattr(page, "build", None)
+    knowing(backbone=SOME_BACKBONE).save(tmp_path / "model.bitmar")
+    words = said(tmp_path / "model.bitmar", "--out", tmp_path / "site")
+    assert "sees through a backbone, colours.onnx" in words and "which no page holds" in words
     assert not (tmp_path / "site").exists()
 
 

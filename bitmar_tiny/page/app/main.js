@@ -55,6 +55,14 @@ function showWho(who, board) {
   $("where").title = `Model ${about.name}, kernels ${who.kernels}, ${who.compiler}`;
 }
 
+/** What a file holds. It may be gone by now, or nobody's to read. */
+async function bytesOf(file) {
+  const bytes = await file.arrayBuffer().catch(() => {
+    throw new Problem(`${file.name} cannot be read.`, "Choose it again.");
+  });
+  return new Uint8Array(bytes);
+}
+
 // -- pictures ---------------------------------------------------------------------------------------------
 
 /** Show one of the four: empty, shown, pad, camera. */
@@ -77,7 +85,7 @@ function showPicture(url, alt) {
 async function takeFile(file) {
   if (!file) return;
   await attempt($("notice"), async () => {
-    const bytes = new Uint8Array(await file.arrayBuffer()), url = URL.createObjectURL(file);
+    const bytes = await bytesOf(file), url = URL.createObjectURL(file);
     const drawn = file.type === "image/svg+xml" ? { pixels: await drawnSvg(url) } : { bytes };
     const seen = await engine.call("picture", drawn);
     showPicture(url, `The picture ${file.name || "that was pasted"}`);
@@ -242,7 +250,7 @@ async function exportStore() {
 async function importStore(file) {
   if (!file) return;
   await attempt($("notice"), async () => {
-    const { store } = await engine.call("import", { store: new Uint8Array(await file.arrayBuffer()) });
+    const { store } = await engine.call("import", { store: await bytesOf(file) });
     await showMemory();
     await keepStore(store);
     say($("notice"), `Loaded ${file.name}: ${memory.things.length} things are known.`, "good");
