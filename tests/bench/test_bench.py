@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 from support import need
 
-from bitmar_tiny.bench.cycles import estimate_pie, inner_loop, simulate
+from bitmar_tiny.bench.cycles import count_m0, estimate_pie, inner_loop, simulate
 from bitmar_tiny.bench.report import ratios
 from bitmar_tiny.bench.run import add_ours
 from bitmar_tiny.cli.bench import command
@@ -162,6 +162,15 @@ def test_the_s3_kernel_is_estimated():
         "estimated"
     }
     assert cycles[0].weights / cycles[0].cycles >= 4.5 and cycles[2].weights / cycles[2].cycles >= 6
+
+
+def test_products_of_a_pico_are_counted():
+    try:
+        *own, plain = count_m0()
+    except ToolError as error:
+        pytest.skip(str(error))
+    assert {c.label for c in own} == {"simulated"} and [c.weights for c in own] == [1 << 14, 1 << 16, 1 << 16]
+    assert min(c.weights / c.cycles for c in own) >= 7 * plain.weights / plain.cycles
 
 
 def test_loops_are_simulated():

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT-0 */
 /* Kernel family `m0`: Cortex-M0 and M0+, whose only product is 32 x 32 -> 32. The work is done by bm_m0_gemv.S (which draws the
  * layout) and bm_m0_attend.S, in registers that a compiler for these cores leaves unused; here is what calls them, and plain C for
- * what is left over or not aligned: these cores fault where a word is.
+ * what is left over or not aligned: these cores fault where a word is. bm_m0_float.S has the floats of the model.
  */
 #include "bm_kernels.h"
 
