@@ -42,8 +42,10 @@ def test_settings_exist_and_are_taken(idf_project, kconfiglib):
         assert config.syms[key].str_value == value.strip('"'), key
     octal = next(r for r in idf_project.board.regions if r.data_lines).data_lines == 8
     assert config.syms["SPIRAM_MODE_OCT"].str_value == ("y" if octal else "n") and octal == (
-        "r8" in idf_project.board.name
+        idf_project.board.name != "esp32-s3-n16r2"
     )
+    usb = idf_project.board.serial.usb
+    assert config.syms["ESP_CONSOLE_USB_SERIAL_JTAG"].str_value == ("y" if usb else "n")
 
 
 def test_files_on_a_card_that_are_no_8_3_names_come_with_long_names(idf_project, kconfiglib):
@@ -83,14 +85,18 @@ def test_menu_of_the_board(idf_project, kconfiglib):
         )
     )
     config = kconfiglib.Kconfig(str(idf_project.path / "main" / "Kconfig.projbuild"))
-    assert config.syms["BITMAR_LINK_UART"].str_value == "y" and config.syms["BITMAR_TAPS"].str_value == "n"
-    missing = {"BITMAR_MEMORY_PARTITION"}  # offered only where the flash has a partition for it
+    by_itself = "picture" in idf_project.board.components
+    does = "BITMAR_BUTTON" if by_itself else "BITMAR_LINK_UART"
+    assert config.syms[does].str_value == "y" and config.syms["BITMAR_TAPS"].str_value == "n"
+    # offered only where the flash has a partition for it, and where there is a button
+    missing = {"BITMAR_MEMORY_PARTITION"} | (set() if by_itself else {"BITMAR_BUTTON"})
     if idf_project.memory_store is None:
         missing |= {"BITMAR_MEMORY_OPTIONAL"}
     else:
         assert (
             config.syms["BITMAR_MEMORY_SDMMC"].str_value == "y"
-            and config.syms["BITMAR_SD_WIDTH"].str_value == "4"
+            and config.syms["BITMAR_SD_WIDTH"].str_value == ("1" if by_itself else "4")
+            and config.syms["BITMAR_SD_CLK"].str_value == ("39" if by_itself else "14")
         )
     assert len(used) > 3 and used - missing <= set(config.syms)
 
@@ -136,8 +142,9 @@ def test_component_manifests(idf_project):
     loaded = manager.ManifestManager(str(idf_project.path / "components" / "bitmar"), "bitmar").load()
     assert str(loaded.version) and loaded.targets == ["esp32s3"]
     main = manager.ManifestManager(str(idf_project.path / "main"), "main").load()
-    for manifest in (loaded, main):
-        assert [(d.name, d.version) for d in manifest.requirements] == [("idf", ">=5.0,<6.0")]
+    camera = [("espressif/esp32-camera", "^2.0.4")] if "picture" in idf_project.board.components else []
+    for manifest, more in ((loaded, []), (main, camera)):
+        assert sorted((d.name, d.version) for d in manifest.requirements) == [*more, ("idf", ">=5.0,<6.0")]
 
 
 def test_platformio_project(idf_project):
@@ -157,7 +164,9 @@ def test_platformio_project(idf_project):
         "upload_speed",
     }
     assert set(values) == documented and parsed["platformio"]["src_dir"] == "main"
-    assert values["board_upload.flash_size"] == "16MB" and values["framework"] == "espidf"
+    size = f"{idf_project.board.flash.size >> 20}MB"
+    assert size in ("8MB", "16MB") and values["board_upload.flash_size"] == size
+    assert values["framework"] == "espidf"
 
 
 def test_a_profile_that_cannot_be_an_esp_project():
