@@ -223,6 +223,7 @@ def test_what_a_step_costs(frozen, corpus):
     )
     cost = json.loads(cli(*arguments).stdout)
     assert cost["step_s"] > cost["waiting_s"] >= 0 and cost["tokens_per_second"] > 0 and cost["input_s"] > 0
+    assert cost["kernels_s"] > 0 and 0 <= cost["outside_kernels"] < 1
     assert not (corpus / "measured" / "checkpoint.pt").exists()
 
 

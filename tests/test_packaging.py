@@ -47,6 +47,11 @@ def test_wheel_generates_a_project_outside_the_checkout(built_wheel, tmp_path):
     }
 
 
+def test_the_wheel_is_small(built_wheel):
+    """With every model that comes along."""
+    assert built_wheel.stat().st_size < 20e6
+
+
 def test_the_base_install_takes_less_than_150_mb(built_wheel):
     """Every file of the wheel and of the packages that it asks for, in blocks of 4 kB. Modules count twice,
     for the bytecode that pip makes of them, which is about as large.

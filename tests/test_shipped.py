@@ -5,6 +5,7 @@ exact.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import subprocess
@@ -26,8 +27,8 @@ from bitmar_tiny.errors import DataError
 from bitmar_tiny.evaluate.captions import predict, score
 from bitmar_tiny.evaluate.sessions import evaluate_sessions, held_out_places
 from bitmar_tiny.evaluate.styles import KNOWN
-from bitmar_tiny.frozen import FrozenModel, random_model
-from bitmar_tiny.frozen.shipped import MODELS, SHIPPED, SHIPPED_RECORD
+from bitmar_tiny.frozen import FrozenModel, random_model, shipped
+from bitmar_tiny.frozen.shipped import MODELS, SHIPPED, SHIPPED_RECORD, by_name
 from bitmar_tiny.model.export import load_frozen
 from bitmar_tiny.run.firmware import ProgramSession
 from bitmar_tiny.run.session import open_session
@@ -196,6 +197,60 @@ def test_commands_use_it_where_no_model_is_named(tmp_path):
     assert done.returncode == 2 and "model.bitmar" in done.stderr and "without a tokenizer" in done.stderr
     done = cli(tmp_path, "generate", "none.bitmar", "--prompt", "a")
     assert done.returncode == 2 and "none.bitmar: there is no such file" in done.stderr
+
+
+@pytest.fixture
+def with_paper(tmp_path, monkeypatch):
+    """As if paper.bitmar lay beside the models that ship: a small model takes its place."""
+    models = tmp_path / "models"
+    models.mkdir()
+    model = FrozenModel.load(MODELS / "recall.bitmar")
+    model.save(models / "paper.bitmar")
+    monkeypatch.setattr(shipped, "MODELS", models)
+    return model
+
+
+def test_the_name_of_a_model_is_a_trained_one_and_a_preset_is_asked_for(with_paper, tmp_path):
+    """``paper`` and ``demo`` are names of both."""
+    assert by_name(Path("paper")) == tmp_path / "models" / "paper.bitmar"
+    sha = with_paper.digest
+    assert json.loads(cli(tmp_path, "info", "paper", "--json").stdout)[0]["sha256"] == sha
+    (shapes,) = json.loads(cli(tmp_path, "info", "--preset", "paper", "--json").stdout)
+    assert "sha256" not in shapes and shapes["config"]["vocab_size"] == 50257
+    done = cli(tmp_path, "generate", "paper", "--prompt", "the ball is", "--tokens", "2")
+    assert done.returncode == 0 and done.stdout.startswith("the ball is")
+    done = cli(tmp_path, "codegen", "paper", "--board", "rpi-zero2", "-o", "fw")
+    assert done.returncode == 0, done.stderr
+    assert sha in (tmp_path / "fw" / "plan.json").read_text() + (tmp_path / "fw" / "README.md").read_text()
+    done = cli(tmp_path, "codegen", "paper", "--preset", "paper", "--board", "rpi-zero2")
+    assert done.returncode == 2 and "Both a model" in done.stderr
+    with_paper.save(tmp_path / "own.bitmar")  # a file of that name comes first, as for every model
+    (tmp_path / "own.bitmar").rename(tmp_path / "paper")
+    with contextlib.chdir(tmp_path):
+        assert by_name(Path("paper")) == Path("paper")
+
+
+def test_a_preset_without_a_trained_model_says_so(tmp_path, monkeypatch):
+    models = tmp_path / "models"
+    models.mkdir()
+    random_model(TINY).save(models / "demo.bitmar")
+    monkeypatch.setattr(shipped, "MODELS", models)
+    done = cli(tmp_path, "generate", "paper", "--prompt", "a")
+    said = " ".join(done.stderr.split())
+    assert done.returncode == 2 and "paper: there is no such file" in said
+    assert "paper is a preset; the trained models that come along are demo." in said
+    assert "'bitmar-tiny train --preset paper'" in said
+
+
+@pytest.mark.parametrize("path", sorted(MODELS.glob("*.bitmar")), ids=lambda p: p.stem)
+def test_each_model_lies_beside_a_record_of_it(path):
+    model, record = FrozenModel.load(path), json.loads(path.with_suffix(".json").read_text())
+    raw = path.read_bytes()
+    assert record["model"] == path.name and record["bytes"] == len(raw)
+    assert record["sha256"] == model.digest and record["file_sha256"] == hashlib.sha256(raw).hexdigest()
+    assert ModelConfig.parse(record["config"], "record") == model.config == preset(path.stem)
+    assert record["steps"] == model.provenance["steps"] and record["scores"] and record["curve"]
+    assert record["licence"] and path.name in (ROOT / "DATA_LICENSES.md").read_text()
 
 
 def test_eval_takes_a_task_as_its_first_word(tmp_path):

@@ -30,9 +30,9 @@ __all__ = [
 
 
 def load(model: str | Path | None = None) -> FrozenModel:
-    """A frozen model: a file, the name of one that ships (``demo``, ``recall``, ``things``), or the folder of
-    a training run, for the model of its last checkpoint (needs ``bitmar-tiny[train]``). None: as the commands
-    choose.
+    """A frozen model: a file, the name of one that ships (``demo``, ``recall``, ``things``; ``paper`` if it
+    is there), or the folder of a training run, for the model of its last checkpoint (needs
+    ``bitmar-tiny[train]``). None: as the commands choose.
 
     ``FrozenError`` for a file that is none.
 

@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from ..api.model import SHIPPED, FrozenModel, find_model, load, preset, random_model
 from ..api.run import BAUD, Session, is_built, is_local, session
 from ..errors import ConfigError
+from ..files import only_one
 
 
 class ModelPath(click.Path):
@@ -42,6 +43,19 @@ model_argument = click.argument("model", type=model_path, default=find_model)
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON document instead of a table."
 )
+
+
+keep_option = click.option(
+    "--keep",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    help="Keep every score in FOLDER as it comes: what is interrupted goes on where it was.",
+)
+
+
+def keeping(folder: Path | None) -> contextlib.AbstractContextManager[None]:
+    """The folder of --keep is this process's alone."""
+    return only_one(folder, "an evaluation") if folder else contextlib.nullcontext()
 
 
 def load_model(path: Path, preset_name: str | None) -> FrozenModel:

@@ -20,8 +20,8 @@ from .common import json_option
 )
 @json_option
 def command(run: Path, png: bool, out: Path | None, as_json: bool) -> None:
-    """Draw a training run, finished or not: losses, alignment with interventions, memory slots, and E_q by
-    epoch (figure 3).
+    """Draw a training run, finished or not, against the tokens that it has read: losses, perplexity,
+    alignment with interventions, memory slots, E_q; and E_q by epoch (figure 3).
 
     \b
     Example: bitmar-tiny curves run -o figures

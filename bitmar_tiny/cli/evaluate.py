@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from .common import (
     Real,
     hidden,
     json_option,
+    keep_option,
+    keeping,
     leave_out_port_options,
     line_options,
     model_argument,
@@ -98,6 +101,7 @@ RETRIEVED = 100
     show_default=True,
     help="Training steps of --finetune, of 16 questions each.",
 )
+@keep_option
 @line_options
 @hidden("--via", type=click.Choice(["torch", "golden", "c"]), multiple=True)
 @hidden("--board")
@@ -116,6 +120,7 @@ def command(
     baseline: float | None,
     finetune: Path | None,
     steps: int,
+    keep: Path | None,
     line: dict[str, Any],
     via: tuple[str, ...],
     board: str | None,
@@ -123,6 +128,8 @@ def command(
 ) -> None:
     """Score MODEL, a frozen model or the folder of a training run (a float twin, say). Chance and majority
     stand beside every score.
+
+    Exit code 1: another of several --on picks another option for some item.
 
     Of several exchanges with boards, --record numbers the files: FILE, FILE-2, ...
 
@@ -142,6 +149,7 @@ def command(
     Examples: bitmar-tiny eval boolq piqa
               bitmar-tiny eval model.bitmar --data demo/data
               bitmar-tiny eval model.bitmar boolq piqa --on host --on golden --limit 200
+              bitmar-tiny eval model.bitmar blimp=BLiMP.zip --on golden --on torch --on host --keep picks
               bitmar-tiny eval model.bitmar hellaswag=hellaswag_val.jsonl perplexity=demo/data/wiki.dev
               bitmar-tiny eval model.bitmar boolq commonsenseqa --ablate memory
               bitmar-tiny eval recall sessions
@@ -205,15 +213,16 @@ def command(
         "limit": limit,
         "finetuned": {"folder": str(finetune), "steps": steps} if finetune else None,
     }
-    with progress_bars() as bar:
+    with keeping(keep), progress_bars() as bar:
         if ablate:
             from ..evaluate.ablate import ablate_tasks, measure_cost
 
             cost = measure_cost(subject, board or firmware or "host", watts)
-            report["ablation"] = {"tasks": ablate_tasks(subject, text, on[0], bar, opened), "cost": cost}
+            ablated = ablate_tasks(subject, text, on[0], bar, opened, keep=keep)
+            report["ablation"] = {"tasks": ablated, "cost": cost}
         elif text:
-            found = parts.score_tasks(subject, text, on, opened, bar)
-            report["tasks"], report["agreement_of_picks"] = found
+            found = parts.score_tasks(subject, text, on, opened, bar, keep)
+            report["tasks"], report["agreement_of_picks"], report["different_picks"] = found
         if CAPTIONS in wanted:
             if baseline:
                 notes.print(f"Training the plain float captioner for {baseline:g} minutes ...")
@@ -230,6 +239,8 @@ def command(
         report["entity_memory"] = entity_memory(lambda line: notes.print(line))
     if as_json:
         print_json(report)
-        return
-    for shown in render(report):
-        results.print(shown)
+    else:
+        for shown in render(report):
+            results.print(shown)
+    if any(places for others in report.get("different_picks", {}).values() for places in others.values()):
+        sys.exit(1)

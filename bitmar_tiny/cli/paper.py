@@ -13,7 +13,7 @@ from ..evaluate.report import load_report
 from ..extras import need
 from ..report.words import narrow
 from .app import Group, notes, print_json, results
-from .common import json_option, model_argument, progress_bars
+from .common import json_option, keep_option, keeping, model_argument, progress_bars
 
 path = click.Path(path_type=Path)
 
@@ -67,8 +67,23 @@ def table(number: str, reports: tuple[Path, ...], as_json: bool) -> None:
 @click.option(
     "--limit", type=click.IntRange(1), metavar="N", help="Only N items of each task, evenly spread."
 )
+@click.option(
+    "--ablate",
+    type=click.Choice(["memory"]),
+    help="Also BLiMP, bits per byte and captions with the memory off and shuffled, with the intervals of the "
+    "differences.",
+)
+@keep_option
 @json_option
-def scores(model: Path, corpus: Path, blimp: Path | None, limit: int | None, as_json: bool) -> None:
+def scores(
+    model: Path,
+    corpus: Path,
+    blimp: Path | None,
+    limit: int | None,
+    ablate: str | None,
+    keep: Path | None,
+    as_json: bool,
+) -> None:
     """Every score of MODEL, a frozen model or the folder of a training run, that the paper has, too: BLiMP,
     BoolQ, PIQA, CommonsenseQA, bits per byte of held-out text, captions of held-out pictures.
 
@@ -78,18 +93,54 @@ def scores(model: Path, corpus: Path, blimp: Path | None, limit: int | None, as_
     \b
     Examples: bitmar-tiny paper scores run --corpus corpus --blimp BLiMP.zip
               bitmar-tiny paper scores model.bitmar --limit 1000 --json
+              bitmar-tiny paper scores run --blimp BLiMP.zip --ablate memory --keep scores
     """
     need("torch")
     from ..evaluate.paper_scores import score_paper
-    from ..evaluate.suite import open_subject
+    from ..evaluate.suite import frozen_subject, open_subject
+    from ..report.evaluation import ablation_table
     from ..report.paper import scores_table
 
-    with progress_bars() as bar:
-        report = score_paper(open_subject(model), corpus, blimp, limit, bar)
+    subject = frozen_subject(model) if ablate else open_subject(model)
+    with keeping(keep), progress_bars() as bar:
+        report = score_paper(subject, corpus, blimp, limit, bar, bool(ablate), keep)
     if as_json:
         print_json(report)
-    else:
-        results.print(narrow(scores_table(report)))
+        return
+    results.print(narrow(scores_table(report)))
+    if ablate:
+        results.print(narrow(ablation_table(report["ablation"]["tasks"], "The memory \\[measured]")))
+
+
+@command.command()
+@click.argument("run", type=path)
+@click.option(
+    "--scores",
+    "reports",
+    type=path,
+    multiple=True,
+    metavar="FILE",
+    help="What 'paper scores --json' or 'eval --json' printed of this model; repeatable.",
+)
+@click.option("-o", "--out", type=path, required=True, metavar="FOLDER", help="Where both files go.")
+@json_option
+def ship(run: Path, reports: tuple[Path, ...], out: Path, as_json: bool) -> None:
+    """Freeze the training run RUN into FOLDER as PRESET.bitmar, and write its record beside it, PRESET.json:
+    settings, data with licences and SHA-256, curve, scores. From bitmar_tiny/frozen/models of a checkout the
+    model has a name: 'bitmar-tiny generate PRESET'.
+
+    \b
+    Example: bitmar-tiny paper scores run --blimp BLiMP.zip --ablate memory --json > scores.json
+             bitmar-tiny paper ship run --scores scores.json -o bitmar_tiny/frozen/models
+    """
+    need("torch")
+    from ..evaluate.model_record import ship as write
+
+    file, record = write(run, reports, out)
+    if as_json:
+        print_json(record)
+        return
+    notes.print(f"Wrote {file}, {record['bytes']:,} bytes, and {file.stem}.json.", markup=False)
 
 
 @command.command()

@@ -223,6 +223,7 @@ def show_cost(model: str, precision: str, steps: int, cost: Any, as_json: bool) 
     results.print(
         f"Its batches take {cost.input_s * 1000:.3g} ms to make: {cost.input_times_faster:.0f} times faster "
         "than the step; "
-        f"it waited {cost.waiting_s * 1000:.3g} ms for them.",
+        f"it waited {cost.waiting_s * 1000:.3g} ms for them. No kernel computes in "
+        f"{cost.outside_kernels:.0%} of the step \\[measured by PyTorch's profiler].",
         soft_wrap=True,
     )

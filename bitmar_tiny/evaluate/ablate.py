@@ -13,6 +13,7 @@ from bitmar_tiny.codegen.emit import emit
 from ..errors import ConfigError
 from ..files import TemporaryFolder
 from ..run.session import open_session
+from .paired import difference
 from .scoring import Progress
 from .suite import MEMORY, Open, Subject, TextTask, open_scorer
 from .token_cost import Profile, build_profile, run_profile
@@ -28,16 +29,24 @@ def ablate_tasks(
     on: str,
     progress: Callable[[str], Progress | None],
     opened: Open = open_session,
+    known: dict[str, dict[str, Any]] | None = None,
+    keep: Path | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """Every task with the memory in every condition: {task: {"on": figures, "off": ..., "shuffled": ...}}.
+    """Every task with the memory in every condition: {task: {"on": figures, "off": ..., "shuffled": ...,
+    "difference": {"off": on minus off as ``paired`` has it, "shuffled": ...}}}.
 
-    ``progress``: gives the callback for a label.
+    ``progress``: gives the callback for a label; ``known``: figures of tasks with the memory on; ``keep``: as
+    ``open_scorer`` has it.
     """
-    found: dict[str, dict[str, Any]] = {task.name: {} for task in tasks}
-    for condition in MEMORY:
-        with open_scorer(subject, on, condition, opened) as scorer:
+    found: dict[str, dict[str, Any]] = {
+        task.name: {"on": known[task.name]} if known else {} for task in tasks
+    }
+    for condition in MEMORY[1:] if known else MEMORY:
+        with open_scorer(subject, on, condition, opened, keep) as scorer:
             for task in tasks:
                 found[task.name][condition] = task.run(scorer, progress(f"{task.name}, memory {condition}"))
+    for by in found.values():
+        by["difference"] = {other: difference(by["on"], by[other]) for other in MEMORY[1:]}
     return found
 
 

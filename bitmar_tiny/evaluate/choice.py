@@ -24,7 +24,8 @@ class ChoiceResult:
     counts as right in equal parts: ``ties`` items.
 
     For WUG, ``correlation`` is Spearman's rank correlation with what people prefer. picks: the option chosen
-    by the sum, per item; gold: the right one.
+    by the sum, per item; gold: the right one; credits: 1 for a right pick, 0 for a wrong one, part of 1 for a
+    tie.
     """
 
     items: int
@@ -39,6 +40,7 @@ class ChoiceResult:
     correlation: float | None = None
     picks: list[int] = field(default_factory=list)
     gold: list[int] = field(default_factory=list)
+    credits: list[float] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -132,6 +134,7 @@ def evaluate_choice(
         correlation=_correlation(items, sums),
         picks=picks.tolist(),
         gold=gold.tolist(),
+        credits=right.tolist(),
     )
 
 

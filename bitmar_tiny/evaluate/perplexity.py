@@ -22,24 +22,27 @@ def evaluate_perplexity(
 
     Returns tokens, bytes, streams, perplexity (per token), bits_per_byte (comparable between tokenizers), and
     the perplexity of the best guess that looks at nothing: every token by its own frequency in this very text
-    (``unigram``).
+    (``unigram``). sample_bits, sample_bytes: of every sample.
     """
-    streams, size = [], 0
-    for text, ids in zip(texts, tokenizer.encode_batch(texts), strict=True):
-        size += len(text.encode())
+    streams, sample, sizes = [], [], [len(text.encode()) for text in texts]
+    for n, ids in enumerate(tokenizer.encode_batch(texts)):
         streams += [ids[i : i + longest].tolist() for i in range(0, len(ids), longest)]
+        sample += [n] * (len(streams) - len(sample))
     if not streams:
         raise DataError("There is no text to score.", "Give a file with some lines of text.")
     found = scorer.score([Query((tokenizer.eos,), tuple(s)) for s in streams], progress)
-    nll = -sum(f.total for f in found)
+    nlls = np.array([-f.total for f in found])
+    nll = float(nlls.sum())
     tokens = sum(len(s) for s in streams)
     counts = np.bincount(np.concatenate(streams)).astype(np.float64)
     share = counts[counts > 0] / tokens
     return {
         "tokens": tokens,
-        "bytes": size,
+        "bytes": sum(sizes),
         "streams": len(streams),
         "perplexity": math.exp(min(nll / tokens, 700)),
-        "bits_per_byte": nll / math.log(2) / max(size, 1),
+        "bits_per_byte": nll / math.log(2) / max(sum(sizes), 1),
         "unigram": float(np.exp(-(share * np.log(share)).sum())),
+        "sample_bits": (np.bincount(sample, nlls, len(texts)) / math.log(2)).tolist(),
+        "sample_bytes": sizes,
     }

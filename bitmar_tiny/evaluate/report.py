@@ -42,22 +42,29 @@ def load_report(file: Path, ablation: bool) -> dict[str, Any]:
 
 
 def score_tasks(
-    subject: Subject, tasks: Sequence[TextTask], on: Sequence[str], opened: Open, bar: Bar
-) -> tuple[dict[str, Any], dict[str, dict[str, float]]]:
-    """Figures of every task on the first target, and the share of items for which each other one picks the
-    same.
+    subject: Subject,
+    tasks: Sequence[TextTask],
+    on: Sequence[str],
+    opened: Open,
+    bar: Bar,
+    keep: Path | None = None,
+) -> tuple[dict[str, Any], dict[str, dict[str, float]], dict[str, dict[str, list[int]]]]:
+    """Figures of every task on the first target, and for each other one the share of items for which it picks
+    the same, and those for which it does not: their places among the items that were scored, from 0.
     """
     found: dict[str, Any] = {}
     agreement: dict[str, dict[str, float]] = {}
+    different: dict[str, dict[str, list[int]]] = {}
     for n, target in enumerate(dict.fromkeys(on)):
-        with open_scorer(subject, target, opened=opened) as scorer:
+        with open_scorer(subject, target, opened=opened, keep=keep) as scorer:
             for task in tasks:
                 r = task.run(scorer, bar(f"{task.name} on {scorer.name}"))
                 first = found.setdefault(task.name, r | {"kind": task.kind})
                 if n and "picks" in r:
-                    same = np.mean(np.array(r["picks"]) == first["picks"])
-                    agreement.setdefault(task.name, {})[scorer.name] = float(same)
-    return found, agreement
+                    same = np.array(r["picks"]) == first["picks"]
+                    agreement.setdefault(task.name, {})[scorer.name] = float(same.mean())
+                    different.setdefault(task.name, {})[scorer.name] = np.flatnonzero(~same).tolist()
+    return found, agreement, different
 
 
 def score_retrieval(

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from ..frozen import FrozenModel
 from ..run.session import Session, open_session
 from .choice import evaluate_choice
 from .formats import FORMATS, Item, evenly, read_items
+from .kept import KeptScorer, kept_file
 from .labelled import SETS, labelled_items
 from .perplexity import evaluate_perplexity
 from .scoring import Progress, Scorer, SessionScorer, TorchScorer
@@ -50,6 +52,16 @@ class Subject:
     def config(self):
         return self.frozen.config if self.frozen else self.network.cfg
 
+    @property
+    def identity(self) -> str:
+        """Of the weights: the frozen model's, or a hash of the network's."""
+        if self.frozen:
+            return self.frozen.digest
+        hashed = hashlib.sha256()
+        for name, weights in self.network.state_dict().items():
+            hashed.update(name.encode() + weights.cpu().numpy().tobytes())
+        return hashed.hexdigest()
+
     def torch(self, frozen: FrozenModel | None = None) -> BitMar:
         """The network in eval mode; ``frozen``: of this model instead."""
         from ..model.export import load_frozen
@@ -79,6 +91,16 @@ def open_subject(path: Path) -> Subject:
     return Subject(str(path), frozen, None, Tokenizer.from_bytes(frozen.tokenizer))
 
 
+def frozen_subject(path: Path) -> Subject:
+    """As ``open_subject``; a training run is frozen, in memory alone."""
+    if not path.is_dir():
+        return open_subject(path)
+    from ..train.run import freeze_run
+
+    frozen = freeze_run(path)
+    return Subject(str(path), frozen, None, Tokenizer.from_bytes(frozen.tokenizer))
+
+
 def shuffle_memory(frozen: FrozenModel, seed: int = 0) -> FrozenModel:
     """The model with the codes of its memory in random order over slots and columns: the same values, no
     content.
@@ -92,20 +114,29 @@ def shuffle_memory(frozen: FrozenModel, seed: int = 0) -> FrozenModel:
 
 @contextlib.contextmanager
 def open_scorer(
-    subject: Subject, on: str = "torch", memory: str = "on", opened: Open = open_session
+    subject: Subject,
+    on: str = "torch",
+    memory: str = "on",
+    opened: Open = open_session,
+    keep: Path | None = None,
 ) -> Iterator[Scorer]:
-    """A scorer on a target of ``open_session`` with the memory in one of the conditions ``MEMORY``."""
+    """A scorer on a target of ``open_session`` with the memory in one of the conditions ``MEMORY``.
+
+    keep: a folder in which its scores are kept, and looked up.
+    """
     if subject.frozen is None and (on != "torch" or memory == "shuffled"):
         raise ConfigError(
             f"{subject.name}: a training run is evaluated with PyTorch and the memory as it is, or off.",
             "Freeze it first: bitmar-tiny freeze RUN -o model.bitmar",
         )
     frozen = shuffle_memory(subject.frozen) if memory == "shuffled" else subject.frozen
-    if on == "torch":  # in batches
-        yield TorchScorer(subject.torch(frozen if memory == "shuffled" else None), memory != "off")
-        return
-    with opened(on, frozen) as session:
-        yield SessionScorer(session, memory != "off")
+    with contextlib.ExitStack() as stack:
+        scorer: Scorer
+        if on == "torch":  # in batches
+            scorer = TorchScorer(subject.torch(frozen if memory == "shuffled" else None), memory != "off")
+        else:
+            scorer = SessionScorer(stack.enter_context(opened(on, frozen)), memory != "off")
+        yield KeptScorer(scorer, kept_file(keep, subject.identity, on, memory)) if keep else scorer
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,13 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as safetensors_save
 
-from ..arch.config import ModelConfig
+from ..arch.config import PRESETS, ModelConfig
 from ..arch.tables import tensor_table
 from ..errors import ConfigError, FrozenError
 from ..files import atomic_file, parse_json
 from ..golden import numerics as nm
 from ..golden.model import initial_usage
+from .shipped import shipped_names
 
 FORMAT = "bitmar-tiny/frozen"
 VERSION = 2
@@ -97,10 +98,7 @@ class FrozenModel:
         """Read and validate a frozen model; every fault is one ``FrozenError`` sentence."""
         path = Path(path)
         if not path.is_file():
-            raise FrozenError(
-                f"{path}: there is no such file.",
-                "Train one with 'bitmar-tiny train', or pass the path of a .bitmar file.",
-            )
+            raise FrozenError(f"{path}: there is no such file.", _fix(str(path)))
         try:
             with safe_open(path, framework="numpy") as f:
                 meta = f.metadata() or {}
@@ -127,6 +125,16 @@ class FrozenModel:
                 "Freeze the model again or copy the file again.",
             )
         return model
+
+
+def _fix(name: str) -> str:
+    """What to do where there is no model of that name."""
+    if name in PRESETS:
+        return (
+            f"{name} is a preset; the trained models that come along are {', '.join(shipped_names())}. Train "
+            f"one with 'bitmar-tiny train --preset {name}', or pass the path of a .bitmar file."
+        )
+    return "Train one with 'bitmar-tiny train', or pass the path of a .bitmar file."
 
 
 def _read_metadata(meta: dict[str, str], path: Path) -> tuple[ModelConfig, dict[str, Any]]:

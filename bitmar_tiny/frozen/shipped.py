@@ -10,6 +10,11 @@ models/recall.json    its training record
 models/things.bitmar  the ``things`` preset: it says the name of what it was shown once; CC BY-SA 4.0, see
                       DATA_LICENSES.md
 models/things.json    its training record
+models/paper.bitmar   the ``paper`` preset, trained on the corpus of ``bitmar-tiny corpus``, and paper.json:
+                      where both were put, as ``bitmar-tiny paper ship`` writes them; CC BY-SA 4.0
+
+A MODEL on the command line is always a trained one: a file, a run, or one of these by its name. The shapes of
+a preset with random weights are asked for with ``--preset``, so that ``paper`` and ``demo`` can be both.
 """
 
 from __future__ import annotations
@@ -40,6 +45,11 @@ def find_model(name: str | Path | None = None) -> Path:
     return default_model() if name is None else by_name(Path(name))
 
 
+def shipped_names() -> list[str]:
+    """Names of the models that come with the package."""
+    return sorted(path.stem for path in MODELS.glob("*.bitmar"))
+
+
 def is_run(path: Path) -> bool:
     """Whether a training run is in this folder."""
     return (path / "run.json").is_file()
@@ -47,7 +57,7 @@ def is_run(path: Path) -> bool:
 
 def by_name(path: Path) -> Path:
     """A path as it is, or, where neither a file nor a training run is there, the shipped model of that name
-    ("demo", "recall", "things").
+    (``shipped_names``).
     """
     named = MODELS / f"{path}.bitmar"
     here = path.is_file() or is_run(path)

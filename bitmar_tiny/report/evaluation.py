@@ -10,6 +10,11 @@ from rich.table import Column, Table
 
 from .words import narrow
 
+#: Most items that a sentence names.
+NAMED = 20
+#: What stands below a table of differences.
+INTERVALS = "Intervals: 95%, paired bootstrap over the items."
+
 
 def percent(value: float | None) -> str:
     return "" if value is None else f"{value:.1%}"
@@ -76,44 +81,52 @@ def retrieval_table(r: dict[str, Any]) -> Table:
 
 
 def figure_of(r: dict[str, Any]) -> float:
-    """The one figure of a task that conditions are compared by: correlation, perplexity or accuracy."""
-    if "perplexity" in r:
-        return r["perplexity"]
+    """The one figure of a task that conditions are compared by: correlation, bits per byte or accuracy."""
+    if "bits_per_byte" in r:
+        return r["bits_per_byte"]
     return r["accuracy"] if r.get("correlation") is None else r["correlation"]
 
 
-def paired_error(a: dict[str, Any], b: dict[str, Any]) -> float:
-    """Standard error of the difference of two accuracies on the same items."""
-    change = [(p == g) - (q == g) for p, q, g in zip(a["picks"], b["picks"], a["gold"], strict=True)]
-    mean = sum(change) / len(change)
-    return (sum((c - mean) ** 2 for c in change) / len(change) ** 2) ** 0.5
+def difference_words(by: dict[str, Any], other: str) -> str:
+    """What the memory adds against ``other``, with its interval of 95% if there is one: percentage points of
+    accuracies.
+    """
+    share = "accuracy" in by["on"] and by["on"].get("correlation") is None
+    times, form = (100, "+.1f") if share else (1, "+.3f")
+    found = by["difference"][other] or {"value": figure_of(by["on"]) - figure_of(by[other])}
+    words = format(times * found["value"], form) + " pp" * share
+    if "low" in found:
+        words += f"\n{format(times * found['low'], form)} to {format(times * found['high'], form)}"
+    return words
+
+
+def picks_sentence(who: str, first: str, items: int, places: list[int]) -> str:
+    """For how many items another target picks what the first one does, and which are the others."""
+    if not places:
+        return f"{who} picks the same option as {first} for all {items:,} items \\[measured]"
+    named = ", ".join(map(str, places[:NAMED])) + ", ..." * (len(places) > NAMED)
+    return (
+        f"{who} picks another option than {first} for {len(places):,} of {items:,} items, counted from 0: "
+        f"{named} \\[measured]"
+    )
 
 
 def ablation_table(tasks: dict[str, dict[str, Any]], title: str) -> Table:
-    """One row a task: the figure with the memory on, off and shuffled, and the differences; percentage points
-    for accuracies.
+    """One row a task: the figure with the memory on, off and shuffled, and the differences with intervals;
+    percentage points for accuracies.
     """
     words = ("items", "on", "off", "shuffled", "on - off", "on - shuffled", "chance")
-    table = Table(Column("task", no_wrap=True), *words, title=title, padding=0)
+    table = Table(Column("task", no_wrap=True), *words, title=title, padding=0, caption=INTERVALS)
     for name, by in tasks.items():
-        on, off, shuffled = (figure_of(by[c]) for c in ("on", "off", "shuffled"))
-        if "accuracy" in by["on"] and by["on"].get("correlation") is None:
-            errors = [100 * paired_error(by["on"], by[c]) for c in ("off", "shuffled")]
-            cells = [
-                percent(on),
-                percent(off),
-                percent(shuffled),
-                *(
-                    f"{100 * (on - x):+.1f} ± {e:.1f} pp"
-                    for x, e in zip((off, shuffled), errors, strict=True)
-                ),
-                percent(by["on"]["chance"]),
-            ]
-        else:
-            cells = (
-                [f"{x:.4g}" for x in (on, off, shuffled)] + [f"{on - x:+.3g}" for x in (off, shuffled)] + [""]
-            )
-        table.add_row(name, f"{by['on'].get('items', by['on'].get('streams')):,}", *cells)
+        share = "accuracy" in by["on"] and by["on"].get("correlation") is None
+        found = [figure_of(by[c]) for c in ("on", "off", "shuffled")]
+        table.add_row(
+            "bits/byte" if "bits_per_byte" in by["on"] else name,
+            f"{by['on'].get('items', by['on'].get('streams')):,}",
+            *(percent(x) if share else f"{x:.4g}" for x in found),
+            *(difference_words(by, other) for other in ("off", "shuffled")),
+            percent(by["on"]["chance"]) if share else "",
+        )
     return table
 
 
@@ -256,12 +269,9 @@ def _parts(report: dict[str, Any]) -> Iterator[Table | str]:
             yield wug_sentence(name, r)
         elif r["kind"] == "perplexity":
             yield perplexity_sentence(r)
-    for name, others in report.get("agreement_of_picks", {}).items():
-        for way, share in others.items():
-            yield (
-                f"{name}: {way} picks the same option as {report['on'][0]} for {share:.2%} of the items "
-                "\\[measured]"
-            )
+    for name, others in report.get("different_picks", {}).items():
+        for way, places in others.items():
+            yield picks_sentence(f"{name}: {way}", report["on"][0], tasks[name]["items"], places)
     if "ablation" in report:
         if report["ablation"]["tasks"]:
             yield ablation_table(report["ablation"]["tasks"], f"The memory of {report['model']} \\[measured]")

@@ -12,7 +12,7 @@ from typing import Any
 from rich.table import Column, Table
 
 from ..evaluate.formats import FORMATS
-from .evaluation import figure_of, percent
+from .evaluation import INTERVALS, difference_words, figure_of, percent
 
 #: Table 1: accuracy in percent.
 TASKS_1 = ("arc-easy", "boolq", "hellaswag", "winogrande", "commonsenseqa", "mmlu")
@@ -175,7 +175,7 @@ def table_4(reports: Sequence[dict[str, Any]]) -> tuple[Table, Sequence[str]]:
     ours = [r["ablation"]["tasks"] for r in reports]
     heads = [f"{r['model']}, {what} \\[measured]" for r in reports for what in ("on - off", "on - shuffled")]
     table = Table(
-        "task", "paper, on - off (pp)", *heads, title="Table 4: what the memory adds, percentage points"
+        "task", "paper, on - off (pp)", *heads, title="Table 4: what the memory adds", caption=INTERVALS
     )
     for task in dict.fromkeys([*TABLE_4, *(t for found in ours for t in found)]):
         cells = []
@@ -183,7 +183,7 @@ def table_4(reports: Sequence[dict[str, Any]]) -> tuple[Table, Sequence[str]]:
             by = found.get(task)
             for other in ("off", "shuffled"):
                 known = by is not None and "accuracy" in by["on"]
-                cells.append(f"{100 * (by['on']['accuracy'] - by[other]['accuracy']):+.1f}" if known else "")
+                cells.append(difference_words(by, other) if known else "")
         table.add_row(task, TABLE_4.get(task, ""), *cells)
     return table, DOUBTS_4
 

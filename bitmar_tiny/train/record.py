@@ -43,9 +43,13 @@ def begun(out: Path) -> dict[str, Any]:
     return read_record(out / RUN_FILE) if (out / RUN_FILE).is_file() else {}
 
 
+#: Settings that change nothing that a run learns: how long it goes on, how often it saves and looks.
+FREE = ("steps", "epochs", "checkpoint_every", "holdout_every")
+
+
 def same_run(there: dict[str, Any], record: dict[str, Any], out: Path) -> None:
     """``ConfigError`` where a run's record differs; settings that it does not name did not exist then, and
-    had their defaults or, where those would change the run, what it did. More steps are no other settings.
+    had their defaults or, where those would change the run, what it did. Those of ``FREE`` may change.
     """
     then = {"log_every": record["training"]["log_every"]}
     parts = {
@@ -56,7 +60,7 @@ def same_run(there: dict[str, Any], record: dict[str, Any], out: Path) -> None:
         f"{part}.{key}"
         for part, values in parts.items()
         for key in record[part]
-        if key not in ("steps", "epochs") and values.get(key) != record[part][key]
+        if key not in FREE and values.get(key) != record[part][key]
     ]
     named = {k: record.get(k) for k in ("sessions", "corpus")}  # runs did not always record these
     if different or any(

@@ -73,6 +73,7 @@ def test_tasks_by_three_ways_and_the_papers_table(folder):
     assert [len(o) for o in report["agreement_of_picks"].values()] == [2, 2, 2] and report["tasks"][
         "perplexity"
     ]["tokens"] == 19
+    assert [list(o.values()) for o in report["different_picks"].values()] == [[[], []]] * 3
     (folder / "r.json").write_text(json.dumps(report))
     table = cli("paper", "table", "2", "r.json", cwd=folder).stdout
     assert "24.9%" in table and f"{report['tasks']['vqa']['accuracy']:.1%}" in table and "with care" in table
@@ -95,6 +96,51 @@ def test_a_board_is_asked_as_its_line_needs_it_and_every_exchange_has_a_record(f
     assert {p.name for p in folder.glob("r*.jsonl")} == {"r.jsonl", "r-2.jsonl"}
     again = cli(*asked[:3], "--json", "--on", "replay:r.jsonl", cwd=folder)
     assert json.loads(again.stdout)["tasks"] == report["tasks"]
+
+
+def test_what_was_interrupted_goes_on_and_items_with_another_pick_are_named(folder):
+    rows = ({"goal": "g", "sol1": f"a{i}", "sol2": f"b{i}", "label": i % 2} for i in range(6))
+    write_jsonl(folder / "q.jsonl", *rows)
+    asked = ("eval", "m.bitmar", "piqa=q.jsonl", "--on", "golden", "--on", "torch", "--keep", "kept")
+    asked += ("--json",)
+    whole = json.loads(cli(*asked, cwd=folder).stdout)
+    first, second = sorted((folder / "kept").iterdir())
+    assert first.name.startswith("golden-") and second.name.startswith("torch-")
+    rows = first.read_text().splitlines(keepends=True)
+    assert len(rows) == len(second.read_text().splitlines()) == 2 * 6
+    first.write_text("".join(rows[:5]) + rows[5][:20])  # killed while it wrote
+    assert json.loads(cli(*asked, cwd=folder).stdout) == whole
+    assert sorted(first.read_text().splitlines(keepends=True)) == sorted(rows)
+    row = json.loads(rows[1 - whole["tasks"]["piqa"]["picks"][0]])  # the option that was not picked
+    row["log_probs"] = [0.0] * len(row["log_probs"])
+    second.write_text(second.read_text() + json.dumps(row) + "\n")  # the last line counts
+    other = cli(*asked, cwd=folder, code=1)
+    assert json.loads(other.stdout)["different_picks"]["piqa"] == {"torch": [0]}
+    said = cli(*asked[:-1], cwd=folder, code=1).stdout
+    assert (
+        "torch picks another option than golden for 1 of 6 items, counted from 0: 0 [measured]"
+        in " ".join(said.split())
+    )
+
+
+def test_golden_torch_and_c_pick_the_same_of_tens_of_items(folder):
+    """With the model that comes along, whose vocabulary is of words."""
+    need("host", "gcc")
+    animals = ("cat", "dog", "bird", "fish", "horse", "cow", "bear", "fox", "owl", "pig", "duck", "wolf")
+    pairs = [
+        {"sentence_good": f"The {a} {good}.", "sentence_bad": f"The {a} {bad}.", "UID": "verb"}
+        for a in animals
+        for good, bad in (("sits on the table", "sit on the table"), ("has two ears", "have two ears"))
+    ]
+    write_jsonl(folder / "blimp.jsonl", *pairs)
+    asked = ({"question": f"is a {a} blue", "passage": f"The {a} is red.", "answer": False} for a in animals)
+    write_jsonl(folder / "boolq.jsonl", *asked)
+    targets = ("--on", "golden", "--on", "torch", "--on", "host")
+    done = cli("eval", "demo", "blimp=blimp.jsonl", "boolq=boolq.jsonl", *targets, "--json", cwd=folder)
+    report = json.loads(done.stdout)
+    assert [report["tasks"][t]["items"] for t in ("blimp", "boolq")] == [24, 12]
+    assert [sorted(o.values()) for o in report["different_picks"].values()] == [[[], []]] * 2
+    assert len(set(report["tasks"]["blimp"]["picks"])) == 2  # it does not always take the first
 
 
 def test_figures(folder):
@@ -142,6 +188,7 @@ def test_tables_fit_80_columns_in_a_pipe_and_lose_no_word():
     names = ("commonsenseqa", "entity-tracking")
     report = {"model": "long/" * 9 + "model.bitmar", "on": ["golden"], "tasks": dict.fromkeys(names, score)}
     by = dict.fromkeys(("on", "off", "shuffled"), score)
+    by["difference"] = dict.fromkeys(("off", "shuffled"), {"value": -0.123, "low": -0.234, "high": -0.0123})
     spent = {"window": 32, "tokens_per_second": 12345.6, "ms_per_token": 0.0812, "anonymous_kib": 123456}
     cost = {"label": "measured", "on": spent, "off": spent, "board": "host", "kernels": "avx512vnni"}
     report["ablation"] = {

@@ -23,9 +23,10 @@ from bitmar_tiny.evaluate.entity import (
     fact,
     question,
 )
-from bitmar_tiny.evaluate.suite import Subject, text_task
+from bitmar_tiny.evaluate.paired import difference
+from bitmar_tiny.evaluate.suite import MEMORY, Subject, text_task
 from bitmar_tiny.frozen import random_model
-from bitmar_tiny.report.evaluation import ablation_table, cost_table, entity_table, paired_error
+from bitmar_tiny.report.evaluation import ablation_table, cost_table, entity_table
 
 
 def test_episodes_are_the_same_for_the_same_seed():
@@ -88,16 +89,42 @@ def test_ablation_runs_every_task_in_every_condition(subject, tmp_path):
         text_task(f"perplexity={tmp_path / 'text'}", subject),
     ]
     found = ablate_tasks(subject, tasks, "torch", lambda label: None)
-    assert [set(by) for by in found.values()] == [{"on", "off", "shuffled"}] * 2
-    assert len({found["perplexity"][c]["perplexity"] for c in found["perplexity"]}) == 3
+    assert [set(by) for by in found.values()] == [{"on", "off", "shuffled", "difference"}] * 2
+    assert len({found["perplexity"][c]["perplexity"] for c in MEMORY}) == 3
+    for by in found.values():
+        for other, d in by["difference"].items():
+            key = "bits_per_byte" if "bits_per_byte" in by["on"] else "accuracy"
+            assert d["value"] == pytest.approx(by["on"][key] - by[other][key])
+            assert d["low"] <= d["value"] <= d["high"]
+    again = ablate_tasks(
+        subject, tasks, "torch", lambda label: None, known={n: by["on"] for n, by in found.items()}
+    )
+    assert again == found
     assert ablation_table(found, "").row_count == 2
 
 
-def test_the_error_of_a_difference_is_that_of_pairs():
-    a = {"picks": [0, 0, 1, 1], "gold": [0, 0, 0, 0]}
-    assert paired_error(a, a) == 0
-    b = {"picks": [1, 0, 1, 1], "gold": [0, 0, 0, 0]}
-    assert paired_error(a, b) == pytest.approx((0.25 * 0.75 / 4) ** 0.5)
+def test_the_interval_of_a_difference_is_that_of_pairs():
+    """Its width is that of the normal distribution where items are many, and nothing between like items."""
+    rng = np.random.default_rng(0)
+    a, b = ({"credits": rng.integers(0, 2, 2000).astype(float).tolist()} for _ in range(2))
+    assert difference(a, a) == {"value": 0, "low": 0, "high": 0}
+    found, change = difference(a, b), np.array(a["credits"]) - b["credits"]
+    assert found["value"] == pytest.approx(change.mean())
+    width = 2 * 1.96 * change.std() / 2000**0.5
+    assert found["high"] - found["low"] == pytest.approx(width, rel=0.1)
+    better = {"credits": [1.0] * 2000}
+    assert difference(better, b)["low"] > 0 and difference(b, better)["high"] < 0
+    assert difference(a | {"correlation": 0.5}, b) is None
+
+
+def test_a_long_sample_weighs_as_its_bytes_do():
+    on, off = (
+        {"sample_bits": [10.0, 1.0], "sample_bytes": [99, 1]},
+        {"sample_bits": [12.0, 1.0], "sample_bytes": [99, 1]},
+    )
+    found = difference(on, off)
+    assert found["value"] == pytest.approx(-2 / 100)
+    assert (found["low"], found["high"]) == (pytest.approx(-2 / 99), 0)
 
 
 def test_cost_is_measured_with_the_memory_read_and_unread(subject, monkeypatch):

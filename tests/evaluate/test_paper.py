@@ -47,7 +47,14 @@ ABLATED = {
             "on": STATE,
             "off": STATE | {"tokens_per_second": 4321.0},
         },
-        "tasks": {"boolq": {"on": CHOICE, "off": CHOICE | {"accuracy": 0.4}, "shuffled": CHOICE}},
+        "tasks": {
+            "boolq": {
+                "on": CHOICE,
+                "off": CHOICE | {"accuracy": 0.4},
+                "shuffled": CHOICE,
+                "difference": {"off": {"value": 0.0567, "low": -0.021, "high": 0.101}, "shuffled": None},
+            }
+        },
     },
 }
 
@@ -58,7 +65,7 @@ ABLATED = {
         ("1", REPORT, ("28.32", "54.57", "45.67 ± 5.00", "61.00", "majority")),
         ("2", REPORT, ("24.9%", "-0.16", "-0.333", "45.7%")),
         ("3", ABLATED, ("57.3", "1,076", "1,234", "4,321", "measured")),
-        ("4", ABLATED, ("+2.9, +4.1", "+5.7", "+0.0")),
+        ("4", ABLATED, ("+2.9, +4.1", "+5.7", "-2.1 to +10.1", "+0.0")),
     ],
 )
 def test_tables_hold_the_papers_figures_and_ours(number, report, words):

@@ -96,6 +96,26 @@ def test_every_row_stands_beside_what_needs_no_training(corpus, tmp_path):
     assert "48.7%" in shown and "66.5%" in shown
 
 
+def test_the_memory_is_ablated_beside_the_scores(corpus, tmp_path):
+    arguments = ("paper", "scores", "m.bitmar", "--corpus", "corpus", "--blimp", "blimp.jsonl")
+    done = run(*arguments, "--ablate", "memory", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    tasks, rows = report["ablation"]["tasks"], {row["task"]: row for row in report["rows"]}
+    assert list(tasks) == ["blimp", "perplexity", "captions"]
+    assert tasks["perplexity"]["on"]["bits_per_byte"] == rows["bits/byte"]["ours"]
+    for name in ("blimp", "captions"):
+        assert tasks[name]["on"]["accuracy"] == rows[name]["ours"]
+    for by in tasks.values():
+        for other in ("off", "shuffled"):
+            d = by["difference"][other]
+            assert d["low"] <= d["value"] <= d["high"]
+        assert not any(isinstance(v, list) for v in by["on"].values())  # of every item
+    shown = run(*arguments, "--ablate", "memory", cwd=tmp_path).stdout
+    assert "on - shuffled" in shown and "paired bootstrap" in shown and "bits/byte" in shown
+    assert max(map(len, shown.splitlines())) <= 80
+
+
 def test_an_untrained_network_has_the_same_shapes_and_other_weights(corpus, tmp_path):
     subject = open_subject(tmp_path / "m.bitmar")
     first, second = (paper_scores.untrained(subject) for _ in range(2))

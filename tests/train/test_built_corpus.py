@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Training on what `bitmar-tiny corpus` put together."""
 
+import hashlib
 import json
+import runpy
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +13,9 @@ from bitmar_tiny.data import corpora
 from bitmar_tiny.data.collect import build
 from bitmar_tiny.data.files import write_json, write_npy
 from bitmar_tiny.errors import ConfigError, DataError
+from bitmar_tiny.evaluate import paper_scores
+from bitmar_tiny.evaluate.model_record import ship
+from bitmar_tiny.frozen import FrozenModel
 from bitmar_tiny.train.corpus import run_corpus
 from bitmar_tiny.train.order import order
 from bitmar_tiny.train.run import train_run
@@ -74,3 +80,30 @@ def test_a_corpus_goes_with_no_other_data(tmp_path):
             order(tmp_path / "run", own, **more)
     with pytest.raises(ConfigError, match="given twice"):
         order(tmp_path / "run", {"corpus": ["c", "d"]})
+
+
+def test_the_recipe_for_a_gpu_does_all_of_it_on_a_cpu(built, tmp_path, monkeypatch):
+    """Not that it is quick: that every part of it runs, and leaves what it says."""
+    monkeypatch.setattr(paper_scores, "ALONG", ())
+    recipe = runpy.run_path(str(Path(__file__).parents[2] / "examples/gpu_run.py"))
+    out = tmp_path / "gpu"
+    report = recipe["gpu_run"](
+        CFG, built, out, seconds=0.5, device="cpu", limit=3, batch_size=2, max_len=16, threads=1
+    )
+    assert json.loads((out / "gpu-run.json").read_text()) == report
+    assert set(report["seconds"]) == {"measured", "trained", "frozen", "scored"}
+    assert 0 <= report["cost"]["outside_kernels"] < 1 and report["steps"] >= 2
+    model = FrozenModel.load(out / report["model"])
+    record = json.loads((out / report["model"]).with_suffix(".json").read_text())
+    assert record["sha256"] == model.digest == record["scores"]["scores"]["model_sha256"]
+    assert record["steps"] == report["steps"] and record["curve"][0]["tokens"] > 0
+    write_json(tmp_path / "s.json", record["scores"]["scores"])
+    write_json(tmp_path / "other.json", record["scores"]["scores"] | {"model_sha256": "0"})
+    file, shipped = ship(out / "run", [tmp_path / "s.json"], tmp_path / "shipped")
+    assert shipped == json.loads(file.with_suffix(".json").read_text())
+    assert shipped["file_sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
+    assert shipped["sha256"] == record["sha256"] and shipped["curve"] == record["curve"]
+    with pytest.raises(DataError, match=r"other: not of micro.bitmar, but of another model"):
+        ship(out / "run", [tmp_path / "other.json"], tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+    assert record["settings"]["precision"] == "bf16" and record["data"]["text_samples"] == 17

@@ -18,7 +18,7 @@ from bitmar_tiny.data.tokenizer import EOS_TEXT, Tokenizer
 from bitmar_tiny.errors import ConfigError, DataError
 from bitmar_tiny.evaluate.activations import compare_activations
 from bitmar_tiny.model.bitmar import BitMar
-from bitmar_tiny.train.curves import interventions, plot_training
+from bitmar_tiny.train.curves import _millions, interventions, plot_training
 from bitmar_tiny.train.feed import prepare
 from bitmar_tiny.train.flops import forward_macs
 from bitmar_tiny.train.holdout import look_at_holdout
@@ -102,15 +102,22 @@ def test_plots(folder, tmp_path):
         {"kind": "intervention", "step": 5, "event": "begin", "action": "freeze_text"},
         {"kind": "intervention", "step": 7, "event": "end", "action": "freeze_text"},
         {"kind": "intervention", "step": 8, "event": "begin", "action": "boost_alignment"},
-        {"kind": "holdout", "step": 8, "alignment": 0.1},
+        {"kind": "holdout", "step": 8, "alignment": 0.1, "text": {"perplexity": 9.0, "tokens": 5}},
     ]
     assert interventions(log) == [(5, 7, "freeze_text"), (8, 8, "boost_alignment")]
     svg, zero = plot_training(log, tmp_path)
     text = svg.read_text()
     assert "freeze_text" in text and "boost_alignment" in text and "<svg" in zero.read_text()
+    for words in ("tokens, millions", "perplexity", "held-out text", "zero fraction", "written", "read"):
+        assert words in text
     assert [p.suffix for p in plot_training(log, tmp_path, "png")] == [".png", ".png"] and plot_training(
         [], tmp_path
     ) == []
+
+
+def test_steps_are_drawn_where_their_tokens_are():
+    read = _millions([{"step": 10, "tokens": 2_000_000}, {"step": 20, "tokens": 6_000_000}])
+    assert [read(s) for s in (0, 5, 10, 15, 20, 21)] == [0, 1, 2, 4, 6, 6]
 
 
 def test_looking_changes_nothing():

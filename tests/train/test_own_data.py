@@ -74,9 +74,10 @@ def test_other_data_of_the_same_size_is_other_data(tmp_path, what):
 
 
 def test_more_steps_go_on_and_fewer_are_refused(tmp_path):
+    """However often it saves and looks from then on."""
     data = corpus(tmp_path / "data")
     go(tmp_path, data)
-    go(tmp_path, data, SHORT.model_copy(update={"steps": 6}))
+    go(tmp_path, data, SHORT.model_copy(update={"steps": 6, "checkpoint_every": 1, "holdout_every": 2}))
     go(tmp_path / "whole", data, SHORT.model_copy(update={"steps": 6}))
     same_state(checkpoint.load(tmp_path / "run"), checkpoint.load(tmp_path / "whole" / "run"))
     before = (tmp_path / "run" / "run.json").read_text()

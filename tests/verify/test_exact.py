@@ -110,11 +110,12 @@ TARGETS = each_family_once("linux", "xtensa")
 VECTORS = [(board, family) for board, family in TARGETS if family != "portable"]
 
 
-@pytest.mark.parametrize("opt", ["-O0", "-O2", "-O3"])
+@pytest.mark.parametrize("opt", ["-O0", "-O2"])
 @pytest.mark.parametrize(
     "board, family, compiler", [(b, f, c) for b, f in TARGETS for c in load_board(b).compilers]
 )
 def test_every_target(tiny, tmp_path, board, family, compiler, opt):
+    """With -O2 what runs once per token is compiled with -O3 (codegen/build.py)."""
     check(tiny, tmp_path / "p", 60, board, family, compiler, opt, traps(compiler, opt))
 
 
@@ -349,4 +350,5 @@ def test_paper_preset(tmp_path, board, family, tokens):
 
 @pytest.mark.parametrize("board, family", VECTORS)
 def test_pocket_preset(tmp_path, board, family):
-    check(weights("pocket"), tmp_path / "p", 400, board, family)
+    """Past its window; without evictions where the emulator takes vectors apart."""
+    check(weights("pocket"), tmp_path / "p", 60 if family == "rvv" else 400, board, family)
