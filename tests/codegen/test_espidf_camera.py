@@ -31,7 +31,7 @@ from bitmar_tiny.run.golden import GoldenSession
 
 BOARD = "esp32-s3-eye"
 PRESS, HOLD = "5 10 ", "5 80 "  # looks at the button, 20 ms apart: up, down
-GREETING = "Press the button to hear what it is. Hold it for a second to teach a name.\n"
+GREETING = "Press the button to read what it is. Hold it for a second to teach a name.\n"
 
 
 def frame(png: bytes, size: tuple[int, int] = (240, 240)) -> bytes:

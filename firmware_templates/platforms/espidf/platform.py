@@ -55,11 +55,11 @@ class EspIdf(Platform):
             raise ConfigError(
                 f"Board {board.name}: the flash layout has no partition that holds the app, or the model."
             )
-        unknown = [pin for pin in PINS if pin not in board.pins] if "picture" in board.components else []
-        if unknown:
+        missing = [pin for pin in PINS if pin not in board.pins] if "picture" in board.components else []
+        if missing:
             raise ConfigError(
                 f"Board {board.name}: it has a camera, and the profile does not say at which pins.",
-                f"Add to pins: {', '.join(unknown)}.",
+                f"Add to pins: {', '.join(missing)}.",
             )
         psram = _psram(board)
         if psram and psram.data_lines is None:

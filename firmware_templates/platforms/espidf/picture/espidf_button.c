@@ -142,7 +142,7 @@ void espidf_button(bm_state *s, const char *why)
 {
     if (!why) why = espidf_camera_start();
     start_button();
-    puts(why ? why : "Press the button to hear what it is. Hold it for a second to teach a name.");
+    puts(why ? why : "Press the button to read what it is. Hold it for a second to teach a name.");
     for (;;) {
         const int held = wait_for_press();
         const char *trouble = why ? why : held ? teach(s) : tell(s);
