@@ -113,7 +113,8 @@ def test_what_is_said_of_the_model_that_is_shown_things_agrees():
     rows = json.loads((MODELS / "things.json").read_text())["scores"]["show_once"]
     for row in rows:
         right = {k: row[k]["share"] for k in ("generated", "choice", "off", "another", "shuffled")}
-        assert right["generated"] <= right["choice"] + 0.02 and right["generated"] > 8 * row["chance"] ** 1.5
+        assert -0.02 <= right["choice"] - right["generated"] <= 0.05  # as a share of the sessions
+        assert right["generated"] > 8 * row["chance"] ** 1.5
         assert max(right["off"], right["another"]) < 0.02 and right["shuffled"] < row["chance"] + 0.03
     assert {r["sessions"] for r in rows if r["on"] == "torch"} == {1000}
 
@@ -249,7 +250,8 @@ def test_each_model_lies_beside_a_record_of_it(path):
     assert record["model"] == path.name and record["bytes"] == len(raw)
     assert record["sha256"] == model.digest and record["file_sha256"] == hashlib.sha256(raw).hexdigest()
     assert ModelConfig.parse(record["config"], "record") == model.config == preset(path.stem)
-    assert record["steps"] == model.provenance["steps"] and record["scores"] and record["curve"]
+    assert record.get("then", record)["steps"] == model.provenance["steps"]  # of the training that came last
+    assert record["scores"] and record["curve"]
     assert record["licence"] and path.name in (ROOT / "DATA_LICENSES.md").read_text()
 
 
