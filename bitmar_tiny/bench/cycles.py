@@ -124,7 +124,7 @@ def inner_loop(listing: str, function: str, multiply: str) -> list[str]:
             loop = [
                 x
                 for x in lines[at[target[1]] + 1 : i + 1]
-                if x and not x.startswith((".", "//", "#")) and x[-1] != ":"
+                if x and not x.startswith((".", "//", "#", "@")) and x[-1] != ":"
             ]
             dense = sum(x.startswith(multiply) for x in loop) / len(loop)
             if dense and (not best or dense > sum(x.startswith(multiply) for x in best) / len(best)):

@@ -168,5 +168,6 @@ def test_arm_loops_are_simulated():
         cycles = simulate()
     except ToolError as error:
         pytest.skip(str(error))
-    assert {c.family for c in cycles} == {"neon", "neondot"}
-    assert all(c.weights / c.cycles > 1 for c in cycles)
+    least = {"m33": 0.6, "neon": 1, "neondot": 1}
+    assert {c.family for c in cycles} == set(least)
+    assert all(c.weights / c.cycles > least[c.family] for c in cycles)

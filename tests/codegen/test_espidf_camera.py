@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from espidf_support import settings
 from firmware.build import HERE, ROOT, SANITIZE, compile
 from PIL import Image
 from support import need
@@ -68,7 +69,7 @@ def built(project, out, *flags: str) -> str:
     sources = [f for f in (*main.glob("*.c"), *model.glob("*.c")) if not f.stem.startswith(unused)]
     flags = ("-std=gnu11", "-O1", f"-I{model}", f"-I{main}", "-isystem", str(HERE / "idf_headers"), *flags)
     flags += ("-DCONFIG_BITMAR_BUTTON=1", "-DCONFIG_BITMAR_MEMORY_SDMMC=1")
-    flags += ("-Dopen=host_open", "-Dfgetc=host_fgetc")
+    flags += ("-Dopen=host_open", "-Dfgetc=host_fgetc", *settings(project))
     return compile([*sources, HERE / "espidf_eye.c"], flags, out)[0]
 
 
