@@ -35,7 +35,8 @@ class KernelLayout(StrictModel):
     Groups of ``rows`` rows, each cut into steps of ``k_step`` k. A step is rows x k_step/4 bytes: byte j of a
     row holds, in bits 2p and 2p+1, the code of k = p k_step/4 + j. A row's bytes lie together, or (``lanes``)
     byte j of all rows does. Or (``plane_rows``) the codes of a byte are those of four rows, rows/4 apart, and
-    byte j of the k_step bytes of a row is k = j. Each family's C file draws its own.
+    byte j of the k_step bytes of a row is k = j. A code of plane p counts ``places[p]`` times in its byte:
+    with 4^p each has two bits. Each family's C file draws its own.
 
     ``k_step`` 0: one step is the whole padded row, as vectors of any length want it.
     """
@@ -44,6 +45,9 @@ class KernelLayout(StrictModel):
     k_step: int = Field(ge=0, le=K_BLOCK, multiple_of=4, description="0: the whole padded row")
     lanes: bool = False
     plane_rows: bool = False
+    places: list[int] = Field(
+        [1, 4, 16, 64], min_length=4, max_length=4, description="what a code counts for in its byte"
+    )
     row_pad: int = Field(
         ge=1,
         le=LARGEST_GROUP,
@@ -56,6 +60,13 @@ class KernelLayout(StrictModel):
             raise ValueError(f"rows must divide row_pad, row_pad {LARGEST_GROUP}, and k_step {K_BLOCK}")
         if self.plane_rows and (self.lanes or self.rows % 4):
             raise ValueError("with plane_rows, rows are a multiple of 4, and lanes is not set")
+        if (
+            any(p <= 2 * sum(self.places[:i]) for i, p in enumerate(self.places))
+            or 2 * sum(self.places) > 255
+        ):
+            raise ValueError(
+                "a place must exceed what codes of up to 2 make of those before, and a byte hold all"
+            )
         return self
 
     @property

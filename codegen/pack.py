@@ -14,7 +14,7 @@ ROWS5, K_STEP5 = 4, 5
 
 
 def pack(trits: np.ndarray, family: str) -> bytes:
-    """int8 [N, K] in {-1, 0, 1} -> packed 2-bit codes w + 1. Padding is code 1, that is w = 0."""
+    """int8 [N, K] in {-1, 0, 1} -> codes w + 1, four in a byte. Padding is code 1, that is w = 0."""
     layout, (n, k) = _layout(family), trits.shape
     codes = np.ones((_up(n, layout.row_pad), _up(k, K_BLOCK)), np.uint8)
     codes[:n, :k] = trits + 1
@@ -27,7 +27,7 @@ def pack(trits: np.ndarray, family: str) -> bytes:
         groups = codes.reshape(-1, layout.rows, steps, 4, step // 4)
         order = (0, 2, 3, 4, 1) if layout.lanes else (0, 2, 3, 1, 4)
     planes = groups.transpose(order)  # group, step, plane, row, byte
-    return (planes[:, :, 0] | planes[:, :, 1] << 2 | planes[:, :, 2] << 4 | planes[:, :, 3] << 6).tobytes()
+    return sum(planes[:, :, p] * np.uint8(place) for p, place in enumerate(layout.places)).tobytes()
 
 
 def unpack(data: bytes, n: int, k: int, family: str) -> np.ndarray:
@@ -37,10 +37,12 @@ def unpack(data: bytes, n: int, k: int, family: str) -> np.ndarray:
     shape = (step // 4, layout.rows) if layout.lanes else (layout.rows, step // 4)
     if layout.plane_rows:
         shape = (layout.rows // 4, step)
-    packed = np.frombuffer(data, np.uint8).reshape(-1, k_pad // step, 1, *shape)
+    rest = np.frombuffer(data, np.uint8).reshape(-1, k_pad // step, *shape)
     if layout.lanes:
-        packed = packed.swapaxes(3, 4)
-    planes = packed >> np.array([0, 2, 4, 6], np.uint8).reshape(1, 1, 4, 1, 1) & 3
+        rest = rest.swapaxes(2, 3)
+    planes = np.empty((*rest.shape[:2], 4, *rest.shape[2:]), np.uint8)
+    for p, place in reversed([*enumerate(layout.places)]):
+        planes[:, :, p], rest = rest // place, rest % place
     order = (0, 2, 3, 1, 4) if layout.plane_rows else (0, 3, 1, 2, 4)
     return planes.transpose(order).reshape(-1, k_pad)[:n, :k].astype(np.int8) - 1
 

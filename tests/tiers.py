@@ -72,6 +72,7 @@ FILES = {
         "device/test_emulated.py",
         "device/test_rp2040.py",
         "simulate/test_portable.py",
+        "test_m0_floats.py",
         "test_rvv.py",
     ),
     "train": (

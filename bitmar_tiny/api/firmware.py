@@ -77,9 +77,9 @@ def write_package(
 ) -> Project:
     """Generate a library for any board of an ecosystem, as ``bitmar-tiny codegen --as`` does.
 
-    ecosystem: ``arduino``, ``cmake``, ``esp-component``, ``platformio`` or ``zephyr``; kernels: default
-    ``portable``; memory: ``auto`` (RAM) or ``flash`` (read-only). ``ConfigError`` for an unknown ecosystem,
-    or kernels that it cannot compile.
+    ecosystem: ``arduino``, ``cmake``, ``esp-component``, ``pico-sdk``, ``platformio`` or ``zephyr``; kernels:
+    default ``portable``; memory: ``auto`` (RAM) or ``flash`` (read-only). ``ConfigError`` for an unknown
+    ecosystem, or kernels that it cannot compile.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cycle counts for processors that are not at hand: inner loops by llvm-mca, the ESP32-S3's kernel by our own
-simulator.
+"""Cycle counts for processors that are not at hand: inner loops by llvm-mca, the kernels of the ESP32-S3 and
+of a Cortex-M0+ by our own simulators.
 """
 
 from __future__ import annotations
@@ -20,10 +20,13 @@ from bitmar_tiny.codegen.kernels import KernelFamily, StaticReport, families
 from bitmar_tiny.codegen.resources import resource_dir
 
 from ..errors import ToolError
+from ..simulate import cortex_m0
 from ..simulate.kernels import simulate_gemv
 
 ITERATIONS = 200
 TIMEOUT_S = 120
+#: Of the products that are run as a whole.
+SHAPES = ((128, 128), (512, 128), (128, 512))
 
 
 @dataclass(frozen=True)
@@ -51,13 +54,20 @@ def mca_tool() -> str | None:
     )
 
 
+def check_tools() -> None:
+    """``ToolError`` where llvm-mca or a compiler is missing."""
+    if mca_tool() is None:
+        raise ToolError("llvm-mca was not found, which --static needs.", "Install it: apt-get install llvm.")
+    for board in {cortex_m0.BOARD, *(f.static.board for f in families().values() if f.static)}:
+        find_compiler(load_board(board))
+
+
 def simulate() -> list[Cycles]:
     """Cycles of the inner loop of every kernel family that describes one. ``ToolError`` where llvm-mca or a
     compiler is missing.
     """
+    check_tools()
     tool = mca_tool()
-    if tool is None:
-        raise ToolError("llvm-mca was not found.", "Install it: apt-get install llvm.")
     return [_simulate(tool, family, family.static) for family in families().values() if family.static]
 
 
@@ -66,7 +76,7 @@ def estimate_pie() -> list[Cycles]:
     estimated.
     """
     found = []
-    for n, k in ((128, 128), (512, 128), (128, 512)):
+    for n, k in SHAPES:
         run = simulate_gemv(np.ones((n, k), np.int8), np.ones(k, np.int8))
         found.append(
             Cycles(
@@ -77,6 +87,27 @@ def estimate_pie() -> list[Cycles]:
                 float(run.cycles),
                 run.instructions,
                 "estimated",
+            )
+        )
+    return found
+
+
+def count_m0() -> list[Cycles]:
+    """Whole products on a Cortex-M0+, instruction by instruction (``bitmar_tiny.simulate.cortex_m0``), of
+    ``portable`` with few rows, since each takes as long as another. ``ToolError`` without the compiler.
+    """
+    compiler, _ = find_compiler(load_board(cortex_m0.BOARD))
+    found = []
+    for family, n, k in (*(("m0", *shape) for shape in SHAPES), ("portable", 8, 128)):
+        run = cortex_m0.gemv(family, np.ones((n, k), np.int8), np.ones(k, np.int8))
+        found.append(
+            Cycles(
+                f"{family}, {n}x{k}",
+                "Cortex-M0+",
+                f"{compiler} -O3",
+                n * k,
+                float(run.cycles),
+                run.instructions,
             )
         )
     return found
@@ -119,7 +150,7 @@ def inner_loop(listing: str, function: str, multiply: str) -> list[str]:
     at = {line[:-1]: i for i, line in enumerate(lines) if re.match(r"^[.\w]+:$", line)}
     best: list[str] = []
     for i, line in enumerate(lines):
-        target = re.match(r"^(?:b\.?\w+|cbnz|cbz)\s+(?:\w+,\s*)?([.\w]+)$", line)
+        target = re.match(r"^(?:b\.?\w+|cbnz|cbz)\s+(?:\w+,\s*)*([.\w]+)$", line)
         if target and at.get(target[1], i) < i:
             loop = [
                 x

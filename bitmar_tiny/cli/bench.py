@@ -9,8 +9,7 @@ from pathlib import Path
 import click
 from rich.markup import escape
 
-from ..bench.cycles import mca_tool
-from ..errors import ToolError
+from ..bench.cycles import check_tools
 from ..extras import need
 from ..files import atomic_file
 from .app import notes, print_json, results
@@ -35,7 +34,7 @@ from .common import json_option, load_model, model_path, preset_option
     "--static",
     "static_cycles",
     is_flag=True,
-    help="Also cycles of the Arm loops (llvm-mca) and of the ESP32-S3's kernel (simulator).",
+    help="Also cycles of Arm and RISC-V loops (llvm-mca) and of the ESP32-S3's kernel (simulator).",
 )
 @click.option(
     "--cpu", type=click.IntRange(0), default=0, show_default=True, help="Processor to pin everything to."
@@ -70,8 +69,8 @@ def command(
     check(families, cpu, out)
     if out:
         need("matplotlib")
-    if static_cycles and mca_tool() is None:
-        raise ToolError("llvm-mca was not found, which --static needs.", "Install it: apt-get install llvm.")
+    if static_cycles:
+        check_tools()
     frozen = load_model(model, None) if model else load_model(Path(), preset_name or "paper")
     report = measure(
         frozen,
@@ -82,9 +81,9 @@ def command(
         lambda label, state: notes.print(f"  {label}: {escape(state)}"),
     )
     if static_cycles:
-        from ..bench.cycles import estimate_pie, simulate
+        from ..bench.cycles import count_m0, estimate_pie, simulate
 
-        report["static"] = [c.as_dict() for c in (*simulate(), *estimate_pie())]
+        report["static"] = [c.as_dict() for c in (*simulate(), *count_m0(), *estimate_pie())]
     report["times_the_best_peer"] = reporting.ratios(report)
     report["times_the_best_peer_per_call"] = reporting.ratios(report, "one_call_gweights_per_s")
     if out:

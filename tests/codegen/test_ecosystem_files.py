@@ -37,6 +37,7 @@ EXPECTED = {
         "examples/caption/CMakeLists.txt",
         "examples/caption/main/idf_component.yml",
     },
+    "pico-sdk": {"CMakeLists.txt", "examples/caption/CMakeLists.txt", "examples/caption/main.c"},
     "platformio": {"library.json", "examples/caption/platformio.ini", "examples/caption/src/main.c"},
     "zephyr": {
         "CMakeLists.txt",

@@ -179,6 +179,35 @@ def test_a_zephyr_sample_builds_and_starts(packages, tmp_path):
     run(tmp_path / "b" / "app")
 
 
+@need_gcc
+@need_cmake
+def test_a_program_of_the_pico_sdk_captions_as_golden_does(tmp_path):
+    model = bt.load("recall")
+    path = bt.write_package(model, "pico-sdk", tmp_path / "p").path
+    given = [f"-DCMAKE_C_FLAGS={QUICK} -Werror", "-DCMAKE_C_COMPILER=gcc", "-DCMAKE_CXX_COMPILER=g++"]
+    environment = os.environ | {"PICO_SDK_PATH": str(HERE / "pico_sdk")}
+    run("cmake", "-S", path / "examples" / "caption", "-B", tmp_path / "b", *given, env=environment)
+    run("cmake", "--build", tmp_path / "b", "-j", "2")
+    assert run(tmp_path / "b" / "caption") == f"{said(model)}\n"
+
+
+@need_arm
+@need_cmake
+@pytest.mark.parametrize("family, core", [("m0", "cortex-m0plus"), ("m33", "cortex-m33")])
+def test_the_quick_kernels_of_a_pico_compile_by_the_library_of_the_pico_sdk(tiny, tmp_path, family, core):
+    """Assembly among them; the program itself needs the SDK's start."""
+    path = bt.write_package(tiny, "pico-sdk", tmp_path / "p", kernels=family).path
+    flags = f"-mcpu={core} -mthumb {QUICK}"
+    given = [f"-DCMAKE_{language}_COMPILER={ARM}" for language in ("C", "CXX", "ASM")]
+    given += [f"-DCMAKE_{language}_FLAGS={flags}" for language in ("C", "ASM")]
+    given += ["-DCMAKE_SYSTEM_NAME=Generic", "-DCMAKE_C_COMPILER_WORKS=1", "-DCMAKE_CXX_COMPILER_WORKS=1"]
+    environment = os.environ | {"PICO_SDK_PATH": str(HERE / "pico_sdk")}
+    run("cmake", "-S", path / "examples" / "caption", "-B", tmp_path / "b", *given, env=environment)
+    run("cmake", "--build", tmp_path / "b", "--target", "bitmar", "-j", "2")
+    made = run("arm-none-eabi-nm", "--defined-only", tmp_path / "b" / "bitmar" / "libbitmar.a")
+    assert "bm_gemv_t2s8" in made and ("__aeabi_fmul" in made) == (family == "m0")
+
+
 @need_cmake
 @need_xtensa
 def test_an_esp_component_compiles_with_its_example(packages, tmp_path):

@@ -38,6 +38,9 @@ void bm_wsum_heads(const int32_t *w, uint32_t apart, const int8_t *v, uint32_t s
 /* sum_k a[k] * b[k]. */
 int32_t bm_dot_s8(const int8_t *a, const int8_t *b, uint32_t len);
 
+/* The byte of four weights 0; twice that is the byte of four weights 1. A family whose codes are not two bits each has its own. */
+uint8_t bm_packed_zero(void);
+
 /* 1 when this processor can run the family. */
 int bm_kernels_supported(void);
 

@@ -131,19 +131,20 @@ static int dots_differ(void)
     return y[0] != -127 * 127 * 64 || y[1] != y[0];
 }
 
-/* Ternary matrices whose bytes are all equal are the same in every layout: 0xAA is all +1, 0x00 all -1, 0x55 all 0.
+BM_WEAK uint8_t bm_packed_zero(void) { return 0x55; }
+
+/* Ternary matrices whose bytes are all equal are the same in every order of the weights.
  * As many rows as the largest group of a packing; rows of 192: beyond the 128 k after which avx2 flushes its 16-bit lanes. */
 static int products_differ(void)
 {
     static BM_ALIGNED uint8_t packed[64u * 192u / 4u];
     static BM_ALIGNED int8_t x[192];
     static int32_t y[BM_PAD_ROWS(32u)];
-    static const uint8_t bytes[3] = {0x00, 0x55, 0xAA};
     for (int sign = -1; sign <= 1; sign += 2) {
         const int32_t sum = sign * 127 * 192;
         memset(x, sign * 127, sizeof x);
         for (int w = -1; w <= 1; w++) {
-            memset(packed, bytes[w + 1], sizeof packed);
+            memset(packed, (w + 1) * bm_packed_zero(), sizeof packed);
             bm_gemv_t2s8(packed, x, sum, 32u, 192u, y);
             for (int i = 0; i < 32; i++)
                 if (y[i] != w * sum) return 1;
