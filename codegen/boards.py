@@ -92,6 +92,7 @@ class Serial(StrictModel):
     """The console of the board."""
 
     baud: int = Field(gt=0)
+    usb: bool = Field(False, description="it is the chip's own USB port; the board has no other")
     what: str = ""
 
 
@@ -181,6 +182,10 @@ class Board(StrictModel):
     speed: Speed | None = None
     power: Power | None = None
     serial: Serial | None = None
+    components: list[Literal["picture", "show_once"]] = Field(
+        [], description="of the runtime, for what is on the board: a camera, which a button starts"
+    )
+    pins: dict[str, int] = Field({}, description="of what is on the board, for its firmware")
     flash: Flash | None = None
     uf2: Uf2 | None = None
     notes: str = ""

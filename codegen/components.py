@@ -45,13 +45,13 @@ def c_files(folder: Path) -> list[Path]:
 
 
 def useful(cfg: ModelConfig, blob: Blob) -> frozenset[str]:
-    """Optional components that a model has a use for: the store of its memory, and what shows it a thing
-    once, which needs that store, a keyed memory and a tokenizer.
+    """Optional components that a model has a use for: pictures, the store of its memory, and what shows it a
+    thing once, which needs that store, a keyed memory and a tokenizer.
     """
     if blob.memory != "sd":
-        return frozenset()
+        return frozenset(["picture"])
     writes_text = any(s.name == "tokenizer" and s.data for s in blob.sections)
-    return frozenset(["memory_store", *(["show_once"] if cfg.keyed and writes_text else [])])
+    return frozenset(["picture", "memory_store", *(["show_once"] if cfg.keyed and writes_text else [])])
 
 
 @cache

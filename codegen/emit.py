@@ -115,7 +115,7 @@ def emit(
     values = context(model, board, family, blob, plan) | {"version": __version__, "backbone": declared}
     values["sees_vectors"] = seen_by is not None
     begin_folder(out, MANIFEST, SCHEMA)
-    components = board.platform.runtime(useful(model.config, blob))
+    components = board.platform.runtime(useful(model.config, blob), board.components)
     sources = _copy_sources(project, components)
     frontend.copy(features, declared, out)
     values["show_once"] = any(c.name == "show_once" for c in components)

@@ -101,9 +101,11 @@ class Platform:
     def check_build(self, board: Board) -> None:
         """``ToolError`` if projects are not compiled by ``bitmar-tiny build``, with what does it."""
 
-    def runtime(self, useful: Collection[str] | None = None) -> list[Component]:
-        """Components of a project, of the optional ones those that are ``useful`` (default: all)."""
-        some = [name for name in self.optional if useful is None or name in useful]
+    def runtime(self, useful: Collection[str] | None = None, more: Collection[str] = ()) -> list[Component]:
+        """Components of a project; of the optional ones, and of those of the board (``more``), what is
+        ``useful`` (default: all).
+        """
+        some = [name for name in (*self.optional, *more) if useful is None or name in useful]
         return with_needs((*self.components, *some))
 
     def sources(self, board: Board, runtime: list[Component]) -> list[Path]:

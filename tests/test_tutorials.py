@@ -15,6 +15,7 @@ TUTORIALS = ROOT / "docs" / "tutorials"
 INSTALLED = NotRun("the environment is made before")
 ON_A_BOARD = NotRun("it needs a board")
 ON_CAMERA = NotRun("it needs a board and a camera; codegen/test_show_once.py runs the script with another")
+ON_AN_EYE = NotRun("it needs a board and a camera; codegen/test_espidf_camera.py runs it with stand-ins")
 TRAINED = NotRun("it needs a model that was trained for hours")
 ON_THE_PI = "qemu-aarch64 firmware-pi/build/gcc-O2/bitmar"
 #: Page -> line -> what runs in its place.
@@ -60,6 +61,9 @@ INSTEAD: dict[str, dict[str, str | NotRun]] = {
         "bitmar-tiny flash firmware-esp32 --board esp32-s3-n16r8 --port /dev/ttyUSB0": ON_A_BOARD,
         "bitmar-tiny generate --on /dev/ttyUSB0 --image examples/pictures/house.png": ON_A_BOARD,
         "bitmar-tiny profile --on /dev/ttyUSB0 --project firmware-esp32": ON_A_BOARD,
+        "idf.py -C firmware-eye build": ON_AN_EYE,
+        "bitmar-tiny flash firmware-eye --board esp32-s3-eye --port /dev/ttyACM0": ON_AN_EYE,
+        "idf.py -C firmware-eye -p /dev/ttyACM0 monitor": ON_AN_EYE,
     },
 }
 #: Words of the long ones among the lines that the README has, too.

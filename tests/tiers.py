@@ -24,6 +24,7 @@ FILES = {
         "bench/test_wasm.py",
         "codegen/test_ecosystems.py",
         "codegen/test_espidf.py",
+        "codegen/test_espidf_camera.py",
         "codegen/test_make.py",
         "codegen/test_program.py",
         "codegen/test_rp2.py",

@@ -3,6 +3,7 @@
 
 import pytest
 
+from bitmar_tiny.api.model import load
 from bitmar_tiny.arch.config import preset
 from bitmar_tiny.codegen.boards import load_board
 from bitmar_tiny.codegen.emit import emit
@@ -16,6 +17,7 @@ CASES = [
     ("esp32-s3-n16r2", "pocket", "pie", "auto"),
     ("esp32-s3-n16r8", "demo", "portable", "flash"),
     ("esp32-s3-n16r8", "paper", "pie", "sd"),
+    ("esp32-s3-eye", "things", "pie", "sd"),
     ("esp32-c3-devkitm-1", "demo", "portable", "auto"),
     ("esp32-c6-devkitc-1", "demo", "portable", "sd"),
     ("esp32-p4-function-ev", "paper", "portable", "sd"),
@@ -27,7 +29,7 @@ CASES = [
 def idf_project(request, tmp_path_factory):
     board, model, family, memory = request.param
     return emit(
-        random_model(preset(model)),
+        load(model) if model == "things" else random_model(preset(model)),
         load_board(board),
         tmp_path_factory.mktemp("idf") / "p",
         family,

@@ -19,6 +19,7 @@ KCONFIG = Path(__file__).parent / "idf" / "Kconfig"
 WIRED = {
     "esp32-s3-n16r8": [8],
     "esp32-s3-n16r2": [4],
+    "esp32-s3-eye": [8],
     "esp32-p4-function-ev": [16],
     "esp32-p4x-function-ev": [16],
 }
@@ -60,6 +61,8 @@ def test_settings_exist_and_are_taken(idf_project, kconfiglib):
     assert wired == lines == WIRED.get(idf_project.board.name, [])
     assert config.syms["IDF_TARGET"].str_value == idf_project.board.chip
     assert config.syms["ESP_DEFAULT_CPU_FREQ_MHZ"].str_value == f"{idf_project.board.speed.clock_mhz:.0f}"
+    usb = idf_project.board.serial.usb
+    assert config.syms["ESP_CONSOLE_USB_SERIAL_JTAG"].str_value == ("y" if usb else "n")
 
 
 def test_files_on_a_card_that_are_no_8_3_names_come_with_long_names(idf_project, kconfiglib):
@@ -99,8 +102,11 @@ def test_menu_of_the_board(idf_project, kconfiglib):
         )
     )
     config = kconfiglib.Kconfig(str(idf_project.path / "main" / "Kconfig.projbuild"))
-    assert config.syms["BITMAR_LINK_UART"].str_value == "y" and config.syms["BITMAR_TAPS"].str_value == "n"
-    missing = {"BITMAR_MEMORY_PARTITION"}  # offered only where the flash has a partition for it
+    by_itself = "picture" in idf_project.board.components
+    does = "BITMAR_BUTTON" if by_itself else "BITMAR_LINK_UART"
+    assert config.syms[does].str_value == "y" and config.syms["BITMAR_TAPS"].str_value == "n"
+    # offered only where the flash has a partition for it, and where there is a button
+    missing = {"BITMAR_MEMORY_PARTITION"} | (set() if by_itself else {"BITMAR_BUTTON"})
     chip = idf_project.board.chip
     if not any(r.data_lines for r in idf_project.board.regions):
         missing |= {"BITMAR_TEXT_MODE"}  # its input takes PSRAM
@@ -116,7 +122,8 @@ def test_menu_of_the_board(idf_project, kconfiglib):
     else:
         assert (
             config.syms["BITMAR_MEMORY_SDMMC"].str_value == "y"
-            and config.syms["BITMAR_SD_WIDTH"].str_value == "4"
+            and config.syms["BITMAR_SD_WIDTH"].str_value == ("1" if by_itself else "4")
+            and (not by_itself or config.syms["BITMAR_SD_CLK"].str_value == "39")
         )
     assert len(used) > 3 and used - missing <= set(config.syms)
     menu = (idf_project.path / "main" / "Kconfig.projbuild").read_text()
@@ -166,8 +173,10 @@ def test_component_manifests(idf_project):
     assert str(loaded.version) and loaded.targets == [idf_project.board.chip]
     main = manager.ManifestManager(str(idf_project.path / "main"), "main").load()
     oldest = {"esp32c6": "5.1", "esp32p4": "5.4"}.get(idf_project.board.chip, "5.0")
-    for manifest, first in ((loaded, "5.0"), (main, oldest)):
-        assert [(d.name, d.version) for d in manifest.requirements] == [("idf", f">={first},<6.0")]
+    camera = [("espressif/esp32-camera", "^2.0.4")] if "picture" in idf_project.board.components else []
+    for manifest, first, more in ((loaded, "5.0", []), (main, oldest, camera)):
+        wanted = [*more, ("idf", f">={first},<6.0")]
+        assert sorted((d.name, d.version) for d in manifest.requirements) == wanted
 
 
 def test_platformio_project(idf_project):

@@ -89,8 +89,8 @@ def test_a_component_includes_only_what_it_needs(name):
 @pytest.mark.parametrize(
     "board, memory, wanted",
     [
-        ("host", "auto", {"model", "blob", "link", "serve", "textmode"}),
-        ("host", "sd", {"model", "blob", "link", "serve", "textmode", "memory_store"}),
+        ("host", "auto", {"model", "blob", "link", "serve", "textmode", "picture"}),
+        ("host", "sd", {"model", "blob", "link", "serve", "textmode", "picture", "memory_store"}),
         ("mps2-an500", "auto", {"model", "blob", "link", "serve", "textmode"}),
         ("pico2", "auto", {"model", "blob", "link", "serve", "textmode"}),
         ("xtensa-sim", "auto", {"model", "blob", "link", "serve", "textmode"}),

@@ -10,6 +10,7 @@ import io
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -165,11 +166,17 @@ class Reference:
         return [(t.slot, t.episodes_ago, t.name) for t in things.taught(session, self.model)]
 
 
-@pytest.mark.parametrize("board", ["host", "rpi-zero2"])
-def test_what_is_said_and_kept_is_what_python_says_and_keeps(program, model, tmp_path, board):
+@pytest.fixture(scope="module", params=["host", "rpi-zero2"])
+def anywhere(request, model, tmp_path_factory):
+    """The project, and its program, for this machine or in an emulator."""
+    if request.param == "host":
+        return request.getfixturevalue("program")
+    return built(model, tmp_path_factory.mktemp("show") / "p", request.param)
+
+
+def test_what_is_said_and_kept_is_what_python_says_and_keeps(anywhere, model, tmp_path):
     """Every command is a start anew; after each both stores hold the same bits, after as many episodes."""
-    program = program if board == "host" else built(model, tmp_path / "p", board)
-    shown = Shown(*program, tmp_path)
+    shown = Shown(*anywhere, tmp_path)
     store = shutil.copy(shown.store, tmp_path / "python.store")
     reference = Reference(model, store)
     refused = 0
@@ -276,9 +283,11 @@ def test_it_refuses_names_in_the_words_of_python(shown, model):
 
 
 @pytest.fixture
-def on_a_pi(program, tmp_path):
+def on_a_pi(anywhere, tmp_path):
     """Runs the example's script, with a camera that takes pictures of these colours, and then none."""
-    shown = Shown(*program, tmp_path)
+    shown = Shown(*anywhere, tmp_path)
+    (tmp_path / "bitmar").write_text(f'#!/bin/sh\nexec {shlex.join(shown.command)} "$@"\n')
+    (tmp_path / "bitmar").chmod(0o755)
     camera = tmp_path / "camera"
     camera.write_text("#!/bin/sh\nset -e\nn=$(cat count)\necho $((n + 1)) > count\ncat $n.rgb\n")
     camera.chmod(0o755)
@@ -288,7 +297,7 @@ def on_a_pi(program, tmp_path):
         for number, colour in enumerate(colours):
             pixels = np.asarray(Image.open(io.BytesIO(picture(colour, 480))).convert("RGB"))
             (tmp_path / f"{number}.rgb").write_bytes(pixels.tobytes())
-        environment |= {"BITMAR": shown.command[-1], "CAMERA": "./camera"}
+        environment |= {"BITMAR": "./bitmar", "CAMERA": "./camera"}
         command = ["sh", ROOT / "examples" / "pi-show-once.sh", *words]
         return subprocess.run(
             command, capture_output=True, text=True, cwd=tmp_path, env=os.environ | environment, timeout=60
@@ -500,7 +509,7 @@ def test_pictures_of_every_size_are_scaled_as_python_does(program, tmp_path):
     """To the bit: the same integers are added up."""
     sources = program[0].sources
     flags = ["-O1", *SANITIZE, f"-I{sources}"]
-    c = [HERE / "ppm_driver.c", sources / "linux_ppm.c", sources / "linux_scale.c"]
+    c = [HERE / "ppm_driver.c", sources / "linux_ppm.c", sources / "bm_scale.c"]
     driver = compile(c, flags, tmp_path / "driver")
     side, rng = 16, np.random.default_rng(0)
     stream, wanted = b"", []

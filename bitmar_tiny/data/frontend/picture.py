@@ -60,7 +60,7 @@ def decode(raw: bytes, size: int, where: str) -> np.ndarray:
 
 def _fit(picture: Any, size: int) -> Any:
     """Whole in a square on white. Rows are resampled first, then columns: which of them Pillow would take
-    first depends on its version, and the program for a board does it so, too (linux_scale.c).
+    first depends on its version, and the program for a board does it so, too (bm_scale.c).
     """
     from PIL import Image
 

@@ -28,6 +28,14 @@ TEMPLATES = {
     "main_CMakeLists.txt.j2": "main/CMakeLists.txt",
     "main_arenas.c.j2": "main/espidf_arenas.c",
 }
+#: For a board with a camera.
+PINS_TEMPLATE = "main_pins.h.j2"
+#: What its profile names.
+PINS = (
+    "button",
+    *(f"camera_{pin}" for pin in ("sda", "scl", "xclk", "pclk", "vsync", "href")),
+    *(f"camera_d{bit}" for bit in range(8)),
+)
 
 
 class EspIdf(Platform):
@@ -46,6 +54,12 @@ class EspIdf(Platform):
         if board.flash.partition("model") is None or board.flash.partition("app") is None:
             raise ConfigError(
                 f"Board {board.name}: the flash layout has no partition that holds the app, or the model."
+            )
+        missing = [pin for pin in PINS if pin not in board.pins] if "picture" in board.components else []
+        if missing:
+            raise ConfigError(
+                f"Board {board.name}: it has a camera, and the profile does not say at which pins.",
+                f"Add to pins: {', '.join(missing)}.",
             )
         psram = _psram(board)
         if psram and psram.data_lines is None:
@@ -70,7 +84,8 @@ class EspIdf(Platform):
         )
 
     def templates(self, board: Board) -> dict[str, str]:
-        return {self.own(f"templates/{name}"): target for name, target in TEMPLATES.items()} | {
+        pins = {PINS_TEMPLATE: "main/espidf_pins.h"} if "picture" in board.components else {}
+        return {self.own(f"templates/{name}"): target for name, target in (TEMPLATES | pins).items()} | {
             self.own(f"chips/{board.chip}/sdkconfig.defaults.j2"): f"sdkconfig.defaults.{board.chip}"
         }
 

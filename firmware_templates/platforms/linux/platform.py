@@ -23,7 +23,7 @@ FIRST = "linux_first.c"
 class Linux(Platform):
     """A program with commands."""
 
-    components = ("model", "blob", "serve")
+    components = ("model", "blob", "serve", "picture")
     optional = ("memory_store", "show_once")
     hot = ("linux_peak",)
     compile_flags = ("-pthread",)

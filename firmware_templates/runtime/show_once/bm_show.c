@@ -178,7 +178,7 @@ static int wipe(const bm_block_rows *rows, uint32_t first, const uint8_t *chosen
 {
     int any = 0;
     for (uint32_t i = 0; i < rows->n; i++) {
-        if (!(chosen[(first + i) / 8u] >> (first + i) % 8u & 1u)) continue;
+        if (!((unsigned)chosen[(first + i) / 8u] >> (first + i) % 8u & 1u)) continue;
         memset(rows->high + i * BM_PAD(BM_D), 0, BM_D);
         memset(rows->low + i * BM_PAD(BM_D), 0, BM_D);
         rows->scales[i] = 0.0f;

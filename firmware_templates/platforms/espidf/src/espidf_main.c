@@ -10,6 +10,9 @@
 #if BM_MEMORY_IN_STORE
 #include "espidf_store.h"
 #endif
+#if CONFIG_BITMAR_BUTTON
+#include "espidf_button.h"
+#endif
 
 #define MODEL_TYPE 0x40
 #define MODEL_SUBTYPE 0x00
@@ -70,5 +73,9 @@ void app_main(void)
     else
         ESP_LOGI(TAG, "model %s, kernels %s, %" PRIu32 " bytes of memory", BM_MODEL_NAME, BM_KERNELS_NAME,
             (uint32_t)BM_RAM_TOTAL);
+#if CONFIG_BITMAR_BUTTON
+    espidf_button(&state, why);
+#else
     espidf_link(&state, why);
+#endif
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "bitmar.h"
+#include "bm_patches.h"
 #include "bm_selftest.h"
 #include "linux_bench.h"
 #include "linux_link.h"
@@ -190,7 +191,7 @@ static int info(void)
 {
     printf("model %s for %s, kernels %s\nSHA-256 ", BM_MODEL_NAME, BM_BOARD, BM_KERNELS_NAME);
     for (int i = 16; i < 48; i++) printf("%02x", bm_blob[i]);
-    const unsigned side = linux_picture_side();
+    const unsigned side = bm_picture_side();
     printf("\nblob %u bytes, arena %u bytes, image %u vectors of %u", BM_BLOB_BYTES, BM_RAM_TOTAL,
         BM_IMAGE_INPUTS, BM_VISION);
     if (side) printf(" (a picture of %u x %u)", side, side);

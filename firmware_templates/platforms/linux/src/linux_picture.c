@@ -6,9 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bm_patches.h"
 #include "linux_ppm.h"
 
-#define PATCH 16u
 #define HEAD 16u /* bytes that say what a file is */
 /* Transparency is laid on white, as bitmar-tiny does. */
 #define CONVERT "'convert FILE -background white -flatten -depth 8 picture.ppm' of ImageMagick"
@@ -33,75 +33,27 @@ static const struct {
     {"SVG", "<?xml", 0, 5},
 };
 
-/* Side of the picture whose grid of 16x16 patches, or pyramid of such grids, makes the vectors of an image; 0 if none does. */
-static unsigned find_side(int *pyramid)
-{
-    const unsigned inputs = BM_IMAGE_INPUTS;
-    unsigned sum = 1, grid = 1;
-    *pyramid = 0;
-    if (BM_SEES_VECTORS) return 0;
-    for (; grid * grid <= inputs; grid++)
-        if (grid * grid == inputs) return PATCH * grid;
-    for (*pyramid = 1, grid = 1; sum < inputs;) {
-        grid *= 2u;
-        sum += grid * grid;
-    }
-    return sum == inputs ? PATCH * grid : 0u;
-}
-
-unsigned linux_picture_side(void)
-{
-    int pyramid;
-    return find_side(&pyramid);
-}
-
 float *linux_features(void) { return features; }
-
-/* rgb [side][side][3] -> patches, row by row; returns where the next ones go. */
-static uint8_t *cut(const uint8_t *rgb, unsigned side, uint8_t *out)
-{
-    for (unsigned gy = 0; gy < side; gy += PATCH)
-        for (unsigned gx = 0; gx < side; gx += PATCH)
-            for (unsigned y = 0; y < PATCH; y++, out += 48)
-                memcpy(out, rgb + ((gy + y) * side + gx) * 3u, 48);
-    return out;
-}
-
-/* Average 2x2 pixels in place, halves up. */
-static void halve(uint8_t *rgb, unsigned side)
-{
-    for (unsigned y = 0; y < side; y += 2u)
-        for (unsigned x = 0; x < side; x += 2u)
-            for (unsigned c = 0; c < 3u; c++) {
-                const uint8_t *p = rgb + (y * side + x) * 3u + c, *q = p + side * 3u;
-                rgb[(y / 2u * (side / 2u) + x / 2u) * 3u + c] = (uint8_t)((p[0] + p[3] + q[0] + q[3] + 2) /
-                                                                          4);
-            }
-}
 
 /* `what` is wrong; and what the program reads. */
 static const char *take(const char *what)
 {
     snprintf(why, sizeof why, "%s; %s", what,
         BM_SEES_VECTORS ? "this model sees through a backbone: 'python3 -m features FILE -o -' makes vectors"
-        : linux_picture_side() ? "this program reads a PPM: " CONVERT " makes one"
-                               : "it reads features (.f32), which 'bitmar-tiny features' makes");
+        : bm_picture_side() ? "this program reads a PPM: " CONVERT " makes one"
+                            : "it reads features (.f32), which 'bitmar-tiny features' makes");
     return why;
 }
 
 /* A P6 picture, behind these two letters -> patches, the finest grid first. */
 static const char *read_picture(FILE *f)
 {
-    int pyramid = 0, other = 0;
-    unsigned side = find_side(&pyramid);
+    const unsigned side = bm_picture_side();
+    int other = 0;
     if (!side) return take("a PPM picture");
     const char *wrong = linux_read_ppm(f, side, square, &other);
     if (wrong) return other ? take(wrong) : wrong;
-    uint8_t *next = cut(square, side, patches);
-    for (; pyramid && side > PATCH; side /= 2u) {
-        halve(square, side);
-        next = cut(square, side / 2u, next);
-    }
+    bm_patches(square, patches);
     return NULL;
 }
 

@@ -7,9 +7,6 @@
 
 #include "bitmar.h"
 
-/* Side of the square picture that this model takes; 0: it takes features only. */
-unsigned linux_picture_side(void);
-
 /* Make the picture, patches or features in a file the image of `s`. Returns NULL, or what is wrong and how to mend it. */
 const char *linux_read_image(const char *path, bm_state *s);
 

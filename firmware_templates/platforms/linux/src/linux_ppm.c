@@ -5,9 +5,14 @@
 #include <limits.h>
 #include <string.h>
 
-#include "linux_scale.h"
+#include "bm_scale.h"
 
-static uint8_t row[LINUX_MOST_SIDE * 3u];
+#define MOST_SIDE 16384u       /* pixels along a side */
+#define MOST_PIXELS 50000000u  /* as bitmar-tiny reads */
+
+static uint8_t row[MOST_SIDE * 3u];
+static int32_t weights[2][BM_SCALE_WEIGHTS(MOST_SIDE)];
+static bm_scale scale = {.across = {.weights = weights[0]}, .down = {.weights = weights[1]}};
 static char what[80];
 
 static int is_space(int c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
@@ -49,8 +54,7 @@ static const char *check(unsigned width, unsigned height, unsigned depth, int *o
         snprintf(what, sizeof what, "a picture of no pixels, %u x %u", width, height);
         return what;
     }
-    if (width <= LINUX_MOST_SIDE && height <= LINUX_MOST_SIDE && width * height <= LINUX_MOST_PIXELS)
-        return NULL;
+    if (width <= MOST_SIDE && height <= MOST_SIDE && width * height <= MOST_PIXELS) return NULL;
     snprintf(what, sizeof what, "%u x %u pixels, more than this program reads", width, height);
     return what;
 }
@@ -67,11 +71,11 @@ const char *linux_read_ppm(FILE *f, unsigned side, uint8_t *rgb, int *other)
     if (c == '#') /* a comment in the place of the one space before the pixels */
         while (c != '\n' && c != EOF) c = fgetc(f);
     if (!is_space(c) && c != EOF) return "its header is no PPM header";
-    linux_scale_begin(width, height, side);
+    bm_scale_begin(&scale, width, height, side);
     for (unsigned y = 0; y < height; y++) {
         if (fread(row, 3, width, f) != width) return ferror(f) ? strerror(errno) : "the picture is cut short";
-        linux_scale_row(row);
+        bm_scale_row(&scale, row);
     }
-    linux_scale_end(rgb);
+    bm_scale_end(&scale, rgb);
     return NULL;
 }

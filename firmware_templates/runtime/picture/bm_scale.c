@@ -5,28 +5,13 @@
  * Bounds: a pixel's weights add up to 1 and what is negative among them to more than -0.4, so that every partial sum of weights
  * lies in -0.4 .. 1.4 and 1.4 * 255 * 2^22 < 2^31.
  */
-#include "linux_scale.h"
+#include "bm_scale.h"
 
 #include <string.h>
-
-#include "bitmar.h"
 
 #define REACH 3.0 /* of the filter, in pixels of the smaller picture */
 #define BITS 22
 #define PI 3.14159265358979323846
-#define SIDE (16u * BM_IMAGE_INPUTS) /* of no square more: linux_picture.c, find_side */
-
-/* One direction: `from` pixels become `to`, which begin at `at` of the square. Output i has the weights of the inputs first[i] ... */
-typedef struct {
-    unsigned from, to, at;
-    unsigned first[SIDE], count[SIDE], begin[SIDE];
-    int32_t weights[6u * LINUX_MOST_SIDE + 8u * SIDE];
-} direction;
-
-static direction across, down;
-static unsigned square, rows; /* side of the square; rows that came */
-static int32_t sums[BM_IMAGE_INPUTS * BM_VISION]; /* [down.to][across.to][3] */
-static uint8_t narrow[SIDE * 3u]; /* a row, resampled across */
 
 /* sin(pi x) for |x| < 4: of the distance to the nearest integer, by its series. */
 static double sin_pi(double x)
@@ -60,13 +45,14 @@ static int32_t in_steps(double weight)
     return (int32_t)(steps < 0 ? steps - 0.5 : steps + 0.5);
 }
 
-static void plan(direction *d, unsigned from, unsigned to, unsigned side)
+static void plan(bm_scale_direction *d, unsigned from, unsigned to, unsigned side)
 {
     const double scale = to ? (double)from / to : 1.0, wide = scale > 1.0 ? scale : 1.0;
     unsigned next = 0;
+    d->at = nearest((side - to) * 0.5);
+    if (d->from == from && d->to == to) return; /* as the picture before, whose weights are there */
     d->from = from;
     d->to = to;
-    d->at = nearest((side - to) * 0.5);
     for (unsigned i = 0; i < to; i++) {
         const double centre = (i + 0.5) * scale, low = centre - REACH * wide + 0.5,
                      high = centre + REACH * wide + 0.5;
@@ -81,14 +67,14 @@ static void plan(direction *d, unsigned from, unsigned to, unsigned side)
     }
 }
 
-void linux_scale_begin(unsigned width, unsigned height, unsigned side)
+void bm_scale_begin(bm_scale *s, unsigned width, unsigned height, unsigned side)
 {
     const double of_width = (double)width / height, of_height = (double)height / width;
-    plan(&across, width, width < height ? nearest(of_width * side) : side, side);
-    plan(&down, height, height < width ? nearest(of_height * side) : side, side);
-    square = side;
-    rows = 0;
-    for (size_t i = 0; i < (size_t)down.to * across.to * 3u; i++) sums[i] = 1 << (BITS - 1);
+    plan(&s->across, width, width < height ? nearest(of_width * side) : side, side);
+    plan(&s->down, height, height < width ? nearest(of_height * side) : side, side);
+    s->square = side;
+    s->rows = 0;
+    for (size_t i = 0; i < (size_t)s->down.to * s->across.to * 3u; i++) s->sums[i] = 1 << (BITS - 1);
 }
 
 static uint8_t to_byte(int32_t sum)
@@ -97,35 +83,38 @@ static uint8_t to_byte(int32_t sum)
     return (uint8_t)(sum >> BITS > 255 ? 255 : sum >> BITS);
 }
 
-static void resample_across(const uint8_t *rgb)
+static void resample_across(bm_scale *s, const uint8_t *rgb)
 {
-    for (unsigned i = 0; i < across.to; i++) {
-        const int32_t *w = across.weights + across.begin[i];
-        const uint8_t *p = rgb + 3u * across.first[i];
+    const bm_scale_direction *d = &s->across;
+    for (unsigned i = 0; i < d->to; i++) {
+        const int32_t *w = d->weights + d->begin[i];
+        const uint8_t *p = rgb + 3u * d->first[i];
         int32_t sum[3] = {1 << (BITS - 1), 1 << (BITS - 1), 1 << (BITS - 1)};
-        for (unsigned k = 0; k < across.count[i]; k++)
+        for (unsigned k = 0; k < d->count[i]; k++)
             for (unsigned c = 0; c < 3u; c++) sum[c] += w[k] * p[3u * k + c];
-        for (unsigned c = 0; c < 3u; c++) narrow[3u * i + c] = to_byte(sum[c]);
+        for (unsigned c = 0; c < 3u; c++) s->narrow[3u * i + c] = to_byte(sum[c]);
     }
 }
 
-void linux_scale_row(const uint8_t *rgb)
+void bm_scale_row(bm_scale *s, const uint8_t *rgb)
 {
-    const unsigned y = rows++, n = 3u * across.to;
-    resample_across(rgb);
-    for (unsigned i = 0; i < down.to; i++) {
-        if (y < down.first[i] || y - down.first[i] >= down.count[i]) continue;
-        const int32_t w = down.weights[down.begin[i] + y - down.first[i]];
-        int32_t *sum = sums + (size_t)i * n;
-        for (unsigned k = 0; k < n; k++) sum[k] += w * narrow[k];
+    const bm_scale_direction *d = &s->down;
+    const unsigned y = s->rows++, n = 3u * s->across.to;
+    resample_across(s, rgb);
+    for (unsigned i = 0; i < d->to; i++) {
+        if (y < d->first[i] || y - d->first[i] >= d->count[i]) continue;
+        const int32_t w = d->weights[d->begin[i] + y - d->first[i]];
+        int32_t *sum = s->sums + (size_t)i * n;
+        for (unsigned k = 0; k < n; k++) sum[k] += w * s->narrow[k];
     }
 }
 
-void linux_scale_end(uint8_t *rgb)
+void bm_scale_end(const bm_scale *s, uint8_t *rgb)
 {
-    const unsigned n = 3u * across.to;
-    memset(rgb, 255, (size_t)square * square * 3u);
-    for (unsigned i = 0; i < down.to; i++)
+    const unsigned n = 3u * s->across.to;
+    memset(rgb, 255, (size_t)s->square * s->square * 3u);
+    for (unsigned i = 0; i < s->down.to; i++)
         for (unsigned k = 0; k < n; k++)
-            rgb[((size_t)(down.at + i) * square + across.at) * 3u + k] = to_byte(sums[(size_t)i * n + k]);
+            rgb[((size_t)(s->down.at + i) * s->square + s->across.at) * 3u + k] = to_byte(
+                s->sums[(size_t)i * n + k]);
 }
