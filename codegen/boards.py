@@ -49,7 +49,9 @@ class Region(StrictModel):
     )
     write_mb_s: float | None = Field(None, gt=0, description="10^6 bytes per second, in blocks of 8 KB")
     cache_line: int | None = Field(None, gt=0, description="bytes")
-    data_lines: Literal[4, 8] | None = Field(None, description="of PSRAM on a serial bus: quad or octal")
+    data_lines: Literal[4, 8, 16] | None = Field(
+        None, description="of PSRAM on a serial bus: quad, octal or hex"
+    )
     dma: bool = False
     what: str = ""
 

@@ -63,8 +63,8 @@ def board_speed(model: FrozenModel, board: Board) -> BoardSpeed:
     family = known if known in board.kernels else board.kernels[0]
     try:
         blob = lowering.lower(model, family, "2", "ram")
-        board.platform.check_blob(board, blob)
         plan = make_plan(model.config, blob, board)
+        board.platform.check_blob(board, blob)
     except (FitError, ConfigError) as error:
         return BoardSpeed(board, family, str(error), None, None)
     short, full, *_ = [*plan_estimates(model.config, blob, board, plan), None, None]

@@ -150,12 +150,12 @@ def inner_loop(listing: str, function: str, multiply: str) -> list[str]:
     at = {line[:-1]: i for i, line in enumerate(lines) if re.match(r"^[.\w]+:$", line)}
     best: list[str] = []
     for i, line in enumerate(lines):
-        target = re.match(r"^(?:b\.?\w+|cbnz|cbz)\s+(?:\w+,\s*)?([.\w]+)$", line)
+        target = re.match(r"^(?:b\.?\w+|cbnz|cbz)\s+(?:\w+,\s*)*([.\w]+)$", line)
         if target and at.get(target[1], i) < i:
             loop = [
                 x
                 for x in lines[at[target[1]] + 1 : i + 1]
-                if x and not x.startswith((".", "//", "#")) and x[-1] != ":"
+                if x and not x.startswith((".", "//", "#", "@")) and x[-1] != ":"
             ]
             dense = sum(x.startswith(multiply) for x in loop) / len(loop)
             if dense and (not best or dense > sum(x.startswith(multiply) for x in best) / len(best)):

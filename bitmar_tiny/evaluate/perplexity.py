@@ -20,9 +20,9 @@ def evaluate_perplexity(
     """Perplexity of samples, each cut into streams of ``longest`` tokens that begin with EOS, as training
     cuts them.
 
-    Returns tokens, bytes, streams, perplexity (per token), bits_per_byte (comparable between tokenizers), and
-    the perplexity of the best guess that looks at nothing: every token by its own frequency in this very text
-    (``unigram``). sample_bits, sample_bytes: of every sample.
+    Returns tokens, bytes, samples, streams, perplexity (per token), bits_per_byte (comparable between
+    tokenizers), and the perplexity of the best guess that looks at nothing: every token by its own frequency
+    in this very text (``unigram``). sample_bits, sample_bytes: of every sample.
     """
     streams, sample, sizes = [], [], [len(text.encode()) for text in texts]
     for n, ids in enumerate(tokenizer.encode_batch(texts)):
@@ -39,6 +39,7 @@ def evaluate_perplexity(
     return {
         "tokens": tokens,
         "bytes": sum(sizes),
+        "samples": len(texts),
         "streams": len(streams),
         "perplexity": math.exp(min(nll / tokens, 700)),
         "bits_per_byte": nll / math.log(2) / max(sum(sizes), 1),

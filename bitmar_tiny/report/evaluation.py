@@ -122,7 +122,7 @@ def ablation_table(tasks: dict[str, dict[str, Any]], title: str) -> Table:
         found = [figure_of(by[c]) for c in ("on", "off", "shuffled")]
         table.add_row(
             "bits/byte" if "bits_per_byte" in by["on"] else name,
-            f"{by['on'].get('items', by['on'].get('streams')):,}",
+            f"{by['on'].get('items', by['on'].get('samples')):,}",
             *(percent(x) if share else f"{x:.4g}" for x in found),
             *(difference_words(by, other) for other in ("off", "shuffled")),
             percent(by["on"]["chance"]) if share else "",

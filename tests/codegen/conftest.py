@@ -16,6 +16,10 @@ CASES = [
     ("esp32-s3-n16r2", "pocket", "pie", "auto"),
     ("esp32-s3-n16r8", "demo", "portable", "flash"),
     ("esp32-s3-n16r8", "paper", "pie", "sd"),
+    ("esp32-c3-devkitm-1", "demo", "portable", "auto"),
+    ("esp32-c6-devkitc-1", "demo", "portable", "sd"),
+    ("esp32-p4-function-ev", "paper", "portable", "sd"),
+    ("esp32-p4x-function-ev", "demo", "portable", "auto"),
 ]
 
 

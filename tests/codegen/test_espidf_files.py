@@ -15,6 +15,20 @@ from bitmar_tiny.codegen.build import find_compiler
 from bitmar_tiny.errors import ConfigError, ToolError
 
 KCONFIG = Path(__file__).parent / "idf" / "Kconfig"
+#: Data lines of the PSRAM that the title of a board speaks of.
+WIRED = {
+    "esp32-s3-n16r8": [8],
+    "esp32-s3-n16r2": [4],
+    "esp32-p4-function-ev": [16],
+    "esp32-p4x-function-ev": [16],
+}
+#: GPIOs of each chip that are free of its flash, by its data sheet.
+PINS = {
+    "esp32s3": {*range(22), *range(33, 49)},
+    "esp32c3": {*range(11), *range(18, 22)},
+    "esp32c6": {*range(24)},
+    "esp32p4": {*range(55)},
+}
 
 
 @pytest.fixture(scope="module")
@@ -36,14 +50,16 @@ def test_settings_exist_and_are_taken(idf_project, kconfiglib):
         text = path.read_text()
         asked |= dict(re.findall(r"^CONFIG_(\w+)=(.*)$", text, re.M))
         asked |= dict.fromkeys(re.findall(r"^# CONFIG_(\w+) is not set", text, re.M), "n")
-    assert len(asked) > 20
+    lines = [r.data_lines for r in idf_project.board.regions if r.data_lines]
+    assert len(asked) > (20 if lines else 15)
     for key, value in asked.items():
         assert key in config.syms and config.syms[key].nodes, f"ESP-IDF has no setting {key}"
         assert config.syms[key].str_value == value.strip('"'), key
-    octal = next(r for r in idf_project.board.regions if r.data_lines).data_lines == 8
-    assert config.syms["SPIRAM_MODE_OCT"].str_value == ("y" if octal else "n") and octal == (
-        "r8" in idf_project.board.name
-    )
+    modes = {4: "QUAD", 8: "OCT", 16: "HEX"}
+    wired = [n for n, mode in modes.items() if config.syms[f"SPIRAM_MODE_{mode}"].str_value == "y"]
+    assert wired == lines == WIRED.get(idf_project.board.name, [])
+    assert config.syms["IDF_TARGET"].str_value == idf_project.board.chip
+    assert config.syms["ESP_DEFAULT_CPU_FREQ_MHZ"].str_value == f"{idf_project.board.speed.clock_mhz:.0f}"
 
 
 def test_files_on_a_card_that_are_no_8_3_names_come_with_long_names(idf_project, kconfiglib):
@@ -85,14 +101,27 @@ def test_menu_of_the_board(idf_project, kconfiglib):
     config = kconfiglib.Kconfig(str(idf_project.path / "main" / "Kconfig.projbuild"))
     assert config.syms["BITMAR_LINK_UART"].str_value == "y" and config.syms["BITMAR_TAPS"].str_value == "n"
     missing = {"BITMAR_MEMORY_PARTITION"}  # offered only where the flash has a partition for it
+    chip = idf_project.board.chip
+    if not any(r.data_lines for r in idf_project.board.regions):
+        missing |= {"BITMAR_TEXT_MODE"}  # its input takes PSRAM
+        assert "BITMAR_TEXT_MODE" not in config.syms
+    if chip != "esp32p4":
+        missing |= {"BITMAR_SD_LDO"}
     if idf_project.memory_store is None:
         missing |= {"BITMAR_MEMORY_OPTIONAL"}
+    elif chip in ("esp32c3", "esp32c6"):
+        missing |= {f"BITMAR_SD_{pin}" for pin in ("WIDTH", "CMD", "D0", "D1", "D2", "D3")}
+        assert config.syms["BITMAR_MEMORY_SDSPI"].str_value == "y", "there is no SDMMC host"
+        assert "BITMAR_MEMORY_SDMMC" not in config.syms
     else:
         assert (
             config.syms["BITMAR_MEMORY_SDMMC"].str_value == "y"
             and config.syms["BITMAR_SD_WIDTH"].str_value == "4"
         )
     assert len(used) > 3 and used - missing <= set(config.syms)
+    menu = (idf_project.path / "main" / "Kconfig.projbuild").read_text()
+    pins = re.findall(r"int \"Pin of \w+\"\n +default (\d+)", menu)
+    assert bool(pins) == (idf_project.memory_store is not None) and {int(p) for p in pins} <= PINS[chip]
 
 
 def test_an_unknown_setting_would_be_noticed(tmp_path, kconfiglib):
@@ -134,10 +163,11 @@ def test_component_manifests(idf_project):
         reason="idf-component-manager is not installed (pip install idf-component-manager)",
     )
     loaded = manager.ManifestManager(str(idf_project.path / "components" / "bitmar"), "bitmar").load()
-    assert str(loaded.version) and loaded.targets == ["esp32s3"]
+    assert str(loaded.version) and loaded.targets == [idf_project.board.chip]
     main = manager.ManifestManager(str(idf_project.path / "main"), "main").load()
-    for manifest in (loaded, main):
-        assert [(d.name, d.version) for d in manifest.requirements] == [("idf", ">=5.0,<6.0")]
+    oldest = {"esp32c6": "5.1", "esp32p4": "5.4"}.get(idf_project.board.chip, "5.0")
+    for manifest, first in ((loaded, "5.0"), (main, oldest)):
+        assert [(d.name, d.version) for d in manifest.requirements] == [("idf", f">={first},<6.0")]
 
 
 def test_platformio_project(idf_project):
@@ -157,7 +187,14 @@ def test_platformio_project(idf_project):
         "upload_speed",
     }
     assert set(values) == documented and parsed["platformio"]["src_dir"] == "main"
-    assert values["board_upload.flash_size"] == "16MB" and values["framework"] == "espidf"
+    assert values["framework"] == "espidf"
+    assert values["board_upload.flash_size"] == f"{idf_project.board.flash.size >> 20}MB"
+    assert values["board"] in (
+        "esp32-s3-devkitc-1",
+        "esp32-c3-devkitm-1",
+        "esp32-c6-devkitc-1",
+        "esp32-p4-evboard",
+    )
 
 
 def test_a_profile_that_cannot_be_an_esp_project():
@@ -167,7 +204,7 @@ def test_a_profile_that_cannot_be_an_esp_project():
 
     values = load_board("esp32-s3-n16r8").model_dump()
     refused("needs .flash., .serial. and .speed.", flash=None)
-    refused("knows no chip 'esp32c3'", chip="esp32c3")
+    refused("knows no chip 'esp32h2'", chip="esp32h2")
     refused("does not say how PSRAM is wired", regions=[{**r, "data_lines": None} for r in values["regions"]])
     refused(
         "no partition that holds the app, or the model",

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from espidf_support import settings
 from support import need
 
 from bitmar_tiny.arch.config import preset
@@ -38,6 +39,7 @@ def program(model, tmp_path_factory):
         model, load_board("esp32-s3-n16r8"), tmp_path_factory.mktemp("card") / "p", "portable", memory="sd"
     )
     ours = ["-Dopen=host_open", "-Dread=host_read", "-Dwrite=host_write", "-DCONFIG_BITMAR_MEMORY_SDMMC=1"]
+    ours += settings(project)
     flags = [
         "-std=gnu11",
         "-O1",

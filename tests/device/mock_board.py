@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A mock boot loader of an ESP32-S3 with 16 MB of flash on a pty, with a fault of choice:
+"""A mock boot loader of an ESP32-S3 or another with 16 MB of flash on a pty, and a fault of choice:
 
     python mock_board.py none|rot|die:BLOCKS [chip]
 

@@ -30,41 +30,48 @@ from bitmar_tiny.device.pieces import APP, MODEL, collect
 from bitmar_tiny.errors import ConfigError, DataError, DeviceError
 
 BOARD = load_board("esp32-s3-n16r8")
+OTHERS = ("esp32-c3-devkitm-1", "esp32-c6-devkitc-1", "esp32-p4-function-ev", "esp32-p4x-function-ev")
 HERE = Path(__file__).parent
 START_S = 60.0
+CHIPS = {"esp32c3": "ESP32-C3", "esp32c6": "ESP32-C6", "esp32p4": "ESP32-P4"}
 
 
 @pytest.fixture
 def project(tiny, tmp_path):
+    return built(tiny, BOARD, tmp_path / "p")
+
+
+def built(model, board, folder: Path) -> Path:
     """A generated project with what ESP-IDF's build leaves behind: as small as it can be, but of the real
     form.
     """
-    made = emit(tiny, BOARD, tmp_path / "p")
-    build = made.path / "build"
+    made = emit(model, board, folder)
+    build, flash = made.path / "build", board.flash
+    size, (app, blob) = f"{flash.size >> 20}MB", (flash.partition(p).offset for p in ("app", "model"))
     for name, content in (
         ("bootloader/bootloader.bin", b"boot" * 1000),
         ("partition_table/partition-table.bin", b"part" * 768),
-        ("bitmar.bin", b"app" + bytes.fromhex(tiny.digest) + os.urandom(9000)),
+        ("bitmar.bin", b"app" + bytes.fromhex(model.digest) + os.urandom(9000)),
     ):
         (build / name).parent.mkdir(parents=True, exist_ok=True)
         (build / name).write_bytes(content)
     (build / "flasher_args.json").write_text(
         json.dumps(
             {
-                "write_flash_args": ["--flash_mode", "dio", "--flash_size", "16MB", "--flash_freq", "80m"],
-                "flash_settings": {"flash_mode": "dio", "flash_size": "16MB", "flash_freq": "80m"},
+                "write_flash_args": ["--flash_mode", "dio", "--flash_size", size, "--flash_freq", "80m"],
+                "flash_settings": {"flash_mode": "dio", "flash_size": size, "flash_freq": "80m"},
                 "flash_files": {
-                    "0x0": "bootloader/bootloader.bin",
-                    "0x10000": "bitmar.bin",
-                    "0x8000": "partition_table/partition-table.bin",
-                    "0x210000": "../model.blob",
+                    f"{flash.bootloader:#x}": "bootloader/bootloader.bin",
+                    f"{app:#x}": "bitmar.bin",
+                    f"{flash.partition_table:#x}": "partition_table/partition-table.bin",
+                    f"{blob:#x}": "../model.blob",
                 },
-                "app": {"offset": "0x10000", "file": "bitmar.bin", "encrypted": "false"},
+                "app": {"offset": f"{app:#x}", "file": "bitmar.bin", "encrypted": "false"},
                 "extra_esptool_args": {
                     "after": "hard_reset",
                     "before": "default_reset",
                     "stub": True,
-                    "chip": "esp32s3",
+                    "chip": board.chip,
                 },
             }
         )
@@ -99,8 +106,8 @@ def board():
         process.wait()
 
 
-def line(port: str, project: Path) -> Port:
-    return Port(port, "esp32s3", 921600, project / "flash.log", "no-reset")
+def line(port: str, project: Path, chip: str = "esp32s3") -> Port:
+    return Port(port, chip, 921600, project / "flash.log", "no-reset")
 
 
 def test_everything_is_written_read_back_and_then_skipped(project, board):
@@ -122,6 +129,34 @@ def test_everything_is_written_read_back_and_then_skipped(project, board):
     }
     log = (project / "flash.log").read_text()
     assert log.count("$ esptool") > 10 and "write-flash 0x210000" in log
+
+
+def test_where_the_boot_loader_of_a_chip_lies():
+    """docs.espressif.com, Bootloader: its offset is given by the chip's ROM; as esptool knows it, too."""
+    targets = pytest.importorskip("esptool.targets", reason="esptool is not installed (pip install esptool)")
+    for name in (BOARD.name, *OTHERS):
+        board = load_board(name)
+        rom = targets.CHIP_DEFS[board.chip]
+        assert board.flash.bootloader == rom.BOOTLOADER_FLASH_OFFSET == (0x2000 if "p4" in name else 0), name
+
+
+@pytest.mark.parametrize("name", OTHERS[:3])
+def test_the_boot_loader_of_another_chip(tiny, tmp_path, board, name):
+    """It goes where that chip looks for it, and the chip is asked what it is."""
+    profile = load_board(name)
+    project = built(tiny, profile, tmp_path / "p")
+    port = line(board(chip=profile.chip), project, profile.chip)
+    assert [p.offset for p in collect(project, profile, (MODEL, APP))] == [
+        profile.flash.partition("model").offset,
+        profile.flash.bootloader,
+        0x8000,
+        0x10000,
+    ]
+    pieces = collect(project, profile, (APP,))[:1]
+    assert {d["state"] for d in write(pieces, profile, port)} == {"written"}
+    assert f"--chip {profile.chip}" in (project / "flash.log").read_text()
+    with pytest.raises(DeviceError, match=f"the chip is a {CHIPS[profile.chip]}, the board profile is for a"):
+        write(pieces, BOARD, line(port.name, project))
 
 
 def test_a_board_behind_a_port_in_the_network(project, board):

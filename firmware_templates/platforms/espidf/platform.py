@@ -51,7 +51,7 @@ class EspIdf(Platform):
         if psram and psram.data_lines is None:
             raise ConfigError(
                 f"Board {board.name}: region '{psram.name}' does not say how PSRAM is wired.",
-                "Give it data_lines = 4 (quad) or 8 (octal).",
+                "Give it data_lines = 4 (quad), 8 (octal) or 16 (hex).",
             )
 
     def check_blob(self, board: Board, blob: Blob) -> None:
@@ -60,7 +60,7 @@ class EspIdf(Platform):
             raise ConfigError(
                 f"Board {board.name}: partition '{model.name}' has {model.size} bytes, the model blob needs "
                 f"{blob.size}.",
-                "Make the partition and the region 'flash' of the profile agree.",
+                "Choose a smaller model, or a board with more flash.",
             )
 
     def check_build(self, board: Board) -> None:
@@ -79,7 +79,7 @@ class EspIdf(Platform):
         return super().context(board, copied) | {
             "model_partition": board.flash.partition("model"),
             "internal": [r.name for r in board.regions if r.cache_line is None],
-            "psram_mode": {4: "QUAD", 8: "OCT"}[psram.data_lines] if psram else "",
+            "psram_mode": {4: "QUAD", 8: "OCT", 16: "HEX"}[psram.data_lines] if psram else "",
             "component_sources": sorted(
                 [*(f for f in copied[self.model_folder] if f.endswith((".c", ".S"))), "bm_step.c"]
             ),

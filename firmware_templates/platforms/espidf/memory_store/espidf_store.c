@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT-0 */
-/* Where the store's bytes lie on an ESP32. A card is read ahead by a task on core 1, into the store's second buffer, while core 0
+/* Where the store's bytes lie on an ESP32. A card is read ahead by a task, into the store's second buffer, while core 0
  * computes on the first. Card drivers use bounce buffers of their own where a buffer is not fit for DMA. */
 #include "espidf_store.h"
 
@@ -60,10 +60,22 @@ static const char *open_device(bm_store_device *device)
 #else
 #include "driver/sdmmc_host.h"
 #endif
+#if CONFIG_BITMAR_SD_LDO
+#include "sd_pwr_ctrl_by_on_chip_ldo.h"
+#endif
 
 #define CARD "/sdcard"
 #define STORE CARD "/memory.store"
 #define READER_STACK 4096
+/* The reader mostly waits for the card's DMA. It has core 1; where that is missing it goes before the model, so that the next
+ * block is asked for as soon as one is there. */
+#if CONFIG_FREERTOS_UNICORE
+#define READER_CORE 0
+#define READER_ABOVE 1u
+#else
+#define READER_CORE 1
+#define READER_ABOVE 0u
+#endif
 enum { IDLE, WANTED, THERE };
 
 #define JOBS 4 /* one for each buffer of the store */
@@ -170,6 +182,18 @@ static bm_store_status card_sync(void *context)
     return fsync(card.file) == 0 ? BM_STORE_OK : BM_STORE_IO;
 }
 
+/* Some chips power the card themselves. */
+static esp_err_t power_card(sdmmc_host_t *host)
+{
+#if CONFIG_BITMAR_SD_LDO
+    const sd_pwr_ctrl_ldo_config_t regulator = {.ldo_chan_id = CONFIG_BITMAR_SD_LDO};
+    return sd_pwr_ctrl_new_on_chip_ldo(&regulator, &host->pwr_ctrl_handle);
+#else
+    (void)host;
+    return ESP_OK;
+#endif
+}
+
 static esp_err_t mount_card(void)
 {
     const esp_vfs_fat_mount_config_t mount = {
@@ -185,7 +209,8 @@ static esp_err_t mount_card(void)
     sdspi_device_config_t slot = SDSPI_DEVICE_CONFIG_DEFAULT();
     slot.gpio_cs = CONFIG_BITMAR_SD_CS;
     slot.host_id = (spi_host_device_t)host.slot;
-    const esp_err_t error = spi_bus_initialize((spi_host_device_t)host.slot, &bus, SPI_DMA_CH_AUTO);
+    esp_err_t error = power_card(&host);
+    if (error == ESP_OK) error = spi_bus_initialize((spi_host_device_t)host.slot, &bus, SPI_DMA_CH_AUTO);
     return error != ESP_OK ? error : esp_vfs_fat_sdspi_mount(CARD, &host, &slot, &mount, &info);
 #else
     sdmmc_host_t host = SDMMC_HOST_DEFAULT();
@@ -199,7 +224,8 @@ static esp_err_t mount_card(void)
     slot.d2 = CONFIG_BITMAR_SD_D2;
     slot.d3 = CONFIG_BITMAR_SD_D3;
     slot.flags |= SDMMC_SLOT_FLAG_INTERNAL_PULLUP;
-    return esp_vfs_fat_sdmmc_mount(CARD, &host, &slot, &mount, &info);
+    const esp_err_t error = power_card(&host);
+    return error != ESP_OK ? error : esp_vfs_fat_sdmmc_mount(CARD, &host, &slot, &mount, &info);
 #endif
 }
 
@@ -214,8 +240,8 @@ static const char *open_device(bm_store_device *device)
     if (read_only) card.file = open(STORE, O_RDONLY);
     if (card.file < 0 || fstat(card.file, &info) != 0)
         return "the SD card has no file memory.store; copy the project's there";
-    if (xTaskCreatePinnedToCore(
-            read_ahead, "card", READER_STACK, NULL, uxTaskPriorityGet(NULL), &card.reader, 1) != pdPASS)
+    if (xTaskCreatePinnedToCore(read_ahead, "card", READER_STACK, NULL,
+            uxTaskPriorityGet(NULL) + READER_ABOVE, &card.reader, READER_CORE) != pdPASS)
         card.reader = NULL;                      /* slower, but right */
     const bm_store_device file = {
         card_read, read_only ? NULL : card_write, card_sync, card_prefetch, NULL, (uint64_t)info.st_size};

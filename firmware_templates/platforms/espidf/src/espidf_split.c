@@ -8,6 +8,7 @@
  * FreeRTOS saves them lazily, on the stack of the task that owns them, when another task of the core uses them, and pins
  * a task that uses them to its core (_xt_coproc_exc, _frxt_coproc_exc_hook): both tasks are pinned anyway. A task that
  * yields keeps none of them, as at any call in C; a kernel does not yield. An interrupt handler that uses them panics.
+ * The FPU of an ESP32-P4 is saved, and its task pinned, in the same way (portable/riscv/portasm.S).
  */
 #include "espidf.h"
 
@@ -16,7 +17,7 @@
 #include "freertos/FreeRTOS.h"
 #include "freertos/task.h"
 
-#define SPIN_CYCLES 48000u  /* 200 us at 240 MHz */
+#define SPIN_CYCLES (200u * CONFIG_ESP_DEFAULT_CPU_FREQ_MHZ)  /* 200 us */
 
 static struct {
     TaskHandle_t helper;
