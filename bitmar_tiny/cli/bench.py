@@ -34,7 +34,7 @@ from .common import json_option, load_model, model_path, preset_option
     "--static",
     "static_cycles",
     is_flag=True,
-    help="Also cycles of Arm and RISC-V loops (llvm-mca) and of the ESP32-S3's kernel (simulator).",
+    help="Also cycles of Arm and RISC-V loops (llvm-mca), and of kernels of ESP32-S3 and Pico (simulators).",
 )
 @click.option(
     "--cpu", type=click.IntRange(0), default=0, show_default=True, help="Processor to pin everything to."
