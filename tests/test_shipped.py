@@ -109,6 +109,10 @@ def test_the_model_that_is_shown_things_once_knows_them():
                 assert ask_thing(model, seen / f"{picture}.png", on=session).name == name
 
 
+#: The row of things.json that the README has: question, things shown, who answered, other episodes between.
+TWENTY = ["another drawer", 20, "torch", 0]
+
+
 def test_what_is_said_of_the_model_that_is_shown_things_agrees():
     rows = json.loads((MODELS / "things.json").read_text())["scores"]["show_once"]
     for row in rows:
@@ -117,6 +121,8 @@ def test_what_is_said_of_the_model_that_is_shown_things_agrees():
         assert right["generated"] > 8 * row["chance"] ** 1.5
         assert max(right["off"], right["another"]) < 0.02 and right["shuffled"] < row["chance"] + 0.03
     assert {r["sessions"] for r in rows if r["on"] == "torch"} == {1000}
+    (twenty,) = (r for r in rows if [r["question"], r["shown"], r["on"], r["after"]] == TWENTY)
+    assert f"{100 * twenty['generated']['share']:.1f}% of 1,000 sessions" in (ROOT / "README.md").read_text()
 
 
 def test_its_scores_agree_with_each_other(record):

@@ -69,12 +69,14 @@ class Answering:
 @dataclass(frozen=True)
 class Seen:
     """What the model says of a picture. text: the sentence; name: of the thing, None for one that it doesn't
-    know; slots: those that answered most, the first the most.
+    know; slots: those that answered most, the first the most; learned_share: of all learned slots in what was
+    read, 0 to 1: the more, the less the picture is like anything that was taught.
     """
 
     text: str
     name: str | None
     slots: list[Answering]
+    learned_share: float
 
 
 def need_things(model: FrozenModel) -> None:
@@ -167,7 +169,8 @@ def ask(session: Session, model: FrozenModel, picture: np.ndarray) -> Seen:
     request = Request(tuple(tokenizer.encode(PROMPT)), picture, LONGEST_ANSWER)
     said = first_sentence(tokenizer.decode([token for token, _ in generate(session, request)]))
     tried, learned = Rehearsal(model), model.config.fixed_slots
-    near = nearest(Source(session.name, memory, model.digest), model, (), picture, TOP)
+    everyone = nearest(Source(session.name, memory, model.digest), model, (), picture, memory.slots)
+    near = everyone[:TOP]
     near = [n for n in near if 2 * nm.PROB_ONE * n.share >= near[0].share]  # golden rounds others to 0
     recited = tried.recite_all(memory, [n.slot for n in near])
     answering = [
@@ -175,7 +178,8 @@ def ask(session: Session, model: FrozenModel, picture: np.ndarray) -> Seen:
         for n, text in zip(near, recited, strict=True)
     ]
     known = said != UNKNOWN
-    return Seen(PROMPT + said if known else said.strip(), name_of(said) if known else None, answering)
+    doubt = sum(n.share for n in everyone if n.slot < learned)
+    return Seen(PROMPT + said if known else said.strip(), name_of(said) if known else None, answering, doubt)
 
 
 def forget(session: Session, model: FrozenModel, name: str, progress: Progress = silent) -> list[Thing]:

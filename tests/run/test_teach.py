@@ -91,6 +91,7 @@ def test_shown_once_known_from_then_on(model):
         assert seen.slots[0].share == pytest.approx(1)
         strange = bt.ask_thing(model, picture("blue"), on=s)
         assert strange.text == "I don't know." and strange.name is None and strange.slots[0].learned
+        assert seen.learned_share < 1e-3 and 0.5 < strange.learned_share <= 1
         assert bt.taught_things(model, on=s) == [bt.Thing(2, "dax", 0), bt.Thing(1, "my cup", 1)]
         assert bt.forget_thing(model, "my cup", on=s) == [bt.Thing(1, "my cup", 1)]
         assert bt.ask_thing(model, picture("red"), on=s).name is None

@@ -40,6 +40,7 @@ def test_from_the_first_thing_to_the_last(here):
     assert "slot 2, 2 things are known now" in typed("teach", "dax", "--image", "lime.png").stdout
     asked = typed("ask", "--image", "red.png")
     assert asked.stdout == "This is my cup.\n" and "100.0%" in asked.stderr
+    assert "Learned slots have 0.0% of the read" in asked.stderr
     strange = typed("ask", "--image", "blue.png")
     assert strange.stdout == "I don't know.\n" and "(learned)" in strange.stderr
     listed = typed("memory", "list").stdout
@@ -70,7 +71,7 @@ def test_json_of_each(here):
     }
     assert shown("teach", "dax", "--image", "red.png")["replaced"] == cup
     seen = shown("ask", "--image", "red.png")
-    assert seen.keys() == {*at, "text", "name", "slots"} and seen["name"] == "dax"
+    assert seen.keys() == {*at, "text", "name", "slots", "learned_share"} and seen["name"] == "dax"
     assert seen["slots"][0].keys() == {"slot", "share", "name", "learned"}
     assert shown("memory", "list") == at | {"things": [cup | {"name": "dax"}]}
     assert shown("forget", "dax") == at | {"forgot": [cup | {"name": "dax"}]}
