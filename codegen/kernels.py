@@ -118,9 +118,12 @@ class KernelFamily(StrictModel):
 
     def files(self) -> list[Path]:
         """What a program with this family is compiled from: its folder's C and assembly, shared headers."""
-        own = [f for f in sorted(self.folder.iterdir()) if f.suffix in (".c", ".h", ".S")]
-        text = "".join(f.read_text() for f in own)
-        return own + [h for h in sorted(_root().glob("*.h")) if f'#include "{h.name}"' in text]
+        found = [f for f in sorted(self.folder.iterdir()) if f.suffix in (".c", ".h", ".S")]
+        shared = sorted(_root().glob("*.h"))
+        for file in found:  # which grows by what its files take in
+            text = file.read_text()
+            found += [h for h in shared if f'#include "{h.name}"' in text and h not in found]
+        return found
 
     def flags_for(self, compiler: str) -> list[str]:
         """Flags for the compiler that board profiles call ``compiler``."""

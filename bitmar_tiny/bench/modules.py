@@ -37,10 +37,7 @@ def measure_modules(
         if families and family not in families:
             continue
         project = emit(model, board, folder / f"{board.name}-{family}", family)
-        program = build(project.path, board, family, extra=("-DBM_PROFILE",))
-        with ProgramSession(program, board, board.name) as session:
-            os.sched_setaffinity(session.channel.link.line.process.pid, {cpu})
-            session.profile(2)
+        with profiled(project.path, board, family, cpu) as session:
             full = model.config.context
             for context in sorted({min(SHORT, full), full}):
                 yield {
@@ -50,6 +47,14 @@ def measure_modules(
                     **_timed(session, context),
                     "arena_bytes": session.identity.arena_bytes,
                 }
+
+
+def profiled(project: Path, board: Board, family: str, cpu: int) -> ProgramSession:
+    """The program of a project, built to time its steps, pinned to ``cpu``."""
+    session = ProgramSession(build(project, board, family, extra=("-DBM_PROFILE",)), board, board.name)
+    os.sched_setaffinity(session.channel.link.line.process.pid, {cpu})
+    session.profile(2)
+    return session
 
 
 def _timed(session: ProgramSession, context: int) -> dict[str, float]:

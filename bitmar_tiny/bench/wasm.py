@@ -12,23 +12,24 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import platform
-import shutil
 import statistics
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from bitmar_tiny.codegen.boards import Board, load_board
-from bitmar_tiny.codegen.build import build
+from bitmar_tiny.codegen.build import has_emulator
 from bitmar_tiny.codegen.emit import emit
 
 from ..arch.config import preset
+from ..errors import BitmarError
 from ..files import TemporaryFolder
 from ..frozen import FrozenModel, random_model
 from ..frozen.shipped import find_model
 from ..run.firmware import ProgramSession
+from .modules import profiled
 
 FAMILY, TURN = "wasm128", 60  # tokens of a side in a turn
 SSE41 = ["-msse4.1", "-D__wasm_simd128__", f"-I{Path(__file__).with_name('sse41')}"]
@@ -37,11 +38,9 @@ SSE41 = ["-msse4.1", "-D__wasm_simd128__", f"-I{Path(__file__).with_name('sse41'
 class Side:
     """A program that takes steps: the greedy choice of a token, at up to ``TURN`` tokens in the window."""
 
-    def __init__(self, label: str, session: ProgramSession, cpu: int):
+    def __init__(self, label: str, session: ProgramSession):
         self.label, self.session = label, session
         self.turns: list[float] = []  # microseconds of a step, median
-        os.sched_setaffinity(session.channel.link.line.process.pid, {cpu})
-        session.profile(2)
 
     def turn(self) -> None:
         self.session.begin()
@@ -61,25 +60,23 @@ class Side:
 
 
 def sides(model: FrozenModel, folder: Path, cpu: int, stack: ExitStack) -> list[Side]:
-    """WebAssembly in the runtimes that are here, the same C natively, and this machine's own kernels."""
+    """The same C natively, WebAssembly in the runtimes that are here, and this machine's own kernels."""
     web, host = load_board("web"), load_board("host")
-    module = emit(model, web, folder / "web", FAMILY).path
-    node = {"emulator": ["node", str(module / "node.mjs")], "emulator_package": "nodejs"}
     same_c = host.model_copy(update={"kernels": [FAMILY], "kernel_flags": {FAMILY: SSE41}})
     own = host.kernels[0]
-    made: list[tuple[str, Path, Board, str]] = [("wasm128, wasmtime", module, web, FAMILY)]
-    if shutil.which("node"):
-        made.append(("wasm128, node", module, web.model_copy(update=node), FAMILY))
-    made.append(("the same C, SSE4.1", emit(model, same_c, folder / "same", FAMILY).path, same_c, FAMILY))
-    made.append((f"{own}, natively", emit(model, host, folder / "own", own).path, host, own))
+    module = emit(model, web, folder / "web", FAMILY).path
+    in_node = {"emulator": ["node", str(module / "node.mjs")], "emulator_package": "nodejs"}
+    node = web.model_copy(update=in_node)
+    made: list[tuple[str, Path, Board, str]] = [
+        ("the same C, SSE4.1", emit(model, same_c, folder / "same", FAMILY).path, same_c, FAMILY),
+        ("wasm128, wasmtime", module, web, FAMILY),
+        *([("wasm128, node", module, node, FAMILY)] if has_emulator(node) else []),
+        (f"{own}, natively", emit(model, host, folder / "own", own).path, host, own),
+    ]
     return [
-        Side(label, stack.enter_context(_session(project, board, family)), cpu)
+        Side(label, stack.enter_context(profiled(project, board, family, cpu)))
         for label, project, board, family in made
     ]
-
-
-def _session(project: Path, board: Board, family: str) -> ProgramSession:
-    return ProgramSession(build(project, board, family, extra=("-DBM_PROFILE",)), board, board.name)
 
 
 def compare(model: FrozenModel, rounds: int, cpu: int) -> list[dict[str, Any]]:
@@ -91,7 +88,7 @@ def compare(model: FrozenModel, rounds: int, cpu: int) -> list[dict[str, Any]]:
         for _ in range(rounds):
             for side in running:
                 side.turn()
-        return [side.row(running[-2]) for side in running]
+        return [side.row(running[0]) for side in running]
 
 
 def main() -> None:
@@ -121,4 +118,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except BitmarError as error:
+        sys.exit(f"Error: {error}")

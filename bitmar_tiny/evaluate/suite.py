@@ -82,7 +82,10 @@ def open_subject(path: Path) -> Subject:
 
         network, tokenizer, _ = load_run(path)
         return Subject(str(path), None, network, tokenizer)
-    frozen = FrozenModel.load(path)
+    return _frozen(path, FrozenModel.load(path))
+
+
+def _frozen(path: Path, frozen: FrozenModel) -> Subject:
     if not frozen.tokenizer:
         raise ConfigError(
             f"{path}: this model was frozen without a tokenizer.",
@@ -97,8 +100,7 @@ def frozen_subject(path: Path) -> Subject:
         return open_subject(path)
     from ..train.run import freeze_run
 
-    frozen = freeze_run(path)
-    return Subject(str(path), frozen, None, Tokenizer.from_bytes(frozen.tokenizer))
+    return _frozen(path, freeze_run(path))
 
 
 def shuffle_memory(frozen: FrozenModel, seed: int = 0) -> FrozenModel:

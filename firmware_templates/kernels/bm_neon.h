@@ -5,6 +5,8 @@
 
 #include <arm_neon.h>
 
+#include "bm_rest.h"
+
 /* 16 columns; w <= 2^14 fits 16 bits. Bound: 2^14 * 127 * n < 2^31 for n <= 1032. */
 static inline void bm_wsum16(const int32_t *w, const int8_t *v, uint32_t stride, uint32_t n, int32_t *y)
 {
@@ -29,11 +31,7 @@ static inline void bm_wsum(
 {
     uint32_t k = 0;
     for (; k + 16u <= len; k += 16u) bm_wsum16(w, v + k, stride, n, y + k);
-    for (; k < len; k++) {
-        int32_t acc = 0;
-        for (uint32_t i = 0; i < n; i++) acc += w[i] * v[(size_t)i * stride + k];
-        y[k] = acc;
-    }
+    bm_wsum_rest(w, v, stride, n, k, len, y);
 }
 
 /* len a multiple of 16: four partial sums of a . b. Bound: 127^2 * 4096 < 2^27. Without the dot product a pair of

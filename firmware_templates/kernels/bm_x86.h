@@ -7,6 +7,8 @@
 #include <immintrin.h>
 #include <string.h>
 
+#include "bm_rest.h"
+
 #define BM_YMM 0x06u /* registers in XCR0 */
 #define BM_ZMM 0xE6u /* opmask, upper halves and registers 16-31, too */
 
@@ -201,11 +203,7 @@ static inline void bm_wsum(
     uint32_t k = 0;
     for (; k + 32u <= len; k += 32u) bm_wsum32(w, v + k, stride, n, y + k);
     for (; k + 16u <= len; k += 16u) bm_wsum16(w, v + k, stride, n, y + k);
-    for (; k < len; k++) {
-        int32_t acc = 0;
-        for (uint32_t i = 0; i < n; i++) acc += w[i] * v[(size_t)i * stride + k];
-        y[k] = acc;
-    }
+    bm_wsum_rest(w, v, stride, n, k, len, y);
 }
 
 /* -- dot products -------------------------------------------------------------------------------- */

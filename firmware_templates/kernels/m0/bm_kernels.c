@@ -4,6 +4,7 @@
  * what is left over or not aligned: these cores fault where a word is. bm_m0_float.S has the floats of the model.
  */
 #include "bm_kernels.h"
+#include "bm_rest.h"
 
 #if defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M'
 
@@ -66,11 +67,7 @@ void bm_wsum_s8(const int32_t *w, const int8_t *v, uint32_t stride, uint32_t n, 
     uint32_t k = 0;
     if (!MISALIGNED(v) && !MISALIGNED(stride) && n)
         for (; k + 8u <= len; k += 8u) bm_m0_wsum8(w, v + k, stride, y + k, n);
-    for (; k < len; k++) {
-        int32_t acc = 0;
-        for (uint32_t i = 0; i < n; i++) acc += w[i] * v[(size_t)i * stride + k];
-        y[k] = acc;
-    }
+    bm_wsum_rest(w, v, stride, n, k, len, y);
 }
 
 #else

@@ -3,28 +3,11 @@
  * registers, where an addition costs no more. Cycles of a Cortex-M0+ (DDI 0484): 19 for four products of one k, 37.5 for eight of a row.
  */
 #if defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M'
+#include "bm_m0_frame.h"
     .syntax unified
     .thumb
     .section .text.bm_hot, "ax"       // linker scripts put it into RAM where flash is slow
     .balign 4
-
-    .macro SAVE                     // 36 bytes of stack
-    push {r4-r7, lr}
-    mov r4, r8
-    mov r5, r9
-    mov r6, r10
-    mov r7, r11
-    push {r4-r7}
-    .endm
-
-    .macro LEAVE
-    pop {r4-r7}
-    mov r8, r4
-    mov r9, r5
-    mov r10, r6
-    mov r11, r7
-    pop {r4-r7, pc}
-    .endm
 
 /* void bm_m0_dots4(const int8_t *a, uint32_t stride, const int8_t *q, int32_t *y, uint32_t len): r0 to r3, stack */
     .global bm_m0_dots4

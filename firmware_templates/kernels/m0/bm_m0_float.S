@@ -26,6 +26,14 @@
     orrs \to, \to, \from
     .endm
 
+    .macro SHIFT empty, by          // r0 and its exponent r2, where nothing is above bit `empty`
+    lsrs r1, r0, #\empty
+    bne 9f
+    lsls r0, r0, #\by
+    subs r2, r2, #\by
+9:
+    .endm
+
 /* float a + b: r0, r1 */
     FUNCTION __aeabi_fsub, __subsf3
     movs r2, #1
@@ -89,27 +97,12 @@ subtract:
 normalise:                          // leading bit to 30; r2: exponent
     lsls r1, r0, #1
     bmi round
-    lsrs r1, r0, #15
-    bne 1f
-    lsls r0, r0, #16
-    subs r2, r2, #16
-1:  lsrs r1, r0, #23
-    bne 2f
-    lsls r0, r0, #8
-    subs r2, r2, #8
-2:  lsrs r1, r0, #27
-    bne 3f
-    lsls r0, r0, #4
-    subs r2, r2, #4
-3:  lsrs r1, r0, #29
-    bne 4f
-    lsls r0, r0, #2
-    subs r2, r2, #2
-4:  lsrs r1, r0, #30
-    bne 5f
-    lsls r0, r0, #1
-    subs r2, r2, #1
-5:  cmp r2, #0
+    SHIFT 15, 16
+    SHIFT 23, 8
+    SHIFT 27, 4
+    SHIFT 29, 2
+    SHIFT 30, 1
+    cmp r2, #0
     bgt round
     movs r1, #8                     // denormal, and exact
     subs r1, r1, r2

@@ -13,6 +13,7 @@
  * four weights of every row.
  */
 #if defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M'
+#include "bm_m0_frame.h"
     .syntax unified
     .thumb
     .section .text.bm_hot, "ax"       // linker scripts put it into RAM where flash is slow
@@ -26,12 +27,7 @@
     .type bm_m0_tables, %function
     .thumb_func
 bm_m0_tables:
-    push {r4-r7, lr}
-    mov r4, r8
-    mov r5, r9
-    mov r6, r10
-    mov r7, r11
-    push {r4-r7}
+    SAVE
     ldr r4, =0x04000400             // 1024, twice
     mov r10, r4
     ldr r7, =0x00010001
@@ -90,12 +86,7 @@ bm_m0_tables:
     stm r1!, {r2-r6}
     cmp r0, r12
     bne 1b
-    pop {r4-r7}
-    mov r8, r4
-    mov r9, r5
-    mov r10, r6
-    mov r11, r7
-    pop {r4-r7, pc}
+    LEAVE
     .ltorg
     .size bm_m0_tables, . - bm_m0_tables
 
@@ -104,12 +95,7 @@ bm_m0_tables:
     .type bm_m0_rows, %function
     .thumb_func
 bm_m0_rows:
-    push {r4-r7, lr}
-    mov r4, r8
-    mov r5, r9
-    mov r6, r10
-    mov r7, r11
-    push {r4-r7}
+    SAVE
     mov r8, r2                      // y
     mov r9, r3                      // its end
     mov r10, r1                     // tables
@@ -151,11 +137,6 @@ bm_m0_rows:
     cmp r3, r9
     beq 2f
     b 1b                            // too far for a condition
-2:  pop {r4-r7}
-    mov r8, r4
-    mov r9, r5
-    mov r10, r6
-    mov r11, r7
-    pop {r4-r7, pc}
+2:  LEAVE
     .size bm_m0_rows, . - bm_m0_rows
 #endif

@@ -9,6 +9,7 @@
  * bytes 1 and 3. So one `and` with a shifted operand feeds one `smlad`. sxtb16 widens the same bytes of x; four rows share that.
  */
 #include "bm_kernels.h"
+#include "bm_rest.h"
 
 #if defined(__ARM_FEATURE_DSP) && (__ARM_FEATURE_DSP & 1) && defined(__ARM_ARCH_PROFILE) && \
     __ARM_ARCH_PROFILE == 'M'
@@ -168,11 +169,7 @@ void bm_wsum_s8(const int32_t *w, const int8_t *v, uint32_t stride, uint32_t n, 
 {
     uint32_t k = 0;
     for (; k + 4u <= len; k += 4u) wsum4(w, v + k, stride, n, y + k);
-    for (; k < len; k++) {
-        int32_t acc = 0;
-        for (uint32_t i = 0; i < n; i++) acc += w[i] * v[(size_t)i * stride + k];
-        y[k] = acc;
-    }
+    bm_wsum_rest(w, v, stride, n, k, len, y);
 }
 
 #else

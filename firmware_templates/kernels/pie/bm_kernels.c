@@ -8,6 +8,7 @@
  * Proven instruction by instruction in bitmar_tiny/simulate; not yet run on a chip.
  */
 #include "bm_kernels.h"
+#include "bm_rest.h"
 
 #if defined(__XTENSA__) && defined(__has_include)
 #if __has_include("sdkconfig.h")
@@ -77,11 +78,7 @@ void bm_wsum_s8(const int32_t *w, const int8_t *v, uint32_t stride, uint32_t n, 
 {
     const uint32_t whole = MISALIGNED(v) || stride % 16u ? 0 : len & ~15u;
     for (uint32_t k = 0; k < whole; k += 16u) bm_pie_wsum16(w, v + k, stride, n, y + k);
-    for (uint32_t k = whole; k < len; k++) {
-        int32_t acc = 0;
-        for (uint32_t i = 0; i < n; i++) acc += w[i] * v[(size_t)i * stride + k];
-        y[k] = acc;
-    }
+    bm_wsum_rest(w, v, stride, n, whole, len, y);
 }
 
 #else

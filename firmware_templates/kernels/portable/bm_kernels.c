@@ -8,6 +8,7 @@
  * The inner loops have a fixed trip count and no aliasing, so that a compiler vectorises them already at -O2.
  */
 #include "bm_kernels.h"
+#include "bm_rest.h"
 
 #define LANES 16u
 #define FLUSH 32u /* blocks per 16-bit accumulation */
@@ -76,9 +77,5 @@ void bm_wsum_s8(const int32_t *w, const int8_t *v, uint32_t stride, uint32_t n, 
         for (uint32_t i = 0; i < n; i++) add_row(lane, w[i], v + (size_t)i * stride + k);
         for (uint32_t j = 0; j < LANES; j++) y[k + j] = lane[j];
     }
-    for (; k < len; k++) {
-        int32_t acc = 0;
-        for (uint32_t i = 0; i < n; i++) acc += w[i] * v[(size_t)i * stride + k];
-        y[k] = acc;
-    }
+    bm_wsum_rest(w, v, stride, n, k, len, y);
 }

@@ -10,6 +10,7 @@
  * add up in bytes. Each byte lane belongs to one row, so there is no horizontal sum, and xsum is not needed.
  */
 #include "bm_kernels.h"
+#include "bm_rest.h"
 
 #if defined(__wasm_simd128__)
 
@@ -176,11 +177,7 @@ void bm_wsum_s8(const int32_t *w, const int8_t *v, uint32_t stride, uint32_t n, 
 {
     uint32_t k = 0;
     for (; k + 16u <= len; k += 16u) wsum16(w, v + k, stride, n, y + k);
-    for (; k < len; k++) {
-        int32_t acc = 0;
-        for (uint32_t i = 0; i < n; i++) acc += w[i] * v[(size_t)i * stride + k];
-        y[k] = acc;
-    }
+    bm_wsum_rest(w, v, stride, n, k, len, y);
 }
 
 #else
