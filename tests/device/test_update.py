@@ -74,15 +74,18 @@ def sha256(tmp_path_factory):
 class Field:
     """A project whose program runs somewhere else, and models for it."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, memory="auto"):
         need("host", "gcc")
         self.folder = folder
         self.models = [random_model(TINY, seed=i) for i in range(4)]
-        project = write_project(self.models[0], "host", folder / "p", kernels="portable", updates=True)
+        options = {"kernels": "portable", "memory": memory, "updates": True}
+        project = write_project(self.models[0], "host", folder / "p", **options)
+        self.store = project.memory_store
         self.program = build_project(project, compiler="gcc")
 
     def board(self, name):
-        command = [*self.program.command, "link", "--updates", str(self.folder / name)]
+        store = ["--store", str(self.store)] if self.store else []
+        command = [*self.program.command, "link", "--updates", str(self.folder / name), *store]
         return DeviceSession(LinkChannel(connect(ProgramLine(command, "board"))))
 
     def package(self, i):
@@ -210,3 +213,21 @@ def test_packages_are_checked_and_projects_must_ask(field, tmp_path):
         pack_update(field.models[1], tmp_path / "p", tmp_path / "x")
     with pytest.raises(ConfigError, match="cannot take updates"):
         write_project(field.models[0], "esp32-s3-n16r8", tmp_path / "q", updates=True)
+
+
+def test_a_store_of_another_model_is_named_and_left_alone(tmp_path):
+    """The new model runs without it, and the old one has it when it is back."""
+    field = Field(tmp_path, memory="sd")
+    before = field.store.read_bytes()
+    board = field.board("one")
+    assert send_update(board, field.package(1)).running == "a"
+    board.need(field.models[1])
+    board.tokens([1, 2, 3])
+    with pytest.raises(DeviceError):
+        board.read_memory()
+    board.close()
+    options = ["--store", str(field.store), "--updates", str(tmp_path / "one"), "--ids"]
+    done = subprocess.run([*field.program.command, "generate", *options], capture_output=True, text=True)
+    assert done.returncode == 0 and "going on without the memory" in done.stderr
+    assert str(field.store) in done.stderr and "model" in done.stderr
+    assert field.store.read_bytes() == before
