@@ -38,8 +38,12 @@ class Buffer:
     scratch: bool = True
 
 
-def arena_buffers(cfg: ModelConfig, board: Board, head_bits: str = "2", memory: str = "ram") -> list[Buffer]:
-    """Every buffer; the first ones are the long-lived state. ``memory``: one of ``lower.MEMORY_TIERS``."""
+def arena_buffers(
+    cfg: ModelConfig, board: Board, head_bits: str = "2", memory: str = "ram", family: str = ""
+) -> list[Buffer]:
+    """Every buffer; the first ones are the long-lived state. ``memory``: one of ``lower.MEMORY_TIERS``;
+    ``family``: of kernels, the board's first by default.
+    """
     d, slots = pad(cfg.d_model), cfg.memory_slots
     wide = max(cfg.d_model, cfg.vision_width)
     whole = [m for m in matrix_table(cfg) if m.section.form != "head" and m.section.read != "episode"]
@@ -81,7 +85,13 @@ def arena_buffers(cfg: ModelConfig, board: Board, head_bits: str = "2", memory: 
         Buffer("logits", 4 * head_rows(cfg, board), "integer logits, a piece at a time"),
         Buffer("candidates", board.threads * CANDIDATES, "the best tokens that each thread found"),
         *(
-            [Buffer("head_table", table5_bytes(cfg.d_model), "sums of five products, for the 1.6-bit head")]
+            [
+                Buffer(
+                    "head_table",
+                    table5_bytes(cfg.d_model, family or board.kernels[0]),
+                    "what the 1.6-bit head makes of its input",
+                )
+            ]
             if head_bits == "1.6"
             else []
         ),

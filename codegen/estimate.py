@@ -136,7 +136,7 @@ def _smaller_head(
     for s in blob.sections:
         smaller.add(
             s.name,
-            bytes(packed5_size(cfg.vocab_size, cfg.d_model)) if s.name == "head_w" else s.data,
+            bytes(packed5_size(cfg.vocab_size, cfg.d_model, blob.family)) if s.name == "head_w" else s.data,
             s.what,
             *s.source,
         )

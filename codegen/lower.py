@@ -77,10 +77,13 @@ class Blob:
     @property
     def layout(self) -> str:
         """Names the order of the weights, which no size or digest tells: kernel family, a p where the planes
-        of a byte are rows, bits of the head, and an s where the memory is in a store and not here.
+        of a byte are rows, bits of the head, an f where five weights of it are a fraction, and an s where the
+        memory is in a store and not here.
         """
-        planes = "p" * families()[self.family].layout.plane_rows
-        return f"{self.family}{planes}/{self.head_bits}{'s' * (self.memory == 'sd')}"
+        family = families()[self.family]
+        planes = "p" * family.layout.plane_rows
+        fraction = "f" * (self.head_bits == "1.6" and family.head_layout.fraction)
+        return f"{self.family}{planes}/{self.head_bits}{fraction}{'s' * (self.memory == 'sd')}"
 
 
 def seal(body: bytearray, digest: str, layout: str) -> bytes:
@@ -121,7 +124,7 @@ def _packed(model: FrozenModel, blob: Blob, section: records.Section) -> tuple[b
         return data.tobytes(), "int8 table"
     what = f"ternary [{data.shape[0]}, {data.shape[1]}]"
     if section.form == "head" and blob.head_bits == "1.6":
-        return pack5(data), f"{what}, five weights a byte"
+        return pack5(data, blob.family), f"{what}, five weights a byte"
     return pack(data, blob.family), what
 
 

@@ -15,7 +15,7 @@ from functools import lru_cache
 import numpy as np
 
 from bitmar_tiny.codegen.kernels import K_BLOCK, TALLEST
-from bitmar_tiny.codegen.pack import pack
+from bitmar_tiny.codegen.pack import K_STEP5, pack, pack5
 from bitmar_tiny.codegen.resources import resource_dir
 
 from .decode import assemble
@@ -25,7 +25,7 @@ from .memory import Memory
 from .pie import PIE
 from .xtensa import BASE
 
-GEMV, ATTEND = "bm_pie_gemv.S", "bm_pie_attend.S"
+GEMV, FIVE, ATTEND = "bm_pie_gemv.S", "bm_pie_five.S", "bm_pie_attend.S"
 #: Outputs start as this, never as zeros.
 GARBAGE = b"\x5a"
 
@@ -49,7 +49,7 @@ class Simulation:
 def load(name: str) -> Program:
     """A .S file of the family ``pie``, decoded."""
     folder = resource_dir("firmware_templates") / "kernels" / "pie"
-    return assemble((folder / name).read_text(), BASE | PIE, name)
+    return assemble((folder / name).read_text(), BASE | PIE, name, folder=folder)
 
 
 def simulate_gemv(
@@ -75,6 +75,31 @@ def simulate_gemv(
     y = memory.add("y", GARBAGE * (4 * (-(-n // TALLEST) * TALLEST)), writable=True)
     arguments = (w, codes, int(x.sum(dtype=np.int64)), n, k, y)
     return _run(memory, program or load(GEMV), function, arguments, n, watch, kept)
+
+
+def simulate_five(
+    trits: np.ndarray, x: np.ndarray, watch: Watch | None = None, program: Program | None = None
+) -> Simulation:
+    """The same with five weights in a byte; K at most 2064."""
+    n, k = trits.shape
+    vectors, last = five_vectors(x)
+    memory = Memory()
+    w, codes = memory.add("w", pack5(trits, "pie")), memory.add("x", vectors.tobytes())
+    y = memory.add("y", GARBAGE * (4 * (-(-n // TALLEST) * TALLEST)), writable=True)
+    arguments = (w, codes, int(x.sum(dtype=np.int64)), n, 4 * len(vectors) + last, y)
+    return _run(memory, program or load(FIVE), "bm_pie_five", arguments, n, watch)
+
+
+def five_vectors(x: np.ndarray) -> tuple[np.ndarray, int]:
+    """int8 [vectors, 16] as bm_t5_table of the family makes them of ``x``, int8 [K]: three steps of five k
+    each and a zero; the last one's steps, one to three as returned, at its end.
+    """
+    steps = -(-len(x) // K_STEP5)
+    last = (steps - 1) % 3 + 1
+    fives = np.zeros((-(-steps // 3) * 3, K_STEP5), np.int8)
+    fives[:steps].reshape(-1)[: len(x)] = x
+    fives[-3:] = np.roll(fives[-3:], 3 - last, axis=0)
+    return np.pad(fives.reshape(-1, 3 * K_STEP5), ((0, 0), (0, 1))), last
 
 
 def simulate_dots(a: np.ndarray, q: np.ndarray, stride: int) -> Simulation:

@@ -204,7 +204,11 @@ def symbols(tool: str, objects, undefined: bool) -> set[str]:
 def assembled(project) -> set[str]:
     """Functions of the project's assembly, as the simulator's assembler reads it."""
     sources = list(project.sources.glob("*.S"))
-    labels = {label for p in sources for label in assemble(p.read_text(), BASE | PIE, p.name).labels}
+    labels = {
+        label
+        for p in sources
+        for label in assemble(p.read_text(), BASE | PIE, p.name, folder=p.parent).labels
+    }
     return labels & set(re.findall(r"\.global\s+(\w+)", "".join(p.read_text() for p in sources)))
 
 

@@ -24,6 +24,12 @@ static void head_piece(bm_state *s, uint32_t first, uint32_t n, int32_t *acc)
 }
 #endif
 
+void bm_head_rows(bm_state *s, uint32_t n, int32_t *acc)
+{
+    head_begin(s);
+    head_piece(s, 0, n, acc);
+}
+
 /* BM_HEAD_ROWS is a multiple of BM_ROW_GROUP, so a piece starts at a whole group of rows of the packing. */
 void bm_logits(bm_state *s, bm_logits_fn visit, void *context)
 {
