@@ -21,7 +21,7 @@ def smaller_blob(cfg: ModelConfig, blob: Blob, over: int) -> str:
     vocabulary.
     """
     size = {s.name: len(s.data) for s in blob.sections}
-    head = pad(size["head_w"]) - pad(packed5_size(cfg.vocab_size, cfg.d_model))
+    head = pad(size["head_w"]) - pad(packed5_size(cfg.vocab_size, cfg.d_model, blob.family))
     table = size["token_codes"] // 2 if size["token_codes"] > cfg.vocab_size * cfg.d_model // 2 else 0
     if head >= over:
         return f"Store the head in 1.6 bits a weight (--head-bits 1.6), which saves {human(head)}."

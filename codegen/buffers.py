@@ -14,7 +14,7 @@ from bitmar_tiny.memory.format import UNIT
 from .boards import Board
 from .kernels import TALLEST as ROWS
 from .lower import Blob
-from .pack import table5_bytes
+from .pack import SKIP_STEP, table5_bytes
 
 ALIGN = 64
 CACHE_ROW = 16  # rows of keys and values are padded to it (bm_numerics.h)
@@ -38,8 +38,12 @@ class Buffer:
     scratch: bool = True
 
 
-def arena_buffers(cfg: ModelConfig, board: Board, head_bits: str = "2", memory: str = "ram") -> list[Buffer]:
-    """Every buffer; the first ones are the long-lived state. ``memory``: one of ``lower.MEMORY_TIERS``."""
+def arena_buffers(
+    cfg: ModelConfig, board: Board, head_bits: str = "2", memory: str = "ram", family: str = ""
+) -> list[Buffer]:
+    """Every buffer; the first ones are the long-lived state. ``memory``: one of ``lower.MEMORY_TIERS``;
+    ``family``: of kernels, the board's first by default.
+    """
     d, slots = pad(cfg.d_model), cfg.memory_slots
     wide = max(cfg.d_model, cfg.vision_width)
     whole = [m for m in matrix_table(cfg) if m.section.form != "head" and m.section.read != "episode"]
@@ -81,8 +85,25 @@ def arena_buffers(cfg: ModelConfig, board: Board, head_bits: str = "2", memory: 
         Buffer("logits", 4 * head_rows(cfg, board), "integer logits, a piece at a time"),
         Buffer("candidates", board.threads * CANDIDATES, "the best tokens that each thread found"),
         *(
-            [Buffer("head_table", table5_bytes(cfg.d_model), "sums of five products, for the 1.6-bit head")]
+            [
+                Buffer(
+                    "head_table",
+                    table5_bytes(cfg.d_model, family or board.kernels[0]),
+                    "what the 1.6-bit head makes of its input",
+                )
+            ]
             if head_bits == "1.6"
+            else []
+        ),
+        *(
+            [
+                Buffer(
+                    "head_skip",
+                    skip_bytes(cfg.d_model),
+                    "input of the head in the order of its columns, and bounds",
+                )
+            ]
+            if head_bits == "2-skip"
             else []
         ),
         *convolution_buffers(cfg, board),
@@ -104,6 +125,12 @@ def convolution_buffers(cfg: ModelConfig, board: Board) -> list[Buffer]:
         Buffer("window", board.threads * window, "int8 cells under a convolution, of every thread"),
         Buffer("cell", 4 * board.threads * rows, "int32 accumulators of a cell, of every thread"),
     ]
+
+
+def skip_bytes(width: int) -> int:
+    """Bytes of what a 2-skip head keeps of its input: the codes, two int32 a step (bm_skip_input)."""
+    steps = pad(width, SKIP_STEP) // SKIP_STEP
+    return SKIP_STEP * steps + 2 * 4 * steps
 
 
 def scores(cfg: ModelConfig) -> int:
@@ -166,6 +193,10 @@ def section_traffic(cfg: ModelConfig, blob: Blob) -> dict[str, float]:
     table = {s.name: s for s in section_table(cfg)}
 
     def one(name: str, size: int) -> float:
+        if name == "head_order":
+            return size
+        if name == "head_w":
+            return size * blob.head_read
         section = table.get(name)
         if section is None or section.read in ("image", "picture", "episode"):
             return 0

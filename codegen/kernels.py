@@ -79,6 +79,18 @@ class KernelLayout(StrictModel):
         return self.k_step or k_pad
 
 
+class HeadLayout(StrictModel):
+    """The order of five weights in a byte, as a family reads them in the head of 1.6 bits a weight.
+
+    Groups of ``rows`` rows, each cut into steps of 5 k: a byte of every row, one after the other. The codes
+    of a byte are the digits of a number in base 3, the last k first, or (``fraction``) of a fraction of 256,
+    rounded up, the first k first.
+    """
+
+    rows: int = Field(4, ge=1, le=TALLEST)
+    fraction: bool = False
+
+
 class StaticReport(StrictModel):
     """How ``bench --static`` counts the cycles of the product's inner loop: by llvm-mca, from a compiler's
     listing.
@@ -100,6 +112,7 @@ class KernelFamily(StrictModel):
     machine: str = Field("", description="what `uname -m` or the compiler calls the processor; empty: any")
     cpu_feature: str = Field("", description="needed of that machine, as /proc/cpuinfo calls it")
     layout: KernelLayout
+    head_layout: HeadLayout = Field(HeadLayout(), description="of the head in 1.6 bits a weight")
     flags: list[str] = Field([], description="compiler flags for the sources that run once per token")
     compiler_flags: dict[str, list[str]] = Field({}, description="the same by compiler, where one differs")
     twin: str = Field(

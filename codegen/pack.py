@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from .kernels import K_BLOCK, KernelLayout, families
+from .kernels import K_BLOCK, HeadLayout, KernelLayout, families
 
-#: Bits of a weight of the vocabulary head: the family's 2-bit codes, or five weights in a byte
-#: (bm_gemv_t5.c).
-HEAD_BITS = ("2", "1.6")
-ROWS5, K_STEP5 = 4, 5
+#: Bits of a weight of the vocabulary head: four weights in a byte, or five, or four in tiles of which a pick
+#: leaves out what cannot win (bm_gemv_skip.c).
+HEAD_BITS = ("2", "1.6", "2-skip")
+K_STEP5 = 5
+SKIP_ROWS, SKIP_STEP = 16, 16
+_PLACES5 = 3 ** np.arange(K_STEP5)
 
 
 def pack(trits: np.ndarray, family: str) -> bytes:
@@ -62,38 +64,69 @@ def pack4(codes: np.ndarray) -> bytes:
     return (nibbles[:, ::2] | nibbles[:, 1::2] << 4).tobytes()
 
 
-def pack5(trits: np.ndarray) -> bytes:
-    """int8 [N, K] in {-1, 0, 1} -> five weights in a byte, in the order that bm_gemv_t5.c draws. Padding is w
-    = 0.
+def pack5(trits: np.ndarray, family: str) -> bytes:
+    """int8 [N, K] in {-1, 0, 1} -> five weights in a byte, in the order that bm_gemv_t5.c or the family
+    draws. Padding is w = 0.
+    """
+    (n, k), rows = trits.shape, _head(family).rows
+    codes = np.ones((_up(n, rows), _up(k, K_STEP5)), np.uint8)
+    codes[:n, :k] = trits + 1
+    steps = codes.reshape(-1, rows, codes.shape[1] // K_STEP5, K_STEP5).transpose(0, 2, 1, 3)
+    if _head(family).fraction:
+        return (-(-256 * (steps @ _PLACES5[::-1]) // 3**K_STEP5)).astype(np.uint8).tobytes()
+    return (steps @ _PLACES5).astype(np.uint8).tobytes()
+
+
+def unpack5(data: bytes, n: int, k: int, family: str) -> np.ndarray:
+    """Inverse of :func:`pack5`: int8 [N, K]."""
+    steps = _up(k, K_STEP5) // K_STEP5
+    packed = np.frombuffer(data, np.uint8).astype(np.int64).reshape(-1, steps, _head(family).rows, 1)
+    if _head(family).fraction:
+        codes = packed * 3**K_STEP5 // 256 // _PLACES5[::-1] % 3
+    else:
+        codes = packed // _PLACES5 % 3
+    return codes.transpose(0, 2, 1, 3).reshape(-1, steps * K_STEP5)[:n, :k].astype(np.int8) - 1
+
+
+def pack_skip(trits: np.ndarray, columns: np.ndarray) -> bytes:
+    """int8 [N, K] in {-1, 0, 1} -> tiles of 16 rows in steps of 16 k, in the order that bm_gemv_skip.c draws;
+    k = 0, 1, ... are ``columns``. Padding is w = 0.
     """
     n, k = trits.shape
-    codes = np.ones((_up(n, ROWS5), _up(k, K_STEP5)), np.uint8)
-    codes[:n, :k] = trits + 1
-    steps = codes.reshape(-1, ROWS5, codes.shape[1] // K_STEP5, K_STEP5).transpose(0, 2, 1, 3)
-    return (
-        (steps * 3 ** np.arange(K_STEP5, dtype=np.uint8)).sum(axis=3, dtype=np.uint8).tobytes()
-    )  # at most 242
+    codes = np.ones((_up(n, SKIP_ROWS), _up(k, SKIP_STEP)), np.uint8)
+    codes[:n, :k] = trits[:, columns] + 1
+    steps = codes.reshape(-1, SKIP_ROWS, codes.shape[1] // SKIP_STEP, 4, 4).transpose(0, 2, 3, 4, 1)
+    return sum(steps[:, :, p] << np.uint8(2 * p) for p in range(4)).tobytes()
 
 
-def unpack5(data: bytes, n: int, k: int) -> np.ndarray:
-    """Inverse of :func:`pack5`: int8 [N, K]."""
-    packed = np.frombuffer(data, np.uint8).reshape(-1, _up(k, K_STEP5) // K_STEP5, ROWS5, 1)
-    codes = packed // 3 ** np.arange(K_STEP5, dtype=np.uint8) % 3
-    return codes.transpose(0, 2, 1, 3).reshape(-1, _up(k, K_STEP5))[:n, :k].astype(np.int8) - 1
+def unpack_skip(data: bytes, columns: np.ndarray, n: int) -> np.ndarray:
+    """Inverse of :func:`pack_skip`: int8 [N, K]."""
+    k = len(columns)
+    steps = np.frombuffer(data, np.uint8).reshape(-1, _up(k, SKIP_STEP) // SKIP_STEP, 1, 4, SKIP_ROWS)
+    codes = steps >> (2 * np.arange(4, dtype=np.uint8)).reshape(4, 1, 1) & 3
+    ordered = codes.transpose(0, 4, 1, 2, 3).reshape(-1, _up(k, SKIP_STEP))[:n, :k].astype(np.int8) - 1
+    return ordered[:, np.argsort(columns)]
 
 
-def packed5_size(n: int, k: int) -> int:
+def packed5_size(n: int, k: int, family: str) -> int:
     """Bytes of [n, k] packed by :func:`pack5`."""
-    return _up(n, ROWS5) * _up(k, K_STEP5) // K_STEP5
+    return _up(n, _head(family).rows) * _up(k, K_STEP5) // K_STEP5
 
 
-def table5_bytes(k: int) -> int:
-    """Bytes of the int16 table that the kernel builds from k activations (BM_T5_TABLE in bm_gemv_t5.h)."""
-    return 2 * (3**K_STEP5 * (_up(k, K_STEP5) // K_STEP5) + 13)
+def table5_bytes(k: int, family: str) -> int:
+    """Bytes of what the kernel makes of k activations: a table of sums (BM_T5_TABLE in bm_gemv_t5.h) or,
+    where a family takes the codes apart, vectors of three steps and the sum of all (pie/bm_kernels.c).
+    """
+    steps = _up(k, K_STEP5) // K_STEP5
+    return 16 * (_up(steps, 3) // 3) + 4 if _head(family).fraction else 2 * (3**K_STEP5 * steps + 13)
 
 
 def _layout(family: str) -> KernelLayout:
     return families()[family].layout
+
+
+def _head(family: str) -> HeadLayout:
+    return families()[family].head_layout
 
 
 def _up(n: int, to: int) -> int:

@@ -208,7 +208,7 @@ def _buffers(cfg: ModelConfig, blob: Blob, board: Board, memory_region: str | No
         heat = SCRATCH if b.scratch else PINNED if only else reads / b.size
         return _Item(b.name, "arena", b.size, b.what, reads, True, heat, only)
 
-    return [item(b) for b in arena_buffers(cfg, board, blob.head_bits, blob.memory)]
+    return [item(b) for b in arena_buffers(cfg, board, blob.head_bits, blob.memory, blob.family)]
 
 
 def _fill(board: Board, items: list[_Item]) -> _Arenas | None:

@@ -39,7 +39,7 @@ def table_cases(k: int) -> list[Case]:
             f"table {k} {name}",
             "table",
             (k,),
-            arrays=(x, np.full(table5_bytes(k) // 2, 0x5A5A, np.int16)),
+            arrays=(x, np.full(table5_bytes(k, "portable") // 2, 0x5A5A, np.int16)),
             want={1: table(x)},
         )
         for name, x in vectors.items()
@@ -50,10 +50,15 @@ def gemv_cases(n: int, k: int) -> list[Case]:
     rng, cases = np.random.default_rng(n * 10007 + k), []
     for name, row, x in extremes(rng, k):
         trits = rng.integers(-1, 2, (n, k)).astype(np.int8) if row is None else np.tile(row, (n, 1))
-        packed, want = np.frombuffer(pack5(trits), np.uint8), (trits.astype(np.float64) @ x).astype(np.int32)
+        packed, want = (
+            np.frombuffer(pack5(trits, "portable"), np.uint8),
+            (trits.astype(np.float64) @ x).astype(np.int32),
+        )
         cases.append(gemv(f"gemv {n}x{k} {name}", packed, x, want))
         if name == "random" and n > 32:  # as bm_logits reads it: from a row that is a multiple of 32
-            cases.append(gemv(f"gemv {n}x{k} from row 32", packed[packed5_size(32, k) :], x, want[32:]))
+            cases.append(
+                gemv(f"gemv {n}x{k} from row 32", packed[packed5_size(32, k, "portable") :], x, want[32:])
+            )
         if name == "random" and n not in (1, 31) and k not in (100, 4096):
             break
     return cases
@@ -64,7 +69,7 @@ def foreign_bytes() -> Case:
     x = np.random.default_rng(9).integers(-127, 128, 128).astype(np.int8)
     flat = np.concatenate([table(x).ravel(), np.zeros(13, np.int16)])
     want = np.full(4, sum(int(flat[243 * s + 255]) for s in range(26)), np.int32)
-    return gemv("bytes of 255", np.full(packed5_size(4, 128), 255, np.uint8), x, want)
+    return gemv("bytes of 255", np.full(packed5_size(4, 128, "portable"), 255, np.uint8), x, want)
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from bitmar_tiny.codegen.resources import resource_dir
 
 from ..errors import ToolError
 from ..simulate import cortex_m0
-from ..simulate.kernels import simulate_gemv
+from ..simulate.kernels import simulate_five, simulate_gemv
 
 ITERATIONS = 200
 TIMEOUT_S = 120
@@ -76,11 +76,12 @@ def estimate_pie() -> list[Cycles]:
     estimated.
     """
     found = []
-    for n, k in SHAPES:
-        run = simulate_gemv(np.ones((n, k), np.int8), np.ones(k, np.int8))
+    heads = [("pie, 1.6 bits", simulate_five, 128, 128)]
+    for what, simulate, n, k in (*(("pie", simulate_gemv, *shape) for shape in SHAPES), *heads):
+        run = simulate(np.ones((n, k), np.int8), np.ones(k, np.int8))
         found.append(
             Cycles(
-                f"pie, {n}x{k}",
+                f"{what}, {n}x{k}",
                 "ESP32-S3",
                 "by hand",
                 n * k,

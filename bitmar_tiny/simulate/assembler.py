@@ -11,6 +11,7 @@ import ast
 import operator
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 from .isa import AssemblyError
 
@@ -20,15 +21,26 @@ _ARITHMETIC = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.
 _COMPARE = {ast.Gt: operator.gt, ast.Lt: operator.lt, ast.Eq: operator.eq}
 
 
-def statements(text: str, name: str = "assembly") -> Lines:
-    """(line, statement) after comments, macros and conditions; a label is its own statement, ``name:``."""
+def statements(text: str, name: str = "assembly", folder: Path | None = None) -> Lines:
+    """(line, statement) after comments, macros and conditions; a label is its own statement, ``name:``.
+
+    ``folder``: where headers that ``text`` includes lie; what a macro of one becomes has its line numbers.
+    """
+    return _Expander(name).run(_lines(text, folder))
+
+
+def _lines(text: str, folder: Path | None) -> Lines:
+    """(line, text) without comments and empty lines, headers in their places."""
     text = re.sub(r"/\*.*?\*/", lambda m: "\n" * m.group().count("\n"), text, flags=re.S)
-    lines = []
+    lines: Lines = []
     for number, line in enumerate(text.split("\n"), 1):
+        header = re.match(r'#include "(.+)"', line)
+        if header and folder:
+            lines += _lines((folder / header[1]).read_text(), folder)
         line = re.sub(r"(//|#).*", "", line)
         if line.strip():
             lines.append((number, " ".join(line.split())))
-    return _Expander(name).run(lines)
+    return lines
 
 
 def evaluate(text: str, error: Callable[[str], Exception]) -> int:

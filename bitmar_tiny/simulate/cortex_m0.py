@@ -75,10 +75,10 @@ def gemv5(trits: np.ndarray, x: np.ndarray) -> Simulation:
     n, k = trits.shape
     memory = Memory()
     codes = memory.add("x", x.tobytes())
-    table = memory.add("table", bytes(table5_bytes(k)), writable=True)
+    table = memory.add("table", bytes(table5_bytes(k, "m0")), writable=True)
     made = _run(memory, "m0", "bm_t5_table", (codes, k, table), 0)
     second = Memory()
-    w, table = second.add("w", pack5(trits)), second.add("table", memory.data("table"))
+    w, table = second.add("w", pack5(trits, "m0")), second.add("table", memory.data("table"))
     run = _run(second, "m0", "bm_gemv_t5s8", (w, table, n, k, _output(second, n)), n)
     return Simulation(run.values, made.instructions + run.instructions, made.cycles + run.cycles, 0, ())
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from .assembler import Lines, evaluate, statements
 from .isa import AssemblyError, Instruction, Operation, Program, register, resource
@@ -12,6 +13,7 @@ _IGNORED = {
     ".text",
     ".align",
     ".global",
+    ".weak",
     ".type",
     ".size",
     ".file",
@@ -22,14 +24,18 @@ _IGNORED = {
 
 
 def assemble(
-    text: str, operations: dict[str, Operation], name: str = "assembly", relax: bool = False
+    text: str,
+    operations: dict[str, Operation],
+    name: str = "assembly",
+    relax: bool = False,
+    folder: Path | None = None,
 ) -> Program:
     """Decode ``text`` for a machine that has ``operations``. Raises ``AssemblyError`` naming the line.
 
-    ``relax``: branches may reach any distance, as a compiler expects of the assembler, which then adds a
-    jump.
+    ``folder``: where headers that it includes lie. ``relax``: branches may reach any distance, as a compiler
+    expects of the assembler, which then adds a jump.
     """
-    return _Decoder(statements(text, name), operations, name, relax).program()
+    return _Decoder(statements(text, name, folder), operations, name, relax).program()
 
 
 class _Decoder:

@@ -33,6 +33,7 @@ for _name, _function in {
     "addx4": lambda s, t: 4 * s + t,
     "min": lambda s, t: min(signed(s, 32), signed(t, 32)),
     "minu": min,
+    "max": lambda s, t: max(signed(s, 32), signed(t, 32)),
 }.items():
     _alu3(_name, _function)
 
@@ -119,8 +120,11 @@ def _branch(names: str, operands: str, uses: str, test) -> None:
 
 _branch("beq", "as at <-127..128>", "as1 at1", lambda a, s, t: a[s] == a[t])
 _branch("bne", "as at <-127..128>", "as1 at1", lambda a, s, t: a[s] != a[t])
+_branch("bge", "as at <-127..128>", "as1 at1", lambda a, s, t: signed(a[s], 32) >= signed(a[t], 32))
 _branch("bltu", "as at <-127..128>", "as1 at1", lambda a, s, t: a[s] < a[t])
 _branch("bgeu", "as at <-127..128>", "as1 at1", lambda a, s, t: a[s] >= a[t])
+_branch("bltui", "as [2..256] <-127..128>", "as1", lambda a, s, i: a[s] < i)
+_branch("bgeui", "as [2..256] <-127..128>", "as1", lambda a, s, i: a[s] >= i)
 _branch("beqi", "as [1..8] <-127..128>", "as1", lambda a, s, i: a[s] == i)
 _branch("beqz beqz.n", "as <-2047..2048>", "as1", lambda a, s: a[s] == 0)
 _branch("bnez bnez.n", "as <-2047..2048>", "as1", lambda a, s: a[s] != 0)

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Five weights in a byte: the layout that bm_gemv_t5.c draws, and what it saves."""
+"""Five weights in a byte: the layouts that bm_gemv_t5.c and families draw, and what they save."""
+
+import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -22,32 +25,58 @@ def trits(n: int, k: int) -> np.ndarray:
 
 @pytest.mark.parametrize("n", [1, 3, 4, 5, 31, 257])
 @pytest.mark.parametrize("k", [1, 4, 5, 6, 64, 96, 127, 128, 4096])
-def test_round_trip_and_size(n, k):
-    data = pack5(trits(n, k))
-    assert len(data) == packed5_size(n, k) and max(data) <= 242
-    assert np.array_equal(unpack5(data, n, k), trits(n, k))
+@pytest.mark.parametrize("family", ["portable", "pie"])
+def test_round_trip_and_size(n, k, family):
+    data = pack5(trits(n, k), family)
+    assert len(data) == packed5_size(n, k, family) and (max(data) <= 242 or family == "pie")
+    assert np.array_equal(unpack5(data, n, k, family), trits(n, k))
 
 
 def test_byte_by_byte_as_drawn():
     w = trits(6, 12)
-    data = pack5(w)
+    data = pack5(w, "portable")
     for row in range(6):
         for step in range(3):
             codes = [int(w[row, k]) + 1 if k < 12 else 1 for k in range(5 * step, 5 * step + 5)]
             assert data[(row // 4 * 3 + step) * 4 + row % 4] == sum(c * 3**i for i, c in enumerate(codes))
 
 
-def test_padding_is_weight_zero():
-    whole = unpack5(pack5(-np.ones((3, 101), np.int8)), 4, 105)
+def test_fractions_byte_by_byte_as_drawn():
+    w = trits(20, 12)
+    data = pack5(w, "pie")
+    for row in range(20):
+        for step in range(3):
+            codes = [int(w[row, k]) + 1 if k < 12 else 1 for k in range(5 * step, 5 * step + 5)]
+            part = sum(Fraction(c, 3 ** (i + 1)) for i, c in enumerate(codes))
+            assert data[(row // 16 * 3 + step) * 16 + row % 16] == math.ceil(256 * part)
+
+
+def test_three_times_a_fraction_brings_its_digits():
+    """As the vector instructions take them: upper two bits the digit, lower eight what is left."""
+    for number in range(3**5):
+        byte = math.ceil(Fraction(256 * number, 3**5))
+        for place in (81, 27, 9, 3, 1):
+            assert 3 * byte >> 8 == number // place % 3
+            byte = 3 * byte & 255
+
+
+@pytest.mark.parametrize("family", ["portable", "pie"])
+def test_padding_is_weight_zero(family):
+    rows = 4 if family == "portable" else 16
+    whole = unpack5(pack5(-np.ones((3, 101), np.int8), family), rows, 105, family)
     assert np.all(whole[:3, :101] == -1) and not whole[3:].any() and not whole[:, 101:].any()
 
 
 def test_what_the_paper_preset_saves():
     cfg = preset("paper")
     assert packed_size(cfg.vocab_size, cfg.d_model, "portable") == 1_608_224
-    assert packed5_size(cfg.vocab_size, cfg.d_model) == 1_306_760
-    two, five = (sum(b.size for b in arena_buffers(cfg, load_board("host"), bits)) for bits in ("2", "1.6"))
-    assert five - two == table5_bytes(cfg.d_model) == 12_662
+    assert packed5_size(cfg.vocab_size, cfg.d_model, "portable") == 1_306_760
+    assert packed5_size(cfg.vocab_size, cfg.d_model, "pie") == 1_307_072
+    for board, family, size in (("host", "portable", 12_662), ("esp32-s3-n16r8", "pie", 148)):
+        two, five = (
+            sum(b.size for b in arena_buffers(cfg, load_board(board), bits)) for bits in ("2", "1.6")
+        )
+        assert five - two == table5_bytes(cfg.d_model, family) == size
 
 
 def test_only_the_head_and_its_table_change(tiny):
@@ -55,7 +84,9 @@ def test_only_the_head_and_its_table_change(tiny):
     for a, b in zip(two.sections, five.sections, strict=True):
         assert a.name == b.name and (a.data == b.data) == (a.name != "head_w")
     head = next(s for s in five.sections if s.name == "head_w")
-    assert np.array_equal(unpack5(head.data, TINY.vocab_size, TINY.d_model), tiny.arrays["head.w.trits"])
+    assert np.array_equal(
+        unpack5(head.data, TINY.vocab_size, TINY.d_model, "portable"), tiny.arrays["head.w.trits"]
+    )
     assert "five weights a byte" in head.what and head.source == ("head.w.trits",)
     plans = [{p.name for p in make_plan(TINY, blob, load_board("host")).placements} for blob in (two, five)]
     assert plans[1] - plans[0] == {"head_table"}

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The assembly of family `pie` in plain C, operation by operation and lane by lane: what the vector instructions of
- * bm_pie_gemv.S and bm_pie_attend.S compute, with their widths and their saturation. It stands in for the
+ * bm_pie_gemv.S, bm_pie_five.S, bm_pie_skip.S and bm_pie_attend.S compute, with their widths and their saturation. It stands in for the
  * assembly under bm_kernels.c, in the table of cases of every other family, and is the simulator's oracle beside
  * NumPy. See driver.h for the calls.
  */
+#include "bm_gemv_skip.h"
+#include "bm_gemv_t5.h"
 #include "bm_kernels.h"
 #include "driver.h"
 
@@ -64,6 +66,51 @@ void bm_pie_gemv(const uint8_t *w, const int8_t *x, int32_t xsum, uint32_t n, ui
     }
 }
 
+/* The low byte of a product, shifted right: EE.VMUL.U8. */
+static uint8_t vmul(uint32_t a, uint32_t b, int sar) { return (uint8_t)(a * b >> sar); }
+
+/* One step: a row's lane += its five digits times x, each product saturating at 20 bits. */
+static int32_t step(int32_t lane, uint8_t byte, const int8_t *x)
+{
+    uint8_t left[5] = {byte, vmul(byte, 3, 0), vmul(byte, 9, 0)};
+    left[3] = vmul(left[1], 9, 0);
+    left[4] = vmul(left[2], 9, 0);
+    for (int i = 0; i < 5; i++) lane = (int32_t)saturate(lane + vmul(left[i], 3, 8) * x[i], 20);
+    return lane;
+}
+
+void bm_pie_five(const uint8_t *w, const int8_t *x, int32_t xsum, uint32_t n, uint32_t vectors, int32_t *y)
+{
+    const uint32_t steps = 3u * (vectors / 4u) - 3u + vectors % 4u, skipped = 3u - vectors % 4u;
+    for (uint32_t i = 0; i < n; i += 16u, w += 16u * steps) {
+        for (uint32_t r = 0; r < 16u; r++) {
+            int32_t lane = 0;
+            for (uint32_t s = 0; s < steps; s++) {
+                const uint32_t at = s + (s / 3u + 1u == vectors / 4u ? skipped : 0u);
+                lane = step(lane, w[16u * s + r], x + at / 3u * 16u + at % 3u * 5u);
+            }
+            y[i + r] = lane - xsum;
+        }
+    }
+}
+
+uint32_t bm_pie_skip(const uint8_t *tile, const int8_t *x, const int32_t *floor, uint32_t steps, int32_t *y)
+{
+    int32_t qacc[16] = {0};
+    for (uint32_t s = 0; s < steps; s++) {
+        int32_t largest = -(1 << 19);
+        for (uint32_t k = 0; k < 16u; k++)
+            for (uint32_t r = 0; r < 16u; r++) {
+                const int code = tile[64u * s + 16u * (k % 4u) + r] >> 2u * (k / 4u) & 3;
+                qacc[r] = (int32_t)saturate(qacc[r] + code * x[16u * s + k], 20);
+            }
+        for (int r = 0; r < 16; r++) largest = qacc[r] > largest ? qacc[r] : largest;
+        if (floor && s + 1u < steps && largest <= floor[s]) return s + 1u;
+    }
+    memcpy(y, qacc, sizeof qacc);
+    return steps;
+}
+
 /* EE.VMULAS.S8.ACCX: the sum of sixteen products, then 40 bits. */
 static int64_t accx(int64_t acc, const int8_t *a, const int8_t *b, uint32_t vectors)
 {
@@ -101,6 +148,24 @@ static void call_gemv(call *c)
     free(room);
 }
 
+/* a: weights, codes, y; u[2]: how many bytes off its alignment the table is to lie. */
+static void call_five(call *c)
+{
+    static BM_ALIGNED int8_t table[16 * 4096 / 5];
+    bm_t5_table(c->a[1], c->u[1], (int16_t *)(void *)(table + c->u[2]));
+    bm_gemv_t5s8(c->a[0], (int16_t *)(void *)(table + c->u[2]), c->u[0], c->u[1], c->a[2]);
+}
+
+static void call_table5(call *c) { bm_t5_table(c->a[0], c->u[0], c->a[1]); }
+
+/* a: tile, x, floor or nothing, y; u: steps, how many bytes off its alignment x is to lie. */
+static void call_skip(call *c)
+{
+    static BM_ALIGNED int8_t x[4096 + 16];
+    memcpy(x + c->u[1], c->a[1], c->bytes[1]);
+    c->result[0] = bm_gemv_skip(c->a[0], x + c->u[1], c->a[2], c->u[0], c->a[3]);
+}
+
 static void call_dots(call *c) { bm_dots_s8(c->a[0], c->u[0], c->a[1], c->u[1], c->u[2], c->a[2]); }
 
 static void call_wsum(call *c) { bm_wsum_s8(c->a[0], c->a[1], c->u[0], c->u[1], c->u[2], c->a[2]); }
@@ -122,6 +187,9 @@ static void call_accx(call *c)
 
 static const entry table[] = {
     {"gemv_t2s8", call_gemv},
+    {"gemv_t5s8", call_five},
+    {"t5_table", call_table5},
+    {"tile", call_skip},
     {"dots_s8", call_dots},
     {"wsum_s8", call_wsum},
     {"dot_s8", call_dot},

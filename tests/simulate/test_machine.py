@@ -13,11 +13,11 @@ import pytest
 from simulate.pie_support import Case, ask, build_twin
 
 from bitmar_tiny.codegen.resources import resource_dir
-from bitmar_tiny.simulate import Trap, simulate_gemv
+from bitmar_tiny.simulate import Trap, simulate_five, simulate_gemv
 from bitmar_tiny.simulate.assembler import statements
 from bitmar_tiny.simulate.decode import assemble
 from bitmar_tiny.simulate.isa import AssemblyError
-from bitmar_tiny.simulate.kernels import ATTEND, GEMV
+from bitmar_tiny.simulate.kernels import ATTEND, FIVE, GEMV
 from bitmar_tiny.simulate.machine import Machine
 from bitmar_tiny.simulate.memory import Memory
 from bitmar_tiny.simulate.pie import PIE
@@ -75,7 +75,14 @@ def test_a_misaligned_matrix_traps_where_a_chip_would_read_other_bytes():
         .replace("    mov     a11, a2\n    ee.vld", "    addi    a11, a2, 4\n    ee.vld")
     )
     with pytest.raises(Trap, match="misaligned"):
-        simulate_gemv(trits, x, program=assemble(text, BASE | PIE, GEMV))
+        simulate_gemv(trits, x, program=assemble(text, BASE | PIE, GEMV, folder=KERNELS))
+
+
+def test_misaligned_vectors_of_five_in_a_byte_trap():
+    text = (KERNELS / FIVE).read_text().replace("    mov     a13, a3\n", "    addi    a13, a3, 4\n")
+    program = assemble(text, BASE | PIE, FIVE, folder=KERNELS)
+    with pytest.raises(Trap, match="misaligned"):
+        simulate_five(np.ones((16, 64), np.int8), np.ones(64, np.int8), program=program)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +116,7 @@ def test_an_unknown_function_is_an_error():
         Machine(Memory()).run(program("movi a2, 1"), "g")
 
 
-@pytest.mark.parametrize("name", (GEMV, ATTEND))
+@pytest.mark.parametrize("name", (GEMV, FIVE, ATTEND))
 def test_macros_expand_as_gnu_as_expands_them(tmp_path, name):
     """Every mnemonic becomes a macro of GNU as that writes its own text into .text: the processor does not
     matter.
@@ -125,7 +132,7 @@ def test_macros_expand_as_gnu_as_expands_them(tmp_path, name):
     ).stdout
     ours = [
         text
-        for _, text in statements((KERNELS / name).read_text(), name)
+        for _, text in statements((KERNELS / name).read_text(), name, KERNELS)
         if text[0] != "." and text[-1] != ":"
     ]
     names = sorted({text.split()[0] for text in ours})
@@ -189,7 +196,7 @@ def test_a_chunk_beyond_its_bound_is_flagged(trit):
     so.
     """
     text = (KERNELS / GEMV).read_text().replace("movi    a10, 8", "movi    a10, 9")
-    nine = assemble(text, BASE | PIE, GEMV)
+    nine = assemble(text, BASE | PIE, GEMV, folder=KERNELS)
     trits, x = np.full((16, 576), trit, np.int8), np.full(576, 127, np.int8)
     result = simulate_gemv(trits, x, program=nine)
     assert bool(result.flags) == (trit == 1) and simulate_gemv(trits, x).flags == ()

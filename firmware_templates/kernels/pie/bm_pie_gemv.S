@@ -25,18 +25,13 @@
  * not even to fill the pipeline. The q registers are a coprocessor's: safe in a task, not in an interrupt handler.
  * A load or product is ready two instructions later (TRM table 1.7-2); weights go in pairs, which leaves no stall.
  */
+#include "bm_pie_rows.h"
     .text
 
 /* The loops of bm_pie_gemv keep:
  *   a2 weights of this chunk   a5 tiles left         a8  blocks left in the row     a11 weights   q0, q1 weights
  *   a3 x                       a6 blocks in a row    a9  x of this chunk            a12 x         q2     x
  *   a4 -sum of x               a7 y                  a10 blocks of this chunk - 1   a13 = 2       q3..q6 masks, ones */
-
-    .macro  BYTES to, value                 // every byte of a vector = value; frame bytes 0 to 15 are ours
-    movi    a8, \value
-    s8i     a8, a1, 0
-    ee.vldbc.8 \to, a1
-    .endm
 
     .macro  CODES extract, mask             // one plane of two vectors of weights, in place
     \extract q0, q0, \mask
@@ -78,50 +73,6 @@
     loopgtz a10, 1f
     BLOCK   \extract, \mask, more
 1:  BLOCK   \extract, \mask, \next
-    .endm
-
-    .macro  STORE row, to                   // y[row] = a12, added to -sum of x or to the chunks before
-    .ifc    \to, start
-    add     a12, a12, a4
-    .else
-    l32i    a11, a7, 4 * (\row)
-    add     a12, a12, a11
-    .endif
-    s32i    a12, a7, 4 * (\row)
-    .endm
-
-    .macro  ROWS half, row, to              // 8 lanes of 20 bits, in five words of 32
-    rur.qacc_\half\()_0 a14
-    sext    a12, a14, 19
-    STORE   \row, \to
-    rur.qacc_\half\()_1 a15
-    ssai    20
-    src     a12, a15, a14
-    sext    a12, a12, 19
-    STORE   \row+1, \to
-    srli    a12, a15, 8
-    sext    a12, a12, 19
-    STORE   \row+2, \to
-    rur.qacc_\half\()_2 a14
-    ssai    28
-    src     a12, a14, a15
-    sext    a12, a12, 19
-    STORE   \row+3, \to
-    rur.qacc_\half\()_3 a15
-    ssai    16
-    src     a12, a15, a14
-    sext    a12, a12, 19
-    STORE   \row+4, \to
-    srli    a12, a15, 4
-    sext    a12, a12, 19
-    STORE   \row+5, \to
-    rur.qacc_\half\()_4 a14
-    ssai    24
-    src     a12, a14, a15
-    sext    a12, a12, 19
-    STORE   \row+6, \to
-    srai    a12, a14, 12
-    STORE   \row+7, \to
     .endm
 
     .macro  TILE to

@@ -27,7 +27,7 @@ static void fill(const int8_t *x, int16_t *t)
         for (uint32_t j = 0; j < 2u * done; j++) t[done + j] = (int16_t)(t[j] + x[i]);
 }
 
-void bm_t5_table(const int8_t *x, uint32_t k, int16_t *table)
+BM_WEAK void bm_t5_table(const int8_t *x, uint32_t k, int16_t *table)
 {
     const uint32_t whole = k / 5u;
     for (uint32_t s = 0; s < whole; s++, x += 5, table += BM_T5_CODES) fill(x, table);
@@ -37,7 +37,7 @@ void bm_t5_table(const int8_t *x, uint32_t k, int16_t *table)
     fill(last, table);
 }
 
-void bm_gemv_t5s8(const uint8_t *w, const int16_t *table, uint32_t n, uint32_t k, int32_t *y)
+BM_WEAK void bm_gemv_t5s8(const uint8_t *w, const int16_t *table, uint32_t n, uint32_t k, int32_t *y)
 {
     const uint32_t steps = BM_T5_STEPS(k);
     for (uint32_t i = 0; i < n; i += ROWS, y += ROWS) {

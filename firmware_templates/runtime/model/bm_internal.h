@@ -65,6 +65,9 @@ void bm_product(bm_state *s, const uint8_t *w, uint32_t rows, uint32_t width, co
 /* s->acc [rows] = W codes, where W is the packed matrix [rows][width] at place w and sum is the codes' sum. */
 void bm_linear(bm_state *s, uint32_t w, uint32_t rows, uint32_t width, const int8_t *codes, int32_t sum);
 
+/* acc [BM_PAD_ROWS(n)] = the first n integer logits of s->head. */
+void bm_head_rows(bm_state *s, uint32_t n, int32_t *acc);
+
 /* s->x = E[token]; with a table of 4 bits s->codes is overwritten. */
 void bm_embed(bm_state *s, uint32_t token);
 
