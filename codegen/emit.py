@@ -33,6 +33,7 @@ from .picture_cost import PictureCost, picture_cost
 from .plan import Plan, make_plan
 from .resources import resource_dir
 from .thing_cost import ThingCost, thing_cost
+from .update import build_of, shape
 
 MANIFEST, SCHEMA = "manifest.json", "bitmar-tiny/project"
 #: The memory that a model starts with, as a store, in a project whose memory is in one.
@@ -90,17 +91,19 @@ def emit(
     head_bits: str = "2",
     memory: str = "auto",
     features: Path | None = None,
+    updates: bool = False,
 ) -> Project:
     """Lower, plan and write the project into ``out`` (created, or overwritten if it is a project of ours).
 
     ``head_bits``: bits of a weight of the vocabulary head, one of ``pack.HEAD_BITS``; the logits are the same
     bits. ``memory``: ``auto``, ``flash`` (read-only), ``sd`` (a store), or the name of a region that holds
     arenas. ``features``: a folder that ``bitmar-tiny features`` wrote; its backbone goes into the project of
-    a Linux board. Raises ``FitError`` before anything is written if the board cannot hold the model.
+    a Linux board. ``updates``: the firmware takes new weights over the link. Raises
+    ``FitError`` before anything is written if the board cannot hold the model.
     """
     family, out = family or board.kernels[0], Path(out)
     arenas = [r.name for r in board.regions if "arena" in r.holds]
-    _check(board, family, head_bits, memory, arenas, out)
+    _check(board, family, head_bits, memory, arenas, out, updates)
     seen_by = record_of(model.provenance, model.config.name)
     declared = frontend.check(features, model.config, seen_by, board, out) if features else None
     blob = lowering.lower(model, family, head_bits, memory if memory in lowering.MEMORY_TIERS[1:] else "ram")
@@ -115,10 +118,12 @@ def emit(
     values = context(model, board, family, blob, plan) | {"version": __version__, "backbone": declared}
     values["sees_vectors"] = seen_by is not None
     begin_folder(out, MANIFEST, SCHEMA)
-    components = board.platform.runtime(useful(model.config, blob), board.components)
+    wanted = useful(model.config, blob) | ({"update"} if updates else set())
+    components = board.platform.runtime(wanted, board.components)
     sources = _copy_sources(project, components)
     frontend.copy(features, declared, out)
     values["show_once"] = any(c.name == "show_once" for c in components)
+    values["update_build"] = build_of(shape(model, blob)) if updates else b""
     values["build_id"] = _build_id(project, sources)
     values |= board.platform.context(board, sources)
     _render(project, values)
@@ -153,12 +158,20 @@ def emit(
         "build": values["build_id"],
         **board.platform.manifest,
     } | ({"backbone_sha256": declared.sha256} if declared else {})
+    manifest |= {"update": shape(model, blob)} if updates else {}
     with atomic_file(out / MANIFEST) as f:
         f.write((json.dumps(manifest, indent=2) + "\n").encode())
     return project
 
 
-def _check(board: Board, family: str, head_bits: str, memory: str, arenas: list[str], out: Path) -> None:
+def _check(
+    board: Board, family: str, head_bits: str, memory: str, arenas: list[str], out: Path, updates: bool
+) -> None:
+    if updates and "update" not in board.platform.optional:
+        raise ConfigError(
+            f"Firmware for {board.name} cannot take updates: so far programs for Linux can.",
+            "Leave out --updates.",
+        )
     if family not in board.kernels:
         raise ConfigError(
             f"Board {board.name} has no kernel family '{family}'.", f"It has: {', '.join(board.kernels)}."

@@ -50,6 +50,7 @@ def write_project(
     head_bits: str = "2",
     memory: str = "auto",
     features: str | Path | None = None,
+    updates: bool = False,
 ) -> Project:
     """Generate a standalone C project for a board, as ``bitmar-tiny codegen`` does; see ``codegen.emit.emit``
     for the options.
@@ -63,7 +64,8 @@ def write_project(
     'pie'
     """
     profile = load_board(board) if isinstance(board, str) else board
-    return emit(model, profile, Path(out), kernels, head_bits, memory, Path(features) if features else None)
+    backbone = Path(features) if features else None
+    return emit(model, profile, Path(out), kernels, head_bits, memory, backbone, updates)
 
 
 def write_package(

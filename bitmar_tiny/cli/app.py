@@ -39,6 +39,7 @@ GROUPS = {
         "codegen": "Write a standalone C project for a model and a board.",
         "build": "Compile a generated project.",
         "flash": "Write model and program into a board's flash.",
+        "update": "Bring new weights to firmware that is in the field.",
         "verify": "Prove bit by bit that C, a board or an export equals the model.",
     },
     "RUN": {

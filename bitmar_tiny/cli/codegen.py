@@ -46,6 +46,11 @@ from .common import (
     type=click.Path(path_type=Path),
     help="Folder of 'bitmar-tiny features': take its .tflite or .onnx backbone along (Linux boards).",
 )
+@click.option(
+    "--updates",
+    is_flag=True,
+    help="The firmware takes new weights over the link: see 'bitmar-tiny update' (Linux boards).",
+)
 @preset_option("Use random weights of a preset instead of MODEL.")
 @json_option
 def command(
@@ -57,6 +62,7 @@ def command(
     head_bits: str,
     memory: str,
     features: Path | None,
+    updates: bool,
     preset_name: str | None,
     as_json: bool,
 ) -> None:
@@ -76,13 +82,17 @@ def command(
         )
     if ecosystem and features:
         raise ConfigError("A library of --as cannot run a backbone file.", "Leave out --features.")
+    if ecosystem and updates:
+        raise ConfigError("A library of --as takes no updates.", "Leave out --updates.")
     options = {"kernels": kernels, "head_bits": head_bits, "memory": memory}
     out = out or Path(f"firmware-{board or ecosystem}")
     if ecosystem:
         project = write_package(load_model(model, preset_name), ecosystem, out, **options)
     else:
         profile = load_board(board)
-        project = write_project(load_model(model, preset_name), profile, out, **options, features=features)
+        project = write_project(
+            load_model(model, preset_name), profile, out, **options, features=features, updates=updates
+        )
     if as_json:
         print_json(
             {

@@ -150,6 +150,26 @@ MESSAGES = (
         "of its ids; `value` of the "
         "result: how many ids were scored",
     ),
+    Message("update_status", 18, ">", (), "", "what lies in the slots; answered by `updates`"),
+    Message(
+        "update_begin",
+        19,
+        ">",
+        (),
+        "head u8[256] of the package",
+        "make room for a new model, or go on with it; `value` of this and the following results: bytes of "
+        "the package that the device has",
+    ),
+    Message(
+        "update_block",
+        20,
+        ">",
+        (("offset", "I"), ("crc", "I")),
+        "the next 4,096 bytes of the package",
+        "one block; out of order, nothing happens",
+    ),
+    Message("update_finish", 21, ">", (), "", "compare the SHA-256 of the whole package"),
+    Message("update_activate", 22, ">", (), "", "try the new model at the next start"),
     Message(
         "identity",
         64,
@@ -249,6 +269,30 @@ MESSAGES = (
         "was asked for, and what makes "
         "an integer logit a float one",
     ),
+    Message(
+        "updates",
+        74,
+        "<",
+        (
+            ("build", "32s"),
+            ("layout", "16s"),
+            ("blob_bytes", "I"),
+            ("slot_bytes", "I"),
+            ("running", "B"),
+            ("state_a", "B"),
+            ("tries_a", "B"),
+            ("received_a", "I"),
+            ("model_a", "32s"),
+            ("state_b", "B"),
+            ("tries_b", "B"),
+            ("received_b", "I"),
+            ("model_b", "32s"),
+        ),
+        "",
+        "answer to `update_status`, before its result. `build`: what a package must be made for; `running`: "
+        "0 the model that the program was made with, 1 slot a, 2 slot b; states: 0 empty, 1 receiving, 2 "
+        "complete, 3 on trial, 4 good, 5 failed; `model`: SHA-256 of the frozen model",
+    ),
 )
 
 #: What a board can do: bits of ``flags``.
@@ -264,6 +308,7 @@ FLAGS = {
     "score": 256,
     "keep": 512,
     "keyed": 1024,
+    "update": 2048,
 }
 
 #: Statuses of a result beside those of bm_status.h, which are negative.
@@ -272,6 +317,10 @@ STATUSES = {
     "malformed": (2, "the message has the wrong size or order"),
     "unable": (3, "this firmware was built without that"),
     "asleep": (4, "the model did not start"),
+    "damaged": (5, "the update is damaged"),
+    "other_build": (6, "the update is for another configuration, layout or size, which needs new firmware"),
+    "no_room": (7, "the update is larger than a slot"),
+    "storage": (8, "the storage of the updates cannot be written"),
 }
 
 #: Parts of a step in `step`, and its sections: see ``sections``.

@@ -108,6 +108,10 @@ class DeviceSession(Session):
         self.channel = channel
         self.model: FrozenModel | None = None  # where it is at hand
         self.steps: list[StepRecord] = []  # since profiling was switched on
+        self.greet()
+
+    def greet(self) -> None:
+        """Ask who the board is: once, and again when it may have started another model."""
         answer = dict(self._exchange("hello"))
         try:
             self.identity = Identity.parse(answer[BY_NAME["identity"].number])
@@ -316,6 +320,13 @@ class DeviceSession(Session):
         if (number := BY_NAME["counters"].number) not in answer:
             raise self._strange("counters")
         return BY_NAME["counters"].unpack(answer[number])[0]
+
+    def updates(self) -> dict[str, Any]:
+        """The fields of `updates`: what lies in the slots."""
+        answer = dict(self._exchange("update_status"))
+        if (number := BY_NAME["updates"].number) not in answer:
+            raise self._strange("updates")
+        return BY_NAME["updates"].unpack(answer[number])[0]
 
     def sink(self, data: bytes) -> int:
         """Send the test pattern; how many bytes came wrong."""

@@ -24,7 +24,7 @@ class Linux(Platform):
     """A program with commands."""
 
     components = ("model", "blob", "serve", "picture")
-    optional = ("memory_store", "show_once")
+    optional = ("memory_store", "show_once", "update")
     hot = ("linux_peak",)
     compile_flags = ("-pthread",)
     runs_here = takes_backbone = True

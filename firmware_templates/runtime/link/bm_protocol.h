@@ -31,6 +31,11 @@ enum { /* messages: number u8, length u32, fields, the rest */
     BM_MESSAGE_BAUD = 15,
     BM_MESSAGE_STATUS = 16,
     BM_MESSAGE_SCORE = 17,
+    BM_MESSAGE_UPDATE_STATUS = 18,
+    BM_MESSAGE_UPDATE_BEGIN = 19,
+    BM_MESSAGE_UPDATE_BLOCK = 20,
+    BM_MESSAGE_UPDATE_FINISH = 21,
+    BM_MESSAGE_UPDATE_ACTIVATE = 22,
     BM_MESSAGE_IDENTITY = 64,
     BM_MESSAGE_RESULT = 65,
     BM_MESSAGE_TAP = 66,
@@ -41,6 +46,7 @@ enum { /* messages: number u8, length u32, fields, the rest */
     BM_MESSAGE_COUNTERS = 71,
     BM_MESSAGE_COUNTS = 72,
     BM_MESSAGE_SCORED = 73,
+    BM_MESSAGE_UPDATES = 74,
 };
 
 enum { /* sizes of their fields */
@@ -53,6 +59,7 @@ enum { /* sizes of their fields */
     BM_BYTES_SOURCE = 4,
     BM_BYTES_BAUD = 4,
     BM_BYTES_SCORE = 4,
+    BM_BYTES_UPDATE_BLOCK = 8,
     BM_BYTES_IDENTITY = 100,
     BM_BYTES_RESULT = 8,
     BM_BYTES_TAP = 8,
@@ -62,6 +69,7 @@ enum { /* sizes of their fields */
     BM_BYTES_COUNTERS = 60,
     BM_BYTES_COUNTS = 5,
     BM_BYTES_SCORED = 12,
+    BM_BYTES_UPDATES = 133,
 };
 
 enum { /* flags of the identity */
@@ -76,6 +84,7 @@ enum { /* flags of the identity */
     BM_FLAG_SCORE = 256,
     BM_FLAG_KEEP = 512,
     BM_FLAG_KEYED = 1024,
+    BM_FLAG_UPDATE = 2048,
 };
 
 enum { /* statuses of a result, beside those of bm_status.h */
@@ -83,6 +92,10 @@ enum { /* statuses of a result, beside those of bm_status.h */
     BM_RESULT_MALFORMED = 2,
     BM_RESULT_UNABLE = 3,
     BM_RESULT_ASLEEP = 4,
+    BM_RESULT_DAMAGED = 5,
+    BM_RESULT_OTHER_BUILD = 6,
+    BM_RESULT_NO_ROOM = 7,
+    BM_RESULT_STORAGE = 8,
 };
 
 #endif

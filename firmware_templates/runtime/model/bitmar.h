@@ -122,6 +122,9 @@ void bm_ram_slice(void *memory, bm_ram ram[BM_RAMS]);
  * arenas out, copy what the plan wants in faster memory, load the memory and begin an episode. `blob` must stay mapped. */
 bm_status bm_init(bm_state *s, const void *blob, size_t blob_size, const bm_ram ram[BM_RAMS]);
 
+/* SHA-256 of the frozen model that runs, 32 bytes. */
+static inline const uint8_t *bm_model_digest(const bm_state *s) { return s->blob + 16; }
+
 /* Start a new stream: position, caches, image and pooled query are forgotten, the memory stays. */
 void bm_begin_episode(bm_state *s);
 

@@ -29,6 +29,11 @@ static const char *text_of(int32_t status)
     case BM_RESULT_MALFORMED: return "the message has the wrong size or order";
     case BM_RESULT_UNABLE: return "this firmware was built without that";
     case BM_RESULT_ASLEEP: return "the model did not start";
+    case BM_RESULT_DAMAGED: return "the update is damaged";
+    case BM_RESULT_OTHER_BUILD:
+        return "the update is for another configuration, layout or size, which needs new firmware";
+    case BM_RESULT_NO_ROOM: return "the update is larger than a slot";
+    case BM_RESULT_STORAGE: return "the storage of the updates cannot be written";
     default: return bm_status_text((bm_status)status);
     }
 }
@@ -61,12 +66,16 @@ static uint16_t flags(const bm_server *v)
     if (v->port->set_baud) f |= BM_FLAG_BAUD;
     if (v->s && v->counts) f |= BM_FLAG_SCORE;
     if (v->s && v->kept) f |= BM_FLAG_KEEP;
+#if BM_UPDATES
+    if (v->update) f |= BM_FLAG_UPDATE;
+#endif
     return (uint16_t)f;
 }
 
 static void identity(bm_server *v)
 {
-    static const uint8_t digest[32] = BM_MODEL_DIGEST;
+    static const uint8_t made_with[32] = BM_MODEL_DIGEST;
+    const uint8_t *digest = BM_UPDATES && v->s ? bm_model_digest(v->s) : made_with;
     static const uint32_t numbers[] = {BM_VOCAB, BM_D, BM_SLOTS, BM_CONTEXT, BM_IMAGE_INPUTS, BM_IMAGE_POOL,
         BM_TAP_COUNT, BM_ENC_LAYERS, BM_DEC_LAYERS, BM_READ_BLOCK, BM_RAM_TOTAL, BM_BLOB_BYTES};
     static const char build[13] = BM_BUILD_ID;
@@ -74,7 +83,7 @@ static void identity(bm_server *v)
         BM_MODEL_NAME, BM_BOARD, BM_KERNELS_NAME, __VERSION__, BM_RAM_TEXT, v->why ? v->why : ""};
     uint8_t fields[BM_BYTES_IDENTITY] = {BM_PROTOCOL_VERSION, 0, (uint8_t)flags(v), (uint8_t)(flags(v) >> 8)};
     uint32_t all = sizeof fields;
-    memcpy(fields + 4, digest, sizeof digest);
+    memcpy(fields + 4, digest, sizeof made_with);
     memcpy(fields + 36, build, 12);
     uint8_t *p = bm_put_u32(fields + 48, v->port->cycles_hz);
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) p = bm_put_u32(p, numbers[i]);
@@ -164,6 +173,9 @@ static void profile(bm_server *v, uint8_t how)
 static int serve_board(bm_server *v, uint8_t message)
 {
     uint8_t fields[4] = {0};
+#if BM_UPDATES
+    if (v->update && bm_serve_update(v, message)) return 1;
+#endif
     switch (message) {
     case BM_MESSAGE_HELLO: identity(v); return 1;
     case BM_MESSAGE_STATUS: counters(v); return 1;

@@ -51,6 +51,9 @@ typedef struct bm_server {
     uint64_t read_bytes, read_cycles, written_bytes, write_cycles;
     uint8_t pixels[BM_VISION];
     float vectors[BM_IMAGE_POOL][BM_VISION];
+#if BM_UPDATES
+    struct bm_update *update;    /* bm_update.h; NULL: without */
+#endif
 } bm_server;
 
 /* s: a model that started; or NULL, and why it did not. text: [BM_ASCII_INPUT] for the commands of bm_ascii.h, or NULL: without them. */

@@ -27,6 +27,11 @@ void bm_serve_generate(bm_server *v);
 void bm_serve_taps(bm_server *v);
 void bm_serve_start_taps(bm_server *v);
 
+#if BM_UPDATES
+/* bm_update_serve.c: requests about updates. 0: it is none. */
+int bm_serve_update(bm_server *v, uint8_t message);
+#endif
+
 /* bm_serve_score.c: how likely tokens are. */
 void bm_serve_score(bm_server *v);
 

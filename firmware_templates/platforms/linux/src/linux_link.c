@@ -13,6 +13,9 @@
 
 #include "bm_serve.h"
 #include "linux_output.h"
+#if BM_UPDATES
+#include "linux_update.h"
+#endif
 
 #define STUCK_MS 2000            /* a reader that takes nothing for so long loses what is written */
 #define PAINTED 65536u           /* bytes of stack that are watched */
@@ -171,6 +174,18 @@ static int open_line(line *l, const char *path)
     return fcntl(l->in, F_SETFL, O_NONBLOCK) | fcntl(l->out, F_SETFL, O_NONBLOCK);
 }
 
+#if BM_UPDATES
+/* Start anew in the place of this program, with the model that is on trial. The line stays open, so that the host sees no hang-up. */
+static void line_reset(void *user)
+{
+    (void)user;
+    execv("/proc/self/exe", linux_arguments);
+    exit(linux_fail("restart", strerror(errno)));
+}
+#else
+#define line_reset NULL
+#endif
+
 int linux_link(bm_state *s, uint8_t *arena, const char *why, const char *path, uint32_t baud)
 {
     static bm_server server;
@@ -179,10 +194,13 @@ int linux_link(bm_state *s, uint8_t *arena, const char *why, const char *path, u
     static uint8_t text[BM_ASCII_INPUT];
     line l = {.baud = baud, .started = nanoseconds()};
     if (open_line(&l, path) != 0) return -1;
-    const struct bm_port port = {&l, line_read, line_write, line_cycles, line_millis, NULL, cycles_hz(),
+    const struct bm_port port = {&l, line_read, line_write, line_cycles, line_millis, line_reset, cycles_hz(),
         line_stack_peak, line_idle, isatty(l.in) ? line_set_baud : NULL, NULL};
     l.floor = paint();
     bm_serve_init(&server, s, why, &port, text);
     bm_serve_room(&server, counts, COUNTS, &kept, arena);
+#if BM_UPDATES
+    server.update = linux_updates();
+#endif
     for (;;) bm_serve_once(&server);
 }

@@ -22,6 +22,9 @@
 #include "linux_store.h"
 #endif
 #include "linux_threads.h"
+#if BM_UPDATES
+#include "linux_update.h"
+#endif
 #if BM_SHOW_ONCE
 #include <unistd.h>
 
@@ -99,21 +102,25 @@ static bm_store_status open_store(bm_store_device *device, const linux_options *
 /* Open the store and make it the memory; 0, or the exit status. */
 static int start_store(bm_state *s, const linux_options *o)
 {
-    static const uint8_t digest[32] = BM_MODEL_DIGEST;
     bm_store_device device;
     bm_store_status status = open_store(&device, o);
     if (status == BM_STORE_READ_ONLY || status == BM_STORE_PERMISSION)
         status = linux_store_open(&device, o->store, 0);
     if (status == BM_STORE_OK)
-        status = bm_store_open(&store, &device, BM_SLOTS, BM_D, digest, bm_store_work(s));
+        status = bm_store_open(&store, &device, BM_SLOTS, BM_D, bm_model_digest(s), bm_store_work(s));
     if (status == BM_STORE_OK) {
         const bm_tier rows = bm_store_tier(&store);
         bm_use_memory(s, &rows);
         return 0;
     }
     const int bad = store_failed(o->store, status);
-    if (o->optional_memory) fprintf(stderr, "bitmar: going on without the memory\n");
-    return o->optional_memory ? 0 : bad;
+    int optional = o->optional_memory;
+#if BM_UPDATES
+    optional |= status == BM_STORE_MODEL &&
+                linux_updates()->running; /* a new model runs, if without the old one's memory */
+#endif
+    if (optional) fprintf(stderr, "bitmar: going on without the memory\n");
+    return optional ? 0 : bad;
 }
 #endif
 
@@ -204,7 +211,12 @@ static int start(bm_state *s, const linux_options *o)
 {
     bm_ram ram[BM_RAMS];
     bm_ram_slice(memory, ram);
-    const bm_status status = bm_init(s, bm_blob, (size_t)(bm_blob_end - bm_blob), ram);
+#if BM_UPDATES
+    const int updated = linux_update_start(s, o->updates, o->command == LINUX_LINK, ram);
+#else
+    const int updated = 0;
+#endif
+    const bm_status status = updated ? BM_OK : bm_init(s, bm_blob, (size_t)(bm_blob_end - bm_blob), ram);
     if (status == BM_ERR_NUMERICS) return linux_fail("self-test", bm_selftest());
     if (status == BM_ERR_CPU) {
         linux_fail(BM_KERNELS_NAME, bm_status_text(status));
@@ -235,6 +247,9 @@ int main(int argc, char **argv)
 {
     static bm_state s;
     linux_options o;
+#if BM_UPDATES
+    linux_arguments = argv;
+#endif
     const int unusable = linux_parse(argc, argv, &o);
     if (unusable) return unusable;
     if (o.command == LINUX_HELP) {

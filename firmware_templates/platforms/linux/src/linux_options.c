@@ -48,7 +48,8 @@ enum {
     PORT,
     BAUD,
     SLOTS,
-    JSON
+    JSON,
+    UPDATES
 };
 
 /* value: what stands behind the name, NULL where nothing does. A number lies in [low, high]; high 0: it is a text. */
@@ -76,6 +77,7 @@ static const struct {
     [PORT] = {"--port", "TTY", LINUX_LINK, 0, 0, 0, "a serial port"},
     [SLOTS] = {"--slots", NULL, LINUX_ASK, 0, 0, 0, "say which slots answered, and what each recites"},
     [JSON] = {"--json", NULL, LINUX_ASK, 0, 0, 0, "print one JSON document a picture, with the slots"},
+    [UPDATES] = {"--updates", "DIR", ALL, 0, 0, 0, "models that came over the link (updates)"},
     [BAUD] = {"--baud", "N", LINUX_LINK, 9600, 3e6, 1, "its speed (115200)"},
 };
 
@@ -83,7 +85,8 @@ static const struct {
 #define COMMANDS (sizeof commands / sizeof *commands)
 
 /* Whether this build has no use for an option. */
-static int idle(size_t i) { return !BM_MEMORY_IN_STORE && (i == STORE || i == OPTIONAL_MEMORY); }
+static int idle(size_t i)
+{ return i == UPDATES ? !BM_UPDATES : !BM_MEMORY_IN_STORE && (i == STORE || i == OPTIONAL_MEMORY); }
 
 static int lacks(linux_command command) { return !BM_SHOW_ONCE && (command & SHOWN); }
 
@@ -153,6 +156,7 @@ static void set(linux_options *o, size_t i, const char *text, double number)
     case BAUD: o->baud = (uint32_t)number; break;
     case SLOTS: o->slots = 1; break;
     case JSON: o->json = 1; break;
+    case UPDATES: o->updates = text; break;
     }
 }
 
@@ -164,6 +168,8 @@ static int parse_option(char **argv, int *at, linux_options *o)
     double value = 0;
     while (i < KNOWN && strcmp(name, known[i].name) != 0) i++;
     if (i == KNOWN) return linux_fail(name, "unknown option; see 'bitmar --help'");
+    if (idle(i) && i == UPDATES)
+        return linux_fail(name, "this build takes no updates; generate the project with --updates");
     if (idle(i)) return linux_fail(name, "this build has no store; generate the project with --memory sd");
     if (!(known[i].commands & o->command))
         return linux_fail(name, "not an option of this command; see 'bitmar --help'");
@@ -211,8 +217,13 @@ static int is_help(const char *word) { return strcmp(word, "--help") == 0 || str
 
 int linux_parse(int argc, char **argv, linux_options *o)
 {
-    const linux_options defaults = {
-        .prompt = "", .tokens = 32, .top_k = 40, .store = "memory.store", .threads = 1, .baud = 115200};
+    const linux_options defaults = {.prompt = "",
+        .tokens = 32,
+        .top_k = 40,
+        .store = "memory.store",
+        .updates = "updates",
+        .threads = 1,
+        .baud = 115200};
     size_t c = 0;
     *o = defaults;
     if (argc < 2) return linux_fail("usage", "bitmar COMMAND [OPTION]...; see 'bitmar --help'");

@@ -20,7 +20,7 @@ typedef enum {
 
 typedef struct {
     linux_command command;
-    const char *image, *prompt, *store, *port;
+    const char *image, *prompt, *store, *port, *updates;
     const char *operands[2]; /* of teach: name, picture; of ask: picture; of forget: name */
     uint32_t tokens, top_k, threads, baud;
     uint64_t seed;
