@@ -104,6 +104,9 @@ class Speed(StrictModel):
     family: str = Field(description="the kernel family that the figures are for")
     gemv: dict[int, float] = Field(description="input width -> ternary weights per cycle")
     head_1_6: float = Field(gt=0, description="weights per cycle of the 1.6-bit head")
+    head_skip: float | None = Field(
+        None, gt=0, description="weights per cycle of the 2-skip head, of those that a pick reads"
+    )
     attention: float = Field(gt=0, description="int8 multiply-adds per cycle of attention's products")
     exp_cycles: float = Field(gt=0, description="one softmax term, with its integer weight")
     element_cycles: float = Field(gt=0, description="one element of a float vector operation")

@@ -14,7 +14,7 @@ from bitmar_tiny.memory.format import UNIT
 from .boards import Board
 from .kernels import TALLEST as ROWS
 from .lower import Blob
-from .pack import table5_bytes
+from .pack import SKIP_STEP, table5_bytes
 
 ALIGN = 64
 CACHE_ROW = 16  # rows of keys and values are padded to it (bm_numerics.h)
@@ -95,6 +95,17 @@ def arena_buffers(
             if head_bits == "1.6"
             else []
         ),
+        *(
+            [
+                Buffer(
+                    "head_skip",
+                    skip_bytes(cfg.d_model),
+                    "input of the head in the order of its columns, and bounds",
+                )
+            ]
+            if head_bits == "2-skip"
+            else []
+        ),
         *convolution_buffers(cfg, board),
     ]
 
@@ -114,6 +125,12 @@ def convolution_buffers(cfg: ModelConfig, board: Board) -> list[Buffer]:
         Buffer("window", board.threads * window, "int8 cells under a convolution, of every thread"),
         Buffer("cell", 4 * board.threads * rows, "int32 accumulators of a cell, of every thread"),
     ]
+
+
+def skip_bytes(width: int) -> int:
+    """Bytes of what a 2-skip head keeps of its input: the codes, two int32 a step (bm_skip_input)."""
+    steps = pad(width, SKIP_STEP) // SKIP_STEP
+    return SKIP_STEP * steps + 2 * 4 * steps
 
 
 def scores(cfg: ModelConfig) -> int:
@@ -176,6 +193,10 @@ def section_traffic(cfg: ModelConfig, blob: Blob) -> dict[str, float]:
     table = {s.name: s for s in section_table(cfg)}
 
     def one(name: str, size: int) -> float:
+        if name == "head_order":
+            return size
+        if name == "head_w":
+            return size * blob.head_read
         section = table.get(name)
         if section is None or section.read in ("image", "picture", "episode"):
             return 0

@@ -115,7 +115,7 @@ def estimates(
     found = plan_estimates(cfg, blob, board, plan)
     if not found:
         return []
-    other = None if blob.head_bits == "1.6" else _smaller_head(cfg, blob, board, memory_region)
+    other = _smaller_head(cfg, blob, board, memory_region) if blob.head_bits == "2" else None
     if other:
         found.append(estimate(cfg, other[0], board, other[1], "with --head-bits 1.6", SHORT_CONTEXT))
     found.append(
@@ -150,7 +150,7 @@ def estimate(
     cfg: ModelConfig, blob: Blob, board: Board, plan: Plan, what: str, context: int, prefetch: bool = False
 ) -> Estimate:
     """One token. ``prefetch``: memory at ``prefetch_mb_s``, hidden behind the computing as far as it goes."""
-    work = _compute(cfg, board.speed, blob.head_bits, min(context, cfg.context))
+    work = _compute(cfg, board.speed, min(context, cfg.context)) | _head(cfg, board.speed, blob)
     bytes_of = _traffic(cfg, plan, context)
     store = next((r for r in plan.regions if "store" in r.holds), None) if blob.memory == "sd" else None
     if store:
@@ -189,8 +189,8 @@ def part_ms(one: float, many: float, bus: float, cores: int, prefetch: bool = Fa
     return max(bus, (bus + many) / cores) + one if many else bus + one
 
 
-def _compute(cfg: ModelConfig, speed: Speed, head_bits: str, context: int) -> dict[str, tuple[float, float]]:
-    """Cycles of every part: of work that stays on one core, and of work that is split."""
+def _compute(cfg: ModelConfig, speed: Speed, context: int) -> dict[str, tuple[float, float]]:
+    """Cycles of every part but the head: of work that stays on one core, and of work that is split."""
     d, one, many = cfg.d_model, 0.0, 0.0
     for m in matrix_table(cfg):
         if m.section.form != "head" and m.section.read in ("token", "read"):
@@ -199,14 +199,21 @@ def _compute(cfg: ModelConfig, speed: Speed, head_bits: str, context: int) -> di
             one, many = (one, many + cycles) if m.rows * m.width >= SPLIT_WEIGHTS else (one + cycles, many)
     seen = sum(min(context, c.slots) if c.ring else c.slots for c in cache_table(cfg))
     attention = 2 * seen * d / speed.attention + seen * cfg.n_heads * speed.exp_cycles
-    head_rate = speed.head_1_6 if head_bits == "1.6" else gemv_rate(speed, d)
     return {
         "layers": (one, many),
         "attention": (0, attention) if context * d >= SPLIT_KEYS else (attention, 0),
         "memory": (cfg.memory_slots * (2 * d / speed.attention + speed.exp_cycles) / cfg.read_every, 0),
         "vectors": (elements(cfg) * speed.element_cycles, 0),
-        "head": (0, cfg.vocab_size * (d / head_rate + speed.pick_cycles)),
     }
+
+
+def _head(cfg: ModelConfig, speed: Speed, blob: Blob) -> dict[str, tuple[float, float]]:
+    """Cycles of the head, all of them split. One that skips looks at its logits as it goes."""
+    rate = {"1.6": speed.head_1_6, "2-skip": speed.head_skip}.get(blob.head_bits) or gemv_rate(
+        speed, cfg.d_model
+    )
+    pick = 0 if blob.head_bits == "2-skip" else speed.pick_cycles
+    return {"head": (0, cfg.vocab_size * (cfg.d_model * blob.head_read / rate + pick))}
 
 
 def gemv_rate(speed: Speed, width: int) -> float:

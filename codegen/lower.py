@@ -21,7 +21,8 @@ from bitmar_tiny.frozen import FrozenModel
 from bitmar_tiny.golden import numerics as nm
 
 from .kernels import families
-from .pack import pack, pack4, pack5
+from .pack import pack, pack4, pack5, pack_skip
+from .skip import column_order
 
 VERSION = 3
 HEADER_BYTES = 64
@@ -53,6 +54,8 @@ class Blob:
     head_bits: str = "2"
     memory: str = "ram"
     sections: list[Section] = field(default_factory=list)
+    #: Share of the head that a greedy pick reads, of a 2-skip head measured while the model writes.
+    head_read: float = 1.0
 
     @property
     def size(self) -> int:
@@ -77,13 +80,14 @@ class Blob:
     @property
     def layout(self) -> str:
         """Names the order of the weights, which no size or digest tells: kernel family, a p where the planes
-        of a byte are rows, bits of the head, an f where five weights of it are a fraction, and an s where the
-        memory is in a store and not here.
+        of a byte are rows, bits of the head (2k: those of 2-skip), an f where five weights of it are a
+        fraction, and an s where the memory is in a store and not here.
         """
         family = families()[self.family]
         planes = "p" * family.layout.plane_rows
+        head = self.head_bits.replace("-skip", "k")
         fraction = "f" * (self.head_bits == "1.6" and family.head_layout.fraction)
-        return f"{self.family}{planes}/{self.head_bits}{fraction}{'s' * (self.memory == 'sd')}"
+        return f"{self.family}{planes}/{head}{fraction}{'s' * (self.memory == 'sd')}"
 
 
 def seal(body: bytearray, digest: str, layout: str) -> bytes:
@@ -106,6 +110,14 @@ def lower(model: FrozenModel, family: str, head_bits: str = "2", memory: str = "
     for section in section_table(model.config):
         if section.form != "memory" or memory != "sd":
             blob.add(section.name, *_packed(model, blob, section), *section.arrays)
+    if head_bits == "2-skip":
+        order = column_order(model)
+        blob.head_read = order.read
+        blob.add(
+            "head_order",
+            order.columns.astype("<u2").tobytes(),
+            "uint16: the head's columns as they are multiplied",
+        )
     blob.add("tokenizer", model.tokenizer, "GPT-2 BPE tables")
     blob.add("check", kernel_check(model), "CRC-32 of three products, for the check of the kernels at start")
     return blob
@@ -125,6 +137,8 @@ def _packed(model: FrozenModel, blob: Blob, section: records.Section) -> tuple[b
     what = f"ternary [{data.shape[0]}, {data.shape[1]}]"
     if section.form == "head" and blob.head_bits == "1.6":
         return pack5(data, blob.family), f"{what}, five weights a byte"
+    if section.form == "head" and blob.head_bits == "2-skip":
+        return pack_skip(data, column_order(model).columns), f"{what}, in tiles"
     return pack(data, blob.family), what
 
 

@@ -7,9 +7,11 @@ import numpy as np
 
 from .kernels import K_BLOCK, HeadLayout, KernelLayout, families
 
-#: Bits of a weight of the vocabulary head: four weights in a byte, or five.
-HEAD_BITS = ("2", "1.6")
+#: Bits of a weight of the vocabulary head: four weights in a byte, or five, or four in tiles of which a pick
+#: leaves out what cannot win (bm_gemv_skip.c).
+HEAD_BITS = ("2", "1.6", "2-skip")
 K_STEP5 = 5
+SKIP_ROWS, SKIP_STEP = 16, 16
 _PLACES5 = 3 ** np.arange(K_STEP5)
 
 
@@ -84,6 +86,26 @@ def unpack5(data: bytes, n: int, k: int, family: str) -> np.ndarray:
     else:
         codes = packed // _PLACES5 % 3
     return codes.transpose(0, 2, 1, 3).reshape(-1, steps * K_STEP5)[:n, :k].astype(np.int8) - 1
+
+
+def pack_skip(trits: np.ndarray, columns: np.ndarray) -> bytes:
+    """int8 [N, K] in {-1, 0, 1} -> tiles of 16 rows in steps of 16 k, in the order that bm_gemv_skip.c draws;
+    k = 0, 1, ... are ``columns``. Padding is w = 0.
+    """
+    n, k = trits.shape
+    codes = np.ones((_up(n, SKIP_ROWS), _up(k, SKIP_STEP)), np.uint8)
+    codes[:n, :k] = trits[:, columns] + 1
+    steps = codes.reshape(-1, SKIP_ROWS, codes.shape[1] // SKIP_STEP, 4, 4).transpose(0, 2, 3, 4, 1)
+    return sum(steps[:, :, p] << np.uint8(2 * p) for p in range(4)).tobytes()
+
+
+def unpack_skip(data: bytes, columns: np.ndarray, n: int) -> np.ndarray:
+    """Inverse of :func:`pack_skip`: int8 [N, K]."""
+    k = len(columns)
+    steps = np.frombuffer(data, np.uint8).reshape(-1, _up(k, SKIP_STEP) // SKIP_STEP, 1, 4, SKIP_ROWS)
+    codes = steps >> (2 * np.arange(4, dtype=np.uint8)).reshape(4, 1, 1) & 3
+    ordered = codes.transpose(0, 4, 1, 2, 3).reshape(-1, _up(k, SKIP_STEP))[:n, :k].astype(np.int8) - 1
+    return ordered[:, np.argsort(columns)]
 
 
 def packed5_size(n: int, k: int, family: str) -> int:

@@ -57,6 +57,7 @@ FILES = {
         "test_cli.py",
         "test_compilers.py",
         "test_fuzz.py",
+        "test_gemv_skip.py",
         "test_gemv_t5.py",
         "test_kernels.py",
         "test_numerics_c.py",

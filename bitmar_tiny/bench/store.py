@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -18,8 +17,6 @@ from pathlib import Path
 
 import numpy as np
 
-from bitmar_tiny.codegen.boards import load_board
-from bitmar_tiny.codegen.build import BASE_FLAGS, COMPILE_TIMEOUT_S, find_compiler
 from bitmar_tiny.codegen.resources import resource_dir
 
 from ..errors import BitmarError, DataError, ToolError
@@ -27,6 +24,7 @@ from ..files import TemporaryFolder
 from ..golden import numerics as nm
 from ..memory.format import ROWS
 from ..memory.store import Memory, MemoryStore
+from .c_program import compiled, result
 
 #: What ``store_read.c`` opens: the store of no model.
 DIGEST = "00" * 32
@@ -85,7 +83,6 @@ def measure_store(folder: Path, slots: int, width: int) -> list[StoreRate]:
 
 
 def _compile(folder: Path) -> Path:
-    _, compiler = find_compiler(load_board("host"))
     runtime, platform = (
         resource_dir("firmware_templates") / "runtime",
         resource_dir("firmware_templates") / "platforms" / "linux" / "memory_store",
@@ -96,46 +93,16 @@ def _compile(folder: Path) -> Path:
         *(runtime / "memory_store" / f"bm_{name}.c" for name in ("store", "store_episode", "store_format")),
         runtime / "model" / "bm_crc32.c",
     ]
-    program = folder / "store_read"
-    command = [
-        *compiler.argv,
-        *BASE_FLAGS,
-        *compiler.flags,
-        "-O2",
-        f"-I{runtime / 'model'}",
-        f"-I{runtime / 'memory_store'}",
-        f"-I{platform}",
-        *map(str, sources),
-        "-o",
-        str(program),
-    ]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=COMPILE_TIMEOUT_S)
-    except subprocess.TimeoutExpired:
-        raise ToolError(f"Compiling the store's benchmark took longer than {COMPILE_TIMEOUT_S} s.") from None
-    if done.returncode:
-        raise ToolError(
-            f"Compiling the store's benchmark failed: {(done.stderr.splitlines() or ['no message'])[0]}"
-        )
-    return program
+    includes = [runtime / "model", runtime / "memory_store", platform]
+    return compiled(folder / "store_read", sources, includes, "the store's benchmark")
 
 
 def _run(command: list[str]) -> dict:
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=BENCH_TIMEOUT_S)
-    except subprocess.TimeoutExpired:
-        raise ToolError(
-            f"The store's benchmark did not end within {BENCH_TIMEOUT_S} s.", "Take fewer slots."
-        ) from None
-    if done.returncode == _KEPT:
-        raise ToolError(
-            f"{Path(command[1]).parent.parent}: its file system keeps files in memory, so that no read is "
-            "cold.",
-            "Choose a folder on a disk with --folder.",
-        )
-    if done.returncode:
-        raise ToolError(f"The store's benchmark failed: {(done.stderr.splitlines() or ['no message'])[0]}.")
-    return json.loads(done.stdout)
+    warm = ToolError(
+        f"{Path(command[1]).parent.parent}: its file system keeps files in memory, so that no read is cold.",
+        "Choose a folder on a disk with --folder.",
+    )
+    return result(command, BENCH_TIMEOUT_S, "The store's benchmark", "Take fewer slots.", {_KEPT: warm})
 
 
 def _within(most: int) -> Callable[[str], int]:

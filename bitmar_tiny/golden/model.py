@@ -246,11 +246,15 @@ class GoldenModel:
         self.t = self.t + 1
         return x
 
-    def head(self, x: np.ndarray) -> np.ndarray:
-        """Integer logits int32 [V] of a decoder state."""
+    def head_codes(self, x: np.ndarray) -> np.ndarray:
+        """Input of the head, int8 [d], of a decoder state."""
         h, self.head_scale = self.ops.norm_quantize(x, self.a["head.norm"])
         self.tap("head.codes", h)
-        acc = self.ops.gemv(self.a["head.w.trits"], h)
+        return h
+
+    def head(self, x: np.ndarray) -> np.ndarray:
+        """Integer logits int32 [V] of a decoder state."""
+        acc = self.ops.gemv(self.a["head.w.trits"], self.head_codes(x))
         self.tap("logits", acc)
         return acc
 

@@ -4,7 +4,15 @@
 Results are exact; cycles are estimates from the manual's pipeline tables, never measurements.
 """
 
-from .kernels import Simulation, simulate_dots, simulate_five, simulate_gemv, simulate_probe, simulate_wsum16
+from .kernels import (
+    Simulation,
+    simulate_dots,
+    simulate_five,
+    simulate_gemv,
+    simulate_probe,
+    simulate_skip,
+    simulate_wsum16,
+)
 from .memory import Trap
 
 __all__ = [
@@ -14,5 +22,6 @@ __all__ = [
     "simulate_five",
     "simulate_gemv",
     "simulate_probe",
+    "simulate_skip",
     "simulate_wsum16",
 ]

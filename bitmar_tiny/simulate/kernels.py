@@ -15,7 +15,7 @@ from functools import lru_cache
 import numpy as np
 
 from bitmar_tiny.codegen.kernels import K_BLOCK, TALLEST
-from bitmar_tiny.codegen.pack import K_STEP5, pack, pack5
+from bitmar_tiny.codegen.pack import K_STEP5, SKIP_ROWS, SKIP_STEP, pack, pack5, pack_skip
 from bitmar_tiny.codegen.resources import resource_dir
 
 from .decode import assemble
@@ -25,7 +25,7 @@ from .memory import Memory
 from .pie import PIE
 from .xtensa import BASE
 
-GEMV, FIVE, ATTEND = "bm_pie_gemv.S", "bm_pie_five.S", "bm_pie_attend.S"
+GEMV, FIVE, SKIP, ATTEND = "bm_pie_gemv.S", "bm_pie_five.S", "bm_pie_skip.S", "bm_pie_attend.S"
 #: Outputs start as this, never as zeros.
 GARBAGE = b"\x5a"
 
@@ -35,7 +35,7 @@ Watch = Callable[[Machine, Instruction], None]
 @dataclass(frozen=True)
 class Simulation:
     """What a kernel wrote (int32) and what it took; ``cycles`` and ``stalls`` (of them) are estimated,
-    ``flags`` names every saturation.
+    ``flags`` names every saturation, ``returned`` is what it gave back.
     """
 
     values: np.ndarray
@@ -43,6 +43,7 @@ class Simulation:
     cycles: int
     stalls: int
     flags: tuple[str, ...]
+    returned: int = 0
 
 
 @lru_cache
@@ -88,6 +89,21 @@ def simulate_five(
     y = memory.add("y", GARBAGE * (4 * (-(-n // TALLEST) * TALLEST)), writable=True)
     arguments = (w, codes, int(x.sum(dtype=np.int64)), n, 4 * len(vectors) + last, y)
     return _run(memory, program or load(FIVE), "bm_pie_five", arguments, n, watch)
+
+
+def simulate_skip(
+    trits: np.ndarray, x: np.ndarray, floor: np.ndarray | None = None, watch: Watch | None = None
+) -> Simulation:
+    """A tile of a 2-skip head: sums of codes w + 1, until no row is above the floor; it returns
+    the steps done. trits: int8 [16, K]; x: int8 [K], K a multiple of 16, at most 2064; floor: int32 [K / 16].
+    """
+    steps = trits.shape[1] // SKIP_STEP
+    memory = Memory()
+    tile = memory.add("tile", pack_skip(trits, np.arange(trits.shape[1])))
+    codes = memory.add("x", x.tobytes())
+    least = memory.add("floor", floor.astype("<i4").tobytes()) if floor is not None else 0
+    y = memory.add("y", GARBAGE * (4 * SKIP_ROWS), writable=True)
+    return _run(memory, load(SKIP), "bm_pie_skip", (tile, codes, least, steps, y), SKIP_ROWS, watch)
 
 
 def five_vectors(x: np.ndarray) -> tuple[np.ndarray, int]:
@@ -149,7 +165,9 @@ def _run(
 ) -> Simulation:
     machine = Machine(memory)
     machine.prepare(arguments, kept)
-    machine.run(program, function, watch)
+    returned = machine.run(program, function, watch)
     values = np.frombuffer(memory.data("y"), "<i4")[:count].astype(np.int32)
     pipeline = machine.pipeline
-    return Simulation(values, machine.executed, pipeline.cycles, pipeline.stalls, tuple(machine.flags))
+    return Simulation(
+        values, machine.executed, pipeline.cycles, pipeline.stalls, tuple(machine.flags), returned
+    )

@@ -33,6 +33,7 @@ for _name, _function in {
     "addx4": lambda s, t: 4 * s + t,
     "min": lambda s, t: min(signed(s, 32), signed(t, 32)),
     "minu": min,
+    "max": lambda s, t: max(signed(s, 32), signed(t, 32)),
 }.items():
     _alu3(_name, _function)
 
@@ -119,6 +120,7 @@ def _branch(names: str, operands: str, uses: str, test) -> None:
 
 _branch("beq", "as at <-127..128>", "as1 at1", lambda a, s, t: a[s] == a[t])
 _branch("bne", "as at <-127..128>", "as1 at1", lambda a, s, t: a[s] != a[t])
+_branch("bge", "as at <-127..128>", "as1 at1", lambda a, s, t: signed(a[s], 32) >= signed(a[t], 32))
 _branch("bltu", "as at <-127..128>", "as1 at1", lambda a, s, t: a[s] < a[t])
 _branch("bgeu", "as at <-127..128>", "as1 at1", lambda a, s, t: a[s] >= a[t])
 _branch("bltui", "as [2..256] <-127..128>", "as1", lambda a, s, i: a[s] < i)

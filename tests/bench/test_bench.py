@@ -158,10 +158,10 @@ def test_the_densest_loop_is_counted():
 
 def test_the_s3_kernel_is_estimated():
     cycles = estimate_pie()
-    assert [c.weights for c in cycles] == [128 * 128, 512 * 128, 128 * 512] and {c.label for c in cycles} == {
-        "estimated"
-    }
-    assert cycles[0].weights / cycles[0].cycles >= 4.5 and cycles[2].weights / cycles[2].cycles >= 6
+    assert [c.weights for c in cycles] == [1 << 14, 1 << 16, 1 << 16, 1 << 14]
+    assert {c.label for c in cycles} == {"estimated"}
+    rates = [c.weights / c.cycles for c in cycles]
+    assert rates[0] >= 4.5 and rates[2] >= 6 and rates[3] >= 3.9
 
 
 def test_products_of_a_pico_are_counted():

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The assembly of family `pie` in plain C, operation by operation and lane by lane: what the vector instructions of
- * bm_pie_gemv.S, bm_pie_five.S and bm_pie_attend.S compute, with their widths and their saturation. It stands in for the
+ * bm_pie_gemv.S, bm_pie_five.S, bm_pie_skip.S and bm_pie_attend.S compute, with their widths and their saturation. It stands in for the
  * assembly under bm_kernels.c, in the table of cases of every other family, and is the simulator's oracle beside
  * NumPy. See driver.h for the calls.
  */
+#include "bm_gemv_skip.h"
 #include "bm_gemv_t5.h"
 #include "bm_kernels.h"
 #include "driver.h"
@@ -93,6 +94,23 @@ void bm_pie_five(const uint8_t *w, const int8_t *x, int32_t xsum, uint32_t n, ui
     }
 }
 
+uint32_t bm_pie_skip(const uint8_t *tile, const int8_t *x, const int32_t *floor, uint32_t steps, int32_t *y)
+{
+    int32_t qacc[16] = {0};
+    for (uint32_t s = 0; s < steps; s++) {
+        int32_t largest = -(1 << 19);
+        for (uint32_t k = 0; k < 16u; k++)
+            for (uint32_t r = 0; r < 16u; r++) {
+                const int code = tile[64u * s + 16u * (k % 4u) + r] >> 2u * (k / 4u) & 3;
+                qacc[r] = (int32_t)saturate(qacc[r] + code * x[16u * s + k], 20);
+            }
+        for (int r = 0; r < 16; r++) largest = qacc[r] > largest ? qacc[r] : largest;
+        if (floor && s + 1u < steps && largest <= floor[s]) return s + 1u;
+    }
+    memcpy(y, qacc, sizeof qacc);
+    return steps;
+}
+
 /* EE.VMULAS.S8.ACCX: the sum of sixteen products, then 40 bits. */
 static int64_t accx(int64_t acc, const int8_t *a, const int8_t *b, uint32_t vectors)
 {
@@ -140,6 +158,14 @@ static void call_five(call *c)
 
 static void call_table5(call *c) { bm_t5_table(c->a[0], c->u[0], c->a[1]); }
 
+/* a: tile, x, floor or nothing, y; u: steps, how many bytes off its alignment x is to lie. */
+static void call_skip(call *c)
+{
+    static BM_ALIGNED int8_t x[4096 + 16];
+    memcpy(x + c->u[1], c->a[1], c->bytes[1]);
+    c->result[0] = bm_gemv_skip(c->a[0], x + c->u[1], c->a[2], c->u[0], c->a[3]);
+}
+
 static void call_dots(call *c) { bm_dots_s8(c->a[0], c->u[0], c->a[1], c->u[1], c->u[2], c->a[2]); }
 
 static void call_wsum(call *c) { bm_wsum_s8(c->a[0], c->a[1], c->u[0], c->u[1], c->u[2], c->a[2]); }
@@ -163,6 +189,7 @@ static const entry table[] = {
     {"gemv_t2s8", call_gemv},
     {"gemv_t5s8", call_five},
     {"t5_table", call_table5},
+    {"tile", call_skip},
     {"dots_s8", call_dots},
     {"wsum_s8", call_wsum},
     {"dot_s8", call_dot},

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
-from firmware.build import KERNELS, Case, compile
+from firmware.build import KERNELS, RUNTIME, Case, compile
 
 FIRMWARE = Path(__file__).resolve().parents[1] / "firmware"
 
@@ -20,7 +20,13 @@ RUN_TIMEOUT_S = 120
 
 def build_twin(folder: Path, *flags: str) -> list[str]:
     """Command of the twin's driver program."""
-    sources = [FIRMWARE / "pie_twin.c", KERNELS / "pie" / "bm_kernels.c"]
+    sources = [
+        FIRMWARE / "pie_twin.c",
+        KERNELS / "pie" / "bm_kernels.c",
+        RUNTIME / "bm_gemv_skip.c",
+        RUNTIME / "bm_sampler.c",
+        RUNTIME / "bm_numerics.c",
+    ]
     return compile(sources, [*FLAGS, *flags], folder / "twin")
 
 

@@ -17,9 +17,16 @@ from test_kernels import MAX_SLOTS, all_cases, extremes, gemv_cases, output, up
 from bitmar_tiny.codegen.boards import Board, load_board
 from bitmar_tiny.codegen.build import build
 from bitmar_tiny.codegen.emit import emit
-from bitmar_tiny.codegen.pack import pack, pack5, table5_bytes
+from bitmar_tiny.codegen.pack import pack, pack5, pack_skip, table5_bytes
 from bitmar_tiny.run.firmware import ProgramSession
-from bitmar_tiny.simulate import simulate_dots, simulate_five, simulate_gemv, simulate_probe, simulate_wsum16
+from bitmar_tiny.simulate import (
+    simulate_dots,
+    simulate_five,
+    simulate_gemv,
+    simulate_probe,
+    simulate_skip,
+    simulate_wsum16,
+)
 from bitmar_tiny.simulate.kernels import five_vectors
 from bitmar_tiny.verify.compare import verify
 from bitmar_tiny.verify.script import standard
@@ -145,6 +152,79 @@ def test_a_whole_model_with_the_twin(odd, tmp_path):
                 assert verdict.exact, verdict.difference.sentence()
             else:
                 assert not session.can_tap
+
+
+def skip_tile(rng: np.random.Generator, steps: int, x: np.ndarray | None = None):
+    """(trits [16, k], x [k], sums of codes w + 1 after every step [16, steps])."""
+    trits = rng.choice(np.array([-1, 0, 1], np.int8), (16, 16 * steps), p=rng.dirichlet([1, 1, 1]))
+    x = rng.integers(-127, 128, 16 * steps).astype(np.int8) if x is None else x
+    return trits, x, ((trits + 1).astype(np.int64) * x).reshape(16, steps, 16).sum(2).cumsum(1)
+
+
+@pytest.mark.parametrize("steps", (1, 2, 8, 129))
+@pytest.mark.parametrize("sign", (0, 1, -1))
+def test_a_tile_that_cannot_win_is_left(steps, sign):
+    """At the floor, one above it, without one; at the bounds of a lane, too."""
+    rng = np.random.default_rng(7 + steps)
+    trits, x, sums = skip_tile(rng, steps, np.full(16 * steps, 127 * sign, np.int8) if sign else None)
+    if sign:
+        trits, sums = np.ones_like(trits), np.tile(254 * sign * 16 * np.arange(1, steps + 1), (16, 1))
+    for stop in {0, steps // 2, steps - 1}:
+        for above in (0, 1):
+            floor = np.full(steps, -(2**31), np.int64)
+            floor[stop] = sums[:, stop].max() - above
+            run = simulate_skip(trits, x, floor)
+            assert run.returned == (stop + 1 if above == 0 else steps) and run.flags == ()
+            assert run.returned < steps or np.array_equal(run.values, sums[:, -1])
+    run = simulate_skip(trits, x)
+    assert run.returned == steps and np.array_equal(run.values, sums[:, -1])
+
+
+def test_random_tiles():
+    rng = np.random.default_rng(23)
+    for case in range(RANDOM_CASES):
+        steps = int(rng.integers(1, 12))
+        trits, x, sums = skip_tile(rng, steps)
+        floor = sums.max(0) + rng.integers(-2000, 1000, steps)
+        stops = np.flatnonzero(sums.max(0)[:-1] <= floor[:-1])
+        run = simulate_skip(trits, x, floor)
+        assert run.returned == (stops[0] + 1 if len(stops) else steps), f"case {case}"
+        assert run.flags == () and (len(stops) or np.array_equal(run.values, sums[:, -1])), f"case {case}"
+
+
+def test_the_twin_and_the_c_around_it_leave_the_same_tiles(twin):
+    from firmware.build import check
+
+    rng, cases = np.random.default_rng(24), []
+    for steps in (1, 3, 8, 129, 256):
+        for off in (0, 4):
+            trits, x, sums = skip_tile(rng, steps)
+            packed = np.frombuffer(pack_skip(trits, np.arange(x.size)), np.uint8)
+            for floor in (np.zeros(0, "<i4"), sums.max(0).astype("<i4"), (sums.max(0) - 1).astype("<i4")):
+                ends = floor.size > 0 and floor[0] == sums[:, 0].max() and steps > 1
+                cases.append(
+                    Case(
+                        f"{steps} steps, {off} bytes off",
+                        "tile",
+                        (steps, off),
+                        arrays=(packed, x, floor, np.zeros(16, np.int32)),
+                        want={} if ends else {3: sums[:, -1].astype(np.int32)},
+                        result=(1 if ends else steps,),
+                    )
+                )
+    check(twin, cases)
+
+
+@pytest.mark.parametrize("stop, least", [(0, 1.9), (7, 2.0)])
+def test_estimated_weights_per_cycle_of_a_tile(stop, least):
+    """Of those that are read; the profile's figure is that of a tile which is left at once."""
+    trits, x, sums = skip_tile(np.random.default_rng(25), 8)
+    floor = np.full(8, -(2**31))
+    floor[stop] = sums.max()
+    run = simulate_skip(trits, x, floor)
+    assert run.stalls == 0 and run.returned == stop + 1
+    assert 256 * run.returned / run.cycles >= least
+    assert load_board("esp32-s3-n16r8").speed.head_skip == 1.9
 
 
 def test_dot_products():

@@ -180,6 +180,26 @@ def test_head_of_five_weights_a_byte(tiny, odd, tmp_path, board, family):
         assert "#define BM_HEAD_T5 1 " in (tmp_path / model.config.name / "src" / "bm_config.h").read_text()
 
 
+@pytest.mark.parametrize("board, family", [("host", "portable"), ("rpi-zero2", "neon")])
+def test_head_that_leaves_out_what_cannot_win(odd, tmp_path, board, family):
+    """All logits are there where they are asked for, and picks are those of the whole head."""
+    check(odd, tmp_path / "odd", 60, board, family, head_bits="2-skip")
+    profile, said = load_board(board), {}
+    for bits in ("2", "2-skip"):
+        project = emit(weights("demo"), profile, tmp_path / bits, family, bits)
+        program = build(project.path, profile, family)
+        said[bits] = [
+            subprocess.run(
+                [*program.command, "generate", "--ids", "--tokens", "60", "--temperature", t, "--seed", "3"],
+                capture_output=True,
+                check=True,
+                timeout=60,
+            ).stdout
+            for t in ("0", "1")
+        ]
+    assert said["2"] == said["2-skip"] and min(len(ids.split()) for ids in said["2"]) > 3
+
+
 @pytest.mark.parametrize("board, family", [("host", "portable"), ("host", "avx2"), ("rpi-zero2", "neon")])
 def test_token_table_of_four_bits(odd, tmp_path, board, family):
     small = with_small_token_table(odd)
@@ -217,7 +237,7 @@ def test_wherever_the_memory_lies(request, tmp_path, board, memory, rule):
     assert ("memory" in [p.name for p in project.plan.of_kind("arena")]) == (memory == "ram")
 
 
-@pytest.mark.parametrize("head_bits", ["2", "1.6"])
+@pytest.mark.parametrize("head_bits", ["2", "1.6", "2-skip"])
 @pytest.mark.parametrize("vocab_size", [4097, 9001])
 def test_head_in_pieces_by_threads(tmp_path, vocab_size, head_bits):
     model = random_model(ODD.model_copy(update={"vocab_size": vocab_size}))
@@ -233,7 +253,7 @@ def test_threads_do_not_change_a_bit(tmp_path, board, family):
     )  # products, and attention at a full window, are shared
 
 
-@pytest.mark.parametrize("head_bits", ["2", "1.6"])
+@pytest.mark.parametrize("head_bits", ["2", "1.6", "2-skip"])
 def test_threads_choose_the_same_tokens(tmp_path, head_bits):
     model = random_model(ODD.model_copy(update={"vocab_size": 5003}))
     profile = load_board("host")

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT-0 */
-/* Kernel family `pie`: ESP32-S3. The work is done by bm_pie_gemv.S and bm_pie_five.S (which draw the layouts) and
- * bm_pie_attend.S; here is what decides whether their alignment holds, and plain C for what is not aligned.
+/* Kernel family `pie`: ESP32-S3. The work is done by bm_pie_gemv.S, bm_pie_five.S (which draw the layouts),
+ * bm_pie_skip.S and bm_pie_attend.S; here is what decides whether their alignment holds, and plain C for what is not aligned.
  *
  * The runtime's arena, weights and cache rows are aligned to 64 bytes and padded to it, so its products never take the
  * plain path; heads whose width is no multiple of 16 do.
@@ -9,6 +9,7 @@
  */
 #include <string.h>
 
+#include "bm_gemv_skip.h"
 #include "bm_gemv_t5.h"
 #include "bm_kernels.h"
 #include "bm_rest.h"
@@ -23,6 +24,7 @@
 
 void bm_pie_gemv(const uint8_t *w, const int8_t *x, int32_t xsum, uint32_t n, uint32_t k, int32_t *y);
 void bm_pie_five(const uint8_t *w, const int8_t *x, int32_t xsum, uint32_t n, uint32_t vectors, int32_t *y);
+uint32_t bm_pie_skip(const uint8_t *tile, const int8_t *x, const int32_t *floor, uint32_t steps, int32_t *y);
 void bm_pie_dots(const int8_t *a, uint32_t stride, const int8_t *q, uint32_t n, uint32_t vectors, int32_t *y);
 void bm_pie_wsum16(const int32_t *w, const int8_t *v, uint32_t stride, uint32_t n, int32_t *y);
 int32_t bm_pie_probe(void);
@@ -100,6 +102,13 @@ void bm_gemv_t5s8(const uint8_t *w, const int16_t *table, uint32_t n, uint32_t k
         y[i] = -sum;
         for (uint32_t s = 0; s < steps; s++) y[i] += five(row[16u * s], vectors + place(s, steps));
     }
+}
+
+uint32_t bm_gemv_skip(const uint8_t *tile, const int8_t *x, const int32_t *floor, uint32_t steps, int32_t *y)
+{
+    if (MISALIGNED(tile) || MISALIGNED(x) || steps > LONGEST / BM_SKIP_STEP)
+        return bm_gemv_skip_plain(tile, x, floor, steps, y);
+    return bm_pie_skip(tile, x, floor, steps, y);
 }
 
 static int32_t dot(const int8_t *a, const int8_t *b, uint32_t len)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT-0 */
-/* For the assembly of kernels pie: vectors of one byte, and the sixteen sums of QACC as sixteen words of y. */
+/* For the assembly of kernels pie: vectors of one byte, and the sixteen sums of QACC as sixteen words of y or the largest of them. */
 /* clang-format off */
     .macro  BYTES to, value                 // every byte of a vector = value; frame bytes 0 to 15 are ours
     movi    a8, \value
@@ -7,7 +7,10 @@
     ee.vldbc.8 \to, a1
     .endm
 
-    .macro  STORE row, to                   // y[row] = a12, added to -sum of x or to the chunks before
+    .macro  STORE row, to                   // y[row] = a12, added to -sum of x or to the chunks before; or the largest in a13
+    .ifc    \to, largest
+    max     a13, a13, a12
+    .else
     .ifc    \to, start
     add     a12, a12, a4
     .else
@@ -15,6 +18,7 @@
     add     a12, a12, a11
     .endif
     s32i    a12, a7, 4 * (\row)
+    .endif
     .endm
 
     .macro  ROWS half, row, to              // 8 lanes of 20 bits, in five words of 32

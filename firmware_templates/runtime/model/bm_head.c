@@ -14,6 +14,34 @@ static void head_begin(bm_state *s) { bm_t5_table(s->head, BM_D, TABLE(s)); }
 
 static void head_piece(bm_state *s, uint32_t first, uint32_t n, int32_t *acc)
 { bm_gemv_t5s8(bm_at(s, BM_OFF_HEAD_W) + (size_t)first * BM_T5_STEPS(BM_D), TABLE(s), n, BM_D, acc); }
+#elif BM_HEAD_SKIP
+#include "bm_gemv_skip.h"
+
+#define STEPS BM_SKIP_STEPS(BM_D)
+
+static bm_skip_input input(const bm_state *s)
+{
+    int8_t *x = (int8_t *)bm_arena_at(s, BM_AT_HEAD_SKIP);
+    int32_t *sums = (int32_t *)(void *)(x + BM_SKIP_STEP * STEPS);
+    const bm_skip_input in = {x, sums, sums + STEPS, STEPS};
+    return in;
+}
+
+static const uint8_t *rows_from(const bm_state *s, uint32_t first)
+{ return bm_at(s, BM_OFF_HEAD_W) + (size_t)first / BM_SKIP_ROWS * BM_SKIP_BYTES * STEPS; }
+
+/* Once per token; every piece uses it. */
+static void head_begin(bm_state *s)
+{
+    const bm_skip_input in = input(s);
+    bm_skip_begin(&in, s->head, bm_at(s, BM_OFF_HEAD_ORDER), BM_D);
+}
+
+static void head_piece(bm_state *s, uint32_t first, uint32_t n, int32_t *acc)
+{
+    const bm_skip_input in = input(s);
+    bm_skip_logits(&in, rows_from(s, first), n, acc);
+}
 #else
 static void head_begin(bm_state *s) { (void)s; }
 
@@ -44,25 +72,54 @@ void bm_logits(bm_state *s, bm_logits_fn visit, void *context)
     }
 }
 
+#if BM_HEAD_SKIP
+/* The candidates among rows first .. end - 1. */
+static void pick_range(bm_state *s, uint32_t first, uint32_t end, uint32_t part, bm_candidates *c)
+{
+    int32_t floor[STEPS];
+    const bm_skip_input in = input(s);
+    bm_skip_feed(&in, rows_from(s, first), first, end - first, c, floor);
+    (void)part;
+}
+
+static void pick_alone(bm_state *s, bm_candidates *best)
+{
+    BM_MARK(s, BM_PART_OTHER);
+    head_begin(s);
+    pick_range(s, 0, BM_VOCAB, 0, best);
+    BM_MARK(s, BM_PART_HEAD);
+}
+#else
 static void feed(void *context, uint32_t first, const int32_t *acc, uint32_t n)
 { bm_candidates_feed(context, first, acc, n); }
 
+static void pick_alone(bm_state *s, bm_candidates *best) { bm_logits(s, feed, best); }
+#endif
+
+#if BM_THREADS > 1 && BM_HEAD_ROWS / BM_THREADS >= BM_ROW_GROUP
+#if !BM_HEAD_SKIP
 #define PIECE \
     (BM_HEAD_ROWS / BM_THREADS / BM_ROW_GROUP * BM_ROW_GROUP) /* of the logits' buffer for each thread */
-#if BM_THREADS > 1 && BM_HEAD_ROWS / BM_THREADS >= BM_ROW_GROUP
+
+/* The candidates among rows first .. end - 1, through this thread's part of the logits' buffer. */
+static void pick_range(bm_state *s, uint32_t first, uint32_t end, uint32_t part, bm_candidates *c)
+{
+    int32_t *acc = s->logits + part * PIECE;
+    for (; first < end; first += PIECE) {
+        const uint32_t n = end - first < PIECE ? end - first : PIECE;
+        head_piece(s, first, n, acc);
+        bm_candidates_feed(c, first, acc, n);
+    }
+}
+#endif
+
 /* Every thread computes its own range of the vocabulary and keeps its best: they meet once per token. */
 static void pick_part(void *job, uint32_t part, uint32_t parts)
 {
     bm_state *s = job;
     if (part >= BM_THREADS) return;
     const bm_rows range = bm_part_rows(BM_VOCAB, part, parts < BM_THREADS ? parts : BM_THREADS);
-    bm_candidates *c = s->candidates + part;
-    int32_t *acc = s->logits + part * PIECE;
-    for (uint32_t first = range.first; first < range.end; first += PIECE) {
-        const uint32_t n = range.end - first < PIECE ? range.end - first : PIECE;
-        head_piece(s, first, n, acc);
-        bm_candidates_feed(c, first, acc, n);
-    }
+    pick_range(s, range.first, range.end, part, s->candidates + part);
 }
 
 static void pick_split(bm_state *s, bm_candidates *best)
@@ -75,14 +132,14 @@ static void pick_split(bm_state *s, bm_candidates *best)
     BM_MARK(s, BM_PART_HEAD);
 }
 #else
-static void pick_split(bm_state *s, bm_candidates *best) { bm_logits(s, feed, best); }
+static void pick_split(bm_state *s, bm_candidates *best) { pick_alone(s, best); }
 #endif
 
 uint32_t bm_pick(bm_state *s, bm_sampler *sampler)
 {
     bm_candidates_begin(&sampler->best, bm_sampler_wants(sampler));
     if (s->split && BM_VOCAB * BM_D >= BM_SPLIT_WEIGHTS) pick_split(s, &sampler->best);
-    else bm_logits(s, feed, &sampler->best);
+    else pick_alone(s, &sampler->best);
     return bm_sampler_end(sampler, s->logit_scale);
 }
 
