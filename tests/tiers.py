@@ -75,6 +75,7 @@ FILES = {
         "device/test_rp2040.py",
         "simulate/test_portable.py",
         "test_m0_floats.py",
+        "test_rv32.py",
         "test_rvv.py",
     ),
     "train": (

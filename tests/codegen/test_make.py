@@ -117,7 +117,17 @@ GUARDED = [name for name, family in families().items() if family.machine]
 
 
 def board_of(family):
-    boards = ("host", "rpi-5", "mps3-an547", "pico", "pico2", "bpi-f3", "esp32-s3-n16r8", "web")
+    boards = (
+        "host",
+        "rpi-5",
+        "mps3-an547",
+        "pico",
+        "pico2",
+        "bpi-f3",
+        "riscv32-virt",
+        "esp32-s3-n16r8",
+        "web",
+    )
     return next(b for b in map(load_board, boards) if family in b.kernels)
 
 
