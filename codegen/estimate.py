@@ -4,7 +4,8 @@
 Memory behind a cache (a region with ``cache_line``) hangs on one bus, which serves one core at a time. Work
 that is split over the cores takes max(bus, (bus + compute) / cores): while one core waits for its line, the
 others compute. Work of one core takes bus + compute. Prefetching would hide the smaller of the two. A memory
-in a store is read ahead while one core computes on what came before: max(store, compute); a keyed one is not.
+in a store of its own bus is read ahead while one core computes on what came before: max(store, compute);
+a keyed one is not, nor one behind the cache.
 Reads of other memory are part of the kernels' cycles.
 """
 
@@ -166,7 +167,9 @@ def estimate(
         moved = bytes_of.get(name, {})
         bus = sum(size / rate[region] / 1e3 for region, size in moved.items() if region in rate)
         one, many = (cycles / board.speed.clock_mhz / 1e3 for cycles in (alone, split))
-        ahead = prefetch or store is not None and name == "memory" and not cfg.keyed
+        ahead = prefetch or (
+            store is not None and not store.cache_line and name == "memory" and not cfg.keyed
+        )
         parts.append(
             Part(
                 name,

@@ -4,8 +4,12 @@
 //     npm install -g rp2040js; export NODE_PATH=$(npm root -g)
 //     node tests/device/rp2040.cjs firmware/build/gcc-O2/bitmar.uf2
 //
+// A second argument names a file that keeps the flash from one run to the next; a third, n, cuts the power in the middle of the nth page that is
+// programmed or sector that is erased.
+//
 // prints "socket://127.0.0.1:PORT" when the program has started, a port for `bitmar-tiny verify --port`. Before the program it does what the boot ROM does: writes the
-// file to flash, checks the second stage and starts it. Core 0 alone; no flash interface and no flash timing. Ends with its client.
+// file to flash, checks the second stage and starts it. Core 0 alone; no flash interface and no flash timing: a boot ROM of ours has the functions that write the flash, and checks
+// how they are called. Ends with its client.
 "use strict";
 
 const fs = require("fs");
@@ -45,8 +49,55 @@ const boot = () => {
     chip.core.SP = 0x20042000;
     chip.core.PC = STAGE2;
 };
-chip.loadBootrom(new Uint32Array(4096)); // clears the flash, so first
-for (const [address, data] of blocks(fs.readFileSync(process.argv[2]))) chip.flash.set(data, address - FLASH);
+
+// The functions that write the flash (RP2040 Datasheet, "Bootrom Contents"), each a breakpoint that lands here, and a return.
+const [, , file, kept, cut] = process.argv;
+const ROM = ["", "IF", "EX", "RE", "RP", "FC", "CX"], ROM_AT = 0x100, SECTOR = 4096, PAGE = 256;
+let xip = "on", cached = false, writes = 0;
+const must = (holds, what) => { if (!holds) throw new Error(`the flash is written wrongly: ${what}`); };
+const keep = () => { if (kept) fs.writeFileSync(kept, chip.flash.subarray(0, 1 << 21)); };
+const quit = () => { keep(); process.exit(0); };
+function lookup(r) {
+    must(r[0] === ROM_AT, "another table");
+    const at = ROM.indexOf(String.fromCharCode(r[1] & 0xff, r[1] >> 8));
+    r[0] = at < 1 ? 0 : (ROM_AT + 4 * at) | 1;
+}
+function change(at, size, work) {
+    if (++writes === Number(cut)) {
+        work(at, size / 2);
+        quit();
+    }
+    work(at, size);
+    cached = true;
+}
+function inRom(number) {
+    const r = chip.core.registers, name = ROM[number];
+    if (number === 0) return lookup(r);
+    must(chip.core.PM, "interrupts are on");
+    must(r[14] >>> 28 === 2, "by code that lies in flash");
+    if (name === "IF") { must(xip === "on", "connected twice"); xip = "connected"; }
+    else if (name === "EX") { must(xip === "connected", "not connected"); xip = "off"; }
+    else if (name === "CX") { must(xip === "off" && !cached, "the cache holds what was there before"); xip = "on"; }
+    else if (name === "FC") cached = false;
+    else {
+        const [at, from, n] = name === "RE" ? [r[0], 0, r[1]] : r;
+        const unit = name === "RE" ? SECTOR : PAGE;
+        must(xip === "off" && at % unit === 0 && n % unit === 0 && at + n <= 1 << 21, `${name} of ${n} bytes at ${at}`);
+        if (name === "RE") must(r[2] === SECTOR && r[3] === 0x20, "another instruction than that of a sector");
+        else must(from >>> 28 === 2, "from what cannot be read meanwhile");
+        for (let done = 0; done < n; done += unit)
+            change(at + done, unit, name === "RE" ? (to, size) => chip.flash.fill(0xff, to, to + size)
+                : (to, size) => { for (let i = 0; i < size; i++) chip.flash[to + i] &= chip.sram[(from & 0xfffff) + done + i]; });
+    }
+}
+const rom = new Uint16Array(8192);
+rom[0x14 / 2] = ROM_AT;
+rom[0x18 / 2] = ROM_AT | 1;
+ROM.forEach((_, i) => rom.set([0xbe00 | i, 0x4770], ROM_AT / 2 + 2 * i));
+chip.onBreak = inRom;
+chip.loadBootrom(new Uint32Array(rom.buffer)); // clears the flash, so first
+if (kept && fs.existsSync(kept)) chip.flash.set(fs.readFileSync(kept));
+else for (const [address, data] of blocks(fs.readFileSync(file))) chip.flash.set(data, address - FLASH);
 boot();
 
 let restart = false;
@@ -72,8 +123,8 @@ uart.onByte = (byte) => sent.push(byte);
 const server = net.createServer((socket) => {
     client = socket.setNoDelay(true);
     socket.on("data", (data) => { for (const byte of data) incoming.push(byte); });
-    socket.on("close", () => process.exit(0));
-    socket.on("error", () => process.exit(0));
+    socket.on("close", quit);
+    socket.on("error", quit);
 });
 const tell = () => console.log(`socket://127.0.0.1:${server.address().port}`);
 

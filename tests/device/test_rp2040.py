@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from store.store_support import same
 
 from bitmar_tiny.arch.config import preset
 from bitmar_tiny.codegen import uf2
@@ -17,7 +18,7 @@ from bitmar_tiny.codegen.boards import load_board
 from bitmar_tiny.codegen.build import build, find_compiler
 from bitmar_tiny.codegen.emit import emit
 from bitmar_tiny.device.lines import end_with_parent
-from bitmar_tiny.errors import ToolError
+from bitmar_tiny.errors import BitmarError, ToolError
 from bitmar_tiny.frozen import random_model
 from bitmar_tiny.run.session import SessionOptions, open_session
 from bitmar_tiny.verify.compare import verify
@@ -25,6 +26,8 @@ from bitmar_tiny.verify.script import Event, random_image
 
 EMULATOR = Path(__file__).parent / "rp2040.cjs"
 TOKENS = 40
+#: Sectors that are erased and pages that are written, until the power goes.
+CUTS = (1, 60, 110)
 PATIENCE_S = 600.0  # for a step, however busy this machine is
 #: The demo model: some ten minutes.
 SOAK = bool(os.environ.get("BITMAR_SOAK"))
@@ -40,14 +43,18 @@ def start():
         pytest.skip("rp2040js is not installed (npm install -g rp2040js; export NODE_PATH=$(npm root -g))")
     running = []
 
-    def begin(image: Path) -> str:
+    def begin(image: Path, *more: object) -> str:
         running.append(
             subprocess.Popen(
-                ["node", EMULATOR, image], stdout=subprocess.PIPE, text=True, preexec_fn=end_with_parent
+                ["node", EMULATOR, image, *map(str, more)],
+                stdout=subprocess.PIPE,
+                text=True,
+                preexec_fn=end_with_parent,
             )
         )
         return running[-1].stdout.readline().strip()
 
+    begin.last = lambda: running[-1]
     yield begin
     for process in running:
         process.kill()
@@ -76,6 +83,48 @@ def test_the_very_file_of_a_pico_is_exact(tiny, tmp_path, start):
         assert 500 < session.counters()["stack_peak"] < board.stack_bytes
     finally:
         session.close()
+
+
+def test_the_memory_outlasts_the_power_and_cuts_of_it(tiny, tmp_path, start):
+    """The store in the flash, by a boot ROM of the emulator's script that checks each call: an exact episode,
+    the same memory after the power was off, and the one before or after where it was cut.
+    """
+    board = load_board("pico")
+    try:
+        find_compiler(board)
+    except ToolError as error:
+        pytest.skip(str(error))
+    project = emit(tiny, board, tmp_path / "p", memory="sd")
+    program = build(project.path, board, project.family, extra=("-DBM_TAPS",))
+    flash, cut = tmp_path / "flash", tmp_path / "cut"
+    script = [Event("begin"), Event("token", 3), Event("write"), Event("begin"), Event("token", 5)]
+
+    def an_episode(session):
+        session.begin()
+        session.tokens([3])
+        session.end()
+        return session.read_memory()
+
+    def at_power_on(*more, then=None):
+        session = open_session(start(program.image, *more), tiny, SessionOptions(timeout_s=PATIENCE_S))
+        try:
+            assert session.memory_tier == "sd"
+            return session.read_memory(), then(session) if then else None
+        finally:
+            session.close()
+            start.last().wait(PATIENCE_S)
+
+    before, verdict = at_power_on(flash, then=lambda session: verify(tiny, session, script))
+    assert verdict.exact and verdict.steps == 2
+    shown, after = at_power_on(flash, then=an_episode)
+    assert same(shown, before) and not same(after, before)
+    assert same(at_power_on(flash)[0], after)
+    for n in CUTS:
+        cut.unlink(missing_ok=True)
+        with pytest.raises(BitmarError):
+            at_power_on(cut, n, then=an_episode)
+        found, _ = at_power_on(cut)
+        assert same(found, before) or same(found, after), n
 
 
 @pytest.mark.parametrize("place, says", [(28, "block 0 is not for an RP2040"), (100, "CRC is wrong")])

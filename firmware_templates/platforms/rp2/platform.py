@@ -6,10 +6,11 @@ starts, and a .uf2 file for its boot drive.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bitmar_tiny.codegen import uf2
 from bitmar_tiny.codegen.components import Component, c_files
+from bitmar_tiny.codegen.platform import region_that_holds
 from bitmar_tiny.errors import ConfigError
 
 from ..bare.platform import HERE as BARE
@@ -29,6 +30,10 @@ class Rp2(Bare):
         super().check_board(board)
         if board.uf2 is None:
             raise ConfigError(f"Board {board.name}: a profile for {self.name} needs [uf2], its boot drive.")
+
+    def regions(self, board: Board) -> dict[str, Any]:
+        store = any("store" in r.holds for r in board.regions)
+        return super().regions(board) | ({"store": region_that_holds(board, "store")} if store else {})
 
     def sources(self, board: Board, runtime: list[Component]) -> list[Path]:
         return c_files(BARE / "src") + super().sources(board, runtime)

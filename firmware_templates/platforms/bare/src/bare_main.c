@@ -6,6 +6,9 @@
 
 #include "bm_selftest.h"
 #include "bm_serve.h"
+#if BM_MEMORY_IN_STORE
+#include "bare_store.h"
+#endif
 
 #define STACK_PAINT 0xA5A5A5A5u
 #define COUNTS 512u              /* values of logits that are counted at a time */
@@ -75,6 +78,9 @@ int main(void)
     const char *why = status == BM_ERR_NUMERICS ? bm_selftest()
                       : status == BM_OK         ? NULL
                                                 : bm_status_text(status);
+#if BM_MEMORY_IN_STORE
+    if (!why) why = bare_store_start(&state);
+#endif
     bm_serve_init(&server, why ? NULL : &state, why, bare_port(), text);
     bm_serve_room(&server, counts, COUNTS, NULL, NULL);
     for (;;) bm_serve_once(&server);
