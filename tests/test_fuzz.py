@@ -105,7 +105,7 @@ OWN_JSON = {
         "bench/training.py",
         "bench/ours.py",
         "bench/plain_run.py",
-        "bench/store.py",
+        "bench/c_program.py",
     ),
     *("bench/training_worker.py", "data/collect/readers.py"),
 }

@@ -108,6 +108,7 @@ class DeviceSession(Session):
         self.channel = channel
         self.model: FrozenModel | None = None  # where it is at hand
         self.steps: list[StepRecord] = []  # since profiling was switched on
+        self.sections: Sequence[str] = ()  # of a step; not known before the board said who it is
         self.greet()
 
     def greet(self) -> None:
@@ -120,6 +121,7 @@ class DeviceSession(Session):
                 f"{self.name}: the board says who it is in a way that this program does not know.",
                 "Flash firmware of the same version of bitmar-tiny.",
             ) from None
+        self.sections = self.identity.sections
 
     @property
     def name(self) -> str:
@@ -356,9 +358,9 @@ class DeviceSession(Session):
 
     def _step(self, payload: bytes) -> StepRecord:
         fields, rest = BY_NAME["step"].unpack(payload)
-        if len(rest) != 4 * len(self.identity.sections) * len(PARTS):
+        if len(rest) != 4 * len(self.sections) * len(PARTS):
             raise self._strange("step")
-        cycles = np.frombuffer(rest, "<u4").reshape(len(self.identity.sections), len(PARTS))
+        cycles = np.frombuffer(rest, "<u4").reshape(len(self.sections), len(PARTS))
         return StepRecord(bool(fields["decode"]), fields["start"], fields["total"], cycles)
 
     def request(self, name: str, *values, rest: bytes = b"") -> int:
