@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,18 @@ def result(
     if done.returncode:
         raise ToolError(f"{what} failed: {_first(done)}.")
     return json.loads(done.stdout)
+
+
+def within(most: int) -> Callable[[str], int]:
+    """A number of 1 to ``most``."""
+
+    def number(text: str) -> int:
+        value = int(text)
+        if not 1 <= value <= most:
+            raise argparse.ArgumentTypeError(f"{value} is not in the range 1 to {most}")
+        return value
+
+    return number
 
 
 def _first(done: subprocess.CompletedProcess[str]) -> str:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What picks read of a 2-skip head on real text, counted in C, and whether they are those of the whole head.
 
-python -m bitmar_tiny.bench.skip [MODEL] TEXT... [--steps 100000] [--candidates 1] [--json]
+python -m bitmar_tiny.bench.skip MODEL TEXT... [--steps 100000] [--candidates 1] [--json]
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from ..files import TemporaryFolder
 from ..frozen import FrozenModel
 from ..frozen.shipped import find_model
 from ..golden.model import GoldenModel
-from .c_program import compiled, result
+from ..golden.sampler import MAX_TOP_K
+from .c_program import compiled, result, within
 
 BENCH_TIMEOUT_S = 3600
 
@@ -99,8 +100,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bitmar_tiny.bench.skip", description=main.__doc__)
     parser.add_argument("model", help="a frozen model, by name or path")
     parser.add_argument("texts", type=Path, nargs="+", help="files with a text in each line")
-    parser.add_argument("--steps", type=int, default=100_000, help="tokens at most")
-    parser.add_argument("--candidates", type=int, default=1, help="of a pick; 1 is greedy")
+    parser.add_argument("--steps", type=within(1 << 22), default=100_000, help="tokens at most")
+    parser.add_argument("--candidates", type=within(MAX_TOP_K), default=1, help="of a pick; 1 is greedy")
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of a sentence")
     given = parser.parse_args()
     try:
@@ -108,6 +109,8 @@ def main() -> None:
         found = count(FrozenModel.load(find_model(given.model)), texts, given.steps, given.candidates)
     except OSError as error:
         sys.exit(f"Error: {error.filename}: cannot be read ({error.strerror}).")
+    except UnicodeDecodeError:
+        sys.exit("Error: a file of texts is not in UTF-8. Give text files.")
     except BitmarError as error:
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)

@@ -11,7 +11,6 @@ import argparse
 import json
 import statistics
 import sys
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -24,7 +23,7 @@ from ..files import TemporaryFolder
 from ..golden import numerics as nm
 from ..memory.format import ROWS
 from ..memory.store import Memory, MemoryStore
-from .c_program import compiled, result
+from .c_program import compiled, result, within
 
 #: What ``store_read.c`` opens: the store of no model.
 DIGEST = "00" * 32
@@ -105,23 +104,11 @@ def _run(command: list[str]) -> dict:
     return result(command, BENCH_TIMEOUT_S, "The store's benchmark", "Take fewer slots.", {_KEPT: warm})
 
 
-def _within(most: int) -> Callable[[str], int]:
-    """A number of 1 to ``most``."""
-
-    def number(text: str) -> int:
-        value = int(text)
-        if not 1 <= value <= most:
-            raise argparse.ArgumentTypeError(f"{value} is not in the range 1 to {most}")
-        return value
-
-    return number
-
-
 def main() -> None:
     """Time reads of a memory through its store."""
     parser = argparse.ArgumentParser(prog="python -m bitmar_tiny.bench.store", description=main.__doc__)
-    parser.add_argument("--slots", type=_within(1 << 22), default=65536, help="rows of the memory")
-    parser.add_argument("--width", type=_within(4096), default=128, help="codes of a row")
+    parser.add_argument("--slots", type=within(1 << 22), default=65536, help="rows of the memory")
+    parser.add_argument("--width", type=within(4096), default=128, help="codes of a row")
     parser.add_argument(
         "--folder", type=Path, default=Path("."), help="where to put the store: on the disk to measure"
     )
