@@ -217,8 +217,8 @@ def _assumed(blob: Blob, board: Board, plan: Plan) -> str:
         return "The head is not streamed: there is no room for its buffers."
     return (
         f"Assumed: the head is streamed from {region} at {board.stream.mb_s[region]:g} MB/s "
-        f"({board.stream.source}). The board measures that when it starts: the first rate of 'head' in "
-        "'bitmar-tiny profile' confirms or breaks it."
+        f"({board.stream.source}). The board measures that when it starts: 'head by ..., which is "
+        "taken' in 'bitmar-tiny profile' confirms or breaks it."
     )
 
 

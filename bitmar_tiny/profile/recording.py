@@ -51,7 +51,8 @@ class Recording:
 
     identity: dict[
         str, Any
-    ]  # model, model_sha256, board, kernels, head_bits, build_id, compiler, port, when (ISO date)
+    ]  # model, model_sha256, board, kernels, head_bits, build_id, compiler, port, when (ISO date),
+    # head_kb_s (Identity)
     label: str  # "measured" or "simulated" (an emulator: no timing claims)
     clock_hz: int  # of the cycle counter
     sections: tuple[str, ...]  # "embed", "enc.0", ..., "fusion", "memory", "dec.0", ..., "head"
