@@ -214,7 +214,7 @@ def _assumed(blob: Blob, board: Board, plan: Plan) -> str:
     if blob.head_bits == "2-skip":
         return "A head of 2-skip is not streamed: which bytes it reads next depends on those before."
     if not plan.streams:
-        return "The head is not streamed: there is no room for its buffers."
+        return "The head is not streamed: its buffers are not worth their room, or have none."
     return (
         f"Assumed: the head is streamed from {region} at {board.stream.mb_s[region]:g} MB/s "
         f"({board.stream.source}). The board measures that when it starts: 'head by ..., which is "

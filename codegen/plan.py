@@ -170,16 +170,26 @@ def make_plan(cfg: ModelConfig, blob: Blob, board: Board, memory_region: str | N
     """Place everything, or raise ``FitError`` naming the region, the overshoot and the knob to turn.
 
     ``memory_region``: the region that a memory in RAM has to be in (default: by heat). Where the board can
-    stream the head from where it lies, and has room for that, it has its buffers in the nearest memory.
+    stream the head, and it is worth the room, its buffers are in the nearest memory.
     """
     if streamed := stream_bytes(cfg, board, blob):
         try:
             plan = _make_plan(cfg, blob, board, memory_region, streamed)
         except FitError:  # perhaps without
             plan = None
-        if plan and plan.read_from("head_w").region in board.stream.mb_s:
+        if plan and _worth_streaming(plan, board):
             return plan
     return _make_plan(cfg, blob, board, memory_region)
+
+
+def _worth_streaming(plan: Plan, board: Board) -> bool:
+    """Whether the head comes so much quicker that its buffers may take the place of other weights, which are
+    then read from where it lies.
+    """
+    head, buffers = plan.read_from("head_w"), plan.read_from(STREAM)
+    mb_s = board.stream.mb_s.get(head.region)
+    plain = next(r.read_mb_s for r in board.regions if r.name == head.region) or 0
+    return mb_s is not None and head.size * (1 - plain / mb_s) > buffers.size
 
 
 def _make_plan(
