@@ -8,6 +8,7 @@
 
 #include "esp32s3/rom/cache.h"
 #include "esp_async_memcpy.h"
+#include "esp_idf_version.h"
 #include "esp_memory_utils.h"
 #include "esp_timer.h"
 
@@ -82,6 +83,9 @@ esp_err_t esp_async_memcpy_install(const async_memcpy_config_t *config, async_me
 {
     pthread_t thread;
     *asmcp = NULL;
+    if ((ESP_IDF_VERSION >= ESP_IDF_VERSION_VAL(5, 4, 0) ? config->dma_burst_size
+                                                         : config->psram_trans_align) != 64)
+        abort();
     return config->backlog && pthread_create(&thread, NULL, copy, NULL) == 0 ? ESP_OK : -1;
 }
 

@@ -11,6 +11,7 @@
 #if BM_STREAM_ROWS
 #include "esp32s3/rom/cache.h"
 #include "esp_attr.h"
+#include "esp_idf_version.h"
 #include "esp_memory_utils.h"
 #include "esp_timer.h"
 #if __has_include("esp_async_memcpy.h") /* of ESP-IDF 5 */
@@ -21,6 +22,7 @@
 #endif
 
 #define LINE 64u /* of the data cache (sdkconfig.defaults.esp32s3) */
+#define BURST 64u /* of DMA on PSRAM: the longest, by default it is 16 */
 
 static uint32_t load(const uint32_t *p) { return __atomic_load_n(p, __ATOMIC_ACQUIRE); }
 
@@ -103,6 +105,11 @@ static int gdma_begin(const uint8_t *head)
 {
     async_memcpy_config_t config = ASYNC_MEMCPY_DEFAULT_CONFIG();
     if (!esp_ptr_external_ram(head)) return 0;
+#if ESP_IDF_VERSION >= ESP_IDF_VERSION_VAL(5, 4, 0)
+    config.dma_burst_size = BURST;
+#else
+    config.psram_trans_align = BURST; /* a block whose size is no multiple of it is refused */
+#endif
     Cache_WriteBack_Addr((uint32_t)(uintptr_t)head, BM_HEAD_BYTES);
     return esp_async_memcpy_install(&config, &gdma) == ESP_OK;
 }
