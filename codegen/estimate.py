@@ -184,11 +184,11 @@ def estimate(
     parts = []
     for name, (alone, split) in work.items():
         moved = bytes_of.get(name, {})
-        bus = sum(size / rate[region] / 1e3 for region, size in moved.items() if region in rate)
-        first = 0.0
+        rates, first = rate, 0.0
         if streamed and name == "head":
-            mb_s = board.stream.mb_s[plan.read_from("head_w").region]
-            bus, first = sum(moved.values()) / mb_s / 1e3, stream_bytes(cfg, board, blob) / mb_s / 1e3
+            rates = rate | board.stream.mb_s
+            first = stream_bytes(cfg, board, blob) / rates[plan.read_from("head_w").region] / 1e3
+        bus = sum(size / rates[region] / 1e3 for region, size in moved.items() if region in rates)
         one, many = (cycles / board.speed.clock_mhz / 1e3 for cycles in (alone, split))
         ahead = bool(prefetch or first) or (
             store is not None and not store.cache_line and name == "memory" and not cfg.keyed

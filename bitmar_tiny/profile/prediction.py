@@ -219,9 +219,7 @@ def _head(recording: Recording, plan: _Plan | None) -> list[Row]:
     """Rates at which the head was read when the board started, by each way; the plan assumes one for the
     best, and one for reading it where it lies.
     """
-    ways = recording.identity.get("head_kb_s")
-    if not recording.timed or not isinstance(ways, dict):
-        return []
+    ways = recording.identity.get("head_kb_s", {}) if recording.timed else {}
     rates = {e.what: _head_mb_s(e) for e in plan.estimates} if plan else {}
     return [
         Row(
@@ -236,7 +234,7 @@ def _head(recording: Recording, plan: _Plan | None) -> list[Row]:
 
 def _head_mb_s(estimate: _Estimate) -> float | None:
     head = next((p for p in estimate.parts if p.name == "head"), None)
-    return sum(head.bytes.values()) / head.ms / 1e3 if head and head.ms else None
+    return max(head.bytes.values(), default=0) / head.ms / 1e3 if head and head.ms else None
 
 
 def memory_reads(recording: Recording) -> np.ndarray:

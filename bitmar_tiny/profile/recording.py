@@ -211,6 +211,9 @@ def _wrong_names(r: Recording) -> str | None:
             return f"it does not say which {key} it is of"
     if not re.fullmatch(r"[0-9a-f]{64}", r.identity["model_sha256"]):
         return "its model_sha256 is no SHA-256"
+    ways = r.identity.get("head_kb_s", {})
+    if not isinstance(ways, dict) or not all(map(_whole, ways.values())):
+        return "its head_kb_s are not rates of ways"
     if r.label not in LABELS:
         return f"its label is {r.label!r}, not one of {', '.join(LABELS)}"
     if not _whole(r.clock_hz) or r.clock_hz == 0:
