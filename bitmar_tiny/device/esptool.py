@@ -27,7 +27,8 @@ CONNECT_ATTEMPTS = 3
 BUSY_S = 5.0  # a modem manager holds a port that was just plugged in, to see what it is
 
 BUSY = (
-    r"Resource busy|Device or resource busy|Errno 16|Could not exclusively lock|Resource temporarily unavailable",
+    r"Resource busy|Device or resource busy|Errno 16|Could not exclusively lock|Resource temporarily "
+    r"unavailable",
     "another program uses the port",
     "Close the serial monitor; 'bitmar-tiny ports' names it.",
 )
