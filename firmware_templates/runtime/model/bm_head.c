@@ -27,8 +27,12 @@ static bm_skip_input input(const bm_state *s)
     return in;
 }
 
+/* The rows and their places, from an id that begins a window. */
 static const uint8_t *rows_from(const bm_state *s, uint32_t first)
 { return bm_at(s, BM_OFF_HEAD_W) + (size_t)first / BM_SKIP_ROWS * BM_SKIP_BYTES * STEPS; }
+
+static const uint8_t *places_from(const bm_state *s, uint32_t first)
+{ return bm_at(s, BM_OFF_HEAD_PLACES) + first; }
 
 /* Once per token; every piece uses it. */
 static void head_begin(bm_state *s)
@@ -40,7 +44,7 @@ static void head_begin(bm_state *s)
 static void head_piece(bm_state *s, uint32_t first, uint32_t n, int32_t *acc)
 {
     const bm_skip_input in = input(s);
-    bm_skip_logits(&in, rows_from(s, first), n, acc);
+    bm_skip_logits(&in, rows_from(s, first), places_from(s, first), BM_VOCAB - first, n, acc);
 }
 #else
 static void head_begin(bm_state *s) { (void)s; }
@@ -78,7 +82,7 @@ static void pick_range(bm_state *s, uint32_t first, uint32_t end, uint32_t part,
 {
     int32_t floor[STEPS];
     const bm_skip_input in = input(s);
-    bm_skip_feed(&in, rows_from(s, first), first, end - first, c, floor);
+    bm_skip_feed(&in, rows_from(s, first), places_from(s, first), first, end - first, c, floor);
     (void)part;
 }
 
@@ -97,7 +101,18 @@ static void pick_alone(bm_state *s, bm_candidates *best) { bm_logits(s, feed, be
 #endif
 
 #if BM_THREADS > 1 && BM_HEAD_ROWS / BM_THREADS >= BM_ROW_GROUP
-#if !BM_HEAD_SKIP
+#if BM_HEAD_SKIP
+/* Whole windows. */
+static bm_rows pick_rows(uint32_t part, uint32_t parts)
+{
+    const uint32_t windows = (BM_VOCAB + BM_SKIP_WINDOW - 1u) / BM_SKIP_WINDOW;
+    const uint32_t last = windows * (part + 1u) / parts * BM_SKIP_WINDOW;
+    const bm_rows r = {windows * part / parts * BM_SKIP_WINDOW, last < BM_VOCAB ? last : BM_VOCAB};
+    return r;
+}
+#else
+static bm_rows pick_rows(uint32_t part, uint32_t parts) { return bm_part_rows(BM_VOCAB, part, parts); }
+
 #define PIECE \
     (BM_HEAD_ROWS / BM_THREADS / BM_ROW_GROUP * BM_ROW_GROUP) /* of the logits' buffer for each thread */
 
@@ -118,7 +133,7 @@ static void pick_part(void *job, uint32_t part, uint32_t parts)
 {
     bm_state *s = job;
     if (part >= BM_THREADS) return;
-    const bm_rows range = bm_part_rows(BM_VOCAB, part, parts < BM_THREADS ? parts : BM_THREADS);
+    const bm_rows range = pick_rows(part, parts < BM_THREADS ? parts : BM_THREADS);
     pick_range(s, range.first, range.end, part, s->candidates + part);
 }
 
