@@ -69,6 +69,7 @@ __all__ = [
     "caption",
     "compare_profiles",
     "connect",
+    "estimate_errors",
     "export_memory",
     "export_model",
     "flash_project",

@@ -230,7 +230,7 @@ def section_traffic(cfg: ModelConfig, blob: Blob) -> dict[str, float]:
     def one(name: str, size: int) -> float:
         if name == "head_order":
             return size
-        if name == "head_w":
+        if name in ("head_w", "head_places"):
             return size * blob.head_read
         section = table.get(name)
         if section is None or section.read in ("image", "picture", "episode"):

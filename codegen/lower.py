@@ -22,7 +22,7 @@ from bitmar_tiny.golden import numerics as nm
 
 from .kernels import families
 from .pack import pack, pack4, pack5, pack_skip
-from .skip import column_order
+from .skip import skip_order
 
 VERSION = 3
 HEADER_BYTES = 64
@@ -111,12 +111,15 @@ def lower(model: FrozenModel, family: str, head_bits: str = "2", memory: str = "
         if section.form != "memory" or memory != "sd":
             blob.add(section.name, *_packed(model, blob, section), *section.arrays)
     if head_bits == "2-skip":
-        order = column_order(model)
+        order = skip_order(model)
         blob.head_read = order.read
         blob.add(
             "head_order",
             order.columns.astype("<u2").tobytes(),
             "uint16: the head's columns as they are multiplied",
+        )
+        blob.add(
+            "head_places", order.places.tobytes(), "uint8: of the head's rows, each one's place among 64"
         )
     blob.add("tokenizer", model.tokenizer, "GPT-2 BPE tables")
     blob.add("check", kernel_check(model), "CRC-32 of three products, for the check of the kernels at start")
@@ -138,7 +141,8 @@ def _packed(model: FrozenModel, blob: Blob, section: records.Section) -> tuple[b
     if section.form == "head" and blob.head_bits == "1.6":
         return pack5(data, blob.family), f"{what}, five weights a byte"
     if section.form == "head" and blob.head_bits == "2-skip":
-        return pack_skip(data, column_order(model).columns), f"{what}, in tiles"
+        order = skip_order(model)
+        return pack_skip(data, order.columns, order.places), f"{what}, in tiles"
     return pack(data, blob.family), what
 
 

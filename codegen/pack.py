@@ -11,7 +11,7 @@ from .kernels import K_BLOCK, HeadLayout, KernelLayout, families
 #: leaves out what cannot win (bm_gemv_skip.c).
 HEAD_BITS = ("2", "1.6", "2-skip")
 K_STEP5 = 5
-SKIP_ROWS, SKIP_STEP = 16, 16
+SKIP_ROWS, SKIP_STEP, SKIP_WINDOW = 16, 16, 64
 _PLACES5 = 3 ** np.arange(K_STEP5)
 
 
@@ -88,24 +88,29 @@ def unpack5(data: bytes, n: int, k: int, family: str) -> np.ndarray:
     return codes.transpose(0, 2, 1, 3).reshape(-1, steps * K_STEP5)[:n, :k].astype(np.int8) - 1
 
 
-def pack_skip(trits: np.ndarray, columns: np.ndarray) -> bytes:
+def pack_skip(trits: np.ndarray, columns: np.ndarray, places: np.ndarray) -> bytes:
     """int8 [N, K] in {-1, 0, 1} -> tiles of 16 rows in steps of 16 k, in the order that bm_gemv_skip.c draws;
-    k = 0, 1, ... are ``columns``. Padding is w = 0.
+    k = 0, 1, ... are ``columns``, rows the ids ``skip_ids(places)``. Padding is w = 0.
     """
     n, k = trits.shape
     codes = np.ones((_up(n, SKIP_ROWS), _up(k, SKIP_STEP)), np.uint8)
-    codes[:n, :k] = trits[:, columns] + 1
+    codes[:n, :k] = trits[skip_ids(places)][:, columns] + 1
     steps = codes.reshape(-1, SKIP_ROWS, codes.shape[1] // SKIP_STEP, 4, 4).transpose(0, 2, 3, 4, 1)
     return sum(steps[:, :, p] << np.uint8(2 * p) for p in range(4)).tobytes()
 
 
-def unpack_skip(data: bytes, columns: np.ndarray, n: int) -> np.ndarray:
+def skip_ids(places: np.ndarray) -> np.ndarray:
+    """The ids [N] of rows as they lie. places: uint8 [N], the place of each in its window of 64 ids."""
+    return np.arange(len(places)) // SKIP_WINDOW * SKIP_WINDOW + places
+
+
+def unpack_skip(data: bytes, columns: np.ndarray, places: np.ndarray) -> np.ndarray:
     """Inverse of :func:`pack_skip`: int8 [N, K]."""
-    k = len(columns)
+    n, k = len(places), len(columns)
     steps = np.frombuffer(data, np.uint8).reshape(-1, _up(k, SKIP_STEP) // SKIP_STEP, 1, 4, SKIP_ROWS)
     codes = steps >> (2 * np.arange(4, dtype=np.uint8)).reshape(4, 1, 1) & 3
     ordered = codes.transpose(0, 4, 1, 2, 3).reshape(-1, _up(k, SKIP_STEP))[:n, :k].astype(np.int8) - 1
-    return ordered[:, np.argsort(columns)]
+    return ordered[np.argsort(skip_ids(places))][:, np.argsort(columns)]
 
 
 def packed5_size(n: int, k: int, family: str) -> int:

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from firmware.build import KERNELS, RUNTIME, SANITIZE, Case, check, compile
-from test_kernels import codes, extremes, output, up
+from test_kernels import codes, extremes, output
 
-from bitmar_tiny.codegen.pack import SKIP_ROWS, SKIP_STEP, pack_skip, unpack_skip
-from bitmar_tiny.codegen.skip import column_order, read_share
+from bitmar_tiny.codegen.pack import SKIP_ROWS, SKIP_STEP, SKIP_WINDOW, pack_skip, unpack_skip
+from bitmar_tiny.codegen.skip import read_share, skip_order
 
 DRIVER = Path(__file__).parent / "firmware" / "skip_driver.c"
 SOURCES = [
@@ -25,8 +25,13 @@ WIDTHS = (1, 15, 16, 17, 100, 128, 4096)
 RANDOM_PICKS = 300
 
 
-def packed(trits: np.ndarray, order: np.ndarray) -> np.ndarray:
-    return np.frombuffer(pack_skip(trits, order), np.uint8)
+def packed(trits: np.ndarray, order: np.ndarray, places: np.ndarray) -> np.ndarray:
+    return np.frombuffer(pack_skip(trits, order, places), np.uint8)
+
+
+def random_places(rng: np.random.Generator, n: int) -> np.ndarray:
+    windows = [rng.permutation(min(SKIP_WINDOW, n - i)) for i in range(0, n, SKIP_WINDOW)]
+    return np.concatenate(windows).astype(np.uint8)
 
 
 def logits_cases(n: int, k: int) -> list[Case]:
@@ -34,8 +39,10 @@ def logits_cases(n: int, k: int) -> list[Case]:
     for name, row, x in extremes(rng, k):
         trits = rng.integers(-1, 2, (n, k)).astype(np.int8) if row is None else np.tile(row, (n, 1))
         order, want = rng.permutation(k).astype("<u2"), (trits.astype(np.float64) @ x).astype(np.int32)
-        arrays = (packed(trits, order), x, order, output(up(n, SKIP_ROWS)))
-        found.append(Case(f"logits {n}x{k} {name}", "logits", (n, k), arrays=arrays, want={3: want}))
+        places, asked = random_places(rng, n), int(rng.integers(1, n + 1))
+        arrays = (packed(trits, order, places), x, order, places, output(asked))
+        title = f"{asked} logits {n}x{k} {name}"
+        found.append(Case(title, "logits", (n, k, asked), arrays=arrays, want={4: want[:asked]}))
     return found
 
 
@@ -46,7 +53,7 @@ def tile_cases(steps: int) -> list[Case]:
         rng.integers(-1, 2, (SKIP_ROWS, SKIP_STEP * steps)).astype(np.int8),
         codes(rng, SKIP_STEP * steps),
     )
-    weights = packed(trits, np.arange(x.size))
+    weights = packed(trits, np.arange(x.size), np.arange(SKIP_ROWS))
     sums = ((trits + 1).astype(np.int64) * x).reshape(SKIP_ROWS, steps, SKIP_STEP).sum(2).cumsum(1)
     whole = sums[:, -1].astype(np.int32)
     case = Case(
@@ -83,11 +90,11 @@ def pick_case(rng: np.random.Generator, k: int, wanted: int, even: bool) -> Case
     order = np.argsort(-np.abs(x.astype(int)), kind="stable").astype("<u2")
     acc = (trits.astype(np.int64) @ x).astype(np.int32)
     best = np.argsort(-acc.astype(np.int64), kind="stable")[:wanted]
-    cut = int(rng.integers(0, n // SKIP_ROWS + 1)) * SKIP_ROWS
-    arrays = (packed(trits, order), x, order, np.zeros(256, np.uint32), output(256))
+    cut, places = int(rng.integers(0, n // SKIP_WINDOW + 1)) * SKIP_WINDOW, random_places(rng, n)
+    arrays = (packed(trits, order, places), x, order, places, np.zeros(256, np.uint32), output(256))
     title = f"{wanted} of {n} x {k}, cut at {cut}, even: {even}"
     return Case(
-        title, "pick", (n, k, wanted, cut), arrays=arrays, want={3: best.astype(np.uint32), 4: acc[best]}
+        title, "pick", (n, k, wanted, cut), arrays=arrays, want={4: best.astype(np.uint32), 5: acc[best]}
     )
 
 
@@ -99,7 +106,7 @@ def cases() -> list[Case]:
         for i in range(RANDOM_PICKS)
     ]
     return [
-        *(c for n in (1, 16, 33) for k in WIDTHS for c in logits_cases(n, k)),
+        *(c for n in (1, 16, 33, 150) for k in WIDTHS for c in logits_cases(n, k)),
         *(c for steps in (1, 2, 8, 33) for c in tile_cases(steps)),
         *picks,
     ]
@@ -123,20 +130,22 @@ def test_exact(tmp_path, cases, compiler, opt):
 
 def test_what_python_says_is_read_is_what_c_reads(tmp_path, tiny):
     """Of greedy picks, by the very order that lowering packs."""
-    trits, order = tiny.arrays["head.w.trits"], column_order(tiny).columns.astype("<u2")
+    trits, order = tiny.arrays["head.w.trits"], skip_order(tiny)
+    columns, places = order.columns.astype("<u2"), order.places
     rng, found = np.random.default_rng(3), []
     for _ in range(20):
         x = codes(rng, trits.shape[1])
         tiles, steps = (-(-n // to) for n, to in zip(trits.shape, (SKIP_ROWS, SKIP_STEP), strict=True))
-        read = round(read_share(trits, order, x[None]) * tiles * steps)
-        arrays = (packed(trits, order), x, order, output(256), output(256))
+        read = round(read_share(trits, columns, places, x[None]) * tiles * steps)
+        arrays = (packed(trits, columns, places), x, columns, places, output(256), output(256))
         found.append(Case("read", "pick", (*trits.shape, 1, 0), arrays=arrays, want={}, result=(read,)))
     check(compile(SOURCES, ["-O2"], tmp_path / "driver"), found)
-    assert sorted(order) == list(range(len(order))) and 0 < column_order(tiny).read <= 1
+    assert sorted(columns) == list(range(len(columns))) and 0 < order.read <= 1
 
 
 @pytest.mark.parametrize("n, k", [(1, 1), (40, 100), (257, 128)])
 def test_packing_comes_back(n, k):
     rng = np.random.default_rng(n)
     trits, order = rng.integers(-1, 2, (n, k)).astype(np.int8), rng.permutation(k)
-    assert np.array_equal(unpack_skip(pack_skip(trits, order), order, n), trits)
+    places = random_places(rng, n)
+    assert np.array_equal(unpack_skip(pack_skip(trits, order, places), order, places), trits)

@@ -21,6 +21,7 @@ TIERS = {
 FILES = {
     "toolchain": (
         "bench/test_bench.py",
+        "bench/test_skip.py",
         "bench/test_wasm.py",
         "codegen/test_ecosystems.py",
         "codegen/test_espidf.py",

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..codegen.boards import Board as BoardProfile
 from ..codegen.boards import board_files, load_board
+from ..codegen.held import READINGS
 from ..codegen.neighbours import NEIGHBOURS
 from ..codegen.speeds import BoardSpeed, board_speed
 from ..device.ports import SerialPort
@@ -23,6 +24,7 @@ __all__ = [
     "SerialPort",
     "board_names",
     "board_speeds",
+    "estimate_errors",
     "line_test",
     "load_board",
     "neighbours",
@@ -60,3 +62,10 @@ def neighbours(speeds: Sequence[BoardSpeed]) -> list[dict[str, Any]]:
         asdict(n) | {"ours_at_these_bytes": ours[n.board].at_bytes(n.read_mb) if n.board in ours else None}
         for n in NEIGHBOURS
     ]
+
+
+def estimate_errors() -> list[dict[str, Any]]:
+    """How far the estimate's rates are off where others measured on a chip what their firmware reads: each
+    ``Reading`` as a dictionary, with "estimated_ms" and "off", the error as a part of "measured_ms".
+    """
+    return [r.as_dict() for r in READINGS]

@@ -19,7 +19,7 @@ import numpy as np
 
 from bitmar_tiny.codegen.pack import pack, pack_skip
 from bitmar_tiny.codegen.resources import resource_dir
-from bitmar_tiny.codegen.skip import column_order
+from bitmar_tiny.codegen.skip import skip_order
 
 from ..data.tokenizer import Tokenizer
 from ..errors import BitmarError, DataError
@@ -60,13 +60,14 @@ def count(model: FrozenModel, texts: Sequence[str], steps: int, candidates: int)
     inputs = [*itertools.islice(_inputs(model, texts), steps)]
     if not inputs:
         raise DataError("There is no text in these files.", "Give files with a text in each line.")
-    trits, columns = model.arrays["head.w.trits"], column_order(model).columns
+    trits, order = model.arrays["head.w.trits"], skip_order(model)
     with TemporaryFolder(Path()) as work:
         file = Path(work) / "input"
         file.write_bytes(
             struct.pack("<4I", *trits.shape, len(inputs), candidates)
-            + columns.astype("<u2").tobytes()
-            + pack_skip(trits, columns)
+            + order.columns.astype("<u2").tobytes()
+            + order.places.tobytes()
+            + pack_skip(trits, order.columns, order.places)
             + pack(trits, "portable")
             + np.stack(inputs).tobytes()
         )

@@ -24,6 +24,14 @@ from .record import Playback, Record
 CONNECT_S = 40.0  # reset, sync, upload of esptool's helper program
 IDLE_S = 30.0  # without a line of output
 CONNECT_ATTEMPTS = 3
+BUSY_S = 5.0  # a modem manager holds a port that was just plugged in, to see what it is
+
+BUSY = (
+    r"Resource busy|Device or resource busy|Errno 16|Could not exclusively lock|Resource temporarily "
+    r"unavailable",
+    "another program uses the port",
+    "Close the serial monitor; 'bitmar-tiny ports' names it.",
+)
 
 LOST = (
     r"chip stopped responding|serial exception error|Lost connection|device disconnected|Input/output error|"
@@ -44,12 +52,7 @@ WORDS: tuple[tuple[str, str, str], ...] = (
         "Plug the board in; 'bitmar-tiny ports' shows what is there.",
     ),
     (r"Permission denied|Errno 13", "you may not use the port", "'bitmar-tiny ports' says what to do."),
-    (
-        r"Resource busy|Device or resource busy|Errno 16|Could not exclusively lock|Resource temporarily "
-        r"unavailable",
-        "another program uses the port",
-        "Close the serial monitor; 'bitmar-tiny ports' names it.",
-    ),
+    BUSY,
     (
         r"This chip is ([\w-]+), not ([\w-]+)",
         r"the chip is a {1}, the board profile is for a {2}",
@@ -100,7 +103,8 @@ def run(
     last: bool = False,
     progress: Callable[[float], None] = lambda share: None,
 ) -> str:
-    """Run one command of esptool and return its output. ``DeviceError`` in words; nothing is left running.
+    """Run one command of esptool and return its output. ``DeviceError`` in words; nothing is left running. A
+    port that another program has open is tried again for ``BUSY_S``.
 
     ``limit_s``: seconds for the work itself. ``last``: start the program afterwards instead of staying in the
     boot loader. ``progress`` is told the share of a write that is done.
@@ -116,6 +120,19 @@ def run(
 
 
 def _run(
+    port: Port, arguments: list[str], limit_s: float, last: bool, progress: Callable[[float], None]
+) -> str:
+    until = time.monotonic() + BUSY_S
+    while True:
+        try:
+            return _once(port, arguments, limit_s, last, progress)
+        except DeviceError as error:
+            if BUSY[1] not in error.message or time.monotonic() > until:
+                raise
+            time.sleep(0.5)
+
+
+def _once(
     port: Port, arguments: list[str], limit_s: float, last: bool, progress: Callable[[float], None]
 ) -> str:
     command = [

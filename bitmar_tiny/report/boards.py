@@ -71,3 +71,14 @@ def neighbours_table(rows: Sequence[dict[str, Any]]) -> Table:
         cells = ("" if n is None else f"{n:.3g}" for n in numbers)
         table.add_row(f"{row['board']}: {row['project']}, {row['model']}; {row['source']}", *cells)
     return narrow(table)
+
+
+def errors_table(rows: Sequence[dict[str, Any]]) -> Table:
+    """The estimate beside what others measured of their own firmware."""
+    table = Table(title="Their firmware by our rates", show_lines=True)
+    for head in ("what is read, and source", "MB", "ms\n(measured\nby them)", "ms\n(estimated)", "off"):
+        table.add_column(head)
+    for row in rows:
+        numbers = [f"{row[k]:.3g}" for k in ("read_mb", "measured_ms", "estimated_ms")]
+        table.add_row(f"{row['board']}: {row['what']}; {row['source']}", *numbers, f"{row['off']:+.0%}")
+    return narrow(table)

@@ -99,7 +99,7 @@ def simulate_skip(
     """
     steps = trits.shape[1] // SKIP_STEP
     memory = Memory()
-    tile = memory.add("tile", pack_skip(trits, np.arange(trits.shape[1])))
+    tile = memory.add("tile", pack_skip(trits, np.arange(trits.shape[1]), np.arange(SKIP_ROWS)))
     codes = memory.add("x", x.tobytes())
     least = memory.add("floor", floor.astype("<i4").tobytes()) if floor is not None else 0
     y = memory.add("y", GARBAGE * (4 * SKIP_ROWS), writable=True)

@@ -3,8 +3,8 @@
  *
  *   skip_count FILE
  *
- * FILE, little-endian: u32 rows, width, inputs, candidates; the columns' order u16 [width]; the head packed for picks that
- * skip, then for kernels portable; int8 codes [inputs][width]. Prints a JSON object: inputs, how many had the same
+ * FILE, little-endian: u32 rows, width, inputs, candidates; the columns' order u16 [width]; the rows' places u8 [rows]; the head
+ * packed for picks that skip, then for kernels portable; int8 codes [inputs][width]. Prints a JSON object: inputs, how many had the same
  * candidates with the same logits both ways, steps of tiles read and in all, seconds of either way.
  */
 #define _POSIX_C_SOURCE 200809L
@@ -73,7 +73,7 @@ int main(int argc, char **argv)
     const uint32_t rows = bm_get_u32(file), width = bm_get_u32(file + 4), inputs = bm_get_u32(file + 8),
                    k = bm_get_u32(file + 12), steps = BM_SKIP_STEPS(width),
                    tiles = (rows + BM_SKIP_ROWS - 1u) / BM_SKIP_ROWS;
-    const uint8_t *order = file + 16, *tiled = order + 2u * width,
+    const uint8_t *order = file + 16, *places = order + 2u * width, *tiled = places + rows,
                   *plain = tiled + (size_t)tiles * steps * BM_SKIP_BYTES,
                   *codes = plain + (size_t)rows * ((width + 63u) / 64u * 16u);
     const bm_skip_input in = {ordered, sums, rest, steps};
@@ -88,7 +88,7 @@ int main(int argc, char **argv)
         pick_whole(plain, rows, width);
         const double between = seconds();
         bm_skip_begin(&in, x, order, width);
-        read += bm_skip_feed(&in, tiled, 0, rows, &skipped, least);
+        read += bm_skip_feed(&in, tiled, places, 0, rows, &skipped, least);
         spent[1] += between - spent[0];
         spent[2] += seconds() - between;
         equal += (uint32_t)same();

@@ -8,9 +8,10 @@ import json
 import pytest
 from command_line import run as run_cli
 
-from bitmar_tiny import board_names, board_speeds, neighbours, random_model
+from bitmar_tiny import board_names, board_speeds, estimate_errors, neighbours, random_model
 from bitmar_tiny.arch.config import preset
 from bitmar_tiny.codegen.boards import load_board
+from bitmar_tiny.codegen.held import BURST_MB_S, LATENCY_NS
 
 
 def test_every_board_says_how_fast_it_is_or_why_not(tiny):
@@ -38,6 +39,20 @@ def test_ours_at_a_neighbours_bytes_reads_at_the_same_rate(tiny):
     assert all(row["source"] and row["tokens_per_s"] > 0 for row in rows)
     known = [row for row in rows if row["board"] == "esp32-s3-n16r8" and row["read_mb"]]
     assert known and all(row["ours_at_these_bytes"] == s3.at_bytes(row["read_mb"]) for row in known)
+
+
+def test_plain_reads_are_estimated_as_others_measured_them():
+    """Lines that are fetched one by one, as the profile has them, within a tenth; nothing off by a third."""
+    rows = {row["what"]: row for row in estimate_errors()}
+    assert all(row["label"] == "estimated" and row["source"] for row in rows.values())
+    s3 = [row["off"] for row in rows.values() if row["board"] == "esp32-s3-n16r8"]
+    assert sum(abs(off) < 0.1 for off in s3) == 4 and max(s3) < 0.3
+
+
+def test_the_rate_of_the_profile_follows_from_the_latency_that_other_lines_take():
+    psram = next(r for r in load_board("esp32-s3-n16r8").regions if r.name == "psram")
+    line = psram.cache_line
+    assert psram.read_mb_s == pytest.approx(1e3 * line / (LATENCY_NS + 1e3 * line / BURST_MB_S), rel=0.01)
 
 
 def test_the_command(tiny, tmp_path):

@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import pytest
+import serial
 from click.testing import CliRunner
 from device.boards import NetworkPort
 from documents import ROOT, commands
@@ -170,6 +171,20 @@ def test_a_board_behind_a_port_in_the_network(project, board):
     server.close()
     with pytest.raises(DeviceError, match="127.0.0.1:.*: the port in the network cannot be opened"):
         write(collect(project, BOARD, (MODEL,)), BOARD, port)
+
+
+def test_a_port_that_is_held_for_a_moment_is_waited_for(project, board, monkeypatch):
+    """ModemManager opens what was just plugged in. A port that stays busy is one sentence."""
+    port, pieces = line(board(), project), collect(project, BOARD, (APP,))[:1]
+    with serial.Serial(port.name, exclusive=True) as held:
+        monkeypatch.setattr(esptool, "BUSY_S", 0.0)
+        with pytest.raises(DeviceError, match="another program uses the port"):
+            write(pieces, BOARD, port)
+        monkeypatch.setattr(esptool, "BUSY_S", START_S)
+        tries = []
+        monkeypatch.setattr(esptool.time, "sleep", lambda s: (tries.append(s), held.close()))
+        assert write(pieces, BOARD, port)[0]["state"] == "written"
+    assert len(tries) == 1
 
 
 @pytest.mark.parametrize("fault", ["none", "rot"])

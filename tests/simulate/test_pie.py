@@ -204,7 +204,7 @@ def test_the_twin_and_the_c_around_it_leave_the_same_tiles(twin):
     for steps in (1, 3, 8, 129, 256):
         for off in (0, 4):
             trits, x, sums = skip_tile(rng, steps)
-            packed = np.frombuffer(pack_skip(trits, np.arange(x.size)), np.uint8)
+            packed = np.frombuffer(pack_skip(trits, np.arange(x.size), np.arange(16)), np.uint8)
             for floor in (np.zeros(0, "<i4"), sums.max(0).astype("<i4"), (sums.max(0) - 1).astype("<i4")):
                 ends = floor.size > 0 and floor[0] == sums[:, 0].max() and steps > 1
                 cases.append(

@@ -6,14 +6,15 @@
  *     byte 16 j + r of a step, plane p (bits 2p, 2p+1) = code of row r, k = 4 p + j,   code = w + 1 in {0, 1, 2}
  *
  * k counts the columns in the order that codegen/skip.py found, those with the largest |x| first. Rows and k that only
- * fill a tile or a step have code 1, that is w = 0.
+ * fill a tile or a step have code 1, that is w = 0. The rows of each window of 64 ids lie in an order of their own, those that
+ * are picked more often first: row i is id i / 64 * 64 + places[i].
  *
  * Proof. Let p be the sum of a row's products over the steps done, R the sum of |x| over the others. As |w| <= 1, its
- * logit is at most p + R. The candidates hold k logits, the worst of them b; a row enters them with a logit above b alone
- * (on a tie the lower id is in front, and ids come ascending), and b never falls. So if p + R <= b for all rows of a tile,
- * none of them enters, and what is left of the tile is not read. In the kernel's sums of codes, s = p + sum of x so far:
+ * logit is at most p + R. The candidates hold k logits, the worst of them b; a row with a logit below b does not enter them,
+ * and b never falls. So if p + R < b for all rows of a tile, none of them enters, and what is left of the tile is not
+ * read. In the kernel's sums of codes, s = p + sum of x so far:
  *
- *     p + R <= b   is   s <= b - rest + sum = floor[step]
+ *     p + R < b   is   s <= b - 1 - rest + sum = floor[step]
  *
  * Bounds: |s| <= 2 * 127 * K < 2^31 for K <= 4096, and |floor| is below 2^22 + |b|.
  */
@@ -70,34 +71,40 @@ BM_WEAK uint32_t bm_gemv_skip(
 static void set_floor(const bm_skip_input *in, const bm_candidates *c, int32_t *floor)
 {
     for (uint32_t s = 0; s < in->steps; s++)
-        floor[s] = c->count < c->k ? INT32_MIN : c->acc[c->k - 1u] - in->rest[s] + in->sum[s];
+        floor[s] = c->count < c->k ? INT32_MIN : c->acc[c->k - 1u] - 1 - in->rest[s] + in->sum[s];
 }
 
-static void to_logits(const bm_skip_input *in, int32_t *y)
-{
-    for (uint32_t r = 0; r < BM_SKIP_ROWS; r++) y[r] -= in->sum[in->steps - 1u];
-}
+/* The id of row i, counted from the first of the rows that `places` belongs to. */
+static uint32_t id_of(const uint8_t *places, uint32_t i)
+{ return i / BM_SKIP_WINDOW * BM_SKIP_WINDOW + places[i]; }
 
-void bm_skip_logits(const bm_skip_input *in, const uint8_t *w, uint32_t n, int32_t *y)
+void bm_skip_logits(
+    const bm_skip_input *in, const uint8_t *w, const uint8_t *places, uint32_t rows, uint32_t n, int32_t *y)
 {
-    for (uint32_t i = 0; i < n; i += BM_SKIP_ROWS, w += in->steps * BM_SKIP_BYTES, y += BM_SKIP_ROWS) {
-        bm_gemv_skip(w, in->x, 0, in->steps, y);
-        to_logits(in, y);
+    const uint32_t windows = (n + BM_SKIP_WINDOW - 1u) / BM_SKIP_WINDOW * BM_SKIP_WINDOW;
+    const uint32_t end = windows < rows ? windows : rows;
+    int32_t sums[BM_SKIP_ROWS];
+    for (uint32_t i = 0; i < end; i += BM_SKIP_ROWS, w += in->steps * BM_SKIP_BYTES) {
+        bm_gemv_skip(w, in->x, 0, in->steps, sums);
+        for (uint32_t r = 0; r < BM_SKIP_ROWS && i + r < end; r++) {
+            const uint32_t id = id_of(places, i + r);
+            if (id < n) y[id] = sums[r] - in->sum[in->steps - 1u];
+        }
     }
 }
 
-uint32_t bm_skip_feed(
-    const bm_skip_input *in, const uint8_t *w, uint32_t first, uint32_t n, bm_candidates *c, int32_t *floor)
+uint32_t bm_skip_feed(const bm_skip_input *in, const uint8_t *w, const uint8_t *places, uint32_t first,
+    uint32_t n, bm_candidates *c, int32_t *floor)
 {
-    int32_t y[BM_SKIP_ROWS];
+    int32_t sums[BM_SKIP_ROWS];
     uint32_t read = 0;
     set_floor(in, c, floor);
     for (uint32_t i = 0; i < n; i += BM_SKIP_ROWS, w += in->steps * BM_SKIP_BYTES) {
-        const uint32_t done = bm_gemv_skip(w, in->x, floor, in->steps, y);
+        const uint32_t done = bm_gemv_skip(w, in->x, floor, in->steps, sums);
         read += done;
         if (done < in->steps) continue;
-        to_logits(in, y);
-        bm_candidates_feed(c, first + i, y, n - i < BM_SKIP_ROWS ? n - i : BM_SKIP_ROWS);
+        for (uint32_t r = 0; r < BM_SKIP_ROWS && i + r < n; r++)
+            bm_candidates_put(c, first + id_of(places, i + r), sums[r] - in->sum[in->steps - 1u]);
         set_floor(in, c, floor);
     }
     return read;

@@ -16,6 +16,7 @@ extern "C" {
 
 #define BM_SKIP_ROWS 16u /* of a tile */
 #define BM_SKIP_STEP 16u /* k of a step */
+#define BM_SKIP_WINDOW 64u /* rows that lie in an order of their own */
 #define BM_SKIP_STEPS(k) (((k) + BM_SKIP_STEP - 1u) / BM_SKIP_STEP)
 #define BM_SKIP_BYTES 64u /* of a step */
 
@@ -36,13 +37,15 @@ uint32_t bm_gemv_skip(const uint8_t *tile, const int8_t *x, const int32_t *floor
 uint32_t bm_gemv_skip_plain(
     const uint8_t *tile, const int8_t *x, const int32_t *floor, uint32_t steps, int32_t *y);
 
-/* y [n rounded up to a multiple of 16] = the logits of the rows at `w`. */
-void bm_skip_logits(const bm_skip_input *in, const uint8_t *w, uint32_t n, int32_t *y);
+/* y [n] = the logits of the first n ids of the `rows` rows at `w`, with their places in the windows at `places`. */
+void bm_skip_logits(
+    const bm_skip_input *in, const uint8_t *w, const uint8_t *places, uint32_t rows, uint32_t n, int32_t *y);
 
-/* Feed the logits of rows first .. first + n - 1, at `w`, to the candidates: all that can be among them. `floor`: scratch
- * [steps]. Returns how many steps were read. */
-uint32_t bm_skip_feed(
-    const bm_skip_input *in, const uint8_t *w, uint32_t first, uint32_t n, bm_candidates *c, int32_t *floor);
+/* Feed the logits of ids first .. first + n - 1, whose rows and places are at `w` and `places`, to the candidates: all that
+ * can be among them. first, and n but at the end: multiples of a window. `floor`: scratch [steps]. Returns how many steps
+ * were read. */
+uint32_t bm_skip_feed(const bm_skip_input *in, const uint8_t *w, const uint8_t *places, uint32_t first,
+    uint32_t n, bm_candidates *c, int32_t *floor);
 
 #ifdef __cplusplus
 }

@@ -12,8 +12,11 @@
 /* Once per token; every piece uses it. */
 static void head_begin(bm_state *s) { bm_t5_table(s->head, BM_D, TABLE(s)); }
 
-static void head_piece(bm_state *s, const uint8_t *w, uint32_t n, int32_t *acc)
-{ bm_gemv_t5s8(w, TABLE(s), n, BM_D, acc); }
+static void head_piece(bm_state *s, const uint8_t *w, uint32_t first, uint32_t n, int32_t *acc)
+{
+    (void)first;
+    bm_gemv_t5s8(w, TABLE(s), n, BM_D, acc);
+}
 #elif BM_HEAD_SKIP
 #include "bm_gemv_skip.h"
 
@@ -27,8 +30,12 @@ static bm_skip_input input(const bm_state *s)
     return in;
 }
 
+/* The rows and their places, from an id that begins a window. */
 static const uint8_t *rows_from(const bm_state *s, uint32_t first)
 { return bm_at(s, BM_OFF_HEAD_W) + (size_t)first / BM_SKIP_ROWS * BM_SKIP_BYTES * STEPS; }
+
+static const uint8_t *places_from(const bm_state *s, uint32_t first)
+{ return bm_at(s, BM_OFF_HEAD_PLACES) + first; }
 
 /* Once per token; every piece uses it. */
 static void head_begin(bm_state *s)
@@ -37,16 +44,19 @@ static void head_begin(bm_state *s)
     bm_skip_begin(&in, s->head, bm_at(s, BM_OFF_HEAD_ORDER), BM_D);
 }
 
-static void head_piece(bm_state *s, const uint8_t *w, uint32_t n, int32_t *acc)
+static void head_piece(bm_state *s, const uint8_t *w, uint32_t first, uint32_t n, int32_t *acc)
 {
     const bm_skip_input in = input(s);
-    bm_skip_logits(&in, w, n, acc);
+    bm_skip_logits(&in, w, places_from(s, first), BM_VOCAB - first, n, acc);
 }
 #else
 static void head_begin(bm_state *s) { (void)s; }
 
-static void head_piece(bm_state *s, const uint8_t *w, uint32_t n, int32_t *acc)
-{ bm_gemv_t2s8(w, s->head, s->head_sum, n, BM_D, acc); }
+static void head_piece(bm_state *s, const uint8_t *w, uint32_t first, uint32_t n, int32_t *acc)
+{
+    (void)first;
+    bm_gemv_t2s8(w, s->head, s->head_sum, n, BM_D, acc);
+}
 #endif
 
 #if !BM_HEAD_SKIP
@@ -94,7 +104,7 @@ static pieces pieces_of(bm_state *s, uint32_t thread, uint32_t first, uint32_t e
 void bm_head_rows(bm_state *s, uint32_t n, int32_t *acc)
 {
     head_begin(s);
-    head_piece(s, rows_from(s, 0), n, acc);
+    head_piece(s, rows_from(s, 0), 0, n, acc);
 }
 
 /* BM_HEAD_ROWS is a multiple of BM_ROW_GROUP, so a piece starts at a whole group of rows of the packing. */
@@ -103,7 +113,7 @@ static void visit_rows(bm_state *s, uint32_t rows, bm_logits_fn visit, void *con
     BM_MARK(s, BM_PART_OTHER);
     head_begin(s);
     for (pieces p = pieces_of(s, 0, 0, rows, BM_HEAD_ROWS); p.n; next_piece(&p)) {
-        head_piece(s, p.w, p.n, s->logits);
+        head_piece(s, p.w, p.first, p.n, s->logits);
         BM_MARK(s, BM_PART_HEAD);
         visit(context, p.first, s->logits, p.n);
         BM_MARK(s, BM_PART_PICK);
@@ -118,7 +128,7 @@ static void pick_range(bm_state *s, uint32_t first, uint32_t end, uint32_t part,
 {
     int32_t floor[STEPS];
     const bm_skip_input in = input(s);
-    bm_skip_feed(&in, rows_from(s, first), first, end - first, c, floor);
+    bm_skip_feed(&in, rows_from(s, first), places_from(s, first), first, end - first, c, floor);
     (void)part;
 }
 
@@ -137,7 +147,19 @@ static void pick_alone(bm_state *s, uint32_t rows, bm_candidates *best) { visit_
 #endif
 
 #if BM_THREADS > 1 && BM_HEAD_ROWS / BM_THREADS >= BM_ROW_GROUP
-#if !BM_HEAD_SKIP
+#if BM_HEAD_SKIP
+/* Whole windows. */
+static bm_rows pick_rows(uint32_t rows, uint32_t part, uint32_t parts)
+{
+    const uint32_t windows = (rows + BM_SKIP_WINDOW - 1u) / BM_SKIP_WINDOW;
+    const uint32_t last = windows * (part + 1u) / parts * BM_SKIP_WINDOW;
+    const bm_rows r = {windows * part / parts * BM_SKIP_WINDOW, last < rows ? last : rows};
+    return r;
+}
+#else
+static bm_rows pick_rows(uint32_t rows, uint32_t part, uint32_t parts)
+{ return bm_part_rows(rows, part, parts); }
+
 #define PIECE \
     (BM_HEAD_ROWS / BM_THREADS / BM_ROW_GROUP * BM_ROW_GROUP) /* of the logits' buffer for each thread */
 
@@ -146,7 +168,7 @@ static void pick_range(bm_state *s, uint32_t first, uint32_t end, uint32_t part,
 {
     int32_t *acc = s->logits + part * PIECE;
     for (pieces p = pieces_of(s, part, first, end, PIECE); p.n; next_piece(&p)) {
-        head_piece(s, p.w, p.n, acc);
+        head_piece(s, p.w, p.first, p.n, acc);
         bm_candidates_feed(c, p.first, acc, p.n);
     }
 }
@@ -163,7 +185,7 @@ static void pick_part(void *job, uint32_t part, uint32_t parts)
     const split_head *head = job;
     bm_state *s = head->s;
     if (part >= BM_THREADS) return;
-    const bm_rows range = bm_part_rows(head->rows, part, parts < BM_THREADS ? parts : BM_THREADS);
+    const bm_rows range = pick_rows(head->rows, part, parts < BM_THREADS ? parts : BM_THREADS);
     pick_range(s, range.first, range.end, part, s->candidates + part);
 }
 

@@ -29,12 +29,15 @@ void bm_candidates_begin(bm_candidates *c, uint32_t k)
     c->k = k;
 }
 
-/* Insert behind equal logits: ids come ascending, so the lowest id of a tie stays in front. */
-static void insert(bm_candidates *c, uint32_t id, int32_t acc)
+/* Whether candidate i stands behind a logit of this id: of a tie the lowest id stays in front. */
+static int behind(const bm_candidates *c, uint32_t i, uint32_t id, int32_t acc)
+{ return c->acc[i] < acc || (c->acc[i] == acc && c->id[i] > id); }
+
+void bm_candidates_put(bm_candidates *c, uint32_t id, int32_t acc)
 {
-    if (c->count == c->k && acc <= c->acc[c->count - 1u]) return;
+    if (c->count == c->k && !behind(c, c->count - 1u, id, acc)) return;
     uint32_t at = c->count < c->k ? c->count++ : c->count - 1u;
-    for (; at > 0 && c->acc[at - 1u] < acc; at--) {
+    for (; at > 0 && behind(c, at - 1u, id, acc); at--) {
         c->id[at] = c->id[at - 1u];
         c->acc[at] = c->acc[at - 1u];
     }
@@ -60,13 +63,13 @@ void bm_candidates_feed(bm_candidates *c, uint32_t first, const int32_t *acc, ui
     for (uint32_t i = 0; i < n; i += BLOCK) {
         const uint32_t end = i + BLOCK < n ? i + BLOCK : n;
         if (c->count == c->k && end - i == BLOCK && largest(acc + i) <= c->acc[c->k - 1u]) continue;
-        for (uint32_t j = i; j < end; j++) insert(c, first + j, acc[j]);
+        for (uint32_t j = i; j < end; j++) bm_candidates_put(c, first + j, acc[j]);
     }
 }
 
 void bm_candidates_add(bm_candidates *c, const bm_candidates *more)
 {
-    for (uint32_t i = 0; i < more->count; i++) insert(c, more->id[i], more->acc[i]);
+    for (uint32_t i = 0; i < more->count; i++) bm_candidates_put(c, more->id[i], more->acc[i]);
 }
 
 static uint32_t weight(const bm_candidates *c, uint32_t candidate, float per_unit)

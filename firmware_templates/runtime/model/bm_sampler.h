@@ -38,6 +38,8 @@ uint32_t bm_sampler_wants(const bm_sampler *s);
 void bm_candidates_begin(bm_candidates *c, uint32_t k);
 void bm_candidates_feed(bm_candidates *c, uint32_t first, const int32_t *acc, uint32_t n);
 void bm_candidates_add(bm_candidates *c, const bm_candidates *more);
+/* One logit; ids in any order. */
+void bm_candidates_put(bm_candidates *c, uint32_t id, int32_t acc);
 uint32_t bm_sampler_end(bm_sampler *s, float scale);
 
 #ifdef __cplusplus
