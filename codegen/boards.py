@@ -113,6 +113,16 @@ class Speed(StrictModel):
     pick_cycles: float = Field(gt=0, description="one logit that the sampler looks at")
 
 
+class Stream(StrictModel):
+    """Weights of the head that come through buffers in the nearest memory while those before are computed."""
+
+    block: int = Field(gt=0, description="bytes of a buffer; every thread has two")
+    mb_s: dict[str, float] = Field(
+        min_length=1, description="region that the head is read from -> 10^6 bytes per second, assumed"
+    )
+    source: str = Field(min_length=1, description="where the rates are from")
+
+
 class Power(StrictModel):
     """What the board draws, for the estimate of a token's energy where no meter is at hand. All figures
     estimated.
@@ -183,6 +193,7 @@ class Board(StrictModel):
     threads: int = Field(4, ge=1, le=16, description="threads that share the head and attention, at most")
     stack_bytes: int = Field(16384, gt=0, description="reserved for the deepest call, all threads together")
     speed: Speed | None = None
+    stream: Stream | None = None
     power: Power | None = None
     serial: Serial | None = None
     components: list[Literal["picture", "show_once"]] = Field(
@@ -195,6 +206,8 @@ class Board(StrictModel):
 
     @model_validator(mode="after")
     def _is_of_its_platform(self) -> Board:
+        if self.stream and (missing := set(self.stream.mb_s) - {r.name for r in self.regions}):
+            raise ValueError(f"stream.mb_s: there is no region '{min(missing)}'")
         self.platform.check_board(self)
         return self
 

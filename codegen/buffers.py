@@ -13,12 +13,14 @@ from bitmar_tiny.memory.format import UNIT
 
 from .boards import Board
 from .kernels import TALLEST as ROWS
+from .kernels import families
 from .lower import Blob
-from .pack import SKIP_STEP, table5_bytes
+from .pack import K_BLOCK, K_STEP5, SKIP_STEP, table5_bytes
 
 ALIGN = 64
 CACHE_ROW = 16  # rows of keys and values are padded to it (bm_numerics.h)
 CANDIDATES = 2056  # sizeof(bm_candidates)
+STREAM = "stream"  # the buffer that the head comes through
 
 
 def pad(n: int, to: int = ALIGN) -> int:
@@ -39,10 +41,15 @@ class Buffer:
 
 
 def arena_buffers(
-    cfg: ModelConfig, board: Board, head_bits: str = "2", memory: str = "ram", family: str = ""
+    cfg: ModelConfig,
+    board: Board,
+    head_bits: str = "2",
+    memory: str = "ram",
+    family: str = "",
+    streamed: int = 0,
 ) -> list[Buffer]:
     """Every buffer; the first ones are the long-lived state. ``memory``: one of ``lower.MEMORY_TIERS``;
-    ``family``: of kernels, the board's first by default.
+    ``family``: of kernels, the board's first by default; ``streamed``: ``stream_bytes``.
     """
     d, slots = pad(cfg.d_model), cfg.memory_slots
     wide = max(cfg.d_model, cfg.vision_width)
@@ -106,6 +113,11 @@ def arena_buffers(
             if head_bits == "2-skip"
             else []
         ),
+        *(
+            [Buffer(STREAM, 2 * board.threads * streamed, "blocks of the head on their way, two a thread")]
+            if streamed
+            else []
+        ),
         *convolution_buffers(cfg, board),
     ]
 
@@ -143,6 +155,29 @@ def head_rows(cfg: ModelConfig, board: Board) -> int:
     cache.
     """
     return min(board.head_rows, pad(cfg.vocab_size, ROWS))
+
+
+def stream_rows(cfg: ModelConfig, board: Board, blob: Blob) -> int:
+    """Rows of the head in a block that comes while the one before is computed; 0: it cannot be streamed. One
+    of 2-skip cannot: which bytes are read next depends on those before.
+    """
+    if board.stream is None or blob.head_bits == "2-skip":
+        return 0
+    most = min(
+        board.stream.block // head_row_bytes(cfg, blob.head_bits), head_rows(cfg, board) // board.threads
+    )
+    group = families()[blob.family].layout.group
+    return most // group * group
+
+
+def stream_bytes(cfg: ModelConfig, board: Board, blob: Blob) -> int:
+    """Bytes of such a block, aligned."""
+    return pad(stream_rows(cfg, board, blob) * head_row_bytes(cfg, blob.head_bits))
+
+
+def head_row_bytes(cfg: ModelConfig, head_bits: str) -> int:
+    """Bytes of one row of a head of 2 or 1.6 bits a weight."""
+    return -(-cfg.d_model // K_STEP5) if head_bits == "1.6" else pad(cfg.d_model, K_BLOCK) // 4
 
 
 def rings(cfg: ModelConfig) -> list[Cache]:

@@ -26,7 +26,16 @@ from bitmar_tiny.memory.format import Layout
 
 from . import lower as lowering
 from .boards import Board
-from .buffers import CANDIDATES, cache_bytes, head_rows, memory_bytes, rings, scores
+from .buffers import (
+    CANDIDATES,
+    cache_bytes,
+    head_rows,
+    memory_bytes,
+    rings,
+    scores,
+    stream_bytes,
+    stream_rows,
+)
 from .build import link_flags
 from .kernels import families
 from .plan import Plan
@@ -44,6 +53,7 @@ def context(model: FrozenModel, board: Board, family: str, blob: lowering.Blob, 
         **_shapes(model, board, families()[family].layout.group),
         **_blob(model, blob, plan),
         **_places(model, blob, plan),
+        **_stream(model, board, blob, plan),
         **_taps(model),
         **_tools(board, family),
     }
@@ -111,6 +121,14 @@ def _places(model: FrozenModel, blob: lowering.Blob, plan: Plan) -> dict[str, An
         ],
         "fusion": list(_fusion(cfg, plan, ids)),
         "convolutions": list(_convolutions(cfg, plan, ids)),
+    }
+
+
+def _stream(model: FrozenModel, board: Board, blob: lowering.Blob, plan: Plan) -> dict[str, Any]:
+    return {
+        "stream_rows": stream_rows(model.config, board, blob) if plan.streams else 0,
+        "stream_bytes": stream_bytes(model.config, board, blob),
+        "head_bytes": next(len(s.data) for s in blob.sections if s.name == "head_w"),
     }
 
 

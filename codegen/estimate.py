@@ -5,7 +5,8 @@ Memory behind a cache (a region with ``cache_line``) hangs on one bus, which ser
 that is split over the cores takes max(bus, (bus + compute) / cores): while one core waits for its line, the
 others compute. Work of one core takes bus + compute. Prefetching would hide the smaller of the two. A memory
 in a store of its own bus is read ahead while one core computes on what came before: max(store, compute);
-a keyed one is not, nor one behind the cache.
+a keyed one is not, nor one behind the cache. A head that is streamed takes max(bus, compute) at the rate that
+the board profile assumes, and its first block.
 Reads of other memory are part of the kernels' cycles.
 """
 
@@ -19,7 +20,7 @@ from bitmar_tiny.arch.tables import cache_table, elements, matrix_table, section
 from bitmar_tiny.errors import FitError
 
 from .boards import Board, Speed
-from .buffers import buffer_traffic
+from .buffers import buffer_traffic, stream_bytes
 from .lower import Blob
 from .memory_cost import store_read_bytes
 from .pack import packed5_size
@@ -45,11 +46,14 @@ class Part:
 
 @dataclass(frozen=True)
 class Estimate:
-    """One token with ``context`` tokens in the window and an image set."""
+    """One token with ``context`` tokens in the window and an image set. assumed: what it takes for granted
+    and what will tell; "" where that is only what the profile says of the board.
+    """
 
     what: str
     context: int
     parts: list[Part]
+    assumed: str = ""
 
     @property
     def ms(self) -> float:
@@ -92,6 +96,7 @@ class Estimate:
             "tokens_per_s": self.tokens_per_s,
             "bound_per_s": self.bound_per_s,
             "bottleneck": self.bottleneck,
+            "assumed": self.assumed,
             "bytes": self.bytes,
             "parts": [asdict(p) for p in self.parts],
         }
@@ -110,12 +115,16 @@ def plan_estimates(cfg: ModelConfig, blob: Blob, board: Board, plan: Plan) -> li
 def estimates(
     cfg: ModelConfig, blob: Blob, board: Board, plan: Plan, memory_region: str | None = None
 ) -> list[Estimate]:
-    """The plan at a short and at a full window, then what the other head (if it fits) and prefetching would
-    give. [] without figures. ``memory_region``: as the plan was made with.
+    """The plan at a short and at a full window, without streaming (if it streams), then what the other head
+    (if it fits) and prefetching would give. [] without figures. ``memory_region``: as the plan was made with.
     """
     found = plan_estimates(cfg, blob, board, plan)
     if not found:
         return []
+    if plan.streams:
+        found.append(
+            estimate(cfg, blob, board, plan, "if the head were not streamed", SHORT_CONTEXT, streamed=False)
+        )
     other = _smaller_head(cfg, blob, board, memory_region) if blob.head_bits == "2" else None
     if other:
         found.append(estimate(cfg, other[0], board, other[1], "with --head-bits 1.6", SHORT_CONTEXT))
@@ -148,9 +157,19 @@ def _smaller_head(
 
 
 def estimate(
-    cfg: ModelConfig, blob: Blob, board: Board, plan: Plan, what: str, context: int, prefetch: bool = False
+    cfg: ModelConfig,
+    blob: Blob,
+    board: Board,
+    plan: Plan,
+    what: str,
+    context: int,
+    prefetch: bool = False,
+    streamed: bool = True,
 ) -> Estimate:
-    """One token. ``prefetch``: memory at ``prefetch_mb_s``, hidden behind the computing as far as it goes."""
+    """One token. ``prefetch``: memory at ``prefetch_mb_s``, hidden behind the computing as far as it goes.
+    ``streamed``: the head is, where the plan has buffers for it.
+    """
+    streamed = streamed and plan.streams and not prefetch
     work = _compute(cfg, board.speed, min(context, cfg.context)) | _head(cfg, board.speed, blob)
     bytes_of = _traffic(cfg, plan, context)
     store = next((r for r in plan.regions if "store" in r.holds), None) if blob.memory == "sd" else None
@@ -165,9 +184,13 @@ def estimate(
     parts = []
     for name, (alone, split) in work.items():
         moved = bytes_of.get(name, {})
-        bus = sum(size / rate[region] / 1e3 for region, size in moved.items() if region in rate)
+        rates, first = rate, 0.0
+        if streamed and name == "head":
+            rates = rate | board.stream.mb_s
+            first = stream_bytes(cfg, board, blob) / rates[plan.read_from("head_w").region] / 1e3
+        bus = sum(size / rates[region] / 1e3 for region, size in moved.items() if region in rates)
         one, many = (cycles / board.speed.clock_mhz / 1e3 for cycles in (alone, split))
-        ahead = prefetch or (
+        ahead = bool(prefetch or first) or (
             store is not None and not store.cache_line and name == "memory" and not cfg.keyed
         )
         parts.append(
@@ -176,11 +199,27 @@ def estimate(
                 one + many,
                 one + many / board.speed.cores,
                 bus,
-                part_ms(one, many, bus, board.speed.cores, ahead),
+                part_ms(one, many, bus, board.speed.cores, ahead) + first,
                 moved,
             )
         )
-    return Estimate(what, context, parts)
+    return Estimate(what, context, parts, _assumed(blob, board, plan) if streamed or not plan.streams else "")
+
+
+def _assumed(blob: Blob, board: Board, plan: Plan) -> str:
+    """Of a board that can stream its head."""
+    region = plan.read_from("head_w").region
+    if board.stream is None or region not in board.stream.mb_s:
+        return ""
+    if blob.head_bits == "2-skip":
+        return "A head of 2-skip is not streamed: which bytes it reads next depends on those before."
+    if not plan.streams:
+        return "The head is not streamed: its buffers are not worth their room, or have none."
+    return (
+        f"Assumed: the head is streamed from {region} at {board.stream.mb_s[region]:g} MB/s "
+        f"({board.stream.source}). The board measures that when it starts: 'head by ..., which is "
+        "taken' in 'bitmar-tiny profile' confirms or breaks it."
+    )
 
 
 def part_ms(one: float, many: float, bus: float, cores: int, prefetch: bool = False) -> float:

@@ -16,7 +16,7 @@ from bitmar_tiny.errors import FitError
 
 from .advice import human, smaller_blob, smaller_window
 from .boards import Board, Region
-from .buffers import Buffer, arena_buffers, buffer_traffic, pad, section_traffic
+from .buffers import STREAM, Buffer, arena_buffers, buffer_traffic, pad, section_traffic, stream_bytes
 from .lower import Blob
 
 PLACE_BITS = 28  # bitmar.h: region above, offset below
@@ -71,10 +71,19 @@ class Plan:
 
     def place(self, name: str) -> int:
         """Address of a buffer, or of a section of the blob, as the C source has it: region and offset."""
-        found = [p for p in self.placements if p.name == name]
-        best = next((p for p in found if p.kind != "weights"), found[0])
+        best = self.read_from(name)
         region = 0 if best.kind == "weights" else 1 + list(self.arenas).index(best.region)
         return region << PLACE_BITS | best.offset
+
+    @property
+    def streams(self) -> bool:
+        """Whether the head is read through buffers while the block before is computed."""
+        return any(p.name == STREAM for p in self.placements)
+
+    def read_from(self, name: str) -> Placement:
+        """Where a buffer is, or where a section of the blob is read from."""
+        found = [p for p in self.placements if p.name == name]
+        return next((p for p in found if p.kind != "weights"), found[0])
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready form, for ``plan.json``. Nothing is unpacked when the model loads, so its peak is what
@@ -160,11 +169,35 @@ class _Arenas:
 def make_plan(cfg: ModelConfig, blob: Blob, board: Board, memory_region: str | None = None) -> Plan:
     """Place everything, or raise ``FitError`` naming the region, the overshoot and the knob to turn.
 
-    ``memory_region``: the region that a memory in RAM has to be in (default: by heat).
+    ``memory_region``: the region that a memory in RAM has to be in (default: by heat). Where the board can
+    stream the head, and it is worth the room, its buffers are in the nearest memory.
     """
+    if streamed := stream_bytes(cfg, board, blob):
+        try:
+            plan = _make_plan(cfg, blob, board, memory_region, streamed)
+        except FitError:  # perhaps without
+            plan = None
+        if plan and _worth_streaming(plan, board):
+            return plan
+    return _make_plan(cfg, blob, board, memory_region)
+
+
+def _worth_streaming(plan: Plan, board: Board) -> bool:
+    """Whether the head comes so much quicker that its buffers may take the place of other weights, which are
+    then read from where it lies.
+    """
+    head, buffers = plan.read_from("head_w"), plan.read_from(STREAM)
+    mb_s = board.stream.mb_s.get(head.region)
+    plain = next(r.read_mb_s for r in board.regions if r.name == head.region) or 0
+    return mb_s is not None and head.size * (1 - plain / mb_s) > buffers.size
+
+
+def _make_plan(
+    cfg: ModelConfig, blob: Blob, board: Board, memory_region: str | None, streamed: int = 0
+) -> Plan:
     home, stack = (_region(board, kind) for kind in ("weights", "stack"))
     traffic = section_traffic(cfg, blob)
-    items = _buffers(cfg, blob, board, memory_region)
+    items = _buffers(cfg, blob, board, memory_region, streamed)
     weights = [
         _Item(s.name, "copy", len(s.data), s.what, traffic[s.name], False, traffic[s.name] / len(s.data))
         for s in blob.sections
@@ -201,14 +234,18 @@ def make_plan(cfg: ModelConfig, blob: Blob, board: Board, memory_region: str | N
     return Plan(board.name, placements, board.regions)
 
 
-def _buffers(cfg: ModelConfig, blob: Blob, board: Board, memory_region: str | None = None) -> list[_Item]:
+def _buffers(
+    cfg: ModelConfig, blob: Blob, board: Board, memory_region: str | None = None, streamed: int = 0
+) -> list[_Item]:
+    nearest = next((r.name for r in board.regions if "arena" in r.holds), None)
+
     def item(b: Buffer) -> _Item:
-        only = memory_region if b.name == "memory" else None
+        only = {"memory": memory_region, STREAM: nearest}.get(b.name)
         reads = 0 if b.scratch else buffer_traffic(cfg, b.name, b.size, SHORT_CONTEXT)
         heat = SCRATCH if b.scratch else PINNED if only else reads / b.size
         return _Item(b.name, "arena", b.size, b.what, reads, True, heat, only)
 
-    return [item(b) for b in arena_buffers(cfg, board, blob.head_bits, blob.memory, blob.family)]
+    return [item(b) for b in arena_buffers(cfg, board, blob.head_bits, blob.memory, blob.family, streamed)]
 
 
 def _fill(board: Board, items: list[_Item]) -> _Arenas | None:

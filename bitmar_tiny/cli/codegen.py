@@ -10,7 +10,7 @@ import click
 from ..api.board import load_board
 from ..api.firmware import ecosystem_names, write_package, write_project
 from ..errors import ConfigError
-from ..report.plan import estimates_table, plan_table
+from ..report.plan import assumptions, estimates_table, plan_table
 from .app import notes, print_json, results
 from .common import (
     board_option,
@@ -111,6 +111,8 @@ def command(
     results.print(plan_table(project.plan))
     if project.estimates:
         results.print(estimates_table(project.estimates))
+    if assumed := assumptions(project.estimates):
+        notes.print(assumed, markup=False)
     notes.print(project.memory.sentence, markup=False)
     notes.print(project.picture.sentence, markup=False)
     if project.thing:

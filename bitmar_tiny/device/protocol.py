@@ -194,7 +194,9 @@ MESSAGES = (
             ("blob_bytes", "I"),
         ),
         "texts, each ended by a zero byte: model, board, kernels, compiler, arenas (`region=bytes`, "
-        "separated by spaces), and why the model did not start (empty: it did)",
+        "separated by spaces), why the model did not start (empty: it did), and the ways to read the head, "
+        "measured at the start (`way=kB/s`, separated by spaces, the one that is taken first; 0: it brought "
+        "other bits; firmware of before does not send this text)",
         "the board, its firmware and its model",
     ),
     Message(

@@ -27,6 +27,8 @@ PARTS = {
 }
 #: The plan's estimates that are about the plan as it is; the others say what would be.
 OWN = ("this plan", "this plan, full window")
+#: The one of a plan that streams the head for reading it where it lies, and how firmware calls that.
+UNSTREAMED, IN_PLACE = "if the head were not streamed", "read"
 ALIGN = 64  # of everything in an arena, as the plan counts it
 
 
@@ -36,6 +38,7 @@ Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 class _Part(BaseModel):
     name: str
     ms: Amount
+    bytes: dict[str, Amount] = {}
 
 
 class _Estimate(BaseModel):
@@ -77,7 +80,7 @@ class _Plan(BaseModel):
 
 @dataclass(frozen=True)
 class Row:
-    """One figure: predicted is estimated, found is recorded. None is not known. ``unit``: us or bytes."""
+    """One figure: predicted is estimated, found is recorded. None: not known. ``unit``: us, bytes or MB/s."""
 
     what: str
     predicted: float | None
@@ -126,7 +129,12 @@ def predict(recording: Recording) -> Prediction:
     """
     plan = _read(recording.plan)
     estimate = _estimate(recording, plan)
-    rows = [*_time(recording, estimate), *_memory(recording, plan), *_space(recording, plan)]
+    rows = [
+        *_time(recording, estimate),
+        *_head(recording, plan),
+        *_memory(recording, plan),
+        *_space(recording, plan),
+    ]
     moved = estimate.bytes if estimate else {r.name: r.per_token for r in plan.regions} if plan else {}
     seconds = main_kind(summarize(recording)).total.mean / recording.clock_hz if recording.timed else 0
     traffic = [
@@ -205,6 +213,28 @@ def _time(recording: Recording, estimate: _Estimate | None) -> list[Row]:
             )
         )
     return rows
+
+
+def _head(recording: Recording, plan: _Plan | None) -> list[Row]:
+    """Rates at which the head was read when the board started, by each way; the plan assumes one for the
+    best, and one for reading it where it lies.
+    """
+    ways = recording.identity.get("head_kb_s", {}) if recording.timed else {}
+    rates = {e.what: _head_mb_s(e) for e in plan.estimates} if plan else {}
+    return [
+        Row(
+            f"head by '{way}'{', which is taken' if i == 0 else ''}, at start",
+            rates.get(UNSTREAMED if way == IN_PLACE else OWN[0]) if i == 0 or way == IN_PLACE else None,
+            kb_s / 1e3,
+            "MB/s",
+        )
+        for i, (way, kb_s) in enumerate(ways.items())
+    ]
+
+
+def _head_mb_s(estimate: _Estimate) -> float | None:
+    head = next((p for p in estimate.parts if p.name == "head"), None)
+    return max(head.bytes.values(), default=0) / head.ms / 1e3 if head and head.ms else None
 
 
 def memory_reads(recording: Recording) -> np.ndarray:

@@ -51,7 +51,8 @@ class Recording:
 
     identity: dict[
         str, Any
-    ]  # model, model_sha256, board, kernels, head_bits, build_id, compiler, port, when (ISO date)
+    ]  # model, model_sha256, board, kernels, head_bits, build_id, compiler, port, when (ISO date),
+    # head_kb_s (Identity)
     label: str  # "measured" or "simulated" (an emulator: no timing claims)
     clock_hz: int  # of the cycle counter
     sections: tuple[str, ...]  # "embed", "enc.0", ..., "fusion", "memory", "dec.0", ..., "head"
@@ -210,6 +211,9 @@ def _wrong_names(r: Recording) -> str | None:
             return f"it does not say which {key} it is of"
     if not re.fullmatch(r"[0-9a-f]{64}", r.identity["model_sha256"]):
         return "its model_sha256 is no SHA-256"
+    ways = r.identity.get("head_kb_s", {})
+    if not isinstance(ways, dict) or not all(map(_whole, ways.values())):
+        return "its head_kb_s are not rates of ways"
     if r.label not in LABELS:
         return f"its label is {r.label!r}, not one of {', '.join(LABELS)}"
     if not _whole(r.clock_hz) or r.clock_hz == 0:

@@ -42,8 +42,12 @@ def speeds_table(speeds: Sequence[BoardSpeed]) -> Table:
 
 
 def speeds_text(speeds: Sequence[BoardSpeed]) -> str:
-    """Of the other boards: which cannot hold the model, and of which there are no figures."""
-    lines = [paragraph(f"{s.board.name}: {s.refused}", hang=4) for s in speeds if s.refused]
+    """What the figures of a board assume; which boards cannot hold the model, and of which there are none."""
+    lines = [
+        paragraph(f"{s.board.name}: {why}", hang=4)
+        for s in speeds
+        if (why := s.refused or (s.short.assumed if s.short else ""))
+    ]
     without = [s.board.name for s in speeds if not s.short and not s.refused]
     if without:
         lines.append(

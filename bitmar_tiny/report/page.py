@@ -11,12 +11,12 @@ from html import escape
 import numpy as np
 
 from ..profile.energy import Energy
-from ..profile.prediction import Prediction, Row
+from ..profile.prediction import Prediction
 from ..profile.recording import KINDS, Recording
 from ..profile.summary import UNACCOUNTED, Kind, Spread, main_kind, summarize
 from . import plots
 from .plots import Segment
-from .tables import cycles_in_words, size, time, title
+from .tables import cell, cycles_in_words, size, time, title
 
 STRETCHES = 200  # of a run whose steps are too many to draw
 COLOURS = 8  # .c0 to .c7; .rest is what no part claims
@@ -88,7 +88,7 @@ def _head(recording: Recording) -> str:
     rest = " · ".join(
         f"{escape(k.replace('_', ' '))} {escape(str(v))}"
         for k, v in i.items()
-        if k not in ("model", "board", "kernels") and v
+        if k not in ("model", "board", "kernels", "head_kb_s") and v
     )
     note = (
         ""
@@ -218,10 +218,6 @@ def _shown(recording: Recording) -> list[int]:
     return sorted(shown)
 
 
-def _words(row: Row, value: float | None) -> str:
-    return "" if value is None else time(value) if row.unit == "us" else size(value)
-
-
 def _prediction(prediction: Prediction) -> str:
     rows = [r for r in prediction.rows if r.ratio]
     if not rows:
@@ -232,7 +228,7 @@ def _prediction(prediction: Prediction) -> str:
             r.what.strip(),
             r.ratio,
             "c2" if r.ratio > 1 else "c3",
-            f"{_words(r, r.found)}, predicted {_words(r, r.predicted)}",
+            f"{cell(r, r.found)}, predicted {cell(r, r.predicted)}",
         )
         for r in rows
     ]
@@ -254,7 +250,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _memory(recording: Recording, prediction: Prediction) -> str:
     space = [r for r in prediction.rows if r.what.startswith(("arena", "stack"))]
-    rows = [(r.what, _words(r, r.predicted), _words(r, r.found)) for r in space]
+    rows = [(r.what, cell(r, r.predicted), cell(r, r.found)) for r in space]
     text = "<h2>Memory</h2>" + _table(("", "planned", "found"), rows) if rows else ""
     if prediction.traffic:
         text += (

@@ -12,9 +12,9 @@ from bitmar_tiny.codegen.estimate import Estimate
 from bitmar_tiny.codegen.plan import Plan, human
 
 from ..device.pieces import Piece
-from .words import narrow
+from .words import narrow, paragraph
 
-__all__ = ["estimates_table", "flash_table", "human", "plan_table"]
+__all__ = ["assumptions", "estimates_table", "flash_table", "human", "plan_table"]
 
 
 def plan_table(plan: Plan) -> Table:
@@ -48,6 +48,11 @@ def estimates_table(estimates: Iterable[Estimate]) -> Table:
     for e in estimates:
         table.add_row(e.what, str(e.context), f"{e.tokens_per_s:.1f}", f"{e.bound_per_s:.1f}", e.bottleneck)
     return narrow(table)
+
+
+def assumptions(estimates: Iterable[Estimate]) -> str:
+    """What estimates take for granted, each once, a paragraph each; "" if nothing."""
+    return "\n".join(paragraph(text) for text in dict.fromkeys(e.assumed for e in estimates if e.assumed))
 
 
 def flash_table(pieces: Iterable[Piece], board: str, baud: int) -> Table:

@@ -107,8 +107,11 @@ def _cells(recording: Recording, kind: Kind) -> Table:
     return table
 
 
-def _cell(row: Row, value: float | None) -> str:
-    return "" if value is None else time(value) if row.unit == "us" else size(value)
+def cell(row: Row, value: float | None) -> str:
+    """A figure of a prediction, with its unit."""
+    if value is None or row.unit == "MB/s":
+        return "" if value is None else f"{value:,.1f} MB/s"
+    return time(value) if row.unit == "us" else size(value)
 
 
 def _prediction(prediction: Prediction) -> Table:
@@ -117,8 +120,8 @@ def _prediction(prediction: Prediction) -> Table:
     for r in prediction.rows:
         table.add_row(
             escape(r.what),
-            _cell(r, r.predicted),
-            _cell(r, r.found),
+            cell(r, r.predicted),
+            cell(r, r.found),
             "" if r.ratio is None else f"{r.ratio:.2f}",
         )
     return table

@@ -38,7 +38,8 @@ def how_to_build_with(what: str) -> str:
 @dataclass(frozen=True)
 class Identity:
     """Who a board is (message ``identity``). ``flags``: names of what it can do; ``arenas``: bytes by
-    region; ``why``: why its model did not start, or empty."""
+    region; ``why``: why its model did not start, or empty; ``head_kb_s``: 1000 bytes a second of the head by
+    each way to read it, measured when the board started, the one that is taken first (0: other bits)."""
 
     version: int
     flags: frozenset[str]
@@ -63,12 +64,13 @@ class Identity:
     compiler: str
     arenas: dict[str, int]
     why: str
+    head_kb_s: dict[str, int]
 
     @classmethod
     def parse(cls, payload: bytes) -> Identity:
         fields, rest = BY_NAME["identity"].unpack(payload)
-        model, board, kernels, compiler, arenas, why = (
-            t.decode(errors="replace") for t in rest.split(b"\0")[:6]
+        model, board, kernels, compiler, arenas, why, ways = (  # firmware of before ends behind `why`
+            t.decode(errors="replace") for t in rest.split(b"\0")[:7]
         )
         fields["flags"] = frozenset(n for n, bit in FLAGS.items() if fields["flags"] & bit)
         fields["model_sha256"], fields["build"] = (
@@ -81,10 +83,12 @@ class Identity:
             or max(fields["encoder_layers"], fields["decoder_layers"]) > MOST_LAYERS
         ):
             raise ValueError("no such board")
-        sizes = {name: int(size) for name, size in (pair.split("=") for pair in arenas.split())}
-        return cls(
-            **fields, model=model, board=board, kernels=kernels, compiler=compiler, arenas=sizes, why=why
+        sizes, rates = (
+            {name: int(value) for name, value in (pair.split("=") for pair in text.split())}
+            for text in (arenas, ways)
         )
+        texts = {"model": model, "board": board, "kernels": kernels, "compiler": compiler, "why": why}
+        return cls(**fields, **texts, arenas=sizes, head_kb_s=rates)
 
     @property
     def sections(self) -> tuple[str, ...]:

@@ -138,7 +138,7 @@ def _recording(
         "compiler": who.compiler,
         "port": board.name,
         "when": board.channel.about.when[:10],
-    }
+    } | ({"head_kb_s": who.head_kb_s} if who.head_kb_s else {})
     return Recording(
         identity,
         "simulated" if board.emulated else "measured",

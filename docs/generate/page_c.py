@@ -14,6 +14,7 @@ HEADERS = {
     "The model": "model/bitmar.h",
     "The model in the program": "blob_array/bm_blob.h",
     "What a board gives the link": "link/bm_port.h",
+    "Ways to stream the head": "model/bm_stream.h",
     "Where the memory lies": "model/bm_tier.h",
     "The memory's store": "memory_store/bm_store.h",
     "Things that are shown once": "show_once/bm_show.h",

@@ -21,6 +21,7 @@ SETTINGS: dict[str, tuple[type[arch.StrictModel], str]] = {
     "Board profile: `[[regions]]`": (boards.Region, ""),
     "Board profile: `[compilers.NAME]`": (boards.Compiler, ""),
     "Board profile: `[speed]`": (boards.Speed, ""),
+    "Board profile: `[stream]`": (boards.Stream, ""),
     "Board profile: `[power]`": (boards.Power, ""),
     "Board profile: `[serial]`": (boards.Serial, ""),
     "Board profile: `[flash]`": (boards.Flash, ""),

@@ -70,7 +70,7 @@ def built(project, out, *flags: str) -> str:
     flags = ("-std=gnu11", "-O1", f"-I{model}", f"-I{main}", "-isystem", str(HERE / "idf_headers"), *flags)
     flags += ("-DCONFIG_BITMAR_BUTTON=1", "-DCONFIG_BITMAR_MEMORY_SDMMC=1")
     flags += ("-Dopen=host_open", "-Dfgetc=host_fgetc", *settings(project))
-    return compile([*sources, HERE / "espidf_eye.c"], flags, out)[0]
+    return compile([*sources, HERE / "espidf_eye.c", HERE / "espidf_late.c"], flags, out)[0]
 
 
 @pytest.fixture(scope="module")

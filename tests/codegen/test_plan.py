@@ -9,7 +9,7 @@ from support import TINY
 from bitmar_tiny.arch.config import preset
 from bitmar_tiny.bench.cycles import estimate_pie
 from bitmar_tiny.codegen.boards import Board, load_board
-from bitmar_tiny.codegen.buffers import arena_buffers
+from bitmar_tiny.codegen.buffers import arena_buffers, stream_rows
 from bitmar_tiny.codegen.estimate import Estimate, Part, estimates
 from bitmar_tiny.codegen.lower import lower
 from bitmar_tiny.codegen.memory_cost import memory_cost
@@ -178,17 +178,61 @@ def test_heat_decides(board_name, model_name):
 def test_estimates_are_what_bytes_and_cycles_make(paper):
     board = load_board("esp32-s3-n16r8")
     blob = lower(paper, "pie")
-    first, full, small, fetched, both = estimates(
+    first, full, unstreamed, small, fetched, both = estimates(
         paper.config, blob, board, make_plan(paper.config, blob, board)
     )
-    for e in (first, full, small, fetched, both):
+    for e in (first, full, unstreamed, small, fetched, both):
         assert e.ms >= sum(p.bus_ms for p in e.parts) and e.tokens_per_s <= e.bound_per_s
-    head = next(p for p in first.parts if p.name == "head")
+    head, streamed = (next(p for p in e.parts if p.name == "head") for e in (unstreamed, first))
     assert head.bytes["psram"] == pytest.approx(
         paper.config.vocab_size * 32, rel=1e-3
     )  # 128 weights of 2 bits a row
     assert head.bus_ms == pytest.approx(head.bytes["psram"] / 84e3)
+    assert head.ms == head.bus_ms
+    assert streamed.bus_ms == pytest.approx(head.bytes["psram"] / 105e3) and streamed.bus_ms > head.shared_ms
+    assert streamed.ms == pytest.approx(streamed.bus_ms + 4096 / 105e3), "and the first block"
+    assert "105 MB/s" in first.assumed and first.assumed == full.assumed and not unstreamed.assumed
     assert full.ms > first.ms > fetched.ms and small.bytes["psram"] < first.bytes["psram"]
+
+
+def test_a_head_is_streamed_where_it_lies_behind_the_cache(paper):
+    """Two buffers a thread in internal memory, whole groups of rows; none where the head is in it, where a
+    pick decides what is read, or where there is no room.
+    """
+    board, cfg = load_board("esp32-s3-n16r8"), paper.config
+    for bits, rows, row_bytes in (("2", 128, 32), ("1.6", 128, 26)):
+        blob = lower(paper, "pie", bits)
+        plan = make_plan(cfg, blob, board)
+        (found,) = [p for p in plan.placements if p.name == "stream"]
+        assert (found.region, found.size) == ("sram", 2 * 2 * rows * row_bytes)
+        assert stream_rows(cfg, board, blob) == rows and plan.read_from("head_w").region == "psram"
+    skip = lower(paper, "pie", "2-skip")
+    plan = make_plan(cfg, skip, board)
+    assert not plan.streams and not stream_rows(cfg, board, skip)
+    assert estimates(cfg, skip, board, plan)[0].assumed.startswith("A head of 2-skip is not streamed")
+    small = random_model(cfg.model_copy(update={"vocab_size": 2400}))
+    assert not make_plan(small.config, lower(small, "pie"), board).streams
+    crowded = board.model_copy(update={"stream": board.stream.model_copy(update={"block": 65536})})
+    crowded = crowded.model_copy(update={"head_rows": 4096})
+    blob = lower(paper, "pie")
+    plan = make_plan(cfg, blob, crowded)
+    assert not plan.streams and "not worth their room" in estimates(cfg, blob, crowded, plan)[0].assumed
+    nothing = load_board("esp32-s3-n16r2")
+    assert nothing.stream is None and not stream_rows(cfg, nothing, blob)
+
+
+@pytest.mark.parametrize(
+    "name, change, words",
+    [
+        ("esp32-s3-n16r8", {"mb_s": {"moon": 1}}, "no region 'moon'"),
+        ("esp32-c3-devkitm-1", {}, "does not stream the head on esp32c3"),
+    ],
+)
+def test_a_profile_says_what_can_be_streamed(name, change, words):
+    values = load_board(name).model_dump()
+    values["stream"] = {"block": 4096, "mb_s": {"flash": 40}, "source": "a test"} | change
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        Board.parse(values, "test")
 
 
 def test_a_pinned_memory_leaves_the_copies_what_is_left(paper):
@@ -208,7 +252,7 @@ def test_estimates_know_where_the_memory_is(paper):
         (lower(paper, "pie", memory="sd"), None, "sd"),
     ):
         found = estimates(cfg, blob, board, make_plan(cfg, blob, board, region), region)
-        assert len(found) == 5
+        assert len(found) == 6
         for e in found:
             memory = next(p for p in e.parts if p.name == "memory")
             assert set(memory.bytes) == {where} and e.bytes[where] >= memory.bytes[where] > 0

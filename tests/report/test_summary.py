@@ -5,14 +5,17 @@ import json
 
 import numpy as np
 import pytest
-from report.recordings import CLOCK, PARTS, SECTIONS, make
+from report.recordings import CLOCK, IDENTITY, PARTS, SECTIONS, make
+from rich.console import Console
 
+from bitmar_tiny.arch.config import preset
 from bitmar_tiny.codegen.boards import load_board
 from bitmar_tiny.codegen.emit import emit
 from bitmar_tiny.errors import DataError
+from bitmar_tiny.frozen import random_model
 from bitmar_tiny.profile.prediction import predict
 from bitmar_tiny.profile.summary import summarize, summary_dict
-from bitmar_tiny.report.profile import report
+from bitmar_tiny.report.profile import Files, report
 
 
 def test_quantiles_and_rates():
@@ -100,6 +103,27 @@ def test_predicted_beside_found(plan):
     seconds = summarize(recording)["decode"].total.mean / CLOCK
     assert {t.region: t.bytes for t in prediction.traffic} == {k: v for k, v in near["bytes"].items() if v}
     assert all(t.mb_s == pytest.approx(t.bytes / seconds / 1e6) for t in prediction.traffic)
+
+
+def test_the_head_is_read_as_quickly_as_was_assumed_or_not(tmp_path, capsys):
+    """Rates of a board's start: the one that is taken beside the plan's, and that of reading in place."""
+    project = emit(random_model(preset("demo")), load_board("esp32-s3-n16r8"), tmp_path / "p")
+    plan = json.loads((project.path / "plan.json").read_text())
+    assert "105 MB/s" in plan["estimates"][0]["assumed"]
+    ways = {"head_kb_s": {"gdma": 99000, "preload": 0, "read": 80500}}
+    recording = make(plan=plan, identity=IDENTITY | ways)
+    gdma, preload, read = (r for r in predict(recording).rows if r.what.startswith("head by"))
+    assert gdma.what == "head by 'gdma', which is taken, at start" and gdma.found == 99
+    assert 100 < gdma.predicted < 105 and read.predicted == pytest.approx(84) and read.found == 80.5
+    assert (preload.predicted, preload.found) == (None, 0)
+    Console(width=200).print(*report(recording, Files(html=tmp_path / "p.html")))
+    shown, page = capsys.readouterr().out, (tmp_path / "p.html").read_text()
+    assert "99.0 MB/s" in shown and "84.0 MB/s" in shown and "99.0 MB/s" in page and "head_kb_s" not in page
+    emulated = make(plan=plan, identity=IDENTITY | ways, label="simulated")
+    assert not [r for r in predict(emulated).rows if r.what.startswith("head by")]
+    for wrong in ([1], {"gdma": "quick"}, {"gdma": -1}):
+        with pytest.raises(DataError, match="not rates of ways"):
+            make(identity=IDENTITY | {"head_kb_s": wrong})
 
 
 def test_the_window_begins_anew_with_every_stream(plan):

@@ -133,13 +133,18 @@ def test_the_twin_and_the_c_around_it_with_five_in_a_byte(twin):
     check(twin, [case for n, k in shapes for off in (0, 4) for case in five_cases(n, k, off)])
 
 
-def test_a_whole_model_with_the_twin(odd, tmp_path):
+@pytest.mark.parametrize("head_bits", ["1.6", "2"])
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_whole_model_with_the_twin(odd, tmp_path, head_bits, streamed):
     """Pieces of the head, its buffers and the checks at start, on this computer."""
     need("host", "gcc")
     host = load_board("host").model_dump() | {"kernels": ["pie"], "head_rows": 64}
     host["compilers"] = {"gcc": host["compilers"]["gcc"]}
+    if streamed:
+        host |= {"threads": 2, "stream": {"block": 1100, "mb_s": {"file": 40}, "source": "a test"}}
     board = Board.parse(host, "test")
-    project = emit(odd, board, tmp_path / "p", "pie", "1.6")
+    project = emit(odd, board, tmp_path / "p", "pie", head_bits)
+    assert project.plan.streams == streamed
     for assembly in project.sources.glob("bm_pie_*.S"):
         assembly.unlink()
     (project.sources / "twin.c").write_text('#define main twin_main\n#include "pie_twin.c"\n')

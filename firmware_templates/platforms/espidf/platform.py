@@ -28,6 +28,8 @@ TEMPLATES = {
     "main_CMakeLists.txt.j2": "main/CMakeLists.txt",
     "main_arenas.c.j2": "main/espidf_arenas.c",
 }
+#: Of a chip that can stream the head.
+STREAM = "espidf_stream.c"
 #: For a board with a camera.
 PINS_TEMPLATE = "main_pins.h.j2"
 #: What its profile names.
@@ -54,6 +56,11 @@ class EspIdf(Platform):
         if board.flash.partition("model") is None or board.flash.partition("app") is None:
             raise ConfigError(
                 f"Board {board.name}: the flash layout has no partition that holds the app, or the model."
+            )
+        if board.stream and not (self.folder / "chips" / board.chip / STREAM).is_file():
+            raise ConfigError(
+                f"Board {board.name}: platform {self.name} does not stream the head on {board.chip}.",
+                "Leave out [stream].",
             )
         missing = [pin for pin in PINS if pin not in board.pins] if "picture" in board.components else []
         if missing:

@@ -25,6 +25,7 @@
 #include "bm_numerics.h"
 #include "bm_sampler.h"
 #include "bm_status.h"
+#include "bm_stream.h"
 #include "bm_tokenizer.h"
 
 #ifdef __cplusplus
@@ -109,6 +110,11 @@ typedef struct {
     bm_tap_fn tap; /* BM_TAPS builds only; may be NULL */
     void *tap_context;
     bm_split_fn split; /* NULL: one thread */
+#if BM_STREAM_ROWS
+    const bm_stream *stream; /* NULL: the head is read where it lies */
+    char streams
+        [BM_STREAM_TEXT]; /* " name=kB/s" of every way that was measured, the one that is taken first */
+#endif
     bm_mark_fn mark; /* BM_PROFILE builds only; may be NULL */
     void *mark_context;
     uint32_t
@@ -121,6 +127,17 @@ void bm_ram_slice(void *memory, bm_ram ram[BM_RAMS]);
 /* Check the blob (magic, version, size, CRC-32, identity), the processor and the arithmetic, lay the
  * arenas out, copy what the plan wants in faster memory, load the memory and begin an episode. `blob` must stay mapped. */
 bm_status bm_init(bm_state *s, const void *blob, size_t blob_size, const bm_ram ram[BM_RAMS]);
+
+#if BM_STREAM_ROWS
+/* Where the head lies, BM_HEAD_BYTES of it. */
+const uint8_t *bm_head_weights(const bm_state *s);
+
+/* Measure each of `count` ways (at most BM_STREAM_WAYS) to stream the head, and to read it where it lies; take the quickest of
+ * those that give the same candidates. clock: ticks of clock_hz, at least 10^6. Once, when all threads are there: some ms. */
+typedef uint64_t (*bm_clock_fn)(void *user);
+void bm_stream_choose(bm_state *s, const bm_stream *const *ways, uint32_t count, bm_clock_fn clock,
+    void *user, uint32_t clock_hz);
+#endif
 
 /* SHA-256 of the frozen model that runs, 32 bytes. */
 static inline const uint8_t *bm_model_digest(const bm_state *s) { return s->blob + 16; }

@@ -65,6 +65,28 @@ void bm_product(bm_state *s, const uint8_t *w, uint32_t rows, uint32_t width, co
 /* s->acc [rows] = W codes, where W is the packed matrix [rows][width] at place w and sum is the codes' sum. */
 void bm_linear(bm_state *s, uint32_t w, uint32_t rows, uint32_t width, const int8_t *codes, int32_t sum);
 
+#if BM_HEAD_T5
+#define BM_HEAD_ROW ((BM_D + 4u) / 5u) /* bytes; not of a head that skips */
+#else
+#define BM_HEAD_ROW BM_ROW_BYTES(BM_D)
+#endif
+
+#if BM_STREAM_ROWS
+/* The block of a thread that is on its way. */
+typedef struct {
+    const uint8_t *at; /* where it will be */
+    uint32_t thread, buffer; /* that the block behind it comes to */
+} bm_stream_block;
+
+/* Ask for n rows of the head from `first` on (none if n = 0), by the way that s has. */
+void bm_stream_begin(bm_state *s, bm_stream_block *b, uint32_t thread, uint32_t first, uint32_t n);
+/* Wait for them, and ask for the next ones. Returns where they are; they stay until the next call but one. */
+const uint8_t *bm_stream_next(bm_state *s, bm_stream_block *b, uint32_t first, uint32_t n);
+#endif
+
+/* The candidates among the first `rows` tokens: whole groups, or all. */
+void bm_head_best(bm_state *s, uint32_t rows, bm_candidates *best);
+
 /* acc [BM_PAD_ROWS(n)] = the first n integer logits of s->head. */
 void bm_head_rows(bm_state *s, uint32_t n, int32_t *acc);
 

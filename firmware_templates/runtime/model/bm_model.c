@@ -198,6 +198,9 @@ bm_status bm_init(bm_state *s, const void *blob, size_t blob_size, const bm_ram 
     s->memory.slots = BM_SLOTS;
     s->memory.width = BM_D;
     open_memory(s);
+#if BM_STREAM_ROWS
+    s->stream = &bm_stream_copy; /* until the platform chooses */
+#endif
 #if BM_TOKENIZER_BYTES
     if (bm_tokenizer_open(s->blob + BM_OFF_TOKENIZER, BM_TOKENIZER_BYTES, &s->tokenizer) != 0)
         return BM_ERR_TOKENIZER;

@@ -72,6 +72,17 @@ static uint16_t flags(const bm_server *v)
     return (uint16_t)f;
 }
 
+/* "way=kB/s" of the ways to stream the head, separated by spaces. */
+static const char *streams(const bm_server *v)
+{
+#if BM_STREAM_ROWS
+    if (v->s && v->s->streams[0]) return v->s->streams + 1;
+#else
+    (void)v;
+#endif
+    return "";
+}
+
 static void identity(bm_server *v)
 {
     static const uint8_t made_with[32] = BM_MODEL_DIGEST;
@@ -80,7 +91,7 @@ static void identity(bm_server *v)
         BM_TAP_COUNT, BM_ENC_LAYERS, BM_DEC_LAYERS, BM_READ_BLOCK, BM_RAM_TOTAL, BM_BLOB_BYTES};
     static const char build[13] = BM_BUILD_ID;
     const char *texts[] = {
-        BM_MODEL_NAME, BM_BOARD, BM_KERNELS_NAME, __VERSION__, BM_RAM_TEXT, v->why ? v->why : ""};
+        BM_MODEL_NAME, BM_BOARD, BM_KERNELS_NAME, __VERSION__, BM_RAM_TEXT, v->why ? v->why : "", streams(v)};
     uint8_t fields[BM_BYTES_IDENTITY] = {BM_PROTOCOL_VERSION, 0, (uint8_t)flags(v), (uint8_t)(flags(v) >> 8)};
     uint32_t all = sizeof fields;
     memcpy(fields + 4, digest, sizeof made_with);
@@ -239,6 +250,10 @@ void bm_serve_init(bm_server *v, bm_state *s, const char *why, const struct bm_p
     v->port = port;
     bm_link_init(&v->link, port);
     if (!s) return;
+#if BM_STREAM_ROWS && !defined BM_TAPS /* verification keeps to the copy, which shows who does not wait */
+    static const bm_stream *const copy = &bm_stream_copy;
+    if (!s->streams[0]) bm_stream_choose(s, &copy, 1u, port->cycles, port->user, port->cycles_hz);
+#endif
     bm_serve_count(v);
     bm_serve_start_taps(v);
     if (!text) return;

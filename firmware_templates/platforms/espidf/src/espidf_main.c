@@ -62,6 +62,10 @@ static const char *start(bm_state *s)
     if (espidf_split_start(s) != 0)
         ESP_LOGW(TAG, "no memory for a task on the second core: one core computes alone");
 #endif
+#if BM_STREAM_ROWS
+    espidf_stream_start(s);
+    ESP_LOGI(TAG, "head, kB/s:%s", s->streams);
+#endif
     return NULL;
 }
 
