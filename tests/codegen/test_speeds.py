@@ -42,11 +42,11 @@ def test_ours_at_a_neighbours_bytes_reads_at_the_same_rate(tiny):
 
 
 def test_plain_reads_are_estimated_as_others_measured_them():
-    """Lines that are fetched one by one, as the profile has them, within a tenth; nothing off by a third."""
+    """Lines that are fetched one by one, and ahead, as the profile has them, within a tenth."""
     rows = {row["what"]: row for row in estimate_errors()}
     assert all(row["label"] == "estimated" and row["source"] for row in rows.values())
     s3 = [row["off"] for row in rows.values() if row["board"] == "esp32-s3-n16r8"]
-    assert sum(abs(off) < 0.1 for off in s3) == 4 and max(s3) < 0.3
+    assert len(s3) == 6 and max(map(abs, s3)) < 0.1
 
 
 def test_the_rate_of_the_profile_follows_from_the_latency_that_other_lines_take():
