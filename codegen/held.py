@@ -19,7 +19,7 @@ class Reading:
     """What a published firmware reads from PSRAM, and how long that took on the chip.
 
     read_mb: 10^6 bytes, counted from the published shape; besides_ms: what its authors measured apart of it;
-    line: bytes of a cache line, None: the profile's; ahead: it fetches ahead, so our rate is that of a stream.
+    line: bytes of a cache line, None: the profile's; ahead: it fetches ahead, as a stream of ours does.
     """
 
     board: str
