@@ -3,6 +3,7 @@
  *
  *   update_driver cuts UPDATES SEED        the power is cut at every write of every update, and again while it recovers
  *   update_driver messages COUNT SEED      damaged, doubled, missing and foreign messages, with restarts and cuts among them
+ *   update_driver signed COUNT SEED        the same on a device that wants a signature, and messages of one who has no key
  *
  * Whatever comes: what runs is whole, and one of the models that were sent whole; never neither. Prints what was counted; exit
  * status 1 at the first bad state.
@@ -21,10 +22,11 @@
 #define BLOB (3u * UNIT - 100u) /* built with BM_UPDATE_NOTED 2: the record is written on the way */
 #define PROOF 60u
 #define ALL (4u * UNIT)
-#define NONE 0xFFFFFFFFu
+#define FORGED 0x8000u /* numbers of models that nobody signed */
 
 static uint8_t area[BM_UPDATE_AREAS][ALL]; /* the storage */
-static uint8_t build[32], package[ALL], head[BM_UPDATE_HEAD];
+static uint8_t build[32], packages[2][ALL], heads[2][BM_UPDATE_HEAD];
+static uint8_t *package = packages[0], *head = heads[0]; /* what is sent: the owner's, or another's */
 static uint64_t seed;
 static unsigned long writes, cut_at, cuts, starts, bad_states, crashes;
 static int dead;                 /* the power is off */
@@ -65,17 +67,33 @@ static int device_write(void *context, uint32_t a, uint32_t offset, const void *
     return -1;
 }
 
-static const bm_update_device device = {NULL, device_read, device_write, ALL};
+/* In the place of a signature: what stands for the key can be computed by the owner alone. */
+static void sign(const uint8_t hash[32], uint8_t signature[32])
+{
+    for (int i = 0; i < 32; i++) signature[i] = (uint8_t)(hash[31 - i] ^ 0x5Au);
+}
+
+static int verify(const uint8_t hash[32], const uint8_t *signature, uint32_t n)
+{
+    uint8_t right[32];
+    sign(hash, right);
+    return n == sizeof right && memcmp(signature, right, sizeof right) == 0;
+}
+
+static bm_update_device device = {NULL, device_read, device_write, ALL, NULL};
 
 /* Model `number`: its number stands in the blob, in the proof and in the head. Every seventh fails its proof, every ninth crashes. */
 static int sound(uint32_t number) { return number % 7u != 3u && number % 9u != 4u; }
+
+static void seal(uint8_t *h) { bm_put_u32(h + BM_UPDATE_CRC_AT, bm_crc32(0, h, BM_UPDATE_CRC_AT)); }
 
 static void make_package(uint32_t number)
 {
     bm_sha256 sha;
     uint32_t x = number * 2654435761u;
-    memset(package, 0, sizeof package);
-    memset(head, 0, sizeof head);
+    uint8_t digest[32];
+    memset(package, 0, ALL);
+    memset(head, 0, BM_UPDATE_HEAD);
     for (uint32_t i = 0; i < BLOB; i++) package[i] = (uint8_t)((x = x * 1664525u + 1013904223u) >> 24);
     bm_put_u32(package, number);
     bm_put_u32(package + ALL - UNIT, number);
@@ -88,7 +106,12 @@ static void make_package(uint32_t number)
     bm_sha256_begin(&sha);
     bm_sha256_add(&sha, package, ALL);
     bm_sha256_end(&sha, head + BM_UPDATE_HASH_AT);
-    bm_put_u32(head + BM_UPDATE_CRC_AT, bm_crc32(0, head, BM_UPDATE_CRC_AT));
+    bm_sha256_begin(&sha);
+    bm_sha256_add(&sha, head, BM_UPDATE_SIGNATURE_AT);
+    bm_sha256_end(&sha, digest);
+    bm_put_u32(head + BM_UPDATE_SIGNATURE_AT, sizeof digest);
+    sign(digest, head + BM_UPDATE_SIGNATURE_AT + 4u);
+    seal(head);
     crcs[number % 65536u] = bm_crc32(0, package, ALL);
 }
 
@@ -140,7 +163,7 @@ static void boot(bm_update *u, unsigned long again)
 static int send(bm_update *u)
 {
     uint32_t value = 0;
-    if (bm_update_begin(u, head, sizeof head, &value) != 0) return 0;
+    if (bm_update_begin(u, head, BM_UPDATE_HEAD, &value) != 0) return 0;
     while (value < ALL) {
         const uint32_t at = value;
         if (bm_update_block(u, at, bm_crc32(0, package + at, UNIT), package + at, UNIT, &value) != 0)
@@ -198,8 +221,7 @@ static void one(bm_update *u, uint32_t awaited)
     memcpy(copy, head, sizeof copy);
     if (what < 4) {
         if (how < 5) damage(copy, sizeof copy);
-        if (how == 4)
-            bm_put_u32(copy + BM_UPDATE_CRC_AT, bm_crc32(0, copy, BM_UPDATE_CRC_AT)); /* sealed again */
+        if (how == 4) seal(copy);
         bm_update_begin(u, copy, how == 7 ? draw() % 300u : BM_UPDATE_HEAD, &value);
     } else if (what < 26) {
         if (how == 1) at = draw();
@@ -219,6 +241,18 @@ static void one(bm_update *u, uint32_t awaited)
     }
 }
 
+/* A sound package of another model, with the signature of the owner's, or none, or one of another length. */
+static void forge(uint32_t number)
+{
+    package = packages[1];
+    head = heads[1];
+    make_package(number);
+    memcpy(head + BM_UPDATE_SIGNATURE_AT, heads[0] + BM_UPDATE_SIGNATURE_AT, 36);
+    const uint32_t how = draw() % 4u;
+    if (how < 2) bm_put_u32(head + BM_UPDATE_SIGNATURE_AT, how ? draw() : 0);
+    seal(head);
+}
+
 static int count_messages(unsigned long count)
 {
     static bm_update u;
@@ -227,6 +261,10 @@ static int count_messages(unsigned long count)
     boot(&u, 0);
     for (unsigned long i = 0; i < count; i++) {
         const bm_slot *s = &u.slot[u.running == BM_UPDATE_A ? 1 : 0];
+        if (device.verify && draw() % 64u == 0) {
+            forge(FORGED + number);
+            if (draw() % 2u) package = packages[0], head = heads[0];
+        }
         one(&u, s->received);
         const int tried = s->state == BM_SLOT_TRIAL,
                   was_cut = dead; /* then the request may have been noted, or not */
@@ -238,7 +276,11 @@ static int count_messages(unsigned long count)
         bad_states += ran != old && (ran != number || !sound(number) || !(tried || was_cut));
         changed += ran != old;
         if (bad_states) return 1;
-        if (tried || ran == number) make_package(++number);
+        if (tried || ran == number) {
+            package = packages[0];
+            head = heads[0];
+            make_package(++number);
+        }
         cut_at = draw() % 4u ? 0u : 1u + draw() % 30u;
         writes = 0;
     }
@@ -255,6 +297,7 @@ int main(int argc, char **argv)
         for (uint32_t i = 0; i < ALL; i++)
             area[a][i] = (uint8_t)(draw() >> 7); /* as it came from the factory: anything */
     const unsigned long n = strtoul(argv[2], NULL, 10);
+    if (strcmp(argv[1], "signed") == 0) device.verify = verify;
     const int bad = strcmp(argv[1], "cuts") == 0 ? count_cuts(n) : count_messages(n);
     if (bad) printf("bad state: seed %s\n", argv[3]);
     return bad;
