@@ -43,6 +43,7 @@ FILES = {
         "device/test_link.py",
         "device/test_profiling.py",
         "device/test_update.py",
+        "device/test_update_mutants.py",
         "device/test_update_signature.py",
         "device/test_web.py",
         "evaluate/test_eval_command.py",

@@ -6,15 +6,17 @@ import struct
 import subprocess
 import zlib
 
+import pytest
 from firmware.build import HERE, ROOT, compile
 from support import TINY, need
 
 from bitmar_tiny.api.firmware import build_project, write_project
-from bitmar_tiny.api.update import pack_update
-from bitmar_tiny.codegen.update import HEAD, Package
+from bitmar_tiny.api.update import pack_update, send_update, update_status
+from bitmar_tiny.codegen.update import HEAD, UNIT, Package, proof
 from bitmar_tiny.device.channel import LinkChannel
 from bitmar_tiny.device.connect import connect
 from bitmar_tiny.device.lines import ProgramLine
+from bitmar_tiny.errors import DeviceError
 from bitmar_tiny.frozen import random_model
 from bitmar_tiny.run.device import DeviceSession
 
@@ -22,9 +24,10 @@ UPDATE = ROOT / "firmware_templates" / "runtime" / "update"
 SOURCES = (UPDATE / "bm_update.c", UPDATE / "bm_sha256.c", UPDATE.parent / "model" / "bm_crc32.c")
 
 
-def driver(folder, *flags):
+def driver(folder, *flags, name="update_driver", sources=SOURCES):
+    """``name``: of a program in firmware/."""
     flags = (*flags, "-DBM_UPDATE_NOTED=2u", f"-I{UPDATE}", f"-I{UPDATE.parent / 'link'}")
-    return compile((HERE / "update_driver.c", *SOURCES), flags, folder / "update_driver")
+    return compile((HERE / f"{name}.c", *sources), flags, folder / name)
 
 
 def run(command, *arguments):
@@ -36,13 +39,18 @@ def run(command, *arguments):
 class Field:
     """A project whose program runs somewhere else, and models for it."""
 
-    def __init__(self, folder, memory="auto", public_key=None, key=None):
+    def __init__(self, folder, memory="auto", public_key=None, key=None, patches=()):
+        """``patches``: (source, text, text in its place) of what is built."""
         need("host", "gcc")
         self.folder, self.key = folder, key
         self.models = [random_model(TINY, seed=i) for i in range(4)]
         options = {"kernels": "portable", "memory": memory, "updates": True, "public_key": public_key}
         project = write_project(self.models[0], "host", folder / "p", **options)
         self.store = project.memory_store
+        for name, old, new in patches:
+            text = (project.sources / name).read_text()
+            assert text.count(old) == 1, f"{name} no longer holds {old!r} once"
+            (project.sources / name).write_text(text.replace(old, new))
         self.program = build_project(project, compiler="gcc")
 
     def board(self, name):
@@ -65,3 +73,63 @@ def resealed(package, **changes):
         head[at : at + len(data)] = data
     head[HEAD - 4 :] = struct.pack("<I", zlib.crc32(head[: HEAD - 4]))
     return Package.parse(bytes(head + body), "a test")
+
+
+def wrong_proofs(field):
+    """Packages whose hash is right, and whose proof proves nothing."""
+    good = field.package(2)
+    at, model = -(-good.blob_bytes // UNIT) * UNIT, field.models[2]
+    right = proof(model)
+    n, last = len(right), len(right) - 8
+
+    def packed(data, n=n):
+        return resealed(good, body={at + i: b for i, b in enumerate(data)}, head={12: struct.pack("<I", n)})
+
+    beyond = struct.pack("<I", model.config.vocab_size) + right[last - 4 : last]
+    return {
+        "another logit": packed(right[:12] + bytes([right[12] ^ 1]) + right[13:]),
+        "another logit at the end": packed(right[:-1] + bytes([right[-1] ^ 1])),
+        "another kind": packed(b"X" + right[1:]),
+        "no steps": packed(right[:4] + bytes(4) + right[8:]),
+        "a step that is not part of it": packed(proof(model, 13)),
+        "too short to say anything": packed(right, n=4),
+        "a token that there is not": packed(right[:last] + beyond),
+    }
+
+
+def leaves_what_does_not_prove_itself(field, name):
+    """Each wrong proof is found at the start, and the model before goes on."""
+    board = field.board(name)
+    send_update(board, field.package(1))
+    for what, package in wrong_proofs(field).items():
+        with pytest.raises(DeviceError, match=r"did not prove itself.*slot a: good, slot b: failed"):
+            send_update(board, package)
+        assert update_status(board).running == "a", what
+    board.need(field.models[1])
+    assert send_update(board, field.package(2)).running == "b"  # the right one may come afterwards
+    board.close()
+
+
+def leaves_what_the_storage_changed(field, name):
+    """A file that is cut short before it proved itself or after, or changed where only the hash covers it, or
+    after its proof where the blob's own sum does.
+    """
+    board, slot = field.board(name), field.folder / name / "slot-a"
+    package = field.package(1)
+    whole = package.body
+    filling = package.blob_bytes
+    assert filling % UNIT
+    for changed, proven in (
+        (whole[:UNIT], False),
+        (whole[:UNIT], True),
+        (whole[:filling] + b"\1" + whole[filling + 1 :], False),
+        (whole[:5000] + bytes([whole[5000] ^ 1]) + whole[5001:], True),
+    ):
+        send_update(board, package, restart=proven)
+        slot.write_bytes(changed)
+        board.restart()
+        board.greet()
+        now = update_status(board)
+        assert (now.running, now.slots[0].state) == ("factory", "failed")
+    board.need(field.models[0])
+    board.close()

@@ -10,7 +10,15 @@ import zlib
 import pytest
 from firmware.build import SANITIZE, compile
 from support import TINY
-from update_support import UPDATE, Field, driver, resealed, run
+from update_support import (
+    UPDATE,
+    Field,
+    driver,
+    leaves_what_does_not_prove_itself,
+    leaves_what_the_storage_changed,
+    resealed,
+    run,
+)
 
 from bitmar_tiny.api.firmware import write_project
 from bitmar_tiny.api.update import load_update, pack_update, send_update, update_status
@@ -94,17 +102,11 @@ def test_an_update_goes_on_where_the_power_went(field):
 
 
 def test_a_model_that_does_not_prove_itself_is_left_again(field):
-    """Its proof says other logits than it has; its hash is right."""
-    good, bad = field.package(1), field.package(2)
-    board = field.board("three")
-    send_update(board, good)
-    proof = -(-bad.blob_bytes // UNIT) * UNIT
-    wrong = resealed(bad, body={proof + 12: bad.body[proof + 12] ^ 1})
-    with pytest.raises(DeviceError, match=r"did not prove itself.*slot a: good, slot b: failed"):
-        send_update(board, wrong)
-    board.need(field.models[1])
-    assert send_update(board, bad).running == "b"  # the right one may come afterwards
-    board.close()
+    leaves_what_does_not_prove_itself(field, "three")
+
+
+def test_storage_that_changed_what_it_holds_is_found(field):
+    leaves_what_the_storage_changed(field, "eight")
 
 
 def test_a_blob_that_its_own_checks_refuse_is_left_again(field):

@@ -85,8 +85,8 @@ def wrong_packages(field, others_package):
     }
 
 
-def test_what_the_key_did_not_sign_is_refused_and_the_old_model_goes_on(field, others_package):
-    board = field.board("two")
+def refuses(field, others_package, name):
+    board = field.board(name)
     send_update(board, field.package(2))
     before = update_status(board)
     for what, package in wrong_packages(field, others_package).items():
@@ -98,6 +98,23 @@ def test_what_the_key_did_not_sign_is_refused_and_the_old_model_goes_on(field, o
     board.need(field.models[2])
     assert send_update(board, field.package(1)).running == "b"
     board.close()
+
+
+def test_what_the_key_did_not_sign_is_refused_and_the_old_model_goes_on(field, others_package):
+    refuses(field, others_package, "two")
+
+
+@pytest.mark.parametrize(
+    "patch",
+    [
+        ("linux_update.c", "PROOF_ROOM, bm_update_signed}", "PROOF_ROOM, NULL}"),
+        ("linux_signature.c", "signature, n, hash, 32) == 1", "signature, n, hash, 32) != 2"),
+    ],
+)
+def test_a_program_that_leaves_the_check_out_is_found(field, keys, others_package, tmp_path, patch):
+    private, public = keys["owner"]
+    with pytest.raises((AssertionError, DeviceError, pytest.fail.Exception)):
+        refuses(Field(tmp_path, public_key=public, key=private, patches=[patch]), others_package, "board")
 
 
 def test_weights_that_the_signed_hash_does_not_have_are_refused(field):

@@ -252,8 +252,7 @@ int32_t bm_update_activate(bm_update *u, uint32_t *value)
     *value = s->received;
     if (s->state == BM_SLOT_TRIAL) return 0;
     if (s->state != BM_SLOT_COMPLETE) return BM_RESULT_MALFORMED;
-    s->state = BM_SLOT_TRIAL;
-    s->tries = 0;
+    s->state = BM_SLOT_TRIAL; /* no try was counted since bm_update_begin */
     s->order = u->sequence + 1u;
     return note(u) == 0 ? 0 : BM_RESULT_STORAGE;
 }
