@@ -113,6 +113,7 @@ def emit(
     seen_by = record_of(model.provenance, model.config.name)
     declared = frontend.check(features, model.config, seen_by, board, out) if features else None
     blob = lowering.lower(model, family, head_bits, memory if memory in lowering.MEMORY_TIERS[1:] else "ram")
+    board = board.platform.for_updates(board, blob) if updates else board
     board.platform.check_blob(board, blob)
     pinned = memory if memory in arenas else None
     plan = make_plan(model.config, blob, board, pinned)
@@ -178,7 +179,7 @@ def _check(
 ) -> None:
     if updates and "update" not in board.platform.optional:
         raise ConfigError(
-            f"Firmware for {board.name} cannot take updates: so far programs for Linux can.",
+            f"Firmware for {board.name} cannot take updates: programs for Linux and firmware of ESP-IDF can.",
             "Leave out --updates.",
         )
     if family not in board.kernels:

@@ -98,6 +98,10 @@ class Platform:
     def check_blob(self, board: Board, blob: Blob) -> None:
         """``ConfigError`` if a model does not go on the board, beyond what the plan finds."""
 
+    def for_updates(self, board: Board, blob: Blob) -> Board:
+        """The board with room for new models of the blob's size; ``FitError`` if it has none."""
+        return board
+
     def check_build(self, board: Board) -> None:
         """``ToolError`` if projects are not compiled by ``bitmar-tiny build``, with what does it."""
 

@@ -32,6 +32,7 @@ from .signature import public_of, sign
 VERSION, UNIT, HEAD = 1, 4096, 256
 FIELDS = struct.Struct("<4sIII32s32s32s16s")
 PROOF_STEPS = 12
+RECORDS = 2 * UNIT
 NEW_FIRMWARE = "It needs new firmware: bitmar-tiny codegen --updates, build, flash."
 
 
@@ -98,7 +99,12 @@ def pack_update(model: FrozenModel, blob: lowering.Blob, key: Path | None = None
 
 
 def _filled(data: bytes) -> bytes:
-    return data.ljust(-(-len(data) // UNIT) * UNIT, b"\0")
+    return data.ljust(filled(len(data)), b"\0")
+
+
+def filled(n: int) -> int:
+    """Bytes of ``n`` in whole units."""
+    return -(-n // UNIT) * UNIT
 
 
 @dataclass(frozen=True)
@@ -135,7 +141,7 @@ class Package:
                 f"{name}: an update of version {version}; this program reads {VERSION}.", "Pack it again."
             )
         sealed = struct.unpack_from("<I", data, HEAD - 4)[0] == zlib.crc32(data[: HEAD - 4])
-        size = HEAD + sum(-(-n // UNIT) * UNIT for n in (blob, vectors))
+        size = HEAD + sum(map(filled, (blob, vectors)))
         if not sealed or len(data) != size or hashlib.sha256(data[HEAD:]).digest() != digest:
             raise DataError(f"{name}: the update is damaged.", "Copy it again, or pack it again.")
         return cls(data, build.hex(), model.hex(), layout.rstrip(b"\0").decode(errors="replace"), blob)

@@ -32,6 +32,7 @@ FILES = {
         "codegen/test_show_vectors.py",
         "codegen/test_32_bits.py",
         "codegen/test_espidf_store.py",
+        "codegen/test_espidf_update.py",
         "data/test_c_tokenizer.py",
         "data/test_damaged_backbones.py",
         "data/test_features.py",

@@ -2,9 +2,11 @@
 """What tests of updates share: the C on simulated storage, a program in the field, and packages for it."""
 
 import hashlib
+import shutil
 import struct
 import subprocess
 import zlib
+from pathlib import Path
 
 import pytest
 from firmware.build import HERE, ROOT, compile
@@ -34,6 +36,25 @@ def run(command, *arguments):
     done = subprocess.run([*command, *map(str, arguments)], capture_output=True, text=True, timeout=1800)
     assert done.returncode == 0, done.stdout + done.stderr
     return list(map(int, done.stdout.split()))
+
+
+def make_key(folder, name, curve="prime256v1"):
+    """Files of a private key and its public half."""
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl: apt-get install openssl")
+    private, public = folder / f"{name}.key", folder / f"{name}.pem"
+    for command in (
+        ["ecparam", "-name", curve, "-genkey", "-noout", "-out", private],
+        ["pkey", "-in", private, "-pubout", "-out", public],
+    ):
+        subprocess.run(["openssl", *map(str, command)], check=True, capture_output=True)
+    return private, public
+
+
+def need_openssl():
+    """Skip the test where programs cannot be linked with it."""
+    if not Path("/usr/include/openssl/evp.h").is_file():
+        pytest.skip("no headers of OpenSSL: apt-get install libssl-dev")
 
 
 class Field:

@@ -50,7 +50,7 @@ from .common import (
 @click.option(
     "--updates",
     is_flag=True,
-    help="The firmware takes new weights over the link: see 'bitmar-tiny update' (Linux boards).",
+    help="The firmware takes new weights over the link: see 'bitmar-tiny update' (Linux boards, ESP32).",
 )
 @click.option(
     "--public-key",

@@ -166,7 +166,7 @@ def test_packages_are_checked_and_projects_must_ask(field, tmp_path):
     with pytest.raises(ConfigError, match="takes no updates"):
         pack_update(field.models[1], tmp_path / "p", tmp_path / "x")
     with pytest.raises(ConfigError, match="cannot take updates"):
-        write_project(field.models[0], "esp32-s3-n16r8", tmp_path / "q", updates=True)
+        write_project(field.models[0], "pico", tmp_path / "q", updates=True)
 
 
 def test_a_store_of_another_model_is_named_and_left_alone(tmp_path):

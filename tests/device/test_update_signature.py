@@ -2,12 +2,10 @@
 """Updates that need a signature: what is not signed with the firmware's key changes nothing."""
 
 import shutil
-import subprocess
-from pathlib import Path
 
 import pytest
 from support import TINY
-from update_support import Field, resealed
+from update_support import Field, make_key, need_openssl, resealed
 
 from bitmar_tiny.api.firmware import build_project, write_project
 from bitmar_tiny.api.update import pack_update, send_update, update_status
@@ -18,19 +16,6 @@ from bitmar_tiny.frozen import random_model
 SIGNATURE_AT, MODEL_AT = 128, 48
 
 
-def make_key(folder, name, curve="prime256v1"):
-    """Files of a private key and its public half."""
-    if shutil.which("openssl") is None:
-        pytest.skip("no openssl: apt-get install openssl")
-    private, public = folder / f"{name}.key", folder / f"{name}.pem"
-    for command in (
-        ["ecparam", "-name", curve, "-genkey", "-noout", "-out", private],
-        ["pkey", "-in", private, "-pubout", "-out", public],
-    ):
-        subprocess.run(["openssl", *map(str, command)], check=True, capture_output=True)
-    return private, public
-
-
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory):
     folder = tmp_path_factory.mktemp("keys")
@@ -39,8 +24,7 @@ def keys(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def field(keys, tmp_path_factory):
-    if not Path("/usr/include/openssl/evp.h").is_file():
-        pytest.skip("no headers of OpenSSL: apt-get install libssl-dev")
+    need_openssl()
     private, public = keys["owner"]
     return Field(tmp_path_factory.mktemp("field"), public_key=public, key=private)
 
