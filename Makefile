@@ -67,14 +67,14 @@ tools:
 		/usr/aarch64-linux-gnu/include/stdio.h=libc6-dev-arm64-cross qemu-aarch64=qemu-user)
 
 # The simulated Xtensa board, the emulated Arm and RISC-V boards, node for WebAssembly, CMake to configure projects for ESP-IDF, and
-# the browser in which the page is tested (Chromium: 81 MB to fetch, 0.3 GB on the disk, and what it needs).
+# the browser in which the page is tested (Chromium: 81 MB to fetch, 0.3 GB on the disk, and what it needs), OpenSSL for signed updates.
 test-tools:
 	$(call ensure,xtensa-lx106-elf-gcc=gcc-xtensa-lx106 /usr/lib/xtensa-lx106-elf/picolibc.specs=picolibc-xtensa-lx106-elf \
 		qemu-system-xtensa=qemu-system-misc cmake=cmake make=make \
 		arm-none-eabi-gcc=gcc-arm-none-eabi /usr/lib/arm-none-eabi/newlib=libnewlib-arm-none-eabi qemu-system-arm=qemu-system-arm node=nodejs \
 		riscv64-linux-gnu-gcc=gcc-riscv64-linux-gnu /usr/riscv64-linux-gnu/include/stdio.h=libc6-dev-riscv64-cross qemu-riscv64=qemu-user \
 		riscv64-unknown-elf-gcc=gcc-riscv64-unknown-elf /usr/lib/picolibc/riscv64-unknown-elf=picolibc-riscv64-unknown-elf \
-		qemu-system-riscv32=qemu-system-misc chromium=chromium)
+		qemu-system-riscv32=qemu-system-misc chromium=chromium openssl=openssl /usr/include/openssl/evp.h=libssl-dev)
 
 clean:
 	rm -rf $(VENV) demo build *.egg-info

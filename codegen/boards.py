@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
 from bitmar_tiny.arch.config import StrictModel
-from bitmar_tiny.errors import ConfigError
+from bitmar_tiny.errors import ConfigError, FitError
 
 from . import host
 from .kernels import families
@@ -75,6 +75,43 @@ class Flash(StrictModel):
     bootloader: int = Field(ge=0, description="offset")
     partition_table: int = Field(ge=0, description="offset")
     partitions: list[Partition]
+
+    def with_slots(self, model_bytes: int, slot_bytes: int, records_bytes: int) -> Flash:
+        """With the partition of the model cut into that, records of updates, and two slots; whole units
+        each. ``FitError`` says how much room there is, and how much that takes.
+        """
+        whole = self.partition("model")
+        wanted = (
+            ("", whole.subtype, model_bytes),
+            ("_records", "0x02", records_bytes),
+            ("_a", "0x03", slot_bytes),
+            ("_b", "0x04", slot_bytes),
+        )
+        need, at = sum(size for *_, size in wanted), whole.offset
+        if need > whole.size:
+            raise FitError(
+                f"Partition '{whole.name}' has {whole.size:,} bytes; a model of {model_bytes:,}, two slots "
+                f"and their records take {need:,}.",
+                "Choose a smaller model, a board with more flash, or leave out --updates.",
+            )
+        pieces = []
+        for name, subtype, size in wanted:
+            holds = "" if name else "model"
+            pieces.append(
+                Partition(
+                    name=whole.name + name,
+                    type=whole.type,
+                    subtype=subtype,
+                    offset=at,
+                    size=size,
+                    holds=holds,
+                )
+            )
+            at += size
+        i = self.partitions.index(whole)
+        return self.model_copy(
+            update={"partitions": [*self.partitions[:i], *pieces, *self.partitions[i + 1 :]]}
+        )
 
     def partition(self, holds: str) -> Partition | None:
         """The partition of the app, the model or the memory store."""

@@ -164,6 +164,7 @@ def build(
         objects = list(pool.map(one, sources))
     program = out / board.platform.program
     link = [part.format(src=project / "src") for part in link_flags(board, tool)]
+    link += board.platform.libraries([source.name for source in sources])
     # zig makes a C library for each optimisation it links with, in a minute: one is enough.
     _run([*command, *tool.flags, *extra, "-O2", *map(str, objects), "-o", str(program), *link], "link")
     return Program(

@@ -32,6 +32,7 @@ from .pack import HEAD_BITS
 from .picture_cost import PictureCost, picture_cost
 from .plan import Plan, make_plan
 from .resources import resource_dir
+from .signature import read_public
 from .thing_cost import ThingCost, thing_cost
 from .update import build_of, shape
 
@@ -92,21 +93,27 @@ def emit(
     memory: str = "auto",
     features: Path | None = None,
     updates: bool = False,
+    public_key: Path | None = None,
 ) -> Project:
     """Lower, plan and write the project into ``out`` (created, or overwritten if it is a project of ours).
 
     ``head_bits``: bits of a weight of the vocabulary head, one of ``pack.HEAD_BITS``; the logits are the same
     bits. ``memory``: ``auto``, ``flash`` (read-only), ``sd`` (a store), or the name of a region that holds
     arenas. ``features``: a folder that ``bitmar-tiny features`` wrote; its backbone goes into the project of
-    a Linux board. ``updates``: the firmware takes new weights over the link. Raises
-    ``FitError`` before anything is written if the board cannot hold the model.
+    a Linux board. ``updates``: the firmware takes new weights over the link; ``public_key``:
+    only those that the private half of the key in this PEM file signed. Raises ``FitError`` before anything
+    is written if the board cannot hold the model.
     """
     family, out = family or board.kernels[0], Path(out)
     arenas = [r.name for r in board.regions if "arena" in r.holds]
     _check(board, family, head_bits, memory, arenas, out, updates)
+    if public_key and not updates:
+        raise ConfigError("Firmware that takes no updates needs no public key.", "Add --updates.")
+    key = read_public(public_key) if public_key else b""
     seen_by = record_of(model.provenance, model.config.name)
     declared = frontend.check(features, model.config, seen_by, board, out) if features else None
     blob = lowering.lower(model, family, head_bits, memory if memory in lowering.MEMORY_TIERS[1:] else "ram")
+    board = board.platform.for_updates(board, blob) if updates else board
     board.platform.check_blob(board, blob)
     pinned = memory if memory in arenas else None
     plan = make_plan(model.config, blob, board, pinned)
@@ -119,11 +126,13 @@ def emit(
     values["sees_vectors"] = seen_by is not None
     begin_folder(out, MANIFEST, SCHEMA)
     wanted = useful(model.config, blob) | ({"update"} if updates else set())
+    wanted |= {"update_signature"} if key else set()
     components = board.platform.runtime(wanted, board.components)
     sources = _copy_sources(project, components)
     frontend.copy(features, declared, out)
     values["show_once"] = any(c.name == "show_once" for c in components)
     values["update_build"] = build_of(shape(model, blob)) if updates else b""
+    values["update_key"] = key
     values["build_id"] = _build_id(project, sources)
     values |= board.platform.context(board, sources)
     _render(project, values)
@@ -159,6 +168,7 @@ def emit(
         **board.platform.manifest,
     } | ({"backbone_sha256": declared.sha256} if declared else {})
     manifest |= {"update": shape(model, blob)} if updates else {}
+    manifest |= {"update_key": key.hex()} if key else {}
     with atomic_file(out / MANIFEST) as f:
         f.write((json.dumps(manifest, indent=2) + "\n").encode())
     return project
@@ -169,7 +179,7 @@ def _check(
 ) -> None:
     if updates and "update" not in board.platform.optional:
         raise ConfigError(
-            f"Firmware for {board.name} cannot take updates: so far programs for Linux can.",
+            f"Firmware for {board.name} cannot take updates: programs for Linux and firmware of ESP-IDF can.",
             "Leave out --updates.",
         )
     if family not in board.kernels:

@@ -98,6 +98,10 @@ class Platform:
     def check_blob(self, board: Board, blob: Blob) -> None:
         """``ConfigError`` if a model does not go on the board, beyond what the plan finds."""
 
+    def for_updates(self, board: Board, blob: Blob) -> Board:
+        """The board with room for new models of the blob's size; ``FitError`` if it has none."""
+        return board
+
     def check_build(self, board: Board) -> None:
         """``ToolError`` if projects are not compiled by ``bitmar-tiny build``, with what does it."""
 
@@ -129,7 +133,8 @@ class Platform:
         """Values for the platform's templates. ``copied``: folder of the project -> names of the sources
         there.
         """
-        return {"chip": self.chip_facts(board)}
+        names = [name for folder in copied.values() for name in folder]
+        return {"chip": self.chip_facts(board), "libraries": self.libraries(names)}
 
     def chip_facts(self, board: Board) -> dict[str, Any]:
         """What chip.toml says of the board's chip."""
@@ -145,6 +150,10 @@ class Platform:
         with, b"" where it has none: name -> text.
         """
         return {}
+
+    def libraries(self, sources: Collection[str]) -> list[str]:
+        """For the linker: libraries that some sources of a project, by name, call."""
+        return []
 
     def link_flags(self, board: Board) -> list[str]:
         """For the linker, before those of the board's compiler; {src} is the folder of the sources."""

@@ -4,7 +4,8 @@
 Package: a head of 256 bytes, the blob, the proof, each of the two filled up with zeros to units of 4,096.
 Head (little-endian): "BMUP", u32 version, u32 bytes of the blob, u32 bytes of the proof, 32 bytes that say
 what the firmware must be compiled for, SHA-256 of the frozen model, SHA-256 of all that follows the head, 16
-bytes that name the layout; CRC-32 of all that in the last four. Proof: "BMPV", u32 steps, then u32 token and
+bytes that name the layout; u32 bytes of the signature, 0 for none, and the signature of all before it
+(``signature``); CRC-32 of all that in the last four. Proof: "BMPV", u32 steps, then u32 token and
 the CRC-32 of its int32 logits for each.
 """
 
@@ -15,6 +16,7 @@ import json
 import struct
 import zlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,10 +27,12 @@ from bitmar_tiny.frozen import FrozenModel
 from bitmar_tiny.golden.model import GoldenModel
 
 from . import lower as lowering
+from .signature import public_of, sign
 
 VERSION, UNIT, HEAD = 1, 4096, 256
 FIELDS = struct.Struct("<4sIII32s32s32s16s")
 PROOF_STEPS = 12
+RECORDS = 2 * UNIT
 NEW_FIRMWARE = "It needs new firmware: bitmar-tiny codegen --updates, build, flash."
 
 
@@ -75,8 +79,8 @@ def proof(model: FrozenModel, steps: int = PROOF_STEPS) -> bytes:
     return struct.pack(f"<4sI{2 * steps}I", b"BMPV", steps, *words)
 
 
-def pack_update(model: FrozenModel, blob: lowering.Blob) -> bytes:
-    """The package of a model that was lowered to ``blob``."""
+def pack_update(model: FrozenModel, blob: lowering.Blob, key: Path | None = None) -> bytes:
+    """The package of a model that was lowered to ``blob``, signed with the private key of a PEM file."""
     weights, vectors = blob.to_bytes(), proof(model)
     body = _filled(weights) + _filled(vectors)
     head = FIELDS.pack(
@@ -88,12 +92,19 @@ def pack_update(model: FrozenModel, blob: lowering.Blob) -> bytes:
         bytes.fromhex(model.digest),
         hashlib.sha256(body).digest(),
         blob.layout.encode(),
-    ).ljust(HEAD - 4, b"\0")
+    )
+    signature = sign(key, head) if key else b""
+    head = (head + struct.pack("<I", len(signature)) + signature).ljust(HEAD - 4, b"\0")
     return head + struct.pack("<I", zlib.crc32(head)) + body
 
 
 def _filled(data: bytes) -> bytes:
-    return data.ljust(-(-len(data) // UNIT) * UNIT, b"\0")
+    return data.ljust(filled(len(data)), b"\0")
+
+
+def filled(n: int) -> int:
+    """Bytes of ``n`` in whole units."""
+    return -(-n // UNIT) * UNIT
 
 
 @dataclass(frozen=True)
@@ -105,6 +116,11 @@ class Package:
     model_sha256: str
     layout: str
     blob_bytes: int
+
+    @property
+    def signed(self) -> bool:
+        """Whether it has a signature; only firmware checks it."""
+        return any(self.data[FIELDS.size : FIELDS.size + 4])
 
     @property
     def head(self) -> bytes:
@@ -125,23 +141,45 @@ class Package:
                 f"{name}: an update of version {version}; this program reads {VERSION}.", "Pack it again."
             )
         sealed = struct.unpack_from("<I", data, HEAD - 4)[0] == zlib.crc32(data[: HEAD - 4])
-        size = HEAD + sum(-(-n // UNIT) * UNIT for n in (blob, vectors))
+        size = HEAD + sum(map(filled, (blob, vectors)))
         if not sealed or len(data) != size or hashlib.sha256(data[HEAD:]).digest() != digest:
             raise DataError(f"{name}: the update is damaged.", "Copy it again, or pack it again.")
         return cls(data, build.hex(), model.hex(), layout.rstrip(b"\0").decode(errors="replace"), blob)
 
 
-def pack_for(model: FrozenModel, manifest: dict[str, Any], project: str) -> bytes:
-    """The package for firmware of a project; ``ConfigError`` says what differs where it cannot run there."""
+def pack_for(model: FrozenModel, manifest: dict[str, Any], project: str, key: Path | None = None) -> bytes:
+    """The package for firmware of a project, signed with a private key if that asks for it. ``ConfigError``
+    says what differs where it cannot run there.
+    """
     wanted = manifest.get("update")
     if not wanted:
         raise ConfigError(
             f"{project}: its firmware takes no updates.", "Generate it with 'bitmar-tiny codegen --updates'."
         )
+    _check_key(manifest, project, key)
     blob = lowering.lower(model, manifest["kernels"], manifest["head_bits"], manifest["memory"])
     got = shape(model, blob)
     if build_of(got) != build_of(wanted):
         raise ConfigError(
             f"Model {model.config.name} is no update for {project}: {difference(wanted, got)}.", NEW_FIRMWARE
         )
-    return pack_update(model, blob)
+    return pack_update(model, blob, key)
+
+
+def _check_key(manifest: dict[str, Any], project: str, key: Path | None) -> None:
+    wanted = manifest.get("update_key")
+    if wanted and not key:
+        raise ConfigError(
+            f"{project}: its firmware takes only updates with a signature.",
+            "Name the private key with --key.",
+        )
+    if key and not wanted:
+        raise ConfigError(
+            f"{project}: its firmware checks no signature.",
+            "Leave out --key, or generate the firmware with --public-key.",
+        )
+    if key and public_of(key).hex() != wanted:
+        raise ConfigError(
+            f"{key}: the firmware of {project} asks for another key.",
+            "Name the private half of the key that it was generated with.",
+        )

@@ -51,6 +51,7 @@ def write_project(
     memory: str = "auto",
     features: str | Path | None = None,
     updates: bool = False,
+    public_key: str | Path | None = None,
 ) -> Project:
     """Generate a standalone C project for a board, as ``bitmar-tiny codegen`` does; see ``codegen.emit.emit``
     for the options.
@@ -64,8 +65,8 @@ def write_project(
     'pie'
     """
     profile = load_board(board) if isinstance(board, str) else board
-    backbone = Path(features) if features else None
-    return emit(model, profile, Path(out), kernels, head_bits, memory, backbone, updates)
+    backbone, key = (Path(path) if path else None for path in (features, public_key))
+    return emit(model, profile, Path(out), kernels, head_bits, memory, backbone, updates, key)
 
 
 def write_package(

@@ -19,11 +19,14 @@ from ..run.update import update_status as status_of
 __all__ = ["Package", "UpdateStatus", "load_update", "pack_update", "send_update", "update_status"]
 
 
-def pack_update(model: FrozenModel, project: str | Path, out: str | Path) -> Package:
-    """Write a model into a package for the firmware of a project that was generated with ``updates``.
-    ``ConfigError`` says what differs where the model needs new firmware.
+def pack_update(
+    model: FrozenModel, project: str | Path, out: str | Path, key: str | Path | None = None
+) -> Package:
+    """Write a model into a package for the firmware of a project that was generated with ``updates``. key:
+    PEM file of the private key, for firmware that was generated with ``public_key``; the command ``openssl``
+    signs. ``ConfigError`` says what differs where the model needs new firmware, or the firmware another key.
     """
-    data = pack_for(model, read_manifest(Path(project)), str(project))
+    data = pack_for(model, read_manifest(Path(project)), str(project), Path(key) if key else None)
     with atomic_file(Path(out)) as f:
         f.write(data)
     return Package.parse(data, str(out))

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -49,7 +50,12 @@ from .common import (
 @click.option(
     "--updates",
     is_flag=True,
-    help="The firmware takes new weights over the link: see 'bitmar-tiny update' (Linux boards).",
+    help="The firmware takes new weights over the link: see 'bitmar-tiny update' (Linux boards, ESP32).",
+)
+@click.option(
+    "--public-key",
+    type=click.Path(path_type=Path),
+    help="PEM file (P-256): with --updates, take only weights that its private key signed.",
 )
 @preset_option("Use random weights of a preset instead of MODEL.")
 @json_option
@@ -63,6 +69,7 @@ def command(
     memory: str,
     features: Path | None,
     updates: bool,
+    public_key: Path | None,
     preset_name: str | None,
     as_json: bool,
 ) -> None:
@@ -82,17 +89,16 @@ def command(
         )
     if ecosystem and features:
         raise ConfigError("A library of --as cannot run a backbone file.", "Leave out --features.")
-    if ecosystem and updates:
-        raise ConfigError("A library of --as takes no updates.", "Leave out --updates.")
-    options = {"kernels": kernels, "head_bits": head_bits, "memory": memory}
+    if ecosystem and (updates or public_key):
+        raise ConfigError("A library of --as takes no updates.", "Leave out --updates and --public-key.")
+    options: dict[str, Any] = {"kernels": kernels, "head_bits": head_bits, "memory": memory}
     out = out or Path(f"firmware-{board or ecosystem}")
     if ecosystem:
         project = write_package(load_model(model, preset_name), ecosystem, out, **options)
     else:
         profile = load_board(board)
-        project = write_project(
-            load_model(model, preset_name), profile, out, **options, features=features, updates=updates
-        )
+        options |= {"features": features, "updates": updates, "public_key": public_key}
+        project = write_project(load_model(model, preset_name), profile, out, **options)
     if as_json:
         print_json(
             {

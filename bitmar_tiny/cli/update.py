@@ -39,9 +39,10 @@ def command() -> None:
 @click.option(
     "--project", type=path, required=True, help="What the firmware was generated as, with --updates."
 )
+@click.option("--key", type=path, help="PEM file of the private key, for firmware with --public-key.")
 @click.option("-o", "--out", type=path, default=Path("model.update"), show_default=True)
 @json_option
-def pack(model: Path, project: Path, out: Path, as_json: bool) -> None:
+def pack(model: Path, project: Path, key: Path | None, out: Path, as_json: bool) -> None:
     """Write a frozen MODEL into a package for the firmware of a project.
 
     The model must have the configuration of the one that the project was generated for: only its weights are
@@ -50,11 +51,21 @@ def pack(model: Path, project: Path, out: Path, as_json: bool) -> None:
     \b
     Example: bitmar-tiny update pack model.bitmar --project firmware -o new.update
     """
-    package = pack_update(load_model(model, None), project, out)
+    package = pack_update(load_model(model, None), project, out, key)
     if as_json:
-        print_json({"written": str(out), "bytes": len(package.data), "model_sha256": package.model_sha256})
+        print_json(
+            {
+                "written": str(out),
+                "bytes": len(package.data),
+                "model_sha256": package.model_sha256,
+                "signed": package.signed,
+            }
+        )
         return
-    notes.print(f"Wrote {out}: model {package.model_sha256[:12]}, {len(package.data):,} bytes.", markup=False)
+    signed = ", signed" if package.signed else ""
+    notes.print(
+        f"Wrote {out}: model {package.model_sha256[:12]}, {len(package.data):,} bytes{signed}.", markup=False
+    )
     say_next("bitmar-tiny", "update", "send", out, "--port", "PORT")
 
 

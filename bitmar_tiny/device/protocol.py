@@ -323,6 +323,7 @@ STATUSES = {
     "other_build": (6, "the update is for another configuration, layout or size, which needs new firmware"),
     "no_room": (7, "the update is larger than a slot"),
     "storage": (8, "the storage of the updates cannot be written"),
+    "unsigned": (9, "the update is not signed with the key that this firmware asks for"),
 }
 
 #: Parts of a step in `step`, and its sections: see ``sections``.

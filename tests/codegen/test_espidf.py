@@ -263,14 +263,15 @@ def test_sections_hold_what_the_plan_says(idf_project, objects):
     )
     rest = sum(static.values()) - static["espidf_arenas"]
     button = "picture" in idf_project.board.components  # what is typed and said; camera, pictures, teaching
-    assert rest < (38 if button else 36) << 10
+    updates = "espidf_update" in static  # a block on its way, and one of the flash
+    assert rest < ((38 if button else 36) + (9 if updates else 0)) << 10
     linked, piece = LINKED[idf_project.board.name]
     assert static["espidf_arenas"] + rest + OF_IDF <= linked, "what the linker script of ESP-IDF has room for"
     assert static["espidf_arenas"] <= piece
     need = idf_project.plan.bytes_in("sram") + rest
     assert need < linked - (16 << 10), "internal memory, both stacks and all variables included"
     text = sum(int(r[0]) for r in rows if Path(r[5]).stem not in OTHER_HEADS)
-    most = (80 if button else 66 if idf_project.plan.streams else 64) << 10
+    most = (80 if button else 64 + 6 * updates + 2 * idf_project.plan.streams) << 10
     assert text < idf_project.board.flash.partition("app").size // 8 and text < most
     arenas = (idf_project.path / "main" / "espidf_arenas.c").read_text()
     allocated = [int(size) for size in re.findall(r"ram\[1\]\.size = (\d+)", arenas)]
@@ -279,7 +280,7 @@ def test_sections_hold_what_the_plan_says(idf_project, objects):
     assert all(a < r.size for a, r in zip(allocated, psram, strict=True))
 
 
-#: What is called through a pointer, by the file of the caller.
+#: What is called through a pointer, by the file of the caller, or its name.
 TIER = {
     "rows_get",
     "rows_put",
@@ -303,8 +304,10 @@ POINTED = {
     "espidf_camera": {"set_vflip"},
     "bm_convolve": {"split"},
     "bm_block": {"split"},
-    "bm_head": {"split", "feed", "keep_classes"},
+    "bm_head": {"split", "feed", "keep_classes", "add_logits"},
     "bm_stream": STREAMS | {"micros"},
+    "bm_update": {"device_read", "device_write", "bm_update_signed"},
+    "bm_update_start": {"device_read", "device_write", "bm_update_signed", "attempt"},
     "espidf_split": {"product_part", "pick_part", "convolve_part"},
     "bm_link": {"line_read", "line_write", "line_millis", "line_idle"},
     "bm_serve": {"line_millis", "line_stack_peak", "line_reset", "set_baud"},
@@ -342,8 +345,9 @@ def deepest_call(objects: Path, pointed: dict[str, set[str]], *names: str, windo
         if name not in depth:
             callees = calls.get(name, set())
             if "__indirect_call" in callees:
-                assert home[name] in pointed, f"{name}: what does it call through a pointer?"
-                callees = callees | pointed[home[name]]
+                known = pointed.get(name) or pointed.get(home[name])
+                assert known, f"{name}: what does it call through a pointer?"
+                callees = callees | known
             depth[name] = frames.get(name, 0) + max(
                 (below(c, (*path, name)) for c in callees if c in frames), default=0
             )

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Throw frames at the firmware's loop: noise, damaged frames, whole frames with wrong messages and right ones with wild fields.
+/* Throw frames at the firmware's loop: noise, damaged frames, whole frames with wrong messages and right ones with wild fields;
+ * updates among them, and restarts.
  *
- *   link_fuzz FRAMES SEED       prints how many frames were taken whole, and how many messages were answered
+ *   link_fuzz FRAMES SEED       prints how many frames were taken whole, how many were damaged, how many messages were answered, how
+ *                               many blocks of updates were written, how many updates were tried
  *
- * Whatever comes, the loop must go on: at the end a clean session still gets an answer that is right.
+ * Whatever comes, the loop must go on: at the end a clean session still gets an answer that is right. What a start runs is the
+ * package, byte by byte.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,8 +14,10 @@
 
 #include "bm_crc32.h"
 #include "bm_serve.h"
+#include "bm_sha256.h"
+#include "link_fuzz_update.h"
 
-extern const uint8_t bm_blob[], bm_blob_end[];
+extern const uint8_t bm_blob[];
 
 static uint8_t memory[BM_RAM_TOTAL] __attribute__((aligned(64)));
 static uint32_t counts[64];
@@ -28,6 +33,12 @@ static uint32_t ms;
 static int finishing; /* 1: a session is opened, 2: hello was sent */
 static uint8_t tail[65536]; /* what the board answered since then */
 static size_t tail_n;
+
+static unsigned long whole_frames, damaged_frames; /* before the last start */
+/* A message of several frames: what of it the link has not taken yet begins at in_end - pending_from. */
+static uint8_t pending[5u + 8u + UNIT + 16u];
+static uint32_t pending_n;
+static uint16_t pending_from, pending_session;
 
 static uint32_t draw(void)
 {
@@ -95,6 +106,29 @@ static size_t message(uint8_t *p)
     return 5u + n;
 }
 
+/* The next piece of the message that is under way: 1, or 0: all of it was sent, or nobody waits for it any more. */
+static int next_piece(void)
+{
+    const bm_link *l = &server.link;
+    const uint32_t done = (uint16_t)(l->in_end - pending_from);
+    if (!l->open || l->session != pending_session || done >= pending_n || draw() % 256u == 0)
+        return (int)(pending_n = 0);
+    const uint32_t most = 1u + draw() % 1024u, n = pending_n - done < most ? pending_n - done : most;
+    const uint32_t offset = draw() % 16u ? l->in_end : (uint32_t)(l->in_end - draw() % 2000u);
+    put_frame(BM_FRAME_DATA, l->session, offset, l->out_sent, pending + done, n);
+    return 1;
+}
+
+static void begin_update_message(void)
+{
+    uint32_t n;
+    pending[0] = update_payload(pending + 5, &n);
+    put_u32(pending + 1, draw() % 64u ? n : draw() % 9000u);
+    pending_n = 5u + n;
+    pending_from = server.link.in_end;
+    pending_session = server.link.session;
+}
+
 static void next_frame(void)
 {
     uint8_t body[1024];
@@ -103,12 +137,21 @@ static void next_frame(void)
     at = end = 0;
     frames++;
     ms += draw() % 20u;
+    if (pending_n && what > 3 && next_piece()) {
+        if (draw() % 32u == 0) queue[draw() % end] = (uint8_t)draw(); /* damaged on the way */
+        if (draw() % 64u == 0) end = draw() % (end + 1u);
+        return;
+    }
     if (what == 0) { /* noise */
         for (uint32_t n = draw() % 300u; n; n--) put((uint8_t)(draw() >> 4));
         return;
     }
     if (what == 1) { /* text, too long a line among it */
         for (uint32_t n = draw() % 1500u; n; n--) put((uint8_t)(' ' + draw() % 95u));
+        return;
+    }
+    if (l->open && !pending_n && what > 12) {
+        begin_update_message();
         return;
     }
     if (!l->open || what == 2) {
@@ -148,8 +191,9 @@ static size_t port_read(void *user, void *into, size_t room)
         static const uint8_t digest[32] = BM_MODEL_DIGEST;
         int found = 0;
         for (size_t i = 0; i + 32 <= tail_n; i++) found |= memcmp(tail + i, digest, 8) == 0;
-        printf("%u %u %lu\n", (unsigned)server.link.frames, (unsigned)server.link.damaged, answers);
-        exit(found ? 0 : 3);
+        printf("%lu %lu %lu %lu %lu\n", whole_frames + server.link.frames,
+            damaged_frames + server.link.damaged, answers, blocks, tried);
+        exit(bad_states ? 4 : found ? 0 : 3);
     }
     const size_t n = end - at < room ? end - at : room;
     memcpy(into, queue + at, n);
@@ -183,16 +227,32 @@ static void port_idle(void *user, uint32_t wait)
     ms += wait;
 }
 
-int main(int argc, char **argv)
+/* Switch the device on: it runs what lies in a slot, or its own model. */
+static void restart(void)
 {
     static const struct bm_port port = {
         NULL, port_read, port_write, port_cycles, port_millis, NULL, 1000, NULL, port_idle, NULL, NULL};
     bm_ram ram[BM_RAMS];
-    wanted = argc > 1 ? strtoul(argv[1], NULL, 10) : 1000u;
-    seed = argc > 2 ? strtoul(argv[2], NULL, 10) : 0u;
+    const uint32_t runs = update_boot();
+    whole_frames += server.link.frames;
+    damaged_frames += server.link.damaged;
     bm_ram_slice(memory, ram);
-    if (bm_init(&state, bm_blob, (size_t)(bm_blob_end - bm_blob), ram) != BM_OK) return 2;
+    if (bm_init(&state, runs ? area[runs] : bm_blob, BM_BLOB_BYTES, ram) != BM_OK) exit(2);
     bm_serve_init(&server, &state, NULL, &port, text);
     bm_serve_room(&server, counts, sizeof counts / sizeof *counts, &kept, memory);
-    for (;;) bm_serve_once(&server);
+    server.update = &update;
+    pending_n = 0;
+}
+
+int main(int argc, char **argv)
+{
+    wanted = argc > 1 ? strtoul(argv[1], NULL, 10) : 1000u;
+    seed = argc > 2 ? strtoul(argv[2], NULL, 10) : 0u;
+    update_make(bm_blob);
+    restart();
+    for (uint32_t answered = 0;; answered++) {
+        const int tries = update.slot[update.running == BM_UPDATE_A ? 1 : 0].state == BM_SLOT_TRIAL;
+        if (frames < wanted && (tries ? draw() % 4u == 0 : answered % 4096u == 4095u)) restart();
+        bm_serve_once(&server);
+    }
 }

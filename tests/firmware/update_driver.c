@@ -3,94 +3,16 @@
  *
  *   update_driver cuts UPDATES SEED        the power is cut at every write of every update, and again while it recovers
  *   update_driver messages COUNT SEED      damaged, doubled, missing and foreign messages, with restarts and cuts among them
+ *   update_driver signed COUNT SEED        the same on a device that wants a signature, and messages of one who has no key
  *
  * Whatever comes: what runs is whole, and one of the models that were sent whole; never neither. Prints what was counted; exit
  * status 1 at the first bad state.
  */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "update_sim.h"
 
-#include "bm_bytes.h"
-#include "bm_crc32.h"
-#include "bm_protocol.h"
-#include "bm_sha256.h"
-#include "bm_update.h"
+#define FORGED 0x8000u /* numbers of models that nobody signed */
 
-#define UNIT BM_UPDATE_UNIT
-#define BLOB (3u * UNIT - 100u) /* built with BM_UPDATE_NOTED 2: the record is written on the way */
-#define PROOF 60u
-#define ALL (4u * UNIT)
-#define NONE 0xFFFFFFFFu
-
-static uint8_t area[BM_UPDATE_AREAS][ALL]; /* the storage */
-static uint8_t build[32], package[ALL], head[BM_UPDATE_HEAD];
-static uint64_t seed;
-static unsigned long writes, cut_at, cuts, starts, bad_states, crashes;
-static int dead;                 /* the power is off */
-static uint32_t crcs[1u << 16];  /* of the packages, by number */
-
-static uint32_t draw(void)
-{
-    seed = seed * 6364136223846793005u + 1442695040888963407u;
-    return (uint32_t)(seed >> 33);
-}
-
-static int device_read(void *context, uint32_t a, uint32_t offset, void *to, uint32_t n)
-{
-    (void)context;
-    if (dead) return -1;
-    memcpy(to, area[a] + offset, n);
-    return 0;
-}
-
-/* The write that dies leaves the old unit, an erased one, the new one, a part of it, or anything. */
-static int device_write(void *context, uint32_t a, uint32_t offset, const void *unit)
-{
-    uint8_t *p = area[a] + offset;
-    (void)context;
-    if (dead) return -1;
-    if (offset % UNIT || offset + UNIT > ALL) abort();
-    if (++writes != cut_at) {
-        memcpy(p, unit, UNIT);
-        return 0;
-    }
-    dead = 1;
-    cuts++;
-    const uint32_t how = draw() % 5u, part = draw() % UNIT;
-    if (how == 1 || how == 3) memset(p, 0xFF, UNIT);
-    if (how == 2 || how == 3) memcpy(p, unit, how == 2 ? UNIT : part);
-    if (how == 4)
-        for (uint32_t i = 0; i < UNIT; i++) p[i] = (uint8_t)(draw() >> 5);
-    return -1;
-}
-
-static const bm_update_device device = {NULL, device_read, device_write, ALL};
-
-/* Model `number`: its number stands in the blob, in the proof and in the head. Every seventh fails its proof, every ninth crashes. */
-static int sound(uint32_t number) { return number % 7u != 3u && number % 9u != 4u; }
-
-static void make_package(uint32_t number)
-{
-    bm_sha256 sha;
-    uint32_t x = number * 2654435761u;
-    memset(package, 0, sizeof package);
-    memset(head, 0, sizeof head);
-    for (uint32_t i = 0; i < BLOB; i++) package[i] = (uint8_t)((x = x * 1664525u + 1013904223u) >> 24);
-    bm_put_u32(package, number);
-    bm_put_u32(package + ALL - UNIT, number);
-    memcpy(head, "BMUP", 4);
-    bm_put_u32(head + BM_UPDATE_VERSION_AT, 1);
-    bm_put_u32(head + BM_UPDATE_BLOB_AT, BLOB);
-    bm_put_u32(head + BM_UPDATE_PROOF_AT, PROOF);
-    memcpy(head + BM_UPDATE_BUILD_AT, build, 32);
-    bm_put_u32(head + BM_UPDATE_MODEL_AT, number);
-    bm_sha256_begin(&sha);
-    bm_sha256_add(&sha, package, ALL);
-    bm_sha256_end(&sha, head + BM_UPDATE_HASH_AT);
-    bm_put_u32(head + BM_UPDATE_CRC_AT, bm_crc32(0, head, BM_UPDATE_CRC_AT));
-    crcs[number % 65536u] = bm_crc32(0, package, ALL);
-}
+static unsigned long starts, bad_states, crashes;
 
 static uint32_t ran;             /* number of the model that the last start chose; 0: the factory's */
 static int proving_crash;        /* the proof ended in a crash */
@@ -140,7 +62,7 @@ static void boot(bm_update *u, unsigned long again)
 static int send(bm_update *u)
 {
     uint32_t value = 0;
-    if (bm_update_begin(u, head, sizeof head, &value) != 0) return 0;
+    if (bm_update_begin(u, head, BM_UPDATE_HEAD, &value) != 0) return 0;
     while (value < ALL) {
         const uint32_t at = value;
         if (bm_update_block(u, at, bm_crc32(0, package + at, UNIT), package + at, UNIT, &value) != 0)
@@ -198,8 +120,7 @@ static void one(bm_update *u, uint32_t awaited)
     memcpy(copy, head, sizeof copy);
     if (what < 4) {
         if (how < 5) damage(copy, sizeof copy);
-        if (how == 4)
-            bm_put_u32(copy + BM_UPDATE_CRC_AT, bm_crc32(0, copy, BM_UPDATE_CRC_AT)); /* sealed again */
+        if (how == 4) seal(copy);
         bm_update_begin(u, copy, how == 7 ? draw() % 300u : BM_UPDATE_HEAD, &value);
     } else if (what < 26) {
         if (how == 1) at = draw();
@@ -219,6 +140,18 @@ static void one(bm_update *u, uint32_t awaited)
     }
 }
 
+/* A sound package of another model, with the signature of the owner's, or none, or one of another length. */
+static void forge(uint32_t number)
+{
+    package = packages[1];
+    head = heads[1];
+    make_package(number);
+    memcpy(head + BM_UPDATE_SIGNATURE_AT, heads[0] + BM_UPDATE_SIGNATURE_AT, 36);
+    const uint32_t how = draw() % 4u;
+    if (how < 2) bm_put_u32(head + BM_UPDATE_SIGNATURE_AT, how ? draw() : 0);
+    seal(head);
+}
+
 static int count_messages(unsigned long count)
 {
     static bm_update u;
@@ -227,6 +160,10 @@ static int count_messages(unsigned long count)
     boot(&u, 0);
     for (unsigned long i = 0; i < count; i++) {
         const bm_slot *s = &u.slot[u.running == BM_UPDATE_A ? 1 : 0];
+        if (device.verify && draw() % 64u == 0) {
+            forge(FORGED + number);
+            if (draw() % 2u) package = packages[0], head = heads[0];
+        }
         one(&u, s->received);
         const int tried = s->state == BM_SLOT_TRIAL,
                   was_cut = dead; /* then the request may have been noted, or not */
@@ -238,7 +175,11 @@ static int count_messages(unsigned long count)
         bad_states += ran != old && (ran != number || !sound(number) || !(tried || was_cut));
         changed += ran != old;
         if (bad_states) return 1;
-        if (tried || ran == number) make_package(++number);
+        if (tried || ran == number) {
+            package = packages[0];
+            head = heads[0];
+            make_package(++number);
+        }
         cut_at = draw() % 4u ? 0u : 1u + draw() % 30u;
         writes = 0;
     }
@@ -250,11 +191,9 @@ int main(int argc, char **argv)
 {
     if (argc != 4) return 2;
     seed = strtoul(argv[3], NULL, 10);
-    for (uint32_t i = 0; i < sizeof build; i++) build[i] = (uint8_t)(i * 7u + 1u);
-    for (uint32_t a = 0; a < BM_UPDATE_AREAS; a++)
-        for (uint32_t i = 0; i < ALL; i++)
-            area[a][i] = (uint8_t)(draw() >> 7); /* as it came from the factory: anything */
+    sim_fill();
     const unsigned long n = strtoul(argv[2], NULL, 10);
+    if (strcmp(argv[1], "signed") == 0) device.verify = verify;
     const int bad = strcmp(argv[1], "cuts") == 0 ? count_cuts(n) : count_messages(n);
     if (bad) printf("bad state: seed %s\n", argv[3]);
     return bad;

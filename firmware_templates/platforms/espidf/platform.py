@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bitmar_tiny.codegen.platform import Platform, three_numbers
+from bitmar_tiny.codegen.update import RECORDS, UNIT, filled
 from bitmar_tiny.errors import ConfigError, ToolError
 
 if TYPE_CHECKING:
     from bitmar_tiny.codegen.boards import Board, Region
     from bitmar_tiny.codegen.lower import Blob
 
+#: Bytes of a slot behind the blob.
+PROOF_ROOM = UNIT
 #: Template -> file of the project.
 TEMPLATES = {
     "CMakeLists.txt.j2": "CMakeLists.txt",
@@ -44,6 +47,7 @@ class EspIdf(Platform):
     """The weights lie in a flash partition; ESP-IDF compiles."""
 
     components = ("model", "serve")
+    optional = ("memory_store", "update", "update_signature")
     model_folder = "components/bitmar/src"
     own_folder = "main"
 
@@ -83,6 +87,12 @@ class EspIdf(Platform):
                 f"{blob.size}.",
                 "Choose a smaller model, or a board with more flash.",
             )
+
+    def for_updates(self, board: Board, blob: Blob) -> Board:
+        """Two slots in the place of the flash that the model leaves, each with room for a proof."""
+        size = filled(blob.size)
+        flash = board.flash.with_slots(size, size + PROOF_ROOM, RECORDS)
+        return board.model_copy(update={"flash": flash})
 
     def check_build(self, board: Board) -> None:
         raise ToolError(

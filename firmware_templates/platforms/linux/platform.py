@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,13 +19,15 @@ if TYPE_CHECKING:
 
 #: The generated source of the store that a memory begins with.
 FIRST = "linux_first.c"
+#: The source that calls OpenSSL.
+SIGNATURE = "linux_signature.c"
 
 
 class Linux(Platform):
     """A program with commands."""
 
     components = ("model", "blob", "serve", "picture")
-    optional = ("memory_store", "show_once", "update")
+    optional = ("memory_store", "show_once", "update", "update_signature")
     hot = ("linux_peak",)
     compile_flags = ("-pthread",)
     runs_here = takes_backbone = True
@@ -40,6 +43,9 @@ class Linux(Platform):
             "library_sources": [*(name for name in c if name not in own), "bm_step.c"],
             "program_sources": [name for name in c if name in own] + [FIRST] * ("linux_show.c" in c),
         }
+
+    def libraries(self, sources: Collection[str]) -> list[str]:
+        return ["-lcrypto"] * (SIGNATURE in sources)
 
     def extra_files(self, blob: Blob, project: Path, store: bytes) -> dict[str, str]:
         """The store that a memory begins with, for the program that makes it."""

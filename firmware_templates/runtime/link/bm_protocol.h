@@ -96,6 +96,7 @@ enum { /* statuses of a result, beside those of bm_status.h */
     BM_RESULT_OTHER_BUILD = 6,
     BM_RESULT_NO_ROOM = 7,
     BM_RESULT_STORAGE = 8,
+    BM_RESULT_UNSIGNED = 9,
 };
 
 #endif

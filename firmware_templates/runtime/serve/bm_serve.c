@@ -34,6 +34,7 @@ static const char *text_of(int32_t status)
         return "the update is for another configuration, layout or size, which needs new firmware";
     case BM_RESULT_NO_ROOM: return "the update is larger than a slot";
     case BM_RESULT_STORAGE: return "the storage of the updates cannot be written";
+    case BM_RESULT_UNSIGNED: return "the update is not signed with the key that this firmware asks for";
     default: return bm_status_text((bm_status)status);
     }
 }

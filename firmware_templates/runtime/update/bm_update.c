@@ -103,7 +103,21 @@ void bm_update_open(bm_update *u, const bm_update_device *device, const uint8_t 
 
 /* -- what runs --------------------------------------------------------------------------------- */
 
-/* A head that this firmware can run: of an older program that had another shape, none is. */
+/* The head is from who has the key, and so is what its hash says. */
+static int is_signed(const bm_update *u, const uint8_t *head)
+{
+    const uint32_t n = bm_get_u32(head + BM_UPDATE_SIGNATURE_AT);
+    uint8_t digest[32];
+    bm_sha256 sha;
+    if (!u->device.verify) return 1;
+    if (n == 0 || n > BM_UPDATE_SIGNATURE_ROOM) return 0;
+    bm_sha256_begin(&sha);
+    bm_sha256_add(&sha, head, BM_UPDATE_SIGNATURE_AT);
+    bm_sha256_end(&sha, digest);
+    return u->device.verify(digest, head + BM_UPDATE_SIGNATURE_AT + 4u, n) == 1;
+}
+
+/* A head that this firmware can run: of an older program that had another shape or key, none is. */
 static int32_t check_head(const bm_update *u, const uint8_t *head)
 {
     const uint32_t proof = bm_get_u32(head + BM_UPDATE_PROOF_AT);
@@ -117,7 +131,7 @@ static int32_t check_head(const bm_update *u, const uint8_t *head)
     if (proof > u->device.slot_bytes || blob_room(head) > u->device.slot_bytes ||
         all_of(head) > u->device.slot_bytes)
         return BM_RESULT_NO_ROOM;
-    return 0;
+    return is_signed(u, head) ? 0 : BM_RESULT_UNSIGNED;
 }
 
 /* The slot to try next, or the factory's model. */
@@ -238,8 +252,7 @@ int32_t bm_update_activate(bm_update *u, uint32_t *value)
     *value = s->received;
     if (s->state == BM_SLOT_TRIAL) return 0;
     if (s->state != BM_SLOT_COMPLETE) return BM_RESULT_MALFORMED;
-    s->state = BM_SLOT_TRIAL;
-    s->tries = 0;
+    s->state = BM_SLOT_TRIAL; /* no try was counted since bm_update_begin */
     s->order = u->sequence + 1u;
     return note(u) == 0 ? 0 : BM_RESULT_STORAGE;
 }

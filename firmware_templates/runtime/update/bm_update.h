@@ -30,7 +30,10 @@ extern "C" {
 #define BM_UPDATE_MODEL_AT 48u /* [32] SHA-256 of the frozen model */
 #define BM_UPDATE_HASH_AT 80u  /* [32] SHA-256 of blob and proof with their filling */
 #define BM_UPDATE_LAYOUT_AT 112u /* [16] of the blob, for people */
+#define BM_UPDATE_SIGNATURE_AT \
+    128u /* bytes of the signature, or 0; then itself, of the SHA-256 of all before this */
 #define BM_UPDATE_CRC_AT 252u    /* of the bytes before it */
+#define BM_UPDATE_SIGNATURE_ROOM 72u
 
 enum {
     BM_UPDATE_RECORDS,
@@ -56,6 +59,8 @@ typedef struct {
     /* Erase and write one unit; it lasts when this returns. NULL: nothing can be written, and no model is tried. */
     int (*write)(void *context, uint32_t area, uint32_t offset, const void *unit);
     uint32_t slot_bytes; /* of a slot; the area of the records has two units */
+    /* ECDSA on the curve P-256, DER. 1: the holder of the key signed the hash; 0. NULL: packages need no signature. */
+    int (*verify)(const uint8_t hash[32], const uint8_t *signature, uint32_t n);
 } bm_update_device;
 
 typedef struct {

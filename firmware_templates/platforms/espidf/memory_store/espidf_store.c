@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "bm_store.h"
+#include "esp_log.h"
 #include "freertos/FreeRTOS.h"
 #include "freertos/semphr.h"
 #include "freertos/task.h"
@@ -250,14 +251,18 @@ static const char *open_device(bm_store_device *device)
 }
 #endif
 
-const char *espidf_store_start(bm_state *s)
+const char *espidf_store_start(bm_state *s, int updated)
 {
     static bm_store store;
-    static const uint8_t digest[32] = BM_MODEL_DIGEST;
     bm_store_device device;
     const char *why = open_device(&device);
     if (why) return why;
-    const bm_store_status status = bm_store_open(&store, &device, BM_SLOTS, BM_D, digest, bm_store_work(s));
+    const bm_store_status status = bm_store_open(
+        &store, &device, BM_SLOTS, BM_D, bm_model_digest(s), bm_store_work(s));
+    if (status == BM_STORE_MODEL && updated) {
+        ESP_LOGW("bitmar", "going on without the memory: %s", bm_store_text(status));
+        return NULL;
+    }
     if (status != BM_STORE_OK) return bm_store_text(status);
     const bm_tier rows = bm_store_tier(&store);
     bm_use_memory(s, &rows);

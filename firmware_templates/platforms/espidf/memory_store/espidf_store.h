@@ -5,7 +5,8 @@
 
 #include "espidf.h"
 
-/* Open the store and make it the memory of s. NULL, or why there is none. */
-const char *espidf_store_start(bm_state *s);
+/* Open the store and make it the memory of s. NULL, or why there is none. updated: a model that came later runs, and goes on without the
+ * memory of the one before. */
+const char *espidf_store_start(bm_state *s, int updated);
 
 #endif

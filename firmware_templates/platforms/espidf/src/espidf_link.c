@@ -11,6 +11,9 @@
 #include "freertos/task.h"
 
 #include "bm_serve.h"
+#if BM_UPDATES
+#include "espidf_update.h"
+#endif
 
 #define RECEIVED 8192 /* bytes that arrive while the model computes: more than a host sends unanswered */
 #define SENT 2048
@@ -131,5 +134,8 @@ void espidf_link(bm_state *s, const char *why)
     if (start() != 0) return;
     bm_serve_init(&server, why ? NULL : s, why, &port, TEXT_INPUT);
     bm_serve_room(&server, counts, COUNTS, NULL, NULL);
+#if BM_UPDATES
+    if (espidf_updates()->build) server.update = espidf_updates();
+#endif
     for (;;) bm_serve_once(&server);
 }

@@ -10,6 +10,9 @@
 #if BM_MEMORY_IN_STORE
 #include "espidf_store.h"
 #endif
+#if BM_UPDATES
+#include "espidf_update.h"
+#endif
 #if CONFIG_BITMAR_BUTTON
 #include "espidf_button.h"
 #endif
@@ -38,20 +41,32 @@ static const void *map_model(const char **why)
     return blob;
 }
 
-static const char *start(bm_state *s)
+/* The model of the program. */
+static const char *start_own(bm_state *s, const bm_ram ram[BM_RAMS])
 {
-    bm_ram ram[BM_RAMS];
     const char *why = NULL;
     const void *blob = map_model(&why);
-    if (!why) why = espidf_arenas(ram);
     if (why) return why;
     const bm_status status = bm_init(s, blob, BM_BLOB_BYTES, ram);
     if (status == BM_ERR_NUMERICS) return bm_selftest();
     if (status == BM_ERR_BLOB)
         return "the partition holds another model than this program was made for, or nothing; flash the model";
-    if (status != BM_OK) return bm_status_text(status);
+    return status == BM_OK ? NULL : bm_status_text(status);
+}
+
+static const char *start(bm_state *s)
+{
+    bm_ram ram[BM_RAMS];
+    int updated = 0;
+    const char *why = espidf_arenas(ram);
+    if (why) return why;
+#if BM_UPDATES
+    updated = espidf_update_start(s, ram);
+#endif
+    if (!updated) why = start_own(s, ram);
+    if (why) return why;
 #if BM_MEMORY_IN_STORE
-    why = espidf_store_start(s);
+    why = espidf_store_start(s, updated);
 #if CONFIG_BITMAR_MEMORY_OPTIONAL
     if (why) ESP_LOGW(TAG, "going on without the memory: %s", why);
     why = NULL;

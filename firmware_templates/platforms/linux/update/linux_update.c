@@ -12,6 +12,11 @@
 
 #include "bm_bytes.h"
 #include "bm_update_proof.h"
+#if BM_UPDATE_SIGNED
+#include "bm_update_signature.h"
+#else
+#define bm_update_signed NULL
+#endif
 
 #define PROOF_ROOM 65536u
 
@@ -117,8 +122,8 @@ int linux_update_start(bm_state *s, const char *folder, int writable, const bm_r
     model = s;
     rams = ram;
     const int ours = writable && lock_folder() == 0;
-    const bm_update_device device = {
-        NULL, device_read, ours ? device_write : NULL, bm_update_filled(BM_BLOB_BYTES) + PROOF_ROOM};
+    const bm_update_device device = {NULL, device_read, ours ? device_write : NULL,
+        bm_update_filled(BM_BLOB_BYTES) + PROOF_ROOM, bm_update_signed};
     bm_update_open(&update, &device, build, BM_BLOB_BYTES);
     return bm_update_start(&update, attempt, NULL) != BM_UPDATE_FACTORY;
 }
