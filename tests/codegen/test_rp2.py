@@ -16,7 +16,14 @@ from bitmar_tiny.errors import FitError, ToolError
 from bitmar_tiny.frozen import random_model
 
 #: Sources that say which board it is, or which clock and port it has.
-OF_THE_BOARD = {"bare_cmsdk", "bare_cortexm", "bare_cortexm_start", "bm_ascii", "bm_serve"}
+OF_THE_BOARD = {
+    "bare_cmsdk",
+    "bare_cmsdk_split",
+    "bare_cortexm",
+    "bare_cortexm_start",
+    "bm_ascii",
+    "bm_serve",
+}
 
 
 def need_compiler(board) -> None:
@@ -84,6 +91,8 @@ def test_demo_fits(made, name):
     assert (
         ram.address <= known["rp2_fast_flash"] < known["bare_data_end"]
     )  # runs while the flash cannot be read
+    # core 1 waits in RAM, too
+    assert ram.address <= known["help"] < known["bare_data_end"]
     for code in ("bm_gemv_t2s8", *(["bm_m0_rows", "bm_m0_dots4"] if name == "pico" else [])):
         assert ram.address <= known[code] < known["bare_data_end"]  # no code of a token in flash
 
