@@ -153,7 +153,8 @@ chip.peripherals[0x40058].onWatchdogTrigger = () => { restart = true; };
 
 function cycles() { // one batch; false if the core waits for an interrupt
     for (let i = 0; i < BATCH; i++) {
-        if (chip.core.waiting) return false;
+        if (chip.core.waiting && !chip.core.interruptsUpdated) return false;
+        chip.core.waiting = false; // SysTick does not do that, and a byte may have come between the program's look for one and its WFI
         const spent = chip.core.executeInstruction();
         chip.clock.tick(spent * NANOS);
         for (ahead = runs && !core1.waiting ? ahead + spent : 0; ahead > 0; instructions++) {
