@@ -84,6 +84,11 @@ chip.sio.writeUint32 = (offset, value) => {
     if (offset === 0x54) toCore1.push(value >>> 0);
     else writeUint32.call(chip.sio, offset, value);
 };
+const psm = chip.peripherals[0x40010], writePsm = psm.writeUint32;
+psm.writeUint32 = (offset, value) => {
+    writePsm.call(psm, offset, value);
+    if (offset === 4 && value & 1 << 16) resetCore1();
+};
 const boot = () => {
     resetCore1();
     const stage2 = chip.flash.subarray(0, 256);

@@ -4,7 +4,7 @@
  * Core 1 waits in RAM and with no interrupt switched on, so it reads nothing while core 0 writes the flash. It sleeps between jobs (WFE);
  * SEV wakes it, also where it comes before the WFE. A fault of core 1 is told like one of core 0: both have the same vectors.
  *
- * Sources: RP2040 Datasheet 2.3.1 (SIO: FIFOs between the cores) and 2.8.2 (launching code on core 1); RP2350 Datasheet 3.1 and 5.3.
+ * Sources: RP2040 Datasheet (SIO, power-on state machine; 2.8.2, launching code on core 1); RP2350 Datasheet (the same; 5.3).
  */
 #include "bare_split.h"
 #include "rp2.h"
@@ -73,6 +73,9 @@ static int launch(void)
     const uint32_t words[] = {
         0, 0, 1, VTOR, (uint32_t)(uintptr_t)(stack + STACK_WORDS), (uint32_t)(uintptr_t)help};
     const uint32_t since = bare_line_millis(NULL);
+    SET(PSM_OFF) = PSM_CORE1; /* a debug probe restarts core 0 alone */
+    while (!(REG(PSM_OFF) & PSM_CORE1)) continue;
+    CLEAR(PSM_OFF) = PSM_CORE1;
     for (uint32_t i = 0; i < sizeof words / sizeof *words;) {
         if (!words[i]) /* what was left in the FIFO, from a start or a try before */
             while (FIFO_STATUS & FIFO_HAS) (void)FIFO_READ;
