@@ -62,6 +62,14 @@ def smaller_window(cfg: ModelConfig, fits: Callable[[int], bool]) -> str:
     )
 
 
+def fewer_slots(cfg: ModelConfig, fits: Callable[[int], bool]) -> str:
+    """The most slots of a memory's store for which ``fits``, by bisection."""
+    slots = bisect.bisect_left(range(1, cfg.memory_slots), True, key=lambda n: not fits(n))
+    if slots:
+        return f"Train with {slots} memory slots or fewer (memory_slots={slots})."
+    return "Leave out --memory sd."
+
+
 def human(n: int) -> str:
     """Bytes in words: 1536 -> '1.5 KiB'."""
     for unit, size in (("MiB", 1 << 20), ("KiB", 1 << 10)):

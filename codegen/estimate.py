@@ -26,9 +26,6 @@ from .memory_cost import store_read_bytes
 from .pack import packed5_size
 from .plan import SHORT_CONTEXT, Plan, make_plan
 
-SPLIT_WEIGHTS = 32768  # BM_SPLIT_WEIGHTS: smaller products stay on one core
-SPLIT_KEYS = 8192  # BM_SPLIT_KEYS: shorter attention stays on one core
-
 
 @dataclass(frozen=True)
 class Part:
@@ -170,7 +167,7 @@ def estimate(
     ``streamed``: the head is, where the plan has buffers for it.
     """
     streamed = streamed and plan.streams and not prefetch
-    work = _compute(cfg, board.speed, min(context, cfg.context)) | _head(cfg, board.speed, blob)
+    work = _compute(cfg, board, min(context, cfg.context)) | _head(cfg, board.speed, blob)
     bytes_of = _traffic(cfg, plan, context)
     store = next((r for r in plan.regions if "store" in r.holds), None) if blob.memory == "sd" else None
     if store:
@@ -231,19 +228,22 @@ def part_ms(one: float, many: float, bus: float, cores: int, prefetch: bool = Fa
     return max(bus, (bus + many) / cores) + one if many else bus + one
 
 
-def _compute(cfg: ModelConfig, speed: Speed, context: int) -> dict[str, tuple[float, float]]:
+def _compute(cfg: ModelConfig, board: Board, context: int) -> dict[str, tuple[float, float]]:
     """Cycles of every part but the head: of work that stays on one core, and of work that is split."""
+    speed, platform = board.speed, board.platform
     d, one, many = cfg.d_model, 0.0, 0.0
     for m in matrix_table(cfg):
         if m.section.form != "head" and m.section.read in ("token", "read"):
             times = 1 if m.section.read == "token" else 1 / cfg.read_every
             cycles = times * m.rows * m.width / gemv_rate(speed, m.width)
-            one, many = (one, many + cycles) if m.rows * m.width >= SPLIT_WEIGHTS else (one + cycles, many)
+            one, many = (
+                (one, many + cycles) if m.rows * m.width >= platform.split_weights else (one + cycles, many)
+            )
     seen = sum(min(context, c.slots) if c.ring else c.slots for c in cache_table(cfg))
     attention = 2 * seen * d / speed.attention + seen * cfg.n_heads * speed.exp_cycles
     return {
         "layers": (one, many),
-        "attention": (0, attention) if context * d >= SPLIT_KEYS else (attention, 0),
+        "attention": (0, attention) if context * d >= platform.split_keys else (attention, 0),
         "memory": (cfg.memory_slots * (2 * d / speed.attention + speed.exp_cycles) / cfg.read_every, 0),
         "vectors": (elements(cfg) * speed.element_cycles, 0),
     }

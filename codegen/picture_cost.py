@@ -11,7 +11,7 @@ from bitmar_tiny.arch.tables import convolutions, matrix_table
 
 from .boards import Board
 from .buffers import pad
-from .estimate import SPLIT_WEIGHTS, gemv_rate, part_ms
+from .estimate import gemv_rate, part_ms
 from .kernels import K_BLOCK
 from .lower import Blob
 from .plan import Plan
@@ -60,7 +60,7 @@ def picture_cost(cfg: ModelConfig, blob: Blob, board: Board, plan: Plan) -> Pict
     for m in seen:
         n = times.get(m.section.name, cfg.image_tokens)
         cycles = n * m.rows * pad(m.width, K_BLOCK) / gemv_rate(speed, m.width)
-        split = m.section.name in times or m.rows * m.width >= SPLIT_WEIGHTS
+        split = m.section.name in times or m.rows * m.width >= board.platform.split_weights
         one, many = (one, many + cycles) if split else (one + cycles, many)
     many += _window_elements(cfg) * speed.element_cycles
     rate = {r.name: r.read_mb_s for r in plan.regions if r.cache_line and r.read_mb_s}

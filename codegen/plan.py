@@ -13,8 +13,9 @@ from typing import Any
 
 from bitmar_tiny.arch.config import ModelConfig
 from bitmar_tiny.errors import FitError
+from bitmar_tiny.memory.format import Layout
 
-from .advice import human, smaller_blob, smaller_window
+from .advice import fewer_slots, human, smaller_blob, smaller_window
 from .boards import Board, Region
 from .buffers import STREAM, Buffer, arena_buffers, buffer_traffic, pad, section_traffic, stream_bytes
 from .lower import Blob
@@ -231,6 +232,8 @@ def _make_plan(
         Placement("stack", "stack", stack.name, 0, board.stack_bytes, "deepest call (reserved)"),
     ]
     _check_blob(cfg, blob, board, home)
+    if blob.memory == "sd":
+        _check_store(cfg, board)
     return Plan(board.name, placements, board.regions)
 
 
@@ -317,4 +320,15 @@ def _check_blob(cfg: ModelConfig, blob: Blob, board: Board, home: Region) -> Non
             "piece, the model blob "
             f"needs {human(blob.size)}, {human(blob.size - room)} too much.",
             smaller_blob(cfg, blob, blob.size - room),
+        )
+
+
+def _check_store(cfg: ModelConfig, board: Board) -> None:
+    home = _region(board, "store")
+    room, need = min(home.size, home.largest_block), Layout(cfg.memory_slots, cfg.d_model).size
+    if need > room:
+        raise FitError(
+            f"Model {cfg.name} does not fit {board.name}: region '{home.name}' ({home.what}) has "
+            f"{human(room)}, the memory's store needs {human(need)}, {human(need - room)} too much.",
+            fewer_slots(cfg, lambda slots: Layout(slots, cfg.d_model).size <= room),
         )

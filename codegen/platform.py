@@ -49,8 +49,9 @@ class Platform:
     kind as any other program. ``real_time``: what runs them elsewhere is no emulator, so they are timed.
     ``on_uart``: its firmware speaks over the UART of an emulated machine, not over its standard input and
     output. ``takes_backbone``: a project can hold a picture backbone, which Python runs. ``port_kind``: the
-    kind of port that starts its firmware on this computer; empty if none does. ``elsewhere``: how a project
-    is run where this computer cannot.
+    kind of port that starts its firmware on this computer; empty if none does. ``split_weights``,
+    ``split_keys``: the smallest product, and bytes of keys, for which waking another thread pays.
+    ``elsewhere``: how a project is run where this computer cannot.
     """
 
     components: ClassVar[tuple[str, ...]] = ("model",)
@@ -65,6 +66,8 @@ class Platform:
     on_uart: ClassVar[bool] = False
     takes_backbone: ClassVar[bool] = False
     port_kind: ClassVar[str] = ""
+    split_weights: ClassVar[int] = 32768
+    split_keys: ClassVar[int] = 8192
     elsewhere: ClassVar[str] = "Copy the project to the board and build it there with make."
 
     @property

@@ -55,6 +55,7 @@ FILES = {
         "page",
         "simulate",
         "store/test_remember.py",
+        "store/test_rp2_store.py",
         "store/test_store_bench.py",
         "store/test_store_c.py",
         "store/test_store_check.py",

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Programs for the Pico and the Pico 2 as their boot ROMs want them, and whether the demo model fits."""
 
+import re
 import struct
 import subprocess
 
@@ -15,7 +16,14 @@ from bitmar_tiny.errors import FitError, ToolError
 from bitmar_tiny.frozen import random_model
 
 #: Sources that say which board it is, or which clock and port it has.
-OF_THE_BOARD = {"bare_cmsdk", "bare_cortexm", "bare_cortexm_start", "bm_ascii", "bm_serve"}
+OF_THE_BOARD = {
+    "bare_cmsdk",
+    "bare_cmsdk_split",
+    "bare_cortexm",
+    "bare_cortexm_start",
+    "bm_ascii",
+    "bm_serve",
+}
 
 
 def need_compiler(board) -> None:
@@ -83,6 +91,8 @@ def test_demo_fits(made, name):
     assert (
         ram.address <= known["rp2_fast_flash"] < known["bare_data_end"]
     )  # runs while the flash cannot be read
+    # core 1 waits in RAM, too
+    assert ram.address <= known["help"] < known["bare_data_end"]
     for code in ("bm_gemv_t2s8", *(["bm_m0_rows", "bm_m0_dots4"] if name == "pico" else [])):
         assert ram.address <= known[code] < known["bare_data_end"]  # no code of a token in flash
 
@@ -102,6 +112,40 @@ def test_what_is_too_large_is_refused(tmp_path):
         emit(random_model(preset("demo").model_copy(update={"window": 1000})), load_board("pico"), tmp_path)
     assert refused.value.hint
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name, kib", [("pico", 192), ("pico2", 320)])
+def test_a_store_that_does_not_fit_beside_program_and_weights_is_refused(tmp_path, name, kib):
+    """Before anything is written; and the slots that the sentence names do fit, one more does not."""
+    board = load_board(name)
+    config = preset("demo").model_copy(update={"memory_slots": 1024})
+
+    def refusal(slots: int) -> FitError | None:
+        model = random_model(config.model_copy(update={"memory_slots": slots}))
+        try:
+            emit(model, board, tmp_path / str(slots), memory="sd")
+        except FitError as error:
+            return error
+        return None
+
+    refused = refusal(1024)
+    assert re.search(
+        rf"region 'memory' \(the last {kib} KB of the flash\) has {kib}\.0 KiB, .* too much", str(refused)
+    )
+    most = int(re.search(r"memory_slots=(\d+)", refused.hint)[1])
+    assert most % 64 == 0 and not (tmp_path / "1024").exists()
+    assert refusal(most) is None and refusal(most + 1) is not None
+
+
+def test_regions_share_the_flash_and_nothing_lies_in_two(made):
+    """Program and weights, then the store, up to the end of the chip."""
+    for name, size in (("pico", 2 << 20), ("pico2", 4 << 20)):
+        flash, store = load_board(name).regions[:2]
+        assert flash.address + flash.size == store.address and store.address % uf2.SECTOR == 0
+        assert store.address + store.size == flash.address + size
+        _, image, _ = uf2.decode(made[name][1].image.read_bytes())
+        blob = (made[name][0].path / "model.blob").stat().st_size
+        assert len(image) - blob < flash.size - flash.largest_block  # what the plan leaves to the program
 
 
 def test_a_program_that_overflows_its_region_says_which(tmp_path, tiny):

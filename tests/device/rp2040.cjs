@@ -5,11 +5,12 @@
 //     node tests/device/rp2040.cjs firmware/build/gcc-O2/bitmar.uf2
 //
 // A second argument names a file that keeps the flash from one run to the next; a third, n, cuts the power in the middle of the nth page that is
-// programmed or sector that is erased.
+// programmed or sector that is erased. With ONE_CORE=1 in the environment core 1 answers nothing.
 //
 // prints "socket://127.0.0.1:PORT" when the program has started, a port for `bitmar-tiny verify --port`. Before the program it does what the boot ROM does: writes the
-// file to flash, checks the second stage and starts it. Core 0 alone; no flash interface and no flash timing: a boot ROM of ours has the functions that write the flash, and checks
-// how they are called. Ends with its client.
+// file to flash, checks the second stage and starts it. No flash interface and no flash timing: a boot ROM of ours has the functions that write the flash, and checks
+// how they are called. rp2040js has core 0 alone: core 1 is a second one of its cores here, which gets as many cycles, and the FIFO by which the boot ROM of core 1
+// is told where to begin is ours. Ends with its client, and says what core 1 did.
 "use strict";
 
 const fs = require("fs");
@@ -41,8 +42,55 @@ function crc32(bytes) { // as the boot ROM computes it: most significant bit fir
 }
 
 const chip = new RP2040();
+const core1 = new chip.core.constructor(chip);
 chip.logger = new ConsoleLogger(LogLevel.Error, false);
+chip.logger.info = (_, what) => { // the one trace of the instruction SEV
+    if (what !== "SEV") return;
+    if (core1.waiting) core1.waiting = false;
+    else core1.eventRegistered = true;
+    romOfCore1();
+};
+
+// The boot ROM of core 1 (RP2040 Datasheet 2.8.2): after a reset it says 0; then it is woken for each word, says it back, and begins anew where
+// it is not what the sequence has there.
+const SEQUENCE = [0, 0, 1];
+let runs = false, told = [], toCore1 = [], toCore0 = [], top = 0, least = 0, instructions = 0;
+function resetCore1() {
+    runs = core1.waiting = core1.eventRegistered = false;
+    told = [];
+    toCore1 = [];
+    toCore0 = [0];
+}
+function romOfCore1() {
+    while (!runs && !process.env.ONE_CORE && toCore1.length) {
+        const word = toCore1.shift();
+        toCore0.push(word);
+        told = word === (SEQUENCE[told.length] ?? word) ? [...told, word] : [];
+        if (told.length < 6) continue;
+        [, , , core1.VTOR, core1.SP, core1.PC] = told;
+        core1.PC &= ~1;
+        core1.PM = false;
+        top = least = core1.SP;
+        runs = true;
+    }
+}
+const { readUint32, writeUint32 } = chip.sio;
+chip.sio.readUint32 = (offset) => {
+    if (offset === 0x50) return (toCore0.length ? 1 : 0) | (toCore1.length < 8 ? 2 : 0);
+    if (offset === 0x58) return toCore0.shift() ?? 0;
+    return readUint32.call(chip.sio, offset);
+};
+chip.sio.writeUint32 = (offset, value) => {
+    if (offset === 0x54) toCore1.push(value >>> 0);
+    else writeUint32.call(chip.sio, offset, value);
+};
+const psm = chip.peripherals[0x40010], writePsm = psm.writeUint32;
+psm.writeUint32 = (offset, value) => {
+    writePsm.call(psm, offset, value);
+    if (offset === 4 && value & 1 << 16) resetCore1();
+};
 const boot = () => {
+    resetCore1();
     const stage2 = chip.flash.subarray(0, 256);
     if (crc32(stage2.subarray(0, 252)) !== chip.flashView.getUint32(252, true)) throw new Error("the second stage's CRC is wrong");
     chip.sram.set(stage2, STAGE2 & 0xfffff);
@@ -56,7 +104,11 @@ const ROM = ["", "IF", "EX", "RE", "RP", "FC", "CX"], ROM_AT = 0x100, SECTOR = 4
 let xip = "on", cached = false, writes = 0;
 const must = (holds, what) => { if (!holds) throw new Error(`the flash is written wrongly: ${what}`); };
 const keep = () => { if (kept) fs.writeFileSync(kept, chip.flash.subarray(0, 1 << 21)); };
-const quit = () => { keep(); process.exit(0); };
+const quit = () => {
+    keep();
+    console.log(`core 1: ${instructions} instructions, ${top - least} bytes of stack`);
+    process.exit(0);
+};
 function lookup(r) {
     must(r[0] === ROM_AT, "another table");
     const at = ROM.indexOf(String.fromCharCode(r[1] & 0xff, r[1] >> 8));
@@ -75,6 +127,7 @@ function inRom(number) {
     if (number === 0) return lookup(r);
     must(chip.core.PM, "interrupts are on");
     must(r[14] >>> 28 === 2, "by code that lies in flash");
+    must(!runs || (core1.waiting && core1.PC >>> 28 === 2), "while core 1 computes, or waits in flash");
     if (name === "IF") { must(xip === "on", "connected twice"); xip = "connected"; }
     else if (name === "EX") { must(xip === "connected", "not connected"); xip = "off"; }
     else if (name === "CX") { must(xip === "off" && !cached, "the cache holds what was there before"); xip = "on"; }
@@ -100,13 +153,19 @@ if (kept && fs.existsSync(kept)) chip.flash.set(fs.readFileSync(kept));
 else for (const [address, data] of blocks(fs.readFileSync(file))) chip.flash.set(data, address - FLASH);
 boot();
 
-let restart = false;
+let restart = false, ahead = 0; // cycles that core 0 is ahead of core 1
 chip.peripherals[0x40058].onWatchdogTrigger = () => { restart = true; };
 
 function cycles() { // one batch; false if the core waits for an interrupt
     for (let i = 0; i < BATCH; i++) {
-        if (chip.core.waiting) return false;
-        chip.clock.tick(chip.core.executeInstruction() * NANOS);
+        if (chip.core.waiting && !chip.core.interruptsUpdated) return false;
+        chip.core.waiting = false; // SysTick does not do that, and a byte may have come between the program's look for one and its WFI
+        const spent = chip.core.executeInstruction();
+        chip.clock.tick(spent * NANOS);
+        for (ahead = runs && !core1.waiting ? ahead + spent : 0; ahead > 0; instructions++) {
+            ahead = core1.waiting ? 0 : ahead - core1.executeInstruction();
+            if (core1.SP < least) least = core1.SP;
+        }
         if (restart) {
             restart = false;
             chip.core.PM = true; // until the start switches interrupts on

@@ -4,6 +4,7 @@ UART.
 """
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -16,7 +17,7 @@ from bitmar_tiny.arch.config import preset
 from bitmar_tiny.codegen import uf2
 from bitmar_tiny.codegen.boards import load_board
 from bitmar_tiny.codegen.build import build, find_compiler
-from bitmar_tiny.codegen.emit import emit
+from bitmar_tiny.codegen.emit import Project, emit
 from bitmar_tiny.device.lines import end_with_parent
 from bitmar_tiny.errors import BitmarError, ToolError
 from bitmar_tiny.frozen import random_model
@@ -26,6 +27,8 @@ from bitmar_tiny.verify.script import Event, random_image
 
 EMULATOR = Path(__file__).parent / "rp2040.cjs"
 TOKENS = 40
+#: Bytes (rp2_cores.c).
+STACK_OF_CORE_1 = 6144
 #: Sectors that are erased and pages that are written, until the power goes.
 CUTS = (1, 60, 110)
 PATIENCE_S = 600.0  # for a step, however busy this machine is
@@ -43,23 +46,37 @@ def start():
         pytest.skip("rp2040js is not installed (npm install -g rp2040js; export NODE_PATH=$(npm root -g))")
     running = []
 
-    def begin(image: Path, *more: object) -> str:
+    def begin(image: Path, *more: object, **environment: str) -> str:
         running.append(
             subprocess.Popen(
                 ["node", EMULATOR, image, *map(str, more)],
                 stdout=subprocess.PIPE,
                 text=True,
                 preexec_fn=end_with_parent,
+                env=os.environ | environment,
             )
         )
         return running[-1].stdout.readline().strip()
 
+    def of_core_1() -> tuple[int, int]:
+        """Instructions that it executed, and bytes of its stack that it used; when the client has left."""
+        return tuple(map(int, re.findall(r" (\d+) ", running[-1].stdout.read())))
+
     begin.last = lambda: running[-1]
+    begin.of_core_1 = of_core_1
     yield begin
     for process in running:
         process.kill()
         process.wait()
         process.stdout.close()
+
+
+def split_all(project: Project) -> None:
+    """Both cores share every product, attention and pick, however small."""
+    header = project.sources / "bm_config.h"
+    text, n = re.subn(r"(#define BM_SPLIT_(?:WEIGHTS|KEYS)) \d+u", r"\1 1u", header.read_text())
+    assert n == 2
+    header.write_text(text)
 
 
 def test_the_very_file_of_a_pico_is_exact(tiny, tmp_path, start):
@@ -71,6 +88,7 @@ def test_the_very_file_of_a_pico_is_exact(tiny, tmp_path, start):
         pytest.skip(str(error))
     model = random_model(preset("demo")) if SOAK else tiny
     project = emit(model, board, tmp_path / "p")
+    split_all(project)
     program = build(project.path, board, project.family, extra=("-DBM_TAPS",))
     session = open_session(start(program.image), model, SessionOptions(timeout_s=PATIENCE_S))
     try:
@@ -83,6 +101,26 @@ def test_the_very_file_of_a_pico_is_exact(tiny, tmp_path, start):
         assert 500 < session.counters()["stack_peak"] < board.stack_bytes
     finally:
         session.close()
+    instructions, stack = start.of_core_1()
+    assert instructions > TOKENS * 30_000
+    assert 0 < stack < STACK_OF_CORE_1 * 3 / 4
+
+
+def test_one_core_computes_where_the_other_does_not_answer(tiny, tmp_path, start):
+    board = load_board("pico")
+    try:
+        find_compiler(board)
+    except ToolError as error:
+        pytest.skip(str(error))
+    project = emit(tiny, board, tmp_path / "p")
+    program = build(project.path, board, project.family, extra=("-DBM_TAPS",))
+    session = open_session(start(program.image, ONE_CORE="1"), tiny, SessionOptions(timeout_s=PATIENCE_S))
+    try:
+        image = random_image(tiny.config, np.random.default_rng(6))
+        assert verify(tiny, session, [Event("begin"), Event("image", image=image), Event("token", 3)]).exact
+    finally:
+        session.close()
+    assert start.of_core_1() == (0, 0)
 
 
 def test_the_memory_outlasts_the_power_and_cuts_of_it(tiny, tmp_path, start):

@@ -25,6 +25,7 @@ class Bare(Linked):
     linked = ("code", "arena", "weights")
     port_kind = "qemu"
     on_uart = True
+    split_weights, split_keys = 4096, 1024  # a core that waits is woken within 100 cycles (rp2_cores.c)
 
     def sources(self, board: Board, runtime: list[Component]) -> list[Path]:
         core = self.chip_facts(board).get("core")

@@ -49,8 +49,6 @@ float bm_cache_row(bm_state *s, const int32_t *acc, float scale, int8_t *row);
 
 #define BM_ROW_BYTES(width) (((width) + 63u) / 64u * 16u)
 #define BM_PACKED_ROWS(n) (((n) + BM_ROW_GROUP - 1u) / BM_ROW_GROUP * BM_ROW_GROUP)
-#define BM_SPLIT_WEIGHTS 32768u /* smaller products are not worth waking a thread for */
-#define BM_SPLIT_KEYS 8192u     /* bytes of keys from which attention is */
 
 /* The rows of one part of a split matrix: whole groups, which every packing stores in order. */
 typedef struct {

@@ -9,6 +9,9 @@
 #if BM_MEMORY_IN_STORE
 #include "bare_store.h"
 #endif
+#if BM_THREADS > 1
+#include "bare_split.h"
+#endif
 
 #define STACK_PAINT 0xA5A5A5A5u
 #define COUNTS 512u              /* values of logits that are counted at a time */
@@ -80,6 +83,9 @@ int main(void)
                                                 : bm_status_text(status);
 #if BM_MEMORY_IN_STORE
     if (!why) why = bare_store_start(&state);
+#endif
+#if BM_THREADS > 1
+    if (!why) bare_split_start(&state);
 #endif
     bm_serve_init(&server, why ? NULL : &state, why, bare_port(), text);
     bm_serve_room(&server, counts, COUNTS, NULL, NULL);

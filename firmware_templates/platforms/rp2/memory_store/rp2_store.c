@@ -28,7 +28,7 @@ static struct {
 /* `at`: from the start of the flash. */
 RP2_IN_RAM static void write_sectors(uint32_t at, const uint8_t *from, uint32_t n)
 {
-    __asm__ volatile("cpsid i" ::: "memory");
+    bare_interrupts_off();
     rom.connect();
     rom.leave_xip();
     rom.erase(at, n, BM_STORE_UNIT, ERASE_SECTOR);
@@ -36,7 +36,7 @@ RP2_IN_RAM static void write_sectors(uint32_t at, const uint8_t *from, uint32_t 
     rom.flush_cache();
     rom.enter_xip();
     rp2_fast_flash();
-    __asm__ volatile("cpsie i" ::: "memory");
+    bare_interrupts_on();
 }
 
 static bm_store_status flash_read(void *context, uint64_t offset, void *to, uint32_t n)

@@ -104,7 +104,7 @@ void bare_line_reset(void *user)
 
 void bare_start(void)
 {
-    __asm__ volatile("cpsid i" ::: "memory");
+    bare_interrupts_off();
     rp2_fast_flash();
     CLEAR(RESETS) = RESET_PLL;
     while (~REG(RESETS + 8u) & RESET_PLL) continue;
@@ -119,7 +119,7 @@ void bare_start(void)
     UART_CONTROL = 0x301u; /* on, both ways */
     UART_MASK = UART_RECEIVED;
     bare_cortexm_start();
-    __asm__ volatile("cpsie i" ::: "memory");
+    bare_interrupts_on();
 }
 
 const struct bm_port *bare_port(void)

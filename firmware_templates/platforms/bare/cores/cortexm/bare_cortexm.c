@@ -23,9 +23,9 @@ void bare_tick(void) { ms++; }
 size_t bare_line_read(void *user, void *into, size_t room)
 {
     (void)user;
-    __asm__ volatile("cpsid i" ::: "memory");
+    bare_interrupts_off();
     bare_receive();
-    __asm__ volatile("cpsie i" ::: "memory");
+    bare_interrupts_on();
     return bare_ring_take(&bare_received, into, room);
 }
 

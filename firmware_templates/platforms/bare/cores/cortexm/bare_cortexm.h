@@ -12,6 +12,10 @@ void bare_receive(void); /* puts by what has arrived; the interrupt of the seria
 void bare_line_write(void *user, const void *from, size_t bytes);
 void bare_line_reset(void *user);
 
+static inline void bare_interrupts_off(void) { __asm__ volatile("cpsid i" ::: "memory"); }
+
+static inline void bare_interrupts_on(void) { __asm__ volatile("cpsie i" ::: "memory"); }
+
 /* Interrupt of the serial port on, milliseconds begin. */
 void bare_cortexm_start(void);
 

@@ -14,6 +14,8 @@
 #define PLL 0x40028000u
 #define UART0 0x40034000u
 #define WATCHDOG 0x40058000u
+#define PSM_OFF 0x40010004u
+#define PSM_CORE1 (1u << 16)
 #define PSM_WDSEL 0x40010008u
 #define PSM_ALL 0x1FFFCu /* without both oscillators */
 #define RESET_PLL (1u << 12)

@@ -14,6 +14,8 @@
 #define PLL 0x40050000u
 #define UART0 0x40070000u
 #define WATCHDOG 0x400D8000u
+#define PSM_OFF 0x40018004u
+#define PSM_CORE1 (1u << 24)
 #define PSM_WDSEL 0x40018008u
 #define PSM_ALL 0x1FFFFF3u /* without both oscillators */
 #define RESET_PLL (1u << 14)
