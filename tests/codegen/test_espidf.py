@@ -271,7 +271,7 @@ def test_sections_hold_what_the_plan_says(idf_project, objects):
     need = idf_project.plan.bytes_in("sram") + rest
     assert need < linked - (16 << 10), "internal memory, both stacks and all variables included"
     text = sum(int(r[0]) for r in rows if Path(r[5]).stem not in OTHER_HEADS)
-    most = (80 if button else 64 + 6 * updates + 2 * idf_project.plan.streams) << 10
+    most = (80 if button else 64 + 6 * updates + 3 * idf_project.plan.streams) << 10
     assert text < idf_project.board.flash.partition("app").size // 8 and text < most
     arenas = (idf_project.path / "main" / "espidf_arenas.c").read_text()
     allocated = [int(size) for size in re.findall(r"ram\[1\]\.size = (\d+)", arenas)]
