@@ -19,12 +19,12 @@ from pathlib import Path
 
 from ..errors import DeviceError
 from .lines import end_with_parent
+from .ports import BusyError, patient
 from .record import Playback, Record
 
 CONNECT_S = 40.0  # reset, sync, upload of esptool's helper program
 IDLE_S = 30.0  # without a line of output
 CONNECT_ATTEMPTS = 3
-BUSY_S = 5.0  # a modem manager holds a port that was just plugged in, to see what it is
 
 BUSY = (
     r"Resource busy|Device or resource busy|Errno 16|Could not exclusively lock|Resource temporarily "
@@ -103,8 +103,7 @@ def run(
     last: bool = False,
     progress: Callable[[float], None] = lambda share: None,
 ) -> str:
-    """Run one command of esptool and return its output. ``DeviceError`` in words; nothing is left running. A
-    port that another program has open is tried again for ``BUSY_S``.
+    """Run one command of esptool and return its output. ``DeviceError`` in words; nothing is left running.
 
     ``limit_s``: seconds for the work itself. ``last``: start the program afterwards instead of staying in the
     boot loader. ``progress`` is told the share of a write that is done.
@@ -122,14 +121,7 @@ def run(
 def _run(
     port: Port, arguments: list[str], limit_s: float, last: bool, progress: Callable[[float], None]
 ) -> str:
-    until = time.monotonic() + BUSY_S
-    while True:
-        try:
-            return _once(port, arguments, limit_s, last, progress)
-        except DeviceError as error:
-            if BUSY[1] not in error.message or time.monotonic() > until:
-                raise
-            time.sleep(0.5)
+    return patient(lambda: _once(port, arguments, limit_s, last, progress))
 
 
 def _once(
@@ -218,5 +210,6 @@ def words_for(text: str, port: Port) -> DeviceError:
         if found:
             for i, group in enumerate(found.groups(), 1):
                 meaning = meaning.replace(f"{{{i}}}", group or "")
-            return DeviceError(f"{port.name}: {meaning}.", hint.replace("PORT", port.name))
+            kind = BusyError if pattern == BUSY[0] else DeviceError
+            return kind(f"{port.name}: {meaning}.", hint.replace("PORT", port.name))
     return DeviceError(f"{port.name}: {UNKNOWN[0]}.", f"{UNKNOWN[1].removesuffix('.')}: {port.log}.")

@@ -16,7 +16,7 @@ from ..errors import DeviceError
 from ..extras import need
 from .esptool import Port, run
 from .pieces import APP, MODEL, Piece, collect
-from .ports import check
+from .ports import check, patient
 from .record import Playback, Record
 
 VERIFY_BYTES_PER_S = 200_000  # the chip hashes its own flash; a slow one
@@ -93,9 +93,9 @@ def _check_port(port: Port) -> None:
         return
     need("esptool")
     if port.record:
-        port.record.act("port", lambda: check(port.name))
+        port.record.act("port", lambda: patient(lambda: check(port.name)))
     else:
-        check(port.name)
+        patient(lambda: check(port.name))
 
 
 def _check_chip(flash: Flash, port: Port) -> None:

@@ -12,15 +12,18 @@ import importlib.util
 import os
 import pwd
 import stat
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from shlex import quote
-from typing import Any
+from typing import Any, TypeVar
 
 from ..errors import DeviceError
 from .holders import Holder, holders, is_pty
 
 LIST = "'bitmar-tiny ports' shows what is there."
+BUSY_S = 5.0
+T = TypeVar("T")
 PATTERNS = ("/dev/ttyUSB*", "/dev/ttyACM*", "/dev/ttyAMA*")
 LINKS = ("/dev/serial/by-id/*", "/dev/serial/by-path/*", "/dev/serial[0-9]")
 
@@ -135,6 +138,24 @@ def _describe(device: str, known: Any) -> SerialPort:
     )
 
 
+class BusyError(DeviceError):
+    """Another program uses the port."""
+
+
+def patient(action: Callable[[], T]) -> T:
+    """``action()``, again for ``BUSY_S`` where another program uses the port: a modem manager opens what was
+    just plugged in, to see what it is.
+    """
+    until = time.monotonic() + BUSY_S
+    while True:
+        try:
+            return action()
+        except BusyError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.5)
+
+
 def check(path: str) -> None:
     """``DeviceError``, in one sentence, if a port is missing, is none, may not be used, or is in use. It is
     not opened. A port in the network (``rfc2217://HOST:PORT``) tells only when it is opened.
@@ -161,7 +182,7 @@ def explain(path: str, error: OSError) -> DeviceError:
             f"{path}: you may not use the port.", "Run the command as the user who owns the port."
         )
     if error.errno in (errno.EBUSY, errno.EAGAIN):
-        return DeviceError(
+        return BusyError(
             f"{path}: a program of another user uses the port.",
             f"'sudo fuser -v {quote(path)}' names it; ModemManager is a usual one.",
         )
@@ -218,10 +239,10 @@ def refusal(path: str) -> str:
     return f"Add yourself to its group: sudo usermod -aG {group} $USER, then log in again."
 
 
-def _busy(path: str, users: list[Holder]) -> DeviceError:
+def _busy(path: str, users: list[Holder]) -> BusyError:
     first = users[0]
     more = f" and {len(users) - 1} more" if len(users) > 1 else ""
-    return DeviceError(
+    return BusyError(
         f"{path}: '{first.program}' (process {first.pid}){more} uses the port.",
         f"Close it, or end it with: kill {first.pid}.",
     )

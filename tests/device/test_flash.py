@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import serial
@@ -23,7 +24,7 @@ from documents import ROOT, commands
 from bitmar_tiny.cli.flash import command
 from bitmar_tiny.codegen.boards import load_board
 from bitmar_tiny.codegen.emit import MANIFEST, emit
-from bitmar_tiny.device import esptool, flash
+from bitmar_tiny.device import esptool, flash, ports
 from bitmar_tiny.device.esptool import Port, words_for
 from bitmar_tiny.device.flash import write
 from bitmar_tiny.device.lines import SerialLine
@@ -177,12 +178,15 @@ def test_a_port_that_is_held_for_a_moment_is_waited_for(project, board, monkeypa
     """ModemManager opens what was just plugged in. A port that stays busy is one sentence."""
     port, pieces = line(board(), project), collect(project, BOARD, (APP,))[:1]
     with serial.Serial(port.name, exclusive=True) as held:
-        monkeypatch.setattr(esptool, "BUSY_S", 0.0)
-        with pytest.raises(DeviceError, match="another program uses the port"):
+        monkeypatch.setattr(ports, "BUSY_S", 0.0)
+        with pytest.raises(DeviceError, match="uses the port"):
             write(pieces, BOARD, port)
-        monkeypatch.setattr(esptool, "BUSY_S", START_S)
+        with pytest.raises(DeviceError, match="another program uses the port"):
+            esptool.run(port, ["flash-id"], 20)
+        monkeypatch.setattr(ports, "BUSY_S", START_S)
         tries = []
-        monkeypatch.setattr(esptool.time, "sleep", lambda s: (tries.append(s), held.close()))
+        clock = SimpleNamespace(monotonic=time.monotonic, sleep=lambda s: (tries.append(s), held.close()))
+        monkeypatch.setattr(ports, "time", clock)
         assert write(pieces, BOARD, port)[0]["state"] == "written"
     assert len(tries) == 1
 

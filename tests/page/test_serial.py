@@ -6,7 +6,9 @@ test puts in the browser's place, and over a line that loses and damages bytes.
 from __future__ import annotations
 
 import base64
+import itertools
 import json
+import time
 
 import pytest
 from device.lines import NoisyLine
@@ -18,6 +20,7 @@ from bitmar_tiny.codegen.build import build
 from bitmar_tiny.codegen.emit import emit
 from bitmar_tiny.device.connect import program_line
 
+LIMIT_S = 120.0
 #: navigator.serial with one port, whose bytes go to and come from the test.
 PORT = """
 Object.defineProperty(navigator, "serial", { value: { requestPort: async () => ({
@@ -47,9 +50,10 @@ class Bridge:
         tab.call("Runtime.addBinding", name="toBoard")
         tab.call("Page.addScriptToEvaluateOnNewDocument", source=PORT)
 
-    def until(self, script: str, times: int = 20000):
+    def until(self, script: str):
         """Carry until an expression of the page is true."""
-        for i in range(times):
+        end = time.monotonic() + LIMIT_S
+        for i in itertools.takewhile(lambda _: time.monotonic() < end, itertools.count()):
             while self.waiting:
                 del self.waiting[: self.line.write(bytes(self.waiting))]
             data = self.line.read(0.002)
