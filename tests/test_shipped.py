@@ -109,6 +109,29 @@ def test_the_model_that_is_shown_things_once_knows_them():
                 assert ask_thing(model, seen / f"{picture}.png", on=session).name == name
 
 
+def test_the_model_of_the_paper_is_what_its_record_says(tmp_path):
+    """Its C writes golden's words, after a text and after a picture; its page has its scores."""
+    path = MODELS / "paper.bitmar"
+    model, record = FrozenModel.load(path), json.loads(path.with_suffix(".json").read_text())
+    raw = path.read_bytes()
+    assert record["sha256"] == model.digest and record["file_sha256"] == hashlib.sha256(raw).hexdigest()
+    assert record["bytes"] == len(raw) < 10_000_000 and model.config == preset("paper")
+    assert record["steps"] == model.provenance["steps"] and len(record["data"]["sources"]) == 7
+    assert record["begun_and_gone_on"][0]["step"] == 0
+    rows = {row["task"]: row for row in record["scores"]["scores"]["rows"]}
+    page = (ROOT / "docs" / "results-paper.md").read_text()
+    for task in ("blimp", "boolq", "piqa", "commonsenseqa"):
+        assert f"| {rows[task]['ours']:.1%} |" in page, task
+    assert f"{record['tokens'] / 1e6:.1f}M" in page
+    need("host")
+    for given in (("--prompt", "The king"), ("--image", ROOT / "examples" / "pictures" / "house.png")):
+        said = [
+            cli(tmp_path, "generate", "paper", *map(str, given), "--tokens", "6", *on).stdout
+            for on in ((), ("--on", "host"))
+        ]
+        assert said[0] == said[1] and said[0].strip()
+
+
 #: The row of things.json that the README has: question, things shown, who answered, other episodes between.
 TWENTY = ["another drawer", 20, "torch", 0]
 

@@ -30,8 +30,8 @@ __all__ = [
 
 
 def load(model: str | Path | None = None) -> FrozenModel:
-    """A frozen model: a file, the name of one that ships (``demo``, ``recall``, ``things``; ``paper`` if it
-    is there), or the folder of a training run, for the model of its last checkpoint (needs
+    """A frozen model: a file, the name of one that ships (``demo``, ``recall``, ``things``, ``paper``),
+    or the folder of a training run, for the model of its last checkpoint (needs
     ``bitmar-tiny[train]``). None: as the commands choose.
 
     ``FrozenError`` for a file that is none.

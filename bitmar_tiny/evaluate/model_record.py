@@ -78,6 +78,7 @@ def model_record(run: Path, file: Path, reports: Mapping[str, dict[str, Any]]) -
         "data": _data(record),
         "scores": {"label": "measured"}
         | {name: short(r) | {"model": file.name} for name, r in reports.items()},
+        "begun_and_gone_on": [{k: r[k] for k in ("step", "text")} for r in log if r["kind"] == "note"],
         "curve": [_point(r) for r in steps[:: -(-len(steps) // LINES) or 1]],
         "held_out_curve": [r for r in log if r["kind"] == "holdout"][-LINES:],
     }

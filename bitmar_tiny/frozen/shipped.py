@@ -10,8 +10,9 @@ models/recall.json    its training record
 models/things.bitmar  the ``things`` preset: it says the name of what it was shown once; CC BY-SA 4.0, see
                       DATA_LICENSES.md
 models/things.json    its training record
-models/paper.bitmar   the ``paper`` preset, trained on the corpus of ``bitmar-tiny corpus``, and paper.json:
-                      where both were put, as ``bitmar-tiny paper ship`` writes them; CC BY-SA 4.0
+models/paper.bitmar   the ``paper`` preset, trained on 3.2 million tokens of what ``bitmar-tiny corpus`` makes
+                      and written by ``bitmar-tiny paper ship``; CC BY-SA 4.0
+models/paper.json     its training record
 
 A MODEL on the command line is always a trained one: a file, a run, or one of these by its name. The shapes of
 a preset with random weights are asked for with ``--preset``, so that ``paper`` and ``demo`` can be both.
